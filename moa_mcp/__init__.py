@@ -1,0 +1,1 @@
+"""Mixture-of-Agents pipelines: several models answer, others synthesise, rank, vote or aggregate."""

@@ -1,0 +1,163 @@
+"""Runs a pipeline: takes the state through the steps, fans their requests out to the model, tells what happens.
+
+It knows neither MCP nor money nor retries; a run is a function of its `RunSpec` and the model it is given.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import anyio
+
+from moa_mcp.config import Pipeline
+from moa_mcp.errors import CallError, Failure, StepFailed
+from moa_mcp.events import CallFailed, CallFinished, CallStarted, Emit, RunFinished, RunStarted, StepFinished, StepStarted
+from moa_mcp.model import Model, watched
+from moa_mcp.steps import Step
+from moa_mcp.values import Answer, Call, Note, Parameters, Place, Question, Request, State
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """All that decides a run: what to do, on what, and with which chance."""
+
+    run_id: str
+    pipeline: Pipeline
+    question: Question
+    seed: int
+    """Makes shuffle, dropout, sample and rank passes repeat exactly."""
+    stream: bool = False
+    """Whether the last answer's text is told as it arrives."""
+
+
+async def execute(spec: RunSpec, model: Model, emit: Emit) -> RunFinished:
+    """Run the pipeline to its end and return how it ended; failures of steps are ends, not exceptions."""
+    began = time.monotonic()
+    kinds = tuple(step.step for step in spec.pipeline.steps)
+    emit(
+        RunStarted(
+            run_id=spec.run_id,
+            pipeline=spec.pipeline.name,
+            question=spec.question,
+            seed=spec.seed,
+            steps=kinds,
+        )
+    )
+
+    def finish(finished: RunFinished) -> RunFinished:
+        emit(finished)
+        return finished
+
+    def seconds() -> float:
+        return time.monotonic() - began
+
+    try:
+        answer, degraded = await _through(spec, model, emit)
+    except StepFailed as error:
+        return finish(RunFinished(status="failed", answer=None, error=str(error), seconds=seconds()))
+    except anyio.get_cancelled_exc_class():
+        finish(RunFinished(status="cancelled", answer=None, error=None, seconds=seconds()))
+        raise
+    status = "degraded" if degraded else "complete"
+    return finish(RunFinished(status=status, answer=answer.text, error=None, seconds=seconds()))
+
+
+async def _through(spec: RunSpec, model: Model, emit: Emit) -> tuple[Answer, bool]:
+    state = State(spec.question)
+    degraded = False
+    for number, step in enumerate(spec.pipeline.steps, 1):
+        state = await _step(spec, number, step, state, model, emit)
+        degraded = degraded or any(note.degrades for note in state.notes)
+    if len(state.answers) != 1:
+        raise StepFailed(
+            f"the pipeline ended with {len(state.answers)} answers and no way to choose one of them; the trace has them"
+        )
+    answer = state.answers[0]
+    return answer, degraded or answer.cut
+
+
+async def _step(spec: RunSpec, number: int, step: Step, state: State, model: Model, emit: Emit) -> State:
+    began = time.monotonic()
+    turn = ModelTurn(spec, number, model, emit)
+    emit(StepStarted(step=number, step_kind=step.step))
+    try:
+        after = await step.run(state, turn)
+    except StepFailed as error:
+        raise StepFailed(f"step {number} ({step.step}): {error}") from error
+    notes = (*turn.notes, *after.notes)
+    after = after.then(after.answers, *notes)
+    emit(StepFinished(step=number, answers=after.answers, notes=notes, seconds=time.monotonic() - began))
+    return after
+
+
+class ModelTurn:
+    """One step's turn: asks its requests all at once and waits for every answer or failure."""
+
+    def __init__(self, spec: RunSpec, step: int, model: Model, emit: Emit) -> None:
+        self.rng = Random(f"{spec.seed}/{step}")
+        self.notes: list[Note] = []
+        """What went wrong with calls, for the trace."""
+        self._spec = spec
+        self._step = step
+        self._model = model
+        self._emit = emit
+        self._asked = 0
+        self._equals: Counter[Request] = Counter()
+
+    async def ask(self, requests: Sequence[Request], *, quorum: int = 1) -> tuple[Answer | None, ...]:
+        calls = [self._call(request) for request in requests]
+        if self._spec.stream and self._step == len(self._spec.pipeline.steps) and len(calls) == 1:
+            calls = [watched(call, self._emit) for call in calls]
+        outcomes = await anyio.amap(self._outcome, calls)
+        failed = [
+            f"{call.agent}: {outcome.message}"
+            for call, outcome in zip(calls, outcomes, strict=True)
+            if isinstance(outcome, Failure)
+        ]
+        answered = len(calls) - len(failed)
+        if answered < quorum:
+            raise StepFailed(_too_few(answered, len(calls), quorum, failed))
+        if failed:
+            self.notes.append(Note(f"{len(failed)} of {len(calls)} failed ({'; '.join(failed)})", degrades=True))
+        return tuple(outcome if isinstance(outcome, Answer) else None for outcome in outcomes)
+
+    def _call(self, request: Request) -> Call:
+        self._asked += 1
+        self._equals[request] += 1
+        return Call(
+            run_id=self._spec.run_id,
+            place=Place(self._step, self._asked, self._equals[request]),
+            agent=request.agent,
+            messages=request.messages,
+            parameters=_parameters(request),
+            seed=self._spec.seed,
+            timeout_s=request.timeout_s,
+        )
+
+    async def _outcome(self, call: Call) -> Answer | Failure:
+        began = time.monotonic()
+        self._emit(CallStarted(place=call.place, agent=call.agent, messages=call.messages))
+        try:
+            completion = await self._model(call)
+        except CallError as error:
+            failure = Failure.of(error)
+            self._emit(CallFailed(place=call.place, failure=failure, seconds=time.monotonic() - began))
+            return failure
+        self._emit(CallFinished(place=call.place, completion=completion, seconds=time.monotonic() - began))
+        return Answer(completion.text, call.agent, call.place, completion.cut)
+
+
+def _parameters(request: Request) -> Parameters:
+    parameters = {"temperature": request.temperature, "max_tokens": request.max_tokens}
+    return {key: value for key, value in parameters.items() if value is not None}
+
+
+def _too_few(answered: int, asked: int, quorum: int, failed: Sequence[str]) -> str:
+    reasons = "; ".join(failed)
+    if answered == 0:
+        return f"no answer came: {reasons}" if asked == 1 else f"none of {asked} calls was answered: {reasons}"
+    return f"{answered} of {asked} calls were answered, {quorum} are needed: {reasons}"

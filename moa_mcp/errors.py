@@ -1,0 +1,203 @@
+"""Everything that can go wrong, as one tree.
+
+::
+
+    MoaError
+    ├── ConfigError             the configuration can't be used; holds every problem found
+    ├── StepFailed              too few answers, or none that can be read
+    ├── RunUnknown              no run of that id
+    └── CallError               one model call failed
+        ├── MissingKey          no route can be used; names the variables that would make one usable
+        ├── AuthFailed          the provider refuses the key
+        ├── QuotaExceeded       the account has no money left
+        ├── ModelNotFound       the provider does not serve that model
+        ├── RequestRefused      the request itself is at fault
+        │   ├── ParameterRefused    one parameter is; it can be left out
+        │   └── ContextTooLong      the prompt does not fit the model's window
+        ├── AnswerRefused       the model or its filter declined to answer
+        ├── AnswerEmpty         no text came
+        ├── RateLimited         too many requests; may say how long to wait
+        ├── ServerFailed        the provider's fault
+        ├── ConnectionFailed    nobody answered, or the line broke
+        └── TimedOut            the attempt took longer than it may
+
+A call error says three things of itself: may the same call be tried again (``retryable``), may another route
+do better (``elsewhere``), and was it paid (``paid``: True, False, or None where nobody can know).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from moa_mcp.values import Usage
+
+
+class MoaError(Exception):
+    """The root. Its text is written for the person who reads it, and holds no key and no stack trace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in a configuration: where it stands, what is wrong and what would be right."""
+
+    place: str
+    """Table and key, ``pipelines.vote.steps[1].n``; empty for the file as a whole."""
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
+
+
+class ConfigError(MoaError):
+    """The configuration can't be used."""
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        if len(self.problems) == 1:
+            return f"{self.source}: {self.problems[0]}"
+        lines = "".join(f"\n  {problem}" for problem in self.problems)
+        return f"{self.source}: {len(self.problems)} problems{lines}"
+
+
+class RunUnknown(MoaError):
+    """There is no run of that id."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"there is no run {run_id!r} on this server; runs are kept while the server lives")
+
+
+class CallError(MoaError):
+    """One model call failed."""
+
+    retryable = False
+    elsewhere = True
+    paid: bool | None = False
+    usage: Usage | None = None
+    """What the provider billed for it, if it said so."""
+    cost_usd: Decimal | None = None
+
+    @property
+    def kind(self) -> str:
+        """The class's name, as traces show it."""
+        return type(self).__name__
+
+
+class MissingKey(CallError):
+    """No route of the model can be used from here."""
+
+    elsewhere = False
+
+
+class AuthFailed(CallError):
+    """The provider refuses the key, or the key may not use the model."""
+
+
+class QuotaExceeded(CallError):
+    """The account behind the key has nothing left."""
+
+
+class ModelNotFound(CallError):
+    """The provider does not serve a model of that name."""
+
+
+class RequestRefused(CallError):
+    """The provider can't take the request as it is."""
+
+    elsewhere = False
+
+
+class ParameterRefused(RequestRefused):
+    """The model does not take one of the parameters."""
+
+    def __init__(self, message: str, *, parameter: str, instead: str | None = None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+        self.instead = instead
+        """The name the provider wants in its place, if it said one."""
+
+
+class ContextTooLong(RequestRefused):
+    """The prompt does not fit the model's context window."""
+
+
+class AnswerRefused(CallError):
+    """The model, or a filter of its provider, declined to answer."""
+
+    elsewhere = False
+    paid = None
+
+
+class AnswerEmpty(CallError):
+    """The model returned no text."""
+
+    elsewhere = False
+    paid = True
+
+    def __init__(self, message: str, *, at_limit: bool) -> None:
+        super().__init__(message)
+        self.at_limit = at_limit
+        """The token limit was used up before any text came, as reasoning models do."""
+
+
+class RateLimited(CallError):
+    """The provider has had too many requests."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        """Seconds the provider asks to wait; None if it did not say."""
+
+
+class ServerFailed(CallError):
+    """The provider failed on its side."""
+
+    retryable = True
+    paid = None
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ConnectionFailed(CallError):
+    """The provider could not be reached, or the connection broke."""
+
+    retryable = True
+    paid = None
+
+
+class TimedOut(CallError):
+    """The attempt took longer than it may."""
+
+    retryable = True
+    paid = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed call or attempt, as the trace keeps it."""
+
+    kind: str
+    message: str
+    retryable: bool
+    paid: bool | None
+    """None where nobody can know."""
+    usage: Usage | None = None
+    cost_usd: Decimal | None = None
+
+    @classmethod
+    def of(cls, error: CallError) -> Failure:
+        """Return what is to be kept of an error."""
+        return cls(error.kind, str(error), error.retryable, error.paid, error.usage, error.cost_usd)
+
+
+class StepFailed(MoaError):
+    """A step could not do its work; nothing that follows it can."""

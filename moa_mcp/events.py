@@ -1,0 +1,162 @@
+"""What happened in a run, as a stream. Trace, progress, journal and display are views of it; it knows none of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from moa_mcp.errors import Failure
+from moa_mcp.values import Answer, Completion, Message, Note, Parameters, Place, Question, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happened:
+    """Carries the moment, in seconds since the epoch."""
+
+    at: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Happened):
+    """A run began."""
+
+    kind: Literal["run_started"] = "run_started"
+    run_id: str
+    pipeline: str
+    question: Question
+    seed: int
+    steps: tuple[str, ...]
+    """The kind of every step that will run, in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted(Happened):
+    """A step began to work on the answers before it."""
+
+    kind: Literal["step_started"] = "step_started"
+    step: int
+    step_kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStarted(Happened):
+    """A step asked an agent."""
+
+    kind: Literal["call_started"] = "call_started"
+    place: Place
+    agent: str
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStarted(Happened):
+    """A request went out to a provider."""
+
+    kind: Literal["attempt_started"] = "attempt_started"
+    place: Place
+    attempt: int
+    model: str
+    parameters: Parameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextReceived(Happened):
+    """A piece of a streamed answer arrived. A later attempt of the same call starts the text anew."""
+
+    kind: Literal["text_received"] = "text_received"
+    place: Place
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFinished(Happened):
+    """The provider answered."""
+
+    kind: Literal["attempt_finished"] = "attempt_finished"
+    place: Place
+    attempt: int
+    completion: Completion
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFailed(Happened):
+    """The request failed; what follows (another try, another route) is told by the attempts after it."""
+
+    kind: Literal["attempt_failed"] = "attempt_failed"
+    place: Place
+    attempt: int
+    failure: Failure
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFinished(Happened):
+    """An agent's answer is there."""
+
+    kind: Literal["call_finished"] = "call_finished"
+    place: Place
+    completion: Completion
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFailed(Happened):
+    """An agent gave no answer, after all that could be tried."""
+
+    kind: Literal["call_failed"] = "call_failed"
+    place: Place
+    failure: Failure
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFinished(Happened):
+    """A step handed on its answers."""
+
+    kind: Literal["step_finished"] = "step_finished"
+    step: int
+    answers: tuple[Answer, ...]
+    notes: tuple[Note, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished(Happened):
+    """A run ended; nothing follows."""
+
+    kind: Literal["run_finished"] = "run_finished"
+    status: Status
+    answer: str | None
+    error: str | None
+    seconds: float
+
+
+Event: TypeAlias = (
+    RunStarted
+    | StepStarted
+    | CallStarted
+    | AttemptStarted
+    | TextReceived
+    | AttemptFinished
+    | AttemptFailed
+    | CallFinished
+    | CallFailed
+    | StepFinished
+    | RunFinished
+)
+
+Emit: TypeAlias = Callable[[Event], None]
+"""Takes an event and returns at once; it never raises."""
+
+
+def tee(*emits: Emit) -> Emit:
+    """Return an emit that tells all of these, in order."""
+
+    def emit(event: Event) -> None:
+        for each in emits:
+            each(event)
+
+    return emit

@@ -1,0 +1,1 @@
+"""Where calls are answered. A provider is a model: one callable. Each keeps its third party to itself."""

@@ -1,0 +1,185 @@
+"""Where a model alias is served, and which of its routes can be used from here: by the keys in the environment, or
+by a local server that answers. No question is sent from here, and no key leaves in a message."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, NamedTuple
+
+import anyio
+import httpx2
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from moa_mcp import catalog
+from moa_mcp.errors import MissingKey
+from moa_mcp.values import Target
+
+_OPENAI_HOST = "https://api.openai.com"
+_NO_KEY = "none"
+"""What servers that want no key are sent: litellm insists on one."""
+
+
+class Local(NamedTuple):
+    """A server that usually runs on the user's own machine and speaks the OpenAI wire."""
+
+    title: str
+    variable: str
+    """The environment variable that names another address."""
+    base: str
+
+
+LOCAL: Mapping[str, Local] = {
+    "ollama": Local("Ollama", "OLLAMA_API_BASE", "http://127.0.0.1:11434/v1"),
+    "lm_studio": Local("LM Studio", "LM_STUDIO_API_BASE", "http://127.0.0.1:1234/v1"),
+    "hosted_vllm": Local("vLLM", "HOSTED_VLLM_API_BASE", "http://127.0.0.1:8000/v1"),
+    "llamafile": Local("llama.cpp", "LLAMAFILE_API_BASE", "http://127.0.0.1:8080/v1"),
+}
+
+KEYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "openai": (("OPENAI_API_KEY",),),
+    "anthropic": (("ANTHROPIC_API_KEY",),),
+}
+"""By provider: the alternatives, each a set of variables that together give access."""
+
+PROVIDERS = frozenset({*KEYS, *LOCAL})
+
+
+class Route(BaseModel):
+    """One place where a model alias is served."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    model: Annotated[str, Field(min_length=1)]
+    """The name that litellm knows, ``provider/model``."""
+    api_base: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    """An OpenAI-compatible server: vLLM, llama.cpp, LM Studio, Ollama, a gateway."""
+    api_key_env: Annotated[str, Field(min_length=1)] | None = None
+    """The variable that holds the key. A server with its own address needs none."""
+
+    @property
+    def provider(self) -> str:
+        """The provider that the name belongs to; empty if neither prefix nor litellm's table tells."""
+        prefix, slash, _ = self.model.partition("/")
+        return prefix if slash and prefix in PROVIDERS else catalog.provider_of(self.model) or (prefix if slash else "")
+
+    def __str__(self) -> str:
+        return f"{self.model} at {self.api_base}" if self.api_base else self.model
+
+
+RouteEntry = Annotated[Route, BeforeValidator(lambda value: {"model": value} if isinstance(value, str) else value)]
+Probe = Callable[[str], Awaitable[bool]]
+
+
+class RouteState(NamedTuple):
+    """Whether a route can be used now."""
+
+    route: Route
+    target: Target | None
+    """None if it can't."""
+    missing: str
+    """What would make it usable; empty if it is."""
+
+
+async def answers(api_base: str) -> bool:
+    """Whether an OpenAI-compatible server answers at an address."""
+    try:
+        async with httpx2.AsyncClient(timeout=1.0, trust_env=False) as client:
+            reply = await client.get(f"{api_base}/models")
+            return reply.status_code == httpx2.codes.OK and "data" in reply.json()
+    except (httpx2.HTTPError, ValueError, TypeError):
+        return False
+
+
+class Routes:
+    """The routes of every alias, and what the environment makes of them."""
+
+    FRESH_S = 15.0
+    """Seconds for which a local server that answered, or did not, is not asked again."""
+
+    def __init__(
+        self,
+        models: Mapping[str, Sequence[Route]],
+        environ: Mapping[str, str],
+        probe: Probe = answers,
+    ) -> None:
+        self._models = models
+        self._environ = environ
+        self._probe = probe
+        self._seen: dict[str, tuple[float, bool]] = {}
+
+    async def usable(self, alias: str) -> tuple[Target, ...]:
+        """Return where an alias can be served now, best first.
+
+        Raises:
+            MissingKey: nowhere; says what would change that.
+        """
+        states = await self.states(alias)
+        targets = tuple(state.target for state in states if state.target is not None)
+        if not targets:
+            raise MissingKey(f"{alias} has no route that can be used here; {remedy(states)}")
+        return targets
+
+    async def states(self, alias: str) -> tuple[RouteState, ...]:
+        """Return every route of an alias, in order, with what it lacks."""
+        return tuple(await anyio.amap(self._state, self._models.get(alias, ())))
+
+    async def _state(self, route: Route) -> RouteState:
+        if route.api_key_env is not None and not self._environ.get(route.api_key_env):
+            return RouteState(route, None, route.api_key_env)
+        key = self._environ.get(route.api_key_env) if route.api_key_env else None
+        if route.api_base is not None:
+            return RouteState(route, Target(_wire_name(route), route.provider, route.api_base, key or _NO_KEY), "")
+        if route.provider in LOCAL:
+            return await self._local(route, LOCAL[route.provider], key)
+        base = self._openai_base() if route.provider == "openai" else None
+        lacking = [] if key or base else self._lacking(route.provider)
+        if lacking:
+            return RouteState(route, None, " or ".join(lacking))
+        placeholder = _NO_KEY if base and not self._environ.get("OPENAI_API_KEY") else None
+        return RouteState(route, Target(route.model, route.provider, base, key or placeholder), "")
+
+    async def _local(self, route: Route, local: Local, key: str | None) -> RouteState:
+        named = self._environ.get(local.variable)
+        base = _with_version(named) if named else local.base
+        if not await self._answering(base):
+            return RouteState(route, None, f"{local.title} at {base}")
+        return RouteState(route, Target(_wire_name(route), route.provider, base, key or _NO_KEY), "")
+
+    async def _answering(self, base: str) -> bool:
+        seen = self._seen.get(base)
+        if seen is None or time.monotonic() - seen[0] > self.FRESH_S:
+            seen = self._seen[base] = (time.monotonic(), await self._probe(base))
+        return seen[1]
+
+    def _openai_base(self) -> str | None:
+        """Return the address that the environment gives for OpenAI, unless it is OpenAI's own."""
+        base = self._environ.get("OPENAI_BASE_URL") or self._environ.get("OPENAI_API_BASE")
+        return None if not base or base.startswith(_OPENAI_HOST) else base.rstrip("/")
+
+    def _lacking(self, provider: str) -> list[str]:
+        """Return the sets of variables of which one would give access; none if one does."""
+        alternatives = KEYS.get(provider, ((f"{provider.upper()}_API_KEY",),))
+        if any(all(self._environ.get(name) for name in names) for names in alternatives):
+            return []
+        return [" and ".join(names) for names in alternatives]
+
+
+def remedy(states: Sequence[RouteState]) -> str:
+    """Return what would make one of the routes usable."""
+    keys = [state.missing for state in states if state.route.provider not in LOCAL or state.route.api_key_env]
+    servers = [state.missing for state in states if state.missing not in keys]
+    ways = [f"set {' or '.join(dict.fromkeys(keys))}"] if keys else []
+    ways += [f"start {' or '.join(dict.fromkeys(servers))}"] if servers else []
+    return ", or ".join(ways) or "give it a route in the configuration"
+
+
+def _wire_name(route: Route) -> str:
+    """Return the name under which litellm speaks the OpenAI wire to a server with its own address."""
+    prefix, slash, name = route.model.partition("/")
+    return f"openai/{name if slash and prefix in {*LOCAL, 'openai'} else route.model}"
+
+
+def _with_version(base: str) -> str:
+    trimmed = base.rstrip("/")
+    return trimmed if trimmed.endswith("/v1") else f"{trimmed}/v1"

@@ -1,0 +1,121 @@
+"""Counting without a model: what an answer comes down to, which one most gave, and how rankings merge.
+
+Majority over extracted answers is self-consistency (Wang et al. 2022, arXiv 2203.11171); merging the rankings of
+several orders is permutation self-consistency (Tang et al. 2023, arXiv 2310.07712), here by Borda count.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import NamedTuple
+
+Extract = Callable[[str], str | None]
+"""Returns what an answer comes down to, in a form in which equal answers are equal; None if it holds none."""
+
+_NUMBER = re.compile(r"[-+\u2212]?\d[\d,\u00a0\u202f]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_NAMED_CHOICE = re.compile(r"(?i:\b(?:answer|choice|option)\b)(?:\s+is)?\s*[:=]?\s*[*_\"'(\[]*([A-J])\b(?!['’])")
+_BARE_CHOICE = re.compile(r"^\s*[*_(\[]*([A-J])(?:[*_\])]+|[.:)](?=\s|$)|\s*$)", re.MULTILINE)
+
+
+def whole_text(answer: str) -> str | None:
+    """Return the text, folded in case, white space and closing punctuation."""
+    return " ".join(answer.split()).casefold().strip(" .!\"'`*") or None
+
+
+def last_number(answer: str) -> str | None:
+    """Return the last number in the text, without separators and trailing zeros: ``1,200.50`` gives ``1200.5``."""
+    found = _NUMBER.findall(answer)
+    if not found:
+        return None
+    digits = re.sub("[,\u00a0\u202f]", "", found[-1]).replace("\u2212", "-")
+    try:
+        number = Decimal(digits)
+    except InvalidOperation:  # an exponent beyond what Decimal takes
+        return digits
+    return str(number.to_integral_value()) if number == number.to_integral_value() else str(number.normalize())
+
+
+def choice_letter(answer: str) -> str | None:
+    """Return the choice from A to J that the text settles on: the last one named as such, else one that stands alone."""
+    named = _NAMED_CHOICE.findall(answer)
+    if named:
+        return str(named[-1])
+    bare = set(_BARE_CHOICE.findall(answer))
+    return str(bare.pop()) if len(bare) == 1 else None
+
+
+def json_field(name: str) -> Extract:
+    """Return an extractor for the value of a field of the last JSON object in the text."""
+
+    def extract(answer: str) -> str | None:
+        decoder = json.JSONDecoder()
+        for start in (match.start() for match in reversed(list(re.finditer(r"\{", answer)))):
+            try:
+                found, _ = decoder.raw_decode(answer, start)
+            except (ValueError, RecursionError):
+                continue
+            if name in found:
+                value = found[name]
+                return whole_text(value) if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        return None
+
+    return extract
+
+
+def pattern(regex: str) -> Extract:
+    """Return an extractor for the last match of a regular expression: its first group, or all of it."""
+    compiled = re.compile(regex)
+
+    def extract(answer: str) -> str | None:
+        matches = list(compiled.finditer(answer))
+        if not matches:
+            return None
+        return whole_text(matches[-1][1 if compiled.groups else 0] or "")
+
+    return extract
+
+
+class Majority(NamedTuple):
+    """The outcome of a count. Positions count from 0."""
+
+    winner: int
+    """Position of the first answer that gave the winning value."""
+    votes: int
+    value: str
+    tied: tuple[str, ...]
+    """Other values with as many votes; the winner is then the one given first."""
+    abstained: tuple[int, ...]
+    """Positions of the answers that hold no value."""
+
+
+def majority(answers: Sequence[str], extract: Extract) -> Majority | None:
+    """Return what most answers come down to; None if none holds a value."""
+    values = [extract(answer) for answer in answers]
+    ballots: dict[str, list[int]] = {}
+    for position, value in enumerate(values):
+        if value is not None:
+            ballots.setdefault(value, []).append(position)
+    if not ballots:
+        return None
+    votes = max(len(positions) for positions in ballots.values())
+    first, *tied = [value for value, positions in ballots.items() if len(positions) == votes]
+    abstained = tuple(position for position, value in enumerate(values) if value is None)
+    return Majority(ballots[first][0], votes, first, tuple(tied), abstained)
+
+
+def borda(rankings: Sequence[Sequence[int]], count: int) -> tuple[int, ...]:
+    """Merge rankings of positions 0 to `count` - 1, best first, into one.
+
+    A place p from the top scores `count` - p; positions that a ranking leaves out share its remaining places
+    equally. Equal scores keep the order of the positions.
+    """
+    scores = [0.0] * count
+    for ranking in rankings:
+        rest = (count - len(ranking) + 1) / 2
+        points = {position: float(count - place) for place, position in enumerate(ranking)}
+        for position in range(count):
+            scores[position] += points.get(position, rest)
+    return tuple(sorted(range(count), key=lambda position: (-scores[position], position)))

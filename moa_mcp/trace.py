@@ -1,0 +1,206 @@
+"""A run as a reader wants it, made from its events alone: the layers, who said what, tokens, seconds, money."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from moa_mcp.errors import Failure
+from moa_mcp.events import (
+    AttemptFailed,
+    AttemptFinished,
+    AttemptStarted,
+    CallFailed,
+    CallFinished,
+    CallStarted,
+    Event,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+)
+from moa_mcp.values import Answer, Completion, Message, Note, Parameters, Place, Question, Status, Usage
+
+
+@dataclass(slots=True)
+class AttemptTrace:
+    """One request to a provider. Without completion and failure it is under way."""
+
+    model: str
+    parameters: Parameters
+    completion: Completion | None = None
+    failure: Failure | None = None
+    seconds: float | None = None
+
+
+@dataclass(slots=True)
+class CallTrace:
+    """One question to one agent, with all its attempts."""
+
+    place: Place
+    agent: str
+    messages: tuple[Message, ...]
+    attempts: list[AttemptTrace] = field(default_factory=list[AttemptTrace])
+    completion: Completion | None = None
+    failure: Failure | None = None
+    seconds: float | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """Return the tokens of all attempts; those that failed may have cost tokens that nobody reports."""
+        return sum((each.usage for each in self._paid() if each.usage is not None), Usage())
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """Return US dollars, None if any attempt's price is unknown."""
+        costs = [each.cost_usd for each in self._paid()]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known, Decimal(0)) if len(known) == len(costs) else None
+
+    def _paid(self) -> list[Completion | Failure]:
+        ends = [attempt.completion or attempt.failure for attempt in self.attempts]
+        return [end for end in ends if isinstance(end, Completion) or (end is not None and end.usage is not None)]
+
+
+@dataclass(slots=True)
+class StepTrace:
+    """One step: its calls and the answers it handed on."""
+
+    step: int
+    kind: str
+    calls: list[CallTrace] = field(default_factory=list[CallTrace])
+    answers: tuple[Answer, ...] = ()
+    notes: tuple[Note, ...] = ()
+    seconds: float | None = None
+    """None while the step runs, and if it failed."""
+
+    @property
+    def answered(self) -> int:
+        """How many calls were answered."""
+        return sum(call.completion is not None for call in self.calls)
+
+    @property
+    def failed(self) -> int:
+        """How many calls failed."""
+        return sum(call.failure is not None for call in self.calls)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Return the aliases asked, each once, in order."""
+        return tuple(dict.fromkeys(call.agent for call in self.calls))
+
+    @property
+    def usage(self) -> Usage:
+        """Return the tokens of all calls."""
+        return sum((call.usage for call in self.calls), Usage())
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """Return US dollars, None if any call's price is unknown."""
+        return _total(call.cost_usd for call in self.calls)
+
+
+@dataclass(slots=True)
+class Trace:
+    """A whole run, so far."""
+
+    run_id: str = ""
+    pipeline: str = ""
+    question: Question = field(default_factory=lambda: Question(""))
+    seed: int = 0
+    planned: tuple[str, ...] = ()
+    """The kinds of all steps, those to come included."""
+    started_at: float = 0.0
+    """Seconds since the epoch."""
+    status: Status = "running"
+    answer: str | None = None
+    error: str | None = None
+    seconds: float | None = None
+    """None while the run goes on."""
+    steps: list[StepTrace] = field(default_factory=list[StepTrace])
+
+    @property
+    def usage(self) -> Usage:
+        """Return the tokens of the run."""
+        return sum((step.usage for step in self.steps), Usage())
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """Return US dollars, None if any call's price is unknown."""
+        return _total(step.cost_usd for step in self.steps)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what steps and calls have to say, in order, each line once."""
+        lines: list[str] = []
+        for step in self.steps:
+            for call in step.calls:
+                lines += call.completion.notes if call.completion else ()
+                lines += [f"{call.agent} was cut off at its token limit"] if _cut(call) else []
+            lines += [f"{step.kind}: {note.text}" for note in step.notes]
+        return tuple(dict.fromkeys(lines))
+
+    @property
+    def degradations(self) -> tuple[str, ...]:
+        """Return why the result is worse than the pipeline promises; empty if it is not."""
+        reasons = [f"{step.kind}: {note.text}" for step in self.steps for note in step.notes if note.degrades]
+        last = self.steps[-1].answers if self.steps else ()
+        return (*reasons, *("the answer was cut off at its token limit" for answer in last if answer.cut))
+
+    def add(self, event: Event) -> None:
+        """Take in what happened next."""
+        match event:
+            case RunStarted():
+                self.run_id, self.pipeline, self.seed = event.run_id, event.pipeline, event.seed
+                self.question, self.planned, self.started_at = event.question, event.steps, event.at
+            case StepStarted():
+                self.steps.append(StepTrace(event.step, event.step_kind))
+            case CallStarted():
+                self.steps[-1].calls.append(CallTrace(event.place, event.agent, event.messages))
+            case AttemptStarted():
+                self._call(event.place).attempts.append(AttemptTrace(event.model, event.parameters))
+            case AttemptFinished():
+                attempt = self._call(event.place).attempts[event.attempt - 1]
+                attempt.completion, attempt.seconds = event.completion, event.seconds
+            case AttemptFailed():
+                attempt = self._call(event.place).attempts[event.attempt - 1]
+                attempt.failure, attempt.seconds = event.failure, event.seconds
+            case CallFinished():
+                call = self._call(event.place)
+                call.completion, call.seconds = event.completion, event.seconds
+            case CallFailed():
+                call = self._call(event.place)
+                call.failure, call.seconds = event.failure, event.seconds
+            case StepFinished():
+                step = self.steps[-1]
+                step.answers, step.notes, step.seconds = event.answers, event.notes, event.seconds
+            case RunFinished():
+                self.status, self.answer, self.error = event.status, event.answer, event.error
+                self.seconds = event.seconds
+            case _:
+                pass
+
+    def _call(self, place: Place) -> CallTrace:
+        return self.steps[place.step - 1].calls[place.number - 1]
+
+
+def trace_of(events: Iterable[Event]) -> Trace:
+    """Return the trace that a stream of events amounts to."""
+    trace = Trace()
+    for event in events:
+        trace.add(event)
+    return trace
+
+
+def _cut(call: CallTrace) -> bool:
+    return call.completion is not None and call.completion.cut
+
+
+def _total(costs: Iterable[Decimal | None]) -> Decimal | None:
+    total = Decimal(0)
+    for cost in costs:
+        if cost is None:
+            return None
+        total += cost
+    return total

@@ -1,0 +1,160 @@
+"""The values that flow through a run: what is asked, what comes back. Frozen; no behaviour beyond themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Literal, NamedTuple
+
+Role = Literal["system", "user", "assistant"]
+Status = Literal["running", "complete", "degraded", "failed", "cancelled"]
+FinishReason = Literal["stop", "length", "other"]
+Parameters = Mapping[str, float | int]
+
+
+class Message(NamedTuple):
+    """One turn of a conversation with a model."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a caller wants answered: the question, material to answer it with, a system text of their own."""
+
+    text: str
+    context: str | None = None
+    system: str | None = None
+
+
+class Place(NamedTuple):
+    """Where in a run a call stands. All three count from 1."""
+
+    step: int
+    number: int
+    """Which call of its step."""
+    sample: int = 1
+    """Which of the equal calls of its step: six samples of one model are six answers."""
+
+    def __str__(self) -> str:
+        return f"{self.step}.{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a step wants from one agent."""
+
+    agent: str
+    messages: tuple[Message, ...]
+    temperature: float | None = None
+    max_tokens: int | None = None
+    timeout_s: float | None = None
+    """Seconds that one attempt may take; None waits for as long as the provider does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a call is served: the provider's name for the model, its server, its key. Never printed or stored whole."""
+
+    model: str
+    """The name that provider uses, with its prefix: ``openai/gpt-5-nano``."""
+    provider: str
+    api_base: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request with its place in a run, on its way through the model layers to a provider."""
+
+    run_id: str
+    place: Place
+    agent: str
+    messages: tuple[Message, ...]
+    parameters: Parameters
+    seed: int
+    """The run's seed, for providers that simulate; it is not sent to real ones."""
+    timeout_s: float | None = None
+    target: Target | None = None
+    """Chosen by the routes layer; None above it."""
+    on_text: Callable[[str], None] | None = None
+    """Wanted when somebody watches the text arrive; called with each piece, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that a provider billed. Cached tokens are part of the prompt's, reasoning tokens of the completion's."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a model said to one call."""
+
+    text: str
+    model: str
+    """The name under which it was served: the route's."""
+    finish_reason: FinishReason = "stop"
+    usage: Usage | None = None
+    """None where the provider reported none."""
+    cost_usd: Decimal | None = None
+    """US dollars; None where no price is known."""
+    notes: tuple[str, ...] = ()
+    """What the layers did on the way: parameters left out, routes that failed."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether the token limit ended the text."""
+        return self.finish_reason == "length"
+
+    def noted(self, *notes: str) -> Completion:
+        """Return the same completion with notes in front of its own."""
+        return replace(self, notes=(*notes, *self.notes)) if notes else self
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A text that stands in the pipeline, and who gave it."""
+
+    text: str
+    agent: str
+    place: Place
+    cut: bool = False
+    """The token limit ended it; prompts say so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something a reader of the trace should know."""
+
+    text: str
+    degrades: bool = False
+    """Whether the result is worse for it than the pipeline promises."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What one step hands to the next."""
+
+    question: Question
+    answers: tuple[Answer, ...] = ()
+    notes: tuple[Note, ...] = ()
+    """What the step that made this state has to say for the trace."""
+
+    def then(self, answers: tuple[Answer, ...], *notes: Note) -> State:
+        """Return the state after a step: its answers in place of the ones before."""
+        return State(self.question, answers, notes)
