@@ -45,7 +45,7 @@ class Run:
     """A run under way or ended, as this process drives it."""
 
     run_id: str
-    trace: Trace = field(default_factory=Trace)
+    trace: Trace
     ended: anyio.Event = field(default_factory=anyio.Event)
     _changed: anyio.Event = field(default_factory=anyio.Event)
     _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
@@ -113,7 +113,7 @@ class Runs:
             raise RuntimeError("runs are started inside `async with runs.open()`")
         drawn = secrets.randbelow(_SEEDS) if seed is None else seed
         spec = RunSpec(secrets.token_hex(8), pipeline, question, drawn, stream=watch is not None)
-        run = Run(spec.run_id)
+        run = Run(spec.run_id, Trace(spec.run_id, pipeline.name, question, drawn))
         self._under_way[run.run_id] = run
         self._tasks.start_soon(self._drive, run, spec, watch)
         return run
@@ -138,8 +138,21 @@ class Runs:
         """Return a run that is under way in this process."""
         return self._under_way.get(run_id)
 
+    def cancel_all(self) -> None:
+        """Stop every run that is under way."""
+        for run in self._under_way.values():
+            run.cancel()
+
+    async def idle(self) -> None:
+        """Return when no run is under way."""
+        for run in list(self._under_way.values()):
+            await run.ended.wait()
+
     def trace(self, run_id: str) -> Trace:
         """Return a run's trace so far. Raises `RunUnknown`."""
+        run = self.find(run_id)
+        if run is not None:
+            return run.trace
         events = self.journal.events(run_id)
         if events is None:
             raise RunUnknown(run_id)

@@ -1,0 +1,142 @@
+"""A trace as plain data that JSON can hold: `summary` for a result, `full` with every call. Nothing is computed here.
+
+Dollars become floats, None where unknown; what a run has not reached yet is None or absent from its list.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from moa_mcp.errors import Failure
+from moa_mcp.trace import AttemptTrace, CallTrace, StepTrace, Trace
+from moa_mcp.values import Answer, Completion, Place, Usage
+
+
+def summary(trace: Trace) -> dict[str, object]:
+    """Return a run's result: its answer, its layers (the steps that called models) and what they took."""
+    return {
+        "status": trace.status,
+        "run_id": trace.run_id,
+        "pipeline": trace.pipeline,
+        "seed": trace.seed,
+        "answer": trace.answer,
+        "layers": [_layer(step) for step in trace.steps if step.calls],
+        "usage": _usage(trace.usage),
+        "cost_usd": _dollars(trace.cost_usd),
+        "notes": list(trace.notes),
+    }
+
+
+def full(trace: Trace) -> dict[str, object]:
+    """Return all of a run: its summary, the question, and every step with its calls, prompts and answers."""
+    return {
+        **summary(trace),
+        "error": trace.error,
+        "degradations": list(trace.degradations),
+        "started_at": trace.started_at,
+        "seconds": trace.seconds,
+        "question": {
+            "text": trace.question.text,
+            "context": trace.question.context,
+            "system": trace.question.system,
+        },
+        "planned": list(trace.planned),
+        "steps": [_step(step) for step in trace.steps],
+    }
+
+
+def _layer(step: StepTrace) -> dict[str, object]:
+    usage = step.usage
+    return {
+        "step": step.step,
+        "kind": step.kind,
+        "models": list(step.models),
+        "answered": step.answered,
+        "failed": step.failed,
+        "seconds": step.seconds,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cost_usd": _dollars(step.cost_usd),
+    }
+
+
+def _step(step: StepTrace) -> dict[str, object]:
+    return {
+        "step": step.step,
+        "kind": step.kind,
+        "seconds": step.seconds,
+        "calls": [_call(call) for call in step.calls],
+        "answers": [_answer(answer) for answer in step.answers],
+        "notes": [{"text": note.text, "degrades": note.degrades} for note in step.notes],
+    }
+
+
+def _call(call: CallTrace) -> dict[str, object]:
+    return {
+        "place": _place(call.place),
+        "agent": call.agent,
+        "messages": [{"role": message.role, "content": message.content} for message in call.messages],
+        "attempts": [_attempt(attempt) for attempt in call.attempts],
+        "text": None if call.completion is None else call.completion.text,
+        "notes": [] if call.completion is None else list(call.completion.notes),
+        "failure": _failure(call.failure),
+        "seconds": call.seconds,
+        "usage": _usage(call.usage),
+        "cost_usd": _dollars(call.cost_usd),
+    }
+
+
+def _attempt(attempt: AttemptTrace) -> dict[str, object]:
+    return {
+        "model": attempt.model,
+        "parameters": dict(attempt.parameters),
+        "completion": _completion(attempt.completion),
+        "failure": _failure(attempt.failure),
+        "seconds": attempt.seconds,
+    }
+
+
+def _completion(completion: Completion | None) -> dict[str, object] | None:
+    if completion is None:
+        return None
+    return {
+        "text": completion.text,
+        "model": completion.model,
+        "finish_reason": completion.finish_reason,
+        "usage": None if completion.usage is None else _usage(completion.usage),
+        "cost_usd": _dollars(completion.cost_usd),
+    }
+
+
+def _failure(failure: Failure | None) -> dict[str, object] | None:
+    if failure is None:
+        return None
+    return {
+        "kind": failure.kind,
+        "message": failure.message,
+        "retryable": failure.retryable,
+        "paid": failure.paid,
+        "usage": None if failure.usage is None else _usage(failure.usage),
+        "cost_usd": _dollars(failure.cost_usd),
+    }
+
+
+def _answer(answer: Answer) -> dict[str, object]:
+    return {"text": answer.text, "agent": answer.agent, "place": _place(answer.place), "cut": answer.cut}
+
+
+def _place(place: Place) -> dict[str, object]:
+    return {"step": place.step, "number": place.number, "sample": place.sample}
+
+
+def _usage(usage: Usage) -> dict[str, object]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+    }
+
+
+def _dollars(cost: Decimal | None) -> float | None:
+    return None if cost is None else float(cost)

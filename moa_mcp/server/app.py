@@ -1,0 +1,118 @@
+"""The MCP server: its handlers put together, for every transport and both protocol eras."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import anyio
+import mcp_types as types
+from mcp.server.caching import CacheHint
+from mcp.server.context import CallNext, HandlerResult
+from mcp.server.lowlevel import Server
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourcesListChanged
+from mcp.shared.exceptions import MCPError
+from pydantic import ValidationError
+
+from moa_mcp.config import Config
+from moa_mcp.providers.litellm import LiteLLM
+from moa_mcp.routes import Routes
+from moa_mcp.runs import Backend, Runs, real, simulated
+from moa_mcp.server.prompts import Prompts
+from moa_mcp.server.resources import Resources
+from moa_mcp.server.tools import Tools
+from moa_mcp.server.waiting import Context, Patience
+
+_log = logging.getLogger(__name__)
+
+INSTRUCTIONS = (
+    "Each pipeline tool puts a question to a panel of language models and returns one answer, with what it cost and "
+    "how it came about. Use them for hard questions that are worth several paid model calls, and put everything the "
+    "models need into question and context. A call returns within a minute: if its status is running, call moa_wait "
+    "with its run_id instead of starting again."
+)
+_WARM_AFTER_S = 0.5
+"""The first answer must be out, and a host that only probes gone, before litellm takes up the processor."""
+_STABLE = CacheHint(ttl_ms=300_000, scope="public")
+
+
+class App:
+    """The server and what it serves from."""
+
+    def __init__(self, config: Config, *, offline: bool = False, backend: Backend | None = None) -> None:
+        self._provider: LiteLLM | None = None
+        routes: Routes | None = None
+        if backend is None and offline:
+            backend = simulated()
+        elif backend is None:
+            backend, self._provider, routes = real(config, dict(os.environ))
+        self.runs = Runs(config, backend)
+        self.listening = ListenHandler(bus := InMemorySubscriptionBus())
+        self._answered = anyio.Event()
+        patience = Patience()
+
+        async def announce() -> None:
+            await bus.publish(ResourcesListChanged())
+
+        tools = Tools(self.runs, patience, announce)
+        resources = Resources(self.runs, routes)
+        prompts = Prompts(config)
+        self.server: Server[Runs] = Server(
+            "moa-mcp",
+            version=version("moa-mcp"),
+            title="Mixture of Agents",
+            description="Puts a question to a panel of language models and returns one answer.",
+            instructions=INSTRUCTIONS,
+            lifespan=self.lifespan,
+            get_tool_input_schema=tools.input_schema,
+            cache_hints={
+                "server/discover": _STABLE,
+                "tools/list": _STABLE,
+                "prompts/list": _STABLE,
+                "resources/templates/list": _STABLE,
+                "resources/list": CacheHint(ttl_ms=1_000, scope="private"),
+                "resources/read": CacheHint(ttl_ms=1_000, scope="private"),
+            },
+            on_list_tools=tools.list,
+            on_call_tool=tools.call,
+            on_list_resources=resources.list,
+            on_list_resource_templates=resources.templates,
+            on_read_resource=resources.read,
+            on_list_prompts=prompts.list,
+            on_get_prompt=prompts.get,
+            on_completion=resources.complete,
+            on_subscriptions_listen=self.listening,
+        )
+        self.server.middleware += [self._guard, patience.watch]
+
+    @asynccontextmanager
+    async def lifespan(self, server: Server[Runs]) -> AsyncIterator[Runs]:
+        """Own the runs for as long as the server lives."""
+        del server
+        async with self.runs.open(), anyio.create_task_group() as tasks:
+            tasks.start_soon(self._warm)
+            yield self.runs
+            tasks.cancel_scope.cancel()
+
+    async def _warm(self) -> None:
+        """Load litellm once the first answer is out."""
+        await self._answered.wait()
+        await anyio.sleep(_WARM_AFTER_S)
+        if self._provider is not None:
+            self._provider.load()
+
+    async def _guard(self, context: Context, call_next: CallNext) -> HandlerResult:
+        """Middleware: keep unexpected faults out of answers. The SDK would send their text to older clients."""
+        try:
+            return await call_next(context)
+        except (MCPError, ValidationError):
+            raise
+        except Exception as error:
+            _log.exception("unexpected fault in %s", context.method)
+            raise MCPError(types.INTERNAL_ERROR, "Internal error; the server's log (stderr) tells more") from error
+        finally:
+            self._answered.set()
+

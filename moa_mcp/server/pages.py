@@ -1,0 +1,41 @@
+"""A whole trace in pieces that a client can hold: hosts cut results off at some tens of thousands of characters."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from moa_mcp.report import full
+from moa_mcp.trace import Trace
+
+PAGE_CHARACTERS = 30_000
+
+
+def page(trace: Trace, number: int) -> dict[str, Any] | None:
+    """Return a page of a trace, counted from 1; None if there is no such page.
+
+    The first tells of the run as a whole. Calls are spread over as many pages as they need, in order; none is split,
+    so a page that holds one long call may be longer than the others.
+    """
+    whole = full(trace)
+    steps: Any = whole.pop("steps")
+    pages = _spread([(step["step"], call) for step in steps for call in step["calls"]])
+    if not 1 <= number <= len(pages):
+        return None
+    heads = [{key: value for key, value in step.items() if key != "calls"} for step in steps]
+    head = {**whole, "steps": heads} if number == 1 else {"run_id": trace.run_id}
+    calls = [{"step": step, **call} for step, call in pages[number - 1]]
+    return {**head, "page": number, "pages": len(pages), "calls": calls}
+
+
+def _spread(calls: list[tuple[int, Any]]) -> list[list[tuple[int, Any]]]:
+    pages: list[list[tuple[int, Any]]] = [[]]
+    room = PAGE_CHARACTERS
+    for step, call in calls:
+        size = len(json.dumps(call))
+        if pages[-1] and size > room:
+            pages.append([])
+            room = PAGE_CHARACTERS
+        pages[-1].append((step, call))
+        room -= size
+    return pages

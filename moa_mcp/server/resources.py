@@ -1,0 +1,168 @@
+"""Resources: every pipeline, with what it would need to run here, and every run, with its whole trace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import mcp_types as types
+from mcp.shared.exceptions import MCPError
+
+from moa_mcp.config import Pipeline
+from moa_mcp.errors import RunUnknown
+from moa_mcp.plan import Reach, plan, reach
+from moa_mcp.routes import Routes
+from moa_mcp.runs import Runs
+from moa_mcp.server.pages import page
+from moa_mcp.server.waiting import Context
+
+PAGE = 50
+"""Resources on one page of a listing."""
+_JSON = "application/json"
+_PIPELINE = "moa://pipelines/"
+_RUN = "moa://runs/"
+_LEGACY_NOT_FOUND = -32002
+_MODERN = "2026-07-28"
+_COMPLETIONS = 100
+
+
+class Resources:
+    """Lists, reads and completes resources."""
+
+    def __init__(self, runs: Runs, routes: Routes | None) -> None:
+        self._runs = runs
+        self._routes = routes
+        """None when everything is simulated, and so everything can run."""
+
+    async def list(
+        self, context: Context, params: types.PaginatedRequestParams | None
+    ) -> types.ListResourcesResult:
+        """Return the pipelines, then the runs, the newest first. A cursor is the last resource of the page before."""
+        del context
+        resources = [*map(_pipeline_resource, self._runs.config.pipelines.values()), *map(self._run, self._run_ids())]
+        start = _after(params.cursor if params else None, resources)
+        shown = resources[start : start + PAGE]
+        more = start + PAGE < len(resources)
+        return types.ListResourcesResult(resources=shown, next_cursor=str(shown[-1].uri) if more else None)
+
+    def _run_ids(self) -> Sequence[str]:
+        return self._runs.journal.run_ids()
+
+    def _run(self, run_id: str) -> types.Resource:
+        trace = self._runs.trace(run_id)
+        return types.Resource(
+            uri=f"{_RUN}{run_id}",
+            name=run_id,
+            title=f"{trace.pipeline}: {trace.question.text[:60]}",
+            description=f"Trace of a run of {trace.pipeline}: {trace.status}",
+            mime_type=_JSON,
+        )
+
+    async def templates(
+        self, context: Context, params: types.PaginatedRequestParams | None
+    ) -> types.ListResourceTemplatesResult:
+        """Return the shapes of the addresses."""
+        del context, params
+        return types.ListResourceTemplatesResult(resource_templates=list(_TEMPLATES))
+
+    async def read(self, context: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+        """Return a pipeline or a page of a run's trace, as JSON."""
+        uri = str(params.uri)
+        found = await self._found(uri)
+        if found is None:
+            code = types.INVALID_PARAMS if context.protocol_version >= _MODERN else _LEGACY_NOT_FOUND
+            raise MCPError(code, f"Resource not found: {uri}", data={"uri": uri})
+        text = json.dumps(found, ensure_ascii=False, indent=1)
+        return types.ReadResourceResult(contents=[types.TextResourceContents(uri=uri, text=text, mime_type=_JSON)])
+
+    async def _found(self, uri: str) -> dict[str, Any] | None:
+        if uri.startswith(_PIPELINE):
+            pipeline = self._runs.config.pipelines.get(uri.removeprefix(_PIPELINE))
+            return None if pipeline is None else await self._described(pipeline)
+        if uri.startswith(_RUN):
+            run_id, _, number = uri.removeprefix(_RUN).partition("/")
+            try:
+                return page(self._runs.trace(run_id), int(number or 1))
+            except (RunUnknown, ValueError):
+                return None
+        return None
+
+    async def _described(self, pipeline: Pipeline) -> dict[str, Any]:
+        whole = plan(pipeline)
+        reaches = [] if self._routes is None else await reach(pipeline, self._routes)
+        missing = {each.alias: each.missing for each in reaches if each.missing}
+        return {
+            **pipeline.model_dump(mode="json", by_alias=True, exclude_none=True),
+            "layers": whole.layers,
+            "calls": whole.calls,
+            "models": {each.alias: _route_states(each) for each in reaches},
+            "runs_here": not missing,
+            "simulated": self._runs.backend.simulated,
+            "missing": missing,
+        }
+
+    async def complete(self, context: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
+        """Return the pipelines or run ids that begin with what was typed."""
+        del context
+        known: dict[str, Sequence[str]] = {
+            "name": tuple(self._runs.config.pipelines),
+            "pipeline": tuple(self._runs.config.pipelines),
+            "run_id": self._run_ids(),
+        }
+        typed = params.argument.value
+        values = [value for value in known.get(params.argument.name, ()) if value.startswith(typed)]
+        shown = values[:_COMPLETIONS]
+        completion = types.Completion(values=shown, total=len(values), has_more=len(values) > len(shown))
+        return types.CompleteResult(completion=completion)
+
+
+_TEMPLATES = (
+    types.ResourceTemplate(
+        uri_template=f"{_PIPELINE}{{name}}",
+        name="pipeline",
+        title="A pipeline",
+        description="Its steps, models and routes, whether it can run here and what is missing.",
+        mime_type=_JSON,
+    ),
+    types.ResourceTemplate(
+        uri_template=f"{_RUN}{{run_id}}",
+        name="run",
+        title="A run",
+        description="Its trace: every prompt and answer, tokens, seconds and cost. Long traces go on at /2, /3, …",
+        mime_type=_JSON,
+    ),
+    types.ResourceTemplate(
+        uri_template=f"{_RUN}{{run_id}}/{{page}}",
+        name="run_page",
+        title="A page of a run",
+        description="A further page of a long trace.",
+        mime_type=_JSON,
+    ),
+)
+
+
+def _pipeline_resource(pipeline: Pipeline) -> types.Resource:
+    return types.Resource(
+        uri=f"{_PIPELINE}{pipeline.name}",
+        name=pipeline.name,
+        title=pipeline.title,
+        description=pipeline.description,
+        mime_type=_JSON,
+    )
+
+
+def _route_states(each: Reach) -> list[dict[str, Any]]:
+    return [
+        {"route": str(state.route), "usable": state.target is not None, "missing": state.missing}
+        for state in each.routes
+    ]
+
+
+def _after(cursor: str | None, resources: Sequence[types.Resource]) -> int:
+    if cursor is None:
+        return 0
+    for index, resource in enumerate(resources):
+        if str(resource.uri) == cursor:
+            return index + 1
+    raise MCPError(types.INVALID_PARAMS, "Invalid cursor: list again from the beginning")

@@ -1,0 +1,119 @@
+"""A run as the result of a tool call: the answer first in the text, everything small in the structured content."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mcp_types as types
+
+from moa_mcp.report import summary
+from moa_mcp.trace import Trace
+
+_COUNT = {"type": "integer", "minimum": 0}
+_SECONDS = {"type": ["number", "null"], "minimum": 0, "description": "Seconds; null while it goes on."}
+_COST = {"type": ["number", "null"], "minimum": 0, "description": "US dollars; null where unknown."}
+_LAYER = {
+    "type": "object",
+    "properties": {
+        "step": {"type": "integer", "minimum": 1},
+        "kind": {"type": "string"},
+        "models": {"type": "array", "items": {"type": "string"}},
+        "answered": _COUNT,
+        "failed": _COUNT,
+        "seconds": _SECONDS,
+        "prompt_tokens": _COUNT,
+        "completion_tokens": _COUNT,
+        "cost_usd": _COST,
+    },
+    "required": ["step", "kind", "models", "answered", "failed", "seconds", "cost_usd"],
+}
+
+RUN_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "status": {"enum": ["complete", "degraded", "running", "failed", "cancelled"]},
+        "run_id": {"type": "string", "description": "For moa_wait, moa_cancel, moa_trace and moa://runs/{run_id}."},
+        "pipeline": {"type": "string"},
+        "seed": {"type": "integer", "description": "Repeats what was left to chance."},
+        "answer": {"type": ["string", "null"], "description": "Null unless the status is complete or degraded."},
+        "error": {"type": ["string", "null"], "description": "Why the run failed."},
+        "layers": {"type": "array", "items": _LAYER},
+        "usage": {
+            "type": "object",
+            "properties": {
+                "prompt_tokens": _COUNT,
+                "completion_tokens": _COUNT,
+                "cached_tokens": _COUNT,
+                "reasoning_tokens": _COUNT,
+            },
+            "required": ["prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens"],
+        },
+        "cost_usd": _COST,
+        "notes": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "What was dropped, left out, fallen back on; why a result is degraded.",
+        },
+    },
+    "required": ["status", "run_id", "pipeline", "answer", "error", "layers", "usage", "cost_usd", "notes"],
+}
+
+SIMULATED = "simulated: no model was asked"
+
+
+def of_run(trace: Trace, *, simulated: bool) -> types.CallToolResult:
+    """Return what a caller sees of a run, however far it is."""
+    content = summary(trace)
+    notes = [SIMULATED, *trace.notes] if simulated else list(trace.notes)
+    return types.CallToolResult(
+        content=[types.TextContent(type="text", text=_text(trace, notes))],
+        structured_content={**content, "error": trace.error, "notes": notes},
+        is_error=trace.status in {"failed", "cancelled"},
+    )
+
+
+def error(message: str) -> types.CallToolResult:
+    """Return a result that tells a caller what it did wrong, in a form that a model can act on."""
+    return types.CallToolResult(content=[types.TextContent(type="text", text=message)], is_error=True)
+
+
+def _text(trace: Trace, notes: list[str]) -> str:
+    match trace.status:
+        case "complete":
+            return f"{trace.answer}\n\n{_footer(trace, notes)}"
+        case "degraded":
+            return f"Degraded: {'; '.join(trace.degradations)}\n\n{trace.answer}\n\n{_footer(trace, notes)}"
+        case "running":
+            return (
+                f"Still running: {progress(trace)}. There is no answer yet. Call moa_wait with "
+                f'run_id = "{trace.run_id}" to go on waiting; do not start the pipeline again.'
+            )
+        case "cancelled":
+            return f"Run {trace.run_id} was cancelled; there is no answer. moa_trace shows what was done."
+        case "failed":
+            return (
+                f"{trace.pipeline} failed: {trace.error}\n\nThere is no answer. What the models said before is kept: "
+                f'moa_trace with run_id = "{trace.run_id}" shows it.\n\n{_footer(trace, notes)}'
+            )
+
+
+def progress(trace: Trace) -> str:
+    """Return how far a run is, in a few words."""
+    if not trace.steps:
+        return "about to start"
+    step = trace.steps[-1]
+    done = f": {step.answered} of {len(step.calls)} calls answered" if step.calls else ""
+    failed = f", {step.failed} failed" if step.failed else ""
+    return f"step {step.step} of {len(trace.planned)} ({step.kind}){done}{failed}"
+
+
+def _footer(trace: Trace, notes: list[str]) -> str:
+    calls = sum(len(step.calls) for step in trace.steps)
+    layers = sum(bool(step.calls) for step in trace.steps)
+    cost = "cost unknown" if trace.cost_usd is None else f"${trace.cost_usd:.4f}"
+    usage = trace.usage
+    line = (
+        f"[{trace.pipeline}, run {trace.run_id}, {trace.status}: {calls} calls in {layers} layers, "
+        f"{trace.seconds or 0:.1f} s, {usage.prompt_tokens} + {usage.completion_tokens} tokens, {cost}]"
+    )
+    return "\n".join([line, *(f"- {note}" for note in notes)])

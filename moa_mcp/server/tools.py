@@ -1,0 +1,282 @@
+"""The tools: one for each pipeline, and those that look after runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any, TypeVar
+
+import anyio
+import mcp_types as types
+from mcp.shared.exceptions import MCPError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from moa_mcp.config import Pipeline
+from moa_mcp.errors import RunUnknown
+from moa_mcp.plan import plan
+from moa_mcp.runs import Run, Runs
+from moa_mcp.server import results
+from moa_mcp.server.pages import page
+from moa_mcp.server.waiting import Context, Patience, follow
+from moa_mcp.values import Question
+
+_LONG_RESULTS = {"anthropic/maxResultSizeChars": 200_000}
+_CANCEL_S = 5.0
+
+
+class _Arguments(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+Wait = Annotated[float, Field(ge=0, le=3600)]
+
+
+class AskArguments(_Arguments):
+    """What a pipeline tool takes."""
+
+    question: Annotated[str, Field(min_length=1)] = Field(
+        description="The question or task, complete in itself: the models see nothing of this conversation."
+    )
+    context: str | None = Field(
+        default=None, description="Material to answer it with: file contents, data, what was said before."
+    )
+    system: str | None = Field(default=None, description="Instructions for every model: role, language, format.")
+    seed: Annotated[int, Field(ge=0, lt=2**53)] | None = Field(
+        default=None, description="Repeats what is left to chance: orders, dropouts, samples."
+    )
+    wait_s: Wait | None = Field(
+        default=None, description="Seconds to wait for the answer before the run's id is returned instead."
+    )
+
+    @field_validator("question")
+    @classmethod
+    def _not_blank(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("is blank")
+        return value
+
+
+class RunArguments(_Arguments):
+    """What names a run."""
+
+    run_id: Annotated[str, Field(min_length=1)] = Field(description="The id that the pipeline's tool returned.")
+
+
+class WaitArguments(RunArguments):
+    """What moa_wait takes."""
+
+    wait_s: Wait | None = Field(default=None, description="Seconds to wait before status running is returned again.")
+
+
+class TraceArguments(RunArguments):
+    """What moa_trace takes."""
+
+    page: Annotated[int, Field(ge=1)] = Field(default=1, description="Which page of the trace.")
+
+
+Given = TypeVar("Given", bound=_Arguments)
+Handler = Callable[[Context, dict[str, Any]], Awaitable[types.CallToolResult]]
+
+
+class BadArguments(Exception):
+    """A call's arguments are wrong; the text tells the model how to mend them."""
+
+
+class Tools:
+    """Lists the tools and answers their calls."""
+
+    def __init__(self, runs: Runs, patience: Patience, announce: Callable[[], Awaitable[None]]) -> None:
+        self._runs = runs
+        self._patience = patience
+        self._announce = announce
+        """Tells clients that the list of runs has changed."""
+        self._calls = {name: plan(pipeline).calls for name, pipeline in runs.config.pipelines.items()}
+        self._own: Mapping[str, Handler] = {
+            "moa_wait": self._wait,
+            "moa_cancel": self._cancel,
+            "moa_trace": self._trace,
+        }
+        pipelines = [_pipeline_tool(pipeline, runs) for pipeline in runs.config.pipelines.values()]
+        self._tools = {tool.name: tool for tool in (*pipelines, *_OWN_TOOLS)}
+
+    async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        """Return all tools, the pipelines first, in the order of the configuration."""
+        del context
+        if params is not None and params.cursor is not None:
+            raise MCPError(types.INVALID_PARAMS, "Invalid cursor: the tools come on one page")
+        return types.ListToolsResult(tools=list(self._tools.values()))
+
+    def input_schema(self, name: str) -> dict[str, Any] | None:
+        """Return a tool's input schema; None if there is no such tool."""
+        tool = self._tools.get(name)
+        return None if tool is None else tool.input_schema
+
+    async def call(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        """Answer a call."""
+        arguments = params.arguments or {}
+        try:
+            if params.name in self._own:
+                return await self._own[params.name](context, arguments)
+            pipeline = self._runs.config.pipelines.get(params.name)
+            if pipeline is None:
+                raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
+            return await self._ask(context, pipeline, arguments)
+        except (BadArguments, RunUnknown) as error:
+            return results.error(str(error))
+
+    async def _ask(self, context: Context, pipeline: Pipeline, arguments: dict[str, Any]) -> types.CallToolResult:
+        given = _read(AskArguments, arguments)
+        question = Question(given.question, given.context or None, given.system or None)
+        run = self._runs.start(pipeline, question, seed=given.seed)
+        await self._announce()
+        return await self._follow(context, run, pipeline.name, given.wait_s)
+
+    async def _wait(self, context: Context, arguments: dict[str, Any]) -> types.CallToolResult:
+        given = _read(WaitArguments, arguments)
+        run = self._runs.find(given.run_id)
+        if run is None:
+            return self._result(given.run_id)
+        return await self._follow(context, run, run.trace.pipeline, given.wait_s)
+
+    async def _follow(self, context: Context, run: Run, pipeline: str, wait_s: float | None) -> types.CallToolResult:
+        patience_s = self._runs.config.defaults.wait_s if wait_s is None else wait_s
+        async with self._patience.waits(context, run):
+            await follow(run, context, patience_s, self._calls.get(pipeline, 0))
+        return self._result(run.run_id)
+
+    async def _cancel(self, context: Context, arguments: dict[str, Any]) -> types.CallToolResult:
+        del context
+        given = _read(RunArguments, arguments)
+        run = self._runs.find(given.run_id)
+        if run is not None:
+            run.cancel()
+            with anyio.move_on_after(_CANCEL_S):
+                await run.ended.wait()
+        result = self._result(given.run_id)
+        return result.model_copy(update={"is_error": False})
+
+    async def _trace(self, context: Context, arguments: dict[str, Any]) -> types.CallToolResult:
+        del context
+        given = _read(TraceArguments, arguments)
+        found = page(self._runs.trace(given.run_id), given.page)
+        if found is None:
+            raise BadArguments(f"page: run {given.run_id} has no page {given.page}; begin with page 1")
+        text = types.TextContent(type="text", text=json.dumps(found, ensure_ascii=False, indent=1))
+        return types.CallToolResult(content=[text], structured_content=found)
+
+    def _result(self, run_id: str) -> types.CallToolResult:
+        return results.of_run(self._runs.trace(run_id), simulated=self._runs.backend.simulated)
+
+
+def _read(kind: type[Given], arguments: dict[str, Any]) -> Given:
+    try:
+        return kind.model_validate(arguments)
+    except ValidationError as error:
+        known = list(kind.model_fields)
+        told = [_told(list(map(str, each["loc"])), each["type"], each["msg"], known) for each in error.errors()]
+        raise BadArguments(f"Invalid arguments: {'; '.join(told)}") from error
+
+
+def _told(where: list[str], kind: str, message: str, known: list[str]) -> str:
+    name = where[0]
+    if kind == "extra_forbidden":
+        close = get_close_matches(name, known, n=1)
+        meant = f", did you mean {close[0]}?" if close else ""
+        return f"unknown argument {name!r}{meant} (known: {', '.join(known)})"
+    if kind == "missing":
+        return f"{name} is missing"
+    return f"{name} {message.removeprefix('Value error, ').removeprefix('Input ')}"
+
+
+def _schema(kind: type[_Arguments]) -> dict[str, Any]:
+    """Return the JSON schema of arguments, without pydantic's titles and nullable unions: absent means absent."""
+    schema = kind.model_json_schema()
+    properties = {name: _plain(value) for name, value in schema["properties"].items()}
+    required = {"required": schema["required"]} if "required" in schema else {}
+    return {"type": "object", "properties": properties, **required, "additionalProperties": False}
+
+
+def _plain(value: dict[str, Any]) -> dict[str, Any]:
+    union = value.get("anyOf", [{}])
+    kept = {key: item for key, item in value.items() if key not in {"title", "anyOf"} and item is not None}
+    return {**union[0], **kept}
+
+
+def _pipeline_tool(pipeline: Pipeline, runs: Runs) -> types.Tool:
+    simulated = " SIMULATED here: no model is asked." if runs.backend.simulated else ""
+    return types.Tool(
+        name=pipeline.name,
+        title=pipeline.title,
+        description=f"{pipeline.description} May take minutes and costs money: every call asks paid models. If the "
+        f"status is running, call moa_wait with the run_id.{simulated}".strip(),
+        input_schema=_schema(AskArguments),
+        output_schema=results.RUN_SCHEMA,
+        annotations=types.ToolAnnotations(
+            title=pipeline.title,
+            read_only_hint=True,
+            destructive_hint=False,
+            idempotent_hint=False,
+            open_world_hint=True,
+        ),
+        _meta=_LONG_RESULTS,
+    )
+
+
+def _own_tool(
+    name: str, title: str, description: str, arguments: type[_Arguments], output: dict[str, Any], *, stops: bool = False
+) -> types.Tool:
+    return types.Tool(
+        name=name,
+        title=title,
+        description=description,
+        input_schema=_schema(arguments),
+        output_schema=output,
+        annotations=types.ToolAnnotations(
+            title=title,
+            read_only_hint=not stops,
+            destructive_hint=stops,
+            idempotent_hint=True,
+            open_world_hint=False,
+        ),
+        _meta=_LONG_RESULTS,
+    )
+
+
+_TRACE_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "run_id": {"type": "string"},
+        "page": {"type": "integer", "minimum": 1},
+        "pages": {"type": "integer", "minimum": 1},
+        "calls": {"type": "array", "items": {"type": "object"}},
+    },
+    "required": ["run_id", "page", "pages", "calls"],
+}
+
+_OWN_TOOLS = (
+    _own_tool(
+        "moa_wait",
+        "Wait for a run",
+        "Goes on waiting for a pipeline's run that returned status running, and returns its answer when it is there. "
+        "Costs nothing.",
+        WaitArguments,
+        results.RUN_SCHEMA,
+    ),
+    _own_tool(
+        "moa_cancel",
+        "Cancel a run",
+        "Stops a run; its model calls end at once. What was answered stays in its trace.",
+        RunArguments,
+        results.RUN_SCHEMA,
+        stops=True,
+    ),
+    _own_tool(
+        "moa_trace",
+        "Show a run's trace",
+        "Shows how a run came to its answer: every prompt, every model's answer, what failed, tokens, seconds and "
+        "cost, in pages. Costs nothing.",
+        TraceArguments,
+        _TRACE_SCHEMA,
+    ),
+)

@@ -1,0 +1,185 @@
+"""How the server is reached: stdio, streamable HTTP, SSE. Each function serves until it is told to stop."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import uvicorn
+from mcp.server.runner import serve_dual_era_loop
+from mcp.server.sse import SseServerTransport
+from mcp.server.stdio import stdio_server
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from moa_mcp.config import Config
+from moa_mcp.errors import MoaError
+from moa_mcp.runs import Runs
+from moa_mcp.server.app import App
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_SHUTDOWN_S = 3
+_FAREWELL_S = 1.0
+
+
+class CannotServe(MoaError):
+    """The server can't listen as it is asked to."""
+
+
+def serve_stdio(config: Config, *, offline: bool = False) -> None:
+    """Serve one client over stdin and stdout, until it closes them."""
+    _log_to_stderr()
+    anyio.run(_stdio, App(config, offline=offline))
+
+
+def serve_http(config: Config, *, host: str, port: int, token: str | None = None, offline: bool = False) -> None:
+    """Serve streamable HTTP at /mcp. Raises `CannotServe`."""
+    app = App(config, offline=offline)
+    streamable = app.server.streamable_http_app(
+        transport_security=_security(host), custom_starlette_routes=[Route("/health", _health)]
+    )
+    _serve(app, streamable, host, port, token, path="/mcp")
+
+
+def serve_sse(config: Config, *, host: str, port: int, token: str | None = None, offline: bool = False) -> None:
+    """Serve HTTP with SSE at /sse, for clients of before 2025-03-26. Raises `CannotServe`."""
+    app = App(config, offline=offline)
+    _serve(app, _sse_app(app, host), host, port, token, path="/sse")
+
+
+async def _stdio(app: App) -> None:
+    async with stdio_server() as (read, write), anyio.create_task_group() as tasks:
+        sys.stdout = sys.stderr  # what a library prints must not reach the protocol, not even at exit
+        if sys.platform != "win32":
+            tasks.start_soon(_leave_on_signal, app.runs)
+        await app.server.run(read, write, app.server.create_initialization_options())
+        tasks.cancel_scope.cancel()
+
+
+async def _leave_on_signal(runs: Runs) -> None:
+    """Stop the runs and leave: the SDK's reader thread would wait for stdin to close."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            runs.cancel_all()
+            with anyio.move_on_after(_FAREWELL_S):
+                await runs.idle()
+            os._exit(128 + number)
+
+
+def _sse_app(app: App, host: str) -> Starlette:
+    transport = SseServerTransport("/messages/", security_settings=_security(host))
+    options = app.server.create_initialization_options()
+
+    async def connect(request: Request) -> Response:
+        runs = request.app.state.runs
+        # Starlette hands the sender to its endpoints under this name alone.
+        streams = transport.connect_sse(request.scope, request.receive, request._send)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        async with streams as (read, write):
+            await serve_dual_era_loop(app.server, read, write, lifespan_state=runs, init_options=options)
+        return Response()
+
+    @asynccontextmanager
+    async def lifespan(starlette: Starlette) -> AsyncIterator[None]:
+        # Once for all connections; the SDK's own loop would enter it for each.
+        async with app.lifespan(app.server) as runs:
+            starlette.state.runs = runs
+            yield
+
+    routes = [
+        Route("/sse", connect),
+        Mount("/messages/", transport.handle_post_message),
+        Route("/health", _health),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+async def _health(request: Request) -> Response:
+    del request
+    return JSONResponse({"status": "ok"})
+
+
+def _security(host: str) -> TransportSecuritySettings:
+    """Return the checks of Host and Origin headers.
+
+    On a loopback address they are all that keeps a web page from calling the server (DNS rebinding). Elsewhere the
+    server's name is not known here, and the token does that.
+    """
+    if host not in _LOOPBACK:
+        return TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    names = ("127.0.0.1", "localhost", "[::1]")
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=[*names, *(f"{name}:*" for name in names)],
+        allowed_origins=[f"http://{name}:*" for name in names],
+    )
+
+
+def _serve(app: App, asgi: ASGIApp, host: str, port: int, token: str | None, *, path: str) -> None:
+    if host not in _LOOPBACK and not token:
+        raise CannotServe(f"serving on {host} opens the server to others; that needs a token")
+    _log_to_stderr()
+    listener = _listen(host, port)
+    guarded = BearerAuth(asgi, token) if token else asgi
+    config = uvicorn.Config(
+        guarded, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=_SHUTDOWN_S
+    )
+    address = f"[{host}]" if ":" in host else host
+    sys.stderr.write(f"moa-mcp serves MCP at http://{address}:{listener.getsockname()[1]}{path}\n")
+    _Uvicorn(config, app).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, reuse_port=False)
+    except OSError as error:
+        raise CannotServe(f"can't listen on {host}, port {port}: {error.strerror}; choose another port") from error
+    listener.setblocking(False)
+    return listener
+
+
+class _Uvicorn(uvicorn.Server):
+    """Ends runs and open listen streams first, so that shutting down does not wait for them."""
+
+    def __init__(self, config: uvicorn.Config, app: App) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.listening.close()
+        self._app.runs.cancel_all()
+        await super().shutdown(sockets)
+
+
+class BearerAuth:
+    """Lets only requests with the token through (RFC 6750), and /health."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] == "/health" or self._authorized(scope):
+            await self._app(scope, receive, send)
+            return
+        refusal = JSONResponse({"error": "unauthorized"}, 401, {"WWW-Authenticate": "Bearer"})
+        await refusal(scope, receive, send)
+
+    def _authorized(self, scope: Scope) -> bool:
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        return hmac.compare_digest(given, self._expected)
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="moa-mcp: %(levelname)s: %(message)s")

@@ -1,0 +1,104 @@
+"""Waiting for a run on behalf of a request: progress while it goes on, and who may end it.
+
+A client that loses patience keeps its run, a user who aborts ends it. On the wire both are the cancellation of a
+request; what tells them apart is the reason that clients give.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+
+from moa_mcp.runs import Run
+from moa_mcp.server.results import progress
+from moa_mcp.trace import Trace
+
+BEAT_S = 5.0
+"""Seconds between signs of life."""
+REASON_S = 0.25
+"""Seconds in which the reason of a cancellation can be expected to arrive."""
+
+Context = ServerRequestContext[Any, Any]
+
+
+async def follow(run: Run, context: Context, wait_s: float, calls: int) -> None:
+    """Report a run's progress until it ends or `wait_s` seconds are over. `calls` is how many it is expected to make."""
+    began = time.monotonic()
+    reported = 0.0
+    with anyio.move_on_after(wait_s):
+        while run.trace.status == "running":
+            done = _done(run.trace)
+            # It must grow with every report, so beats between two calls go part of the way to the next.
+            reported = float(done) if done > reported else reported + (done + 1 - reported) / 10
+            message = f"{progress(run.trace)}, {time.monotonic() - began:.0f} s (run {run.run_id})"
+            await context.session.report_progress(reported, max(float(calls), reported), message)
+            await _next_news(run, done)
+
+
+async def _next_news(run: Run, done: int) -> None:
+    """Return when another call has ended, the run has, or a beat is over."""
+    with anyio.move_on_after(BEAT_S):
+        while run.trace.status == "running" and _done(run.trace) == done:
+            await run.changed()
+
+
+def _done(trace: Trace) -> int:
+    return sum(step.answered + step.failed for step in trace.steps)
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """A request that waits for a run, and what its client said when it stopped waiting."""
+
+    told: anyio.Event = field(default_factory=anyio.Event)
+    timed_out: bool = False
+
+
+class Patience:
+    """Ends the run of a request that a user aborted; keeps the run of one whose client ran out of time."""
+
+    def __init__(self) -> None:
+        self._waiters: dict[Hashable, _Waiter] = {}
+
+    async def watch(self, context: Context, call_next: CallNext) -> HandlerResult:
+        """Middleware: look at the reasons of cancellations."""
+        if context.method == "notifications/cancelled" and context.params:
+            waiter = self._waiters.get(_key(context, context.params.get("requestId")))
+            if waiter is not None:
+                reason = str(context.params.get("reason") or "").lower()
+                waiter.timed_out = "timed out" in reason or "timeout" in reason
+                waiter.told.set()
+        return await call_next(context)
+
+    @asynccontextmanager
+    async def waits(self, context: Context, run: Run) -> AsyncIterator[None]:
+        """Cancel the run if the request inside is cancelled for any reason but a client's timeout."""
+        key = _key(context, context.request_id)
+        waiter = self._waiters[key] = _Waiter()
+        try:
+            yield
+        except anyio.get_cancelled_exc_class():
+            # The SDK cancels a request before it shows the notification that asked for it. A connection that
+            # was closed sends none.
+            with anyio.move_on_after(REASON_S, shield=True):
+                await waiter.told.wait()
+            if not waiter.timed_out:
+                run.cancel()
+            raise
+        finally:
+            del self._waiters[key]
+
+
+def _key(context: Context, request_id: object) -> Hashable:
+    """Request ids are unique within a session; stdio has one, over HTTP each request names its own."""
+    request = context.request
+    if request is None:
+        return (None, request_id)
+    session = request.headers.get("mcp-session-id") or request.query_params.get("session_id")
+    return (session, request_id)
