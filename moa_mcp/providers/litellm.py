@@ -6,6 +6,7 @@ that prints, phones, retries, caches or blocks is off; what remains is one reque
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import re
@@ -44,7 +45,6 @@ _ENVIRONMENT = {
     "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",  # the same
     "LITELLM_MODE": "PRODUCTION",  # else it reads whatever .env lies about
     "LITELLM_LOG": "ERROR",
-    "TIKTOKEN_CACHE_DIR": os.environ.get("TIKTOKEN_CACHE_DIR", ""),
 }
 _CLIENT_TIMEOUT_S = 3600.0
 """The same for every call: litellm opens a new connection for each timeout it sees. The timeout layer ends calls."""
@@ -107,17 +107,16 @@ class LiteLLM:
 
 def _imported() -> ModuleType:
     for name, value in _ENVIRONMENT.items():
-        if value:
-            os.environ.setdefault(name, value)
+        os.environ.setdefault(name, value)
     import litellm
-    import openai.resources  # noqa: F401  the first call would import it on the event loop
-
     litellm.suppress_debug_info = True  # else it prints to stdout, which carries the protocol
     litellm.disable_hf_tokenizer_download = True  # else a stream's end may block for half a minute
     litellm.telemetry = False
     litellm.drop_params = False  # what a model refuses is negotiated, and stands in the trace
     litellm.cache = None
     litellm.num_retries = 0
+    warm = {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "x"}], "mock_response": "x"}
+    asyncio.run(litellm.acompletion(**warm))  # asks nobody; the first call would import half a second's worth
     return litellm
 
 
@@ -153,6 +152,8 @@ async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[st
     finally:
         with anyio.CancelScope(shield=True):
             await stream.aclose()
+    if not pieces and usage is None:  # so litellm shows what is no stream at all, a proxy's HTML page for one
+        raise ServerFailed(f"{target.model} sent a reply without an answer in it")
     return _checked(target, "".join(pieces), finish_reason, usage)
 
 
@@ -214,6 +215,8 @@ def _error(target: Target, error: Exception) -> CallError:
     said = _said(error)
     message = f"{target.model}: {said}"
     status = _status(error)
+    if type(error).__name__ == "ContentPolicyViolationError":
+        return AnswerRefused(message)
     if _disconnected(error):
         return ConnectionFailed(f"{target.model}: no connection to {target.api_base or 'the provider'}")
     match status:

@@ -144,7 +144,7 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, reuse_port=False)
     except OSError as error:
-        raise CannotServe(f"can't listen on {host}, port {port}: {error.strerror}; choose another port") from error
+        raise CannotServe(f"can't listen on {host}, port {port}: {os.strerror(error.errno or 0)}; choose another port") from error
     listener.setblocking(False)
     return listener
 
