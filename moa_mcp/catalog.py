@@ -22,7 +22,10 @@ def _table() -> dict[str, dict[str, Any]]:
     path = Path(spec.submodule_search_locations[0]) / _TABLE
     try:
         return dict(json.loads(path.read_bytes()))
-    except (OSError, ValueError):  # another release may keep it elsewhere: then nothing is known, and nothing breaks
+    except (
+        OSError,
+        ValueError,
+    ):  # another release may keep it elsewhere: then nothing is known, and nothing breaks
         return {}
 
 

@@ -105,6 +105,7 @@ def load(path: Path | None = None) -> Config:
 
     Raises:
         ConfigError: it can't be read, or holds problems; all that were found.
+
     """
     path = path or find()
     return parse(_read(path), str(path))
@@ -179,10 +180,16 @@ class _Reader:
             return None
         table: dict[str, Any] = dict(raw)  # pyright: ignore[reportUnknownArgumentType]
         steps = self._steps(place, table.pop("steps", None), defaults)
-        given = {"title": name.replace("_", " ").capitalize(), "description": "", **table, "name": name, "steps": ()}
+        given = {
+            "title": name.replace("_", " ").capitalize(),
+            "description": "",
+            **table,
+            "name": name,
+            "steps": (),
+        }
         if "name" in table:
             self._say(f"{place}.name", "unknown key; a pipeline's name is that of its table")
-        pipeline = self._model(Pipeline, place, given)
+        pipeline: Pipeline | None = self._model(Pipeline, place, given)
         for step_place, step in steps:
             self._check_models(step_place, step, declared)
         if pipeline is None or len(self.problems) > before:
@@ -200,7 +207,10 @@ class _Reader:
     def _steps(self, place: str, raw: object, defaults: Defaults) -> list[tuple[str, Step]]:
         if not isinstance(raw, list) or not raw:
             fault = "is missing" if raw is None else "is empty" if raw == [] else f"{raw!r} should be a list"
-            self._say(f"{place}.steps", f'{fault}; a pipeline needs steps, such as {{step = "propose", agents = [...]}}')
+            self._say(
+                f"{place}.steps",
+                f'{fault}; a pipeline needs steps, such as {{step = "propose", agents = [...]}}',
+            )
             return []
         items: list[object] = raw  # pyright: ignore[reportUnknownVariableType]
         found = ((f"{place}.steps[{index}]", item) for index, item in enumerate(items))

@@ -15,10 +15,19 @@ import anyio
 
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import CallError, Failure, StepFailed
-from moa_mcp.events import CallFailed, CallFinished, CallStarted, Emit, RunFinished, RunStarted, StepFinished, StepStarted
+from moa_mcp.events import (
+    CallFailed,
+    CallFinished,
+    CallStarted,
+    Emit,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+)
 from moa_mcp.model import Model, watched
 from moa_mcp.steps import Step
-from moa_mcp.values import Answer, Call, Note, Parameters, Place, Question, Request, State
+from moa_mcp.values import Answer, Call, Note, Parameters, Place, Question, Request, State, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,7 @@ async def execute(spec: RunSpec, model: Model, emit: Emit) -> RunFinished:
     except anyio.get_cancelled_exc_class():
         finish(RunFinished(status="cancelled", answer=None, error=None, seconds=seconds()))
         raise
-    status = "degraded" if degraded else "complete"
+    status: Status = "degraded" if degraded else "complete"
     return finish(RunFinished(status=status, answer=answer.text, error=None, seconds=seconds()))
 
 

@@ -13,7 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import anyio
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_random_exponential,
+)
 
 from moa_mcp.errors import AnswerEmpty, CallError, Failure, ParameterRefused, TimedOut
 from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, Emit, TextReceived
@@ -31,6 +37,7 @@ class Model(Protocol):
 
         Raises:
             CallError: no answer came.
+
         """
         ...
 

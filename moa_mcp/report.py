@@ -1,4 +1,4 @@
-"""A trace as plain data that JSON can hold: `summary` for a result, `full` with every call. Nothing is computed here.
+"""A trace as plain data that JSON can hold: `summary` for a result, `full` with every call. It computes nothing.
 
 Dollars become floats, None where unknown; what a run has not reached yet is None or absent from its list.
 """

@@ -1,5 +1,8 @@
-"""Where a model alias is served, and which of its routes can be used from here: by the keys in the environment, or
-by a local server that answers. No question is sent from here, and no key leaves in a message."""
+"""Where a model alias is served, and which of its routes can be used from here.
+
+A route is there if its key is in the environment, or its local server answers. No question is sent from here, and no
+key leaves in a message.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,7 @@ async def answers(api_base: str) -> bool:
     try:
         async with httpx2.AsyncClient(timeout=1.0, trust_env=False) as client:
             reply = await client.get(f"{api_base}/models")
-            return reply.status_code == httpx2.codes.OK and "data" in reply.json()
+            return reply.is_success and "data" in reply.json()
     except (httpx2.HTTPError, ValueError, TypeError):
         return False
 
@@ -113,6 +116,7 @@ class Routes:
 
         Raises:
             MissingKey: nowhere; says what would change that.
+
         """
         states = await self.states(alias)
         targets = tuple(state.target for state in states if state.target is not None)

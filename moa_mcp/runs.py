@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -25,7 +25,7 @@ from moa_mcp.providers import offline
 from moa_mcp.providers.litellm import LiteLLM
 from moa_mcp.routes import Routes
 from moa_mcp.trace import Trace, trace_of
-from moa_mcp.values import Question
+from moa_mcp.values import Question, Target
 
 _log = logging.getLogger(__name__)
 _SEEDS = 2**32
@@ -90,7 +90,7 @@ class Runs:
         self._tasks: TaskGroup | None = None
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[Runs]:
+    async def open(self) -> AsyncGenerator[Runs]:
         """Own the runs that are started inside; at the end, stop those that still go on."""
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
@@ -127,7 +127,7 @@ class Runs:
         try:
             with run.scope:
                 await execute(spec, model, emit)
-        except Exception:  # a fault of ours must end this run alone, and reach the log, not the caller
+        except Exception:  # noqa: BLE001  a fault of ours ends this run alone and reaches the log, not the caller
             _log.exception("run %s stopped on an unexpected fault", spec.run_id)
             emit(RunFinished(status="failed", answer=None, error=_FAULT, seconds=0.0))
         finally:
@@ -172,7 +172,7 @@ def real(config: Config, environ: dict[str, str]) -> tuple[Backend, LiteLLM, Rou
 def simulated(delay_s: float = 0.15) -> Backend:
     """Return the backend that asks no model."""
 
-    async def usable(alias: str) -> tuple[offline.Target, ...]:
+    async def usable(alias: str) -> tuple[Target, ...]:
         return (offline.target(alias),)
 
     return Backend(offline.Offline(delay_s), usable, simulated=True)

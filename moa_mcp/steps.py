@@ -11,12 +11,19 @@ from itertools import cycle
 from random import Random
 from typing import Annotated, Literal, Protocol, TypeAlias, TypeVar
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from moa_mcp import prompts, tally
 from moa_mcp.errors import StepFailed
 from moa_mcp.values import Answer, Message, Note, Request, State
-
 
 Reading = TypeVar("Reading")
 
@@ -34,6 +41,7 @@ class Turn(Protocol):
 
         Raises:
             StepFailed: fewer than `quorum` answered.
+
         """
         ...
 
@@ -87,6 +95,7 @@ class _Step(_Frozen):
 
         Raises:
             StepFailed: the step can't do its work.
+
         """
         raise NotImplementedError
 
@@ -469,6 +478,4 @@ def _described(extractor: Extractor) -> str:
     return f'extract = "{extractor}"' if isinstance(extractor, str) else f"extract = {extractor!r}"
 
 
-Step: TypeAlias = (
-    Propose | Synthesize | Aggregate | Refine | Rank | Vote | Shuffle | Dropout | Sample | Take
-)
+Step: TypeAlias = Propose | Synthesize | Aggregate | Refine | Rank | Vote | Shuffle | Dropout | Sample | Take

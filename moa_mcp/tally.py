@@ -16,7 +16,7 @@ Extract = Callable[[str], str | None]
 """Returns what an answer comes down to, in a form in which equal answers are equal; None if it holds none."""
 
 _NUMBER = re.compile(r"[-+\u2212]?\d[\d,\u00a0\u202f]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
-_NAMED_CHOICE = re.compile(r"(?i:\b(?:answer|choice|option)\b)(?:\s+is)?\s*[:=]?\s*[*_\"'(\[]*([A-J])\b(?!['’])")
+_NAMED_CHOICE = re.compile(r"(?i:\b(?:answer|choice|option)\b)(?:\s+is)?\s*[:=]?\s*[*_\"'(\[]*([A-J])\b(?!['\u2019])")
 _BARE_CHOICE = re.compile(r"^\s*[*_(\[]*([A-J])(?:[*_\])]+|[.:)](?=\s|$)|\s*$)", re.MULTILINE)
 
 
@@ -39,7 +39,7 @@ def last_number(answer: str) -> str | None:
 
 
 def choice_letter(answer: str) -> str | None:
-    """Return the choice from A to J that the text settles on: the last one named as such, else one that stands alone."""
+    """Return the choice from A to J that a text settles on: the last one named as such, else one that stands alone."""
     named = _NAMED_CHOICE.findall(answer)
     if named:
         return str(named[-1])

@@ -148,7 +148,7 @@ class Trace:
         last = self.steps[-1].answers if self.steps else ()
         return (*reasons, *("the answer was cut off at its token limit" for answer in last if answer.cut))
 
-    def add(self, event: Event) -> None:
+    def add(self, event: Event) -> None:  # noqa: C901  a case for each kind of event
         """Take in what happened next."""
         match event:
             case RunStarted():

@@ -13,7 +13,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from types import ModuleType
@@ -108,14 +108,18 @@ class LiteLLM:
 def _imported() -> ModuleType:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    import litellm
+    import litellm  # noqa: PLC0415  late, as the module says
+
     litellm.suppress_debug_info = True  # else it prints to stdout, which carries the protocol
     litellm.disable_hf_tokenizer_download = True  # else a stream's end may block for half a minute
-    litellm.telemetry = False
     litellm.drop_params = False  # what a model refuses is negotiated, and stands in the trace
     litellm.cache = None
     litellm.num_retries = 0
-    warm = {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "x"}], "mock_response": "x"}
+    warm = {
+        "model": "openai/gpt-4o-mini",
+        "messages": [{"role": "user", "content": "x"}],
+        "mock_response": "x",
+    }
     asyncio.run(litellm.acompletion(**warm))  # asks nobody; the first call would import half a second's worth
     return litellm
 
@@ -162,7 +166,8 @@ def _completion(target: Target, response: Any) -> Completion:  # noqa: ANN401
     if not choices:
         raise ServerFailed(f"{target.model} sent a reply without an answer in it")
     message = choices[0].message
-    refusal = (getattr(message, "provider_specific_fields", None) or {}).get("refusal")
+    extras: Any = getattr(message, "provider_specific_fields", None) or {}
+    refusal = extras.get("refusal")
     if refusal and not message.content:
         raise _billed(target, AnswerRefused(f"{target.model} declined: {redact(str(refusal))}"), _usage(response))
     return _checked(target, message.content or "", choices[0].finish_reason, _usage(response))
@@ -201,7 +206,7 @@ def _usage(response: Any) -> Usage | None:  # noqa: ANN401
 
 
 @contextmanager
-def _errors_mapped(target: Target) -> Iterator[None]:
+def _errors_mapped(target: Target) -> Generator[None]:
     """Turn litellm's exceptions into ours: by status and cause, since its classes differ between providers."""
     try:
         yield
@@ -211,7 +216,7 @@ def _errors_mapped(target: Target) -> Iterator[None]:
         raise _error(target, error) from error
 
 
-def _error(target: Target, error: Exception) -> CallError:
+def _error(target: Target, error: Exception) -> CallError:  # noqa: PLR0911  a table
     said = _said(error)
     message = f"{target.model}: {said}"
     status = _status(error)
@@ -241,7 +246,8 @@ def _error(target: Target, error: Exception) -> CallError:
 _PARAMETER = re.compile(r"\b(temperature|top_p|max_tokens|max_completion_tokens)\b")
 _INSTEAD = re.compile(r"[Uu]se\W+(max_tokens|max_completion_tokens)\b")
 _TOO_LONG = re.compile(
-    r"context.?(length|window)|maximum context|too long|too many (input )?tokens|prompt is too large", re.IGNORECASE
+    r"context.?(length|window)|maximum context|too long|too many (input )?tokens|prompt is too large",
+    re.IGNORECASE,
 )
 
 
@@ -265,7 +271,13 @@ def _disconnected(error: BaseException) -> bool:
     cause: BaseException | None = error
     while cause is not None:
         names = {kind.__name__ for kind in type(cause).__mro__}
-        if names & {"ConnectError", "ClientConnectionError", "ConnectionError", "RemoteProtocolError", "ReadError"}:
+        if names & {
+            "ConnectError",
+            "ClientConnectionError",
+            "ConnectionError",
+            "RemoteProtocolError",
+            "ReadError",
+        }:
             return True
         cause = cause.__cause__ or cause.__context__
     return False
@@ -273,7 +285,7 @@ def _disconnected(error: BaseException) -> bool:
 
 def _retry_after(error: Exception) -> float | None:
     for holder in (error, getattr(error, "response", None)):
-        headers = getattr(holder, "litellm_response_headers", None) or getattr(holder, "headers", None) or {}
+        headers: Any = getattr(holder, "litellm_response_headers", None) or getattr(holder, "headers", None) or {}
         asked = headers.get("retry-after")
         if asked is not None:
             return _seconds(str(asked))

@@ -114,7 +114,7 @@ def _by_agreement(answers: Sequence[str]) -> list[int]:
     """Return the numbers of the answers, those first whose verdict most others share."""
     verdicts = [_verdict(answer) for answer in answers]
     shared = Counter(verdict for verdict in verdicts if verdict is not None)
-    return sorted(range(1, len(answers) + 1), key=lambda number: -shared[verdicts[number - 1]])
+    return sorted(range(1, len(answers) + 1), key=lambda number: -shared[verdicts[number - 1] or ""])
 
 
 def _verdict(answer: str) -> str | None:

@@ -10,13 +10,13 @@ from fractions import Fraction
 from random import Random
 from typing import NamedTuple
 
-_EXPRESSION = re.compile(r"[(\d][\d\s.+\-*/()x×·÷^]*[\d)]")
+_EXPRESSION = re.compile(r"[(\d][\d\s.+\-*/()x\u00d7\u00b7\u00f7^]*[\d)]")
 _CHOICE = re.compile(r"(?:^|[\s(])([A-J])[).:]\s*([^\n]*?)(?=\s+\(?[A-J][).:]\s|\s*[\n;,]|\s*$)")
 _OPERATORS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
+    ast.Div: lambda left, right: left / right,
 }
 _LARGEST = 10**12
 
@@ -49,7 +49,7 @@ def _value(text: str) -> Fraction | None:
     """Return the value of the longest arithmetic expression in a text."""
     found = sorted(_EXPRESSION.findall(text) or re.findall(r"-?\d+(?:\.\d+)?", text), key=len, reverse=True)
     for expression in found:
-        source = re.sub(r"[x×·]", "*", expression).replace("÷", "/").strip()
+        source = re.sub(r"[x\u00d7\u00b7]", "*", expression).replace("\u00f7", "/").strip()
         try:
             return _evaluated(ast.parse(source, mode="eval").body)
         except (SyntaxError, ValueError, ZeroDivisionError, RecursionError, MemoryError):
@@ -67,6 +67,8 @@ def _evaluated(node: ast.expr) -> Fraction:
             value = _OPERATORS[type(op)](_evaluated(left), _evaluated(right))
             if abs(value) <= _LARGEST:
                 return value
+        case _:
+            pass
     raise ValueError("not small arithmetic")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -89,7 +89,7 @@ class App:
         self.server.middleware += [self._guard, patience.watch]
 
     @asynccontextmanager
-    async def lifespan(self, server: Server[Runs]) -> AsyncIterator[Runs]:
+    async def lifespan(self, server: Server[Runs]) -> AsyncGenerator[Runs]:
         """Own the runs for as long as the server lives."""
         del server
         async with self.runs.open(), anyio.create_task_group() as tasks:
@@ -104,15 +104,14 @@ class App:
         if self._provider is not None:
             self._provider.load()
 
-    async def _guard(self, context: Context, call_next: CallNext) -> HandlerResult:
+    async def _guard(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Middleware: keep unexpected faults out of answers. The SDK would send their text to older clients."""
         try:
-            return await call_next(context)
+            return await call_next(ctx)
         except (MCPError, ValidationError):
             raise
         except Exception as error:
-            _log.exception("unexpected fault in %s", context.method)
+            _log.exception("unexpected fault in %s", ctx.method)
             raise MCPError(types.INTERNAL_ERROR, "Internal error; the server's log (stderr) tells more") from error
         finally:
             self._answered.set()
-

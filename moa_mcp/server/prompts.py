@@ -62,7 +62,11 @@ class Prompts:
         if pipeline and pipeline not in self._config.pipelines:
             known = ", ".join(self._config.pipelines)
             raise MCPError(types.INVALID_PARAMS, f"Unknown pipeline: {pipeline}; there are {known}")
-        which = f"Use the tool {pipeline}" if pipeline else f"Use the fitting one of these tools:\n\n{self._menu()}\n\nUse it"
+        which = (
+            f"Use the tool {pipeline}"
+            if pipeline
+            else f"Use the fitting one of these tools:\n\n{self._menu()}\n\nUse it"
+        )
         return (
             f"{which} to answer the question below. Report its answer, then in one line its status, seconds and cost, "
             "and anything in its notes that I should know. If it is still running, wait for it with moa_wait.\n\n"

@@ -35,12 +35,13 @@ class Resources:
         self._routes = routes
         """None when everything is simulated, and so everything can run."""
 
-    async def list(
-        self, context: Context, params: types.PaginatedRequestParams | None
-    ) -> types.ListResourcesResult:
+    async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
         """Return the pipelines, then the runs, the newest first. A cursor is the last resource of the page before."""
         del context
-        resources = [*map(_pipeline_resource, self._runs.config.pipelines.values()), *map(self._run, self._run_ids())]
+        resources = [
+            *map(_pipeline_resource, self._runs.config.pipelines.values()),
+            *map(self._run, self._run_ids()),
+        ]
         start = _after(params.cursor if params else None, resources)
         shown = resources[start : start + PAGE]
         more = start + PAGE < len(resources)
@@ -90,7 +91,7 @@ class Resources:
 
     async def _described(self, pipeline: Pipeline) -> dict[str, Any]:
         whole = plan(pipeline)
-        reaches = [] if self._routes is None else await reach(pipeline, self._routes)
+        reaches = () if self._routes is None else await reach(pipeline, self._routes)
         missing = {each.alias: each.missing for each in reaches if each.missing}
         return {
             **pipeline.model_dump(mode="json", by_alias=True, exclude_none=True),

@@ -32,10 +32,16 @@ RUN_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "status": {"enum": ["complete", "degraded", "running", "failed", "cancelled"]},
-        "run_id": {"type": "string", "description": "For moa_wait, moa_cancel, moa_trace and moa://runs/{run_id}."},
+        "run_id": {
+            "type": "string",
+            "description": "For moa_wait, moa_cancel, moa_trace and moa://runs/{run_id}.",
+        },
         "pipeline": {"type": "string"},
         "seed": {"type": "integer", "description": "Repeats what was left to chance."},
-        "answer": {"type": ["string", "null"], "description": "Null unless the status is complete or degraded."},
+        "answer": {
+            "type": ["string", "null"],
+            "description": "Null unless the status is complete or degraded.",
+        },
         "error": {"type": ["string", "null"], "description": "Why the run failed."},
         "layers": {"type": "array", "items": _LAYER},
         "usage": {

@@ -224,7 +224,13 @@ def _pipeline_tool(pipeline: Pipeline, runs: Runs) -> types.Tool:
 
 
 def _own_tool(
-    name: str, title: str, description: str, arguments: type[_Arguments], output: dict[str, Any], *, stops: bool = False
+    name: str,
+    title: str,
+    description: str,
+    arguments: type[_Arguments],
+    output: dict[str, Any],
+    *,
+    stops: bool = False,
 ) -> types.Tool:
     return types.Tool(
         name=name,

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import anyio
@@ -90,7 +90,7 @@ def _sse_app(app: App, host: str) -> Starlette:
         return Response()
 
     @asynccontextmanager
-    async def lifespan(starlette: Starlette) -> AsyncIterator[None]:
+    async def lifespan(starlette: Starlette) -> AsyncGenerator[None]:
         # Once for all connections; the SDK's own loop would enter it for each.
         async with app.lifespan(app.server) as runs:
             starlette.state.runs = runs
@@ -144,8 +144,10 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, reuse_port=False)
     except OSError as error:
-        raise CannotServe(f"can't listen on {host}, port {port}: {os.strerror(error.errno or 0)}; choose another port") from error
-    listener.setblocking(False)
+        raise CannotServe(
+            f"can't listen on {host}, port {port}: {os.strerror(error.errno or 0)}; choose another port"
+        ) from error
+    listener.setblocking(False)  # noqa: FBT003  the socket's own signature
     return listener
 
 

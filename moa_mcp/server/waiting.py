@@ -7,7 +7,7 @@ request; what tells them apart is the reason that clients give.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncGenerator, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +28,7 @@ Context = ServerRequestContext[Any, Any]
 
 
 async def follow(run: Run, context: Context, wait_s: float, calls: int) -> None:
-    """Report a run's progress until it ends or `wait_s` seconds are over. `calls` is how many it is expected to make."""
+    """Report a run's progress until it ends or `wait_s` seconds are over. It is expected to make so many `calls`."""
     began = time.monotonic()
     reported = 0.0
     with anyio.move_on_after(wait_s):
@@ -66,18 +66,18 @@ class Patience:
     def __init__(self) -> None:
         self._waiters: dict[Hashable, _Waiter] = {}
 
-    async def watch(self, context: Context, call_next: CallNext) -> HandlerResult:
+    async def watch(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Middleware: look at the reasons of cancellations."""
-        if context.method == "notifications/cancelled" and context.params:
-            waiter = self._waiters.get(_key(context, context.params.get("requestId")))
+        if ctx.method == "notifications/cancelled" and ctx.params:
+            waiter = self._waiters.get(_key(ctx, ctx.params.get("requestId")))
             if waiter is not None:
-                reason = str(context.params.get("reason") or "").lower()
+                reason = str(ctx.params.get("reason") or "").lower()
                 waiter.timed_out = "timed out" in reason or "timeout" in reason
                 waiter.told.set()
-        return await call_next(context)
+        return await call_next(ctx)
 
     @asynccontextmanager
-    async def waits(self, context: Context, run: Run) -> AsyncIterator[None]:
+    async def waits(self, context: Context, run: Run) -> AsyncGenerator[None]:
         """Cancel the run if the request inside is cancelled for any reason but a client's timeout."""
         key = _key(context, context.request_id)
         waiter = self._waiters[key] = _Waiter()

@@ -1,0 +1,91 @@
+"""The command line, the only place that knows click and rich.
+
+Each command is a module of its own, imported when it is asked for, so that serving loads nothing that only draws.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from contextlib import suppress
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+COMMANDS = ("serve", "ask", "check", "pipelines")
+INTERRUPTED = 130
+
+_EPILOG = """\b
+Exit codes:
+  0    answered; also if degraded, with a warning on stderr
+  1    the run failed
+  2    wrong usage, or a fault in the configuration
+  3    no model of the first step can be reached: keys are missing
+  130  interrupted
+"""
+
+
+class Commands(click.Group):
+    """The commands by name. Without one, or with options alone, the server is meant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"{__name__}.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name.startswith("-"):
+            return super().resolve_command(ctx, ["serve", *args])
+        if name not in COMMANDS:
+            close = get_close_matches(name, COMMANDS, n=1)
+            hint = f", did you mean {close[0]!r}?" if close else ""
+            raise click.UsageError(f"there is no command {name!r}{hint}; the commands are {', '.join(COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            with suppress(OSError):
+                sys.stdout.flush()
+            os._exit(INTERRUPTED)  # threads, such as one that imports litellm, would hold up an orderly exit
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "ignore_unknown_options": True},
+)
+@click.option("--config", type=click.Path(path_type=Path), metavar="PATH", help="Configuration to use.")
+@click.option("--offline", is_flag=True, help="Simulate the models: no key, no network, no cost.")
+@click.version_option(package_name="moa-mcp", message="%(prog)s %(version)s")
+@click.pass_context
+def commands(ctx: click.Context, config: Path | None, offline: bool) -> None:
+    """Put questions to panels of language models: Mixture-of-Agents pipelines as MCP tools.
+
+    Without a command, serves MCP over stdio, as `moa-mcp serve` does.
+    """
+    del config, offline  # the commands take them from the context
+    warnings.simplefilter("ignore")  # those of libraries, which no user can do anything about
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="replace")
+    if ctx.invoked_subcommand is None:
+        serve = commands.get_command(ctx, "serve")
+        if serve is not None:
+            with serve.make_context("serve", [], parent=ctx) as own:
+                serve.invoke(own)

@@ -1,0 +1,87 @@
+"""What the commands have in common: the options that hold before and after a command's name, and refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import click
+
+from moa_mcp import config as configuration
+from moa_mcp.cli.text import plain
+from moa_mcp.config import Config, Pipeline
+from moa_mcp.errors import ConfigError
+
+FAILED = 1
+REFUSED = 2
+NO_KEYS = 3
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+class Refused(click.ClickException):
+    """A command can't do what it is asked to: one line says what is wrong, one what helps."""
+
+    def __init__(self, message: str, remedy: str, exit_code: int = REFUSED) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+        self.exit_code = exit_code
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"Error: {plain(self.message)}\n{plain(self.remedy)}", file, err=file is None)
+
+
+def _also_before(ctx: click.Context, param: click.Parameter, value: Any) -> Any:  # noqa: ANN401  whatever the option holds
+    """Return the option's value, else the one given before the command's name."""
+    return value or ctx.find_root().params.get(param.name or "")
+
+
+def config_option(command: Decorated) -> Decorated:
+    """Add --config."""
+    return click.option(
+        "--config",
+        "config_path",
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        callback=lambda ctx, _, value: value or ctx.find_root().params.get("config"),
+        help=f"Configuration to use; else ${configuration.ENVIRONMENT_VARIABLE}, else yours, else the shipped one.",
+    )(command)
+
+
+def offline_option(command: Decorated) -> Decorated:
+    """Add --offline."""
+    return click.option(
+        "--offline",
+        is_flag=True,
+        envvar="MOA_MCP_OFFLINE",
+        show_envvar=True,
+        callback=_also_before,
+        help="Simulate the models: no key, no network, no cost.",
+    )(command)
+
+
+def loaded(path: Path | None) -> Config:
+    """Return the configuration. Raises `Refused`."""
+    try:
+        return configuration.load(path)
+    except ConfigError as error:
+        raise Refused(str(error), "Correct the file, or name another with --config.") from error
+
+
+def named(config: Config, name: str) -> Pipeline:
+    """Return the pipeline of that name. Raises `Refused`."""
+    pipeline = config.pipelines.get(name)
+    if pipeline is None:
+        raise Refused(
+            f"there is no pipeline {name!r}{nearest(name, config.pipelines)}",
+            f"The pipelines are {', '.join(config.pipelines)}.",
+        )
+    return pipeline
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a question after the name that was meant; empty if none is near."""
+    close = get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
