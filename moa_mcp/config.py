@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 from platformdirs import user_config_path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from moa_mcp import faults
 from moa_mcp.errors import ConfigError, Problem
+from moa_mcp.faults import as_key, hinted, listed, shown
 from moa_mcp.routes import PROVIDERS, Route, RouteEntry
-from moa_mcp.steps import ModelStep, PanelStep, Refine, SoleStep, Step, Vote
+from moa_mcp.steps import ModelStep, PanelStep, Propose, Refine, SoleStep, Step, Vote
 
 FILE_NAME = "pipelines.toml"
 ENVIRONMENT_VARIABLE = "MOA_MCP_CONFIG"
@@ -29,6 +30,9 @@ OWN_TOOLS = frozenset({"moa_wait", "moa_cancel", "moa_trace", "moa_resume", "moa
 _TABLES = ("defaults", "models", "pipelines")
 
 
+_AnyTable = TypeVar("_AnyTable", bound=BaseModel)
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
 
@@ -36,7 +40,9 @@ class _Table(BaseModel):
 class Defaults(_Table):
     """What holds where a step or a call says nothing."""
 
-    temperature: Annotated[float, Field(ge=0, le=2, alias="temp")] = 0.7
+    temperature: Annotated[float, Field(ge=0, le=2)] = Field(
+        default=0.7, validation_alias=AliasChoices("temperature", "temp")
+    )
     max_tokens: Annotated[int, Field(ge=1)] = 2048
     timeout_s: Annotated[float, Field(gt=0)] = 180.0
     """Seconds for one attempt of one call."""
@@ -116,12 +122,18 @@ def parse(text: str, source: str = FILE_NAME) -> Config:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(source, [Problem("", f"not valid TOML: {error}")]) from error
+        raise ConfigError(source, [Problem("", f"not valid TOML: {_located(error, text)}")]) from error
     reader = _Reader()
     config = reader.config(source, document)
     if reader.problems:
         raise ConfigError(source, reader.problems)
     return config
+
+
+def _located(error: tomllib.TOMLDecodeError, text: str) -> str:
+    """Return a syntax error with line and column, which tomllib leaves out at the end of a file."""
+    line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
+    return str(error).replace("(at end of document)", f"(at line {line}, column {column}, the end of the file)")
 
 
 def _read(path: Path) -> str:
@@ -143,14 +155,18 @@ class _Reader:
         self.problems: list[Problem] = []
 
     def config(self, source: str, document: dict[str, Any]) -> Config:
-        for key in document.keys() - set(_TABLES):
-            self._say(key, f"unknown table{_nearest(key, _TABLES)}; the tables are {_listed(_TABLES)}")
+        for name in document:
+            if name not in _TABLES:
+                remedy = hinted(name, _TABLES, f"the tables are {listed(_TABLES)}")
+                self._say(as_key(name), f"unknown table{remedy}")
         defaults = self._model(Defaults, "defaults", self._table("defaults", document)) or Defaults()
         models = {
             name: table.routes
             for name, raw in self._table("models", document).items()
-            if (table := self._model(ModelTable, f"models.{_key(name)}", raw)) is not None
+            if (table := self._model(ModelTable, f"models.{as_key(name)}", raw)) is not None
         }
+        for name, routes in models.items():
+            self._check_routes(f"models.{as_key(name)}", routes)
         declared = set(self._table("models", document, quiet=True))
         tables = self._table("pipelines", document)
         if "pipelines" not in document or (isinstance(document["pipelines"], dict) and not tables):
@@ -168,15 +184,21 @@ class _Reader:
         if isinstance(value, dict):
             return value  # pyright: ignore[reportUnknownVariableType]
         if not quiet:
-            self._say(place, f"{value!r} should be a table, [{place}]")
+            self._say_no_table(place, value)
         return {}
 
+    def _check_routes(self, place: str, routes: Sequence[Route]) -> None:
+        for index, route in enumerate(routes):
+            if not route.provider and route.api_base is None:
+                remedy = "write it as provider/model, such as openai/gpt-5-nano"
+                self._say(f"{place}.routes[{index}]", f"{route.model!r} names no provider; {remedy}")
+
     def _pipeline(self, name: str, raw: object, defaults: Defaults, declared: set[str]) -> Pipeline | None:
-        place = f"pipelines.{_key(name)}"
+        place = f"pipelines.{as_key(name)}"
         before = len(self.problems)
         self._check_name(place, name)
         if not isinstance(raw, dict):
-            self._say(place, f"{raw!r} should be a table, [{place}]")
+            self._say_no_table(place, raw)
             return None
         table: dict[str, Any] = dict(raw)  # pyright: ignore[reportUnknownArgumentType]
         steps = self._steps(place, table.pop("steps", None), defaults)
@@ -189,7 +211,7 @@ class _Reader:
         }
         if "name" in table:
             self._say(f"{place}.name", "unknown key; a pipeline's name is that of its table")
-        pipeline: Pipeline | None = self._model(Pipeline, place, given)
+        pipeline = self._model(Pipeline, place, given)
         for step_place, step in steps:
             self._check_models(step_place, step, declared)
         if pipeline is None or len(self.problems) > before:
@@ -206,11 +228,9 @@ class _Reader:
 
     def _steps(self, place: str, raw: object, defaults: Defaults) -> list[tuple[str, Step]]:
         if not isinstance(raw, list) or not raw:
-            fault = "is missing" if raw is None else "is empty" if raw == [] else f"{raw!r} should be a list"
-            self._say(
-                f"{place}.steps",
-                f'{fault}; a pipeline needs steps, such as {{step = "propose", agents = [...]}}',
-            )
+            fault = "is missing" if raw is None else "is empty" if raw == [] else f"{shown(raw)} should be a list"  # pyright: ignore[reportUnknownArgumentType]
+            remedy = 'a pipeline needs steps, such as {step = "propose", agents = [...]}'
+            self._say(f"{place}.steps", f"{fault}; {remedy}")
             return []
         items: list[object] = raw  # pyright: ignore[reportUnknownVariableType]
         found = ((f"{place}.steps[{index}]", item) for index, item in enumerate(items))
@@ -218,48 +238,59 @@ class _Reader:
 
     def _step(self, place: str, raw: object, defaults: Defaults) -> Step | None:
         if not isinstance(raw, dict):
-            self._say(place, f'{raw!r} should be a table, such as {{step = "propose", agents = [...]}}')
+            self._say(place, f'{shown(raw)} should be a table, such as {{step = "propose", agents = [...]}}')
             return None
         table: dict[str, Any] = raw  # pyright: ignore[reportUnknownVariableType]
         kind = table.get("step")
         if not isinstance(kind, str) or kind not in STEP_TYPES:
-            fault = "is missing" if "step" not in table else f"{kind!r} is no step{_nearest(kind, STEP_TYPES)}"
-            self._say(f"{place}.step", f"{fault}; the steps are {_listed(STEP_TYPES)}")
+            self._say_no_step(place, table)
             return None
         step = self._model(STEP_TYPES[kind], place, table)
         return None if step is None else _completed(step, defaults)
 
+    def _say_no_step(self, place: str, table: dict[str, Any]) -> None:
+        steps = f"the steps are {listed(STEP_TYPES)}"
+        if "step" in table:
+            kind = table["step"]
+            self._say(f"{place}.step", f"{shown(kind)} is no step{hinted(kind, STEP_TYPES, steps)}")
+        elif near := get_close_matches("step", table, n=1):
+            self._say(f"{place}.{as_key(near[0])}", f"unknown key{hinted(near[0], ['step'], steps)}")
+        else:
+            self._say(f"{place}.step", f"is missing; {steps}")
+
     def _check_models(self, place: str, step: Step, declared: set[str]) -> None:
-        for key, model in _named_models(step):
-            provider = model.partition("/")[0]
-            if model not in declared and not ("/" in model and provider in PROVIDERS):
-                self._say(
-                    f"{place}.{key}",
-                    f"{model!r} is no model of this file{_nearest(model, declared)}; "
-                    f'add [models.{_key(model)}] with routes = ["provider/model"], or name one as provider/model',
-                )
+        for where, model in _named_models(step):
+            provider, _, name = model.partition("/")
+            if model not in declared and not (provider in PROVIDERS and name):
+                known = [*declared, *(f"{each}/{name}" for each in PROVIDERS if name)]
+                remedy = f"a model needs a table, [models.{as_key(model)}], or a name such as openai/gpt-5-nano"
+                fault = f"{model!r} is no model of this file{hinted(model, known, remedy)}"
+                self._say(f"{place}.{where}", fault)
 
     def _check_flow(self, place: str, steps: list[Step]) -> None:
         answers = 0
         for index, step in enumerate(steps):
             if step.needs_answers and answers == 0:
-                self._say(f"{place}.steps[{index}]", f"{step.step} has no answers to work on; begin with propose")
+                remedy = "leave keep out" if isinstance(step, Propose) else "begin with propose"
+                self._say(f"{place}.steps[{index}]", f"{step.step} has no answers to work on; {remedy}")
                 return
             answers = step.answers_out(answers)
         if answers != 1:
             remedy = "end with aggregate or vote, or with rank or take and n = 1"
             self._say(f"{place}.steps", f"the last step hands on {answers} answers; {remedy}")
 
-    def _model(self, kind: type[Any], place: str, raw: object) -> Any:  # noqa: ANN401
+    def _model(self, kind: type[_AnyTable], place: str, raw: object) -> _AnyTable | None:
         if not isinstance(raw, dict):
-            self._say(place, f"{raw!r} should be a table, [{place}]")
+            self._say_no_table(place, raw)
             return None
         try:
             return kind.model_validate(raw)
         except ValidationError as error:
-            for problem in _problems(kind, place, error.errors(include_url=False)):
-                self.problems.append(problem)
+            self.problems += faults.problems(kind, place, error.errors(include_url=False))
             return None
+
+    def _say_no_table(self, place: str, value: object) -> None:
+        self._say(place, f"{shown(value, place.rpartition('.')[2])} should be a table, [{place}]")
 
     def _say(self, place: str, message: str) -> None:
         self.problems.append(Problem(place, message))
@@ -292,62 +323,3 @@ def _named_models(step: Step) -> Iterator[tuple[str, str]]:
 def models_of(pipeline: Pipeline) -> tuple[str, ...]:
     """Return the model aliases that a pipeline names, each once, in order."""
     return tuple(dict.fromkeys(model for step in pipeline.steps for _, model in _named_models(step)))
-
-
-def _problems(kind: type[BaseModel], place: str, errors: Iterable[ErrorDetails]) -> Iterator[Problem]:
-    told: set[str] = set()
-    for error in errors:
-        where, message = _explained(kind, error)
-        whole = _joined(place, where)
-        if whole not in told:
-            told.add(whole)
-            yield Problem(whole, message)
-
-
-_EXTRACT = 'should be "text", "last_number", "choice", { json = "field" } or { regex = "pattern" }'
-
-
-def _explained(kind: type[BaseModel], error: ErrorDetails) -> tuple[tuple[str | int, ...], str]:
-    """Return where in its table an error stands, and what it says."""
-    where = error["loc"]
-    if where[:1] == ("extract",) and error["type"] != "value_error":
-        return where[:1], f"{error['input']!r} {_EXTRACT}"
-    match error["type"]:
-        case "extra_forbidden":
-            return where, _unknown_key(kind, where)
-        case "missing":
-            return where, "is missing"
-        case "value_error":
-            return where, error["msg"].removeprefix("Value error, ")
-        case "too_short":
-            return where, "is empty; name at least one"
-        case _:
-            return where, f"{error['input']!r} {error['msg'].removeprefix('Input ')}"
-
-
-def _unknown_key(kind: type[BaseModel], where: tuple[str | int, ...]) -> str:
-    key = str(where[-1])
-    if key in {"api_key", "key", "token"}:
-        return "keys don't belong in this file; name the variable that holds it: api_key_env"
-    owner: Any = Route if "routes" in where else kind
-    if "agents" in where:
-        return f"unknown key{_nearest(key, ('model', 'samples'))}; an agent has model, samples"
-    known = sorted(owner.model_fields.keys() - {"name"})
-    return f"unknown key{_nearest(key, [*known, 'temp'])}; known here: {_listed(known)}"
-
-
-def _joined(place: str, where: tuple[str | int, ...]) -> str:
-    return place + "".join(f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in where)
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
-
-
-def _nearest(word: object, known: Iterable[str]) -> str:
-    close = get_close_matches(str(word), list(known), n=1, cutoff=0.6)
-    return f", did you mean {close[0]!r}?" if close else ""
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)

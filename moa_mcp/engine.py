@@ -43,19 +43,18 @@ class RunSpec:
     """Whether the last answer's text is told as it arrives."""
 
 
+def started(spec: RunSpec) -> RunStarted:
+    """Return the event that opens a run."""
+    kinds = tuple(step.step for step in spec.pipeline.steps)
+    return RunStarted(
+        run_id=spec.run_id, pipeline=spec.pipeline.name, question=spec.question, seed=spec.seed, steps=kinds
+    )
+
+
 async def execute(spec: RunSpec, model: Model, emit: Emit) -> RunFinished:
     """Run the pipeline to its end and return how it ended; failures of steps are ends, not exceptions."""
     began = time.monotonic()
-    kinds = tuple(step.step for step in spec.pipeline.steps)
-    emit(
-        RunStarted(
-            run_id=spec.run_id,
-            pipeline=spec.pipeline.name,
-            question=spec.question,
-            seed=spec.seed,
-            steps=kinds,
-        )
-    )
+    emit(started(spec))
 
     def finish(finished: RunFinished) -> RunFinished:
         emit(finished)
@@ -114,13 +113,17 @@ class ModelTurn:
         self._step = step
         self._model = model
         self._emit = emit
+        steps = spec.pipeline.steps
+        self._streams = spec.stream and step == len(steps) and not steps[-1].judges
         self._asked = 0
         self._equals: Counter[Request] = Counter()
 
     async def ask(self, requests: Sequence[Request], *, quorum: int = 1) -> tuple[Answer | None, ...]:
         calls = [self._call(request) for request in requests]
-        if self._spec.stream and self._step == len(self._spec.pipeline.steps) and len(calls) == 1:
+        if self._streams and len(calls) == 1:
             calls = [watched(call, self._emit) for call in calls]
+        for call in calls:  # here, since tasks may start in any order
+            self._emit(CallStarted(place=call.place, agent=call.agent, messages=call.messages))
         outcomes = await anyio.amap(self._outcome, calls)
         failed = [
             f"{call.agent}: {outcome.message}"
@@ -149,7 +152,6 @@ class ModelTurn:
 
     async def _outcome(self, call: Call) -> Answer | Failure:
         began = time.monotonic()
-        self._emit(CallStarted(place=call.place, agent=call.agent, messages=call.messages))
         try:
             completion = await self._model(call)
         except CallError as error:

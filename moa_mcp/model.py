@@ -60,13 +60,13 @@ class Limits:
 def stack(provider: Model, usable: Usable, shared: Shared, emit: Emit) -> Model:
     """Compose the layers of one run, outermost last.
 
-    Record is innermost, so that every single request has its events. The timeout is around it, so that it bounds
-    one request and not the waiting for a slot. Negotiation is outside both: what it sends again is a request of its
-    own. A slot is held while requests are under way, not while a retry waits. Retries stay on one route; the routes
-    layer, outermost, moves on when they are used up.
+    The timeout is innermost, so that it bounds one request and not the waiting for a slot. Record is around it, so
+    that every single request has its events and one that took too long is told as such. Negotiation is outside
+    both: what it sends again is a request of its own. A slot is held while requests are under way, not while a
+    retry waits. Retries stay on one route; the routes layer, outermost, moves on when they are used up.
     """
-    model: Model = Recorded(provider, emit)
-    model = Timed(model)
+    model: Model = Timed(provider)
+    model = Recorded(model, emit)
     model = Negotiated(model, shared)
     model = Slotted(model, shared)
     model = Retried(model, shared.limits.attempts)
@@ -96,7 +96,7 @@ class Pace:
 
     async def wait(self) -> None:
         """Return when the next request may start."""
-        now = time.monotonic()
+        now = anyio.current_time()
         start = max(now, self._next)
         self._next = start + self._gap_s
         await anyio.sleep(start - now)
@@ -159,7 +159,10 @@ def _wait(state: RetryCallState) -> float:
 
 
 class Slotted:
-    """Holds a slot of the provider and one of the process while the call is under way."""
+    """Holds a slot of the provider and one of the process while the call is under way.
+
+    What waits for its provider, in a queue or for its minute, holds no slot of the process.
+    """
 
     def __init__(self, inner: Model, shared: Shared) -> None:
         self._inner = inner
@@ -168,10 +171,11 @@ class Slotted:
     async def __call__(self, call: Call) -> Completion:
         provider = call.target.provider if call.target else ""
         pace = self._shared.paces.get(provider)
-        async with self._shared.providers[provider], self._shared.everything:
+        async with self._shared.providers[provider]:
             if pace is not None:
                 await pace.wait()
-            return await self._inner(call)
+            async with self._shared.everything:
+                return await self._inner(call)
 
 
 class Negotiated:
@@ -191,7 +195,7 @@ class Negotiated:
             except ParameterRefused as error:
                 if error.parameter not in adapted.parameters:
                     raise
-                refused[_original(error.parameter, refused)] = error.instead
+                _learn(refused, error)
             else:
                 return completion.noted(*_told(name, call.parameters, refused))
 
@@ -218,8 +222,13 @@ def _adapted(parameters: Parameters, refused: Mapping[str, str | None]) -> Param
     return {key: value for key, value in renamed.items() if key is not None}
 
 
-def _original(parameter: str, refused: Mapping[str, str | None]) -> str:
-    return next((key for key, instead in refused.items() if instead == parameter), parameter)
+def _learn(refused: dict[str, str | None], error: ParameterRefused) -> None:
+    """Keep what a model refuses; a new name that it refuses too is not exchanged again, but left out."""
+    originals = [key for key, instead in refused.items() if instead == error.parameter]
+    if originals:
+        refused[originals[0]] = None
+    else:
+        refused[error.parameter] = None if error.instead == error.parameter else error.instead
 
 
 def _told(model: str, parameters: Parameters, refused: Mapping[str, str | None]) -> list[str]:

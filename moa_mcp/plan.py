@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from moa_mcp.config import Pipeline, models_of
 from moa_mcp.routes import Routes, RouteState, remedy
-from moa_mcp.steps import ModelStep, Propose, Rank, Refine, Sample, Step, Take, Vote
+from moa_mcp.steps import ModelStep, PanelStep, Propose, Rank, Refine, Sample, Step, Take, Vote
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,17 @@ def plan(pipeline: Pipeline) -> Plan:
 async def reach(pipeline: Pipeline, routes: Routes) -> tuple[Reach, ...]:
     """Return where each model of a pipeline can be reached from here."""
     return tuple([Reach(alias, await routes.states(alias)) for alias in models_of(pipeline)])
+
+
+def blocking(pipeline: Pipeline, unreachable: Collection[str]) -> tuple[str, ...]:
+    """Return those of the unreachable models without which some step can't meet its quorum."""
+    blocked: list[str] = []
+    for step in pipeline.steps:
+        lost = [model for model in step.models if model in unreachable]
+        needed = (step.quorum or 1) if isinstance(step, PanelStep) else 1
+        if len(step.models) - len(lost) < min(needed, len(step.models)):
+            blocked += lost
+    return tuple(dict.fromkeys(blocked))
 
 
 def _asked(step: Step, answers: int) -> tuple[str, ...]:

@@ -6,10 +6,11 @@ import os
 import re
 from collections.abc import Mapping
 
-_SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)(_?\d+)?$", re.IGNORECASE)
 _SHORTEST = 8
 _LOOKS_SECRET = re.compile(
-    r"\b(?:sk|pk|rk|gsk|xai|tgp_v1|key|fw|nvapi|hf|r8|pplx|csk|AKIA|AIza)[-_]?[A-Za-z0-9][A-Za-z0-9_*\-.]{6,}"
+    r"\b(?:(?:sk|pk|rk|gsk|xai|tgp_v1|fw|nvapi|hf|r8|pplx|csk)[-_]|AKIA|AIza)[A-Za-z0-9*][A-Za-z0-9_*\-.]{6,}"
+    r"|\bkey[-_](?=\S*[\d*])[A-Za-z0-9*][A-Za-z0-9_*\-.]{6,}"
     r"|(?<=[Bb]earer )[A-Za-z0-9._~+/=*\-]{6,}"
 )
 MASK = "[key]"
@@ -18,7 +19,7 @@ MASK = "[key]"
 def redact(text: str, environ: Mapping[str, str] | None = None) -> str:
     """Return the text with every value of a key variable, and all that looks like a key, masked."""
     variables = os.environ if environ is None else environ
-    for name, value in variables.items():
-        if len(value) >= _SHORTEST and _SECRET_NAME.search(name):
-            text = text.replace(value, MASK)
+    values = {value for name, value in variables.items() if len(value) >= _SHORTEST and _SECRET_NAME.search(name)}
+    for value in sorted(values, key=len, reverse=True):  # one may be the beginning of another
+        text = text.replace(value, MASK)
     return _LOOKS_SECRET.sub(MASK, text)

@@ -6,19 +6,23 @@ key leaves in a message.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, NamedTuple
+from urllib.parse import urlsplit
 
 import anyio
 import httpx2
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from moa_mcp import catalog
+from moa_mcp import catalog, credentials
 from moa_mcp.errors import MissingKey
+from moa_mcp.redact import redact
 from moa_mcp.values import Target
 
 _OPENAI_HOST = "https://api.openai.com"
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NO_KEY = "none"
 """What servers that want no key are sent: litellm insists on one."""
 
@@ -39,13 +43,7 @@ LOCAL: Mapping[str, Local] = {
     "llamafile": Local("llama.cpp", "LLAMAFILE_API_BASE", "http://127.0.0.1:8080/v1"),
 }
 
-KEYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "openai": (("OPENAI_API_KEY",),),
-    "anthropic": (("ANTHROPIC_API_KEY",),),
-}
-"""By provider: the alternatives, each a set of variables that together give access."""
-
-PROVIDERS = frozenset({*KEYS, *LOCAL})
+PROVIDERS = frozenset({*credentials.KEYS, *LOCAL})
 
 
 class Route(BaseModel):
@@ -59,6 +57,13 @@ class Route(BaseModel):
     """An OpenAI-compatible server: vLLM, llama.cpp, LM Studio, Ollama, a gateway."""
     api_key_env: Annotated[str, Field(min_length=1)] | None = None
     """The variable that holds the key. A server with its own address needs none."""
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_no_key(cls, value: str | None) -> str | None:
+        if value is not None and (not _VARIABLE.fullmatch(value) or redact(value, {}) != value):
+            raise ValueError("should name the variable that holds the key, such as OPENAI_API_KEY, not the key itself")
+        return value
 
     @property
     def provider(self) -> str:
@@ -87,10 +92,11 @@ class RouteState(NamedTuple):
 async def answers(api_base: str) -> bool:
     """Whether an OpenAI-compatible server answers at an address."""
     try:
+        _ = urlsplit(api_base).port  # raises ValueError for a port that no socket takes
         async with httpx2.AsyncClient(timeout=1.0, trust_env=False) as client:
             reply = await client.get(f"{api_base}/models")
             return reply.is_success and "data" in reply.json()
-    except (httpx2.HTTPError, ValueError, TypeError):
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError):
         return False
 
 
@@ -121,7 +127,7 @@ class Routes:
         states = await self.states(alias)
         targets = tuple(state.target for state in states if state.target is not None)
         if not targets:
-            raise MissingKey(f"{alias} has no route that can be used here; {remedy(states)}")
+            raise MissingKey(f"no route can be used here; {remedy(states)}")
         return targets
 
     async def states(self, alias: str) -> tuple[RouteState, ...]:
@@ -137,11 +143,12 @@ class Routes:
         if route.provider in LOCAL:
             return await self._local(route, LOCAL[route.provider], key)
         base = self._openai_base() if route.provider == "openai" else None
-        lacking = [] if key or base else self._lacking(route.provider)
+        lacking = "" if key or base else credentials.missing(route.provider, self._environ)
         if lacking:
-            return RouteState(route, None, " or ".join(lacking))
-        placeholder = _NO_KEY if base and not self._environ.get("OPENAI_API_KEY") else None
-        return RouteState(route, Target(route.model, route.provider, base, key or placeholder), "")
+            return RouteState(route, None, lacking)
+        if route.provider == "openai":
+            key = key or self._environ.get("OPENAI_API_KEY") or _NO_KEY
+        return RouteState(route, Target(route.model, route.provider, base, key), "")
 
     async def _local(self, route: Route, local: Local, key: str | None) -> RouteState:
         named = self._environ.get(local.variable)
@@ -160,13 +167,6 @@ class Routes:
         """Return the address that the environment gives for OpenAI, unless it is OpenAI's own."""
         base = self._environ.get("OPENAI_BASE_URL") or self._environ.get("OPENAI_API_BASE")
         return None if not base or base.startswith(_OPENAI_HOST) else base.rstrip("/")
-
-    def _lacking(self, provider: str) -> list[str]:
-        """Return the sets of variables of which one would give access; none if one does."""
-        alternatives = KEYS.get(provider, ((f"{provider.upper()}_API_KEY",),))
-        if any(all(self._environ.get(name) for name in names) for names in alternatives):
-            return []
-        return [" and ".join(names) for names in alternatives]
 
 
 def remedy(states: Sequence[RouteState]) -> str:

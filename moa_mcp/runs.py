@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 import anyio
 from anyio.abc import TaskGroup
 
-from moa_mcp.config import Config, Pipeline
-from moa_mcp.engine import RunSpec, execute
-from moa_mcp.errors import RunUnknown
+from moa_mcp.config import Config, Pipeline, models_of
+from moa_mcp.engine import RunSpec, execute, started
+from moa_mcp.errors import MissingKey, RunUnknown
 from moa_mcp.events import Emit, Event, RunFinished, tee
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.model import Limits, Model, Shared, Usable, stack
+from moa_mcp.plan import blocking
 from moa_mcp.providers import offline
 from moa_mcp.providers.litellm import LiteLLM
 from moa_mcp.routes import Routes
@@ -126,13 +127,29 @@ class Runs:
         model = stack(self.backend.provider, self.backend.usable, self._shared, emit)
         try:
             with run.scope:
-                await execute(spec, model, emit)
+                fault = await self._blocked(spec.pipeline)
+                if fault:
+                    emit(started(spec))
+                    emit(RunFinished(status="failed", answer=None, error=fault, seconds=0.0))
+                else:
+                    await execute(spec, model, emit)
         except Exception:  # noqa: BLE001  a fault of ours ends this run alone and reaches the log, not the caller
             _log.exception("run %s stopped on an unexpected fault", spec.run_id)
             emit(RunFinished(status="failed", answer=None, error=_FAULT, seconds=0.0))
         finally:
             del self._under_way[spec.run_id]
             run.ended.set()
+
+    async def _blocked(self, pipeline: Pipeline) -> str | None:
+        """Return why a pipeline can't run here at all: known before the first call, it costs nothing."""
+        missing: dict[str, MissingKey] = {}
+        for alias in models_of(pipeline):
+            try:
+                await self.backend.usable(alias)
+            except MissingKey as error:
+                missing[alias] = error
+        reasons = [f"{alias}: {missing[alias]}" for alias in blocking(pipeline, missing)]
+        return f"no model was asked: {'; '.join(reasons)}" if reasons else None
 
     def find(self, run_id: str) -> Run | None:
         """Return a run that is under way in this process."""

@@ -17,8 +17,8 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 from moa_mcp import prompts, tally
@@ -90,6 +90,11 @@ class _Step(_Frozen):
         """Whether the step has nothing to do without answers before it."""
         return True
 
+    @property
+    def judges(self) -> bool:
+        """Whether what its calls say is read as a verdict, rather than handed on."""
+        return False
+
     async def run(self, state: State, turn: Turn) -> State:
         """Return the state after the step.
 
@@ -124,11 +129,14 @@ class PanelStep(ModelStep):
     quorum: Annotated[int, Field(ge=1)] | None = None
     """How many must answer, 1 by default; with fewer the step fails."""
 
-    @model_validator(mode="after")
-    def _quorum_can_be_met(self) -> PanelStep:
-        if self.quorum is not None and self.quorum > len(self.models):
-            raise ValueError(f"quorum = {self.quorum} can't be met by {len(self.models)} agents")
-        return self
+    @field_validator("quorum")
+    @classmethod
+    def _can_be_met(cls, value: int | None, info: ValidationInfo) -> int | None:
+        agents: tuple[Agent, ...] = info.data.get("agents", ())
+        asked = sum(agent.samples for agent in agents)
+        if value is not None and agents and value > asked:
+            raise ValueError(f"{value} answers can't come of {asked} calls")
+        return value
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -203,6 +211,12 @@ class Refine(PanelStep):
 
     step: Literal["refine"] = "refine"
 
+    @field_validator("quorum")
+    @classmethod
+    def _can_be_met(cls, value: int | None, info: ValidationInfo) -> int | None:
+        del info
+        return value  # there are as many calls as answers, however many agents take turns
+
     def answers_out(self, answers_in: int) -> int:
         return answers_in
 
@@ -236,6 +250,10 @@ class Rank(SoleStep):
     @property
     def models(self) -> tuple[str, ...]:
         return (self.agent,) * self.passes
+
+    @property
+    def judges(self) -> bool:
+        return True
 
     def answers_out(self, answers_in: int) -> int:
         return min(self.n, answers_in)
@@ -283,15 +301,6 @@ class Pattern(_Frozen):
 
     regex: Annotated[str, Field(min_length=1)]
 
-    @field_validator("regex")
-    @classmethod
-    def _compiles(cls, value: str) -> str:
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from error
-        return value
-
 
 Extractor: TypeAlias = Literal["text", "last_number", "choice"] | JsonField | Pattern
 
@@ -315,23 +324,39 @@ class Vote(ModelStep):
 
     step: Literal["vote"] = "vote"
     method: Literal["judge", "majority", "restate"] = "judge"
-    agent: Annotated[str, Field(min_length=1)] | None = None
+    agent: Annotated[str, Field(min_length=1)] | None = Field(default=None, validate_default=True)
     extract: Extractor = "text"
     """What of an answer counts, with ``majority``."""
 
-    @model_validator(mode="after")
-    def _fits_its_method(self) -> Vote:
-        if self.method == "majority" and self.agent is not None:
-            raise ValueError('method = "majority" counts and asks no agent; remove agent')
-        if self.method != "majority" and self.agent is None:
-            raise ValueError(f'method = "{self.method}" needs agent, the model that judges')
-        if self.method != "majority" and "extract" in self.model_fields_set:
-            raise ValueError('extract belongs to method = "majority"')
-        return self
+    @field_validator("agent")
+    @classmethod
+    def _fits_the_method(cls, value: str | None, info: ValidationInfo) -> str | None:
+        method = info.data.get("method", "unknown")
+        if method == "majority" and value is not None:
+            raise ValueError(f'{value!r} would not be asked: method = "majority" counts; remove agent')
+        if method in {"judge", "restate"} and value is None:
+            raise ValueError(f'is missing; method = "{method}" asks a model')
+        return value
+
+    @field_validator("extract")
+    @classmethod
+    def _can_be_counted(cls, value: Extractor, info: ValidationInfo) -> Extractor:
+        if info.data.get("method", "majority") != "majority":
+            raise ValueError('says what method = "majority" counts; remove it, or choose that method')
+        if isinstance(value, Pattern):
+            try:
+                re.compile(value.regex)
+            except re.error as error:
+                raise ValueError(f"{value.regex!r} is not a regular expression: {error}") from error
+        return value
 
     @property
     def models(self) -> tuple[str, ...]:
         return (self.agent,) if self.agent else ()
+
+    @property
+    def judges(self) -> bool:
+        return self.method == "judge"
 
     def answers_out(self, answers_in: int) -> int:
         del answers_in
@@ -348,7 +373,7 @@ class Vote(ModelStep):
     def _count(self, state: State) -> State:
         outcome = tally.majority([answer.text for answer in state.answers], _extract(self.extract))
         if outcome is None:
-            raise StepFailed(f"vote: no answer holds what is to be counted ({_described(self.extract)})")
+            raise StepFailed(f"no answer holds what is to be counted ({_described(self.extract)})")
         total = len(state.answers)
         notes = [Note(f"{outcome.votes} of {total} answers say {_short(outcome.value)}")]
         if outcome.tied:
@@ -372,7 +397,7 @@ class Vote(ModelStep):
 
         (chosen,), notes = await _consult(turn, conversation, read)
         if chosen is None:
-            raise StepFailed(f"vote: {agent} named no answer in a form that can be read, asked twice")
+            raise StepFailed(f"{agent} named no answer in a form that can be read, asked twice")
         verdict = Note(f"{agent} chose answer {chosen} of {len(answers)}")
         return state.then((answers[chosen - 1],), *notes, verdict)
 
@@ -475,7 +500,11 @@ def _short(value: str, limit: int = 60) -> str:
 
 
 def _described(extractor: Extractor) -> str:
-    return f'extract = "{extractor}"' if isinstance(extractor, str) else f"extract = {extractor!r}"
+    if isinstance(extractor, JsonField):
+        return f'extract = {{ json = "{extractor.json_name}" }}'
+    if isinstance(extractor, Pattern):
+        return f"extract = {{ regex = '{extractor.regex}' }}"
+    return f'extract = "{extractor}"'
 
 
 Step: TypeAlias = Propose | Synthesize | Aggregate | Refine | Rank | Vote | Shuffle | Dropout | Sample | Take

@@ -9,15 +9,25 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 from typing import NamedTuple
 
 Extract = Callable[[str], str | None]
 """Returns what an answer comes down to, in a form in which equal answers are equal; None if it holds none."""
 
-_NUMBER = re.compile(r"[-+\u2212]?\d[\d,\u00a0\u202f]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
-_NAMED_CHOICE = re.compile(r"(?i:\b(?:answer|choice|option)\b)(?:\s+is)?\s*[:=]?\s*[*_\"'(\[]*([A-J])\b(?!['\u2019])")
+_NUMBER = re.compile(
+    r"(?:(?<![\w)])[-+\u2212])?"  # a sign, but no hyphen, no range and no subtraction
+    r"(?:\d{1,3}(?:[,\u00a0\u202f]\d{3})+(?!\d)|\d+|(?<![\d.])(?=\.\d))(?:\.\d+)?(?:[eE][-+]?\d+)?"
+)
+_LARGEST_EXPONENT = 30
+"""Numbers with more places than this keep their exponent."""
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_LETTER = r"\s*[:=]?\s*[*_\"'(\[]*([A-J])\b(?!['\u2019]|(?<=I)\s+[a-z])"
+_ANSWER_IS = re.compile(r"(?i:\banswer(?:\s+is)?(?:\s+(?:choice|option))?\b)" + _LETTER)
+_NAMED_CHOICE = re.compile(r"(?i:\b(?:choice|option)(?:\s+is)?\b)" + _LETTER)
 _BARE_CHOICE = re.compile(r"^\s*[*_(\[]*([A-J])(?:[*_\])]+|[.:)](?=\s|$)|\s*$)", re.MULTILINE)
+_MOST_BRACES = 1000
+"""So many braces of an answer are looked at, from its end, since each may cost a look at all of it."""
 
 
 def whole_text(answer: str) -> str | None:
@@ -32,15 +42,20 @@ def last_number(answer: str) -> str | None:
         return None
     digits = re.sub("[,\u00a0\u202f]", "", found[-1]).replace("\u2212", "-")
     try:
-        number = Decimal(digits)
+        number = _EXACT.normalize(Decimal(digits))
     except InvalidOperation:  # an exponent beyond what Decimal takes
         return digits
-    return str(number.to_integral_value()) if number == number.to_integral_value() else str(number.normalize())
+    if number == 0:
+        return "0"
+    return f"{number:f}" if abs(number.adjusted()) <= _LARGEST_EXPONENT else str(number)
 
 
 def choice_letter(answer: str) -> str | None:
-    """Return the choice from A to J that a text settles on: the last one named as such, else one that stands alone."""
-    named = _NAMED_CHOICE.findall(answer)
+    """Return the choice from A to J that the text settles on.
+
+    The last one called the answer, else the last one called a choice or option, else one that stands alone.
+    """
+    named = _ANSWER_IS.findall(answer) or _NAMED_CHOICE.findall(answer)
     if named:
         return str(named[-1])
     bare = set(_BARE_CHOICE.findall(answer))
@@ -52,7 +67,8 @@ def json_field(name: str) -> Extract:
 
     def extract(answer: str) -> str | None:
         decoder = json.JSONDecoder()
-        for start in (match.start() for match in reversed(list(re.finditer(r"\{", answer)))):
+        starts = [match.start() for match in re.finditer(r"\{", answer)]
+        for start in reversed(starts[-_MOST_BRACES:]):
             try:
                 found, _ = decoder.raw_decode(answer, start)
             except (ValueError, RecursionError):

@@ -10,7 +10,7 @@ from typing import IO, Any, TypeVar
 import click
 
 from moa_mcp import config as configuration
-from moa_mcp.cli.text import plain
+from moa_mcp.cli.text import say
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import ConfigError
 
@@ -24,13 +24,27 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 class Refused(click.ClickException):
     """A command can't do what it is asked to: one line says what is wrong, one what helps."""
 
-    def __init__(self, message: str, remedy: str, exit_code: int = REFUSED) -> None:
+    exit_code = REFUSED
+
+    def __init__(self, message: str, remedy: str) -> None:
         super().__init__(message)
         self.remedy = remedy
-        self.exit_code = exit_code
 
     def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"Error: {plain(self.message)}\n{plain(self.remedy)}", file, err=file is None)
+        del file
+        say(f"Error: {self.message}", self.remedy)
+
+
+class RunFailed(Refused):
+    """The run gave no answer."""
+
+    exit_code = FAILED
+
+
+class KeysMissing(Refused):
+    """The run could not start for want of keys or servers."""
+
+    exit_code = NO_KEYS
 
 
 def _also_before(ctx: click.Context, param: click.Parameter, value: Any) -> Any:  # noqa: ANN401  whatever the option holds
@@ -45,7 +59,7 @@ def config_option(command: Decorated) -> Decorated:
         "config_path",
         type=click.Path(path_type=Path),
         metavar="PATH",
-        callback=lambda ctx, _, value: value or ctx.find_root().params.get("config"),
+        callback=_also_before,
         help=f"Configuration to use; else ${configuration.ENVIRONMENT_VARIABLE}, else yours, else the shipped one.",
     )(command)
 
@@ -83,5 +97,5 @@ def named(config: Config, name: str) -> Pipeline:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return a question after the name that was meant; empty if none is near."""
-    close = get_close_matches(word, list(known), n=1, cutoff=0.5)
+    close = get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""

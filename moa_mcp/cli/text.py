@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+import shutil
+import sys
+import textwrap
+
+import click
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -19,14 +23,23 @@ def line(text: str) -> str:
     return " ".join(plain(text).split())
 
 
+def shortened(text: str, limit: int = 400) -> str:
+    """Return the text on one line of so many characters at most."""
+    whole = line(text)
+    return whole if len(whole) <= limit else f"{whole[: limit - 1]}…"
+
+
+def say(*lines: str) -> None:
+    """Say something on stderr, broken at words where that is a terminal."""
+    width = shutil.get_terminal_size().columns - 1 if sys.stderr.isatty() else sys.maxsize
+    wrapper = textwrap.TextWrapper(width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    for said in "\n".join(lines).split("\n"):
+        click.echo(wrapper.fill(plain(said)), err=True)
+
+
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun: ``1 call``, ``3 calls``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def listed(names: Iterable[str]) -> str:
-    """Return names with commas between them."""
-    return ", ".join(names)
 
 
 def json_text(value: object) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from types import ModuleType
 from typing import Any
@@ -110,6 +112,7 @@ def _imported() -> ModuleType:
         os.environ.setdefault(name, value)
     import litellm  # noqa: PLC0415  late, as the module says
 
+    logging.getLogger("LiteLLM").setLevel(logging.ERROR)  # else it warns of its own housekeeping at every start
     litellm.suppress_debug_info = True  # else it prints to stdout, which carries the protocol
     litellm.disable_hf_tokenizer_download = True  # else a stream's end may block for half a minute
     litellm.drop_params = False  # what a model refuses is negotiated, and stands in the trace
@@ -181,14 +184,17 @@ def _checked(target: Target, text: str, finish_reason: str | None, usage: Usage 
         why = "used up its token limit before it wrote any" if at_limit else "returned none"
         raise _billed(target, AnswerEmpty(f"no text: {target.model} {why}", at_limit=at_limit), usage)
     reason: FinishReason = "length" if at_limit else "stop" if finish_reason in {"stop", None} else "other"
-    cost = None if usage is None else catalog.cost_usd(target.model, usage)
-    return Completion(text, target.model, reason, usage, cost)
+    return Completion(text, target.model, reason, usage, _cost(target, usage))
 
 
 def _billed(target: Target, error: CallError, usage: Usage | None) -> CallError:
     error.usage = usage
-    error.cost_usd = None if usage is None else catalog.cost_usd(target.model, usage)
+    error.cost_usd = _cost(target, usage)
     return error
+
+
+def _cost(target: Target, usage: Usage | None) -> Decimal | None:
+    return None if usage is None else catalog.cost_usd(target.model, usage)
 
 
 def _usage(response: Any) -> Usage | None:  # noqa: ANN401

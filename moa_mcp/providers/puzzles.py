@@ -34,8 +34,9 @@ class Puzzle(NamedTuple):
 
 def read(question: str) -> Puzzle | None:
     """Return the puzzle that a question poses; None if it is none that can be read."""
+    first = _CHOICE.search(question)
     choices = _CHOICE.findall(question)
-    value = _value(question[: question.find(f"{choices[0][0]}")] if choices else question)
+    value = _value(question[: first.start()] if first else question)
     if value is None:
         return None
     if len(choices) < 2:  # noqa: PLR2004  a choice is among two at least

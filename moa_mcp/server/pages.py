@@ -1,14 +1,26 @@
-"""A whole trace in pieces that a client can hold: hosts cut results off at some tens of thousands of characters."""
+"""Pages: a whole trace in pieces that a client can hold, and the listings that need no second one.
+
+Hosts cut results off at some tens of thousands of characters.
+"""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+import mcp_types as types
+from mcp.shared.exceptions import MCPError
+
 from moa_mcp.report import full
 from moa_mcp.trace import Trace
 
 PAGE_CHARACTERS = 30_000
+
+
+def only_page(params: types.PaginatedRequestParams | None, what: str) -> None:
+    """Refuse a cursor, since `what` is listed on one page. Raises `MCPError`."""
+    if params is not None and params.cursor is not None:
+        raise MCPError(types.INVALID_PARAMS, f"Invalid cursor: the {what} come on one page")
 
 
 def page(trace: Trace, number: int) -> dict[str, Any] | None:

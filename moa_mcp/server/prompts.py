@@ -6,6 +6,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from moa_mcp.config import Config
+from moa_mcp.server.pages import only_page
 from moa_mcp.server.waiting import Context
 
 _CHOOSE = types.Prompt(
@@ -33,7 +34,8 @@ class Prompts:
 
     async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
         """Return all prompts."""
-        del context, params
+        del context
+        only_page(params, "prompts")
         return types.ListPromptsResult(prompts=[_CHOOSE, _ASK])
 
     async def get(self, context: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:

@@ -11,10 +11,10 @@ from mcp.shared.exceptions import MCPError
 
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import RunUnknown
-from moa_mcp.plan import Reach, plan, reach
+from moa_mcp.plan import Reach, blocking, plan, reach
 from moa_mcp.routes import Routes
 from moa_mcp.runs import Runs
-from moa_mcp.server.pages import page
+from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.waiting import Context
 
 PAGE = 50
@@ -38,14 +38,21 @@ class Resources:
     async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
         """Return the pipelines, then the runs, the newest first. A cursor is the last resource of the page before."""
         del context
-        resources = [
-            *map(_pipeline_resource, self._runs.config.pipelines.values()),
-            *map(self._run, self._run_ids()),
+        uris = [
+            *(f"{_PIPELINE}{name}" for name in self._runs.config.pipelines),
+            *(f"{_RUN}{run_id}" for run_id in self._run_ids()),
         ]
-        start = _after(params.cursor if params else None, resources)
-        shown = resources[start : start + PAGE]
-        more = start + PAGE < len(resources)
-        return types.ListResourcesResult(resources=shown, next_cursor=str(shown[-1].uri) if more else None)
+        start = _after(params.cursor if params else None, uris)
+        shown = uris[start : start + PAGE]
+        return types.ListResourcesResult(
+            resources=[self._resource(uri) for uri in shown],
+            next_cursor=shown[-1] if start + PAGE < len(uris) else None,
+        )
+
+    def _resource(self, uri: str) -> types.Resource:
+        if uri.startswith(_PIPELINE):
+            return _pipeline_resource(self._runs.config.pipelines[uri.removeprefix(_PIPELINE)])
+        return self._run(uri.removeprefix(_RUN))
 
     def _run_ids(self) -> Sequence[str]:
         return self._runs.journal.run_ids()
@@ -64,7 +71,8 @@ class Resources:
         self, context: Context, params: types.PaginatedRequestParams | None
     ) -> types.ListResourceTemplatesResult:
         """Return the shapes of the addresses."""
-        del context, params
+        del context
+        only_page(params, "templates")
         return types.ListResourceTemplatesResult(resource_templates=list(_TEMPLATES))
 
     async def read(self, context: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
@@ -98,7 +106,7 @@ class Resources:
             "layers": whole.layers,
             "calls": whole.calls,
             "models": {each.alias: _route_states(each) for each in reaches},
-            "runs_here": not missing,
+            "runs_here": not blocking(pipeline, missing),
             "simulated": self._runs.backend.simulated,
             "missing": missing,
         }
@@ -160,10 +168,9 @@ def _route_states(each: Reach) -> list[dict[str, Any]]:
     ]
 
 
-def _after(cursor: str | None, resources: Sequence[types.Resource]) -> int:
+def _after(cursor: str | None, uris: Sequence[str]) -> int:
     if cursor is None:
         return 0
-    for index, resource in enumerate(resources):
-        if str(resource.uri) == cursor:
-            return index + 1
-    raise MCPError(types.INVALID_PARAMS, "Invalid cursor: list again from the beginning")
+    if cursor not in uris:
+        raise MCPError(types.INVALID_PARAMS, "Invalid cursor: list again from the beginning")
+    return uris.index(cursor) + 1

@@ -17,7 +17,7 @@ from moa_mcp.errors import RunUnknown
 from moa_mcp.plan import plan
 from moa_mcp.runs import Run, Runs
 from moa_mcp.server import results
-from moa_mcp.server.pages import page
+from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.waiting import Context, Patience, follow
 from moa_mcp.values import Question
 
@@ -103,8 +103,7 @@ class Tools:
     async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         """Return all tools, the pipelines first, in the order of the configuration."""
         del context
-        if params is not None and params.cursor is not None:
-            raise MCPError(types.INVALID_PARAMS, "Invalid cursor: the tools come on one page")
+        only_page(params, "tools")
         return types.ListToolsResult(tools=list(self._tools.values()))
 
     def input_schema(self, name: str) -> dict[str, Any] | None:

@@ -31,14 +31,21 @@ async def follow(run: Run, context: Context, wait_s: float, calls: int) -> None:
     """Report a run's progress until it ends or `wait_s` seconds are over. It is expected to make so many `calls`."""
     began = time.monotonic()
     reported = 0.0
+
+    async def report(reached: float) -> None:
+        message = f"{progress(run.trace)}, {time.monotonic() - began:.0f} s (run {run.run_id})"
+        await context.session.report_progress(reached, max(float(calls), reached), message)
+
     with anyio.move_on_after(wait_s):
         while run.trace.status == "running":
             done = _done(run.trace)
             # It must grow with every report, so beats between two calls go part of the way to the next.
             reported = float(done) if done > reported else reported + (done + 1 - reported) / 10
-            message = f"{progress(run.trace)}, {time.monotonic() - began:.0f} s (run {run.run_id})"
-            await context.session.report_progress(reported, max(float(calls), reported), message)
+            await report(reported)
             await _next_news(run, done)
+    end = float(max(calls, _done(run.trace)))
+    if run.trace.answer is not None and reported < end:
+        await report(end)
 
 
 async def _next_news(run: Run, done: int) -> None:

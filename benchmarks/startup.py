@@ -1,0 +1,81 @@
+"""How long a host waits for the server: from spawning it to its first answer, beside a bare server of the same SDK.
+
+Run it as `python benchmarks/startup.py [--rounds 15]`. Rounds alternate between the servers; medians and their ratio
+are printed. The limit is 1.3 times the bare server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+BARE = """
+import anyio, mcp_types as t
+from mcp.server.lowlevel import Server
+from mcp.server.stdio import stdio_server
+async def tools(context, params): return t.ListToolsResult(tools=[])
+server = Server("bare", version="1", on_list_tools=tools)
+async def main():
+    async with stdio_server() as (read, write):
+        await server.run(read, write, server.create_initialization_options())
+anyio.run(main)
+"""
+
+SERVERS: dict[str, list[str]] = {
+    "bare mcp low-level server": [sys.executable, "-c", BARE],
+    "moa-mcp serve": [sys.executable, "-m", "moa_mcp", "serve"],
+    "moa-mcp serve --offline": [sys.executable, "-m", "moa_mcp", "serve", "--offline"],
+}
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "benchmark", "version": "1"},
+    },
+}
+LIMIT = 1.3
+
+
+def first_answer_s(command: Sequence[str]) -> float:
+    """Return the seconds from spawn to the answer to `initialize`."""
+    began = time.perf_counter()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(json.dumps(INITIALIZE).encode() + b"\n")
+        process.stdin.flush()
+        answer = json.loads(process.stdout.readline())
+        seconds = time.perf_counter() - began
+        assert "result" in answer, answer
+        process.kill()
+    return seconds
+
+
+def main() -> int:
+    """Measure and print; 1 if the limit is passed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args().rounds
+    for command in SERVERS.values():
+        first_answer_s(command)  # bytecode and page cache
+    seconds: dict[str, list[float]] = {name: [] for name in SERVERS}
+    for _ in range(rounds):
+        for name, command in SERVERS.items():
+            seconds[name].append(first_answer_s(command))
+    bare, *_ = (statistics.median(each) for each in seconds.values())
+    print(f"| server | first answer, median of {rounds} | against bare |\n|---|---|---|")
+    ratios = [statistics.median(each) / bare for each in seconds.values()]
+    for (name, each), ratio in zip(seconds.items(), ratios, strict=True):
+        print(f"| {name} | {statistics.median(each) * 1e3:.0f} ms | {ratio:.2f} |")
+    return int(max(ratios) > LIMIT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

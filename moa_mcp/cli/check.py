@@ -1,0 +1,183 @@
+"""``moa-mcp check``: is the configuration sound, and what can be reached from here? It asks no model anything."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from moa_mcp.cli import draw
+from moa_mcp.cli.options import FAILED, config_option, loaded, named, offline_option
+from moa_mcp.cli.text import counted, json_text, line
+from moa_mcp.config import Config, Pipeline, models_of
+from moa_mcp.plan import Lint, Plan, Reach, blocking, plan, reach
+from moa_mcp.providers import offline as simulation
+from moa_mcp.redact import redact
+from moa_mcp.routes import Route, Routes, RouteState
+
+_USER = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A pipeline, what it will do, and what of it can be reached."""
+
+    pipeline: Pipeline
+    plan: Plan
+    reached: tuple[Reach, ...]
+
+    @property
+    def runs(self) -> bool:
+        """Whether it can run from here, be it degraded."""
+        return not blocking(self.pipeline, {each.alias for each in self.missing})
+
+    @property
+    def missing(self) -> tuple[Reach, ...]:
+        """Return the models without a route that can be used."""
+        return tuple(each for each in self.reached if each.route is None)
+
+
+@click.command(
+    "check", epilog="Exit codes: 0 fine; 1 --strict and there are warnings, or a named pipeline lacks keys; 2 faulty."
+)
+@click.argument("names", metavar="[PIPELINE]...", nargs=-1)
+@click.option("--strict", is_flag=True, help="Fail on warnings too.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@offline_option
+@config_option
+@click.pass_context
+def command(
+    ctx: click.Context, names: tuple[str, ...], strict: bool, as_json: bool, offline: bool, config_path: Path | None
+) -> None:
+    """Check the configuration, and which models can be reached with the keys and servers that are there.
+
+    Missing keys fail only the pipelines that are named.
+    """
+    config = loaded(config_path)
+    chosen = [named(config, name) for name in dict.fromkeys(names)] or list(config.pipelines.values())
+    checked = anyio.run(_check, config, chosen, offline)
+    warned = strict and any(each.plan.lint for each in checked)
+    lacking = bool(names) and any(each.missing for each in checked)
+    if as_json:
+        click.echo(json_text(_data(config, checked, fine=not (warned or lacking))))
+    else:
+        _show(config, checked, detailed=bool(names))
+    ctx.exit(FAILED if warned or lacking else 0)
+
+
+async def _check(config: Config, pipelines: Iterable[Pipeline], offline: bool) -> tuple[Checked, ...]:
+    routes = Routes(config.models, os.environ)
+    return tuple(
+        [Checked(each, plan(each), _simulated(each) if offline else await reach(each, routes)) for each in pipelines]
+    )
+
+
+def _simulated(pipeline: Pipeline) -> tuple[Reach, ...]:
+    targets = ((alias, simulation.target(alias)) for alias in models_of(pipeline))
+    return tuple(Reach(alias, (RouteState(Route(model=target.model), target, ""),)) for alias, target in targets)
+
+
+def _data(config: Config, checked: Iterable[Checked], *, fine: bool) -> dict[str, object]:
+    return {"fine": fine, "source": config.source, "pipelines": [_pipeline(each) for each in checked]}
+
+
+def _pipeline(checked: Checked) -> dict[str, object]:
+    return {
+        "name": checked.pipeline.name,
+        "ready": not checked.missing,
+        "runs": checked.runs,
+        "layers": checked.plan.layers,
+        "calls": checked.plan.calls,
+        "steps": [
+            {"kind": step.kind, "models": list(step.models), "calls": step.calls, "answers": step.answers}
+            for step in checked.plan.steps
+        ],
+        "models": [
+            {
+                "model": each.alias,
+                "route": None if each.route is None else _route(each.route),
+                "missing": _safe(each.missing),
+                "routes": [{"route": _route(state), "missing": _safe(state.missing)} for state in each.routes],
+            }
+            for each in checked.reached
+        ],
+        "warnings": [{"place": lint.place, "message": lint.message} for lint in checked.plan.lint],
+    }
+
+
+def _show(config: Config, checked: tuple[Checked, ...], *, detailed: bool) -> None:
+    out = draw.console()
+    out.print(Text.assemble(("Configuration  ", "bold"), line(config.source)))
+    tables = [_overview(checked), *map(_steps, checked if detailed else ())]
+    for table in (*tables, _models(each for one in checked for each in one.reached)):
+        out.print()
+        out.print(table)
+    out.print()
+    _conclude(out, checked)
+
+
+def _overview(checked: Iterable[Checked]) -> Table:
+    table = draw.table()
+    table.add_column("pipeline", no_wrap=True)
+    table.add_column("layers", justify="right")
+    table.add_column("calls", justify="right")
+    table.add_column("here")
+    for each in checked:
+        table.add_row(each.pipeline.name, str(each.plan.layers), str(each.plan.calls), _readiness(each))
+    return table
+
+
+def _readiness(checked: Checked) -> Text:
+    total, missing = len(checked.reached), len(checked.missing)
+    if not missing:
+        return Text("ready", style="green")
+    lacks = f"lacks {missing} of {counted(total, 'model')}"
+    return Text(f"degraded: {lacks}", style="yellow") if checked.runs else Text(f"can't run: {lacks}", style="red")
+
+
+def _steps(checked: Checked) -> Table:
+    table = draw.table()
+    table.add_column(checked.pipeline.name, no_wrap=True)
+    table.add_column("asks", ratio=1)
+    table.add_column("calls", justify="right")
+    table.add_column("answers", justify="right")
+    for number, step in enumerate(checked.plan.steps, 1):
+        table.add_row(f"{number} {step.kind}", draw.names(step.models), str(step.calls), str(step.answers))
+    return table
+
+
+def _models(reached: Iterable[Reach]) -> Table:
+    table = draw.table()
+    table.add_column("model", no_wrap=True)
+    table.add_column("route", overflow="fold")
+    for each in {each.alias: each for each in reached}.values():
+        state = Text(f"none; {_safe(each.missing)}", style="yellow") if each.route is None else Text(_route(each.route))
+        table.add_row(line(each.alias), state)
+    return table
+
+
+def _conclude(out: Console, checked: Sequence[Checked]) -> None:
+    warnings: list[Lint] = [lint for each in checked for lint in each.plan.lint]
+    for warning in warnings:
+        out.print(Text.assemble(("warning  ", "yellow"), line(str(warning))))
+    total, ready = len(checked), sum(not each.missing for each in checked)
+    out.print(f"No fault, {counted(len(warnings), 'warning')}; {ready} of {counted(total, 'pipeline')} ready.")
+
+
+def _route(state: RouteState) -> str:
+    """Return a route as a reader wants it, with the address that the environment gives for it."""
+    base = state.target.api_base if state.target and state.target.api_base != state.route.api_base else None
+    return _safe(f"{state.route} at {base}" if base else str(state.route))
+
+
+def _safe(text: str) -> str:
+    """Return the text without keys: neither those of the environment, nor a user and password in an address."""
+    return redact(_USER.sub("", line(text)))

@@ -1,0 +1,158 @@
+"""What a person sees while a run goes on: its layers and calls on stderr, then the answer on stdout as it comes.
+
+Views of the run's trace and events; the run does not know that anybody looks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Self
+
+import click
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from moa_mcp.cli.draw import SIMULATED
+from moa_mcp.cli.text import counted, line, plain
+from moa_mcp.events import AttemptStarted, Event, TextReceived
+from moa_mcp.trace import CallTrace, StepTrace, Trace
+
+_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_FRAMES_PER_S = 10
+
+
+class Layers:
+    """A run's steps, and the calls of the one that works; gone from the screen when it is closed."""
+
+    def __init__(self, console: Console, *, simulated: bool) -> None:
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._console = console
+        self._simulated = simulated
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Clear the screen of it; drawing has no effect afterwards."""
+        self._live.stop()
+
+    def draw(self, trace: Trace) -> None:
+        """Show how far the run is."""
+        if self._live.is_started:
+            self._live.update(Group(*self._lines(trace)), refresh=True)
+
+    def _lines(self, trace: Trace) -> Iterator[Text]:
+        yield _heading(trace, simulated=self._simulated)
+        room = self._console.height - len(trace.planned) - 2
+        for number, kind in enumerate(trace.planned, 1):
+            step = trace.steps[number - 1] if number <= len(trace.steps) else None
+            yield _step(number, kind, step)
+            if step is not None and step.seconds is None:
+                yield from _shortened(list(_agents(step)), room)
+
+
+def _heading(trace: Trace, *, simulated: bool) -> Text:
+    elapsed = time.time() - trace.started_at if trace.started_at else 0.0
+    said = _line((trace.pipeline, "bold"), (f"  {elapsed:.1f} s", "dim"))
+    return said.append("  ").append_text(SIMULATED) if simulated else said
+
+
+def _step(number: int, kind: str, step: StepTrace | None) -> Text:
+    title = f"{number} {kind:<12}"
+    if step is None:
+        return _line((f"· {title}", "dim"))
+    failed = (f", {step.failed} failed", "yellow") if step.failed else ("", "")
+    if step.seconds is None:
+        return _line(
+            (f"{_frame()} ", "cyan"), (title, "bold"), f"{step.answered} of {len(step.calls)} answered", failed
+        )
+    said = f"{step.answered} answered" if step.calls else ""
+    return _line(("✓ ", "green"), title, said, failed, (f"  {step.seconds:.1f} s", "dim"))
+
+
+def _agents(step: StepTrace) -> Iterator[Text]:
+    """Yield a line for each model of a step; the samples of one share theirs."""
+    for agent in step.models:
+        calls = [call for call in step.calls if call.agent == agent]
+        yield _call(calls[0]) if len(calls) == 1 else _samples(agent, calls)
+
+
+def _call(call: CallTrace) -> Text:
+    name = line(call.agent)
+    if call.failure is not None:
+        return _line(("    ✗ ", "red"), name, (f"  {line(call.failure.message)}", "dim"))
+    if call.completion is not None:
+        return _line(("    ✓ ", "green"), name, (f"  {call.seconds or 0:.1f} s", "dim"))
+    return _line((f"    {_frame()} ", "cyan"), name, (_again(call), "yellow"))
+
+
+def _again(call: CallTrace) -> str:
+    failures = [attempt.failure for attempt in call.attempts if attempt.failure is not None]
+    return f"  tried {counted(len(failures), 'time')}: {line(failures[-1].message)}" if failures else ""
+
+
+def _samples(agent: str, calls: list[CallTrace]) -> Text:
+    answered = sum(call.completion is not None for call in calls)
+    failed = sum(call.failure is not None for call in calls)
+    mark = ("    ✓ ", "green") if answered + failed == len(calls) else (f"    {_frame()} ", "cyan")
+    count = (f"  {answered} of {len(calls)}" + (f", {failed} failed" if failed else ""), "dim")
+    return _line(mark, line(agent), count)
+
+
+def _shortened(lines: list[Text], room: int) -> list[Text]:
+    if len(lines) <= room:
+        return lines
+    shown = lines[: max(0, room - 1)]
+    return [*shown, _line((f"    … {len(lines) - len(shown)} more", "dim"))]
+
+
+def _line(*parts: str | tuple[str, str]) -> Text:
+    return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
+
+
+def _frame() -> str:
+    return _FRAMES[int(time.monotonic() * _FRAMES_PER_S) % len(_FRAMES)]
+
+
+class Stream:
+    """The answer's text, written to stdout as it comes. A new attempt starts it anew, and says so."""
+
+    def __init__(self) -> None:
+        self._pending: list[str | None] = []
+        self._told = ""
+
+    def tell(self, event: Event) -> None:
+        """Keep what arrived; it is written with the next `write`."""
+        if isinstance(event, TextReceived):
+            self._pending.append(plain(event.text))
+        elif isinstance(event, AttemptStarted) and (self._told or self._pending):
+            self._pending.append(None)
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is something to write."""
+        return bool(self._pending)
+
+    def write(self) -> None:
+        """Write what arrived."""
+        for piece in self._pending:
+            if piece is not None:
+                click.echo(piece, nl=False)
+                self._told += piece
+            elif self._told:
+                self.end()
+                click.echo("(broke off; the answer starts anew)", err=True)
+        self._pending.clear()
+
+    def end(self) -> str:
+        """Close the last line and return the text that stands there."""
+        told, self._told = self._told, ""
+        if told and not told.endswith("\n"):
+            click.echo()
+        return told

@@ -1,0 +1,88 @@
+"""``moa-mcp serve``: the MCP server, on the transport that is asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+from moa_mcp.cli.options import Refused, config_option, loaded, offline_option
+from moa_mcp.cli.text import say
+from moa_mcp.errors import MoaError
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_LISTENING = {"host": "--host", "port": "--port", "token_env": "--token-env"}
+
+
+@click.command("serve")
+@click.option("--http", is_flag=True, help="Serve streamable HTTP at /mcp instead of stdio.")
+@click.option("--sse", is_flag=True, help="Serve HTTP with SSE at /sse, for clients of before March 2025.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port; 0 for any.")
+@click.option(
+    "--token-env",
+    default="MOA_MCP_TOKEN",
+    show_default=True,
+    metavar="NAME",
+    help="Variable that holds the bearer token clients must send; needed to listen beyond this machine.",
+)
+@offline_option
+@config_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    http: bool,
+    sse: bool,
+    host: str,
+    port: int,
+    token_env: str,
+    offline: bool,
+    config_path: Path | None,
+) -> None:
+    """Serve the pipelines as tools over MCP: stdio by default."""
+    given = [name for key, name in _LISTENING.items() if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE]
+    if http and sse:
+        raise Refused("--http and --sse exclude each other", "Clients of 2025 and later speak --http.")
+    if given and not (http or sse):
+        raise Refused(f"{given[0]} has no meaning over stdio", "Add --http or --sse.")
+    config = loaded(config_path)
+    token = _token(token_env, host, named="--token-env" in given) if http or sse else None
+    from moa_mcp.server import transports  # noqa: PLC0415  a second's work, which a refusal need not wait for
+
+    try:
+        if http:
+            transports.serve_http(config, host=host, port=port, token=token, offline=offline)
+        elif sse:
+            transports.serve_sse(config, host=host, port=port, token=token, offline=offline)
+        else:
+            _tell_a_person()
+            transports.serve_stdio(config, offline=offline)
+    except MoaError as error:
+        raise Refused(str(error), "See moa-mcp serve --help.") from error
+
+
+def _token(variable: str, host: str, *, named: bool) -> str | None:
+    """Return the bearer token. Raises `Refused` where one is needed and missing."""
+    token = os.environ.get(variable)
+    if token:
+        return token
+    if named:
+        raise Refused(f"--token-env names {variable}, which is not set", f"Put the token into {variable}.")
+    if host not in _LOOPBACK:
+        raise Refused(
+            f"listening on {host} opens the server to other machines, which needs a token",
+            f"Put one into {variable}, or listen on 127.0.0.1.",
+        )
+    return None
+
+
+def _tell_a_person() -> None:
+    """Say what happens to somebody who started the server by hand."""
+    if sys.stdin is not None and sys.stdin.isatty():
+        say(
+            "Serving MCP over stdio: a client such as Claude Desktop starts this and talks to it.",
+            "Ctrl-C ends it; moa-mcp --help shows the other commands.",
+        )

@@ -1,0 +1,55 @@
+"""A client connected to the server over every transport, in both protocol eras; the models are simulated.
+
+A pytest plugin: test modules that name it in `pytest_plugins` have its fixtures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from mcp import Client
+from mcp.client.sse import sse_client
+
+from moa_mcp.config import load, shipped
+from moa_mcp.server.app import App
+from tests.serving import ServerProcess, parameters
+
+OFFLINE = ("--offline", "--config", str(shipped()))
+Peer = Callable[[], Any]
+"""Makes what a `Client` can connect to."""
+
+
+@pytest.fixture(scope="session")
+def http() -> Iterator[Peer]:
+    with ServerProcess("--http", "--port", "0", *OFFLINE) as server:
+        yield lambda: server.url
+
+
+@pytest.fixture(scope="session")
+def sse() -> Iterator[Peer]:
+    with ServerProcess("--sse", "--port", "0", *OFFLINE) as server:
+        yield lambda: sse_client(server.url)
+
+
+@pytest.fixture(scope="module")
+def stdio() -> Peer:
+    return lambda: parameters(*OFFLINE)
+
+
+@pytest.fixture(scope="module")
+def memory() -> Peer:
+    return lambda: App(load(shipped()), offline=True).server
+
+
+@pytest.fixture(scope="module", params=["memory", "stdio", "http", "sse"])
+def peer(request: pytest.FixtureRequest) -> Peer:
+    made: Peer = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture(scope="module", params=["auto", "legacy"])
+async def client(request: pytest.FixtureRequest, peer: Peer) -> AsyncIterator[Client]:
+    async with Client(peer(), mode=request.param, read_timeout_seconds=10, cache=None) as client:
+        yield client

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import pytest
+
+from moa_mcp.errors import ServerFailed
+from moa_mcp.prompts import AGAIN
+from moa_mcp.testing import ScriptedModel, run_pipeline
+from moa_mcp.values import Answer, Note, Place
+from tests.tables import AGGREGATE, PROPOSE, asked, steps
+
+pytestmark = pytest.mark.anyio
+
+RANK = '{ step = "rank", agent = "judge", n = 2 }'
+VOTE = '{ step = "vote", agent = "judge" }'
+ALL = ("a at 1.1", "b at 1.2", "c at 1.3")
+ASKED_AGAIN = Note("the judge's reply could not be read and was asked for again")
+UNREAD = Note("the judge's reply could not be read a second time", degrades=True)
+
+
+async def test_the_best_ranked_answers_go_on_best_first() -> None:
+    model = ScriptedModel({"judge": '{"ranking": [3, 1, 2]}'})
+    trace = await run_pipeline(steps(PROPOSE, RANK, AGGREGATE), "Why?", model)
+    assert asked(model, 2) == [("judge", ALL)]
+    assert asked(model, 3) == [("z", ("c at 1.3", "a at 1.1"))]
+    assert (trace.status, trace.notes) == ("complete", ("rank: kept 3, 1 of 3, best first",))
+
+
+async def test_a_ranking_that_cant_be_read_is_asked_for_once_more() -> None:
+    model = ScriptedModel({"judge": ["The top 2 are: 3, 1", '{"ranking": [2, 3, 1]}']})
+    trace = await run_pipeline(steps(PROPOSE, RANK, AGGREGATE), "Why?", model)
+    first, again = (call.messages[0].content for call in model.calls_of("judge"))
+    assert again == f"{first}\n\n{AGAIN}"
+    assert asked(model, 3) == [("z", ("b at 1.2", "c at 1.3"))]
+    assert (trace.status, trace.steps[1].notes) == ("complete", (ASKED_AGAIN, Note("kept 2, 3 of 3, best first")))
+
+
+async def test_without_a_ranking_all_answers_go_on_and_the_result_is_degraded() -> None:
+    model = ScriptedModel({"judge": "I like them all."})
+    trace = await run_pipeline(steps(PROPOSE, RANK, AGGREGATE), "Why?", model)
+    assert asked(model, 2) == [("judge", ALL)] * 2
+    assert asked(model, 3) == [("z", ALL)]
+    unranked = Note("the ranking could not be read; all answers go on, unranked", degrades=True)
+    assert (trace.status, trace.steps[1].notes) == ("degraded", (ASKED_AGAIN, UNREAD, unranked))
+
+
+async def test_a_judge_who_fails_when_asked_again_is_as_good_as_unread() -> None:
+    model = ScriptedModel({"judge": ["?", ServerFailed("out of order")]})
+    trace = await run_pipeline(steps(PROPOSE, RANK, AGGREGATE), "Why?", model)
+    assert asked(model, 3) == [("z", ALL)]
+    assert (trace.status, trace.steps[1].notes) == (
+        "degraded",
+        (
+            Note("1 of 1 failed (judge: out of order)", degrades=True),
+            ASKED_AGAIN,
+            Note("the ranking could not be read; all answers go on, unranked", degrades=True),
+        ),
+    )
+
+
+@pytest.mark.parametrize("last", [VOTE, '{ step = "rank", agent = "judge", n = 1 }'])
+async def test_a_judge_who_fails_fails_the_run(last: str) -> None:
+    model = ScriptedModel({"judge": ServerFailed("out of order")})
+    trace = await run_pipeline(steps(PROPOSE, last), "Why?", model)
+    kind = trace.planned[1]
+    assert (trace.status, trace.answer) == ("failed", None)
+    assert trace.error == f"step 2 ({kind}): no answer came: judge: out of order"
+
+
+async def test_one_answer_is_not_judged() -> None:
+    model = ScriptedModel({"b": ServerFailed("down"), "c": ServerFailed("down")})
+    for judged in (RANK, VOTE):
+        trace = await run_pipeline(steps(PROPOSE, judged, AGGREGATE), "Why?", model)
+        assert trace.steps[1].answers == (Answer("a at 1.1", "a", Place(1, 1)),)
+    assert model.calls_of("judge") == []
+
+
+async def test_rankings_of_several_passes_are_merged_and_each_sees_another_order() -> None:
+    def favours_c(order: list[str]) -> str:
+        numbers = sorted(range(1, 4), key=lambda number: "cab".index(order[number - 1][0]))
+        return f'{{"ranking": {numbers}}}'
+
+    orders: list[tuple[str, ...]] = []
+    for seed in range(5):
+        model = ScriptedModel({"judge": lambda call: favours_c(_lines(call.messages[0].content))})
+        passes = '{ step = "rank", agent = "judge", n = 2, passes = 3 }'
+        trace = await run_pipeline(steps(PROPOSE, passes, AGGREGATE), "Why?", model, seed=seed)
+        orders += [shown for _, shown in asked(model, 2)]
+        assert asked(model, 3) == [("z", ("c at 1.3", "a at 1.1"))]
+        assert trace.notes == ("rank: kept 3, 1 of 3, best first",)
+    assert {tuple(sorted(order)) for order in orders} == {ALL}
+    assert len(set(orders)) > 1
+
+
+def _lines(system: str) -> list[str]:
+    return [line for line in system.splitlines() if " at 1." in line]
+
+
+async def test_one_readable_pass_of_several_is_enough_but_degrades() -> None:
+    model = ScriptedModel({"judge": lambda call: '{"ranking": [1, 2, 3]}' if call.place.number == 2 else "?"})
+    passes = '{ step = "rank", agent = "judge", n = 1, passes = 2 }'
+    trace = await run_pipeline(steps(PROPOSE, passes), "Why?", model)
+    (first_shown, *_) = asked(model, 2)[1][1]
+    assert (trace.status, trace.answer) == ("degraded", first_shown)
+    assert trace.steps[1].notes[:2] == (ASKED_AGAIN, UNREAD)
+    assert len(model.calls_of("judge")) == 3
+
+
+async def test_the_answer_that_the_judge_names_is_the_result_word_for_word() -> None:
+    model = ScriptedModel({"b": "  It's {b}.\n", "judge": 'Most agree. {"answer": 2}'})
+    trace = await run_pipeline(steps(PROPOSE, VOTE), "Why?", model)
+    assert asked(model, 2) == [("judge", ("a at 1.1", "  It's {b}.\n", "c at 1.3"))]
+    assert (trace.status, trace.answer) == ("complete", "  It's {b}.\n")
+    assert trace.notes == ("vote: judge chose answer 2 of 3",)
+
+
+async def test_a_vote_that_cant_be_read_is_asked_for_once_more() -> None:
+    model = ScriptedModel({"judge": ["Answer 2", '{"answer": 3}']})
+    trace = await run_pipeline(steps(PROPOSE, VOTE), "Why?", model)
+    assert (trace.status, trace.answer) == ("complete", "c at 1.3")
+    assert trace.steps[1].notes == (ASKED_AGAIN, Note("judge chose answer 3 of 3"))
+
+
+async def test_a_vote_that_can_never_be_read_fails_the_run() -> None:
+    model = ScriptedModel({"judge": '{"answer": 9}'})
+    trace = await run_pipeline(steps(PROPOSE, VOTE), "Why?", model)
+    assert (trace.status, trace.answer) == ("failed", None)
+    assert trace.error == "step 2 (vote): judge named no answer in a form that can be read, asked twice"
+    assert len(model.calls_of("judge")) == 2
+
+
+async def test_a_restated_vote_is_the_judges_own_words() -> None:
+    model = ScriptedModel({"judge": "They agree."})
+    trace = await run_pipeline(steps(PROPOSE, '{ step = "vote", method = "restate", agent = "judge" }'), "Why?", model)
+    assert asked(model, 2) == [("judge", ALL)]
+    assert (trace.status, trace.answer, trace.notes) == ("complete", "They agree.", ())
+
+
+@pytest.mark.parametrize(
+    ("replies", "extract", "answer", "notes"),
+    [
+        (["Paris", "paris.", "Rome"], "", "Paris", ("2 of 3 answers say 'paris'",)),
+        (
+            ["It is 5", "4.0", "so 4"],
+            ', extract = "last_number"',
+            "4.0",
+            ("2 of 3 answers say '4'",),
+        ),
+        (
+            ["(B)", "no idea", "Answer: C"],
+            ', extract = "choice"',
+            "(B)",
+            (
+                "1 of 3 answers say 'B'",
+                "a tie with 'C'; the one given first was taken",
+                "answers that hold nothing to count: 2",
+            ),
+        ),
+        (
+            ['{"is": "x"}', '{"is": "y"}', '{"is": "Y"}'],
+            ', extract = { json = "is" }',
+            '{"is": "y"}',
+            ("2 of 3 answers say 'y'",),
+        ),
+        (["# x", "# y", "## y"], ", extract = { regex = '# (.*)' }", "# y", ("2 of 3 answers say 'y'",)),
+        (["w" * 61] * 3, "", "w" * 61, (f"3 of 3 answers say '{'w' * 59}…'",)),
+    ],
+)
+async def test_a_majority_is_counted_without_a_judge(
+    replies: list[str], extract: str, answer: str, notes: tuple[str, ...]
+) -> None:
+    model = ScriptedModel(dict(zip("abc", replies, strict=True)))
+    vote = f'{{ step = "vote", method = "majority"{extract} }}'
+    trace = await run_pipeline(steps(PROPOSE, vote), "Why?", model)
+    assert (trace.answer, tuple(note.text for note in trace.steps[1].notes)) == (answer, notes)
+    assert trace.status == ("degraded" if any("tie" in note for note in notes) else "complete")
+
+
+@pytest.mark.parametrize(
+    ("extract", "described"),
+    [
+        ('"last_number"', 'extract = "last_number"'),
+        ('{ json = "is" }', 'extract = { json = "is" }'),
+        ("{ regex = 'x+' }", "extract = { regex = 'x+' }"),
+    ],
+)
+async def test_a_majority_of_nothing_fails_the_run(extract: str, described: str) -> None:
+    model = ScriptedModel(otherwise="I can't say.")
+    vote = f'{{ step = "vote", method = "majority", extract = {extract} }}'
+    trace = await run_pipeline(steps(PROPOSE, vote), "Why?", model)
+    assert (trace.status, trace.answer) == ("failed", None)
+    assert trace.error == f"step 2 (vote): no answer holds what is to be counted ({described})"

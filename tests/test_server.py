@@ -1,0 +1,235 @@
+"""What a client sees of the tools, over every transport and in both protocol eras; the models are simulated."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import anyio
+import mcp_types as types
+import pytest
+from mcp import Client
+from mcp.shared.exceptions import MCPError
+
+from moa_mcp.config import load, shipped
+from moa_mcp.server.results import RUN_SCHEMA
+from tests.serving import content, text
+
+pytestmark = pytest.mark.anyio
+pytest_plugins = ("tests.connections",)
+
+QUESTION = {"question": "What is 17 * 23?"}
+"""Asked with seeds for which the simulated models happen to be quick."""
+PIPELINES = list(load(shipped()).pipelines)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def test_both_eras_are_spoken_by_one_server(client: Client) -> None:
+    assert client.protocol_version == {"auto": "2026-07-28", "legacy": "2025-11-25"}[client.mode]
+    assert client.server_info is not None
+    assert client.server_info.name == "moa-mcp"
+    assert "call moa_wait with its run_id" in (client.instructions or "")
+
+
+async def test_the_tools_are_the_pipelines_in_their_order_and_three_that_look_after_runs(client: Client) -> None:
+    tools = (await client.list_tools()).tools
+    assert [tool.name for tool in tools] == [*PIPELINES, "moa_wait", "moa_cancel", "moa_trace"]
+
+
+async def test_every_pipeline_takes_a_question_and_what_belongs_to_it(client: Client) -> None:
+    tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+    schema = {
+        "type": "object",
+        "properties": {
+            "question": {
+                "type": "string",
+                "minLength": 1,
+                "description": "The question or task, complete in itself: the models see nothing of this conversation.",
+            },
+            "context": {
+                "type": "string",
+                "description": "Material to answer it with: file contents, data, what was said before.",
+            },
+            "system": {"type": "string", "description": "Instructions for every model: role, language, format."},
+            "seed": {
+                "type": "integer",
+                "minimum": 0,
+                "exclusiveMaximum": 2**53,
+                "description": "Repeats what is left to chance: orders, dropouts, samples.",
+            },
+            "wait_s": {
+                "type": "number",
+                "minimum": 0,
+                "maximum": 3600,
+                "description": "Seconds to wait for the answer before the run's id is returned instead.",
+            },
+        },
+        "required": ["question"],
+        "additionalProperties": False,
+    }
+    assert [tools[name].input_schema for name in PIPELINES] == [schema] * len(PIPELINES)
+
+
+async def test_the_tools_that_look_after_runs_take_a_run_id(client: Client) -> None:
+    tools = {tool.name: tool.input_schema for tool in (await client.list_tools()).tools}
+    run_id = {"type": "string", "minLength": 1, "description": "The id that the pipeline's tool returned."}
+    wait_s = {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 3600,
+        "description": "Seconds to wait before status running is returned again.",
+    }
+    page = {"type": "integer", "minimum": 1, "default": 1, "description": "Which page of the trace."}
+    closed = {"type": "object", "required": ["run_id"], "additionalProperties": False}
+    assert tools["moa_wait"] == {**closed, "properties": {"run_id": run_id, "wait_s": wait_s}}
+    assert tools["moa_cancel"] == {**closed, "properties": {"run_id": run_id}}
+    assert tools["moa_trace"] == {**closed, "properties": {"run_id": run_id, "page": page}}
+
+
+async def test_the_schema_of_a_run_arrives_as_it_is(client: Client) -> None:
+    tools = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
+    returning_runs = [*PIPELINES, "moa_wait", "moa_cancel"]
+    assert [tools[name] for name in returning_runs] == [RUN_SCHEMA] * len(returning_runs)
+
+
+async def test_a_host_is_told_which_tools_cost_which_stop_and_which_only_look(client: Client) -> None:
+    hints = {tool.name: tool.annotations for tool in (await client.list_tools()).tools}
+    asks = types.ToolAnnotations(
+        title="Vote", read_only_hint=True, destructive_hint=False, idempotent_hint=False, open_world_hint=True
+    )
+    looks = types.ToolAnnotations(
+        title="Show a run's trace",
+        read_only_hint=True,
+        destructive_hint=False,
+        idempotent_hint=True,
+        open_world_hint=False,
+    )
+    stops = types.ToolAnnotations(
+        title="Cancel a run",
+        read_only_hint=False,
+        destructive_hint=True,
+        idempotent_hint=True,
+        open_world_hint=False,
+    )
+    assert (hints["vote"], hints["moa_trace"], hints["moa_cancel"]) == (asks, looks, stops)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "told"),
+    [
+        ("vote", {}, "question is missing"),
+        ("vote", {"question": " \n"}, "question is blank"),
+        ("vote", {"question": 17}, "question should be a valid string"),
+        ("vote", {**QUESTION, "contxt": "x"}, "unknown argument 'contxt', did you mean context?"),
+        ("vote", {**QUESTION, "wait_s": -1}, "wait_s should be greater than or equal to 0"),
+        ("vote", {**QUESTION, "seed": "7"}, "seed should be a valid integer"),
+        ("moa_wait", {"runid": "x"}, "run_id is missing; unknown argument 'runid', did you mean run_id?"),
+        ("moa_trace", {"run_id": "x", "page": 0}, "page should be greater than or equal to 1"),
+        ("moa_wait", {"run_id": "x"}, "there is no run 'x'"),
+        ("moa_cancel", {"run_id": "x"}, "there is no run 'x'"),
+        ("moa_trace", {"run_id": "x"}, "there is no run 'x'"),
+    ],
+)
+async def test_wrong_arguments_are_named_in_a_result_that_a_model_can_act_on(
+    client: Client, tool: str, arguments: dict[str, Any], told: str
+) -> None:
+    result = await client.call_tool(tool, arguments)
+    assert result.is_error
+    assert told in text(result)
+
+
+async def test_an_unknown_tool_and_an_unknown_page_of_tools_are_protocol_errors(client: Client) -> None:
+    with pytest.raises(MCPError) as unknown_tool:
+        await client.call_tool("votes", QUESTION)
+    with pytest.raises(MCPError) as unknown_page:
+        await client.list_tools(cursor="2")
+    assert (unknown_tool.value.code, unknown_page.value.code) == (types.INVALID_PARAMS, types.INVALID_PARAMS)
+
+
+class Asked(NamedTuple):
+    """A question that was answered, and the progress that was told meanwhile."""
+
+    result: types.CallToolResult
+    progress: list[tuple[float, float | None, str | None]]
+
+
+@pytest.fixture(scope="module")
+async def asked(client: Client) -> Asked:
+    told: list[tuple[float, float | None, str | None]] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, total, message))
+
+    long = {**QUESTION, "context": "x" * 20_000, "seed": 279}
+    return Asked(await client.call_tool("vote", long, progress_callback=note), told)
+
+
+async def test_a_host_that_shows_only_text_or_only_data_shows_the_answer(asked: Asked) -> None:
+    result, data = asked.result, content(asked.result)
+    assert not result.is_error
+    assert data["answer"].startswith("[simulated ")
+    assert text(result).startswith(f"{data['answer']}\n\n[vote, run {data['run_id']}, complete: 4 calls in 2 layers, ")
+    assert "simulated: no model was asked" in data["notes"]
+    assert "simulated: no model was asked" in text(result)
+
+
+async def test_progress_grows_up_to_the_number_of_calls_and_names_the_run(asked: Asked) -> None:
+    reached = [reached for reached, _, _ in asked.progress]
+    assert reached == sorted(set(reached))
+    assert asked.progress[-1][:2] == (4, 4)
+    assert all(f"(run {content(asked.result)['run_id']})" in (message or "") for _, _, message in asked.progress)
+
+
+async def test_a_long_trace_comes_in_pages_that_hold_every_call_once(client: Client, asked: Asked) -> None:
+    run_id = content(asked.result)["run_id"]
+    pages = [await client.call_tool("moa_trace", {"run_id": run_id, "page": number}) for number in range(1, 5)]
+    places = [call["place"] for page in pages for call in content(page)["calls"]]
+    assert [(place["step"], place["number"]) for place in places] == [(1, 1), (1, 2), (1, 3), (2, 1)]
+    assert {content(page)["pages"] for page in pages} == {4}
+    assert content(pages[0])["answer"] == content(asked.result)["answer"]
+    assert [json.loads(text(page)) for page in pages] == [content(page) for page in pages]
+
+
+async def test_a_page_beyond_the_last_is_refused_with_what_to_do(client: Client, asked: Asked) -> None:
+    run_id = content(asked.result)["run_id"]
+    beyond = await client.call_tool("moa_trace", {"run_id": run_id, "page": 5})
+    assert (beyond.is_error, text(beyond)) == (True, f"page: run {run_id} has no page 5; begin with page 1")
+
+
+async def test_a_call_that_may_not_wait_returns_a_run_to_wait_for(client: Client) -> None:
+    started = await client.call_tool("vote", {**QUESTION, "wait_s": 0, "seed": 381})
+    run_id = content(started)["run_id"]
+    assert (content(started)["status"], content(started)["answer"]) == ("running", None)
+    assert not started.is_error
+    assert f'Call moa_wait with run_id = "{run_id}"' in text(started)
+
+    ended = await client.call_tool("moa_wait", {"run_id": run_id})
+    again = await client.call_tool("moa_wait", {"run_id": run_id})
+    assert (content(ended)["status"], content(ended)["run_id"]) == ("complete", run_id)
+    assert content(again) == content(ended)
+
+
+async def test_a_cancelled_run_has_no_answer_and_keeps_its_trace(client: Client) -> None:
+    started = await client.call_tool("together_moa", {**QUESTION, "wait_s": 0})
+    run = {"run_id": content(started)["run_id"]}
+    cancelled = await client.call_tool("moa_cancel", run)
+    awaited = await client.call_tool("moa_wait", run)
+    trace = await client.call_tool("moa_trace", run)
+    assert (content(cancelled)["status"], cancelled.is_error) == ("cancelled", False)
+    assert (content(awaited)["status"], content(awaited)["answer"], awaited.is_error) == ("cancelled", None, True)
+    assert content(trace)["question"]["text"] == QUESTION["question"]
+
+
+async def test_a_seed_repeats_what_was_left_to_chance(client: Client) -> None:
+    async def prompts(seed: int) -> list[Any]:
+        asked = await client.call_tool("robust_moa", {**QUESTION, "seed": seed})
+        trace = await client.call_tool("moa_trace", {"run_id": content(asked)["run_id"]})
+        return [call["messages"] for call in content(trace)["calls"]]
+
+    first, again, other = await anyio.amap(prompts, (94, 94, 67))
+    assert first == again
+    assert first != other

@@ -1,0 +1,195 @@
+"""What a caller sees, and what models see, when models fail: the client over stdio, models over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+from mcp.client.stdio import stdio_client
+
+from tests.model_server import Behaviour, BrokenJson, Hang, HtmlPage, ModelServer, RefuseParameter, Reply, Reset, Status
+from tests.serving import content, parameters, text
+
+pytestmark = pytest.mark.anyio
+
+KEY = "sk-4f9a2c7be1d84f6a93"
+CONFIG = """
+[defaults]
+attempts = 2
+temperature = 0.5
+
+[models]
+a.routes = [{ model = "openai/a", api_base = "URL" }]
+b.routes = [{ model = "openai/b", api_base = "URL" }]
+c.routes = [{ model = "openai/c", api_base = "URL" }]
+judge.routes = [{ model = "openai/judge", api_base = "URL" }]
+picky.routes = [{ model = "openai/picky", api_base = "URL" }]
+locked.routes = [{ model = "openai/locked", api_base = "LOCKED", api_key_env = "OFFICE_KEY" }]
+loud.routes = [{ model = "openai/loud", api_base = "URL", api_key_env = "OFFICE_KEY" }]
+absent.routes = [{ model = "openai/absent", api_base = "URL", api_key_env = "ABSENT_KEY" }]
+
+[pipelines]
+panel.steps = [{ step = "propose", agents = ["a", "b", "c"] }, { step = "aggregate", agent = "judge" }]
+hurried.steps = [
+    { step = "propose", agents = ["a", "b", "c"], timeout_s = 0.75 },
+    { step = "aggregate", agent = "judge" },
+]
+picky.steps = [{ step = "propose", agents = ["picky"] }]
+keyed.steps = [{ step = "propose", agents = ["a", "locked", "loud"] }, { step = "aggregate", agent = "judge" }]
+absent.steps = [{ step = "propose", agents = ["a"] }, { step = "aggregate", agent = "absent" }]
+"""
+QUESTION = {"question": "Is it going to rain?"}
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator[ModelServer]:
+    with ModelServer() as server:
+        yield server
+
+
+@pytest.fixture
+def models(serving: ModelServer) -> Iterator[ModelServer]:
+    serving.clear()
+    yield serving
+    for model in ("a", "b", "c", "judge", "picky", "loud"):
+        serving.script(model)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+async def client(serving: ModelServer, folder: Path) -> AsyncIterator[Client]:
+    with ModelServer(api_key="another") as locked, (folder / "stderr").open("w") as errors:
+        config = folder / "pipelines.toml"
+        config.write_text(CONFIG.replace("URL", serving.url).replace("LOCKED", locked.url))
+        server = stdio_client(parameters("--config", str(config), OFFICE_KEY=KEY), errlog=errors)
+        async with Client(server, mode="legacy", read_timeout_seconds=20) as client:
+            await client.call_tool("panel", QUESTION)
+            yield client
+
+
+async def trace(client: Client, run_id: str) -> dict[str, Any]:
+    return content(await client.call_tool("moa_trace", {"run_id": run_id}))
+
+
+def prompts(models: ModelServer) -> str:
+    return json.dumps([request.body["messages"] for request in models.requests])
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "behaviour", "told"),
+    [
+        ("panel", Status(500, "the cluster is on fire"), "openai/b: the cluster is on fire"),
+        ("panel", Status(401, "no such key"), "openai/b: no such key"),
+        ("panel", Reset(), "openai/b: no connection to http://127.0.0.1:"),
+        ("panel", Reply(""), "no text: openai/b returned none"),
+        ("panel", Reply("half a wo", refusal="Not that."), "openai/b declined: Not that."),
+        ("panel", BrokenJson(), "openai/b"),
+        ("panel", HtmlPage(), "openai/b"),
+        ("hurried", Hang(), "openai/b did not answer within 0.75 s"),
+    ],
+)
+async def test_one_failed_proposer_degrades_the_result_and_is_named_but_is_in_no_prompt(
+    client: Client, models: ModelServer, pipeline: str, behaviour: Behaviour, told: str
+) -> None:
+    models.script("b", behaviour)
+    result = await client.call_tool(pipeline, QUESTION)
+    data = content(result)
+    assert (data["status"], data["answer"], result.is_error) == ("degraded", "answer 1 from judge", False)
+    assert text(result).splitlines()[0].startswith(f"Degraded: propose: 1 of 3 failed (b: {told}")
+    assert any(note.startswith("propose: 1 of 3 failed (b: ") for note in data["notes"])
+    assert (data["layers"][0]["answered"], data["layers"][0]["failed"]) == (2, 1)
+
+    failed = (await trace(client, data["run_id"]))["calls"][1]
+    (asked,) = [request for request in models.requests if request.model == "judge"]
+    assert "answer 2 of 2" in json.dumps(asked.body["messages"])
+    assert failed["failure"]["message"] not in prompts(models)
+    assert told.partition(": ")[2] not in prompts(models) or not told.partition(": ")[2]
+
+
+async def test_when_every_proposer_fails_the_call_is_an_error_that_holds_the_run(
+    client: Client, models: ModelServer
+) -> None:
+    for model in ("a", "b", "c"):
+        models.script(model, Status(400, "no"))
+    result = await client.call_tool("panel", QUESTION)
+    data = content(result)
+    assert (result.is_error, data["status"], data["answer"]) == (True, "failed", None)
+    assert text(result).startswith("panel failed: step 1 (propose): none of 3 calls was answered: a: openai/a: no; b:")
+    assert f'moa_trace with run_id = "{data["run_id"]}"' in text(result)
+    assert [request.model for request in models.requests if request.model == "judge"] == []
+
+
+async def test_when_the_aggregator_fails_no_proposal_passes_for_the_answer_and_all_are_kept(
+    client: Client, models: ModelServer
+) -> None:
+    models.script("judge", Status(400, "no"))
+    result = await client.call_tool("panel", QUESTION)
+    data = content(result)
+    assert (result.is_error, data["status"], data["answer"]) == (True, "failed", None)
+    assert data["error"] == "step 2 (aggregate): no answer came: judge: openai/judge: no"
+    assert "answer 1 from a" not in text(result)
+
+    calls = (await trace(client, data["run_id"]))["calls"]
+    assert [call["text"] for call in calls] == ["answer 1 from a", "answer 1 from b", "answer 1 from c", None]
+
+
+async def test_a_provider_that_asks_to_wait_is_asked_again_no_sooner(client: Client, models: ModelServer) -> None:
+    models.script("a", Status(429, "slow down", retry_after="0.2"), Reply("fine"))
+    result = await client.call_tool("panel", QUESTION)
+    first, second = [request for request in models.requests if request.model == "a"]
+    assert content(result)["status"] == "complete"
+    assert second.arrived - first.arrived >= 0.2
+
+
+async def test_a_parameter_that_a_model_refuses_is_left_out_from_then_on_and_noted(
+    client: Client, models: ModelServer
+) -> None:
+    models.script("picky", RefuseParameter("temperature"))
+    results = [await client.call_tool("picky", QUESTION), await client.call_tool("picky", QUESTION)]
+    assert [request.body.get("temperature") for request in models.requests] == [0.5, None, None]
+    assert [content(result)["status"] for result in results] == ["complete", "complete"]
+    for result in results:
+        assert content(result)["notes"] == ["openai/picky does not take temperature; left out"]
+
+
+async def test_a_pipeline_that_lacks_a_key_asks_nobody_and_names_the_variable(
+    client: Client, models: ModelServer
+) -> None:
+    result = await client.call_tool("absent", QUESTION)
+    assert (result.is_error, content(result)["status"], models.requests) == (True, "failed", ())
+    assert "ABSENT_KEY" in text(result)
+
+
+async def test_a_key_that_a_provider_repeats_is_nowhere_to_be_seen(
+    client: Client, models: ModelServer, folder: Path
+) -> None:
+    told: list[object] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, total, message))
+
+    models.script("loud", Status(500, f"Incorrect API key provided: {KEY}. Bearer {KEY} is not welcome."))
+    result = await client.call_tool("keyed", QUESTION, progress_callback=note)
+    shown = await client.call_tool("moa_trace", {"run_id": content(result)["run_id"]})
+    resource = await client.read_resource(f"moa://runs/{content(result)['run_id']}")
+    keys = {request.headers.get("authorization") for request in models.requests if request.model == "loud"}
+
+    assert keys == {f"Bearer {KEY}"}
+    assert text(result).startswith(
+        "Degraded: propose: 2 of 3 failed (locked: openai/locked: Incorrect API key provided"
+    )
+    everything = f"{result} {shown} {resource} {told} {(folder / 'stderr').read_text()}"
+    assert KEY[:8] not in everything
