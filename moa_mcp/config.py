@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from platformdirs import user_config_path
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -52,6 +52,11 @@ class Defaults(_Table):
     """How often a call is tried on one route."""
     wait_s: Annotated[float, Field(ge=0, le=3600)] = 45.0
     """Seconds that an MCP call waits before it returns the run's id instead of its answer."""
+    record: Literal["calls", "hashes"] = "calls"
+    """Whether the journal keeps questions, prompts and answers, or their hashes only; then only the process that began
+    a run can finish it."""
+    durability: Literal["process", "power"] = "process"
+    """What an answer on record survives: the death of the process, or also a loss of power, which costs an fsync."""
     concurrency: Annotated[int, Field(ge=1)] = 256
     """Requests under way at once, over all runs."""
     provider_concurrency: Annotated[int, Field(ge=1)] = 64

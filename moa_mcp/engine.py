@@ -21,6 +21,7 @@ from moa_mcp.events import (
     CallStarted,
     Emit,
     RunFinished,
+    RunResumed,
     RunStarted,
     StepFinished,
     StepStarted,
@@ -51,10 +52,26 @@ def started(spec: RunSpec) -> RunStarted:
     )
 
 
-async def execute(spec: RunSpec, model: Model, emit: Emit) -> RunFinished:
-    """Run the pipeline to its end and return how it ended; failures of steps are ends, not exceptions."""
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How far a run had come when it was left."""
+
+    steps: int
+    """How many steps are finished."""
+    state: State
+    """The state after them."""
+    degraded: bool = False
+    """Whether what they did makes the result worse than the pipeline promises."""
+
+
+async def execute(spec: RunSpec, model: Model, emit: Emit, reached: Reached | None = None) -> RunFinished:
+    """Run the pipeline to its end and return how it ended; failures of steps are ends, not exceptions.
+
+    With `reached`, a run that was left unfinished goes on from there. A cancelled run has no end here: whoever
+    cancelled it says what that means.
+    """
     began = time.monotonic()
-    emit(started(spec))
+    emit(started(spec) if reached is None else RunResumed(finished_steps=reached.steps))
 
     def finish(finished: RunFinished) -> RunFinished:
         emit(finished)
@@ -64,20 +81,16 @@ async def execute(spec: RunSpec, model: Model, emit: Emit) -> RunFinished:
         return time.monotonic() - began
 
     try:
-        answer, degraded = await _through(spec, model, emit)
+        answer, degraded = await _through(spec, model, emit, reached or Reached(0, State(spec.question)))
     except StepFailed as error:
         return finish(RunFinished(status="failed", answer=None, error=str(error), seconds=seconds()))
-    except anyio.get_cancelled_exc_class():
-        finish(RunFinished(status="cancelled", answer=None, error=None, seconds=seconds()))
-        raise
     status: Status = "degraded" if degraded else "complete"
     return finish(RunFinished(status=status, answer=answer.text, error=None, seconds=seconds()))
 
 
-async def _through(spec: RunSpec, model: Model, emit: Emit) -> tuple[Answer, bool]:
-    state = State(spec.question)
-    degraded = False
-    for number, step in enumerate(spec.pipeline.steps, 1):
+async def _through(spec: RunSpec, model: Model, emit: Emit, reached: Reached) -> tuple[Answer, bool]:
+    state, degraded = reached.state, reached.degraded
+    for number, step in enumerate(spec.pipeline.steps[reached.steps :], reached.steps + 1):
         state = await _step(spec, number, step, state, model, emit)
         degraded = degraded or any(note.degrades for note in state.notes)
     if len(state.answers) != 1:

@@ -6,7 +6,11 @@
     ├── ConfigError             the configuration can't be used; holds every problem found
     ├── StepFailed              too few answers, or none that can be read
     ├── RunUnknown              no run of that id
+    ├── RunHeld                 the run can't be taken on: it has ended, or a living process drives it
+    ├── JournalError            the journal can't be read or written
+    │   └── LeaseLost               another process drives the run now, or it was cancelled there
     └── CallError               one model call failed
+        ├── Unrecorded          the journal did not take it, and so it was not made
         ├── MissingKey          no route can be used; names the variables that would make one usable
         ├── AuthFailed          the provider refuses the key
         ├── QuotaExceeded       the account has no money left
@@ -69,7 +73,19 @@ class RunUnknown(MoaError):
     """There is no run of that id."""
 
     def __init__(self, run_id: str) -> None:
-        super().__init__(f"there is no run {run_id!r} on this server; runs are kept while the server lives")
+        super().__init__(f"there is no run {run_id!r} in the journal")
+
+
+class RunHeld(MoaError):
+    """The run can't be taken on."""
+
+
+class JournalError(MoaError):
+    """The journal can't be read or written; no call is made that could not be recorded."""
+
+
+class LeaseLost(JournalError):
+    """Another process drives the run now, or it was cancelled there."""
 
 
 class CallError(MoaError):
@@ -86,6 +102,12 @@ class CallError(MoaError):
     def kind(self) -> str:
         """The class's name, as traces show it."""
         return type(self).__name__
+
+
+class Unrecorded(CallError):
+    """The journal did not take the call, and so it was not made."""
+
+    elsewhere = False
 
 
 class MissingKey(CallError):

@@ -32,6 +32,15 @@ class RunStarted(Happened):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunResumed(Happened):
+    """A run that was left unfinished goes on."""
+
+    kind: Literal["run_resumed"] = "run_resumed"
+    finished_steps: int
+    """How many of its steps need not be done again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted(Happened):
     """A step began to work on the answers before it."""
 
@@ -136,6 +145,7 @@ class RunFinished(Happened):
 
 Event: TypeAlias = (
     RunStarted
+    | RunResumed
     | StepStarted
     | CallStarted
     | AttemptStarted

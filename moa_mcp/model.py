@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import anyio
 from tenacity import (
@@ -21,9 +21,18 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from moa_mcp.errors import AnswerEmpty, CallError, Failure, ParameterRefused, TimedOut
-from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, Emit, TextReceived
-from moa_mcp.values import Call, Completion, Parameters, Place, Target
+from moa_mcp.errors import (
+    AnswerEmpty,
+    CallError,
+    Failure,
+    JournalError,
+    LeaseLost,
+    ParameterRefused,
+    TimedOut,
+    Unrecorded,
+)
+from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, Emit, Event, TextReceived
+from moa_mcp.values import Call, Completion, Message, Parameters, Place, Target
 
 LARGEST_WAIT_S = 60.0
 """A provider that asks to wait longer is given up on, so that another route or a quorum can help."""
@@ -57,7 +66,30 @@ class Limits:
     """By provider; a provider that is not named has no limit."""
 
 
-def stack(provider: Model, usable: Usable, shared: Shared, emit: Emit) -> Model:
+Keep = Callable[[Event], Awaitable[None]]
+"""Puts an event on record and tells it; raises `JournalError` if it can't be recorded."""
+
+
+class Paid(NamedTuple):
+    """An answer on record, and the question it answers."""
+
+    agent: str
+    messages: tuple[Message, ...]
+    completion: Completion
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a run had done when it was left: what is paid is not paid again."""
+
+    paid: Mapping[Place, Paid] = field(default_factory=dict[Place, Paid])
+    attempts: Mapping[Place, int] = field(default_factory=dict[Place, int])
+    """How many attempts were made at each place."""
+
+
+def stack(
+    provider: Model, usable: Usable, shared: Shared, emit: Emit, keep: Keep | None = None, before: Before | None = None
+) -> Model:
     """Compose the layers of one run, outermost last.
 
     The timeout is innermost, so that it bounds one request and not the waiting for a slot. Record is around it, so
@@ -253,20 +285,32 @@ class Timed:
 
 
 class Recorded:
-    """Tells of every attempt: that it goes out, and what came of it."""
+    """Puts every attempt on record: that it goes out, before it does, and what came of it, before anybody sees that.
 
-    def __init__(self, inner: Model, emit: Emit) -> None:
+    What is on record as paid is not asked again.
+    """
+
+    def __init__(self, inner: Model, emit: Emit, keep: Keep | None = None, before: Before | None = None) -> None:
         self._inner = inner
         self._emit = emit
-        self._attempts: defaultdict[Place, int] = defaultdict(int)
+        self._keep = keep or _telling(emit)
+        before = before or Before()
+        self._paid = before.paid
+        self._attempts: defaultdict[Place, int] = defaultdict(int, before.attempts)
 
     async def __call__(self, call: Call) -> Completion:
         place = call.place
+        paid = self._paid.get(place)
+        if paid is not None and (paid.agent, paid.messages) == (call.agent, call.messages):
+            return paid.completion
         self._attempts[place] += 1
         attempt = self._attempts[place]
         model = call.target.model if call.target else call.agent
         began = time.monotonic()
-        self._emit(AttemptStarted(place=place, attempt=attempt, model=model, parameters=call.parameters))
+        try:
+            await self._keep(AttemptStarted(place=place, attempt=attempt, model=model, parameters=call.parameters))
+        except JournalError as error:
+            raise Unrecorded(str(error)) from error
         try:
             completion = await self._inner(call)
         except CallError as error:
@@ -276,12 +320,27 @@ class Recorded:
             self._failed(place, attempt, STOPPED, began)
             raise
         seconds = time.monotonic() - began
-        self._emit(AttemptFinished(place=place, attempt=attempt, completion=completion, seconds=seconds))
+        finished = AttemptFinished(place=place, attempt=attempt, completion=completion, seconds=seconds)
+        try:
+            with anyio.CancelScope(shield=True):
+                await self._keep(finished)
+        except LeaseLost as error:
+            raise Unrecorded(str(error)) from error
+        except JournalError as error:  # it is paid for and here: better used than lost
+            self._emit(finished)
+            return completion.noted(f"not on record: {error}")
         return completion
 
     def _failed(self, place: Place, attempt: int, failure: Failure, began: float) -> None:
         seconds = time.monotonic() - began
         self._emit(AttemptFailed(place=place, attempt=attempt, failure=failure, seconds=seconds))
+
+
+def _telling(emit: Emit) -> Keep:
+    async def keep(event: Event) -> None:
+        emit(event)
+
+    return keep
 
 
 STOPPED = Failure("Stopped", "stopped before an answer came", retryable=False, paid=None)

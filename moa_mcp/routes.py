@@ -111,11 +111,17 @@ class Routes:
         models: Mapping[str, Sequence[Route]],
         environ: Mapping[str, str],
         probe: Probe = answers,
+        seen: dict[str, tuple[float, bool]] | None = None,
     ) -> None:
         self._models = models
         self._environ = environ
         self._probe = probe
-        self._seen: dict[str, tuple[float, bool]] = {}
+        self._seen = {} if seen is None else seen
+        """By address: when a local server was asked last, and whether it answered."""
+
+    def of(self, models: Mapping[str, Sequence[Route]]) -> Routes:
+        """Return the routes of other models in the same environment."""
+        return Routes(models, self._environ, self._probe, self._seen)
 
     async def usable(self, alias: str) -> tuple[Target, ...]:
         """Return where an alias can be served now, best first.

@@ -1,44 +1,55 @@
-"""Runs that outlive the request that asked for them: started, waited for, cancelled, looked up.
+"""Runs that outlive the request that asked for them: started, waited for, cancelled, resumed, looked up.
 
-They live in one task group that the server's lifespan, or a command, owns.
+They live in one task group that the server's lifespan, or a command, owns; the journal holds what outlives the process.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
+from pydantic import TypeAdapter, ValidationError
 
+from moa_mcp import replay
+from moa_mcp.backend import Backend
 from moa_mcp.config import Config, Pipeline, models_of
-from moa_mcp.engine import RunSpec, execute, started
-from moa_mcp.errors import MissingKey, RunUnknown
+from moa_mcp.engine import Reached, RunSpec, execute, started
+from moa_mcp.errors import JournalError, MissingKey, RunHeld, RunUnknown
 from moa_mcp.events import Emit, Event, RunFinished, tee
-from moa_mcp.journal import Journal
+from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.journal.memory import MemoryJournal
-from moa_mcp.model import Limits, Model, Shared, Usable, stack
+from moa_mcp.model import Before, Limits, Shared, Usable, stack
 from moa_mcp.plan import blocking
-from moa_mcp.providers import offline
-from moa_mcp.providers.litellm import LiteLLM
-from moa_mcp.routes import Routes
+from moa_mcp.routes import Route
 from moa_mcp.trace import Trace, trace_of
-from moa_mcp.values import Question, Target
+from moa_mcp.values import Question, Status
+
+RENEW_S = 5.0
+"""Seconds between signs of life of the runs that this process drives; a third of the journal's lease."""
 
 _log = logging.getLogger(__name__)
 _SEEDS = 2**32
+_LAST_WORDS_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
-    """Where calls go: a provider, and how aliases find their place at it."""
+class Order:
+    """A run as it was asked for, with all that decides it: this is what a resume goes by."""
 
-    provider: Model
-    usable: Usable
-    simulated: bool = False
+    spec: RunSpec
+    routes: Mapping[str, tuple[Route, ...]]
+    """Where its models are served."""
+    simulated: bool
+
+
+_orders = TypeAdapter(Order)
 
 
 @dataclass(slots=True, eq=False)
@@ -48,8 +59,11 @@ class Run:
     run_id: str
     trace: Trace
     ended: anyio.Event = field(default_factory=anyio.Event)
+    asked_to_end: bool = False
+    """Whether somebody wanted it cancelled; otherwise it stops because its process does, and can go on elsewhere."""
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    """Bounds its work."""
     _changed: anyio.Event = field(default_factory=anyio.Event)
-    _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     async def changed(self) -> None:
         """Return when something has happened since the call."""
@@ -62,17 +76,13 @@ class Run:
         self._changed = anyio.Event()
 
     def cancel(self) -> None:
-        """Stop the run; its model calls end at once."""
-        self._scope.cancel()
-
-    @property
-    def scope(self) -> anyio.CancelScope:
-        """Bounds the run's work."""
-        return self._scope
+        """End the run because somebody wants it; its model calls stop at once."""
+        self.asked_to_end = True
+        self.scope.cancel()
 
 
 class Runs:
-    """All runs of a process."""
+    """All runs of a process, and those on record."""
 
     def __init__(self, config: Config, backend: Backend, journal: Journal | None = None) -> None:
         self.config = config
@@ -92,14 +102,18 @@ class Runs:
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Runs]:
-        """Own the runs that are started inside; at the end, stop those that still go on."""
-        async with anyio.create_task_group() as tasks:
-            self._tasks = tasks
-            try:
-                yield self
-            finally:
-                self._tasks = None
-                tasks.cancel_scope.cancel()
+        """Own the runs that are started inside; at the end, leave those that still go on, for a resume."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
+                tasks.start_soon(self._renew)
+                try:
+                    yield self
+                finally:
+                    self._tasks = None
+                    tasks.cancel_scope.cancel()
+        finally:
+            await self.journal.close()
 
     def start(
         self,
@@ -110,86 +124,192 @@ class Runs:
         watch: Emit | None = None,
     ) -> Run:
         """Start a run and return at once. With `watch`, events go there too, the last answer's text included."""
-        if self._tasks is None:
-            raise RuntimeError("runs are started inside `async with runs.open()`")
         drawn = secrets.randbelow(_SEEDS) if seed is None else seed
         spec = RunSpec(secrets.token_hex(8), pipeline, question, drawn, stream=watch is not None)
-        run = Run(spec.run_id, Trace(spec.run_id, pipeline.name, question, drawn))
+        routes = {alias: tuple(self.config.models.get(alias, ())) for alias in models_of(pipeline)}
+        order = Order(spec, routes, self.backend.simulated)
+        return self._begin(Run(spec.run_id, Trace(spec.run_id, pipeline.name, question, drawn)), order, watch)
+
+    async def resume(self, run_id: str, *, watch: Emit | None = None) -> Run:
+        """Go on with a run that was interrupted, failed or cancelled; what it has paid for is not paid again.
+
+        Raises:
+            RunUnknown: it is not on record.
+            RunHeld: it is complete, a living process drives it, or it can't be resumed from here.
+        """
+        running = self.find(run_id)
+        if running is not None:
+            return running
+        record = await self._record(run_id)
+        order = self._order(record)
+        if not await self.journal.claim(run_id):
+            raise RunHeld(_held(record))
+        events = await self.journal.events(run_id)
+        reached = replay.reached(order.spec.question, events)
+        streaming = replace(order, spec=replace(order.spec, stream=watch is not None))
+        return self._begin(Run(run_id, trace_of(events)), streaming, watch, reached, replay.before(events))
+
+    def _order(self, record: RunRecord) -> Order:
+        try:
+            order = _orders.validate_json(record.spec)
+        except ValidationError as error:
+            raise RunHeld(
+                f"run {record.run_id} was recorded by another version of moa-mcp, which must resume it"
+            ) from error
+        if not order.spec.question.text:
+            raise RunHeld(f'run {record.run_id} can\'t be resumed: its question was not kept (record = "hashes")')
+        if order.simulated != self.backend.simulated:
+            how = (
+                "was simulated; resume it with --offline"
+                if order.simulated
+                else "asked real models; leave --offline out"
+            )
+            raise RunHeld(f"run {record.run_id} {how}")
+        return order
+
+    def _begin(
+        self,
+        run: Run,
+        order: Order,
+        watch: Emit | None,
+        reached: Reached | None = None,
+        before: Before | None = None,
+    ) -> Run:
+        if self._tasks is None:
+            raise RuntimeError("runs are started inside `async with runs.open()`")
         self._under_way[run.run_id] = run
-        self._tasks.start_soon(self._drive, run, spec, watch)
+        self._tasks.start_soon(self._drive, run, order, watch, reached, before)
         return run
 
-    async def _drive(self, run: Run, spec: RunSpec, watch: Emit | None) -> None:
-        def keep(event: Event) -> None:
-            self.journal.append(spec.run_id, event)
+    async def _drive(
+        self, run: Run, order: Order, watch: Emit | None, reached: Reached | None, before: Before | None
+    ) -> None:
+        tell = tee(run.tell, *((watch,) if watch else ()))
+        emit = tee(partial(self.journal.append, run.run_id), tell)
 
-        emit = tee(keep, run.tell, *((watch,) if watch else ()))
-        model = stack(self.backend.provider, self.backend.usable, self._shared, emit)
+        async def keep(event: Event) -> None:
+            await self.journal.keep(run.run_id, event)
+            tell(event)
+
+        usable = self.backend.usable(order.routes)
+        model = stack(self.backend.provider, usable, self._shared, emit, keep, before)
         try:
+            if reached is None:
+                await self.journal.begin(self._new_record(order))
             with run.scope:
-                fault = await self._blocked(spec.pipeline)
+                fault = await _blocked(order.spec.pipeline, usable)
                 if fault:
-                    emit(started(spec))
+                    emit(started(order.spec))
                     emit(RunFinished(status="failed", answer=None, error=fault, seconds=0.0))
                 else:
-                    await execute(spec, model, emit)
+                    await execute(order.spec, model, emit, reached)
+            if run.scope.cancelled_caught and run.asked_to_end:
+                emit(RunFinished(status="cancelled", answer=None, error=None, seconds=0.0))
+        except JournalError as error:
+            tell(RunFinished(status="failed", answer=None, error=str(error), seconds=0.0))
         except Exception:  # noqa: BLE001  a fault of ours ends this run alone and reaches the log, not the caller
-            _log.exception("run %s stopped on an unexpected fault", spec.run_id)
+            _log.exception("run %s stopped on an unexpected fault", run.run_id)
             emit(RunFinished(status="failed", answer=None, error=_FAULT, seconds=0.0))
         finally:
-            del self._under_way[spec.run_id]
-            run.ended.set()
+            await self._leave(run)
 
-    async def _blocked(self, pipeline: Pipeline) -> str | None:
-        """Return why a pipeline can't run here at all: known before the first call, it costs nothing."""
-        missing: dict[str, MissingKey] = {}
-        for alias in models_of(pipeline):
+    async def _leave(self, run: Run) -> None:
+        """Give a run up: ended, or unfinished for whoever resumes it."""
+        with anyio.move_on_after(_LAST_WORDS_S, shield=True):
             try:
-                await self.backend.usable(alias)
-            except MissingKey as error:
-                missing[alias] = error
-        reasons = [f"{alias}: {missing[alias]}" for alias in blocking(pipeline, missing)]
-        return f"no model was asked: {'; '.join(reasons)}" if reasons else None
+                if run.trace.status == "running":
+                    await self.journal.release(run.run_id)
+                else:
+                    await self.journal.finish(run.run_id, run.trace.status)
+            except JournalError as error:
+                _log.warning("%s", error)
+        del self._under_way[run.run_id]
+        run.ended.set()
+
+    def _new_record(self, order: Order) -> RunRecord:
+        spec = order.spec
+        kept = order if self.journal.keeps_texts else replace(order, spec=replace(spec, question=Question("")))
+        now = time.time()
+        text = _orders.dump_json(kept, by_alias=True).decode()
+        return RunRecord(spec.run_id, spec.pipeline.name, text, "running", now, now)
+
+    async def _renew(self) -> None:
+        """Keep the leases of own runs; stop those that are another's now, or were cancelled by another."""
+        while True:
+            await anyio.sleep(RENEW_S)
+            mine = list(self._under_way)
+            try:
+                kept = await self.journal.renew(mine)
+            except JournalError as error:  # the next call of each run finds out, and says so
+                _log.warning("%s", error)
+                continue
+            for run_id in set(mine) - kept:
+                run = self._under_way.get(run_id)
+                record = await self.journal.record(run_id)
+                if run is not None and record is not None and record.status != "failed":
+                    run.asked_to_end = record.status == "cancelled"
+                    run.scope.cancel()
 
     def find(self, run_id: str) -> Run | None:
         """Return a run that is under way in this process."""
         return self._under_way.get(run_id)
 
-    def cancel_all(self) -> None:
-        """Stop every run that is under way."""
-        for run in self._under_way.values():
+    async def cancel(self, run_id: str) -> None:
+        """End a run, wherever it is driven. Raises `RunUnknown`."""
+        run = self.find(run_id)
+        if run is not None:
             run.cancel()
+            with anyio.move_on_after(_LAST_WORDS_S):
+                await run.ended.wait()
+        else:
+            await self._record(run_id)
+            await self.journal.cancel(run_id)
+
+    def stop_all(self) -> None:
+        """Stop driving every run that is under way; they can be resumed."""
+        for run in self._under_way.values():
+            run.scope.cancel()
 
     async def idle(self) -> None:
         """Return when no run is under way."""
         for run in list(self._under_way.values()):
             await run.ended.wait()
 
-    def trace(self, run_id: str) -> Trace:
+    async def trace(self, run_id: str) -> Trace:
         """Return a run's trace so far. Raises `RunUnknown`."""
         run = self.find(run_id)
         if run is not None:
             return run.trace
-        events = self.journal.events(run_id)
-        if events is None:
+        record = await self._record(run_id)
+        trace = trace_of(await self.journal.events(run_id))
+        trace.run_id, trace.pipeline, trace.status = run_id, record.pipeline, record.status
+        trace.interrupted = record.status == "running" and not record.owned
+        return trace
+
+    async def _record(self, run_id: str) -> RunRecord:
+        record = await self.journal.record(run_id)
+        if record is None:
             raise RunUnknown(run_id)
-        return trace_of(events)
+        return record
 
 
 _FAULT = "an unexpected fault in moa-mcp stopped the run; the server's log (stderr) tells more"
+_ENDED: frozenset[Status] = frozenset({"complete", "degraded"})
 
 
-def real(config: Config, environ: dict[str, str]) -> tuple[Backend, LiteLLM, Routes]:
-    """Return the backend that asks real models, with its provider and routes."""
-    provider = LiteLLM()
-    routes = Routes(config.models, environ)
-    return Backend(provider, routes.usable), provider, routes
+def _held(record: RunRecord) -> str:
+    if record.status in _ENDED:
+        return f"run {record.run_id} is {record.status}; there is nothing to resume"
+    return f"run {record.run_id} is driven by another process; wait for it, or cancel it"
 
 
-def simulated(delay_s: float = 0.15) -> Backend:
-    """Return the backend that asks no model."""
-
-    async def usable(alias: str) -> tuple[Target, ...]:
-        return (offline.target(alias),)
-
-    return Backend(offline.Offline(delay_s), usable, simulated=True)
+async def _blocked(pipeline: Pipeline, usable: Usable) -> str | None:
+    """Return why a pipeline can't run here at all: known before the first call, it costs nothing."""
+    missing: dict[str, MissingKey] = {}
+    for alias in models_of(pipeline):
+        try:
+            await usable(alias)
+        except MissingKey as error:
+            missing[alias] = error
+    reasons = [f"{alias}: {missing[alias]}" for alias in blocking(pipeline, missing)]
+    return f"no model was asked: {'; '.join(reasons)}" if reasons else None

@@ -16,6 +16,7 @@ from moa_mcp.events import (
     CallStarted,
     Event,
     RunFinished,
+    RunResumed,
     RunStarted,
     StepFinished,
     StepStarted,
@@ -119,6 +120,10 @@ class Trace:
     seconds: float | None = None
     """None while the run goes on."""
     steps: list[StepTrace] = field(default_factory=list[StepTrace])
+    interrupted: bool = False
+    """Whether it is unfinished and nobody drives it."""
+    resumed: int = 0
+    """How often the run was left and taken up again."""
 
     @property
     def usage(self) -> Usage:
@@ -154,10 +159,13 @@ class Trace:
             case RunStarted():
                 self.run_id, self.pipeline, self.seed = event.run_id, event.pipeline, event.seed
                 self.question, self.planned, self.started_at = event.question, event.steps, event.at
+            case RunResumed():
+                self.status, self.error, self.resumed = "running", None, self.resumed + 1
             case StepStarted():
-                self.steps.append(StepTrace(event.step, event.step_kind))
+                if event.step > len(self.steps):  # else it was left unfinished, and goes on with what it has
+                    self.steps.append(StepTrace(event.step, event.step_kind))
             case CallStarted():
-                self.steps[-1].calls.append(CallTrace(event.place, event.agent, event.messages))
+                self._begin(event)
             case AttemptStarted():
                 self._call(event.place).attempts.append(AttemptTrace(event.model, event.parameters))
             case AttemptFinished():
@@ -180,6 +188,15 @@ class Trace:
                 self.seconds = event.seconds
             case _:
                 pass
+
+    def _begin(self, event: CallStarted) -> None:
+        calls = self.steps[event.place.step - 1].calls
+        fresh = CallTrace(event.place, event.agent, event.messages)
+        if event.place.number > len(calls):
+            calls.append(fresh)
+        else:  # asked again after a resume: what its attempts cost stays
+            fresh.attempts = calls[event.place.number - 1].attempts
+            calls[event.place.number - 1] = fresh
 
     def _call(self, place: Place) -> CallTrace:
         return self.steps[place.step - 1].calls[place.number - 1]

@@ -71,15 +71,16 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "ignore_unknown_options": True},
 )
 @click.option("--config", "config_path", type=click.Path(path_type=Path), metavar="PATH", help="Configuration to use.")
+@click.option("--journal", metavar="PATH", help="File that keeps the runs, or none.")
 @click.option("--offline", is_flag=True, help="Simulate the models: no key, no network, no cost.")
 @click.version_option(package_name="moa-mcp", message="%(prog)s %(version)s")
 @click.pass_context
-def commands(ctx: click.Context, config_path: Path | None, offline: bool) -> None:
+def commands(ctx: click.Context, config_path: Path | None, journal: str | None, offline: bool) -> None:
     """Put questions to panels of language models: Mixture-of-Agents pipelines as MCP tools.
 
     Without a command, serves MCP over stdio, as `moa-mcp serve` does.
     """
-    del config_path, offline  # the commands take them from the context
+    del config_path, journal, offline  # the commands take them from the context
     warnings.simplefilter("ignore")  # those of libraries, which no user can do anything about
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):

@@ -14,14 +14,25 @@ import click
 from rich.console import Console
 
 from moa_mcp import report
+from moa_mcp.backend import Backend, real, simulated
 from moa_mcp.cli import draw
 from moa_mcp.cli.display import Layers, Stream
-from moa_mcp.cli.options import KeysMissing, Refused, RunFailed, config_option, loaded, named, offline_option
+from moa_mcp.cli.options import (
+    KeysMissing,
+    Refused,
+    RunFailed,
+    config_option,
+    journal_option,
+    loaded,
+    named,
+    offline_option,
+    opened,
+)
 from moa_mcp.cli.text import json_text, plain, say, shortened
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.plan import Reach, blocking, reach
 from moa_mcp.routes import Routes, remedy
-from moa_mcp.runs import Backend, Run, Runs, real, simulated
+from moa_mcp.runs import Run, Runs
 from moa_mcp.steps import Aggregate, Propose, Refine, Step, Synthesize, Vote
 from moa_mcp.trace import Trace
 from moa_mcp.values import Question
@@ -38,6 +49,7 @@ _REDRAWN_S = 0.1
 @click.option("--json", "as_json", is_flag=True, help="Print the result and the whole trace as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print no trace.")
 @offline_option
+@journal_option
 @config_option
 def command(
     pipeline: str,
@@ -48,6 +60,7 @@ def command(
     as_json: bool,
     quiet: bool,
     offline: bool,
+    journal: str | None,
     config_path: Path | None,
 ) -> None:
     """Put QUESTION to PIPELINE and print the answer.
@@ -62,7 +75,7 @@ def command(
     stream = Stream() if not as_json and sys.stdout.isatty() and _speaks(chosen.steps[-1]) else None
     told = ""
     try:
-        trace = anyio.run(_ask, Runs(config, backend), chosen, asked, seed, stream)
+        trace = anyio.run(_ask, Runs(config, backend, opened(journal, config)), chosen, asked, seed, stream)
     finally:
         told = stream.end() if stream else ""
     if as_json:
@@ -104,7 +117,7 @@ async def _follow(run: Run, layers: Layers | None, stream: Stream | None) -> Non
 def _backend(config: Config, *, offline: bool) -> tuple[Backend, Routes | None]:
     if offline:
         return simulated(), None
-    backend, _, routes = real(config, dict(os.environ))
+    backend, _, routes = real(config.models, dict(os.environ))
     return backend, routes
 
 

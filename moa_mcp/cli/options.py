@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import click
+from platformdirs import user_data_path
 
 from moa_mcp import config as configuration
 from moa_mcp.cli.text import say
 from moa_mcp.config import Config, Pipeline
-from moa_mcp.errors import ConfigError
+from moa_mcp.errors import ConfigError, JournalError
+from moa_mcp.journal import Journal
+from moa_mcp.journal.memory import MemoryJournal
 
 FAILED = 1
 REFUSED = 2
@@ -74,6 +77,36 @@ def offline_option(command: Decorated) -> Decorated:
         callback=_also_before,
         help="Simulate the models: no key, no network, no cost.",
     )(command)
+
+
+def journal_option(command: Decorated) -> Decorated:
+    """Add --journal."""
+    return click.option(
+        "--journal",
+        envvar="MOA_MCP_JOURNAL",
+        show_envvar=True,
+        metavar="PATH",
+        callback=_also_before,
+        help="File that keeps the runs; 'none' keeps them in memory. By default in your user data folder.",
+    )(command)
+
+
+def opened(path: str | None, config: Config) -> Journal:
+    """Return the journal. Raises `Refused`."""
+    if path == "none":
+        return MemoryJournal()
+    from moa_mcp.journal.sqlite import SQLiteJournal  # noqa: PLC0415  not needed for most commands
+
+    file = Path(path).expanduser() if path else user_data_path("moa-mcp") / "journal.sqlite"
+    defaults = config.defaults
+    try:
+        return SQLiteJournal(
+            file,
+            synchronous="FULL" if defaults.durability == "power" else "NORMAL",
+            texts=defaults.record == "calls",
+        )
+    except JournalError as error:
+        raise Refused(str(error), "Name another file with --journal, or none.") from error
 
 
 def loaded(path: Path | None) -> Config:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from moa_mcp.cli.options import Refused, config_option, loaded, offline_option
+from moa_mcp.cli.options import Refused, config_option, journal_option, loaded, offline_option, opened
 from moa_mcp.cli.text import say
 from moa_mcp.errors import MoaError
 
@@ -30,6 +30,7 @@ _LISTENING = {"host": "--host", "port": "--port", "token_env": "--token-env"}
     help="Variable that holds the bearer token clients must send; needed to listen beyond this machine.",
 )
 @offline_option
+@journal_option
 @config_option
 @click.pass_context
 def command(
@@ -40,6 +41,7 @@ def command(
     port: int,
     token_env: str,
     offline: bool,
+    journal: str | None,
     config_path: Path | None,
 ) -> None:
     """Serve the pipelines as tools over MCP: stdio by default."""
@@ -52,14 +54,15 @@ def command(
     token = _token(token_env, host, named="--token-env" in given) if http or sse else None
     from moa_mcp.server import transports  # noqa: PLC0415  a second's work, which a refusal need not wait for
 
+    kept = opened(journal, config)
     try:
         if http:
-            transports.serve_http(config, host=host, port=port, token=token, offline=offline)
+            transports.serve_http(config, host=host, port=port, token=token, journal=kept, offline=offline)
         elif sse:
-            transports.serve_sse(config, host=host, port=port, token=token, offline=offline)
+            transports.serve_sse(config, host=host, port=port, token=token, journal=kept, offline=offline)
         else:
             _tell_a_person()
-            transports.serve_stdio(config, offline=offline)
+            transports.serve_stdio(config, journal=kept, offline=offline)
     except MoaError as error:
         raise Refused(str(error), "See moa-mcp serve --help.") from error
 

@@ -1,23 +1,92 @@
-"""Where runs are kept. A journal holds each run's events; what a reader sees is made of them."""
+"""Where runs are kept: the ledger of runs, and the events of each.
+
+A journal is durable before money is spent: what `keep` returns from is on record. A run has one owner at a time, by a
+lease; what another process than the owner wants to write is refused.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from moa_mcp.events import Event
+from moa_mcp.values import Status
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run as the ledger knows it."""
+
+    run_id: str
+    pipeline: str
+    spec: str
+    """All that decides the run, as JSON: resume uses this, never today's configuration."""
+    status: Status
+    created_at: float
+    """Seconds since the epoch."""
+    updated_at: float
+    owned: bool = False
+    """Whether a living process drives it."""
 
 
 class Journal(Protocol):
-    """Keeps the events of runs."""
+    """Keeps runs and their events."""
+
+    @property
+    def keeps_texts(self) -> bool:
+        """Whether questions, prompts and answers are kept, and not their hashes only."""
+        ...
+
+    async def begin(self, record: RunRecord) -> None:
+        """Put a new run on record, owned by this process."""
+        ...
+
+    async def keep(self, run_id: str, event: Event) -> None:
+        """Put an event on record; when this returns, it is.
+
+        Raises:
+            LeaseLost: the run is not this process's any more.
+            JournalError: it can't be written.
+        """
+        ...
 
     def append(self, run_id: str, event: Event) -> None:
-        """Keep what happened next in a run."""
+        """Put an event on record soon, in order with those that are kept."""
         ...
 
-    def events(self, run_id: str) -> tuple[Event, ...] | None:
-        """Return what happened in a run so far; None if it is not known here."""
+    async def finish(self, run_id: str, status: Status) -> None:
+        """Record how a run ended, with all its events, and give it up."""
         ...
 
-    def run_ids(self) -> tuple[str, ...]:
-        """Return the runs that are kept, the newest first."""
+    async def claim(self, run_id: str) -> bool:
+        """Become the owner of a run that is not complete and that no living process drives."""
+        ...
+
+    async def renew(self, run_ids: Sequence[str]) -> frozenset[str]:
+        """Prolong the leases of own runs; return those that are still this process's."""
+        ...
+
+    async def release(self, run_id: str) -> None:
+        """Give a run up unfinished, for anybody to resume at once."""
+        ...
+
+    async def cancel(self, run_id: str) -> bool:
+        """Record that somebody asked for an unfinished run to end, wherever it runs."""
+        ...
+
+    async def record(self, run_id: str) -> RunRecord | None:
+        """Return a run's record; None if it is not known."""
+        ...
+
+    async def records(self, *, limit: int = 1000) -> tuple[RunRecord, ...]:
+        """Return the runs on record, the newest first."""
+        ...
+
+    async def events(self, run_id: str) -> tuple[Event, ...]:
+        """Return what happened in a run, in order."""
+        ...
+
+    async def close(self) -> None:
+        """Write what is still to be written."""
         ...

@@ -1,8 +1,15 @@
-"""A journal that lives as long as its process."""
+"""A journal that lives as long as its process: nothing is written to disk, and nothing outlives a crash."""
 
 from __future__ import annotations
 
-from moa_mcp.events import Event, RunFinished, TextReceived
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from moa_mcp.errors import LeaseLost
+from moa_mcp.events import Event, TextReceived
+from moa_mcp.journal import RunRecord
+from moa_mcp.values import Status
 
 
 class MemoryJournal:
@@ -10,21 +17,67 @@ class MemoryJournal:
 
     def __init__(self, keep: int = 500) -> None:
         self._keep = keep
-        self._runs: dict[str, list[Event]] = {}
-        self._ended: list[str] = []
+        self._records: dict[str, RunRecord] = {}
+        self._events: dict[str, list[Event]] = {}
+
+    @property
+    def keeps_texts(self) -> bool:
+        return True
+
+    async def begin(self, record: RunRecord) -> None:
+        self._records[record.run_id] = replace(record, owned=True)
+        self._events[record.run_id] = []
+
+    async def keep(self, run_id: str, event: Event) -> None:
+        if run_id not in self._records or not self._records[run_id].owned:
+            raise LeaseLost(f"run {run_id} is not under way")
+        self._events[run_id].append(event)
 
     def append(self, run_id: str, event: Event) -> None:
-        if isinstance(event, TextReceived):  # the whole text comes with the end of its call
-            return
-        self._runs.setdefault(run_id, []).append(event)
-        if isinstance(event, RunFinished):
-            self._ended.append(run_id)
-            while len(self._ended) > self._keep:
-                del self._runs[self._ended.pop(0)]
+        if not isinstance(event, TextReceived) and run_id in self._events:  # the text comes with the end of its call
+            self._events[run_id].append(event)
 
-    def events(self, run_id: str) -> tuple[Event, ...] | None:
-        events = self._runs.get(run_id)
-        return None if events is None else tuple(events)
+    async def finish(self, run_id: str, status: Status) -> None:
+        if run_id in self._records:
+            self._set(run_id, status=status, owned=False)
+        ended = [record.run_id for record in self._records.values() if record.status != "running"]
+        for each in ended[: max(0, len(ended) - self._keep)]:
+            del self._records[each], self._events[each]
 
-    def run_ids(self) -> tuple[str, ...]:
-        return tuple(reversed(self._runs))
+    async def claim(self, run_id: str) -> bool:
+        record = self._records.get(run_id)
+        if record is None or record.status not in {"running", "failed", "cancelled"} or record.owned:
+            return False
+        self._set(run_id, status="running", owned=True)
+        return True
+
+    async def renew(self, run_ids: Sequence[str]) -> frozenset[str]:
+        records = (self._records.get(each) for each in run_ids)
+        return frozenset(each.run_id for each in records if each and each.owned and each.status == "running")
+
+    async def release(self, run_id: str) -> None:
+        if run_id in self._records:
+            self._set(run_id, owned=False)
+
+    async def cancel(self, run_id: str) -> bool:
+        record = self._records.get(run_id)
+        if record is None or record.status != "running":
+            return False
+        self._set(run_id, status="cancelled", owned=False)
+        return True
+
+    async def record(self, run_id: str) -> RunRecord | None:
+        return self._records.get(run_id)
+
+    async def records(self, *, limit: int = 1000) -> tuple[RunRecord, ...]:
+        return tuple(reversed(self._records.values()))[:limit]
+
+    async def events(self, run_id: str) -> tuple[Event, ...]:
+        return tuple(self._events.get(run_id, ()))
+
+    async def close(self) -> None:
+        """Nothing is left to be written."""
+
+    def _set(self, run_id: str, *, owned: bool, status: Status | None = None) -> None:
+        record = self._records[run_id]
+        self._records[run_id] = replace(record, status=status or record.status, owned=owned, updated_at=time.time())

@@ -17,10 +17,12 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, Res
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
+from moa_mcp.backend import Backend, real, simulated
 from moa_mcp.config import Config
+from moa_mcp.journal import Journal
 from moa_mcp.providers.litellm import LiteLLM
 from moa_mcp.routes import Routes
-from moa_mcp.runs import Backend, Runs, real, simulated
+from moa_mcp.runs import Runs
 from moa_mcp.server.prompts import Prompts
 from moa_mcp.server.resources import Resources
 from moa_mcp.server.tools import Tools
@@ -42,14 +44,21 @@ _STABLE = CacheHint(ttl_ms=300_000, scope="public")
 class App:
     """The server and what it serves from."""
 
-    def __init__(self, config: Config, *, offline: bool = False, backend: Backend | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        offline: bool = False,
+        backend: Backend | None = None,
+        journal: Journal | None = None,
+    ) -> None:
         self._provider: LiteLLM | None = None
         routes: Routes | None = None
         if backend is None and offline:
             backend = simulated()
         elif backend is None:
-            backend, self._provider, routes = real(config, dict(os.environ))
-        self.runs = Runs(config, backend)
+            backend, self._provider, routes = real(config.models, dict(os.environ))
+        self.runs = Runs(config, backend, journal)
         self.listening = ListenHandler(bus := InMemorySubscriptionBus())
         self._answered = anyio.Event()
         patience = Patience()

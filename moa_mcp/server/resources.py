@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import mcp_types as types
@@ -11,6 +12,7 @@ from mcp.shared.exceptions import MCPError
 
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import RunUnknown
+from moa_mcp.journal import RunRecord
 from moa_mcp.plan import Reach, blocking, plan, reach
 from moa_mcp.routes import Routes
 from moa_mcp.runs import Runs
@@ -38,34 +40,13 @@ class Resources:
     async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
         """Return the pipelines, then the runs, the newest first. A cursor is the last resource of the page before."""
         del context
-        uris = [
-            *(f"{_PIPELINE}{name}" for name in self._runs.config.pipelines),
-            *(f"{_RUN}{run_id}" for run_id in self._run_ids()),
-        ]
-        start = _after(params.cursor if params else None, uris)
-        shown = uris[start : start + PAGE]
-        return types.ListResourcesResult(
-            resources=[self._resource(uri) for uri in shown],
-            next_cursor=shown[-1] if start + PAGE < len(uris) else None,
-        )
-
-    def _resource(self, uri: str) -> types.Resource:
-        if uri.startswith(_PIPELINE):
-            return _pipeline_resource(self._runs.config.pipelines[uri.removeprefix(_PIPELINE)])
-        return self._run(uri.removeprefix(_RUN))
-
-    def _run_ids(self) -> Sequence[str]:
-        return self._runs.journal.run_ids()
-
-    def _run(self, run_id: str) -> types.Resource:
-        trace = self._runs.trace(run_id)
-        return types.Resource(
-            uri=f"{_RUN}{run_id}",
-            name=run_id,
-            title=f"{trace.pipeline}: {trace.question.text[:60]}",
-            description=f"Trace of a run of {trace.pipeline}: {trace.status}",
-            mime_type=_JSON,
-        )
+        pipelines = map(_pipeline_resource, self._runs.config.pipelines.values())
+        runs = map(_run_resource, await self._runs.journal.records())
+        resources = [*pipelines, *runs]
+        start = _after(params.cursor if params else None, resources)
+        shown = resources[start : start + PAGE]
+        more = start + PAGE < len(resources)
+        return types.ListResourcesResult(resources=shown, next_cursor=str(shown[-1].uri) if more else None)
 
     async def templates(
         self, context: Context, params: types.PaginatedRequestParams | None
@@ -92,7 +73,7 @@ class Resources:
         if uri.startswith(_RUN):
             run_id, _, number = uri.removeprefix(_RUN).partition("/")
             try:
-                return page(self._runs.trace(run_id), int(number or 1))
+                return page(await self._runs.trace(run_id), int(number or 1))
             except (RunUnknown, ValueError):
                 return None
         return None
@@ -117,7 +98,7 @@ class Resources:
         known: dict[str, Sequence[str]] = {
             "name": tuple(self._runs.config.pipelines),
             "pipeline": tuple(self._runs.config.pipelines),
-            "run_id": self._run_ids(),
+            "run_id": [record.run_id for record in await self._runs.journal.records()],
         }
         typed = params.argument.value
         values = [value for value in known.get(params.argument.name, ()) if value.startswith(typed)]
@@ -161,6 +142,16 @@ def _pipeline_resource(pipeline: Pipeline) -> types.Resource:
     )
 
 
+def _run_resource(record: RunRecord) -> types.Resource:
+    return types.Resource(
+        uri=f"{_RUN}{record.run_id}",
+        name=record.run_id,
+        title=f"Run of {record.pipeline}, {datetime.fromtimestamp(record.created_at, UTC):%Y-%m-%d %H:%M} UTC",
+        description=f"Trace of a run of {record.pipeline}: {record.status}",
+        mime_type=_JSON,
+    )
+
+
 def _route_states(each: Reach) -> list[dict[str, Any]]:
     return [
         {"route": str(state.route), "usable": state.target is not None, "missing": state.missing}
@@ -168,9 +159,10 @@ def _route_states(each: Reach) -> list[dict[str, Any]]:
     ]
 
 
-def _after(cursor: str | None, uris: Sequence[str]) -> int:
+def _after(cursor: str | None, resources: Sequence[types.Resource]) -> int:
     if cursor is None:
         return 0
-    if cursor not in uris:
-        raise MCPError(types.INVALID_PARAMS, "Invalid cursor: list again from the beginning")
-    return uris.index(cursor) + 1
+    for index, resource in enumerate(resources):
+        if str(resource.uri) == cursor:
+            return index + 1
+    raise MCPError(types.INVALID_PARAMS, "Invalid cursor: list again from the beginning")

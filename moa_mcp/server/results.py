@@ -89,6 +89,11 @@ def _text(trace: Trace, notes: list[str]) -> str:
             return f"{trace.answer}\n\n{_footer(trace, notes)}"
         case "degraded":
             return f"Degraded: {'; '.join(trace.degradations)}\n\n{trace.answer}\n\n{_footer(trace, notes)}"
+        case "running" if trace.interrupted:
+            return (
+                f"Interrupted: the server that drove run {trace.run_id} is gone ({progress(trace)}). Nothing paid for "
+                f'is lost: moa_wait with run_id = "{trace.run_id}" goes on from there.'
+            )
         case "running":
             return (
                 f"Still running: {progress(trace)}. There is no answer yet. Call moa_wait with "

@@ -7,13 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
 
-import anyio
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from moa_mcp.config import Pipeline
-from moa_mcp.errors import RunUnknown
+from moa_mcp.errors import JournalError, RunHeld, RunUnknown
 from moa_mcp.plan import plan
 from moa_mcp.runs import Run, Runs
 from moa_mcp.server import results
@@ -22,7 +21,6 @@ from moa_mcp.server.waiting import Context, Patience, follow
 from moa_mcp.values import Question
 
 _LONG_RESULTS = {"anthropic/maxResultSizeChars": 200_000}
-_CANCEL_S = 5.0
 
 
 class _Arguments(BaseModel):
@@ -94,6 +92,7 @@ class Tools:
         self._calls = {name: plan(pipeline).calls for name, pipeline in runs.config.pipelines.items()}
         self._own: Mapping[str, Handler] = {
             "moa_wait": self._wait,
+            "moa_resume": self._resume,
             "moa_cancel": self._cancel,
             "moa_trace": self._trace,
         }
@@ -121,7 +120,7 @@ class Tools:
             if pipeline is None:
                 raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
             return await self._ask(context, pipeline, arguments)
-        except (BadArguments, RunUnknown) as error:
+        except (BadArguments, RunUnknown, RunHeld, JournalError) as error:
             return results.error(str(error))
 
     async def _ask(self, context: Context, pipeline: Pipeline, arguments: dict[str, Any]) -> types.CallToolResult:
@@ -135,37 +134,41 @@ class Tools:
         given = _read(WaitArguments, arguments)
         run = self._runs.find(given.run_id)
         if run is None:
-            return self._result(given.run_id)
+            trace = await self._runs.trace(given.run_id)
+            if not trace.interrupted:
+                return await self._result(given.run_id)
+            run = await self._runs.resume(given.run_id)
+        return await self._follow(context, run, run.trace.pipeline, given.wait_s)
+
+    async def _resume(self, context: Context, arguments: dict[str, Any]) -> types.CallToolResult:
+        given = _read(WaitArguments, arguments)
+        run = await self._runs.resume(given.run_id)
         return await self._follow(context, run, run.trace.pipeline, given.wait_s)
 
     async def _follow(self, context: Context, run: Run, pipeline: str, wait_s: float | None) -> types.CallToolResult:
         patience_s = self._runs.config.defaults.wait_s if wait_s is None else wait_s
         async with self._patience.waits(context, run):
             await follow(run, context, patience_s, self._calls.get(pipeline, 0))
-        return self._result(run.run_id)
+        return await self._result(run.run_id)
 
     async def _cancel(self, context: Context, arguments: dict[str, Any]) -> types.CallToolResult:
         del context
         given = _read(RunArguments, arguments)
-        run = self._runs.find(given.run_id)
-        if run is not None:
-            run.cancel()
-            with anyio.move_on_after(_CANCEL_S):
-                await run.ended.wait()
-        result = self._result(given.run_id)
+        await self._runs.cancel(given.run_id)
+        result = await self._result(given.run_id)
         return result.model_copy(update={"is_error": False})
 
     async def _trace(self, context: Context, arguments: dict[str, Any]) -> types.CallToolResult:
         del context
         given = _read(TraceArguments, arguments)
-        found = page(self._runs.trace(given.run_id), given.page)
+        found = page(await self._runs.trace(given.run_id), given.page)
         if found is None:
             raise BadArguments(f"page: run {given.run_id} has no page {given.page}; begin with page 1")
         text = types.TextContent(type="text", text=json.dumps(found, ensure_ascii=False, indent=1))
         return types.CallToolResult(content=[text], structured_content=found)
 
-    def _result(self, run_id: str) -> types.CallToolResult:
-        return results.of_run(self._runs.trace(run_id), simulated=self._runs.backend.simulated)
+    async def _result(self, run_id: str) -> types.CallToolResult:
+        return results.of_run(await self._runs.trace(run_id), simulated=self._runs.backend.simulated)
 
 
 def _read(kind: type[Given], arguments: dict[str, Any]) -> Given:
@@ -265,6 +268,14 @@ _OWN_TOOLS = (
         "Wait for a run",
         "Goes on waiting for a pipeline's run that returned status running, and returns its answer when it is there. "
         "Costs nothing.",
+        WaitArguments,
+        results.RUN_SCHEMA,
+    ),
+    _own_tool(
+        "moa_resume",
+        "Resume a run",
+        "Goes on with a run that failed, was cancelled or was interrupted. What its models already answered is not "
+        "paid for again; only the missing calls are.",
         WaitArguments,
         results.RUN_SCHEMA,
     ),

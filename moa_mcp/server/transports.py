@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from moa_mcp.config import Config
 from moa_mcp.errors import MoaError
+from moa_mcp.journal import Journal
 from moa_mcp.runs import Runs
 from moa_mcp.server.app import App
 
@@ -37,24 +38,40 @@ class CannotServe(MoaError):
     """The server can't listen as it is asked to."""
 
 
-def serve_stdio(config: Config, *, offline: bool = False) -> None:
+def serve_stdio(config: Config, *, journal: Journal | None = None, offline: bool = False) -> None:
     """Serve one client over stdin and stdout, until it closes them."""
     _log_to_stderr()
-    anyio.run(_stdio, App(config, offline=offline))
+    anyio.run(_stdio, App(config, offline=offline, journal=journal))
 
 
-def serve_http(config: Config, *, host: str, port: int, token: str | None = None, offline: bool = False) -> None:
+def serve_http(
+    config: Config,
+    *,
+    host: str,
+    port: int,
+    token: str | None = None,
+    journal: Journal | None = None,
+    offline: bool = False,
+) -> None:
     """Serve streamable HTTP at /mcp. Raises `CannotServe`."""
-    app = App(config, offline=offline)
+    app = App(config, offline=offline, journal=journal)
     streamable = app.server.streamable_http_app(
         transport_security=_security(host), custom_starlette_routes=[Route("/health", _health)]
     )
     _serve(app, streamable, host, port, token, path="/mcp")
 
 
-def serve_sse(config: Config, *, host: str, port: int, token: str | None = None, offline: bool = False) -> None:
+def serve_sse(
+    config: Config,
+    *,
+    host: str,
+    port: int,
+    token: str | None = None,
+    journal: Journal | None = None,
+    offline: bool = False,
+) -> None:
     """Serve HTTP with SSE at /sse, for clients of before 2025-03-26. Raises `CannotServe`."""
-    app = App(config, offline=offline)
+    app = App(config, offline=offline, journal=journal)
     _serve(app, _sse_app(app, host), host, port, token, path="/sse")
 
 
@@ -71,7 +88,7 @@ async def _leave_on_signal(runs: Runs) -> None:
     """Stop the runs and leave: the SDK's reader thread would wait for stdin to close."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for number in signals:
-            runs.cancel_all()
+            runs.stop_all()
             with anyio.move_on_after(_FAREWELL_S):
                 await runs.idle()
             os._exit(128 + number)
@@ -163,7 +180,7 @@ class _Uvicorn(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.listening.close()
-        self._app.runs.cancel_all()
+        self._app.runs.stop_all()
         await super().shutdown(sockets)
 
 

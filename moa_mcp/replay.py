@@ -1,0 +1,38 @@
+"""What a run had done when it was left, read from its events: how far it came, and which answers are paid for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from moa_mcp.engine import Reached
+from moa_mcp.events import AttemptFinished, AttemptStarted, CallStarted, Event, StepFinished
+from moa_mcp.model import Before, Paid
+from moa_mcp.values import Place, Question, State
+
+
+def reached(question: Question, events: Sequence[Event]) -> Reached:
+    """Return the state after the last finished step."""
+    finished = [event for event in events if isinstance(event, StepFinished)]
+    degraded = any(note.degrades for event in finished for note in event.notes)
+    answers = finished[-1].answers if finished else ()
+    return Reached(len(finished), State(question, answers), degraded)
+
+
+def before(events: Sequence[Event]) -> Before:
+    """Return the answers that are on record, by their calls' places, and how often each call was tried."""
+    asked: dict[Place, CallStarted] = {}
+    paid: dict[Place, Paid] = {}
+    attempts: Counter[Place] = Counter()
+    for event in events:
+        match event:
+            case CallStarted():
+                asked[event.place] = event
+            case AttemptStarted():
+                attempts[event.place] += 1
+            case AttemptFinished():
+                call = asked[event.place]
+                paid[event.place] = Paid(call.agent, call.messages, event.completion)
+            case _:
+                pass
+    return Before(paid, attempts)
