@@ -177,8 +177,10 @@ class Routes:
 
 def remedy(states: Sequence[RouteState]) -> str:
     """Return what would make one of the routes usable."""
-    keys = [state.missing for state in states if state.route.provider not in LOCAL or state.route.api_key_env]
-    servers = [state.missing for state in states if state.missing not in keys]
+    servers = [
+        state.missing for state in states if state.route.provider in LOCAL and state.missing != state.route.api_key_env
+    ]
+    keys = [state.missing for state in states if state.missing not in servers]
     ways = [f"set {' or '.join(dict.fromkeys(keys))}"] if keys else []
     ways += [f"start {' or '.join(dict.fromkeys(servers))}"] if servers else []
     return ", or ".join(ways) or "give it a route in the configuration"

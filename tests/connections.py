@@ -14,9 +14,8 @@ from mcp.client.sse import sse_client
 
 from moa_mcp.config import load, shipped
 from moa_mcp.server.app import App
-from tests.serving import ServerProcess, parameters
+from tests.serving import OFFLINE, ServerProcess, parameters
 
-OFFLINE = ("--offline", "--config", str(shipped()))
 Peer = Callable[[], Any]
 """Makes what a `Client` can connect to."""
 
@@ -25,12 +24,14 @@ Peer = Callable[[], Any]
 def http() -> Iterator[Peer]:
     with ServerProcess("--http", "--port", "0", *OFFLINE) as server:
         yield lambda: server.url
+        server.assert_no_fault()
 
 
 @pytest.fixture(scope="session")
 def sse() -> Iterator[Peer]:
     with ServerProcess("--sse", "--port", "0", *OFFLINE) as server:
         yield lambda: sse_client(server.url)
+        server.assert_no_fault()
 
 
 @pytest.fixture(scope="module")

@@ -341,14 +341,10 @@ def _answer(reply: Reply, body: Body) -> _Page:
     head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": body.get("model", "")}
     usage = {"usage": _usage(reply, texts, body)}
     if not body.get("stream"):
-        choices = [
-            _choice(n, reply.finish_reason, message=_message(reply, text)) for n, text in enumerate(texts)
-        ]
+        choices = [_choice(n, reply.finish_reason, message=_message(reply, text)) for n, text in enumerate(texts)]
         return _Page((json.dumps({**head, "object": "chat.completion", "choices": choices, **usage}),))
     head["object"] = "chat.completion.chunk"
-    chunks = [
-        {**head, "choices": [delta]} for n, text in enumerate(texts) for delta in _deltas(n, reply, text)
-    ]
+    chunks = [{**head, "choices": [delta]} for n, text in enumerate(texts) for delta in _deltas(n, reply, text)]
     if (body.get("stream_options") or {}).get("include_usage"):
         chunks.append({**head, "choices": [], **usage})
     pieces = (f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)

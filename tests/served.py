@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def served_text(url: str) -> str:
     document = tomlkit.parse(shipped().read_text("utf-8"))
     models = tomlkit.table()
-    for name in document["models"]:  # type: ignore[union-attr]
+    for name in document["models"]:
         models[name] = {"routes": [{"model": f"openai/{name}", "api_base": url}]}
     document["models"] = models
     return tomlkit.dumps(document)

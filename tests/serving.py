@@ -16,6 +16,10 @@ import mcp_types as types
 from mcp import StdioServerParameters
 from mcp.client.stdio import get_default_environment
 
+from moa_mcp.config import shipped
+
+OFFLINE = ("--offline", "--config", str(shipped()))
+"""What makes a server simulate the shipped pipelines, whatever this machine's user has configured."""
 Wire = dict[str, Any]
 """A JSON-RPC message."""
 
@@ -96,6 +100,10 @@ class ServerProcess:
         found = re.search(r"http://\S+", "".join(self.stderr))
         assert found is not None
         return found[0]
+
+    def assert_no_fault(self) -> None:
+        """Hold the server to having met nothing that it did not expect."""
+        assert "Traceback" not in "".join(self.stderr), "".join(self.stderr)
 
     def send(self, **message: Any) -> None:
         """Send a JSON-RPC message to a server on stdio."""

@@ -19,12 +19,8 @@ from moa_mcp.cli import commands
 from tests.model_server import ModelServer, Reply, Status
 
 COMMAND = [sys.executable, "-m", "moa_mcp"]
-KEYED = """
-models.m.routes = [{ model = "openai/m", api_key_env = "ONE_KEY" }]
-[pipelines.one]
-description = "x"
-steps = [{ step = "propose", agents = ["m"] }]
-"""
+KEYED = """models.m.routes = [{ model = "openai/m", api_key_env = "ONE_KEY" }]
+pipelines.one = { description = "x", steps = [{ step = "propose", agents = ["m"] }] }"""
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal and signals")
 
 
@@ -49,6 +45,7 @@ class Terminal:
     """A command at a terminal of its own."""
 
     def __init__(self, environ: dict[str, str], *args: str) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
         self._screen, slave = os.openpty()
         self.process = subprocess.Popen([*COMMAND, *args], env=environ, stdin=slave, stdout=slave, stderr=slave)
         os.close(slave)
@@ -60,15 +57,18 @@ class Terminal:
 
     def until(self, text: str) -> None:
         while text.encode() not in self._read:
-            assert select.select([self._screen], [], [], 20)[0], self.shown
-            self._read += os.read(self._screen, 4096)
+            self._read += self._more()
 
     def until_end(self) -> int:
         with suppress(OSError):  # Linux says EIO where others say that the end is reached
-            while piece := os.read(self._screen, 4096):
+            while piece := self._more():
                 self._read += piece
         os.close(self._screen)
         return self.process.wait(10)
+
+    def _more(self) -> bytes:
+        assert select.select([self._screen], [], [], 20)[0], self.shown
+        return os.read(self._screen, 4096)
 
 
 def served(server: ModelServer, folder: Path, *steps: str) -> str:
@@ -114,9 +114,9 @@ def test_missing_keys_are_named_and_exit_with_3(environ: dict[str, str]) -> None
 def test_a_reader_that_goes_away_is_no_fault(environ: dict[str, str]) -> None:
     read, write = os.pipe()
     os.close(read)
-    asked = [*COMMAND, "ask", "self_moa", "Hi", "--offline", "-q"]
-    done = subprocess.run(asked, env=environ, stdout=write, stderr=subprocess.PIPE, check=False, timeout=20)
-    os.close(write)
+    with os.fdopen(write, "wb") as stdout:
+        asked = [*COMMAND, "ask", "self_moa", "Hi", "--offline", "-q"]
+        done = subprocess.run(asked, env=environ, stdout=stdout, stderr=subprocess.PIPE, check=False, timeout=20)
     assert done.stderr == b""
 
 
@@ -237,7 +237,7 @@ def test_check_fails_for_missing_keys_only_where_a_pipeline_is_named(
 
 def test_check_fails_for_warnings_only_if_it_is_strict(tmp_path: Path) -> None:
     path = tmp_path / "pipelines.toml"
-    path.write_text(KEYED.replace('description = "x"\n', ""), "utf-8")
+    path.write_text(KEYED.replace('description = "x", ', ""), "utf-8")
     assert [invoke("check", *strict, "--config", str(path)).exit_code for strict in ([], ["--strict"])] == [0, 1]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from moa_mcp.config import parse
 from moa_mcp.errors import ConfigError
-from tests.tables import KINDS, X, XY, faults, pipe
+from tests.tables import KINDS, XY, X, faults, pipe
 
 GOOD = pipe(X)
 
@@ -17,6 +17,7 @@ DEFAULT_KEYS = (
 ROUTE = 'should be a route, "provider/model" or { model = "provider/model", api_base = "http://..." }'
 NO_KEYS = "keys don't belong in this file; a route names the variable that holds its key: api_key_env"
 KEY_ENV = "should name the variable that holds the key, such as OPENAI_API_KEY, not the key itself"
+
 FILE = [
     ("[pipelines.p]\nsteps = [", "not valid TOML: Invalid value (at line 2, column 10, the end of the file)"),
     ("a = 1\nb = \n", "not valid TOML: Invalid value (at line 2, column 5)"),

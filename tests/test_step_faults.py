@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tables import KINDS, X, XY, faults, pipe
+from tests.tables import KINDS, XY, X, faults, pipe
 
 Z = '{ step = "aggregate", agent = "openai/z" }'
 PROPOSE_KEYS = "agents, keep, max_tokens, prompt, quorum, step, temperature, timeout_s"

@@ -21,9 +21,9 @@ INTERRUPTED = 130
 _EPILOG = """\b
 Exit codes:
   0    answered; also if degraded, with a warning on stderr
-  1    the run failed
+  1    the run failed, or check found something
   2    wrong usage, or a fault in the configuration
-  3    no model of the first step can be reached: keys are missing
+  3    nothing was asked: too few models can be reached, keys are missing
   130  interrupted
 """
 

@@ -133,11 +133,13 @@ def _question(given: str | None, pipeline: str) -> str:
     remedy = f'Give it as an argument, moa-mcp ask {pipeline} "Why is the sky blue?", or pipe it in.'
     if given is None and sys.stdin.isatty():
         raise Refused("there is no question", remedy)
-    piped = given is None or given == "-"
-    text = _decoded("stdin", sys.stdin.buffer.read()) if given is None or piped else given
+    if given is not None and given != "-":
+        text, source = given, "the question"
+    else:
+        text, source = _decoded("stdin", sys.stdin.buffer.read()).strip(), "the question on stdin"
     if not text.strip():
-        raise Refused("the question on stdin is empty" if piped else "the question is empty", remedy)
-    return text.strip() if piped else text
+        raise Refused(f"{source} is empty", remedy)
+    return text
 
 
 def _context(path: Path | None) -> str | None:
@@ -201,7 +203,7 @@ def _unstarted(trace: Trace, pipeline: Pipeline, reached: Sequence[Reach]) -> Re
         return _failed(trace)
     return KeysMissing(
         f"{pipeline.name} can't run here: nothing serves {', '.join(each.alias for each in blocked)}",
-        f"To change that, {_remedy(blocked)}. moa-mcp check {pipeline.name} shows every model; --offline simulates them.",
+        f"You can {_remedy(blocked)}; moa-mcp check {pipeline.name} shows every model, --offline simulates them.",
     )
 
 

@@ -57,7 +57,7 @@ class Checked:
 def command(
     ctx: click.Context, names: tuple[str, ...], strict: bool, as_json: bool, offline: bool, config_path: Path | None
 ) -> None:
-    """Check the configuration, and which models can be reached with the keys and servers that are there.
+    """Check the configuration, and what can be reached from here.
 
     Missing keys fail only the pipelines that are named.
     """

@@ -16,7 +16,7 @@ from moa_mcp.plan import Plan, plan
 _INDENT = "    "
 
 
-@click.command("pipelines")
+@click.command("pipelines", epilog="Exit codes: 0 listed, 2 faulty configuration.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @config_option
 def command(as_json: bool, config_path: Path | None) -> None:

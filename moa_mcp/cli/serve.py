@@ -17,7 +17,9 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _LISTENING = {"host": "--host", "port": "--port", "token_env": "--token-env"}
 
 
-@click.command("serve")
+@click.command(
+    "serve", epilog="Exit codes: 0 ended by its client, 2 wrong usage or a faulty configuration, 130 interrupted."
+)
 @click.option("--http", is_flag=True, help="Serve streamable HTTP at /mcp instead of stdio.")
 @click.option("--sse", is_flag=True, help="Serve HTTP with SSE at /sse, for clients of before March 2025.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")

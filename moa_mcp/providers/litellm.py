@@ -222,14 +222,16 @@ def _errors_mapped(target: Target) -> Generator[None]:
         raise _error(target, error) from error
 
 
-def _error(target: Target, error: Exception) -> CallError:  # noqa: PLR0911  a table
-    said = _said(error)
+def _error(target: Target, error: Exception) -> CallError:  # noqa: C901, PLR0911  a table
+    said = _said(error, target.api_key)
     message = f"{target.model}: {said}"
     status = _status(error)
     if type(error).__name__ == "ContentPolicyViolationError":
         return AnswerRefused(message)
-    if _disconnected(error):
+    if _comes_of(error, _DISCONNECTIONS):
         return ConnectionFailed(f"{target.model}: no connection to {target.api_base or 'the provider'}")
+    if _comes_of(error, {"JSONDecodeError"}):
+        return ServerFailed(f"{target.model} sent a reply that is not valid JSON")
     match status:
         case 401 | 403:
             return AuthFailed(message)
@@ -272,18 +274,14 @@ def _status(error: Exception) -> int | None:
     return status if isinstance(status, int) else None
 
 
-def _disconnected(error: BaseException) -> bool:
-    """Whether a connection failed underneath: litellm reports that as a server error of status 500."""
+_DISCONNECTIONS = {"ConnectError", "ClientConnectionError", "ConnectionError", "RemoteProtocolError", "ReadError"}
+
+
+def _comes_of(error: BaseException, kinds: set[str]) -> bool:
+    """Whether an error of these kinds is underneath: litellm reports all of them as server errors of status 500."""
     cause: BaseException | None = error
     while cause is not None:
-        names = {kind.__name__ for kind in type(cause).__mro__}
-        if names & {
-            "ConnectError",
-            "ClientConnectionError",
-            "ConnectionError",
-            "RemoteProtocolError",
-            "ReadError",
-        }:
+        if kinds & {kind.__name__ for kind in type(cause).__mro__}:
             return True
         cause = cause.__cause__ or cause.__context__
     return False
@@ -310,9 +308,9 @@ def _seconds(asked: str) -> float | None:
         return None
 
 
-def _said(error: Exception, limit: int = 400) -> str:
+def _said(error: Exception, key: str | None, limit: int = 400) -> str:
     """Return the provider's own words: without litellm's prefixes, tracebacks and keys, on one line."""
     text = str(getattr(error, "message", "") or error).partition("Traceback (most recent call last)")[0]
     text = re.sub(r"\b(litellm\.\w+|\w*(Error|Exception|Exception - )):\s*|\b\w+Exception - ", "", text)
-    line = redact(" ".join(text.split())).strip(" .")
+    line = redact(" ".join(text.split()), {**os.environ, "ROUTE_KEY": key or ""}).strip(" .")
     return line if len(line) <= limit else line[: limit - 1] + "…"

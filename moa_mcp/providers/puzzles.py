@@ -10,7 +10,7 @@ from fractions import Fraction
 from random import Random
 from typing import NamedTuple
 
-_EXPRESSION = re.compile(r"[(\d][\d\s.+\-*/()x\u00d7\u00b7\u00f7^]*[\d)]")
+_EXPRESSION = re.compile(r"-?[(\d][\d\s.+\-*/()x\u00d7\u00b7\u00f7^]*[\d)]")
 _CHOICE = re.compile(r"(?:^|[\s(])([A-J])[).:]\s*([^\n]*?)(?=\s+\(?[A-J][).:]\s|\s*[\n;,]|\s*$)")
 _OPERATORS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] = {
     ast.Add: operator.add,

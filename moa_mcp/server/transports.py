@@ -16,7 +16,7 @@ import uvicorn
 from mcp.server.runner import serve_dual_era_loop
 from mcp.server.sse import SseServerTransport
 from mcp.server.stdio import stdio_server
-from mcp.server.transport_security import TransportSecuritySettings
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from moa_mcp.config import Config
 from moa_mcp.errors import MoaError
 from moa_mcp.journal import Journal
+from moa_mcp.redact import redact
 from moa_mcp.runs import Runs
 from moa_mcp.server.app import App
 
@@ -96,9 +97,13 @@ async def _leave_on_signal(runs: Runs) -> None:
 
 def _sse_app(app: App, host: str) -> Starlette:
     transport = SseServerTransport("/messages/", security_settings=_security(host))
+    guard = TransportSecurityMiddleware(_security(host))
     options = app.server.create_initialization_options()
 
     async def connect(request: Request) -> Response:
+        refusal = await guard.validate_request(request)
+        if refusal is not None:  # the transport would answer the same, and then raise
+            return refusal
         runs = request.app.state.runs
         # Starlette hands the sender to its endpoints under this name alone.
         streams = transport.connect_sse(request.scope, request.receive, request._send)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
@@ -203,5 +208,14 @@ class BearerAuth:
         return hmac.compare_digest(given, self._expected)
 
 
+class _WithoutKeys(logging.Formatter):
+    """Masks keys, which the text of a fault may hold; hosts keep what a server writes to stderr."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
 def _log_to_stderr() -> None:
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="moa-mcp: %(levelname)s: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_WithoutKeys("moa-mcp: %(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)

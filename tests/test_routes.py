@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from moa_mcp.errors import MissingKey
+from moa_mcp.model import Shared, stack
+from moa_mcp.routes import Route, Routes, RouteState, answers, remedy
+from moa_mcp.testing import ScriptedModel
+from moa_mcp.values import Target
+from tests.layers import call_of
+from tests.model_server import ModelServer
+
+pytestmark = pytest.mark.anyio
+
+KEY = "sk-a-very-secret-0123456789"
+
+
+async def no_server(_: str) -> bool:
+    return False
+
+
+async def usable(*routes: Route, probe: Any = no_server, **environ: str) -> tuple[Target, ...]:
+    return await Routes({"m": routes}, environ, probe).usable("m")
+
+
+async def refusal(*routes: Route, probe: Any = no_server, **environ: str) -> str:
+    with pytest.raises(MissingKey) as caught:
+        await usable(*routes, probe=probe, **environ)
+    return str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def ollama() -> Iterator[ModelServer]:
+    with ModelServer("llama3") as server:
+        yield server
+
+
+def nobody() -> str:
+    """Return an address where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+OPENAI, ANTHROPIC = Route(model="openai/x"), Route(model="anthropic/y")
+OWN = Route(model="openai/z", api_base="http://gate:9/v1", api_key_env="GATE_KEY")
+
+
+async def test_a_route_is_there_if_its_key_is_and_routes_keep_their_order() -> None:
+    both = {"OPENAI_API_KEY": KEY, "ANTHROPIC_API_KEY": KEY}
+    assert await usable(OPENAI, ANTHROPIC, **both) == (
+        Target("openai/x", "openai", None, KEY),
+        Target("anthropic/y", "anthropic"),
+    )
+    assert await usable(ANTHROPIC, OPENAI, OPENAI_API_KEY=KEY) == (Target("openai/x", "openai", None, KEY),)
+
+
+async def test_a_model_without_any_key_names_the_variables_that_would_help() -> None:
+    assert await refusal(OPENAI, ANTHROPIC, OWN) == (
+        "no route can be used here; set OPENAI_API_KEY or ANTHROPIC_API_KEY or GATE_KEY"
+    )
+
+
+@pytest.mark.parametrize("empty", [{}, {"OPENAI_API_KEY": ""}])
+async def test_an_empty_key_is_none(empty: Mapping[str, str]) -> None:
+    assert await refusal(OPENAI, OPENAI, **empty) == "no route can be used here; set OPENAI_API_KEY"
+
+
+async def test_a_model_that_is_not_configured_has_no_route() -> None:
+    with pytest.raises(MissingKey) as caught:
+        await Routes({}, {}).usable("m")
+    assert str(caught.value) == "no route can be used here; give it a route in the configuration"
+
+
+async def test_a_key_of_its_own_is_the_only_one_that_a_route_takes() -> None:
+    own = Route(model="openai/x", api_key_env="MY_KEY")
+    assert await refusal(own, OPENAI_API_KEY=KEY) == "no route can be used here; set MY_KEY"
+    assert await usable(own, MY_KEY="mine") == (Target("openai/x", "openai", None, "mine"),)
+
+
+async def test_a_server_with_its_own_address_gets_its_own_key_or_none_and_never_another() -> None:
+    gate = {"OPENAI_API_KEY": KEY, "GATE_KEY": "gate"}
+    assert await usable(OWN, **gate) == (Target("openai/z", "openai", "http://gate:9/v1", "gate"),)
+    bare = Route(model="anthropic/y", api_base="http://gate:9/v1")
+    assert await usable(bare, **gate) == (Target("openai/anthropic/y", "anthropic", "http://gate:9/v1", "none"),)
+
+
+@pytest.mark.parametrize("variable", ["OPENAI_BASE_URL", "OPENAI_API_BASE"])
+async def test_another_address_for_openai_needs_no_key(variable: str) -> None:
+    environ = {variable: "http://localhost:8000/v1/"}
+    assert await usable(OPENAI, **environ) == (Target("openai/x", "openai", "http://localhost:8000/v1", "none"),)
+    with_key = await usable(OPENAI, OPENAI_API_KEY=KEY, **environ)
+    assert with_key == (Target("openai/x", "openai", "http://localhost:8000/v1", KEY),)
+
+
+async def test_openais_own_address_needs_a_key() -> None:
+    environ = {"OPENAI_BASE_URL": "https://api.openai.com/v1"}
+    assert await refusal(OPENAI, **environ) == "no route can be used here; set OPENAI_API_KEY"
+    assert await usable(OPENAI, OPENAI_API_KEY=KEY, **environ) == (Target("openai/x", "openai", None, KEY),)
+
+
+async def test_a_bare_name_belongs_to_the_provider_that_litellm_lists_it_under() -> None:
+    bare = Route(model="gpt-4o-mini")
+    assert await usable(bare, OPENAI_API_KEY=KEY) == (Target("gpt-4o-mini", "openai", None, KEY),)
+
+
+async def test_a_local_server_that_answers_is_a_route_with_or_without_v1_in_its_address(ollama: ModelServer) -> None:
+    route = Route(model="ollama/llama3")
+    expected = (Target("openai/llama3", "ollama", ollama.url, "none"),)
+    for address in (ollama.url, f"{ollama.url}/", ollama.url.removesuffix("/v1")):
+        assert await usable(route, probe=answers, OLLAMA_API_BASE=address) == expected
+
+
+async def test_a_local_server_that_does_not_answer_is_to_be_started() -> None:
+    address = nobody()
+    said = await refusal(Route(model="ollama/llama3"), OPENAI, probe=answers, OLLAMA_API_BASE=address)
+    assert said == f"no route can be used here; set OPENAI_API_KEY, or start Ollama at {address}/v1"
+
+
+async def test_a_local_server_is_looked_for_at_its_usual_port() -> None:
+    asked: list[str] = []
+
+    async def probe(address: str) -> bool:
+        asked.append(address)
+        return address.endswith(":1234/v1")
+
+    names = ("ollama", "hosted_vllm", "llamafile", "lm_studio")
+    routes = Routes({name: (Route(model=f"{name}/m"),) for name in names}, {}, probe)
+    found = [state.target for name in names for state in await routes.states(name)]
+    assert found == [None, None, None, Target("openai/m", "lm_studio", "http://127.0.0.1:1234/v1", "none")]
+    assert [address.rpartition(":")[2] for address in asked] == ["11434/v1", "8000/v1", "8080/v1", "1234/v1"]
+
+
+async def test_a_local_server_is_not_asked_at_every_call_but_again_after_a_while() -> None:
+    asked: list[str] = []
+
+    async def probe(address: str) -> bool:
+        asked.append(address)
+        return True
+
+    class Forgetful(Routes):
+        FRESH_S = -1.0
+
+    for kind, times in ((Routes, 1), (Forgetful, 3)):
+        asked.clear()
+        routes = kind({"m": (Route(model="ollama/m"),)}, {}, probe)
+        for _ in range(3):
+            await routes.usable("m")
+        assert len(asked) == times
+
+
+async def test_a_local_server_that_wants_a_key_says_what_is_missing() -> None:
+    locked = Route(model="ollama/m", api_key_env="LOCK")
+    assert await refusal(locked) == "no route can be used here; set LOCK"
+    address = "http://127.0.0.1:11434/v1"
+    assert await refusal(locked, LOCK="open") == f"no route can be used here; start Ollama at {address}"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["localhost", "127.0.0.1:11434", "http://", "http://[::1", "http://127.0.0.1:114340", "http://\0/"],
+)
+async def test_an_address_that_is_none_is_a_server_that_does_not_answer(address: str) -> None:
+    assert not await answers(address)
+
+
+async def test_a_web_page_or_a_closed_door_is_no_model_server(ollama: ModelServer) -> None:
+    assert await answers(ollama.url)
+    assert not await answers(ollama.url.removesuffix("/v1"))
+    with ModelServer(api_key="lock") as locked:
+        assert not await answers(locked.url)
+
+
+async def test_no_key_is_in_any_text_that_a_route_an_error_or_a_call_has() -> None:
+    environ = {"OPENAI_API_KEY": KEY, "GATE_KEY": KEY, "ANTHROPIC_API_KEY": ""}
+    routes = Routes({"m": (OPENAI, OWN, ANTHROPIC), "n": (ANTHROPIC,)}, environ)
+    states = await routes.states("m")
+    model = ScriptedModel()
+    await stack(model, routes.usable, Shared(), lambda _: None)(call_of("m"))
+    assert model.calls[0].target == Target("openai/x", "openai", None, KEY)
+    texts = [*map(repr, states), *map(str, states), remedy(states), repr(model.calls), str(OWN), repr(routes)]
+    assert not [text for text in texts if KEY in text]
+
+
+def test_a_routes_text_is_its_model_and_address() -> None:
+    assert (str(OPENAI), str(OWN)) == ("openai/x", "openai/z at http://gate:9/v1")
+
+
+def test_what_a_route_lacks_is_said_once() -> None:
+    states = [RouteState(OPENAI, None, "OPENAI_API_KEY"), RouteState(OPENAI, None, "OPENAI_API_KEY")]
+    assert remedy(states) == "set OPENAI_API_KEY"
