@@ -55,6 +55,8 @@ class Defaults(_Table):
     record: Literal["calls", "hashes"] = "calls"
     """Whether the journal keeps questions, prompts and answers, or their hashes only; then only the process that began
     a run can finish it."""
+    resume: Literal["on-request", "auto"] = "on-request"
+    """Whether a server goes on, when it starts, with runs that were interrupted; that costs money unasked."""
     durability: Literal["process", "power"] = "process"
     """What an answer on record survives: the death of the process, or also a loss of power, which costs an fsync."""
     concurrency: Annotated[int, Field(ge=1)] = 256

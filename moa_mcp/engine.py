@@ -21,7 +21,6 @@ from moa_mcp.events import (
     CallStarted,
     Emit,
     RunFinished,
-    RunResumed,
     RunStarted,
     StepFinished,
     StepStarted,
@@ -71,7 +70,8 @@ async def execute(spec: RunSpec, model: Model, emit: Emit, reached: Reached | No
     cancelled it says what that means.
     """
     began = time.monotonic()
-    emit(started(spec) if reached is None else RunResumed(finished_steps=reached.steps))
+    if reached is None:
+        emit(started(spec))
 
     def finish(finished: RunFinished) -> RunFinished:
         emit(finished)

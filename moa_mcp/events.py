@@ -41,6 +41,16 @@ class RunResumed(Happened):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunForked(Happened):
+    """A run took over the first steps of another; what happened in them follows, and was paid for there."""
+
+    kind: Literal["run_forked"] = "run_forked"
+    from_run: str
+    steps: int
+    """How many steps it took over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted(Happened):
     """A step began to work on the answers before it."""
 
@@ -146,6 +156,7 @@ class RunFinished(Happened):
 Event: TypeAlias = (
     RunStarted
     | RunResumed
+    | RunForked
     | StepStarted
     | CallStarted
     | AttemptStarted

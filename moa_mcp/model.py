@@ -98,7 +98,7 @@ def stack(
     retry waits. Retries stay on one route; the routes layer, outermost, moves on when they are used up.
     """
     model: Model = Timed(provider)
-    model = Recorded(model, emit)
+    model = Recorded(model, emit, keep, before)
     model = Negotiated(model, shared)
     model = Slotted(model, shared)
     model = Retried(model, shared.limits.attempts)

@@ -6,7 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 
 from moa_mcp.engine import Reached
-from moa_mcp.events import AttemptFinished, AttemptStarted, CallStarted, Event, StepFinished
+from moa_mcp.events import (
+    AttemptFinished,
+    AttemptStarted,
+    CallStarted,
+    Event,
+    RunFinished,
+    RunForked,
+    RunResumed,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+)
 from moa_mcp.model import Before, Paid
 from moa_mcp.values import Place, Question, State
 
@@ -17,6 +28,21 @@ def reached(question: Question, events: Sequence[Event]) -> Reached:
     degraded = any(note.degrades for event in finished for note in event.notes)
     answers = finished[-1].answers if finished else ()
     return Reached(len(finished), State(question, answers), degraded)
+
+
+def until(events: Sequence[Event], step: int) -> tuple[Event, ...]:
+    """Return what happened in the steps before one, without the beginnings and ends of the run."""
+    return tuple(event for event in events if 0 < _step(event) < step)
+
+
+def _step(event: Event) -> int:
+    match event:
+        case StepStarted() | StepFinished():
+            return event.step
+        case RunStarted() | RunResumed() | RunForked() | RunFinished():
+            return 0
+        case _:
+            return event.place.step
 
 
 def before(events: Sequence[Event]) -> Before:

@@ -22,7 +22,7 @@ from moa_mcp.backend import Backend
 from moa_mcp.config import Config, Pipeline, models_of
 from moa_mcp.engine import Reached, RunSpec, execute, started
 from moa_mcp.errors import JournalError, MissingKey, RunHeld, RunUnknown
-from moa_mcp.events import Emit, Event, RunFinished, tee
+from moa_mcp.events import Emit, Event, RunFinished, RunForked, RunResumed, tee
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.model import Before, Limits, Shared, Usable, stack
@@ -37,6 +37,7 @@ RENEW_S = 5.0
 _log = logging.getLogger(__name__)
 _SEEDS = 2**32
 _LAST_WORDS_S = 5.0
+_TITLE = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,18 @@ class Order:
 
 
 _orders = TypeAdapter(Order)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a run begins here: from nothing, or from what was done before."""
+
+    reached: Reached | None = None
+    before: Before = field(default_factory=Before)
+    events: tuple[Event, ...] = ()
+    """What is told of the beginning, besides what the engine tells of a run from nothing."""
+    new: bool = True
+    """Whether it is yet to be put on record."""
 
 
 @dataclass(slots=True, eq=False)
@@ -107,6 +120,8 @@ class Runs:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
                 tasks.start_soon(self._renew)
+                if self.config.defaults.resume == "auto":
+                    tasks.start_soon(self._resume_all)
                 try:
                     yield self
                 finally:
@@ -128,7 +143,9 @@ class Runs:
         spec = RunSpec(secrets.token_hex(8), pipeline, question, drawn, stream=watch is not None)
         routes = {alias: tuple(self.config.models.get(alias, ())) for alias in models_of(pipeline)}
         order = Order(spec, routes, self.backend.simulated)
-        return self._begin(Run(spec.run_id, Trace(spec.run_id, pipeline.name, question, drawn)), order, watch)
+        return self._begin(
+            Run(spec.run_id, Trace(spec.run_id, pipeline.name, question, drawn)), order, watch, Opening()
+        )
 
     async def resume(self, run_id: str, *, watch: Emit | None = None) -> Run:
         """Go on with a run that was interrupted, failed or cancelled; what it has paid for is not paid again.
@@ -136,6 +153,7 @@ class Runs:
         Raises:
             RunUnknown: it is not on record.
             RunHeld: it is complete, a living process drives it, or it can't be resumed from here.
+
         """
         running = self.find(run_id)
         if running is not None:
@@ -146,8 +164,50 @@ class Runs:
             raise RunHeld(_held(record))
         events = await self.journal.events(run_id)
         reached = replay.reached(order.spec.question, events)
-        streaming = replace(order, spec=replace(order.spec, stream=watch is not None))
-        return self._begin(Run(run_id, trace_of(events)), streaming, watch, reached, replay.before(events))
+        order = replace(order, spec=replace(order.spec, stream=watch is not None))
+        opening = Opening(reached, replay.before(events), (RunResumed(finished_steps=reached.steps),), new=False)
+        return self._begin(Run(run_id, trace_of(events)), order, watch, opening)
+
+    async def _resume_all(self) -> None:
+        for record in await self.journal.records():
+            if record.status == "running" and not record.owned:
+                try:
+                    await self.resume(record.run_id)
+                except (RunHeld, JournalError) as error:  # another process was faster, or it needs another server
+                    _log.info("%s", error)
+
+    async def fork(self, run_id: str, step: int, pipeline: Pipeline, *, seed: int | None = None) -> Run:
+        """Start a new run from the answers that stood before a step of another, paying only for what follows.
+
+        `pipeline` is the other's with changes from that step on.
+
+        Raises:
+            RunUnknown: the run is not on record.
+            RunHeld: it did not come so far, or can't be gone on with from here.
+
+        """
+        order = self._order(await self._record(run_id))
+        events = await self.journal.events(run_id)
+        inherited = replay.until(events, step)
+        reached = replay.reached(order.spec.question, inherited)
+        if reached.steps != step - 1:
+            raise RunHeld(
+                f"run {run_id} finished {reached.steps} steps; it can be forked from step {reached.steps + 1} at most"
+            )
+        spec = replace(
+            order.spec, run_id=secrets.token_hex(8), pipeline=pipeline, seed=order.spec.seed if seed is None else seed
+        )
+        routes = {
+            alias: order.routes.get(alias) or tuple(self.config.models.get(alias, ())) for alias in models_of(pipeline)
+        }
+        forked = RunForked(from_run=run_id, steps=reached.steps)
+        opening = Opening(reached, Before(), (started(spec), forked, *inherited))
+        run = Run(spec.run_id, Trace(spec.run_id, pipeline.name, spec.question, spec.seed))
+        return self._begin(run, Order(spec, routes, order.simulated), None, opening)
+
+    async def pipeline_of(self, run_id: str) -> Pipeline:
+        """Return the pipeline of a run, as it was. Raises `RunUnknown`, `RunHeld`."""
+        return self._order(await self._record(run_id)).spec.pipeline
 
     def _order(self, record: RunRecord) -> Order:
         try:
@@ -167,23 +227,14 @@ class Runs:
             raise RunHeld(f"run {record.run_id} {how}")
         return order
 
-    def _begin(
-        self,
-        run: Run,
-        order: Order,
-        watch: Emit | None,
-        reached: Reached | None = None,
-        before: Before | None = None,
-    ) -> Run:
+    def _begin(self, run: Run, order: Order, watch: Emit | None, opening: Opening) -> Run:
         if self._tasks is None:
             raise RuntimeError("runs are started inside `async with runs.open()`")
         self._under_way[run.run_id] = run
-        self._tasks.start_soon(self._drive, run, order, watch, reached, before)
+        self._tasks.start_soon(self._drive, run, order, watch, opening)
         return run
 
-    async def _drive(
-        self, run: Run, order: Order, watch: Emit | None, reached: Reached | None, before: Before | None
-    ) -> None:
+    async def _drive(self, run: Run, order: Order, watch: Emit | None, opening: Opening) -> None:
         tell = tee(run.tell, *((watch,) if watch else ()))
         emit = tee(partial(self.journal.append, run.run_id), tell)
 
@@ -192,17 +243,20 @@ class Runs:
             tell(event)
 
         usable = self.backend.usable(order.routes)
-        model = stack(self.backend.provider, usable, self._shared, emit, keep, before)
+        model = stack(self.backend.provider, usable, self._shared, emit, keep, opening.before)
         try:
-            if reached is None:
+            if opening.new:
                 await self.journal.begin(self._new_record(order))
+            for event in opening.events:
+                emit(event)
             with run.scope:
                 fault = await _blocked(order.spec.pipeline, usable)
                 if fault:
-                    emit(started(order.spec))
+                    if opening.reached is None:
+                        emit(started(order.spec))
                     emit(RunFinished(status="failed", answer=None, error=fault, seconds=0.0))
                 else:
-                    await execute(order.spec, model, emit, reached)
+                    await execute(order.spec, model, emit, opening.reached)
             if run.scope.cancelled_caught and run.asked_to_end:
                 emit(RunFinished(status="cancelled", answer=None, error=None, seconds=0.0))
         except JournalError as error:
@@ -231,7 +285,8 @@ class Runs:
         kept = order if self.journal.keeps_texts else replace(order, spec=replace(spec, question=Question("")))
         now = time.time()
         text = _orders.dump_json(kept, by_alias=True).decode()
-        return RunRecord(spec.run_id, spec.pipeline.name, text, "running", now, now)
+        title = " ".join(kept.spec.question.text.split())[:_TITLE]
+        return RunRecord(spec.run_id, spec.pipeline.name, text, "running", title, now, now)
 
     async def _renew(self) -> None:
         """Keep the leases of own runs; stop those that are another's now, or were cancelled by another."""

@@ -16,6 +16,7 @@ from moa_mcp.events import (
     CallStarted,
     Event,
     RunFinished,
+    RunForked,
     RunResumed,
     RunStarted,
     StepFinished,
@@ -122,18 +123,22 @@ class Trace:
     steps: list[StepTrace] = field(default_factory=list[StepTrace])
     interrupted: bool = False
     """Whether it is unfinished and nobody drives it."""
+    forked_from: str | None = None
+    """The run whose first steps it took over."""
+    inherited: int = 0
+    """How many steps it took over; they cost nothing here."""
     resumed: int = 0
     """How often the run was left and taken up again."""
 
     @property
     def usage(self) -> Usage:
         """Return the tokens of the run."""
-        return sum((step.usage for step in self.steps), Usage())
+        return sum((step.usage for step in self.steps[self.inherited :]), Usage())
 
     @property
     def cost_usd(self) -> Decimal | None:
         """Return US dollars, None if any call's price is unknown."""
-        return _total(step.cost_usd for step in self.steps)
+        return _total(step.cost_usd for step in self.steps[self.inherited :])
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -153,7 +158,7 @@ class Trace:
         last = self.steps[-1].answers if self.steps else ()
         return (*reasons, *("the answer was cut off at its token limit" for answer in last if answer.cut))
 
-    def add(self, event: Event) -> None:  # noqa: C901  a case for each kind of event
+    def add(self, event: Event) -> None:  # noqa: C901, PLR0912  a case for each kind of event
         """Take in what happened next."""
         match event:
             case RunStarted():
@@ -161,6 +166,8 @@ class Trace:
                 self.question, self.planned, self.started_at = event.question, event.steps, event.at
             case RunResumed():
                 self.status, self.error, self.resumed = "running", None, self.resumed + 1
+            case RunForked():
+                self.forked_from, self.inherited = event.from_run, event.steps
             case StepStarted():
                 if event.step > len(self.steps):  # else it was left unfinished, and goes on with what it has
                     self.steps.append(StepTrace(event.step, event.step_kind))

@@ -51,7 +51,7 @@ QUESTION = {"question": "Is it going to rain?"}
 
 BROKEN = f"""
 from moa_mcp.config import load, shipped
-from moa_mcp.runs import Backend, simulated
+from moa_mcp.backend import Backend, simulated
 from moa_mcp.server import app, transports
 
 async def broken(call):

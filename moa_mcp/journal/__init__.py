@@ -23,6 +23,8 @@ class RunRecord:
     spec: str
     """All that decides the run, as JSON: resume uses this, never today's configuration."""
     status: Status
+    title: str
+    """How its question begins; empty where questions are not kept."""
     created_at: float
     """Seconds since the epoch."""
     updated_at: float
@@ -48,6 +50,7 @@ class Journal(Protocol):
         Raises:
             LeaseLost: the run is not this process's any more.
             JournalError: it can't be written.
+
         """
         ...
 
@@ -85,6 +88,14 @@ class Journal(Protocol):
 
     async def events(self, run_id: str) -> tuple[Event, ...]:
         """Return what happened in a run, in order."""
+        ...
+
+    async def forget(self, *, older_than: float | None = None, beyond_bytes: int | None = None) -> int:
+        """Delete runs that nobody drives, and return how many.
+
+        Those last touched before a time (seconds since the epoch), and the oldest while the journal is larger than a
+        size in bytes.
+        """
         ...
 
     async def close(self) -> None:

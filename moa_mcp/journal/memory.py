@@ -75,6 +75,13 @@ class MemoryJournal:
     async def events(self, run_id: str) -> tuple[Event, ...]:
         return tuple(self._events.get(run_id, ()))
 
+    async def forget(self, *, older_than: float | None = None, beyond_bytes: int | None = None) -> int:
+        del beyond_bytes  # the number of runs is bounded instead
+        old = [each.run_id for each in self._records.values() if not each.owned and each.updated_at < (older_than or 0)]
+        for each in old:
+            del self._records[each], self._events[each]
+        return len(old)
+
     async def close(self) -> None:
         """Nothing is left to be written."""
 

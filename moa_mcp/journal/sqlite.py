@@ -29,7 +29,7 @@ _RESUMABLE = frozenset({"running", "failed", "cancelled"})
 _MIGRATIONS = (
     """
     CREATE TABLE runs(
-        run_id TEXT PRIMARY KEY, pipeline TEXT NOT NULL, spec TEXT NOT NULL, status TEXT NOT NULL,
+        run_id TEXT PRIMARY KEY, pipeline TEXT NOT NULL, spec TEXT NOT NULL, status TEXT NOT NULL, title TEXT NOT NULL,
         owner TEXT, lease_until REAL NOT NULL, created_at REAL NOT NULL, updated_at REAL NOT NULL);
     CREATE INDEX runs_by_time ON runs(created_at);
     CREATE TABLE events(
@@ -64,6 +64,7 @@ class SQLiteJournal:
 
         Raises:
             JournalError: it can't be used; says why and what can be done.
+
         """
         self._path = path
         self._texts = texts
@@ -84,9 +85,9 @@ class SQLiteJournal:
         def work(db: sqlite3.Connection) -> None:
             until = time.time() + self._lease_s
             db.execute(
-                "INSERT INTO runs VALUES(?,?,?,?,?,?,?,?)",
+                "INSERT INTO runs VALUES(?,?,?,?,?,?,?,?,?)",
                 (
-                    *(record.run_id, record.pipeline, record.spec, record.status),
+                    *(record.run_id, record.pipeline, record.spec, record.status, record.title),
                     *(self._me, until, record.created_at, record.updated_at),
                 ),
             )
@@ -115,12 +116,8 @@ class SQLiteJournal:
             db.executemany("INSERT OR IGNORE INTO texts VALUES(?,?)", kept)
 
     async def finish(self, run_id: str, status: Status) -> None:
-        await self._do(
-            lambda db: db.execute(
-                "UPDATE runs SET status = ?, owner = NULL, lease_until = 0, updated_at = ? WHERE run_id = ? AND owner = ?",
-                (status, time.time(), run_id, self._me),
-            )
-        )
+        sql = "UPDATE runs SET status = ?, owner = NULL, lease_until = 0, updated_at = ? WHERE run_id = ? AND owner = ?"
+        await self._do(lambda db: db.execute(sql, (status, time.time(), run_id, self._me)))
 
     async def claim(self, run_id: str) -> bool:
         def work(db: sqlite3.Connection) -> bool:
@@ -171,17 +168,54 @@ class SQLiteJournal:
         bodies, texts = await self._do(work)
         return tuple(unpack(body, texts) for body in bodies)
 
+    async def forget(self, *, older_than: float | None = None, beyond_bytes: int | None = None) -> int:
+        def work(db: sqlite3.Connection) -> int:
+            now = time.time()
+            gone = db.execute(_FORGET_OLD, (now, older_than or 0.0)).rowcount
+            _sweep(db)
+            while beyond_bytes is not None and _size(db) > beyond_bytes:
+                found = db.execute(_FORGET_OLDEST, (now,)).rowcount
+                if not found:
+                    break
+                _sweep(db)
+                gone += found
+            return gone
+
+        return await self._do(work)
+
     async def close(self) -> None:
         await self._writer.close()
 
 
-_SELECT = "SELECT run_id, pipeline, spec, status, created_at, updated_at, owner, lease_until FROM runs"
+_SELECT = "SELECT run_id, pipeline, spec, status, title, created_at, updated_at, owner, lease_until FROM runs"
 
 
-def _record(row: tuple[str, str, str, Status, float, float, str | None, float]) -> RunRecord:
-    run_id, pipeline, spec, status, created_at, updated_at, owner, lease_until = row
+_FREE = "(status != 'running' OR lease_until < ?)"
+_FORGET_OLD = f"DELETE FROM runs WHERE {_FREE} AND updated_at < ?"  # noqa: S608  no value is in it
+_FORGET_OLDEST = (
+    f"DELETE FROM runs WHERE run_id IN (SELECT run_id FROM runs WHERE {_FREE} ORDER BY updated_at LIMIT 20)"  # noqa: S608
+)
+
+
+def _record(row: tuple[str, str, str, Status, str, float, float, str | None, float]) -> RunRecord:
+    run_id, pipeline, spec, status, title, created_at, updated_at, owner, lease_until = row
     owned = lease_until > time.time() and not _dead(owner)
-    return RunRecord(run_id, pipeline, spec, status, created_at, updated_at, owned)
+    return RunRecord(run_id, pipeline, spec, status, title, created_at, updated_at, owned)
+
+
+def _size(db: sqlite3.Connection) -> int:
+    """Return the bytes that are in use; the file itself is not made smaller, but filled again."""
+    pages, free, size = (
+        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)
+
+
+def _sweep(db: sqlite3.Connection) -> None:
+    """Delete the texts that no event refers to any more."""
+    used = {digest for (body,) in db.execute("SELECT body FROM events") for digest in digests(body)}
+    unused = [(digest,) for (digest,) in db.execute("SELECT digest FROM texts") if digest not in used]
+    db.executemany("DELETE FROM texts WHERE digest = ?", unused)
 
 
 def _dead(owner: str | None) -> bool:

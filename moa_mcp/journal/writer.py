@@ -55,6 +55,7 @@ class Writer:
         Raises:
             Refused: the work refused.
             sqlite3.Error: the transaction failed; nothing of it was written.
+
         """
         job: _Job[Value] = _Job(work, anyio.lowlevel.current_token(), done := anyio.Event())
         self._jobs.put(job)

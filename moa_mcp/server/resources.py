@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import mcp_types as types
@@ -146,7 +145,7 @@ def _run_resource(record: RunRecord) -> types.Resource:
     return types.Resource(
         uri=f"{_RUN}{record.run_id}",
         name=record.run_id,
-        title=f"Run of {record.pipeline}, {datetime.fromtimestamp(record.created_at, UTC):%Y-%m-%d %H:%M} UTC",
+        title=f"{record.pipeline}: {record.title}",
         description=f"Trace of a run of {record.pipeline}: {record.status}",
         mime_type=_JSON,
     )
