@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -95,14 +96,17 @@ def stack(
     The timeout is innermost, so that it bounds one request and not the waiting for a slot. Record is around it, so
     that every single request has its events and one that took too long is told as such. Negotiation is outside
     both: what it sends again is a request of its own. A slot is held while requests are under way, not while a
-    retry waits. Retries stay on one route; the routes layer, outermost, moves on when they are used up.
+    retry waits. Retries stay on one route; the routes layer moves on when they are used up. What is paid needs none
+    of this, neither a slot nor a key, so replay is outermost.
     """
+    before = before or Before()
     model: Model = Timed(provider)
-    model = Recorded(model, emit, keep, before)
+    model = Recorded(model, emit, keep, before.attempts)
     model = Negotiated(model, shared)
     model = Slotted(model, shared)
     model = Retried(model, shared.limits.attempts)
-    return Routed(model, usable)
+    model = Routed(model, usable)
+    return Replayed(model, before.paid)
 
 
 class Shared:
@@ -132,6 +136,20 @@ class Pace:
         start = max(now, self._next)
         self._next = start + self._gap_s
         await anyio.sleep(start - now)
+
+
+class Replayed:
+    """Answers from the record what is paid, and asks for what is not."""
+
+    def __init__(self, inner: Model, paid: Mapping[Place, Paid]) -> None:
+        self._inner = inner
+        self._paid = paid
+
+    async def __call__(self, call: Call) -> Completion:
+        paid = self._paid.get(call.place)
+        if paid is not None and (paid.agent, paid.messages) == (call.agent, call.messages):
+            return paid.completion
+        return await self._inner(call)
 
 
 class Routed:
@@ -285,33 +303,30 @@ class Timed:
 
 
 class Recorded:
-    """Puts every attempt on record: that it goes out, before it does, and what came of it, before anybody sees that.
+    """Puts every attempt on record: that it goes out, before it does, and what came of it, before anybody sees that."""
 
-    What is on record as paid is not asked again.
-    """
-
-    def __init__(self, inner: Model, emit: Emit, keep: Keep | None = None, before: Before | None = None) -> None:
+    def __init__(
+        self, inner: Model, emit: Emit, keep: Keep | None = None, attempts: Mapping[Place, int] | None = None
+    ) -> None:
+        """Count on from `attempts`, those that were made before."""
         self._inner = inner
         self._emit = emit
         self._keep = keep or _telling(emit)
-        before = before or Before()
-        self._paid = before.paid
-        self._attempts: defaultdict[Place, int] = defaultdict(int, before.attempts)
+        self._attempts: defaultdict[Place, int] = defaultdict(int, attempts or {})
 
     async def __call__(self, call: Call) -> Completion:
         place = call.place
-        paid = self._paid.get(place)
-        if paid is not None and (paid.agent, paid.messages) == (call.agent, call.messages):
-            return paid.completion
         self._attempts[place] += 1
         attempt = self._attempts[place]
         model = call.target.model if call.target else call.agent
         began = time.monotonic()
         try:
-            await self._keep(AttemptStarted(place=place, attempt=attempt, model=model, parameters=call.parameters))
+            with anyio.CancelScope(shield=True):  # what is on record as begun is told, and gets its end
+                await self._keep(AttemptStarted(place=place, attempt=attempt, model=model, parameters=call.parameters))
         except JournalError as error:
             raise Unrecorded(str(error)) from error
         try:
+            await checkpoint_if_cancelled()
             completion = await self._inner(call)
         except CallError as error:
             self._failed(place, attempt, Failure.of(error), began)

@@ -9,6 +9,7 @@ from moa_mcp.engine import Reached
 from moa_mcp.events import (
     AttemptFinished,
     AttemptStarted,
+    CallFinished,
     CallStarted,
     Event,
     RunFinished,
@@ -57,6 +58,9 @@ def before(events: Sequence[Event]) -> Before:
             case AttemptStarted():
                 attempts[event.place] += 1
             case AttemptFinished():
+                call = asked[event.place]
+                paid[event.place] = Paid(call.agent, call.messages, event.completion)
+            case CallFinished():  # the same answer, with what the layers had to say of it
                 call = asked[event.place]
                 paid[event.place] = Paid(call.agent, call.messages, event.completion)
             case _:

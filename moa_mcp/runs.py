@@ -5,10 +5,11 @@ They live in one task group that the server's lifespan, or a command, owns; the 
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -31,6 +32,8 @@ from moa_mcp.routes import Route
 from moa_mcp.trace import Trace, trace_of
 from moa_mcp.values import Question, Status
 
+UNASKED = "no model was asked"
+"""How the error of a run begins that could not start, or not go on, for want of keys or servers."""
 RENEW_S = 5.0
 """Seconds between signs of life of the runs that this process drives; a third of the journal's lease."""
 
@@ -53,6 +56,19 @@ class Order:
 _orders = TypeAdapter(Order)
 
 
+def traced(record: RunRecord, events: Iterable[Event]) -> Trace:
+    """Return the trace of a run on record; how it stands is told by its record, since another process may have said."""
+    trace = trace_of(events)
+    trace.run_id, trace.pipeline, trace.status = record.run_id, record.pipeline, record.status
+    trace.interrupted = record.status == "running" and not record.owned
+    return trace
+
+
+def was_simulated(record: RunRecord) -> bool:
+    """Whether a run on record asks no real model."""
+    return bool(json.loads(record.spec)["simulated"])
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """How a run begins here: from nothing, or from what was done before."""
@@ -72,6 +88,8 @@ class Run:
     run_id: str
     trace: Trace
     ended: anyio.Event = field(default_factory=anyio.Event)
+    on_record: bool = False
+    """Whether the journal knows it, so that its lease is there to be renewed."""
     asked_to_end: bool = False
     """Whether somebody wanted it cancelled; otherwise it stops because its process does, and can go on elsewhere."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
@@ -87,6 +105,12 @@ class Run:
         self.trace.add(event)
         self._changed.set()
         self._changed = anyio.Event()
+
+    def end(self) -> None:
+        """Say that this process does no more for it, whether or not it has its answer."""
+        self.trace.interrupted = self.trace.status == "running"
+        self.ended.set()
+        self._changed.set()
 
     def cancel(self) -> None:
         """End the run because somebody wants it; its model calls stop at once."""
@@ -111,6 +135,7 @@ class Runs:
             )
         )
         self._under_way: dict[str, Run] = {}
+        self._resuming = anyio.Lock()
         self._tasks: TaskGroup | None = None
 
     @asynccontextmanager
@@ -155,31 +180,48 @@ class Runs:
             RunHeld: it is complete, a living process drives it, or it can't be resumed from here.
 
         """
-        running = self.find(run_id)
-        if running is not None:
-            return running
-        record = await self._record(run_id)
-        order = self._order(record)
-        if not await self.journal.claim(run_id):
-            raise RunHeld(_held(record))
-        events = await self.journal.events(run_id)
-        reached = replay.reached(order.spec.question, events)
-        order = replace(order, spec=replace(order.spec, stream=watch is not None))
-        opening = Opening(reached, replay.before(events), (RunResumed(finished_steps=reached.steps),), new=False)
-        return self._begin(Run(run_id, trace_of(events)), order, watch, opening)
+        async with self._resuming:  # who asks for the same run meanwhile gets that one
+            running = self.find(run_id)
+            if running is not None:
+                return running
+            record = await self._record(run_id)
+            order = self._order(record)
+            with anyio.CancelScope(shield=True):  # a run that is claimed is driven
+                if not await self.journal.claim(run_id):
+                    raise RunHeld(_held(record))
+                events = await self.journal.events(run_id)
+            return self._go_on(order, events, watch)
+
+    def _go_on(self, order: Order, events: tuple[Event, ...], watch: Emit | None) -> Run:
+        spec = replace(order.spec, stream=watch is not None)
+        reached = replay.reached(spec.question, events)
+        beginning = () if events else (started(spec),)  # it was left before even that was on record
+        told = (*beginning, RunResumed(finished_steps=reached.steps))
+        trace = trace_of(events)
+        trace.run_id, trace.pipeline, trace.status = spec.run_id, spec.pipeline.name, "running"
+        opening = Opening(reached, replay.before(events), told, new=False)
+        return self._begin(Run(spec.run_id, trace, on_record=True), replace(order, spec=spec), watch, opening)
 
     async def _resume_all(self) -> None:
-        for record in await self.journal.records():
+        try:
+            records = await self.journal.records()
+        except JournalError as error:
+            _log.warning("%s", error)
+            return
+        for record in records:
             if record.status == "running" and not record.owned:
                 try:
                     await self.resume(record.run_id)
-                except (RunHeld, JournalError) as error:  # another process was faster, or it needs another server
+                except (RunHeld, RunUnknown, JournalError) as error:  # others were faster, or it needs another server
                     _log.info("%s", error)
 
-    async def fork(self, run_id: str, step: int, pipeline: Pipeline, *, seed: int | None = None) -> Run:
+    async def fork(
+        self, run_id: str, step: int, pipeline: Pipeline, *, seed: int | None = None, watch: Emit | None = None
+    ) -> Run:
         """Start a new run from the answers that stood before a step of another, paying only for what follows.
 
-        `pipeline` is the other's with changes from that step on.
+        `pipeline` is the other's with changes from that step on; a model new in it is served where the configuration
+        says, or is its own route.
 
         Raises:
             RunUnknown: the run is not on record.
@@ -195,15 +237,21 @@ class Runs:
                 f"run {run_id} finished {reached.steps} steps; it can be forked from step {reached.steps + 1} at most"
             )
         spec = replace(
-            order.spec, run_id=secrets.token_hex(8), pipeline=pipeline, seed=order.spec.seed if seed is None else seed
+            order.spec,
+            run_id=secrets.token_hex(8),
+            pipeline=pipeline,
+            seed=order.spec.seed if seed is None else seed,
+            stream=watch is not None,
         )
-        routes = {
-            alias: order.routes.get(alias) or tuple(self.config.models.get(alias, ())) for alias in models_of(pipeline)
-        }
+        routes = {alias: order.routes.get(alias) or self._routes(alias) for alias in models_of(pipeline)}
         forked = RunForked(from_run=run_id, steps=reached.steps)
         opening = Opening(reached, Before(), (started(spec), forked, *inherited))
         run = Run(spec.run_id, Trace(spec.run_id, pipeline.name, spec.question, spec.seed))
-        return self._begin(run, Order(spec, routes, order.simulated), None, opening)
+        return self._begin(run, Order(spec, routes, order.simulated), watch, opening)
+
+    def _routes(self, alias: str) -> tuple[Route, ...]:
+        named = (Route(model=alias),) if "/" in alias else ()
+        return tuple(self.config.models.get(alias, named))
 
     async def pipeline_of(self, run_id: str) -> Pipeline:
         """Return the pipeline of a run, as it was. Raises `RunUnknown`, `RunHeld`."""
@@ -219,11 +267,7 @@ class Runs:
         if not order.spec.question.text:
             raise RunHeld(f'run {record.run_id} can\'t be resumed: its question was not kept (record = "hashes")')
         if order.simulated != self.backend.simulated:
-            how = (
-                "was simulated; resume it with --offline"
-                if order.simulated
-                else "asked real models; leave --offline out"
-            )
+            how = "was simulated; add --offline" if order.simulated else "asked real models; leave --offline out"
             raise RunHeld(f"run {record.run_id} {how}")
         return order
 
@@ -244,13 +288,15 @@ class Runs:
 
         usable = self.backend.usable(order.routes)
         model = stack(self.backend.provider, usable, self._shared, emit, keep, opening.before)
+        began = time.monotonic()
         try:
             if opening.new:
                 await self.journal.begin(self._new_record(order))
+                run.on_record = True
             for event in opening.events:
                 emit(event)
             with run.scope:
-                fault = await _blocked(order.spec.pipeline, usable)
+                fault = await _blocked(_remaining(order.spec.pipeline, opening.reached), usable)
                 if fault:
                     if opening.reached is None:
                         emit(started(order.spec))
@@ -258,7 +304,7 @@ class Runs:
                 else:
                     await execute(order.spec, model, emit, opening.reached)
             if run.scope.cancelled_caught and run.asked_to_end:
-                emit(RunFinished(status="cancelled", answer=None, error=None, seconds=0.0))
+                emit(RunFinished(status="cancelled", answer=None, error=None, seconds=time.monotonic() - began))
         except JournalError as error:
             tell(RunFinished(status="failed", answer=None, error=str(error), seconds=0.0))
         except Exception:  # noqa: BLE001  a fault of ours ends this run alone and reaches the log, not the caller
@@ -278,7 +324,7 @@ class Runs:
             except JournalError as error:
                 _log.warning("%s", error)
         del self._under_way[run.run_id]
-        run.ended.set()
+        run.end()
 
     def _new_record(self, order: Order) -> RunRecord:
         spec = order.spec
@@ -292,18 +338,17 @@ class Runs:
         """Keep the leases of own runs; stop those that are another's now, or were cancelled by another."""
         while True:
             await anyio.sleep(RENEW_S)
-            mine = list(self._under_way)
             try:
-                kept = await self.journal.renew(mine)
+                await self._renew_once()
             except JournalError as error:  # the next call of each run finds out, and says so
                 _log.warning("%s", error)
-                continue
-            for run_id in set(mine) - kept:
-                run = self._under_way.get(run_id)
-                record = await self.journal.record(run_id)
-                if run is not None and record is not None and record.status != "failed":
-                    run.asked_to_end = record.status == "cancelled"
-                    run.scope.cancel()
+
+    async def _renew_once(self) -> None:
+        mine = {run_id: run for run_id, run in self._under_way.items() if run.on_record}
+        for run_id in mine.keys() - await self.journal.renew(tuple(mine)):
+            record = await self.journal.record(run_id)
+            mine[run_id].asked_to_end = record is not None and record.status == "cancelled"
+            mine[run_id].scope.cancel()
 
     def find(self, run_id: str) -> Run | None:
         """Return a run that is under way in this process."""
@@ -336,10 +381,7 @@ class Runs:
         if run is not None:
             return run.trace
         record = await self._record(run_id)
-        trace = trace_of(await self.journal.events(run_id))
-        trace.run_id, trace.pipeline, trace.status = run_id, record.pipeline, record.status
-        trace.interrupted = record.status == "running" and not record.owned
-        return trace
+        return traced(record, await self.journal.events(run_id))
 
     async def _record(self, run_id: str) -> RunRecord:
         record = await self.journal.record(run_id)
@@ -358,6 +400,11 @@ def _held(record: RunRecord) -> str:
     return f"run {record.run_id} is driven by another process; wait for it, or cancel it"
 
 
+def _remaining(pipeline: Pipeline, reached: Reached | None) -> Pipeline:
+    """Return the pipeline without the steps that are finished, whose models need not be reached any more."""
+    return pipeline.model_copy(update={"steps": pipeline.steps[reached.steps :]}) if reached else pipeline
+
+
 async def _blocked(pipeline: Pipeline, usable: Usable) -> str | None:
     """Return why a pipeline can't run here at all: known before the first call, it costs nothing."""
     missing: dict[str, MissingKey] = {}
@@ -367,4 +414,4 @@ async def _blocked(pipeline: Pipeline, usable: Usable) -> str | None:
         except MissingKey as error:
             missing[alias] = error
     reasons = [f"{alias}: {missing[alias]}" for alias in blocking(pipeline, missing)]
-    return f"no model was asked: {'; '.join(reasons)}" if reasons else None
+    return f"{UNASKED}: {'; '.join(reasons)}" if reasons else None

@@ -341,7 +341,7 @@ class Vote(ModelStep):
     @field_validator("extract")
     @classmethod
     def _can_be_counted(cls, value: Extractor, info: ValidationInfo) -> Extractor:
-        if info.data.get("method", "majority") != "majority":
+        if value != "text" and info.data.get("method", "majority") != "majority":
             raise ValueError('says what method = "majority" counts; remove it, or choose that method')
         if isinstance(value, Pattern):
             try:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import settings
 
 settings.register_profile("moa", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("moa")
+os.environ["MOA_MCP_JOURNAL"] = "none"  # nothing that a test starts may write to the user's own
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -21,22 +21,28 @@ Peer = Callable[[], Any]
 
 
 @pytest.fixture(scope="session")
-def http() -> Iterator[Peer]:
-    with ServerProcess("--http", "--port", "0", *OFFLINE) as server:
+def journal(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Name a file that all servers of the session keep their runs in, as those of one user do."""
+    return str(tmp_path_factory.mktemp("journal") / "journal.sqlite")
+
+
+@pytest.fixture(scope="session")
+def http(journal: str) -> Iterator[Peer]:
+    with ServerProcess("--http", "--port", "0", "--journal", journal, *OFFLINE) as server:
         yield lambda: server.url
         server.assert_no_fault()
 
 
 @pytest.fixture(scope="session")
-def sse() -> Iterator[Peer]:
-    with ServerProcess("--sse", "--port", "0", *OFFLINE) as server:
+def sse(journal: str) -> Iterator[Peer]:
+    with ServerProcess("--sse", "--port", "0", "--journal", journal, *OFFLINE) as server:
         yield lambda: sse_client(server.url)
         server.assert_no_fault()
 
 
 @pytest.fixture(scope="module")
-def stdio() -> Peer:
-    return lambda: parameters(*OFFLINE)
+def stdio(journal: str) -> Peer:
+    return lambda: parameters("--journal", journal, *OFFLINE)
 
 
 @pytest.fixture(scope="module")

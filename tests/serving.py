@@ -25,10 +25,11 @@ Wire = dict[str, Any]
 
 
 def parameters(*arguments: str, **environment: str) -> StdioServerParameters:
-    """Return how a host starts the server over stdio: with almost none of the environment."""
+    """Return how a host starts the server over stdio: with almost none of the environment, and no file for its runs."""
+    own = {"MOA_MCP_JOURNAL": "none"}
     coverage = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
     return StdioServerParameters(
-        command=sys.executable, args=["-m", "moa_mcp", "serve", *arguments], env={**coverage, **environment}
+        command=sys.executable, args=["-m", "moa_mcp", "serve", *arguments], env={**own, **coverage, **environment}
     )
 
 

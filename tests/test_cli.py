@@ -28,7 +28,8 @@ POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-termi
 def environ() -> dict[str, str]:
     """The environment of somebody without keys and without a configuration of their own."""
     kept = {key: os.environ[key] for key in ("PATH", "SYSTEMROOT", "LANG", "PYTHONPATH") if key in os.environ}
-    return kept | {"HOME": os.devnull, "TERM": "xterm", "PYTHONWARNINGS": "always"}
+    own = {"HOME": os.devnull, "TERM": "xterm", "PYTHONWARNINGS": "always", "MOA_MCP_JOURNAL": "none"}
+    return kept | own
 
 
 def run(environ: dict[str, str], *args: str, question: str = "") -> subprocess.CompletedProcess[str]:
@@ -38,7 +39,9 @@ def run(environ: dict[str, str], *args: str, question: str = "") -> subprocess.C
 
 
 def invoke(*args: str, **environ: str | None) -> Result:
-    return CliRunner().invoke(commands, args, env={"MOA_MCP_CONFIG": None, "MOA_MCP_TOKEN": None, **environ})
+    return CliRunner().invoke(
+        commands, args, env={"MOA_MCP_CONFIG": None, "MOA_MCP_TOKEN": None, "MOA_MCP_JOURNAL": "none", **environ}
+    )
 
 
 class Terminal:

@@ -11,8 +11,8 @@ from tests.tables import KINDS, XY, X, faults, pipe
 GOOD = pipe(X)
 
 DEFAULT_KEYS = (
-    "attempts, concurrency, max_tokens, provider_concurrency, quorum, requests_per_minute, temperature, timeout_s, "
-    "wait_s"
+    "attempts, concurrency, durability, max_tokens, provider_concurrency, quorum, record, requests_per_minute, resume, "
+    "temperature, timeout_s, wait_s"
 )
 ROUTE = 'should be a route, "provider/model" or { model = "provider/model", api_base = "http://..." }'
 NO_KEYS = "keys don't belong in this file; a route names the variable that holds its key: api_key_env"
@@ -53,6 +53,9 @@ DEFAULTS = [
     ("timeout_s = 0", "timeout_s: 0 should be more than 0"),
     ("timeout_s = 1979-05-27", "timeout_s: 1979-05-27 should be a number"),
     ("attempts = 21", "attempts: 21 should be at most 20"),
+    ('record = "all"', "record: 'all' should be 'calls' or 'hashes'"),
+    ("resume = true", "resume: true should be 'on-request' or 'auto'"),
+    ('durability = "disk"', "durability: 'disk' should be 'process' or 'power'"),
     ("wait_s = 3601", "wait_s: 3601 should be at most 3600"),
     ("requests_per_minute = 60", "requests_per_minute: 60 should be a table"),
     ("requests_per_minute = { openai = 0 }", "requests_per_minute.openai: 0 should be at least 1"),

@@ -35,9 +35,9 @@ async def test_both_eras_are_spoken_by_one_server(client: Client) -> None:
     assert "call moa_wait with its run_id" in (client.instructions or "")
 
 
-async def test_the_tools_are_the_pipelines_in_their_order_and_three_that_look_after_runs(client: Client) -> None:
+async def test_the_tools_are_the_pipelines_in_their_order_and_four_that_look_after_runs(client: Client) -> None:
     tools = (await client.list_tools()).tools
-    assert [tool.name for tool in tools] == [*PIPELINES, "moa_wait", "moa_cancel", "moa_trace"]
+    assert [tool.name for tool in tools] == [*PIPELINES, "moa_wait", "moa_resume", "moa_cancel", "moa_trace"]
 
 
 async def test_every_pipeline_takes_a_question_and_what_belongs_to_it(client: Client) -> None:
@@ -86,13 +86,14 @@ async def test_the_tools_that_look_after_runs_take_a_run_id(client: Client) -> N
     page = {"type": "integer", "minimum": 1, "default": 1, "description": "Which page of the trace."}
     closed = {"type": "object", "required": ["run_id"], "additionalProperties": False}
     assert tools["moa_wait"] == {**closed, "properties": {"run_id": run_id, "wait_s": wait_s}}
+    assert tools["moa_resume"] == tools["moa_wait"]
     assert tools["moa_cancel"] == {**closed, "properties": {"run_id": run_id}}
     assert tools["moa_trace"] == {**closed, "properties": {"run_id": run_id, "page": page}}
 
 
 async def test_the_schema_of_a_run_arrives_as_it_is(client: Client) -> None:
     tools = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
-    returning_runs = [*PIPELINES, "moa_wait", "moa_cancel"]
+    returning_runs = [*PIPELINES, "moa_wait", "moa_resume", "moa_cancel"]
     assert [tools[name] for name in returning_runs] == [RUN_SCHEMA] * len(returning_runs)
 
 
@@ -130,6 +131,7 @@ async def test_a_host_is_told_which_tools_cost_which_stop_and_which_only_look(cl
         ("moa_wait", {"runid": "x"}, "run_id is missing; unknown argument 'runid', did you mean run_id?"),
         ("moa_trace", {"run_id": "x", "page": 0}, "page should be greater than or equal to 1"),
         ("moa_wait", {"run_id": "x"}, "there is no run 'x'"),
+        ("moa_resume", {"run_id": "x"}, "there is no run 'x'"),
         ("moa_cancel", {"run_id": "x"}, "there is no run 'x'"),
         ("moa_trace", {"run_id": "x"}, "there is no run 'x'"),
     ],

@@ -9,13 +9,14 @@ import os
 import sys
 import warnings
 from contextlib import suppress
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
 import click
 
-COMMANDS = ("serve", "ask", "check", "pipelines")
+from moa_mcp.cli.groups import Group
+
+COMMANDS = ("serve", "ask", "runs", "check", "pipelines")
 INTERRUPTED = 130
 
 _EPILOG = """\b
@@ -28,8 +29,10 @@ Exit codes:
 """
 
 
-class Commands(click.Group):
+class Commands(Group):
     """The commands by name. Without one, or with options alone, the server is meant."""
+
+    meant = "serve"
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -41,18 +44,6 @@ class Commands(click.Group):
             return None
         command: click.Command = import_module(f"{__name__}.{cmd_name}").command
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if name.startswith("-"):
-            return super().resolve_command(ctx, ["serve", *args])
-        if name not in COMMANDS:
-            close = get_close_matches(name, COMMANDS, n=1)
-            hint = f", did you mean {close[0]!r}?" if close else ""
-            raise click.UsageError(f"there is no command {name!r}{hint}; the commands are {', '.join(COMMANDS)}", ctx)
-        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -86,7 +77,4 @@ def commands(ctx: click.Context, config_path: Path | None, journal: str | None, 
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")
     if ctx.invoked_subcommand is None:
-        serve = commands.get_command(ctx, "serve")
-        if serve is not None:
-            with serve.make_context("serve", [], parent=ctx) as own:
-                serve.invoke(own)
+        commands.invoke_meant(ctx)

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import anyio
 import click
-from rich.console import Console
 
-from moa_mcp import report
-from moa_mcp.backend import Backend, real, simulated
-from moa_mcp.cli import draw
-from moa_mcp.cli.display import Layers, Stream
 from moa_mcp.cli.options import (
     KeysMissing,
     Refused,
-    RunFailed,
     config_option,
     journal_option,
     loaded,
@@ -28,16 +19,14 @@ from moa_mcp.cli.options import (
     offline_option,
     opened,
 )
-from moa_mcp.cli.text import json_text, plain, say, shortened
-from moa_mcp.config import Config, Pipeline
+from moa_mcp.cli.watch import Manner, conclude, failed, ready, runs_of, watch
+from moa_mcp.config import Pipeline
+from moa_mcp.events import Emit
 from moa_mcp.plan import Reach, blocking, reach
-from moa_mcp.routes import Routes, remedy
+from moa_mcp.routes import remedy
 from moa_mcp.runs import Run, Runs
-from moa_mcp.steps import Aggregate, Propose, Refine, Step, Synthesize, Vote
 from moa_mcp.trace import Trace
 from moa_mcp.values import Question
-
-_REDRAWN_S = 0.1
 
 
 @click.command("ask", epilog="Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 keys are missing, 130 interrupted.")
@@ -70,62 +59,16 @@ def command(
     config = loaded(config_path)
     chosen = named(config, pipeline)
     asked = Question(_question(question, pipeline), _context(context_file), system)
-    _silence_libraries()
-    backend, routes = _backend(config, offline=offline)
-    stream = Stream() if not as_json and sys.stdout.isatty() and _speaks(chosen.steps[-1]) else None
-    told = ""
-    try:
-        trace = anyio.run(_ask, Runs(config, backend, opened(journal, config)), chosen, asked, seed, stream)
-    finally:
-        told = stream.end() if stream else ""
-    if as_json:
-        click.echo(_json(trace, simulated=offline))
-    elif trace.answer is not None and plain(trace.answer).strip() != told.strip():
-        click.echo(plain(trace.answer))
-    if not trace.steps and routes is not None:
-        raise _unstarted(trace, chosen, anyio.run(reach, chosen, routes))
-    _tell(trace, simulated=offline, traced=not (quiet or as_json))
-    if trace.answer is None:
-        raise _failed(trace, "; the text above broke off and is no answer" if told else "")
+    backend, routes = ready(config, offline=offline)
+    manner = Manner(simulated=offline, as_json=as_json, quiet=quiet)
 
+    async def begin(runs: Runs, watching: Emit | None) -> Run:
+        return runs.start(chosen, asked, seed=seed, watch=watching)
 
-async def _ask(runs: Runs, pipeline: Pipeline, question: Question, seed: int | None, stream: Stream | None) -> Trace:
-    """Run the pipeline before the eyes of whoever sits at the terminal."""
-    screen = draw.console(stderr=True)
-    live = screen.is_interactive and sys.stderr.isatty()
-    layers = Layers(screen, simulated=runs.backend.simulated) if live else None
-    async with runs.open():
-        run = runs.start(pipeline, question, seed=seed, watch=stream.tell if stream else None)
-        with nullcontext() if layers is None else layers:
-            await _follow(run, layers, stream)
-        await run.ended.wait()
-    return run.trace
-
-
-async def _follow(run: Run, layers: Layers | None, stream: Stream | None) -> None:
-    while run.trace.status == "running":
-        with anyio.move_on_after(_REDRAWN_S):
-            await run.changed()
-        if stream is not None and stream.pending:
-            if layers is not None:
-                layers.close()
-            stream.write()
-        elif layers is not None:
-            layers.draw(run.trace)
-
-
-def _backend(config: Config, *, offline: bool) -> tuple[Backend, Routes | None]:
-    if offline:
-        return simulated(), None
-    backend, _, routes = real(config.models, dict(os.environ))
-    return backend, routes
-
-
-def _speaks(step: Step) -> bool:
-    """Whether the last step's one call writes the answer itself, and not a judgement of other answers."""
-    if isinstance(step, Vote):
-        return step.method == "restate"
-    return isinstance(step, Aggregate | Synthesize | Propose | Refine)
+    seen = watch(runs_of(config, backend, opened(journal, config)), chosen, begin, manner)
+    if not seen.trace.steps and routes is not None:
+        raise _unstarted(seen.trace, chosen, anyio.run(reach, chosen, routes))
+    conclude(seen, manner)
 
 
 def _question(given: str | None, pipeline: str) -> str:
@@ -163,44 +106,12 @@ def _decoded(name: str, content: bytes) -> str:
         raise Refused(fault, "Give text in UTF-8.") from error
 
 
-def _silence_libraries() -> None:
-    """Let no log but our own faults reach the terminal."""
-    logging.getLogger().addHandler(logging.NullHandler())
-    ours = logging.getLogger("moa_mcp")
-    ours.addHandler(logging.StreamHandler())
-    ours.propagate = False
-
-
-def _json(trace: Trace, *, simulated: bool) -> str:
-    data = report.full(trace)
-    steps = data.pop("steps")
-    return json_text({**data, "simulated": simulated, "trace": steps})
-
-
-def _tell(trace: Trace, *, simulated: bool, traced: bool) -> None:
-    """Say on stderr why a result is degraded and, if wanted, how it came about."""
-    screen = draw.console(stderr=True)
-    if trace.status == "degraded":
-        _part(screen)
-        say("Degraded:", *(f"- {shortened(reason)}" for reason in trace.degradations))
-    if traced:
-        _part(screen)
-        screen.print(*([draw.SIMULATED] if simulated else []), draw.trace_table(trace), *draw.notes(trace), sep="\n")
-        screen.print(draw.trace_line(trace))
-
-
-def _part(screen: Console) -> None:
-    """Leave a line free on a terminal, where the answer stands above."""
-    if screen.is_terminal:
-        screen.print()
-
-
 def _unstarted(trace: Trace, pipeline: Pipeline, reached: Sequence[Reach]) -> Refused:
     """Return why nothing was asked: too few models can be reached, unless the fault is ours."""
     lost = {each.alias: each for each in reached if each.missing}
     blocked = [lost[alias] for alias in blocking(pipeline, lost)]
     if not blocked:
-        return _failed(trace)
+        return failed(trace)
     return KeysMissing(
         f"{pipeline.name} can't run here: nothing serves {', '.join(each.alias for each in blocked)}",
         f"You can {_remedy(blocked)}; moa-mcp check {pipeline.name} shows every model, --offline simulates them.",
@@ -215,7 +126,3 @@ def _remedy(blocked: Sequence[Reach]) -> str:
     if common:
         return remedy([state for state in first.routes if state.missing in common])
     return f"{first.missing} for {first.alias}, and what the others need"
-
-
-def _failed(trace: Trace, warning: str = "") -> Refused:
-    return RunFailed(f"{shortened(trace.error or trace.status)}{warning}", "--json shows what every call said.")

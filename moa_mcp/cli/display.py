@@ -30,6 +30,7 @@ class Layers:
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._console = console
         self._simulated = simulated
+        self._began = time.monotonic()
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -48,7 +49,7 @@ class Layers:
             self._live.update(Group(*self._lines(trace)), refresh=True)
 
     def _lines(self, trace: Trace) -> Iterator[Text]:
-        yield _heading(trace, simulated=self._simulated)
+        yield _heading(trace, time.monotonic() - self._began, simulated=self._simulated)
         room = self._console.height - len(trace.planned) - 2
         for number, kind in enumerate(trace.planned, 1):
             step = trace.steps[number - 1] if number <= len(trace.steps) else None
@@ -57,8 +58,7 @@ class Layers:
                 yield from _shortened(list(_agents(step)), room)
 
 
-def _heading(trace: Trace, *, simulated: bool) -> Text:
-    elapsed = time.time() - trace.started_at if trace.started_at else 0.0
+def _heading(trace: Trace, elapsed: float, *, simulated: bool) -> Text:
     said = _line((trace.pipeline, "bold"), (f"  {elapsed:.1f} s", "dim"))
     return said.append("  ").append_text(SIMULATED) if simulated else said
 

@@ -60,8 +60,9 @@ def trace_table(trace: Trace) -> Table:
     """Return a row for each step, those that were not reached included, and the totals."""
     rows = table(footer=True)
     usage = trace.usage
-    answered = sum(step.answered for step in trace.steps)
-    asked = sum(len(step.calls) for step in trace.steps)
+    own = trace.steps[trace.inherited :]
+    answered = sum(step.answered for step in own)
+    asked = sum(len(step.calls) for step in own)
     rows.add_column("step", "total", no_wrap=True)
     rows.add_column("models")
     rows.add_column("answered", f"{answered}/{asked}", justify="right", no_wrap=True)
@@ -70,14 +71,16 @@ def trace_table(trace: Trace) -> Table:
     rows.add_column("out", f"{usage.completion_tokens:,}", justify="right", no_wrap=True)
     rows.add_column("cost", dollars(trace.cost_usd), justify="right", no_wrap=True)
     for number, kind in enumerate(trace.planned, 1):
-        if number <= len(trace.steps):
+        if number <= trace.inherited:
+            rows.add_row(*_row(trace.steps[number - 1], cost="inherited"), style="dim")
+        elif number <= len(trace.steps):
             rows.add_row(*_row(trace.steps[number - 1]))
         else:
             rows.add_row(f"{number} {kind}", "not reached", style="dim")
     return rows
 
 
-def _row(step: StepTrace) -> Iterator[Text]:
+def _row(step: StepTrace, cost: str | None = None) -> Iterator[Text]:
     usage = step.usage
     name = f"{step.step} {step.kind}"
     if not step.calls:
@@ -89,16 +92,37 @@ def _row(step: StepTrace) -> Iterator[Text]:
     yield Text(seconds(step.seconds))
     yield Text(f"{usage.prompt_tokens:,}")
     yield Text(f"{usage.completion_tokens:,}")
-    yield Text(dollars(step.cost_usd))
+    yield Text(cost or dollars(step.cost_usd))
 
 
-_COLOURS = {"complete": "green", "degraded": "yellow", "failed": "red", "cancelled": "red", "running": "cyan"}
+_COLOURS = {
+    "complete": "green",
+    "degraded": "yellow",
+    "failed": "red",
+    "cancelled": "red",
+    "running": "cyan",
+    "interrupted": "yellow",
+}
+
+
+def conclusion(trace: Trace, *, simulated: bool) -> Iterator[Text | Table]:
+    """Yield how a run came about: its steps, its notes, and what identifies it."""
+    if simulated:
+        yield SIMULATED
+    yield trace_table(trace)
+    yield from notes(trace)
+    yield trace_line(trace)
 
 
 def trace_line(trace: Trace) -> Text:
     """Return what identifies a run and how it ended, on one line."""
     identity = f"  {line(trace.pipeline)}  run {trace.run_id}  seed {trace.seed}"
-    return Text.assemble((trace.status, _COLOURS[trace.status]), (identity, "dim"))
+    return Text.assemble(status("interrupted" if trace.interrupted else trace.status), (identity, "dim"))
+
+
+def status(said: str) -> Text:
+    """Return how a run ended or stands, in the colour of it."""
+    return Text(said, _COLOURS[said])
 
 
 def notes(trace: Trace) -> Iterator[Text]:

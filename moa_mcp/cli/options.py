@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 from platformdirs import user_data_path
 
 from moa_mcp import config as configuration
@@ -51,8 +52,10 @@ class KeysMissing(Refused):
 
 
 def _also_before(ctx: click.Context, param: click.Parameter, value: Any) -> Any:  # noqa: ANN401  whatever the option holds
-    """Return the option's value, else the one given before the command's name."""
-    return value or ctx.find_root().params.get(param.name or "")
+    """Return the option's value, else the one given before the command's name; the environment's comes last."""
+    name = param.name or ""
+    before = ctx.parent.params.get(name) if ctx.parent else None
+    return value if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE else before or value
 
 
 def config_option(command: Decorated) -> Decorated:
@@ -91,17 +94,21 @@ def journal_option(command: Decorated) -> Decorated:
     )(command)
 
 
+def journal_file(path: str | None) -> Path:
+    """Return the file that the journal is kept in."""
+    return Path(path).expanduser() if path else user_data_path("moa-mcp") / "journal.sqlite"
+
+
 def opened(path: str | None, config: Config) -> Journal:
     """Return the journal. Raises `Refused`."""
     if path == "none":
         return MemoryJournal()
     from moa_mcp.journal.sqlite import SQLiteJournal  # noqa: PLC0415  not needed for most commands
 
-    file = Path(path).expanduser() if path else user_data_path("moa-mcp") / "journal.sqlite"
     defaults = config.defaults
     try:
         return SQLiteJournal(
-            file,
+            journal_file(path),
             synchronous="FULL" if defaults.durability == "power" else "NORMAL",
             texts=defaults.record == "calls",
         )

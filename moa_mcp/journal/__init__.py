@@ -90,11 +90,13 @@ class Journal(Protocol):
         """Return what happened in a run, in order."""
         ...
 
-    async def forget(self, *, older_than: float | None = None, beyond_bytes: int | None = None) -> int:
+    async def forget(
+        self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False
+    ) -> int:
         """Delete runs that nobody drives, and return how many.
 
         Those last touched before a time (seconds since the epoch), and the oldest while the journal is larger than a
-        size in bytes.
+        size in bytes. With `dry`, nothing is deleted: it returns how many would be.
         """
         ...
 

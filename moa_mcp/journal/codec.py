@@ -15,12 +15,17 @@ _events: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="
 _TEXT_FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "run_started": (("question", "text"), ("question", "context"), ("question", "system")),
     "call_started": (("messages", "*", "1"),),
-    "attempt_finished": (("completion", "text"),),
-    "call_finished": (("completion", "text"),),
+    "attempt_finished": (("completion", "text"), ("completion", "notes", "*")),
+    "attempt_failed": (("failure", "message"),),
+    "call_finished": (("completion", "text"), ("completion", "notes", "*")),
+    "call_failed": (("failure", "message"),),
     "step_finished": (("answers", "*", "text"), ("notes", "*", "text")),
-    "run_finished": (("answer",),),
+    "run_finished": (("answer",), ("error",)),
 }
-"""By kind of event: where people's and models' words stand in it. `*` is each item of a list."""
+"""By kind of event: where people's and models' words stand in it, errors included, which may quote them.
+
+`*` is each item of a list.
+"""
 _REF = "sha256"
 
 
@@ -65,5 +70,6 @@ def _places(dumped: Any, *, packed: bool = False) -> Iterator[tuple[Any, Any]]: 
         *steps, last = path
         for step in steps:
             holders = [each for holder in holders for each in (holder if step == "*" else [holder[step]])]
-        key: Any = int(last) if last.isdigit() else last
-        yield from ((holder, key) for holder in holders if isinstance(holder[key], kind))
+        for holder in holders:
+            keys = range(len(holder)) if last == "*" else (int(last) if last.isdigit() else last,)
+            yield from ((holder, key) for key in keys if isinstance(holder[key], kind))

@@ -34,11 +34,13 @@ class MemoryJournal:
         self._events[run_id].append(event)
 
     def append(self, run_id: str, event: Event) -> None:
-        if not isinstance(event, TextReceived) and run_id in self._events:  # the text comes with the end of its call
+        record = self._records.get(run_id)
+        if record is not None and record.owned and not isinstance(event, TextReceived):  # it comes whole with its call
             self._events[run_id].append(event)
 
     async def finish(self, run_id: str, status: Status) -> None:
-        if run_id in self._records:
+        record = self._records.get(run_id)
+        if record is not None and record.owned:
             self._set(run_id, status=status, owned=False)
         ended = [record.run_id for record in self._records.values() if record.status != "running"]
         for each in ended[: max(0, len(ended) - self._keep)]:
@@ -75,10 +77,12 @@ class MemoryJournal:
     async def events(self, run_id: str) -> tuple[Event, ...]:
         return tuple(self._events.get(run_id, ()))
 
-    async def forget(self, *, older_than: float | None = None, beyond_bytes: int | None = None) -> int:
+    async def forget(
+        self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False
+    ) -> int:
         del beyond_bytes  # the number of runs is bounded instead
         old = [each.run_id for each in self._records.values() if not each.owned and each.updated_at < (older_than or 0)]
-        for each in old:
+        for each in () if dry else old:
             del self._records[each], self._events[each]
         return len(old)
 

@@ -24,6 +24,8 @@ from moa_mcp.values import Status
 LEASE_S = 15.0
 """Seconds after which the run of an owner that gives no sign of life is free."""
 _BUSY_MS = 10_000
+_CODEC = ("utf-8", "surrogatepass")
+"""Models, and arguments of commands, may hold half a character."""
 _RESUMABLE = frozenset({"running", "failed", "cancelled"})
 
 _MIGRATIONS = (
@@ -112,7 +114,7 @@ class SQLiteJournal:
         if not written.rowcount:
             raise _NotOurs(run_id)
         if self._texts:
-            kept = ((digest, zlib.compress(text.encode(), 1)) for digest, text in packed.texts.items())
+            kept = ((digest, zlib.compress(text.encode(*_CODEC), 1)) for digest, text in packed.texts.items())
             db.executemany("INSERT OR IGNORE INTO texts VALUES(?,?)", kept)
 
     async def finish(self, run_id: str, status: Status) -> None:
@@ -155,7 +157,7 @@ class SQLiteJournal:
         return _record(rows[0]) if rows else None
 
     async def records(self, *, limit: int = 1000) -> tuple[RunRecord, ...]:
-        sql = f"{_SELECT} ORDER BY created_at DESC LIMIT ?"
+        sql = f"{_SELECT} ORDER BY created_at DESC, rowid DESC LIMIT ?"
         return tuple(map(_record, await self._do(lambda db: db.execute(sql, (limit,)).fetchall())))
 
     async def events(self, run_id: str) -> tuple[Event, ...]:
@@ -168,17 +170,15 @@ class SQLiteJournal:
         bodies, texts = await self._do(work)
         return tuple(unpack(body, texts) for body in bodies)
 
-    async def forget(self, *, older_than: float | None = None, beyond_bytes: int | None = None) -> int:
+    async def forget(
+        self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False
+    ) -> int:
         def work(db: sqlite3.Connection) -> int:
-            now = time.time()
-            gone = db.execute(_FORGET_OLD, (now, older_than or 0.0)).rowcount
-            _sweep(db)
-            while beyond_bytes is not None and _size(db) > beyond_bytes:
-                found = db.execute(_FORGET_OLDEST, (now,)).rowcount
-                if not found:
-                    break
-                _sweep(db)
-                gone += found
+            db.execute("SAVEPOINT forgetting")
+            gone = _forget(db, older_than or 0.0, beyond_bytes)
+            if dry:
+                db.execute("ROLLBACK TO forgetting")
+            db.execute("RELEASE forgetting")
             return gone
 
         return await self._do(work)
@@ -190,11 +190,24 @@ class SQLiteJournal:
 _SELECT = "SELECT run_id, pipeline, spec, status, title, created_at, updated_at, owner, lease_until FROM runs"
 
 
+def _forget(db: sqlite3.Connection, older_than: float, beyond_bytes: int | None) -> int:
+    now = time.time()
+    gone = db.execute(_FORGET_OLD, (now, older_than)).rowcount
+    _sweep(db)
+    while beyond_bytes is not None and (size := _size(db)) > beyond_bytes:
+        free = db.execute(_COUNT_FREE, (now,)).fetchone()[0]
+        if not free:
+            break
+        share = free * (size - beyond_bytes) // size  # each sweep reads the whole file, so there must be few
+        gone += db.execute(_FORGET_OLDEST, (now, max(1, share))).rowcount
+        _sweep(db)
+    return gone
+
+
 _FREE = "(status != 'running' OR lease_until < ?)"
 _FORGET_OLD = f"DELETE FROM runs WHERE {_FREE} AND updated_at < ?"  # noqa: S608  no value is in it
-_FORGET_OLDEST = (
-    f"DELETE FROM runs WHERE run_id IN (SELECT run_id FROM runs WHERE {_FREE} ORDER BY updated_at LIMIT 20)"  # noqa: S608
-)
+_FORGET_OLDEST = f"DELETE FROM runs WHERE run_id IN (SELECT run_id FROM runs WHERE {_FREE} ORDER BY updated_at LIMIT ?)"  # noqa: S608
+_COUNT_FREE = f"SELECT count(*) FROM runs WHERE {_FREE}"  # noqa: S608
 
 
 def _record(row: tuple[str, str, str, Status, str, float, float, str | None, float]) -> RunRecord:
@@ -236,7 +249,7 @@ def _dead(owner: str | None) -> bool:
 
 def _text(db: sqlite3.Connection, digest: str) -> str | None:
     found = db.execute("SELECT body FROM texts WHERE digest = ?", (digest,)).fetchone()
-    return None if found is None else zlib.decompress(found[0]).decode()
+    return None if found is None else zlib.decompress(found[0]).decode(*_CODEC)
 
 
 class _NotOurs(Refused, LeaseLost):
@@ -249,6 +262,7 @@ def _opened(path: Path, synchronous: str) -> sqlite3.Connection:
     path.touch(mode=0o600, exist_ok=True)
     db = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MS / 1000, check_same_thread=False)
     try:
+        _version(db, path)  # a file that is not ours to change stays as it is
         for pragma in (f"busy_timeout = {_BUSY_MS}", "journal_mode = WAL", f"synchronous = {synchronous}"):
             db.execute(f"PRAGMA {pragma}")
         db.execute("PRAGMA foreign_keys = ON")
@@ -260,24 +274,23 @@ def _opened(path: Path, synchronous: str) -> sqlite3.Connection:
 
 
 def _migrate(db: sqlite3.Connection, path: Path) -> None:
-    if _version(db) == len(_MIGRATIONS):
+    if _version(db, path) == len(_MIGRATIONS):
         return
     db.execute("BEGIN IMMEDIATE")  # another process may be at it; the version is read again inside
-    version = _version(db)
-    if version > len(_MIGRATIONS):
-        db.execute("ROLLBACK")
-        raise JournalError(
-            f"{path} was written by a newer moa-mcp (version {version}); update, or name another --journal"
-        )
-    for statements in _MIGRATIONS[version:]:
+    for statements in _MIGRATIONS[_version(db, path) :]:
         for statement in filter(str.strip, statements.split(";")):
             db.execute(statement)
     db.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
     db.execute("COMMIT")
 
 
-def _version(db: sqlite3.Connection) -> int:
-    return int(db.execute("PRAGMA user_version").fetchone()[0])
+def _version(db: sqlite3.Connection, path: Path) -> int:
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(_MIGRATIONS):
+        raise JournalError(
+            f"{path} was written by a newer moa-mcp (version {version}); update, or name another --journal"
+        )
+    return version
 
 
 @contextmanager

@@ -5,6 +5,7 @@ It knows SQLite and threads, and nothing of what is written.
 
 from __future__ import annotations
 
+import logging
 import queue
 import sqlite3
 import threading
@@ -18,6 +19,7 @@ import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
 
+_log = logging.getLogger(__name__)
 _BATCH = 512
 
 Value = TypeVar("Value")
@@ -44,8 +46,9 @@ class Writer:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
-        self.fault: sqlite3.Error | None = None
-        """Why work that nobody waited for could not be done; the next who waits is told."""
+        self._left: list[_Job[Any]] = []
+        """What nobody waits for and could not be written; it goes first when it can."""
+        self._closed = False
         self._thread = threading.Thread(target=self._loop, name="moa-journal", daemon=True)
         self._thread.start()
 
@@ -57,6 +60,8 @@ class Writer:
             sqlite3.Error: the transaction failed; nothing of it was written.
 
         """
+        if self._closed:
+            raise sqlite3.ProgrammingError("it is closed")
         job: _Job[Value] = _Job(work, anyio.lowlevel.current_token(), done := anyio.Event())
         self._jobs.put(job)
         await done.wait()
@@ -70,6 +75,7 @@ class Writer:
 
     async def close(self) -> None:
         """Do what is left, and close the connection."""
+        self._closed = True
         self._jobs.put(None)
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._thread.join)
@@ -81,6 +87,8 @@ class Writer:
             self._commit(jobs)
             if last:
                 jobs = None
+        if self._left:
+            _log.warning("%d events could not be put on record", len(self._left))
         self._connection.close()
 
     def _next(self) -> tuple[list[_Job[Any]], bool]:
@@ -95,18 +103,30 @@ class Writer:
         return jobs, True
 
     def _commit(self, jobs: list[_Job[Any]]) -> None:
+        due, self._left = [*self._left, *jobs], []
+        if not due:
+            return
         try:
             with _transaction(self._connection):
-                for job in jobs:
-                    try:
-                        job.value = job.work(self._connection)
-                    except Refused as error:
-                        job.error = error
+                for job in due:
+                    _do(job, self._connection)
         except sqlite3.Error as error:
-            self.fault = error
             for job in jobs:
                 job.error = error
+            if isinstance(error, sqlite3.OperationalError):  # no room, no access: it may pass
+                self._left = [job for job in due if job.done is None]
         _wake(jobs)
+
+
+def _do(job: _Job[Any], connection: sqlite3.Connection) -> None:
+    try:
+        job.value = job.work(connection)
+    except sqlite3.Error:
+        raise
+    except Exception as error:  # noqa: BLE001  whoever waits gets it; the thread serves all others
+        job.error = error
+        if job.done is None and not isinstance(error, Refused):
+            _log.warning("an event could not be put on record", exc_info=error)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ async def follow(run: Run, context: Context, wait_s: float, calls: int) -> None:
         await context.session.report_progress(reached, max(float(calls), reached), message)
 
     with anyio.move_on_after(wait_s):
-        while run.trace.status == "running":
+        while not run.ended.is_set():
             done = _done(run.trace)
             # It must grow with every report, so beats between two calls go part of the way to the next.
             reported = float(done) if done > reported else reported + (done + 1 - reported) / 10
@@ -51,7 +51,7 @@ async def follow(run: Run, context: Context, wait_s: float, calls: int) -> None:
 async def _next_news(run: Run, done: int) -> None:
     """Return when another call has ended, the run has, or a beat is over."""
     with anyio.move_on_after(BEAT_S):
-        while run.trace.status == "running" and _done(run.trace) == done:
+        while not run.ended.is_set() and _done(run.trace) == done:
             await run.changed()
 
 

@@ -1,0 +1,126 @@
+"""``moa-mcp runs resume`` and ``fork``: what was paid for is used, what is missing is asked, and shown like `ask`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import click
+
+from moa_mcp.cli.options import KeysMissing, Refused, config_option, journal_option, loaded, offline_option
+from moa_mcp.cli.runs.change import changed
+from moa_mcp.cli.runs.record import find, journal_of, run_argument
+from moa_mcp.cli.text import counted, say, shortened
+from moa_mcp.cli.watch import Begin, Manner, conclude, ready, runs_of, watch
+from moa_mcp.config import Config, Pipeline
+from moa_mcp.events import Emit
+from moa_mcp.journal import Journal
+from moa_mcp.runs import UNASKED, Run, Runs
+from moa_mcp.trace import Trace
+
+_CODES = "Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 keys are missing, 130 interrupted."
+_EXAMPLES = """\b
+moa-mcp runs fork last --from 3 --set agent=claude-sonnet-4-5
+moa-mcp runs fork last --from 2 --set n=2 --set 3.temperature=0.2
+
+"""
+
+
+@click.command("resume", epilog=_CODES)
+@run_argument
+@click.option("--json", "as_json", is_flag=True, help="Print the result and the whole trace as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print no trace.")
+@offline_option
+@journal_option
+@config_option
+def resume(
+    run_id: str, as_json: bool, quiet: bool, offline: bool, journal: str | None, config_path: Path | None
+) -> None:
+    """Go on with a run that was interrupted, failed or cancelled.
+
+    What its models answered is not paid again. ID may be the beginning of a run's id, or 'last'.
+    """
+    config = loaded(config_path)
+    manner = Manner(simulated=offline, as_json=as_json, quiet=quiet)
+    with journal_of(journal, config) as kept:
+        whole, pipeline, runs = _taken_up(kept, config, run_id, manner)
+
+        async def begin(runs: Runs, watching: Emit | None) -> Run:
+            run = await runs.resume(whole, watch=watching)
+            if not quiet:
+                say(_on_record(run.trace, len(pipeline.steps)))
+            return run
+
+        _see_through(runs, pipeline, begin, manner)
+
+
+@click.command("fork", epilog=_EXAMPLES + _CODES)
+@run_argument
+@click.option("--from", "step", type=int, required=True, metavar="STEP", help="First step to do anew, from 1.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change that step; N.KEY=VALUE a later one."
+)
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Another seed; else that of the run.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result and the whole trace as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print no trace.")
+@offline_option
+@journal_option
+@config_option
+def fork(
+    run_id: str,
+    step: int,
+    settings: tuple[str, ...],
+    seed: int | None,
+    as_json: bool,
+    quiet: bool,
+    offline: bool,
+    journal: str | None,
+    config_path: Path | None,
+) -> None:
+    """Start a new run from the answers that stood before a step of another.
+
+    Only what follows is asked and paid. ID may be the beginning of a run's id, or 'last'.
+    """
+    config = loaded(config_path)
+    manner = Manner(simulated=offline, as_json=as_json, quiet=quiet)
+    with journal_of(journal, config) as kept:
+        whole, pipeline, runs = _taken_up(kept, config, run_id, manner)
+        total = len(pipeline.steps)
+        if not 1 <= step <= total:
+            raise Refused(f"run {whole} has no step {step}", f"Its steps are {_steps(pipeline)}.")
+        other = changed(pipeline, step, settings, config)
+
+        async def begin(runs: Runs, watching: Emit | None) -> Run:
+            run = await runs.fork(whole, step, other, seed=seed, watch=watching)
+            if not quiet:
+                say(f"Run {run.run_id} takes over {step - 1} of {counted(total, 'step')} from run {whole}.")
+            return run
+
+        _see_through(runs, other, begin, manner)
+
+
+def _taken_up(journal: Journal, config: Config, given: str, manner: Manner) -> tuple[str, Pipeline, Runs]:
+    """Return the id and the pipeline of the run that is meant, and all runs."""
+    record = anyio.run(find, journal, given)
+    backend, _ = ready(config, offline=manner.simulated)
+    runs = runs_of(config, backend, journal)
+    return record.run_id, anyio.run(runs.pipeline_of, record.run_id), runs
+
+
+def _see_through(runs: Runs, pipeline: Pipeline, begin: Begin, manner: Manner) -> None:
+    seen = watch(runs, pipeline, begin, manner)
+    error = seen.trace.error or ""
+    if error.startswith(UNASKED):
+        raise KeysMissing(shortened(error), f"Then moa-mcp runs resume {seen.trace.run_id} goes on with it.")
+    conclude(seen, manner)
+
+
+def _on_record(trace: Trace, steps: int) -> str:
+    paid = sum(any(attempt.completion for attempt in call.attempts) for step in trace.steps for call in step.calls)
+    finished = sum(step.seconds is not None for step in trace.steps)
+    calls = f"{counted(paid, 'call')} on record as paid"
+    return f"Resuming {trace.run_id}: {calls}, {finished} of {counted(steps, 'step')} finished."
+
+
+def _steps(pipeline: Pipeline) -> str:
+    return ", ".join(f"{number} {step.step}" for number, step in enumerate(pipeline.steps, 1))

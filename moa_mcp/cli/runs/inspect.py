@@ -1,0 +1,157 @@
+"""``moa-mcp runs show`` and ``export``: one run on record, for a reader and for a program."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import anyio
+import click
+from rich.console import Console
+from rich.text import Text
+
+from moa_mcp import report
+from moa_mcp.cli import draw
+from moa_mcp.cli.options import Refused, config_option, journal_option, loaded
+from moa_mcp.cli.runs.record import find, journal_of, run_argument
+from moa_mcp.cli.text import counted, json_text, line, plain
+from moa_mcp.journal import Journal, RunRecord
+from moa_mcp.runs import traced, was_simulated
+from moa_mcp.trace import AttemptTrace, CallTrace, Trace
+from moa_mcp.values import Message
+
+
+@click.command("show", epilog="Exit codes: 0 shown, 2 wrong usage or a journal that can't be used.")
+@run_argument
+@click.option("--full", is_flag=True, help="Show every call with its prompt and answer, a page at a time.")
+@journal_option
+@config_option
+def show(run_id: str, full: bool, journal: str | None, config_path: Path | None) -> None:
+    """Show a run: its question, its answer and how it came about.
+
+    ID may be the beginning of a run's id, or 'last'.
+    """
+    record, trace = _read(run_id, journal, config_path)
+    out = draw.console()
+    if full and sys.stdout.isatty():
+        with out.capture() as captured:
+            _show(out, record, trace, full=True)
+        click.echo_via_pager(captured.get())
+    else:
+        _show(out, record, trace, full=full)
+
+
+@click.command("export", epilog="Exit codes: 0 exported, 2 wrong usage or a journal that can't be used.")
+@run_argument
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there, not to stdout.")
+@journal_option
+@config_option
+def export(run_id: str, output: Path | None, journal: str | None, config_path: Path | None) -> None:
+    """Print all that is on record of a run as JSON: every prompt, answer, failure and price.
+
+    ID may be the beginning of a run's id, or 'last'.
+    """
+    _, trace = _read(run_id, journal, config_path)
+    text = json_text(report.full(trace))
+    if output is None:
+        click.echo(text)
+        return
+    try:
+        output.write_text(f"{text}\n", "utf-8")
+    except OSError as error:
+        raise Refused(f"{output} can't be written: {error.strerror}", "Name another file with -o.") from error
+
+
+def _read(run_id: str, journal: str | None, config_path: Path | None) -> tuple[RunRecord, Trace]:
+    with journal_of(journal, loaded(config_path)) as kept:
+        return anyio.run(_found, kept, run_id)
+
+
+async def _found(journal: Journal, run_id: str) -> tuple[RunRecord, Trace]:
+    record = await find(journal, run_id)
+    return record, traced(record, await journal.events(record.run_id))
+
+
+def _show(out: Console, record: RunRecord, trace: Trace, *, full: bool) -> None:
+    question = trace.question
+    _block(out, "Question", question.text or record.title)
+    if question.system:
+        _block(out, "System", question.system)
+    if question.context:
+        _block(out, "Context", question.context if full else f"({len(question.context):,} characters; --full shows it)")
+    if trace.answer is not None:
+        _block(out, "Answer", trace.answer)
+    for reason in (*([trace.error] if trace.error else []), *trace.degradations):
+        out.print(Text.assemble(("! ", "yellow"), line(reason)))
+    if trace.error or trace.degradations:
+        out.print()
+    if full:
+        for text in _calls(trace):
+            out.print(text, soft_wrap=True)
+    for part in draw.conclusion(trace, simulated=was_simulated(record)):
+        out.print(part)
+    for said in _history(record, trace):
+        out.print(Text(said, "dim"))
+
+
+def _block(out: Console, title: str, text: str) -> None:
+    out.print(Text(title, "bold"))
+    out.print(Text(plain(text)), soft_wrap=True)
+    out.print()
+
+
+def _history(record: RunRecord, trace: Trace) -> Iterator[str]:
+    began = datetime.fromtimestamp(record.created_at).astimezone()
+    resumed = f", resumed {counted(trace.resumed, 'time')}" if trace.resumed else ""
+    yield f"started {began:%Y-%m-%d %H:%M:%S}{resumed}"
+    if trace.forked_from:
+        yield f"forked from run {trace.forked_from}, with its first {counted(trace.inherited, 'step')}"
+    if trace.interrupted:
+        yield f"nobody drives it; moa-mcp runs resume {record.run_id} goes on with it"
+
+
+def _calls(trace: Trace) -> Iterator[Text]:
+    """Yield every call; a prompt that stood before is not repeated."""
+    seen: dict[tuple[Message, ...], CallTrace] = {}
+    for step in trace.steps:
+        for call in step.calls:
+            first = seen.setdefault(call.messages, call)
+            yield _heading(call, step.kind)
+            if first is call:
+                yield from (_said(message.role, message.content) for message in call.messages)
+            else:
+                yield Text(f"asked the same as call {first.place}\n", "dim")
+            yield from _outcome(call)
+
+
+def _heading(call: CallTrace, kind: str) -> Text:
+    usage = call.usage
+    took = f"{draw.seconds(call.seconds)} s  {usage.prompt_tokens:,} in  {usage.completion_tokens:,} out"
+    return Text.assemble(
+        (f"Call {call.place}  {line(call.agent)}", "bold cyan"),
+        (f"  {kind}  {took}  {draw.dollars(call.cost_usd)}", "dim"),
+    )
+
+
+def _said(title: str, text: str) -> Text:
+    return Text.assemble((f"{title}\n", "bold"), plain(text).rstrip(), "\n")
+
+
+def _outcome(call: CallTrace) -> Iterator[Text]:
+    for number, attempt in enumerate(call.attempts, 1):
+        if attempt.failure is not None:
+            yield Text(f"attempt {number}, {_model(attempt)}: {line(attempt.failure.message)}\n", "yellow")
+    if call.completion is not None:
+        yield _said("answer", call.completion.text)
+    elif call.failure is not None:
+        yield Text(f"no answer: {line(call.failure.message)}\n", "red")
+    elif answers := [attempt.completion.text for attempt in call.attempts if attempt.completion]:
+        yield _said("answer, paid for and on record", answers[-1])
+    else:
+        yield Text("no answer yet\n", "dim")
+
+
+def _model(attempt: AttemptTrace) -> str:
+    return line(attempt.model)

@@ -1,0 +1,127 @@
+"""``moa-mcp runs list``: a line for each run, the newest first."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import anyio
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from moa_mcp.cli import draw
+from moa_mcp.cli.options import config_option, journal_option, loaded, nearest
+from moa_mcp.cli.runs.record import ALL, NO_RUNS, absent, journal_of, stands
+from moa_mcp.cli.text import counted, json_text, line, say
+from moa_mcp.journal import Journal, RunRecord
+from moa_mcp.runs import was_simulated
+from moa_mcp.trace import Trace, trace_of
+
+STATUSES = ("running", "interrupted", "complete", "degraded", "failed", "cancelled")
+_WIDE, _WIDEST = 100, 120
+"""Columns from which ids are shown whole, and from which moments are."""
+_SHORT_ID = 8
+
+Row = tuple[RunRecord, Trace]
+
+
+@click.command("list", epilog="Exit codes: 0 listed, 2 wrong usage or a journal that can't be used.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only runs that stand so.")
+@click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="At most so many."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@journal_option
+@config_option
+def list_command(
+    status: str | None,
+    pipeline: str | None,
+    limit: int,
+    as_json: bool,
+    journal: str | None,
+    config_path: Path | None,
+) -> None:
+    """List the runs on record, the newest first."""
+    config = loaded(config_path)
+    if absent(journal):
+        _show((), as_json=as_json, otherwise=f"{NO_RUNS}.")
+        return
+    with journal_of(journal, config) as kept:
+        filtered = status is not None or pipeline is not None
+        records = anyio.run(partial(kept.records, limit=ALL if filtered else limit))
+        chosen = [each for each in records if status in {None, stands(each)} and pipeline in {None, each.pipeline}]
+        rows = anyio.run(_rows, kept, chosen[:limit])
+    near = nearest(pipeline or "", {each.pipeline for each in records}) if not rows and pipeline else ""
+    _show(rows, as_json=as_json, otherwise=f"none of the runs on record{near or '.'}" if records else f"{NO_RUNS}.")
+    if not as_json and filtered and len(chosen) > limit:
+        say(f"{counted(len(chosen) - limit, 'more run')}; --limit {len(chosen)} shows all.")
+
+
+async def _rows(journal: Journal, records: list[RunRecord]) -> tuple[Row, ...]:
+    return tuple([(record, trace_of(await journal.events(record.run_id))) for record in records])
+
+
+def _show(rows: tuple[Row, ...], *, as_json: bool, otherwise: str) -> None:
+    if as_json:
+        click.echo(json_text([_data(*row) for row in rows]))
+    elif rows:
+        out = draw.console()
+        out.print(_table(rows, out))
+    else:
+        say(f"{otherwise[0].upper()}{otherwise[1:]}")
+
+
+def _data(record: RunRecord, trace: Trace) -> dict[str, object]:
+    return {
+        "run_id": record.run_id,
+        "pipeline": record.pipeline,
+        "status": stands(record),
+        "started_at": record.created_at,
+        "seconds": trace.seconds,
+        "cost_usd": None if trace.cost_usd is None else float(trace.cost_usd),
+        "simulated": was_simulated(record),
+        "question": record.title,
+    }
+
+
+def _table(rows: tuple[Row, ...], out: Console) -> Table:
+    wide = out.width >= _WIDE
+    table = draw.table()
+    table.add_column("run", no_wrap=True, style="cyan")
+    table.add_column("started", no_wrap=True)
+    table.add_column("pipeline", no_wrap=True, overflow="ellipsis", max_width=22 if wide else 14)
+    table.add_column("status", no_wrap=True)
+    table.add_column("s", justify="right", no_wrap=True)
+    table.add_column("cost", justify="right", no_wrap=True)
+    table.add_column("question")
+    for record, trace in rows:
+        table.add_row(
+            record.run_id if wide else record.run_id[:_SHORT_ID],
+            _moment(record.created_at, whole=out.width >= _WIDEST),
+            line(record.pipeline),
+            draw.status(stands(record)),
+            draw.seconds(trace.seconds),
+            draw.dollars(trace.cost_usd),
+            _question(record.title),
+        )
+    return table
+
+
+def _question(title: str) -> Text:
+    """Return as much of the question as there is room for: its column alone gives way."""
+    said, style = (line(title), "") if title else ("(not kept)", "dim")
+    return Text(said, style, no_wrap=True, overflow="ellipsis")
+
+
+def _moment(at: float, *, whole: bool) -> str:
+    """Return a moment in local time, as short as it can be."""
+    local, today = datetime.fromtimestamp(at).astimezone(), datetime.now().astimezone()
+    if whole:
+        return f"{local:%Y-%m-%d %H:%M}"
+    if local.date() == today.date():
+        return f"{local:%H:%M}"
+    return f"{local:%m-%d %H:%M}" if local.year == today.year else f"{local:%Y-%m-%d}"

@@ -1,0 +1,78 @@
+"""``moa-mcp runs cancel`` and ``gc``: runs that are not wanted any more."""
+
+from __future__ import annotations
+
+import re
+import time
+from functools import partial
+from pathlib import Path
+
+import anyio
+import click
+
+from moa_mcp.cli.options import Refused, config_option, journal_option, loaded
+from moa_mcp.cli.runs.record import ALL, find, journal_of, run_argument, stands
+from moa_mcp.cli.text import counted
+from moa_mcp.journal import Journal
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+@click.command("cancel", epilog="Exit codes: 0 cancelled, 2 wrong usage, or it has ended.")
+@run_argument
+@journal_option
+@config_option
+def cancel(run_id: str, journal: str | None, config_path: Path | None) -> None:
+    """End a run, wherever it is driven. It can be resumed later.
+
+    ID may be the beginning of a run's id, or 'last'.
+    """
+    with journal_of(journal, loaded(config_path)) as kept:
+        click.echo(anyio.run(_cancel, kept, run_id))
+
+
+async def _cancel(journal: Journal, given: str) -> str:
+    before = await find(journal, given)
+    if await journal.cancel(before.run_id):
+        driven = "" if stands(before) == "interrupted" else "; the process that drives it stops within seconds"
+        return f"Run {before.run_id} is cancelled{driven}."
+    now = await find(journal, before.run_id)
+    if now.status == "cancelled":
+        return f"Run {now.run_id} was cancelled before."
+    raise Refused(
+        f"run {now.run_id} is {now.status}; there is nothing to cancel", f"moa-mcp runs show {now.run_id} shows it."
+    )
+
+
+@click.command("gc", epilog="Exit codes: 0 done, 2 wrong usage or a journal that can't be used.")
+@click.option("--older-than", metavar="AGE", help="Delete runs last touched so long ago: 30d, 12h, 2w.")
+@click.option("--max-size", metavar="SIZE", help="Delete the oldest runs while the journal is larger: 500MB, 2GB.")
+@click.option("--dry-run", is_flag=True, help="Only say how many runs would be deleted.")
+@journal_option
+@config_option
+def gc(
+    older_than: str | None, max_size: str | None, dry_run: bool, journal: str | None, config_path: Path | None
+) -> None:
+    """Delete old runs, with their prompts and answers. A run that somebody drives stays."""
+    if older_than is None and max_size is None:
+        raise Refused("gc needs to know what is old", "Give --older-than 30d, --max-size 500MB, or both.")
+    age_s = _measured("--older-than", older_than, _SECONDS, "30d, 12h or 2w")
+    size = _measured("--max-size", max_size, _BYTES, "500MB or 2GB")
+    with journal_of(journal, loaded(config_path)) as kept:
+        before = None if age_s is None else time.time() - age_s
+        beyond = None if size is None else int(size)
+        total = len(anyio.run(partial(kept.records, limit=ALL)))
+        gone = anyio.run(partial(kept.forget, older_than=before, beyond_bytes=beyond, dry=dry_run))
+    did = "Would delete" if dry_run else "Deleted"
+    click.echo(f"{did} {counted(gone, 'run')} of {total}.")
+
+
+def _measured(option: str, given: str | None, units: dict[str, int], examples: str) -> float | None:
+    """Return what an amount with its unit comes to. Raises `Refused`."""
+    if given is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", given.strip().lower())
+    if match is None or match[2] not in units:
+        raise Refused(f"{option} {given} is no amount with its unit", f"Write it as {examples}.")
+    return float(match[1]) * units[match[2]]

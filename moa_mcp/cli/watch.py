@@ -1,0 +1,166 @@
+"""A run before the eyes of whoever sits at the terminal: shown while it goes on, then its answer, trace and end.
+
+The answer goes to stdout, all else to stderr. It does not know whether a run is new, resumed or forked.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+
+import anyio
+import click
+from rich.console import Console
+
+from moa_mcp import report
+from moa_mcp.backend import Backend, real, simulated
+from moa_mcp.cli import draw
+from moa_mcp.cli.display import Layers, Stream
+from moa_mcp.cli.options import Refused, RunFailed
+from moa_mcp.cli.text import json_text, plain, say, shortened
+from moa_mcp.config import Config, Pipeline
+from moa_mcp.errors import MoaError
+from moa_mcp.events import Emit
+from moa_mcp.journal import Journal
+from moa_mcp.routes import Routes
+from moa_mcp.runs import Run, Runs
+from moa_mcp.steps import Aggregate, Propose, Refine, Step, Synthesize, Vote
+from moa_mcp.trace import Trace
+
+_REDRAWN_S = 0.1
+
+Begin = Callable[[Runs, Emit | None], Awaitable[Run]]
+"""Starts the run, which tells its events to the emit if there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a run and its result are shown."""
+
+    simulated: bool
+    as_json: bool
+    quiet: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A run that ended."""
+
+    trace: Trace
+    told: str
+    """The answer's text so far as it was written while it came."""
+
+
+def ready(config: Config, *, offline: bool) -> tuple[Backend, Routes | None]:
+    """Return where calls go, with the routes of the configured models if these are real."""
+    if offline:
+        return simulated(), None
+    backend, _, routes = real(config.models, dict(os.environ))
+    return backend, routes
+
+
+def runs_of(config: Config, backend: Backend, journal: Journal) -> Runs:
+    """Return the runs of a command: other interrupted runs are a server's to go on with, whatever the setting."""
+    defaults = config.defaults.model_copy(update={"resume": "on-request"})
+    return Runs(replace(config, defaults=defaults), backend, journal)
+
+
+def watch(runs: Runs, pipeline: Pipeline, begin: Begin, manner: Manner) -> Seen:
+    """Drive the run to its end, show it meanwhile, and write its answer."""
+    _silence_libraries()
+    stream = Stream() if not manner.as_json and sys.stdout.isatty() and _speaks(pipeline.steps[-1]) else None
+    told = ""
+    try:
+        trace = anyio.run(_drive, runs, begin, stream)
+    finally:
+        told = stream.end() if stream else ""
+    if manner.as_json:
+        click.echo(_json(trace, simulated=manner.simulated))
+    elif trace.answer is not None and plain(trace.answer).strip() != told.strip():
+        click.echo(plain(trace.answer))
+    return Seen(trace, told)
+
+
+def conclude(seen: Seen, manner: Manner) -> None:
+    """Say on stderr why a result is degraded and, if wanted, how it came about. Raises `RunFailed` for no answer."""
+    trace, screen = seen.trace, draw.console(stderr=True)
+    if trace.status == "degraded":
+        _part(screen)
+        say("Degraded:", *(f"- {shortened(reason)}" for reason in trace.degradations))
+    if not (manner.quiet or manner.as_json):
+        _part(screen)
+        screen.print(*draw.conclusion(trace, simulated=manner.simulated), sep="\n")
+    if trace.answer is None:
+        raise failed(trace, "; the text above broke off and is no answer" if seen.told else "")
+
+
+def failed(trace: Trace, warning: str = "") -> Refused:
+    """Return why there is no answer."""
+    reason = trace.error or ("another process drives it now" if trace.interrupted else trace.status)
+    return RunFailed(f"{shortened(reason)}{warning}", "--json shows what every call said.")
+
+
+async def _drive(runs: Runs, begin: Begin, stream: Stream | None) -> Trace:
+    screen = draw.console(stderr=True)
+    live = screen.is_interactive and sys.stderr.isatty()
+    layers = Layers(screen, simulated=runs.backend.simulated) if live else None
+    async with runs.open():
+        begun = await _begun(begin(runs, stream.tell if stream else None))
+        if isinstance(begun, Run):
+            with nullcontext() if layers is None else layers:
+                await _follow(begun, layers, stream)
+            await begun.ended.wait()
+    if isinstance(begun, MoaError):
+        raise begun
+    return begun.trace
+
+
+async def _begun(beginning: Awaitable[Run]) -> Run | MoaError:
+    """Return the run, or why there is none: the task group around would wrap what is raised."""
+    try:
+        return await beginning
+    except MoaError as error:
+        return error
+
+
+async def _follow(run: Run, layers: Layers | None, stream: Stream | None) -> None:
+    while run.trace.status == "running" and not run.ended.is_set():
+        with anyio.move_on_after(_REDRAWN_S):
+            await run.changed()
+        if stream is not None and stream.pending:
+            if layers is not None:
+                layers.close()
+            stream.write()
+        elif layers is not None:
+            layers.draw(run.trace)
+
+
+def _silence_libraries() -> None:
+    """Let no log but our own faults reach the terminal."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    ours = logging.getLogger("moa_mcp")
+    ours.addHandler(logging.StreamHandler())
+    ours.propagate = False
+
+
+def _speaks(step: Step) -> bool:
+    """Whether the last step's one call writes the answer itself, and not a judgement of other answers."""
+    if isinstance(step, Vote):
+        return step.method == "restate"
+    return isinstance(step, Aggregate | Synthesize | Propose | Refine)
+
+
+def _json(trace: Trace, *, simulated: bool) -> str:
+    data = report.full(trace)
+    steps = data.pop("steps")
+    return json_text({**data, "simulated": simulated, "trace": steps})
+
+
+def _part(screen: Console) -> None:
+    """Leave a line free on a terminal, where the answer stands above."""
+    if screen.is_terminal:
+        screen.print()

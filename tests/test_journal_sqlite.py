@@ -1,0 +1,477 @@
+"""The journal as a file: who can read it, who writes to it at once, what is in it, and what happens when it fails."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from moa_mcp.backend import real
+from moa_mcp.config import parse
+from moa_mcp.errors import JournalError, LeaseLost, RunHeld, ServerFailed
+from moa_mcp.journal.sqlite import SQLiteJournal
+from moa_mcp.runs import Runs
+from moa_mcp.testing import ScriptedModel
+from moa_mcp.values import Call, Question
+from tests.journals import PANEL, asked, config_of, record_of, runs_of, went_out
+from tests.model_server import ModelServer, Status
+from tests.tables import pipe
+
+pytestmark = pytest.mark.anyio
+
+P = PANEL.pipelines["p"]
+ONE_TRY = config_of(defaults="attempts = 1")
+SOLO = '{ step = "propose", agents = ["a"] }'
+PASSPHRASE = "quartz lantern meadow"
+KEY = "sk-4f9a2c7be1d84f6a93"
+SPOKEN = Question("a marmalade question", "a walrus context", "a zeppelin system")
+WORDS = ("marmalade", "walrus", "zeppelin", "pomegranate", "obsidian")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "journal.sqlite"
+
+
+@pytest.fixture
+async def journal(path: Path) -> AsyncIterator[SQLiteJournal]:
+    journal = SQLiteJournal(path)
+    yield journal
+    await journal.close()
+
+
+def look(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(sql).fetchall()
+
+
+def everything(path: Path) -> bytes:
+    """Return all bytes of the file and of those beside it, and its texts as they were before they were compressed."""
+    raw = b"".join(file.read_bytes() for file in sorted(path.parent.iterdir()))
+    return raw + b"".join(zlib.decompress(body) for (body,) in look(path, "SELECT body FROM texts"))
+
+
+# Its file
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such modes")
+async def test_nobody_else_can_read_it(journal: SQLiteJournal, path: Path) -> None:
+    await journal.begin(record_of())
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert modes == {"journal.sqlite": 0o600, "journal.sqlite-wal": 0o600, "journal.sqlite-shm": 0o600}
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+async def test_what_one_process_wrote_the_next_one_reads(path: Path) -> None:
+    for expected in ((), ("r",)):
+        journal = SQLiteJournal(path)
+        assert tuple(record.run_id for record in await journal.records()) == expected
+        if not expected:
+            await journal.begin(record_of())
+        await journal.close()
+
+
+async def test_an_empty_file_becomes_a_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    path.touch()
+    journal = SQLiteJournal(path)
+    await journal.begin(record_of())
+    await journal.close()
+    assert look(path, "PRAGMA user_version") == [(1,)]
+
+
+def broken(path: Path, remedy: str) -> None:
+    with pytest.raises(JournalError) as caught:
+        SQLiteJournal(path)
+    assert remedy in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_of_a_newer_version_is_left_as_it_is_and_its_version_named(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+    before = path.read_bytes()
+    broken(path, "newer moa-mcp (version 99); update, or name another --journal")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"This is my diary. " * 100, b"SQLite format 3\0" + b"\xff" * 8192])
+def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "journal.sqlite"
+    path.write_bytes(content)
+    broken(path, "move it away")
+    assert path.read_bytes() == content
+
+
+def test_a_folder_can_not_be_a_journal(tmp_path: Path) -> None:
+    broken(tmp_path, "--journal PATH")
+
+
+def test_a_place_below_a_file_can_not_hold_a_journal(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    broken(tmp_path / "file" / "journal.sqlite", "--journal PATH")
+
+
+async def test_a_file_that_was_damaged_while_open_says_so(journal: SQLiteJournal, path: Path) -> None:
+    await journal.begin(record_of())
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE events")
+    with pytest.raises(JournalError, match="can't be used: no such table: events"):
+        await journal.events("r")
+
+
+async def test_a_journal_that_is_closed_refuses_rather_than_waits(path: Path) -> None:
+    journal = SQLiteJournal(path)
+    await journal.close()
+    await journal.close()
+    with anyio.fail_after(5), pytest.raises(JournalError, match="closed"):
+        await journal.records()
+
+
+async def test_closing_writes_what_is_still_to_be_written(path: Path) -> None:
+    journal = SQLiteJournal(path)
+    await journal.begin(record_of())
+    for number in range(1000):
+        journal.append("r", asked(number))
+    await journal.close()
+    assert look(path, "SELECT count(*) FROM events") == [(1000,)]
+
+
+# Many writers
+
+
+def process(script: str, *arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+WRITER = """
+import sys, anyio
+from pathlib import Path
+from moa_mcp.journal.sqlite import SQLiteJournal
+from tests.journals import record_of, went_out, asked
+
+async def run(journal, run_id):
+    await journal.begin(record_of(run_id))
+    for number in range(1, 21):
+        journal.append(run_id, asked(number, f"{run_id} {number}"))
+        await journal.keep(run_id, went_out(number))
+    await journal.finish(run_id, "complete")
+
+async def main():
+    sys.stdin.readline()
+    journal = SQLiteJournal(Path(sys.argv[1]))
+    async with anyio.create_task_group() as tasks:
+        for number in range(8):
+            tasks.start_soon(run, journal, f"{sys.argv[2]}-{number}")
+    await journal.close()
+
+anyio.run(main)
+"""
+
+
+@pytest.mark.parametrize("count", [2, 4])
+async def test_processes_that_write_at_once_lose_nothing_and_meet_no_error(path: Path, count: int) -> None:
+    writers = [process(WRITER, path, number) for number in range(count)]
+    for writer in writers:  # they wait for a line, so that all find no file yet
+        assert writer.stdin is not None
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+    said = [writer.communicate(timeout=20) for writer in writers]
+    assert said == [("", "")] * count
+    journal = SQLiteJournal(path)
+    records = await journal.records()
+    assert {(record.status, record.owned) for record in records} == {("complete", False)}
+    assert len(records) == count * 8
+    for record in records:
+        events = await journal.events(record.run_id)
+        numbers = [event.place.number for event in events if event.kind in {"call_started", "attempt_started"}]
+        assert numbers == [number for number in range(1, 21) for _ in range(2)]
+    await journal.close()
+
+
+async def test_what_waits_while_a_transaction_is_written_goes_into_the_next_one_together(
+    journal: SQLiteJournal,
+) -> None:
+    for number in range(100):
+        await journal.begin(record_of(f"r{number}"))
+    free = threading.Event()
+    statements: list[str] = []
+    journal._writer._connection.set_trace_callback(statements.append)
+    journal._writer.soon(lambda _: free.wait(5))
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            for number in range(100):
+                tasks.start_soon(journal.keep, f"r{number}", went_out())
+            await anyio.wait_all_tasks_blocked()
+            free.set()
+    assert statements.count("COMMIT") <= 2
+    assert sum(statement.startswith("INSERT INTO events") for statement in statements) == 100
+
+
+async def test_a_writer_that_is_refused_does_not_hold_up_others_in_its_transaction(journal: SQLiteJournal) -> None:
+    await journal.begin(record_of("mine"))
+    refused: list[str] = []
+
+    async def keep(run_id: str) -> None:
+        try:
+            await journal.keep(run_id, went_out())
+        except LeaseLost:
+            refused.append(run_id)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(keep, "mine")
+        tasks.start_soon(keep, "others")
+    assert refused == ["others"]
+    assert len(await journal.events("mine")) == 1
+
+
+async def test_one_who_stops_waiting_leaves_the_others_their_turn(journal: SQLiteJournal) -> None:
+    await journal.begin(record_of())
+    free = threading.Event()
+    journal._writer.soon(lambda _: free.wait(5))
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(journal.keep, "r", went_out(1))
+            await anyio.wait_all_tasks_blocked()
+            tasks.cancel_scope.cancel()
+        free.set()
+        await journal.keep("r", went_out(2))
+    assert len(await journal.events("r")) == 2
+
+
+# Owners
+
+OWNER = """
+import os, sys, anyio
+from pathlib import Path
+from moa_mcp.journal.sqlite import SQLiteJournal
+from tests.journals import record_of, went_out
+
+async def main():
+    journal = SQLiteJournal(Path(sys.argv[1]), lease_s=1000)
+    await journal.begin(record_of())
+    await journal.keep("r", went_out())
+    print("driven", flush=True)
+    sys.stdin.readline()
+    os._exit(9)
+
+anyio.run(main)
+"""
+
+
+async def test_a_run_is_free_at_once_when_its_process_is_dead_and_not_before(
+    journal: SQLiteJournal, path: Path
+) -> None:
+    with process(OWNER, path) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "driven\n"
+        assert not await journal.claim("r")
+        driven = await journal.record("r")
+        owner.communicate("\n", timeout=5)
+    left = await journal.record("r")
+    assert driven is not None
+    assert left is not None
+    assert (driven.owned, left.owned) == (True, False)
+    assert await journal.claim("r")
+    assert len(await journal.events("r")) == 1
+
+
+async def test_a_run_whose_lease_ran_out_is_free_even_if_its_process_lives(path: Path) -> None:
+    asleep, awake = SQLiteJournal(path, lease_s=-1), SQLiteJournal(path)
+    await asleep.begin(record_of())
+    assert await awake.claim("r")
+    assert await asleep.renew(["r"]) == frozenset()
+    with pytest.raises(LeaseLost):
+        await asleep.keep("r", went_out())
+    await asleep.finish("r", "failed")
+    await asleep.release("r")
+    record = await awake.record("r")
+    assert record is not None
+    assert (record.status, record.owned) == ("running", True)
+    await asleep.close()
+    await awake.close()
+
+
+async def test_a_lease_that_is_renewed_does_not_run_out(journal: SQLiteJournal, path: Path) -> None:
+    await journal.begin(record_of())
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE runs SET lease_until = 1")
+        db.commit()
+    assert await journal.renew(["r"]) == {"r"}
+    ((until,),) = look(path, "SELECT lease_until FROM runs")
+    assert until > time.time()
+
+
+# What is in it
+
+
+async def test_a_text_is_kept_once_however_often_it_is_said(journal: SQLiteJournal, path: Path) -> None:
+    for run_id in ("r", "s"):
+        await journal.begin(record_of(run_id))
+        for number in range(1, 7):
+            await journal.keep(run_id, asked(number, "The same long prompt. " * 100))
+    assert look(path, "SELECT count(*) FROM texts") == [(1,)]
+    assert look(path, "SELECT count(*), max(length(body)) < 300 FROM events") == [(12, 1)]
+
+
+async def test_a_text_goes_with_the_last_run_that_said_it(journal: SQLiteJournal, path: Path) -> None:
+    for run_id, text in (("old", "both"), ("old", "only the old"), ("new", "both")):
+        if await journal.record(run_id) is None:
+            await journal.begin(record_of(run_id))
+        await journal.keep(run_id, asked(1, text))
+    await journal.finish("old", "complete")
+    assert await journal.forget(older_than=time.time() + 9) == 1
+    texts = look(path, "SELECT body FROM texts")
+    assert [zlib.decompress(body) for (body,) in texts] == [b"both"]
+    assert await journal.events("new") != ()
+
+
+async def test_forgetting_by_size_takes_the_oldest_that_nobody_drives(journal: SQLiteJournal, path: Path) -> None:
+    for number in range(30):
+        await journal.begin(record_of(f"r{number:02}"))
+        await journal.keep(f"r{number:02}", asked(1, os.urandom(20_000).hex()))
+        if number:
+            await journal.finish(f"r{number:02}", "complete")
+    whole = int(sum(pages * size for pages, size in look(path, "SELECT * FROM pragma_page_count, pragma_page_size")))
+    assert await journal.forget(beyond_bytes=whole) == 0
+    would = await journal.forget(beyond_bytes=whole // 2, dry=True)
+    gone = await journal.forget(beyond_bytes=whole // 2)
+    assert gone == would
+    assert 10 <= gone <= 20
+    left = sorted(record.run_id for record in await journal.records())
+    assert left == ["r00", *(f"r{number:02}" for number in range(gone + 1, 30))]
+    assert await journal.forget(beyond_bytes=0) == 29 - gone
+    assert [record.run_id for record in await journal.records()] == ["r00"]
+
+
+def says(call: Call) -> str | ServerFailed:
+    return ServerFailed("obsidian fault") if call.agent == "b" else f"pomegranate {call.place}"
+
+
+@pytest.mark.parametrize("texts", [True, False])
+async def test_where_only_hashes_are_kept_nothing_that_anybody_said_is_in_the_file(path: Path, texts: bool) -> None:
+    journal = SQLiteJournal(path, texts=texts)
+    with anyio.fail_after(20):
+        async with runs_of(ScriptedModel(otherwise=says), journal, ONE_TRY).open() as runs:
+            run = runs.start(P, SPOKEN)
+            await run.ended.wait()
+    assert run.trace.status == "degraded"
+    found = everything(path)
+    assert {word: word.encode() in found for word in WORDS} == dict.fromkeys(WORDS, texts)
+
+
+async def test_where_only_hashes_are_kept_a_trace_tells_them_and_a_resume_is_refused(path: Path) -> None:
+    with anyio.fail_after(20):
+        async with runs_of(ScriptedModel(otherwise=says), SQLiteJournal(path, texts=False), ONE_TRY).open() as runs:
+            run = runs.start(P, SPOKEN)
+            await run.ended.wait()
+            trace = await runs.trace(run.run_id)
+            with pytest.raises(RunHeld, match="its question was not kept"):
+                await runs.resume(run.run_id)
+    assert (trace.status, trace.pipeline, trace.usage) == ("degraded", "p", run.trace.usage)
+    assert [step.answered for step in trace.steps] == [2, 2, 1]
+    assert str(trace.answer).startswith("[text not kept; sha256 ")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # litellm knows no other
+async def test_a_key_that_a_provider_repeats_is_not_in_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OFFICE_PHRASE", PASSPHRASE)
+    with ModelServer() as server:
+        server.script("a", Status(401, f"Incorrect API key provided: {PASSPHRASE}, or {KEY}."))
+        config = parse(
+            f'[models.a]\nroutes = [{{ model = "openai/a", api_base = "{server.url}", api_key_env = "OFFICE_PHRASE" }}]'
+            f"\n{pipe(SOLO)}"
+        )
+        backend, _, _ = real(config.models, os.environ)
+        with anyio.fail_after(30):
+            async with Runs(config, backend, SQLiteJournal(path)).open() as runs:
+                run = runs.start(config.pipelines["p"], Question("Why?"))
+                await run.ended.wait()
+        (request,) = server.requests
+    assert request.headers["authorization"] == f"Bearer {PASSPHRASE}"
+    found = everything(path)
+    assert b"Incorrect API key provided" in found
+    assert PASSPHRASE.encode() not in found
+    assert KEY.encode() not in found
+
+
+# When it can't be written
+
+
+def full(journal: SQLiteJournal) -> None:
+    """Leave no more room on the disk."""
+    ((pages,),) = journal._writer._connection.execute("PRAGMA page_count")
+    journal._writer._connection.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def emptied(journal: SQLiteJournal) -> None:
+    journal._writer._connection.execute("PRAGMA max_page_count = 1000000")
+
+
+async def test_on_a_full_disk_no_run_begins_and_no_model_is_asked(journal: SQLiteJournal) -> None:
+    model = ScriptedModel()
+    full(journal)
+    with anyio.fail_after(5):
+        async with runs_of(model, journal).open() as runs:
+            run = runs.start(P, Question(os.urandom(50_000).hex()))
+            await run.ended.wait()
+    assert model.calls == []
+    assert (run.trace.status, run.trace.answer) == ("failed", None)
+    assert "full; make room on the disk. No model is asked for what could not be recorded" in str(run.trace.error)
+
+
+async def test_when_the_disk_fills_up_no_more_is_asked_and_what_was_paid_is_kept_until_there_is_room(
+    path: Path,
+) -> None:
+    journal = SQLiteJournal(path, lease_s=0)
+
+    def fills(_: Call) -> str:
+        full(journal)
+        return os.urandom(50_000).hex()
+
+    model = ScriptedModel({"x": fills, "y": fills})
+    with anyio.fail_after(5):
+        async with runs_of(model, journal).open() as runs:
+            run = runs.start(P, Question("Why?"))
+            await run.ended.wait()
+            emptied(journal)
+    assert sorted(call.agent for call in model.calls) == ["a", "b", "c", "x", "y"]
+    assert (run.trace.status, run.trace.answer) == ("failed", None)
+    assert "make room on the disk" in str(run.trace.error)
+    assert any("not on record" in note for note in run.trace.notes)
+
+    again = ScriptedModel()
+    with anyio.fail_after(5):
+        async with runs_of(again, SQLiteJournal(path)).open() as runs:
+            resumed = await runs.resume(run.run_id)
+            await resumed.ended.wait()
+    assert [call.agent for call in again.calls] == ["z"]
+    assert (resumed.trace.status, resumed.trace.answer) == ("complete", "z at 3.1")
+
+
+async def test_a_fault_in_one_piece_of_work_reaches_who_waits_for_it_and_no_one_else(
+    journal: SQLiteJournal, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: sqlite3.Connection) -> None:
+        raise ZeroDivisionError
+
+    journal._writer.soon(broken)
+    with anyio.fail_after(5), pytest.raises(ZeroDivisionError):
+        await journal._writer.do(broken)
+    assert "could not be put on record" in caplog.text
+    await journal.begin(record_of())
+    assert len(await journal.records()) == 1
