@@ -6,6 +6,7 @@ A new step is one class here and one word in the union at the end, which is the 
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
 from random import Random
@@ -76,9 +77,9 @@ class _Step(_Frozen):
         """The model aliases that the step asks, one for each of its calls if those are known beforehand."""
         return ()
 
+    @abstractmethod
     def answers_out(self, answers_in: int) -> int:
         """Return how many answers the step hands on, if nothing fails."""
-        raise NotImplementedError
 
     def calls(self, answers_in: int) -> int:
         """Return how many model calls the step makes, if nothing fails."""
@@ -95,6 +96,7 @@ class _Step(_Frozen):
         """Whether what its calls say is read as a verdict, rather than handed on."""
         return False
 
+    @abstractmethod
     async def run(self, state: State, turn: Turn) -> State:
         """Return the state after the step.
 
@@ -102,7 +104,6 @@ class _Step(_Frozen):
             StepFailed: the step can't do its work.
 
         """
-        raise NotImplementedError
 
 
 class ModelStep(_Step):
