@@ -43,7 +43,7 @@ from moa_mcp.values import Usage
         (AnswerRefused(""), False, False, None),
         (AnswerEmpty("", at_limit=True), False, False, True),
         (RateLimited(""), True, True, False),
-        (ServerFailed(""), True, True, None),
+        (ServerFailed(""), True, True, False),
         (ConnectionFailed(""), True, True, None),
         (TimedOut(""), True, True, None),
     ],
