@@ -19,7 +19,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from moa_mcp import catalog, credentials
 from moa_mcp.errors import MissingKey
 from moa_mcp.redact import redact
-from moa_mcp.redact import redact
 from moa_mcp.values import Target
 
 _OPENAI_HOST = "https://api.openai.com"
