@@ -117,9 +117,11 @@ async def test_a_streamed_answer_is_told_as_it_arrives(provider: LiteLLM, models
 @pytest.mark.parametrize(
     ("behaviour", "kind"),
     [
+        (Status(200, "no"), errors.ServerFailed),
         (Status(400, "no"), errors.RequestRefused),
         (Status(400, "This model's maximum context length is 8192 tokens."), errors.ContextTooLong),
         (Status(400, "Unsupported value: 'temperature' does not support 0.5."), errors.ParameterRefused),
+        (Status(400, "No.", error_code="content_policy_violation"), errors.AnswerRefused),
         (Status(401, "no"), errors.AuthFailed),
         (Status(402, "no"), errors.QuotaExceeded),
         (Status(403, "no"), errors.AuthFailed),

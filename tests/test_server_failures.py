@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import mcp_types as types
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
@@ -185,6 +186,16 @@ async def test_a_pipeline_that_lacks_a_key_asks_nobody_and_names_the_variable(
     result = await client.call_tool("absent", QUESTION)
     assert (result.is_error, content(result)["status"], models.requests) == (True, "failed", ())
     assert "ABSENT_KEY" in text(result)
+
+
+async def test_a_pipeline_tells_which_routes_it_has_here_and_what_it_lacks(client: Client, models: ModelServer) -> None:
+    (found,) = (await client.read_resource("moa://pipelines/absent")).contents
+    assert isinstance(found, types.TextResourceContents)
+    absent = json.loads(found.text)
+    route = f"openai/absent at {models.url}"
+    assert absent["models"]["absent"] == [{"route": route, "usable": False, "missing": "ABSENT_KEY"}]
+    assert absent["models"]["a"][0]["usable"]
+    assert (absent["runs_here"], absent["simulated"], list(absent["missing"])) == (False, False, ["absent"])
 
 
 async def test_a_key_that_a_provider_repeats_is_nowhere_to_be_seen(
