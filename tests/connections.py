@@ -27,33 +27,27 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def http(journal: str) -> Iterator[Peer]:
+def http(journal: str) -> Iterator[ServerProcess]:
     with ServerProcess("--http", "--port", "0", "--journal", journal, *OFFLINE) as server:
-        yield lambda: server.url
-        server.assert_no_fault()
+        yield server
 
 
 @pytest.fixture(scope="session")
-def sse(journal: str) -> Iterator[Peer]:
+def sse(journal: str) -> Iterator[ServerProcess]:
     with ServerProcess("--sse", "--port", "0", "--journal", journal, *OFFLINE) as server:
-        yield lambda: sse_client(server.url)
-        server.assert_no_fault()
-
-
-@pytest.fixture(scope="module")
-def stdio(journal: str) -> Peer:
-    return lambda: parameters("--journal", journal, *OFFLINE)
-
-
-@pytest.fixture(scope="module")
-def memory() -> Peer:
-    return lambda: App(load(shipped()), offline=True).server
+        yield server
 
 
 @pytest.fixture(scope="module", params=["memory", "stdio", "http", "sse"])
-def peer(request: pytest.FixtureRequest) -> Peer:
-    made: Peer = request.getfixturevalue(request.param)
-    return made
+def peer(request: pytest.FixtureRequest, journal: str) -> Peer:
+    match request.param:
+        case "memory":
+            return lambda: App(load(shipped()), offline=True).server
+        case "stdio":
+            return lambda: parameters("--journal", journal, *OFFLINE)
+        case listening:
+            server: ServerProcess = request.getfixturevalue(listening)
+            return lambda: server.url if listening == "http" else sse_client(server.url)
 
 
 @pytest.fixture(scope="module", params=["auto", "legacy"])

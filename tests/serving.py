@@ -74,12 +74,18 @@ class ServerProcess:
             reader.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.ended()
+    def __exit__(self, fault: type[BaseException] | None, *_: object) -> None:
+        """End the server, and hold it to having met nothing that it did not expect."""
+        self.process.terminate()
+        try:
+            self.ended(timeout=5)
+        finally:
+            self.process.kill()
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()
+        if fault is None:
+            assert "Traceback" not in "".join(self.stderr), "".join(self.stderr)
 
     def _read(self, stream: IO[str], lines: list[str]) -> None:
         for line in stream:
@@ -101,10 +107,6 @@ class ServerProcess:
         found = re.search(r"http://\S+", "".join(self.stderr))
         assert found is not None
         return found[0]
-
-    def assert_no_fault(self) -> None:
-        """Hold the server to having met nothing that it did not expect."""
-        assert "Traceback" not in "".join(self.stderr), "".join(self.stderr)
 
     def send(self, **message: Any) -> None:
         """Send a JSON-RPC message to a server on stdio."""

@@ -12,7 +12,10 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from moa_mcp.config import load, shipped
+from moa_mcp.runs import Backend, simulated
+from moa_mcp.server.app import App
 from moa_mcp.server.results import RUN_SCHEMA
+from moa_mcp.testing import ScriptedModel
 from tests.serving import content, text
 
 pytestmark = pytest.mark.anyio
@@ -184,6 +187,19 @@ async def test_progress_grows_up_to_the_number_of_calls_and_names_the_run(asked:
     assert reached == sorted(set(reached))
     assert asked.progress[-1][:2] == (4, 4)
     assert all(f"(run {content(asked.result)['run_id']})" in (message or "") for _, _, message in asked.progress)
+
+
+async def test_progress_reaches_its_end_although_a_run_is_quicker_than_its_reports() -> None:
+    app = App(load(shipped()), backend=Backend(ScriptedModel(), simulated().usable))
+    told: list[tuple[float, float | None]] = []
+
+    async def slow_host(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, total))
+        await app.runs.idle()
+
+    async with Client(app.server, read_timeout_seconds=10) as client:
+        await client.call_tool("self_moa", QUESTION, progress_callback=slow_host)
+    assert told == [(0.1, 7), (7, 7)]
 
 
 async def test_a_long_trace_comes_in_pages_that_hold_every_call_once(client: Client, asked: Asked) -> None:

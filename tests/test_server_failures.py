@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import mcp_types as types
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
@@ -23,7 +24,7 @@ KEY = "sk-4f9a2c7be1d84f6a93"
 PASSPHRASE = "quartz lantern meadow"
 CONFIG = """
 [defaults]
-attempts = 2
+attempts = 1
 temperature = 0.5
 
 [models]
@@ -158,9 +159,11 @@ async def test_when_the_aggregator_fails_no_proposal_passes_for_the_answer_and_a
     assert [call["text"] for call in calls] == ["answer 1 from a", "answer 1 from b", "answer 1 from c", None]
 
 
-async def test_a_provider_that_asks_to_wait_is_asked_again_no_sooner(client: Client, models: ModelServer) -> None:
+async def test_a_provider_that_asks_to_wait_is_asked_again_no_sooner(models: ModelServer) -> None:
     models.script("a", Status(429, "slow down", retry_after="0.2"), Reply("fine"))
-    result = await client.call_tool("panel", QUESTION)
+    patient = App(parse(CONFIG.replace("URL", models.url).replace("LOCKED", models.url).replace("attempts = 1", "")))
+    async with Client(patient.server, read_timeout_seconds=20) as client:
+        result = await client.call_tool("panel", QUESTION)
     first, second = [request for request in models.requests if request.model == "a"]
     assert content(result)["status"] == "complete"
     assert second.arrived - first.arrived >= 0.2
@@ -183,6 +186,16 @@ async def test_a_pipeline_that_lacks_a_key_asks_nobody_and_names_the_variable(
     result = await client.call_tool("absent", QUESTION)
     assert (result.is_error, content(result)["status"], models.requests) == (True, "failed", ())
     assert "ABSENT_KEY" in text(result)
+
+
+async def test_a_pipeline_tells_which_routes_it_has_here_and_what_it_lacks(client: Client, models: ModelServer) -> None:
+    (found,) = (await client.read_resource("moa://pipelines/absent")).contents
+    assert isinstance(found, types.TextResourceContents)
+    absent = json.loads(found.text)
+    route = f"openai/absent at {models.url}"
+    assert absent["models"]["absent"] == [{"route": route, "usable": False, "missing": "ABSENT_KEY"}]
+    assert absent["models"]["a"][0]["usable"]
+    assert (absent["runs_here"], absent["simulated"], list(absent["missing"])) == (False, False, ["absent"])
 
 
 async def test_a_key_that_a_provider_repeats_is_nowhere_to_be_seen(

@@ -103,9 +103,12 @@ class Patience:
 
 
 def _key(context: Context, request_id: object) -> Hashable:
-    """Request ids are unique within a session; stdio has one, over HTTP each request names its own."""
+    """Request ids are unique within a session, and stdio is one.
+
+    Over HTTP since 2026-07-28 there are none: a request ends with its connection, and no notification can name it.
+    """
     request = context.request
     if request is None:
         return (None, request_id)
     session = request.headers.get("mcp-session-id") or request.query_params.get("session_id")
-    return (session, request_id)
+    return (session, request_id) if session else id(request)
