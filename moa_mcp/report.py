@@ -33,6 +33,10 @@ def full(trace: Trace) -> dict[str, object]:
         **summary(trace),
         "error": trace.error,
         "degradations": list(trace.degradations),
+        "interrupted": trace.interrupted,
+        "resumed": trace.resumed,
+        "forked_from": trace.forked_from,
+        "inherited_steps": trace.inherited,
         "started_at": trace.started_at,
         "seconds": trace.seconds,
         "question": {

@@ -83,4 +83,4 @@ def test_a_configuration_error_holds_its_problems_and_names_its_file() -> None:
 
 
 def test_an_unknown_run_is_named() -> None:
-    assert str(RunUnknown("r1")) == "there is no run 'r1' on this server; runs are kept while the server lives"
+    assert str(RunUnknown("r1")) == "there is no run 'r1' in the journal"

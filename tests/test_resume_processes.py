@@ -7,30 +7,25 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 from collections import Counter
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
 import anyio
 import anyio.to_thread
 import pytest
-from mcp import Client
 
 from moa_mcp.backend import real
 from moa_mcp.config import Config, models_of
 from moa_mcp.errors import RunHeld
-from moa_mcp.events import AttemptFinished, AttemptStarted, CallStarted, Event
+from moa_mcp.events import AttemptFinished, CallStarted, Event
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.runs import Runs
-from moa_mcp.server.app import App
 from moa_mcp.trace import Trace
 from tests.model_server import Hang, ModelServer, Received, Reply
-from tests.served import served, served_file, served_text
-from tests.serving import ServerProcess, content
+from tests.served import served, served_file
 
 pytestmark = [
     pytest.mark.anyio,

@@ -11,8 +11,8 @@ import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
+from moa_mcp.backend import Backend, simulated
 from moa_mcp.config import load, shipped
-from moa_mcp.runs import Backend, simulated
 from moa_mcp.server.app import App
 from moa_mcp.server.results import RUN_SCHEMA
 from moa_mcp.testing import ScriptedModel
