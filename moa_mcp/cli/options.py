@@ -99,8 +99,8 @@ def journal_file(path: str | None) -> Path:
     return Path(path).expanduser() if path else user_data_path("moa-mcp") / "journal.sqlite"
 
 
-def opened(path: str | None, config: Config) -> Journal:
-    """Return the journal. Raises `Refused`."""
+def opened(path: str | None, config: Config, *, at_once: bool = True) -> Journal:
+    """Return the journal, opened now or when it is needed. Raises `Refused`."""
     if path == "none":
         return MemoryJournal()
     from moa_mcp.journal.sqlite import SQLiteJournal  # noqa: PLC0415  not needed for most commands
@@ -111,6 +111,7 @@ def opened(path: str | None, config: Config) -> Journal:
             journal_file(path),
             synchronous="FULL" if defaults.durability == "power" else "NORMAL",
             texts=defaults.record == "calls",
+            at_once=at_once,
         )
     except JournalError as error:
         raise Refused(str(error), "Name another file with --journal, or none.") from error

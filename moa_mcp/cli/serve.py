@@ -56,7 +56,7 @@ def command(
     token = _token(token_env, host, named="--token-env" in given) if http or sse else None
     from moa_mcp.server import transports  # noqa: PLC0415  a second's work, which a refusal need not wait for
 
-    kept = opened(journal, config)
+    kept = opened(journal, config, at_once=False)
     try:
         if http:
             transports.serve_http(config, host=host, port=port, token=token, journal=kept, offline=offline)

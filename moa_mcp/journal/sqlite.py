@@ -11,6 +11,7 @@ import uuid
 import zlib
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -55,6 +56,7 @@ class SQLiteJournal:
         synchronous: Literal["NORMAL", "FULL"] = "NORMAL",
         texts: bool = True,
         lease_s: float = LEASE_S,
+        at_once: bool = True,
     ) -> None:
         """Open the file, or make it.
 
@@ -63,6 +65,7 @@ class SQLiteJournal:
             synchronous: NORMAL survives the death of the process, FULL also a loss of power.
             texts: Whether questions, prompts and answers are kept, or their hashes only.
             lease_s: How long a run is this process's without a `renew`.
+            at_once: Whether to open it now, or when it is needed: a server that is started twice touches nothing.
 
         Raises:
             JournalError: it can't be used; says why and what can be done.
@@ -72,8 +75,19 @@ class SQLiteJournal:
         self._texts = texts
         self._lease_s = lease_s
         self._me = f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex}"
-        with _explained(path):
-            self._writer = Writer(_opened(path, synchronous))
+        self._synchronous = synchronous
+        if at_once:
+            self._writer  # noqa: B018  opens it
+
+    @cached_property
+    def _writer(self) -> Writer:
+        with _explained(self._path):
+            return Writer(_opened(self._path, self._synchronous))
+
+    @property
+    def _is_empty(self) -> bool:
+        """Whether nothing was ever written, so that nothing need be opened to read it."""
+        return "_writer" not in self.__dict__ and not self._path.exists()
 
     async def _do(self, work: Work[Value]) -> Value:
         with _explained(self._path):
@@ -153,10 +167,14 @@ class SQLiteJournal:
         return await self._do(lambda db: bool(db.execute(sql, (time.time(), run_id)).rowcount))
 
     async def record(self, run_id: str) -> RunRecord | None:
+        if self._is_empty:
+            return None
         rows = await self._do(lambda db: db.execute(f"{_SELECT} WHERE run_id = ?", (run_id,)).fetchall())
         return _record(rows[0]) if rows else None
 
     async def records(self, *, limit: int = 1000) -> tuple[RunRecord, ...]:
+        if self._is_empty:
+            return ()
         sql = f"{_SELECT} ORDER BY created_at DESC, rowid DESC LIMIT ?"
         return tuple(map(_record, await self._do(lambda db: db.execute(sql, (limit,)).fetchall())))
 
@@ -184,7 +202,8 @@ class SQLiteJournal:
         return await self._do(work)
 
     async def close(self) -> None:
-        await self._writer.close()
+        if "_writer" in self.__dict__:
+            await self._writer.close()
 
 
 _SELECT = "SELECT run_id, pipeline, spec, status, title, created_at, updated_at, owner, lease_until FROM runs"
