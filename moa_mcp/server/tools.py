@@ -18,6 +18,7 @@ from moa_mcp.runs import Run, Runs
 from moa_mcp.server import results
 from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.waiting import Context, Patience, follow
+from moa_mcp.trace import Trace
 from moa_mcp.values import Question
 
 _LONG_RESULTS = {"anthropic/maxResultSizeChars": 200_000}
@@ -149,7 +150,7 @@ class Tools:
         patience_s = self._runs.config.defaults.wait_s if wait_s is None else wait_s
         async with self._patience.waits(context, run):
             await follow(run, context, patience_s, self._calls.get(pipeline, 0))
-        return await self._result(run.run_id)
+        return self._shown(run.trace)
 
     async def _cancel(self, context: Context, arguments: dict[str, Any]) -> types.CallToolResult:
         del context
@@ -168,7 +169,10 @@ class Tools:
         return types.CallToolResult(content=[text], structured_content=found)
 
     async def _result(self, run_id: str) -> types.CallToolResult:
-        return results.of_run(await self._runs.trace(run_id), simulated=self._runs.backend.simulated)
+        return self._shown(await self._runs.trace(run_id))
+
+    def _shown(self, trace: Trace) -> types.CallToolResult:
+        return results.of_run(trace, simulated=self._runs.backend.simulated)
 
 
 def _read(kind: type[Given], arguments: dict[str, Any]) -> Given:
