@@ -27,7 +27,18 @@ def real(models: Models, environ: Mapping[str, str]) -> tuple[Backend, LiteLLM, 
     """Return the backend that asks real models, with its provider and the routes of the configured models."""
     provider = LiteLLM()
     routes = Routes(models, environ)
-    return Backend(provider, lambda of_run: routes.of(of_run).usable), provider, routes
+
+    def usable(of_run: Models) -> Usable:
+        own = routes.of(of_run)
+
+        async def found(alias: str) -> tuple[Target, ...]:
+            targets = await own.usable(alias)
+            await provider.ready()
+            return targets
+
+        return found
+
+    return Backend(provider, usable), provider, routes
 
 
 def simulated(delay_s: float = 0.15) -> Backend:

@@ -27,15 +27,23 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def http(journal: str) -> Iterator[ServerProcess]:
-    with ServerProcess("--http", "--port", "0", "--journal", journal, *OFFLINE) as server:
-        yield server
+def listening(journal: str) -> Iterator[tuple[ServerProcess, ServerProcess]]:
+    """Start both at once: it takes them a second."""
+    with (
+        ServerProcess("--http", "--port", "0", "--journal", journal, *OFFLINE) as http,
+        ServerProcess("--sse", "--port", "0", "--journal", journal, *OFFLINE) as sse,
+    ):
+        yield http, sse
 
 
 @pytest.fixture(scope="session")
-def sse(journal: str) -> Iterator[ServerProcess]:
-    with ServerProcess("--sse", "--port", "0", "--journal", journal, *OFFLINE) as server:
-        yield server
+def http(listening: tuple[ServerProcess, ServerProcess]) -> ServerProcess:
+    return listening[0]
+
+
+@pytest.fixture(scope="session")
+def sse(listening: tuple[ServerProcess, ServerProcess]) -> ServerProcess:
+    return listening[1]
 
 
 @pytest.fixture(scope="module", params=["memory", "stdio", "http", "sse"])
@@ -45,9 +53,12 @@ def peer(request: pytest.FixtureRequest, journal: str) -> Peer:
             return lambda: App(load(shipped()), offline=True).server
         case "stdio":
             return lambda: parameters("--journal", journal, *OFFLINE)
-        case listening:
-            server: ServerProcess = request.getfixturevalue(listening)
-            return lambda: server.url if listening == "http" else sse_client(server.url)
+        case "http":
+            http: ServerProcess = request.getfixturevalue("http")
+            return lambda: http.url
+        case _:
+            sse: ServerProcess = request.getfixturevalue("sse")
+            return lambda: sse_client(sse.url)
 
 
 @pytest.fixture(scope="module", params=["auto", "legacy"])

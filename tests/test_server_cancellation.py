@@ -178,14 +178,13 @@ async def test_over_http_a_user_who_aborts_ends_no_run_but_their_own(http: str, 
     assert content(still)["status"] == "running"
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
-async def test_a_signal_ends_an_http_server_although_somebody_listens_and_a_run_goes_on(
-    slow: tuple[str, ...], number: signal.Signals, status: int
-) -> None:
-    with ServerProcess("--http", "--port", "0", *slow) as server:
-        connected = Client(server.url, read_timeout_seconds=20)
-        async with connected as client, client.listen(resources_list_changed=True) as changes:
-            await client.call_tool("slow", {**QUESTION, "wait_s": 0})
-            server.signal(number)
-            assert await anyio.to_thread.run_sync(server.ended) == status
-            assert [change async for change in changes] == [ResourcesListChanged()]
+async def test_a_signal_ends_an_http_server_although_somebody_listens_and_a_run_goes_on(slow: tuple[str, ...]) -> None:
+    arguments = ("--http", "--port", "0", *slow)
+    with ServerProcess(*arguments) as first, ServerProcess(*arguments) as second:
+        for server, number, status in ((first, signal.SIGTERM, -signal.SIGTERM), (second, signal.SIGINT, 130)):
+            connected = Client(server.url, read_timeout_seconds=20)
+            async with connected as client, client.listen(resources_list_changed=True) as changes:
+                await client.call_tool("slow", {**QUESTION, "wait_s": 0})
+                server.signal(number)
+                assert await anyio.to_thread.run_sync(server.ended) == status
+                assert [change async for change in changes] == [ResourcesListChanged()]

@@ -75,17 +75,21 @@ class LiteLLM:
         target = call.target
         if target is None:
             raise RequestRefused(f"no route was chosen for {call.agent}")
-        litellm = await self._ready()
+        litellm = await self._litellm()
         arguments = _arguments(call, target)
         with _errors_mapped(target):
             if call.on_text is None:
                 return _completion(target, await litellm.acompletion(**arguments))
             return await _streamed(litellm, call, target, arguments)
 
-    async def _ready(self) -> Any:  # noqa: ANN401  a module without types
+    async def ready(self) -> None:
+        """Return when litellm is loaded, or can't be: an attempt that then begins is not charged for the loading."""
         self.load()
         if not self._loaded.is_set():
             await anyio.to_thread.run_sync(self._loaded.wait, abandon_on_cancel=True)
+
+    async def _litellm(self) -> Any:  # noqa: ANN401  a module without types
+        await self.ready()
         if self._module is None:
             raise ServerFailed(f"litellm can't be loaded: {self._fault}")
         return self._module
