@@ -48,7 +48,8 @@ def first_answer_s(command: Sequence[str]) -> float:
     """Return the seconds from spawn to the answer to `initialize`."""
     began = time.perf_counter()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         process.stdin.write(json.dumps(INITIALIZE).encode() + b"\n")
         process.stdin.flush()
         answer = json.loads(process.stdout.readline())

@@ -167,6 +167,8 @@ class _Reader:
                 remedy = hinted(name, _TABLES, f"the tables are {listed(_TABLES)}")
                 self._say(as_key(name), f"unknown table{remedy}")
         defaults = self._model(Defaults, "defaults", self._table("defaults", document)) or Defaults()
+        for provider in defaults.requests_per_minute:
+            self._check_provider(f"defaults.requests_per_minute.{as_key(provider)}", provider)
         models = {
             name: table.routes
             for name, raw in self._table("models", document).items()
@@ -225,6 +227,11 @@ class _Reader:
             return None
         self._check_flow(place, [step for _, step in steps])
         return pipeline.model_copy(update={"steps": tuple(step for _, step in steps)})
+
+    def _check_provider(self, place: str, provider: str) -> None:
+        if provider not in PROVIDERS:
+            remedy = hinted(provider, PROVIDERS, "it takes a prefix of routes, such as openai")
+            self._say(place, f"{provider!r} is no provider{remedy}")
 
     def _check_name(self, place: str, name: str) -> None:
         if not _NAME.fullmatch(name):

@@ -182,7 +182,6 @@ class ServerFailed(CallError):
     """The provider failed on its side."""
 
     retryable = True
-    paid = None
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)

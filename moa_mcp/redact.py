@@ -11,6 +11,7 @@ _SHORTEST = 8
 _LOOKS_SECRET = re.compile(
     r"\b(?:(?:sk|pk|rk|gsk|xai|tgp_v1|fw|nvapi|hf|r8|pplx|csk)[-_]|AKIA|AIza)[A-Za-z0-9*][A-Za-z0-9_*\-.]{6,}"
     r"|\bkey[-_](?=\S*[\d*])[A-Za-z0-9*][A-Za-z0-9_*\-.]{6,}"
+    r"|(?<=://)[^/\s@]+(?=@)"
     r"|(?<=[Bb]earer )[A-Za-z0-9._~+/=*\-]{6,}"
 )
 MASK = "[key]"

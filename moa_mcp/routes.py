@@ -72,7 +72,7 @@ class Route(BaseModel):
         return prefix if slash and prefix in PROVIDERS else catalog.provider_of(self.model) or (prefix if slash else "")
 
     def __str__(self) -> str:
-        return f"{self.model} at {self.api_base}" if self.api_base else self.model
+        return f"{self.model} at {redact(self.api_base)}" if self.api_base else self.model
 
 
 RouteEntry = Annotated[Route, BeforeValidator(lambda value: {"model": value} if isinstance(value, str) else value)]

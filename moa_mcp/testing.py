@@ -9,10 +9,9 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
 
 from anyio.lowlevel import checkpoint
 
@@ -29,6 +28,8 @@ Said: TypeAlias = str | Completion | CallError
 """How a call ends: with a text, a whole completion, or an error."""
 Reply: TypeAlias = Said | Callable[[Call], Said | Awaitable[Said]]
 """What an agent does with a call: always the same, or what a function of the call decides."""
+
+_STRING = re.compile(r"\"((?:[^\"\\\n]|\\.)*)\"|'([^'\n]*)'")
 
 
 def by_place(call: Call) -> str:
@@ -87,16 +88,10 @@ def pipeline(text: str) -> Pipeline:
         ConfigError: the text has faults.
 
     """
-    named = dict.fromkeys(_named(tomllib.loads(text).get("steps", ())))
+    strings = {double or single for double, single in _STRING.findall(text)}  # any of them may name a model
+    named = sorted(string for string in strings if string and not {'"', "\\"} & {*string})
     models = "".join(f'[models.{as_key(name)}]\nroutes = ["openai/{name}"]\n' for name in named)
     return parse(f"{models}[pipelines.test]\n{text}").pipelines["test"]
-
-
-def _named(steps: list[dict[str, Any]]) -> Iterator[str]:
-    for step in steps:
-        for agent in (*step.get("agents", ()), step.get("agent")):
-            if agent is not None:
-                yield agent if isinstance(agent, str) else agent["model"]
 
 
 async def run_pipeline(

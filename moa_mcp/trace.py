@@ -61,8 +61,9 @@ class CallTrace:
         return sum(known, Decimal(0)) if len(known) == len(costs) else None
 
     def _paid(self) -> list[Completion | Failure]:
+        """Return how the attempts ended that were paid for, or may have been."""
         ends = [attempt.completion or attempt.failure for attempt in self.attempts]
-        return [end for end in ends if isinstance(end, Completion) or (end is not None and end.usage is not None)]
+        return [end for end in ends if isinstance(end, Completion) or (end is not None and end.paid is not False)]
 
 
 @dataclass(slots=True)

@@ -21,33 +21,29 @@ Peer = Callable[[], Any]
 
 
 @pytest.fixture(scope="session")
-def http() -> Iterator[Peer]:
+def http() -> Iterator[ServerProcess]:
     with ServerProcess("--http", "--port", "0", *OFFLINE) as server:
-        yield lambda: server.url
+        yield server
         server.assert_no_fault()
 
 
 @pytest.fixture(scope="session")
-def sse() -> Iterator[Peer]:
+def sse() -> Iterator[ServerProcess]:
     with ServerProcess("--sse", "--port", "0", *OFFLINE) as server:
-        yield lambda: sse_client(server.url)
+        yield server
         server.assert_no_fault()
-
-
-@pytest.fixture(scope="module")
-def stdio() -> Peer:
-    return lambda: parameters(*OFFLINE)
-
-
-@pytest.fixture(scope="module")
-def memory() -> Peer:
-    return lambda: App(load(shipped()), offline=True).server
 
 
 @pytest.fixture(scope="module", params=["memory", "stdio", "http", "sse"])
 def peer(request: pytest.FixtureRequest) -> Peer:
-    made: Peer = request.getfixturevalue(request.param)
-    return made
+    match request.param:
+        case "memory":
+            return lambda: App(load(shipped()), offline=True).server
+        case "stdio":
+            return lambda: parameters(*OFFLINE)
+        case listening:
+            server: ServerProcess = request.getfixturevalue(listening)
+            return lambda: server.url if listening == "http" else sse_client(server.url)
 
 
 @pytest.fixture(scope="module", params=["auto", "legacy"])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
+from importlib.machinery import ModuleSpec
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +49,26 @@ def test_a_model_without_a_price_for_cached_tokens_pays_the_full_one() -> None:
 @pytest.mark.parametrize("model", ["openai/none", "ollama/llama3", "groq/gpt-4o-mini", "simulated/gpt-4o-mini", "x"])
 def test_a_price_that_nobody_knows_is_none_and_not_zero(model: str) -> None:
     assert catalog.cost_usd(model, Usage(MANY, MANY)) is None
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """An installation of litellm whose table may be missing or broken."""
+    spec = ModuleSpec("litellm", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr(catalog, "find_spec", lambda _: spec)
+    catalog._table.cache_clear()
+    yield tmp_path
+    catalog._table.cache_clear()
+
+
+@pytest.mark.parametrize("table", [None, "no JSON"])
+def test_without_a_table_nothing_is_known_and_nothing_breaks(elsewhere: Path, table: str | None) -> None:
+    if table is not None:
+        (elsewhere / catalog._TABLE).write_text(table)
+    assert (catalog.provider_of("gpt-4o-mini"), catalog.cost_usd(MODEL, Usage(1, 1))) == (None, None)
+
+
+def test_without_litellm_nothing_is_known_and_nothing_breaks(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog, "find_spec", lambda _: None)
+    assert (catalog.provider_of("gpt-4o-mini"), catalog.cost_usd(MODEL, Usage(1, 1))) == (None, None)

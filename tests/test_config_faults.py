@@ -39,6 +39,13 @@ FILE = [
 ]
 
 DEFAULTS = [
+    (
+        "requests_per_minute = { opnai = 60 }",
+        (
+            "requests_per_minute.opnai: 'opnai' is no provider, did you mean 'openai'? "
+            "It takes a prefix of routes, such as openai"
+        ),
+    ),
     ("temprature = 1", f"temprature: unknown key, did you mean 'temperature'? Known here: {DEFAULT_KEYS}"),
     ("x = 1", f"x: unknown key; known here: {DEFAULT_KEYS}"),
     ("temperature = 2.1", "temperature: 2.1 should be at most 2"),

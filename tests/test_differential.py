@@ -1,7 +1,8 @@
 """The same pipelines through mixture-llm 0.1.3 and through ours, with the same replies: what is equal, and what is not.
 
-Both draw the same chances: theirs from a `random` that starts anew at each step as ours does. Their `Vote` is our
-method "restate". A ranking of a single answer is left out of the comparison: they pay a judge for it, ours does not.
+Both draw the same chances: theirs from a `random` that starts anew at each step as ours does, and that leaves what
+their `Sample` draws in order, since it shuffles too. Their `Vote` is our method "restate". A ranking of a single
+answer is left out of the comparison: they pay a judge for it, ours does not.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import anyio
 import mixture_llm as peer
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mixture_llm import core
 
@@ -43,6 +44,14 @@ from tests.tables import AGGREGATE, PROPOSE, steps
 PIPELINES = load(shipped()).pipelines
 NINE = [name for name in PIPELINES if not name.endswith("_paper")]
 QUESTION = "Which {one}, 100 %?"
+
+
+class InOrder(Random):
+    """Draws a sample as ours does."""
+
+    def sample(self, population: Any, k: int, *, counts: Any = None) -> list[Any]:
+        del counts
+        return [population[position] for position in sorted(super().sample(range(len(population)), k))]
 
 
 class Asked(NamedTuple):
@@ -90,7 +99,7 @@ class Fake:
 
 def their_step(step: Step) -> Any:
     if isinstance(step, ModelStep):
-        limits = {"temp": step.temperature, "max_tokens": step.max_tokens}
+        limits: dict[str, Any] = {"temp": step.temperature, "max_tokens": step.max_tokens}
         match step:
             case Propose() | Synthesize() | Refine():
                 return getattr(peer, type(step).__name__)(list(step.models), **limits)
@@ -113,7 +122,8 @@ async def run_theirs(chosen: Pipeline, fake: Fake, seed: int) -> tuple[str, list
 
         def drawing() -> Iterator[Any]:
             for number, step in enumerate(chosen.steps, 1):
-                patch.setattr(core, "random", Random(f"{seed}/{number}"))
+                kind = InOrder if isinstance(step, Sample) else Random
+                patch.setattr(core, "random", kind(f"{seed}/{number}"))
                 yield their_step(step)
 
         return await peer.run(drawing(), QUESTION, fake.theirs)  # type: ignore[arg-type]  # it iterates, no more
@@ -182,6 +192,7 @@ MIDDLE = st.one_of(
 LAST = st.builds("{{ step = {}, {} }}".format, st.sampled_from(['"aggregate"', '"vote", method = "restate"']), SOLE)
 
 
+@settings(max_examples=150)
 @given(FIRST, st.lists(MIDDLE, max_size=5), LAST, st.integers(0, 2**32))
 def test_any_pipeline_asks_the_same_models_the_same_with_the_same_references(
     first: str, middle: list[str], last: str, seed: int
@@ -253,3 +264,16 @@ def test_their_prompts_break_on_braces_and_ours_take_them_as_they_are() -> None:
     run = anyio.run(run_ours, pipeline(steps('{ step = "propose", agents = ["a"] }', refine)), Fake(), 0)
     assert run.answer == "«x 1»"
     assert run.steps[1].calls[0].messages[0].content.startswith("Reply as {json}.\n\n")
+
+
+def test_their_sample_shuffles_and_ours_leaves_that_to_shuffle(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = pipeline(steps('{ step = "propose", agents = ["a", "b"] }', '{ step = "sample", n = 2 }', AGGREGATE))
+
+    def their_order(seed: int) -> tuple[str, ...]:
+        fake = Fake()
+        monkeypatch.setattr(core, "random", Random(seed))
+        anyio.run(peer.run, [their_step(step) for step in chosen.steps], QUESTION, fake.theirs)
+        return fake.calls[-1].references
+
+    assert {their_order(seed) for seed in range(9)} == {("«a 1»", "«b 1»"), ("«b 1»", "«a 1»")}
+    assert {both(chosen, seed).our_calls[2][0].references for seed in range(9)} == {("«a 1»", "«b 1»")}

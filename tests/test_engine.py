@@ -156,6 +156,14 @@ async def test_a_text_that_is_not_the_answer_is_not_told_as_it_arrives(last: str
     assert not [event for event in events if isinstance(event, TextReceived)]
 
 
+async def test_several_texts_at_once_are_not_told_as_they_arrive() -> None:
+    events: list[Event] = []
+    unread = '{ step = "rank", agent = "judge", n = 1 }, { step = "refine", agents = ["x"] }'
+    trace = await run_pipeline(steps(PROPOSE, unread), "Why?", ScriptedModel({"judge": "?"}), watch=events.append)
+    assert len(trace.steps[-1].calls) == 3
+    assert not [event for event in events if isinstance(event, TextReceived)]
+
+
 async def test_nobody_who_watches_means_nobody_is_told_pieces() -> None:
     model = ScriptedModel()
     await run_pipeline(steps(PROPOSE, AGGREGATE), "Why?", model)

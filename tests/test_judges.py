@@ -4,9 +4,10 @@ import pytest
 
 from moa_mcp.errors import ServerFailed
 from moa_mcp.prompts import AGAIN
+from moa_mcp.tally import borda
 from moa_mcp.testing import ScriptedModel, run_pipeline
-from moa_mcp.values import Answer, Note, Place
-from tests.tables import AGGREGATE, PROPOSE, asked, steps
+from moa_mcp.values import Answer, Call, Note, Place
+from tests.tables import AGGREGATE, PROPOSE, asked, shown, steps
 
 pytestmark = pytest.mark.anyio
 
@@ -74,25 +75,39 @@ async def test_one_answer_is_not_judged() -> None:
     assert model.calls_of("judge") == []
 
 
-async def test_rankings_of_several_passes_are_merged_and_each_sees_another_order() -> None:
-    def favours_c(order: list[str]) -> str:
-        numbers = sorted(range(1, 4), key=lambda number: "cab".index(order[number - 1][0]))
-        return f'{{"ranking": {numbers}}}'
+PASSES = '{ step = "rank", agent = "judge", n = 2, passes = 3 }'
 
+
+async def test_every_pass_sees_all_answers_in_another_order() -> None:
     orders: list[tuple[str, ...]] = []
     for seed in range(5):
-        model = ScriptedModel({"judge": lambda call: favours_c(_lines(call.messages[0].content))})
-        passes = '{ step = "rank", agent = "judge", n = 2, passes = 3 }'
-        trace = await run_pipeline(steps(PROPOSE, passes, AGGREGATE), "Why?", model, seed=seed)
+        model = ScriptedModel({"judge": '{"ranking": [1, 2, 3]}'})
+        await run_pipeline(steps(PROPOSE, PASSES, AGGREGATE), "Why?", model, seed=seed)
         orders += [shown for _, shown in asked(model, 2)]
-        assert asked(model, 3) == [("z", ("c at 1.3", "a at 1.1"))]
-        assert trace.notes == ("rank: kept 3, 1 of 3, best first",)
+    assert len(orders) == 15
     assert {tuple(sorted(order)) for order in orders} == {ALL}
-    assert len(set(orders)) > 1
+    assert len(set(orders)) > 3
 
 
-def _lines(system: str) -> list[str]:
-    return [line for line in system.splitlines() if " at 1." in line]
+@pytest.mark.parametrize("seed", range(5))
+async def test_a_judge_who_knows_what_is_best_is_not_misled_by_the_order(seed: int) -> None:
+    def favours_c_then_a(call: Call) -> str:
+        numbers = sorted((1, 2, 3), key=lambda number: "cab".index(shown(call)[number - 1][0]))
+        return f'{{"ranking": {numbers}}}'
+
+    model = ScriptedModel({"judge": favours_c_then_a})
+    trace = await run_pipeline(steps(PROPOSE, PASSES, AGGREGATE), "Why?", model, seed=seed)
+    assert asked(model, 3) == [("z", ("c at 1.3", "a at 1.1"))]
+    assert trace.notes == ("rank: kept 3, 1 of 3, best first",)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_the_rankings_of_all_passes_are_merged(seed: int) -> None:
+    model = ScriptedModel({"judge": '{"ranking": [1, 2, 3]}'})
+    await run_pipeline(steps(PROPOSE, PASSES, AGGREGATE), "Why?", model, seed=seed)
+    rankings = [[ALL.index(answer) for answer in order] for _, order in asked(model, 2)]
+    merged = tuple(ALL[position] for position in borda(rankings, 3))
+    assert asked(model, 3) == [("z", merged[:2])]
 
 
 async def test_one_readable_pass_of_several_is_enough_but_degrades() -> None:

@@ -6,14 +6,14 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonschema  # type: ignore[import-untyped]  # its stubs are a package of their own
 import mcp_types as types
 import pytest
 from mcp import Client
 
-from tests.model_server import ModelServer
+from tests.model_server import ModelServer, Received
 from tests.served import served_file
 from tests.serving import content, parameters, text
 
@@ -55,20 +55,33 @@ async def client(models: ModelServer, tmp_path_factory: pytest.TempPathFactory) 
         yield client
 
 
-async def traced(client: Client, run_id: str) -> list[dict[str, Any]]:
-    """Return a run's trace, page after page."""
-    first = content(await client.call_tool("moa_trace", {"run_id": run_id}))
+class Asked(NamedTuple):
+    """A question that a pipeline answered, what the models received, and the trace page by page."""
+
+    pipeline: str
+    result: types.CallToolResult
+    requests: tuple[Received, ...]
+    pages: list[dict[str, Any]]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return content(self.result)
+
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        return [call for page in self.pages for call in page["calls"]]
+
+
+@pytest.fixture(scope="module", params=CALLS)
+async def asked(request: pytest.FixtureRequest, client: Client, models: ModelServer) -> Asked:
+    models.clear()
+    result = await client.call_tool(request.param, QUESTION)
+    requests = models.requests
+    run = {"run_id": content(result)["run_id"]}
+    first = content(await client.call_tool("moa_trace", run))
     others = range(2, first["pages"] + 1)
-    return [
-        first,
-        *[content(await client.call_tool("moa_trace", {"run_id": run_id, "page": number})) for number in others],
-    ]
-
-
-async def read(client: Client, uri: str) -> Any:
-    (found,) = (await client.read_resource(uri)).contents
-    assert isinstance(found, types.TextResourceContents)
-    return json.loads(found.text)
+    pages = [first, *[content(await client.call_tool("moa_trace", {**run, "page": number})) for number in others]]
+    return Asked(request.param, result, requests, pages)
 
 
 def said(model: str, messages: object) -> str:
@@ -80,60 +93,44 @@ def answered(call: dict[str, Any]) -> str:
     return str(call["attempts"][-1]["completion"]["model"])
 
 
-@pytest.mark.parametrize("pipeline", CALLS)
-async def test_a_pipeline_asks_its_layers_and_shows_every_prompt_that_went_out(
-    client: Client, models: ModelServer, pipeline: str
-) -> None:
-    models.clear()
-    result = await client.call_tool(pipeline, QUESTION)
-    requests = models.requests
-    run_id = content(result)["run_id"]
-    pages = await traced(client, run_id)
-    calls = [call for page in pages for call in page["calls"]]
-
-    assert Counter(call["step"] for call in calls) == CALLS[pipeline]
-    assert Counter(said(request.model, request.body["messages"]) for request in requests) == Counter(
-        said(answered(call), call["messages"]) for call in calls
-    )
-    assert [await read(client, f"moa://runs/{run_id}/{number}") for number in range(1, len(pages) + 1)] == pages
+async def test_every_layer_makes_its_calls_and_no_others(asked: Asked) -> None:
+    assert Counter(call["step"] for call in asked.calls) == CALLS[asked.pipeline]
+    assert [request.finished for request in asked.requests] == [True] * sum(CALLS[asked.pipeline].values())
 
 
-@pytest.mark.parametrize("pipeline", CALLS)
-async def test_a_pipeline_returns_its_answer_as_text_and_as_the_data_it_promised(
-    client: Client, models: ModelServer, pipeline: str
-) -> None:
-    models.clear()
-    result = await client.call_tool(pipeline, QUESTION)
-    schema = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}[pipeline]
-    data = content(result)
-
-    jsonschema.Draft202012Validator(schema).validate(data)
-    assert (result.is_error, data["status"], data["pipeline"]) == (False, "complete", pipeline)
-    assert data["answer"].startswith("answer ")
-    assert text(result).startswith(f"{data['answer']}\n\n[{pipeline}, run {data['run_id']}, complete: ")
-    assert {layer["step"]: layer["answered"] for layer in data["layers"]} == CALLS[pipeline]
-    assert sum(request.finished for request in models.requests) == sum(CALLS[pipeline].values())
+async def test_every_prompt_that_a_model_received_is_in_the_trace(asked: Asked) -> None:
+    received = Counter(said(request.model, request.body["messages"]) for request in asked.requests)
+    assert received == Counter(said(answered(call), call["messages"]) for call in asked.calls)
 
 
-async def test_the_last_answer_of_an_aggregate_is_the_result_and_a_vote_is_verbatim(
-    client: Client, models: ModelServer
-) -> None:
-    models.clear()
-    aggregated = await client.call_tool("together_moa", QUESTION)
-    assert content(aggregated)["answer"] == "answer 4 from qwen1.5-110b-chat"
-
-    models.clear()
-    voted = await client.call_tool("vote", QUESTION)
-    first = (await traced(client, content(voted)["run_id"]))[0]["calls"][0]
-    assert content(voted)["answer"] == first["text"] == "answer 1 from gpt-5-nano-2025-08-07"
+async def test_a_run_is_a_resource_that_shows_the_same(asked: Asked, client: Client) -> None:
+    for number, page in enumerate(asked.pages, 1):
+        (found,) = (await client.read_resource(f"moa://runs/{asked.data['run_id']}/{number}")).contents
+        assert isinstance(found, types.TextResourceContents)
+        assert json.loads(found.text) == page
 
 
-async def test_the_question_its_context_and_the_callers_instructions_reach_every_model(
-    client: Client, models: ModelServer
-) -> None:
-    models.clear()
-    await client.call_tool("together_moa", QUESTION)
-    for request in models.requests:
+async def test_the_answer_comes_as_text_and_as_data(asked: Asked) -> None:
+    assert (asked.result.is_error, asked.data["status"], asked.data["pipeline"]) == (False, "complete", asked.pipeline)
+    assert asked.data["answer"].startswith("answer ")
+    ending = f"\n\n[{asked.pipeline}, run {asked.data['run_id']}, complete: {len(asked.calls)} calls in "
+    assert text(asked.result).startswith(asked.data["answer"] + ending)
+    assert {layer["step"]: layer["answered"] for layer in asked.data["layers"]} == CALLS[asked.pipeline]
+
+
+async def test_the_data_is_what_the_tool_promises(asked: Asked, client: Client) -> None:
+    tools = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
+    jsonschema.Draft202012Validator(tools[asked.pipeline]).validate(asked.data)
+    jsonschema.Draft202012Validator(tools["moa_trace"]).validate(asked.pages[0])
+
+
+async def test_the_result_is_what_the_last_model_wrote_and_a_vote_is_verbatim(asked: Asked) -> None:
+    last = asked.calls[0] if asked.pipeline == "vote" else asked.calls[-1]
+    assert asked.data["answer"] == last["text"]
+
+
+async def test_the_question_its_context_and_the_callers_instructions_reach_every_model(asked: Asked) -> None:
+    for request in asked.requests:
         system, user = request.body["messages"]
         assert system["content"].startswith("Be brief.")
         assert user["content"].startswith("Is a hot dog a sandwich?")

@@ -163,6 +163,7 @@ def test_the_majority_names_its_first_voice_its_ties_and_who_abstained(
         # the first scores 3, the others share what is left: (2 + 1) / 2
         ([(2,)], 3, (2, 0, 1)),
         ([(2,), (1, 2, 0)], 3, (2, 1, 0)),
+        ([(3,), (0, 1, 2, 3)], 4, (0, 1, 3, 2)),
         ([()], 3, (0, 1, 2)),
         ([], 2, (0, 1)),
     ],

@@ -28,6 +28,14 @@ async def test_a_loaded_pipeline_and_a_whole_question_can_be_run_too() -> None:
     assert (trace.question, trace.seed, trace.answer) == (question, 7, "z at 2.1")
 
 
+async def test_any_name_is_a_model_and_any_text_a_prompt() -> None:
+    model = ScriptedModel()
+    table = r"""{ step = "propose", agents = ["it's/x 1", 'b'], prompt = "Don't \"guess\"." }"""
+    trace = await run_pipeline(steps(table, AGGREGATE), "Why?", model)
+    assert (trace.steps[0].models, trace.answer) == (("it's/x 1", "b"), "z at 2.1")
+    assert model.calls[0].messages[0] == Message("system", 'Don\'t "guess".')
+
+
 async def ask(model: ScriptedModel, agent: str = "a") -> Completion:
     return await model(Call("r", Place(1, 1), agent, (Message("user", "Why?"),), {}, seed=0))
 
@@ -68,10 +76,19 @@ async def test_an_agent_can_wait_before_it_replies() -> None:
             may.set()
 
 
-def test_a_faulty_pipeline_says_what_is_wrong() -> None:
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (
+            "steps = [{ step = 'take', m = 1 }]",
+            "pipelines.test.steps[0].n: is missing",
+        ),
+        ("steps = 3", "pipelines.test.steps: 3 should be a list"),
+        ("steps = [3]", "pipelines.test.steps[0]: 3 should be a table"),
+        ("steps = [", "not valid TOML: Invalid value"),
+    ],
+)
+def test_a_faulty_pipeline_says_what_is_wrong(text: str, fault: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        pipeline('steps = [{ step = "propose", agents = ["a"], n = 3 }]')
-    assert str(caught.value) == (
-        "pipelines.toml: pipelines.test.steps[0].n: unknown key; known here: agents, keep, max_tokens, prompt, quorum, "
-        "step, temperature, timeout_s"
-    )
+        pipeline(text)
+    assert str(caught.value.problems[0]).startswith(fault)

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from moa_mcp.engine import RunSpec, execute
-from moa_mcp.errors import AnswerEmpty, AuthFailed, CallError, ServerFailed
+from moa_mcp.errors import AnswerEmpty, AuthFailed, CallError, ConnectionFailed, ServerFailed, TimedOut
 from moa_mcp.events import Event, TextReceived
 from moa_mcp.model import Limits, Shared, stack
 from moa_mcp.testing import ScriptedModel, pipeline, run_pipeline
@@ -55,8 +55,18 @@ async def test_usage_that_a_provider_does_not_report_counts_as_nothing() -> None
         (AuthFailed("401"), Decimal("0.04")),
         (billed(AnswerEmpty("thoughts", at_limit=False), TOKENS, "0.02"), Decimal("0.06")),
         (billed(AnswerEmpty("thoughts", at_limit=False), TOKENS, None), None),
+        (ServerFailed("500"), Decimal("0.04")),
+        (TimedOut("slow"), None),
+        (ConnectionFailed("reset"), None),
     ],
-    ids=["nothing billed", "billed", "billed, price unknown"],
+    ids=[
+        "nothing billed",
+        "billed",
+        "billed, price unknown",
+        "not answered",
+        "maybe billed",
+        "maybe billed, broken off",
+    ],
 )
 async def test_what_a_failed_call_cost_is_counted(error: CallError, cost: Decimal | None) -> None:
     model = ScriptedModel({"b": error}, otherwise=paid("there", "0.01"))

@@ -51,6 +51,7 @@ _ENVIRONMENT = {
 _CLIENT_TIMEOUT_S = 3600.0
 """The same for every call: litellm opens a new connection for each timeout it sees. The timeout layer ends calls."""
 _QUIET_SWITCH_S = 0.0005
+_CLOSE_S = 2.0
 
 
 class LiteLLM:
@@ -61,7 +62,7 @@ class LiteLLM:
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._module: ModuleType | None = None
-        self._fault: ImportError | None = None
+        self._fault: Exception | None = None
 
     def load(self) -> None:
         """Start to load litellm in the background; returns at once, and does so only the first time."""
@@ -98,7 +99,7 @@ class LiteLLM:
         sys.setswitchinterval(_QUIET_SWITCH_S)
         try:
             self._module = _imported()
-        except ImportError as error:
+        except Exception as error:  # noqa: BLE001  what a broken installation raises is told to every call
             self._fault = error
         finally:
             gc.freeze()
@@ -157,7 +158,7 @@ async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[st
                     if call.on_text is not None:
                         call.on_text(piece)
     finally:
-        with anyio.CancelScope(shield=True):
+        with anyio.move_on_after(_CLOSE_S, shield=True):
             await stream.aclose()
     if not pieces and usage is None:  # so litellm shows what is no stream at all, a proxy's HTML page for one
         raise ServerFailed(f"{target.model} sent a reply without an answer in it")

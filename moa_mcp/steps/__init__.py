@@ -1,0 +1,31 @@
+"""The step types. A new one is a class in this folder and a word in the union below, which is the registry."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from moa_mcp.steps.answering import Aggregate, Propose, Refine, Synthesize
+from moa_mcp.steps.judging import Rank, Vote
+from moa_mcp.steps.selecting import Dropout, Sample, Shuffle, Take
+from moa_mcp.steps.step import Agent, ModelStep, PanelStep, SoleStep, Turn
+
+__all__ = [
+    "Agent",
+    "Aggregate",
+    "Dropout",
+    "ModelStep",
+    "PanelStep",
+    "Propose",
+    "Rank",
+    "Refine",
+    "Sample",
+    "Shuffle",
+    "SoleStep",
+    "Step",
+    "Synthesize",
+    "Take",
+    "Turn",
+    "Vote",
+]
+
+Step: TypeAlias = Propose | Synthesize | Aggregate | Refine | Rank | Vote | Shuffle | Dropout | Sample | Take

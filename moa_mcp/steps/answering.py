@@ -1,0 +1,92 @@
+"""The layers whose calls answer: propose, synthesize, aggregate, refine."""
+
+from __future__ import annotations
+
+from itertools import cycle
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from moa_mcp import prompts
+from moa_mcp.steps.step import PanelStep, SoleStep, Turn, given
+from moa_mcp.values import Note, State
+
+
+class Propose(PanelStep):
+    """Every agent answers the question on its own."""
+
+    step: Literal["propose"] = "propose"
+    keep: Annotated[int, Field(ge=0, le=100)] = 0
+    """How often the answer so far stands beside the new ones, so that it weighs on what follows
+    (the sliding window of Self-MoA-Seq: Li et al. 2025, arXiv 2502.00674). 0 discards it."""
+
+    @property
+    def needs_answers(self) -> bool:
+        return self.keep > 0
+
+    def answers_out(self, answers_in: int) -> int:
+        return len(self.models) + (self.keep if answers_in else 0)
+
+    async def run(self, state: State, turn: Turn) -> State:
+        fresh = await self.ask_all(turn, prompts.ask(state.question, self.prompt))
+        return state.then(state.answers[:1] * self.keep + fresh)
+
+
+class Synthesize(PanelStep):
+    """Every agent makes one answer of all answers before it (Wang et al. 2024, arXiv 2406.04692)."""
+
+    step: Literal["synthesize"] = "synthesize"
+
+    def answers_out(self, answers_in: int) -> int:
+        del answers_in
+        return len(self.models)
+
+    async def run(self, state: State, turn: Turn) -> State:
+        messages = prompts.synthesize(state.question, state.answers, self.prompt)
+        return state.then(await self.ask_all(turn, messages))
+
+
+class Aggregate(SoleStep):
+    """One agent makes the answer of all answers before it."""
+
+    step: Literal["aggregate"] = "aggregate"
+
+    def answers_out(self, answers_in: int) -> int:
+        del answers_in
+        return 1
+
+    async def run(self, state: State, turn: Turn) -> State:
+        messages = prompts.synthesize(state.question, state.answers, self.prompt)
+        return state.then(given(await turn.ask([self.request(self.agent, messages)])))
+
+
+class Refine(PanelStep):
+    """Each answer is improved on its own; the agents take turns. An answer whose refinement fails stays as it was."""
+
+    step: Literal["refine"] = "refine"
+
+    @field_validator("quorum")
+    @classmethod
+    def _can_be_met(cls, value: int | None, info: ValidationInfo) -> int | None:
+        del info
+        return value  # there are as many calls as answers, however many agents take turns
+
+    def answers_out(self, answers_in: int) -> int:
+        return answers_in
+
+    def calls(self, answers_in: int) -> int:
+        return answers_in
+
+    async def run(self, state: State, turn: Turn) -> State:
+        requests = [
+            self.request(model, prompts.refine(state.question, answer, self.prompt))
+            for model, answer in zip(cycle(self.models), state.answers, strict=False)
+        ]
+        refined = await turn.ask(requests, quorum=min(self.quorum or 1, len(requests)))
+        notes = [
+            Note(f"answer {number} stays unrefined", degrades=True)
+            for number, answer in enumerate(refined, 1)
+            if answer is None
+        ]
+        pairs = zip(refined, state.answers, strict=True)
+        return state.then(tuple(better or before for better, before in pairs), *notes)

@@ -1,0 +1,73 @@
+"""The steps that ask nobody: they reorder the answers, or leave some out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from moa_mcp.steps.step import StepBase, Turn, numbered
+from moa_mcp.values import Note, State
+
+
+class Shuffle(StepBase):
+    """The answers go on in another order, so that none gains by its place."""
+
+    step: Literal["shuffle"] = "shuffle"
+
+    def answers_out(self, answers_in: int) -> int:
+        return answers_in
+
+    async def run(self, state: State, turn: Turn) -> State:
+        order = turn.rng.sample(range(len(state.answers)), len(state.answers))
+        note = Note(f"new order: {numbered(position + 1 for position in order)}")
+        return state.then(tuple(state.answers[position] for position in order), note)
+
+
+class Dropout(StepBase):
+    """Each answer is left out with probability `rate`; one always stays."""
+
+    step: Literal["dropout"] = "dropout"
+    rate: Annotated[float, Field(ge=0, lt=1)]
+
+    def answers_out(self, answers_in: int) -> int:
+        return answers_in
+
+    async def run(self, state: State, turn: Turn) -> State:
+        kept = [position for position in range(len(state.answers)) if turn.rng.random() >= self.rate]
+        return _selected(state, kept or [turn.rng.randrange(len(state.answers))])
+
+
+class Sample(StepBase):
+    """`n` of the answers go on, drawn at random, in their order."""
+
+    step: Literal["sample"] = "sample"
+    n: Annotated[int, Field(ge=1)]
+
+    def answers_out(self, answers_in: int) -> int:
+        return min(self.n, answers_in)
+
+    async def run(self, state: State, turn: Turn) -> State:
+        total = len(state.answers)
+        return _selected(state, sorted(turn.rng.sample(range(total), min(self.n, total))))
+
+
+class Take(StepBase):
+    """The first `n` answers go on."""
+
+    step: Literal["take"] = "take"
+    n: Annotated[int, Field(ge=1)]
+
+    def answers_out(self, answers_in: int) -> int:
+        return min(self.n, answers_in)
+
+    async def run(self, state: State, turn: Turn) -> State:
+        del turn
+        return _selected(state, range(min(self.n, len(state.answers))))
+
+
+def _selected(state: State, positions: Sequence[int]) -> State:
+    left_out = sorted(set(range(len(state.answers))) - set(positions))
+    notes = [Note(f"left out: {numbered(position + 1 for position in left_out)}")] if left_out else []
+    return state.then(tuple(state.answers[position] for position in positions), *notes)

@@ -1,0 +1,156 @@
+"""What every step is: configuration that can run. A step sees its state and its turn, and nothing else of the world."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from random import Random
+from typing import Annotated, Protocol, TypeAlias
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+
+from moa_mcp.values import Answer, Message, Request, State
+
+
+class Turn(Protocol):
+    """All that a step may touch."""
+
+    @property
+    def rng(self) -> Random:
+        """Chance, the same in every run with the same seed."""
+        ...
+
+    async def ask(self, requests: Sequence[Request], *, quorum: int = 1) -> tuple[Answer | None, ...]:
+        """Ask all at once and return the answers in the order of the requests, None for those that failed.
+
+        Raises:
+            StepFailed: fewer than `quorum` answered.
+
+        """
+        ...
+
+
+class Frozen(BaseModel):
+    """A table of the configuration: unknown keys are refused, and nothing changes once it is read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, strict=True)
+
+
+class Agent(Frozen):
+    """A model that a step asks, and how often."""
+
+    model: Annotated[str, Field(min_length=1)]
+    samples: Annotated[int, Field(ge=1, le=100)] = 1
+
+
+def _agent(value: object) -> object:
+    return {"model": value} if isinstance(value, str) else value
+
+
+def _tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+
+
+Agents: TypeAlias = Annotated[
+    tuple[Annotated[Agent, BeforeValidator(_agent)], ...], BeforeValidator(_tuple), Field(min_length=1)
+]
+
+
+class StepBase(Frozen):
+    """What the engine and the plan ask of every step."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The model aliases that the step asks, one for each of its calls if those are known beforehand."""
+        return ()
+
+    @abstractmethod
+    def answers_out(self, answers_in: int) -> int:
+        """Return how many answers the step hands on, if nothing fails."""
+
+    def calls(self, answers_in: int) -> int:
+        """Return how many model calls the step makes, if nothing fails."""
+        del answers_in
+        return len(self.models)
+
+    @property
+    def needs_answers(self) -> bool:
+        """Whether the step has nothing to do without answers before it."""
+        return True
+
+    @property
+    def judges(self) -> bool:
+        """Whether what its calls say is read as a verdict, rather than handed on."""
+        return False
+
+    @abstractmethod
+    async def run(self, state: State, turn: Turn) -> State:
+        """Return the state after the step.
+
+        Raises:
+            StepFailed: the step can't do its work.
+
+        """
+
+
+class ModelStep(StepBase):
+    """A layer: a step that calls models. What it leaves open comes from the configuration's defaults."""
+
+    prompt: Annotated[str, Field(min_length=1)] | None = None
+    """Takes the place of the built-in instruction; question and answers are attached all the same."""
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
+        default=None, validation_alias=AliasChoices("temperature", "temp")
+    )
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    timeout_s: Annotated[float, Field(gt=0)] | None = None
+    """Seconds for one attempt."""
+
+    def request(self, agent: str, messages: tuple[Message, ...]) -> Request:
+        """Return a request with the step's parameters."""
+        return Request(agent, messages, self.temperature, self.max_tokens, self.timeout_s)
+
+
+class PanelStep(ModelStep):
+    """A layer that asks several agents."""
+
+    agents: Agents
+    quorum: Annotated[int, Field(ge=1)] | None = None
+    """How many must answer, 1 by default; with fewer the step fails."""
+
+    @field_validator("quorum")
+    @classmethod
+    def _can_be_met(cls, value: int | None, info: ValidationInfo) -> int | None:
+        agents: tuple[Agent, ...] = info.data.get("agents", ())
+        asked = sum(agent.samples for agent in agents)
+        if value is not None and agents and value > asked:
+            raise ValueError(f"{value} answers can't come of {asked} calls")
+        return value
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return tuple(agent.model for agent in self.agents for _ in range(agent.samples))
+
+    async def ask_all(self, turn: Turn, messages: tuple[Message, ...]) -> tuple[Answer, ...]:
+        """Put the same messages to every agent; equal messages let the providers' prompt caches hit."""
+        requests = [self.request(model, messages) for model in self.models]
+        return given(await turn.ask(requests, quorum=min(self.quorum or 1, len(requests))))
+
+
+class SoleStep(ModelStep):
+    """A layer that asks one agent."""
+
+    agent: Annotated[str, Field(min_length=1)]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return (self.agent,)
+
+
+def given(answers: Sequence[Answer | None]) -> tuple[Answer, ...]:
+    """Return the answers that came."""
+    return tuple(answer for answer in answers if answer is not None)
+
+
+def numbered(numbers: Iterable[int]) -> str:
+    """Return numbers as a note shows them."""
+    return ", ".join(str(number) for number in numbers)
