@@ -25,6 +25,7 @@ from moa_mcp.routes import Routes
 from moa_mcp.runs import Runs
 from moa_mcp.server.prompts import Prompts
 from moa_mcp.server.resources import Resources
+from moa_mcp.server.tasks import Tasks
 from moa_mcp.server.tools import Tools
 from moa_mcp.server.waiting import Context, Patience
 
@@ -66,7 +67,8 @@ class App:
         async def announce() -> None:
             await bus.publish(ResourcesListChanged())
 
-        tools = Tools(self.runs, patience, announce)
+        tasks = Tasks(self.runs)
+        tools = Tools(self.runs, tasks, patience, announce)
         resources = Resources(self.runs, routes)
         prompts = Prompts(config)
         self.server: Server[Runs] = Server(
@@ -86,7 +88,6 @@ class App:
                 "resources/read": CacheHint(ttl_ms=1_000, scope="private"),
             },
             on_list_tools=tools.list,
-            on_call_tool=tools.call,
             on_list_resources=resources.list,
             on_list_resource_templates=resources.templates,
             on_read_resource=resources.read,
@@ -95,7 +96,10 @@ class App:
             on_completion=resources.complete,
             on_subscriptions_listen=self.listening,
         )
+        # Not as on_call_tool, which knows of no tasks.
+        self.server.add_request_handler("tools/call", types.CallToolRequestParams, tools.call)
         self.server.middleware += [self._guard, patience.watch]
+        tasks.register(self.server)
 
     @asynccontextmanager
     async def lifespan(self, server: Server[Runs]) -> AsyncGenerator[Runs]:

@@ -17,6 +17,7 @@ from moa_mcp.plan import plan
 from moa_mcp.runs import Run, Runs
 from moa_mcp.server import results
 from moa_mcp.server.pages import only_page, page
+from moa_mcp.server.tasks import TaskResult, Tasks, declared
 from moa_mcp.server.waiting import Context, Patience, follow
 from moa_mcp.trace import Trace
 from moa_mcp.values import Question
@@ -75,7 +76,9 @@ class TraceArguments(RunArguments):
 
 
 Given = TypeVar("Given", bound=_Arguments)
-Handler = Callable[[Context, dict[str, Any]], Awaitable[types.CallToolResult]]
+Answered = types.CallToolResult | TaskResult
+"""What a call is answered with: its result, or a task for clients that take one."""
+Handler = Callable[[Context, dict[str, Any]], Awaitable[Answered]]
 
 
 class BadArguments(Exception):
@@ -85,8 +88,9 @@ class BadArguments(Exception):
 class Tools:
     """Lists the tools and answers their calls."""
 
-    def __init__(self, runs: Runs, patience: Patience, announce: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, runs: Runs, tasks: Tasks, patience: Patience, announce: Callable[[], Awaitable[None]]) -> None:
         self._runs = runs
+        self._tasks = tasks
         self._patience = patience
         self._announce = announce
         """Tells clients that the list of runs has changed."""
@@ -111,7 +115,7 @@ class Tools:
         tool = self._tools.get(name)
         return None if tool is None else tool.input_schema
 
-    async def call(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+    async def call(self, context: Context, params: types.CallToolRequestParams) -> Answered:
         """Answer a call."""
         arguments = params.arguments or {}
         try:
@@ -124,31 +128,35 @@ class Tools:
         except (BadArguments, RunUnknown, RunHeld, JournalError) as error:
             return results.error(str(error))
 
-    async def _ask(self, context: Context, pipeline: Pipeline, arguments: dict[str, Any]) -> types.CallToolResult:
+    async def _ask(self, context: Context, pipeline: Pipeline, arguments: dict[str, Any]) -> Answered:
         given = _read(AskArguments, arguments)
         question = Question(given.question, given.context or None, given.system or None)
         run = self._runs.start(pipeline, question, seed=given.seed)
         await self._announce()
         return await self._follow(context, run, pipeline.name, given.wait_s)
 
-    async def _wait(self, context: Context, arguments: dict[str, Any]) -> types.CallToolResult:
+    async def _wait(self, context: Context, arguments: dict[str, Any]) -> Answered:
         given = _read(WaitArguments, arguments)
         run = self._runs.find(given.run_id)
         if run is None:
             trace = await self._runs.trace(given.run_id)
+            if trace.status == "running" and not trace.interrupted and declared(context):  # another process drives it
+                return await self._tasks.handle(given.run_id)
             if not trace.interrupted:
                 return await self._result(given.run_id)
             run = await self._runs.resume(given.run_id)
         return await self._follow(context, run, run.trace.pipeline, given.wait_s)
 
-    async def _resume(self, context: Context, arguments: dict[str, Any]) -> types.CallToolResult:
+    async def _resume(self, context: Context, arguments: dict[str, Any]) -> Answered:
         given = _read(WaitArguments, arguments)
         run = await self._runs.resume(given.run_id)
         return await self._follow(context, run, run.trace.pipeline, given.wait_s)
 
-    async def _follow(self, context: Context, run: Run, pipeline: str, wait_s: float | None) -> types.CallToolResult:
+    async def _follow(self, context: Context, run: Run, pipeline: str, wait_s: float | None) -> Answered:
         patience_s = self._runs.config.defaults.wait_s if wait_s is None else wait_s
         async with self._patience.waits(context, run):
+            if declared(context):  # once it has the task, only tasks/cancel ends the run
+                return await self._tasks.handle(run.run_id)
             await follow(run, context, patience_s, self._calls.get(pipeline, 0))
         return self._shown(run.trace)
 

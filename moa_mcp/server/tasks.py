@@ -1,0 +1,188 @@
+"""Runs as tasks of the extension io.modelcontextprotocol/tasks (SEP-2663): a handle at once, the answer by polling.
+
+A task is a run, its id the run's: all that is told of it is in the journal, so it outlives this process. There is no
+other state here. Clients that do not declare the extension, and all of before 2026-07-28, see nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+import mcp_types as types
+from mcp.server.context import CallNext, HandlerResult
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from moa_mcp.errors import JournalError, RunHeld, RunUnknown
+from moa_mcp.journal import RunRecord
+from moa_mcp.runs import Runs
+from moa_mcp.server import results
+from moa_mcp.server.waiting import Context
+from moa_mcp.trace import Trace
+
+EXTENSION = "io.modelcontextprotocol/tasks"
+POLL_MS = 1_000
+"""How often a client should ask."""
+_GLANCE_S = 0.01
+
+TaskResult = dict[str, Any]
+"""A task on the wire. Not a model: what it leaves unset would be dropped, and `ttlMs` must be there as null."""
+
+
+class TaskParams(types.RequestParams):
+    """What names a task; the answers of `tasks/update` are to questions that no run asks."""
+
+    task_id: str
+
+
+class Tasks:
+    """Hands out runs as tasks, tells of them and cancels them."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+
+    def register(self, server: Server[Runs]) -> None:
+        """Serve the extension's methods and advertise it."""
+        server.extensions[EXTENSION] = {}
+        server.add_request_handler("tasks/get", TaskParams, self.get)
+        server.add_request_handler("tasks/update", TaskParams, self.update)
+        server.add_request_handler("tasks/cancel", TaskParams, self.cancel)
+        server.middleware.append(_require_for_listening)
+
+    async def handle(self, run_id: str) -> TaskResult:
+        """Return a run that goes on as the result of the call that asked for it, once it is on record."""
+        while (record := await self._runs.journal.record(run_id)) is None:
+            if self._runs.find(run_id) is None:  # it could not be put on record
+                raise RunUnknown(run_id)
+            await anyio.sleep(_GLANCE_S)
+        trace = await self._runs.trace(run_id)
+        return {"resultType": "task", **_task(record, "working", results.progress(trace))}
+
+    async def get(self, context: Context, params: TaskParams) -> TaskResult:
+        """Tell how far a task is, with the result of its call when it is over.
+
+        Whoever asks wants the answer: a run that nobody drives any more is gone on with, as moa_wait does.
+        """
+        _check(context, params)
+        with _explained(params.task_id):
+            trace = await self._runs.trace(params.task_id)
+            refusal = None
+            if trace.interrupted:
+                refusal = await self._take_up(params.task_id)
+                trace = await self._runs.trace(params.task_id)
+            record = await self._record(params.task_id)
+        if refusal and trace.interrupted:
+            return _completed(record, refusal, results.error(refusal))
+        if "running" in {trace.status, record.status}:  # over only when that is on record
+            return _complete(_task(record, "working", results.progress(trace)))
+        if trace.status == "cancelled":
+            return _complete(_task(record, "cancelled", trace.status))
+        return _completed(record, trace.status, self._result(trace))
+
+    async def update(self, context: Context, params: TaskParams) -> TaskResult:
+        """Acknowledge answers, which no run has asked for."""
+        _check(context, params)
+        with _explained(params.task_id):
+            await self._record(params.task_id)
+        return _complete({})
+
+    async def cancel(self, context: Context, params: TaskParams) -> TaskResult:
+        """End a task's run, wherever it is driven; one that is over stays as it is."""
+        _check(context, params)
+        with _explained(params.task_id):
+            await self._runs.cancel(params.task_id)
+        return _complete({})
+
+    async def _take_up(self, run_id: str) -> str | None:
+        """Go on with an interrupted run, unless somebody else was faster; return why it can't be."""
+        try:
+            await self._runs.resume(run_id)
+        except RunHeld as error:
+            return str(error)
+        return None
+
+    async def _record(self, run_id: str) -> RunRecord:
+        record = await self._runs.journal.record(run_id)
+        if record is None:
+            raise RunUnknown(run_id)
+        return record
+
+    def _result(self, trace: Trace) -> types.CallToolResult:
+        return results.of_run(trace, simulated=self._runs.backend.simulated)
+
+
+def declared(context: Context) -> bool:
+    """Whether the client of this request takes a task for a result."""
+    capabilities = context.session.client_capabilities
+    extensions = capabilities.extensions if capabilities else None
+    return context.protocol_version in MODERN_PROTOCOL_VERSIONS and EXTENSION in (extensions or {})
+
+
+def _check(context: Context, params: TaskParams) -> None:
+    """Refuse what is not for this client, and a request whose header names another task than its body."""
+    if context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+        raise MCPError(types.METHOD_NOT_FOUND, "Method not found", data=context.method)
+    if not declared(context):
+        raise _missing()
+    named: str | None = None if context.request is None else context.request.headers.get(MCP_NAME_HEADER)
+    # Some clients leave the header out, though they must not (fastmcp-tasks 4.1); nothing here depends on it.
+    if named is not None and decode_header_value(named) != params.task_id:
+        raise MCPError(types.HEADER_MISMATCH, "Mcp-Name header does not match the request body's taskId")
+
+
+async def _require_for_listening(ctx: Context, call_next: CallNext) -> HandlerResult:
+    """Middleware: the SDK knows nothing of listening for tasks, which those who did not declare it must be refused."""
+    if ctx.method == "subscriptions/listen" and not declared(ctx):
+        wanted = (ctx.params or {}).get("notifications")
+        if isinstance(wanted, dict) and "taskIds" in wanted:
+            raise _missing()
+    return await call_next(ctx)
+
+
+def _missing() -> MCPError:
+    return MCPError(
+        types.MISSING_REQUIRED_CLIENT_CAPABILITY,
+        f"Missing required client capability: the extension {EXTENSION}",
+        data={"requiredCapabilities": {"extensions": {EXTENSION: {}}}},
+    )
+
+
+@contextmanager
+def _explained(task_id: str) -> Generator[None]:
+    try:
+        yield
+    except RunUnknown as error:
+        raise MCPError(types.INVALID_PARAMS, f"Unknown task: {error}", data={"taskId": task_id}) from error
+    except JournalError as error:
+        raise MCPError(types.INTERNAL_ERROR, str(error)) from error
+
+
+def _task(record: RunRecord, status: str, message: str) -> TaskResult:
+    return {
+        "taskId": record.run_id,
+        "status": status,
+        "statusMessage": message,
+        "createdAt": _time(record.created_at),
+        "lastUpdatedAt": _time(record.updated_at),
+        "ttlMs": None,
+        "pollIntervalMs": POLL_MS,
+    }
+
+
+def _completed(record: RunRecord, message: str, result: types.CallToolResult) -> TaskResult:
+    inlined = result.model_dump(by_alias=True, mode="json", exclude_none=True)
+    return _complete({**_task(record, "completed", message), "result": inlined})
+
+
+def _complete(result: TaskResult) -> TaskResult:
+    return {"resultType": "complete", **result}
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
