@@ -21,6 +21,7 @@ pytest_plugins = ("tests.connections",)
 QUESTION = {"question": "What is 17 * 23?"}
 """Asked with seeds for which the simulated models happen to be quick."""
 PIPELINES = list(load(shipped()).pipelines)
+OWN = ["moa_wait", "moa_resume", "moa_cancel", "moa_trace", "moa_estimate"]
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +36,9 @@ async def test_both_eras_are_spoken_by_one_server(client: Client) -> None:
     assert "call moa_wait with its run_id" in (client.instructions or "")
 
 
-async def test_the_tools_are_the_pipelines_in_their_order_and_three_that_look_after_runs(client: Client) -> None:
+async def test_the_tools_are_the_pipelines_in_their_order_and_the_servers_own(client: Client) -> None:
     tools = (await client.list_tools()).tools
-    assert [tool.name for tool in tools] == [*PIPELINES, "moa_wait", "moa_cancel", "moa_trace"]
+    assert [tool.name for tool in tools] == [*PIPELINES, *OWN]
 
 
 async def test_every_pipeline_takes_a_question_and_what_belongs_to_it(client: Client) -> None:

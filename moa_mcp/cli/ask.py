@@ -15,7 +15,7 @@ from rich.console import Console
 
 from moa_mcp import report
 from moa_mcp.backend import Backend, real, simulated
-from moa_mcp.cli import draw
+from moa_mcp.cli import costs, draw
 from moa_mcp.cli.display import Layers, Stream
 from moa_mcp.cli.options import (
     KeysMissing,
@@ -30,6 +30,7 @@ from moa_mcp.cli.options import (
 )
 from moa_mcp.cli.text import json_text, plain, say, shortened
 from moa_mcp.config import Config, Pipeline
+from moa_mcp.estimate import Estimate, data, estimate, prices
 from moa_mcp.plan import Reach, blocking, reach
 from moa_mcp.routes import Routes, remedy
 from moa_mcp.runs import Run, Runs
@@ -47,6 +48,7 @@ _REDRAWN_S = 0.1
 @click.option("--system", metavar="TEXT", help="System text of your own, for every model.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Repeats what is left to chance.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result and the whole trace as JSON.")
+@click.option("--estimate", "estimating", is_flag=True, help="Print what it would take and cost; ask no model.")
 @click.option("-q", "--quiet", is_flag=True, help="Print no trace.")
 @offline_option
 @journal_option
@@ -58,6 +60,7 @@ def command(
     system: str | None,
     seed: int | None,
     as_json: bool,
+    estimating: bool,
     quiet: bool,
     offline: bool,
     journal: str | None,
@@ -72,6 +75,9 @@ def command(
     asked = Question(_question(question, pipeline), _context(context_file), system)
     _silence_libraries()
     backend, routes = _backend(config, offline=offline)
+    if estimating:
+        _show_estimate(anyio.run(_estimate, config, backend, chosen, asked), as_json=as_json)
+        return
     stream = Stream() if not as_json and sys.stdout.isatty() and _speaks(chosen.steps[-1]) else None
     told = ""
     try:
@@ -87,6 +93,17 @@ def command(
     _tell(trace, simulated=offline, traced=not (quiet or as_json))
     if trace.answer is None:
         raise _failed(trace, "; the text above broke off and is no answer" if told else "")
+
+
+async def _estimate(config: Config, backend: Backend, pipeline: Pipeline, question: Question) -> Estimate:
+    return estimate(pipeline, question, await prices(pipeline, backend.usable(config.models)))
+
+
+def _show_estimate(estimated: Estimate, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json_text(data(estimated)))
+    else:
+        costs.show(draw.console(), estimated)
 
 
 async def _ask(runs: Runs, pipeline: Pipeline, question: Question, seed: int | None, stream: Stream | None) -> Trace:
