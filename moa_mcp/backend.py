@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+from anyio.lowlevel import checkpoint
 
 from moa_mcp.model import Model, Usable
 from moa_mcp.providers import offline
@@ -21,24 +23,15 @@ class Backend:
     provider: Model
     usable: Callable[[Models], Usable]
     simulated: bool = False
+    ready: Callable[[], Awaitable[None]] = checkpoint
+    """Returns when the provider can be asked without its first calls paying for its loading."""
 
 
 def real(models: Models, environ: Mapping[str, str]) -> tuple[Backend, LiteLLM, Routes]:
     """Return the backend that asks real models, with its provider and the routes of the configured models."""
     provider = LiteLLM()
     routes = Routes(models, environ)
-
-    def usable(of_run: Models) -> Usable:
-        own = routes.of(of_run)
-
-        async def found(alias: str) -> tuple[Target, ...]:
-            targets = await own.usable(alias)
-            await provider.ready()
-            return targets
-
-        return found
-
-    return Backend(provider, usable), provider, routes
+    return Backend(provider, lambda of_run: routes.of(of_run).usable, ready=provider.ready), provider, routes
 
 
 def simulated(delay_s: float = 0.15) -> Backend:

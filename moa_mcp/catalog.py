@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from moa_mcp.values import Usage
 
 _TABLE = "model_prices_and_context_window_backup.json"
+_TIER = re.compile(r"input_cost_per_token_above_(\d+)k_tokens")
 
 
 @cache
@@ -35,19 +38,73 @@ def provider_of(model: str) -> str | None:
     return None if entry is None else str(entry.get("litellm_provider", "")) or None
 
 
-def cost_usd(model: str, usage: Usage) -> Decimal | None:
-    """Return what tokens of a model cost, in US dollars; None if no price is known.
+class Tier(NamedTuple):
+    """What every token of a call costs whose prompt has more than `above` tokens."""
 
-    `model` carries its provider's prefix. Cached prompt tokens have their own price where the table has one.
-    A price of zero is taken for unknown, since the table uses it for both.
+    above: int
+    prompt: Decimal
+    completion: Decimal
+    cached: Decimal
+
+
+class Price(NamedTuple):
+    """What one token costs, in US dollars."""
+
+    prompt: Decimal
+    completion: Decimal
+    cached: Decimal
+    """For prompt tokens that the provider had in its cache."""
+    source: str
+    """Who says so."""
+    tiers: tuple[Tier, ...] = ()
+    """What longer prompts cost instead, the shortest first."""
+
+    def cost_usd(self, usage: Usage) -> Decimal:
+        """Return what one call costs, in US dollars."""
+        reached = [tier for tier in self.tiers if usage.prompt_tokens > tier.above]
+        rate = reached[-1] if reached else self
+        fresh_tokens = usage.prompt_tokens - usage.cached_tokens
+        return (
+            fresh_tokens * rate.prompt + usage.cached_tokens * rate.cached + usage.completion_tokens * rate.completion
+        )
+
+
+def price(model: str) -> Price | None:
+    """Return what a model's tokens cost; None if no price is known.
+
+    `model` carries its provider's prefix. A price of zero is taken for unknown, since the table uses it for both.
     """
     entry = _entry(model)
     prompt, completion = _price(entry, "input_cost_per_token"), _price(entry, "output_cost_per_token")
     if prompt is None or completion is None or prompt + completion == 0:
         return None
-    cached = _price(entry, "cache_read_input_token_cost") or prompt
-    fresh_tokens = usage.prompt_tokens - usage.cached_tokens
-    return fresh_tokens * prompt + usage.cached_tokens * cached + usage.completion_tokens * completion
+    cached = _price(entry, "cache_read_input_token_cost")
+    base = Price(prompt, completion, cached or prompt, source())
+    thousands = sorted(int(found[1]) for key in entry if (found := _TIER.fullmatch(key)))
+    return base._replace(tiers=tuple(_tier(entry, each, base) for each in thousands))
+
+
+def _tier(entry: dict[str, Any], thousands: int, base: Price) -> Tier:
+    above = f"above_{thousands}k_tokens"
+    prompt = _price(entry, f"input_cost_per_token_{above}") or base.prompt
+    completion = _price(entry, f"output_cost_per_token_{above}") or base.completion
+    own = _price(entry, f"cache_read_input_token_cost_{above}") or _price(entry, "cache_read_input_token_cost")
+    return Tier(1000 * thousands, prompt, completion, own or prompt)
+
+
+@cache
+def source() -> str:
+    """Return the name of the table: prices change with litellm's releases."""
+    try:
+        return f"litellm {version('litellm')} table"
+    except PackageNotFoundError:  # bundled without its metadata; a call that was paid must not fail for that
+        return "litellm table"
+
+
+def cost_usd(model: str, usage: Usage) -> Decimal | None:
+    """Return what one call to a model cost, in US dollars; None if no price is known."""
+    known = price(model)
+    return None if known is None else known.cost_usd(usage)
 
 
 def _entry(model: str) -> dict[str, Any]:

@@ -302,6 +302,7 @@ class Runs:
                         emit(started(order.spec))
                     emit(RunFinished(status="failed", answer=None, error=fault, seconds=0.0))
                 else:
+                    await self.backend.ready()
                     await execute(order.spec, model, emit, opening.reached)
             if run.scope.cancelled_caught and run.asked_to_end:
                 emit(RunFinished(status="cancelled", answer=None, error=None, seconds=time.monotonic() - began))

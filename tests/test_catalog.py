@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 from importlib.machinery import ModuleSpec
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,47 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]
     catalog._table.cache_clear()
     yield tmp_path
     catalog._table.cache_clear()
+
+
+TIERED = {
+    "input_cost_per_token": 1e-06,
+    "output_cost_per_token": 4e-06,
+    "cache_read_input_token_cost": 1e-07,
+    "input_cost_per_token_above_200k_tokens": 2e-06,
+    "output_cost_per_token_above_200k_tokens": 6e-06,
+    "cache_read_input_token_cost_above_200k_tokens": 2e-07,
+    "input_cost_per_token_above_512k_tokens": 3e-06,
+    "input_cost_per_token_above_200k_tokens_priority": 9e-06,
+}
+
+
+@pytest.mark.parametrize(
+    ("usage", "dollars"),
+    [
+        (Usage(200_000, 10), "0.20004"),
+        (Usage(200_001, 10), "0.400062"),
+        (Usage(300_000, 10, cached_tokens=100_000), "0.42006"),
+        (Usage(600_000, 10, cached_tokens=100_000), "1.51004"),
+    ],
+    ids=["at the threshold", "above it", "cached", "above the next, which says nothing of answers"],
+)
+def test_every_token_of_a_call_with_a_long_prompt_has_the_price_of_long_prompts(
+    elsewhere: Path, usage: Usage, dollars: str
+) -> None:
+    (elsewhere / catalog._TABLE).write_text(json.dumps({"p/m": TIERED}))
+    assert catalog.cost_usd("p/m", usage) == Decimal(dollars)
+
+
+def test_a_price_says_which_release_of_litellm_it_is_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = catalog.price(MODEL)
+    assert found is not None
+    assert found.source == f"litellm {version('litellm')} table"
+
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(catalog, "version", missing)
+    assert catalog.source.__wrapped__() == "litellm table"
 
 
 @pytest.mark.parametrize("table", [None, "no JSON"])

@@ -11,11 +11,8 @@ import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
-from moa_mcp.backend import Backend, simulated
 from moa_mcp.config import load, shipped
-from moa_mcp.server.app import App
 from moa_mcp.server.results import RUN_SCHEMA
-from moa_mcp.testing import ScriptedModel
 from tests.serving import content, text
 
 pytestmark = pytest.mark.anyio
@@ -24,6 +21,7 @@ pytest_plugins = ("tests.connections",)
 QUESTION = {"question": "What is 17 * 23?"}
 """Asked with seeds for which the simulated models happen to be quick."""
 PIPELINES = list(load(shipped()).pipelines)
+OWN = ["moa_wait", "moa_resume", "moa_cancel", "moa_trace", "moa_estimate"]
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +36,9 @@ async def test_both_eras_are_spoken_by_one_server(client: Client) -> None:
     assert "call moa_wait with its run_id" in (client.instructions or "")
 
 
-async def test_the_tools_are_the_pipelines_in_their_order_and_four_that_look_after_runs(client: Client) -> None:
+async def test_the_tools_are_the_pipelines_in_their_order_and_the_servers_own(client: Client) -> None:
     tools = (await client.list_tools()).tools
-    assert [tool.name for tool in tools] == [*PIPELINES, "moa_wait", "moa_resume", "moa_cancel", "moa_trace"]
+    assert [tool.name for tool in tools] == [*PIPELINES, *OWN]
 
 
 async def test_every_pipeline_takes_a_question_and_what_belongs_to_it(client: Client) -> None:
@@ -89,14 +87,13 @@ async def test_the_tools_that_look_after_runs_take_a_run_id(client: Client) -> N
     page = {"type": "integer", "minimum": 1, "default": 1, "description": "Which page of the trace."}
     closed = {"type": "object", "required": ["run_id"], "additionalProperties": False}
     assert tools["moa_wait"] == {**closed, "properties": {"run_id": run_id, "wait_s": wait_s}}
-    assert tools["moa_resume"] == tools["moa_wait"]
     assert tools["moa_cancel"] == {**closed, "properties": {"run_id": run_id}}
     assert tools["moa_trace"] == {**closed, "properties": {"run_id": run_id, "page": page}}
 
 
 async def test_the_schema_of_a_run_arrives_as_it_is(client: Client) -> None:
     tools = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
-    returning_runs = [*PIPELINES, "moa_wait", "moa_resume", "moa_cancel"]
+    returning_runs = [*PIPELINES, "moa_wait", "moa_cancel"]
     assert [tools[name] for name in returning_runs] == [RUN_SCHEMA] * len(returning_runs)
 
 
@@ -134,7 +131,6 @@ async def test_a_host_is_told_which_tools_cost_which_stop_and_which_only_look(cl
         ("moa_wait", {"runid": "x"}, "run_id is missing; unknown argument 'runid', did you mean run_id?"),
         ("moa_trace", {"run_id": "x", "page": 0}, "page should be greater than or equal to 1"),
         ("moa_wait", {"run_id": "x"}, "there is no run 'x'"),
-        ("moa_resume", {"run_id": "x"}, "there is no run 'x'"),
         ("moa_cancel", {"run_id": "x"}, "there is no run 'x'"),
         ("moa_trace", {"run_id": "x"}, "there is no run 'x'"),
     ],
@@ -187,19 +183,6 @@ async def test_progress_grows_up_to_the_number_of_calls_and_names_the_run(asked:
     assert reached == sorted(set(reached))
     assert asked.progress[-1][:2] == (4, 4)
     assert all(f"(run {content(asked.result)['run_id']})" in (message or "") for _, _, message in asked.progress)
-
-
-async def test_progress_reaches_its_end_although_a_run_is_quicker_than_its_reports() -> None:
-    app = App(load(shipped()), backend=Backend(ScriptedModel(), simulated().usable))
-    told: list[tuple[float, float | None]] = []
-
-    async def slow_host(progress: float, total: float | None, message: str | None) -> None:
-        told.append((progress, total))
-        await app.runs.idle()
-
-    async with Client(app.server, read_timeout_seconds=10) as client:
-        await client.call_tool("self_moa", QUESTION, progress_callback=slow_host)
-    assert told == [(0.1, 7), (7, 7)]
 
 
 async def test_a_long_trace_comes_in_pages_that_hold_every_call_once(client: Client, asked: Asked) -> None:

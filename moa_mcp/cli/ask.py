@@ -9,6 +9,8 @@ from pathlib import Path
 import anyio
 import click
 
+from moa_mcp.backend import Backend
+from moa_mcp.cli import costs, draw
 from moa_mcp.cli.options import (
     KeysMissing,
     Refused,
@@ -19,8 +21,10 @@ from moa_mcp.cli.options import (
     offline_option,
     opened,
 )
+from moa_mcp.cli.text import json_text
 from moa_mcp.cli.watch import Manner, conclude, failed, ready, runs_of, watch
-from moa_mcp.config import Pipeline
+from moa_mcp.config import Config, Pipeline
+from moa_mcp.estimate import Estimate, data, estimate, prices
 from moa_mcp.events import Emit
 from moa_mcp.plan import Reach, blocking, reach
 from moa_mcp.routes import remedy
@@ -36,6 +40,7 @@ from moa_mcp.values import Question
 @click.option("--system", metavar="TEXT", help="System text of your own, for every model.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Repeats what is left to chance.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result and the whole trace as JSON.")
+@click.option("--estimate", "estimating", is_flag=True, help="Print what it would take and cost; ask no model.")
 @click.option("-q", "--quiet", is_flag=True, help="Print no trace.")
 @offline_option
 @journal_option
@@ -47,6 +52,7 @@ def command(
     system: str | None,
     seed: int | None,
     as_json: bool,
+    estimating: bool,
     quiet: bool,
     offline: bool,
     journal: str | None,
@@ -60,6 +66,9 @@ def command(
     chosen = named(config, pipeline)
     asked = Question(_question(question, pipeline), _context(context_file), system)
     backend, routes = ready(config, offline=offline)
+    if estimating:
+        _show_estimate(anyio.run(_estimate, config, backend, chosen, asked), as_json=as_json)
+        return
     manner = Manner(simulated=offline, as_json=as_json, quiet=quiet)
 
     async def begin(runs: Runs, watching: Emit | None) -> Run:
@@ -69,6 +78,17 @@ def command(
     if not seen.trace.steps and routes is not None:
         raise _unstarted(seen.trace, chosen, anyio.run(reach, chosen, routes))
     conclude(seen, manner)
+
+
+async def _estimate(config: Config, backend: Backend, pipeline: Pipeline, question: Question) -> Estimate:
+    return estimate(pipeline, question, await prices(pipeline, backend.usable(config.models)))
+
+
+def _show_estimate(estimated: Estimate, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json_text(data(estimated)))
+    else:
+        costs.show(draw.console(), estimated)
 
 
 def _question(given: str | None, pipeline: str) -> str:

@@ -14,10 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from moa_mcp.cli import draw
+from moa_mcp.backend import simulated
+from moa_mcp.cli import costs, draw
 from moa_mcp.cli.options import FAILED, config_option, loaded, named, offline_option
 from moa_mcp.cli.text import counted, json_text, line
 from moa_mcp.config import Config, Pipeline, models_of
+from moa_mcp.estimate import ASSUMED_TOKENS, Estimate, assumed, data, estimate, prices
 from moa_mcp.plan import Lint, Plan, Reach, blocking, plan, reach
 from moa_mcp.providers import offline as simulation
 from moa_mcp.redact import redact
@@ -33,6 +35,8 @@ class Checked:
     pipeline: Pipeline
     plan: Plan
     reached: tuple[Reach, ...]
+    estimate: Estimate | None = None
+    """What a question would take, where that is asked for."""
 
     @property
     def runs(self) -> bool:
@@ -50,12 +54,19 @@ class Checked:
 )
 @click.argument("names", metavar="[PIPELINE]...", nargs=-1)
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
+@click.option("--cost", is_flag=True, help=f"Add what a question of {ASSUMED_TOKENS} tokens would cost.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @offline_option
 @config_option
 @click.pass_context
 def command(
-    ctx: click.Context, names: tuple[str, ...], strict: bool, as_json: bool, offline: bool, config_path: Path | None
+    ctx: click.Context,
+    names: tuple[str, ...],
+    strict: bool,
+    cost: bool,
+    as_json: bool,
+    offline: bool,
+    config_path: Path | None,
 ) -> None:
     """Check the configuration, and what can be reached from here.
 
@@ -63,7 +74,7 @@ def command(
     """
     config = loaded(config_path)
     chosen = [named(config, name) for name in dict.fromkeys(names)] or list(config.pipelines.values())
-    checked = anyio.run(_check, config, chosen, offline)
+    checked = anyio.run(_check, config, chosen, offline, cost)
     warned = strict and any(each.plan.lint for each in checked)
     lacking = bool(names) and any(each.missing for each in checked)
     if as_json:
@@ -73,11 +84,16 @@ def command(
     ctx.exit(FAILED if warned or lacking else 0)
 
 
-async def _check(config: Config, pipelines: Iterable[Pipeline], offline: bool) -> tuple[Checked, ...]:
+async def _check(config: Config, pipelines: Iterable[Pipeline], offline: bool, cost: bool) -> tuple[Checked, ...]:
     routes = Routes(config.models, os.environ)
-    return tuple(
-        [Checked(each, plan(each), _simulated(each) if offline else await reach(each, routes)) for each in pipelines]
-    )
+    usable = simulated().usable(config.models) if offline else routes.usable
+
+    async def check(each: Pipeline) -> Checked:
+        reached = _simulated(each) if offline else await reach(each, routes)
+        estimated = estimate(each, assumed(), await prices(each, usable)) if cost else None
+        return Checked(each, plan(each), reached, estimated)
+
+    return tuple([await check(each) for each in pipelines])
 
 
 def _simulated(pipeline: Pipeline) -> tuple[Reach, ...]:
@@ -110,6 +126,7 @@ def _pipeline(checked: Checked) -> dict[str, object]:
             for each in checked.reached
         ],
         "warnings": [{"place": lint.place, "message": lint.message} for lint in checked.plan.lint],
+        **({"estimate": data(checked.estimate)} if checked.estimate else {}),
     }
 
 
@@ -124,14 +141,18 @@ def _show(config: Config, checked: tuple[Checked, ...], *, detailed: bool) -> No
     _conclude(out, checked)
 
 
-def _overview(checked: Iterable[Checked]) -> Table:
+def _overview(checked: Sequence[Checked]) -> Table:
     table = draw.table()
     table.add_column("pipeline", no_wrap=True)
     table.add_column("layers", justify="right")
     table.add_column("calls", justify="right")
+    estimated = [each.estimate for each in checked if each.estimate]
+    for title in ("cost", "at most") if estimated else ():
+        table.add_column(title, justify="right", no_wrap=True)
     table.add_column("here")
     for each in checked:
-        table.add_row(each.pipeline.name, str(each.plan.layers), str(each.plan.calls), _readiness(each))
+        cost = costs.dollars(each.estimate.cost_usd) if each.estimate else ()
+        table.add_row(each.pipeline.name, str(each.plan.layers), str(each.plan.calls), *cost, _readiness(each))
     return table
 
 
@@ -168,6 +189,10 @@ def _conclude(out: Console, checked: Sequence[Checked]) -> None:
     warnings: list[Lint] = [lint for each in checked for lint in each.plan.lint]
     for warning in warnings:
         out.print(Text.assemble(("warning  ", "yellow"), line(str(warning))))
+    if any(each.estimate for each in checked):
+        out.print(
+            f"Cost: of a question of {ASSUMED_TOKENS} tokens; moa-mcp ask PIPELINE QUESTION --estimate shows more."
+        )
     total, ready = len(checked), sum(not each.missing for each in checked)
     out.print(f"No fault, {counted(len(warnings), 'warning')}; {ready} of {counted(total, 'pipeline')} ready.")
 

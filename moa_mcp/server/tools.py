@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
 
@@ -13,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import JournalError, RunHeld, RunUnknown
+from moa_mcp.estimate import assumed
 from moa_mcp.plan import plan
 from moa_mcp.runs import Run, Runs
-from moa_mcp.server import results
+from moa_mcp.server import estimates, results
 from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.tasks import TaskResult, Tasks, declared
 from moa_mcp.server.waiting import Context, Patience, follow
@@ -75,6 +77,17 @@ class TraceArguments(RunArguments):
     page: Annotated[int, Field(ge=1)] = Field(default=1, description="Which page of the trace.")
 
 
+class EstimateArguments(_Arguments):
+    """What moa_estimate takes."""
+
+    pipeline: Annotated[str, Field(min_length=1)] = Field(description="Which pipeline: the name of its tool.")
+    question: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="The question it would be asked; one of 200 tokens is assumed."
+    )
+    context: str | None = Field(default=None, description="The context it would be given.")
+    system: str | None = Field(default=None, description="The instructions it would be given.")
+
+
 Given = TypeVar("Given", bound=_Arguments)
 Answered = types.CallToolResult | TaskResult
 """What a call is answered with: its result, or a task for clients that take one."""
@@ -100,6 +113,7 @@ class Tools:
             "moa_resume": self._resume,
             "moa_cancel": self._cancel,
             "moa_trace": self._trace,
+            "moa_estimate": self._estimate,
         }
         pipelines = [_pipeline_tool(pipeline, runs) for pipeline in runs.config.pipelines.values()]
         self._tools = {tool.name: tool for tool in (*pipelines, *_OWN_TOOLS)}
@@ -175,6 +189,20 @@ class Tools:
             raise BadArguments(f"page: run {given.run_id} has no page {given.page}; begin with page 1")
         text = types.TextContent(type="text", text=json.dumps(found, ensure_ascii=False, indent=1))
         return types.CallToolResult(content=[text], structured_content=found)
+
+    async def _estimate(self, context: Context, arguments: dict[str, Any]) -> types.CallToolResult:
+        del context
+        given = _read(EstimateArguments, arguments)
+        pipelines = self._runs.config.pipelines
+        pipeline = pipelines.get(given.pipeline)
+        if pipeline is None:
+            known = ", ".join(pipelines)
+            close = get_close_matches(given.pipeline, pipelines, n=1)
+            meant = f", did you mean {close[0]}?" if close else ""
+            raise BadArguments(f"there is no pipeline {given.pipeline!r}{meant} (known: {known})")
+        asked = assumed() if given.question is None else Question(given.question)
+        question = replace(asked, context=given.context or None, system=given.system or None)
+        return await estimates.of_pipeline(self._runs, pipeline, question)
 
     async def _result(self, run_id: str) -> types.CallToolResult:
         return self._shown(await self._runs.trace(run_id))
@@ -306,5 +334,13 @@ _OWN_TOOLS = (
         "cost, in pages. Costs nothing.",
         TraceArguments,
         _TRACE_SCHEMA,
+    ),
+    _own_tool(
+        "moa_estimate",
+        "Estimate a pipeline's cost",
+        "Tells what a pipeline would take before it is asked: calls, tokens and US dollars, for each step and model, "
+        "as they are expected and at most. Asks no model and costs nothing.",
+        EstimateArguments,
+        estimates.SCHEMA,
     ),
 )

@@ -1,0 +1,92 @@
+"""How an estimate looks on a terminal: a row for each step and model, the sum, and where the prices came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from moa_mcp.cli import draw
+from moa_mcp.cli.text import line
+from moa_mcp.estimate import NOTES, Dollars, Estimate, ModelEstimate, Tokens
+
+_MILLION = 1_000_000
+
+
+def show(out: Console, estimated: Estimate) -> None:
+    """Print an estimate."""
+    out.print(_amounts(estimated))
+    out.print()
+    out.print(_prices(estimated))
+    out.print()
+    for each in _said(estimated):
+        out.print(each)
+
+
+def dollars(cost: Dollars | None) -> tuple[str, str]:
+    """Return what is expected and the most; "unknown" where it is."""
+    return (draw.dollars(cost.expected), draw.dollars(cost.max)) if cost else (draw.dollars(None), "")
+
+
+def _amounts(estimated: Estimate) -> Table:
+    table = draw.table(footer=True)
+    shown = _cells(estimated.prompt, estimated.completion, estimated.cost_usd)
+    table.add_column("step", "total")
+    for title, total in zip(
+        ("calls", "in", "max", "out", "max", "cost", "max"), (estimated.calls, *shown), strict=True
+    ):
+        table.add_column(title, str(total), justify="right", no_wrap=True)
+    for number, step in enumerate(estimated.steps, 1):
+        table.add_row(f"{number} {step.kind}", style="bold" if step.calls else "dim")
+        for each in step.models:
+            table.add_row(Text(f"  {line(each.model)}", no_wrap=True, overflow="ellipsis"), *_row(each))
+    return table
+
+
+def _row(each: ModelEstimate) -> Iterator[str]:
+    yield str(each.calls)
+    yield from _cells(each.prompt, each.completion, each.cost_usd)
+
+
+def _cells(prompt: Tokens, completion: Tokens, cost: Dollars | None) -> tuple[str, ...]:
+    tokens = (prompt.expected, prompt.max, completion.expected, completion.max)
+    return (*map(_short, tokens), *dollars(cost))
+
+
+def _short(tokens: int) -> str:
+    """Return a count of tokens in five characters or a few more."""
+    units = ((_MILLION, "M"), (1000, "k"))
+    return next((f"{tokens / unit:.1f}{name}" for unit, name in units if tokens >= 10 * unit), str(tokens))
+
+
+def _prices(estimated: Estimate) -> Table:
+    table = draw.table()
+    table.add_column("model", no_wrap=True, overflow="ellipsis")
+    table.add_column("route", overflow="fold")
+    table.add_column("$ per M in", justify="right")
+    table.add_column("out", justify="right")
+    table.add_column("price from", overflow="fold")
+    for model, priced in estimated.priced.items():
+        price = priced.price
+        rates = (_rate(price.prompt), _rate(price.completion)) if price else (draw.dollars(None), "")
+        table.add_row(line(model), line(priced.route or "none"), *rates, priced.source)
+    return table
+
+
+def _rate(per_token: Decimal) -> str:
+    return f"{(per_token * _MILLION).normalize():f}"
+
+
+def _said(estimated: Estimate) -> Iterator[Text]:
+    cost, prompt, completion = estimated.cost_usd, estimated.prompt, estimated.completion
+    if cost is None:
+        names = ", ".join(map(line, estimated.unknown))
+        yield Text(f"The cost is unknown: no price is known for {names}.", style="yellow")
+    else:
+        low, usual, high = map(draw.dollars, cost)
+        yield Text(f"About {usual}: at least {low}, at most {high}.", style="bold")
+    yield Text(f"At least {prompt.min:,} tokens in and {completion.min:,} out.")
+    yield from (Text(f"- {note}", style="dim") for note in NOTES)

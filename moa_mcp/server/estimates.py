@@ -1,0 +1,95 @@
+"""An estimate as the result of a tool call: the sum first in the text, all of it in the structured content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import mcp_types as types
+
+from moa_mcp.config import Pipeline
+from moa_mcp.estimate import NOTES, Dollars, Estimate, StepEstimate, Tokens, data, estimate, prices
+from moa_mcp.runs import Runs
+from moa_mcp.values import Question
+
+
+def _range(kind: str, description: str) -> dict[str, Any]:
+    amount = {"type": kind, "minimum": 0}
+    return {
+        "type": "object",
+        "description": description,
+        "properties": {"min": amount, "expected": amount, "max": amount},
+        "required": ["min", "expected", "max"],
+        "additionalProperties": False,
+    }
+
+
+_AMOUNTS = {
+    "calls": {"type": "integer", "minimum": 0},
+    "prompt_tokens": _range("integer", "Tokens that are sent."),
+    "completion_tokens": _range("integer", "Tokens that come back."),
+    "cost_usd": {**_range("number", "US dollars; null where unknown."), "type": ["object", "null"]},
+}
+
+
+def _amounts(**more: dict[str, Any]) -> dict[str, Any]:
+    properties = {**more, **_AMOUNTS}
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+_MODEL = _amounts(
+    model={"type": "string"},
+    route={"type": ["string", "null"], "description": "Where it would be served now; null if no route can be used."},
+    source={"type": "string", "description": "Where the price came from, or why there is none."},
+)
+_STEP = _amounts(
+    step={"type": "integer", "minimum": 1}, kind={"type": "string"}, models={"type": "array", "items": _MODEL}
+)
+_STRINGS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+SCHEMA: dict[str, Any] = _amounts(
+    pipeline={"type": "string"},
+    unknown={**_STRINGS, "description": "Models whose price is not known; the cost is then null."},
+    steps={"type": "array", "items": _STEP},
+    notes={**_STRINGS, "description": "What the numbers rest on."},
+)
+
+
+async def of_pipeline(runs: Runs, pipeline: Pipeline, question: Question) -> types.CallToolResult:
+    """Return what a question to a pipeline would take now. Asks no model."""
+    usable = runs.backend.usable(runs.config.models)
+    estimated = estimate(pipeline, question, await prices(pipeline, usable))
+    text = types.TextContent(type="text", text="\n".join(_lines(estimated)))
+    return types.CallToolResult(content=[text], structured_content=data(estimated))
+
+
+def _lines(estimated: Estimate) -> Iterator[str]:
+    yield f"{estimated.pipeline}: {_amount(estimated)}"
+    for number, step in enumerate(estimated.steps, 1):
+        if step.calls:
+            asked = ", ".join(f"{each.calls} x {each.model}" for each in step.models)
+            yield f"{number} {step.kind} ({asked}): {_amount(step)}"
+    for model, priced in estimated.priced.items():
+        route = f" at {priced.route}" if priced.route else ""
+        yield f"- {model}{route}: {'' if priced.price else 'price unknown, '}{priced.source}"
+    yield from (f"- {note}" for note in NOTES)
+
+
+def _amount(each: Estimate | StepEstimate) -> str:
+    calls = f"{each.calls} call{'' if each.calls == 1 else 's'}"
+    tokens = f"prompt tokens {_counted(each.prompt)}, completion tokens {_counted(each.completion)}"
+    return f"{calls}, {_cost(each.cost_usd)}, {tokens}"
+
+
+def _counted(tokens: Tokens) -> str:
+    return f"{tokens.expected} ({tokens.min} to {tokens.max})"
+
+
+def _cost(cost: Dollars | None) -> str:
+    return (
+        "cost unknown" if cost is None else f"{_dollars(cost.expected)} ({_dollars(cost.min)} to {_dollars(cost.max)})"
+    )
+
+
+def _dollars(cost: Decimal) -> str:
+    return f"${cost:.4f}" if not cost or cost >= Decimal("0.01") else f"${cost:.6f}"
