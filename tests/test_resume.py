@@ -150,7 +150,7 @@ def _recorded() -> tuple[Event, ...]:
 def test_an_answer_on_record_keeps_what_the_layers_said_of_it() -> None:
     place = Place(1, 1)
     bare = Completion("yes", "p/a")
-    events = [
+    events: list[Event] = [
         CallStarted(place=place, agent="a", messages=()),
         AttemptStarted(place=place, attempt=1, model="p/a", parameters={}),
         AttemptFinished(place=place, attempt=1, completion=bare, seconds=1.0),

@@ -5,33 +5,42 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import anyio
 import anyio.to_thread
 import pytest
+from mcp import Client
 
-from moa_mcp.backend import real
-from moa_mcp.config import Config, models_of
+from moa_mcp.config import Config, models_of, parse
 from moa_mcp.errors import RunHeld
 from moa_mcp.events import AttemptFinished, CallStarted, Event
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.sqlite import SQLiteJournal
-from moa_mcp.runs import Runs
+from moa_mcp.server.app import App
+from moa_mcp.testing import ScriptedModel, by_place
 from moa_mcp.trace import Trace
+from moa_mcp.values import Completion, Usage
+from tests.journals import runs_of
 from tests.model_server import Hang, ModelServer, Received, Reply
-from tests.served import served, served_file
+from tests.served import served, served_file, served_text
+from tests.serving import ServerProcess, content
+from tests.tables import pipe
 
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked, so that each need not load litellm"),
 ]
 
+POOL = "together_moa"
 WIDTH, LAYERS = 6, 3
 CALLS = WIDTH * LAYERS + 1
 """How many calls together_moa makes: three layers of six, and one that aggregates."""
@@ -43,9 +52,11 @@ def anyio_backend() -> str:
 
 
 NURSERY = """
-import json, os, sys
-import moa_mcp.__main__, moa_mcp.cli.ask, moa_mcp.journal.sqlite, moa_mcp.providers.litellm
-moa_mcp.providers.litellm._imported()
+import asyncio, contextlib, json, os, sys
+import moa_mcp.__main__, moa_mcp.cli.ask, moa_mcp.journal.sqlite
+from moa_mcp.providers.litellm import _imported
+with contextlib.suppress(Exception):  # nobody answers there, but all that a call needs is loaded
+    asyncio.run(_imported().acompletion("openai/x", [], api_base="http://127.0.0.1:9", api_key="none", max_retries=0))
 for line in sys.stdin:
     code, arguments = json.loads(line)
     child = os.fork()
@@ -143,7 +154,7 @@ def answers(models: ModelServer, config: Config, count: int) -> int:
     order = [*names * LAYERS, "qwen1.5-110b-chat"]
     for name in names:
         turns = [turn for turn, model in enumerate(order) if model == name]
-        replies = [Reply(lambda body, turn=turn: f"{body['model']} {turn}") for turn in turns if turn < count]
+        replies = [Reply(f"{name} {turn}") for turn in turns if turn < count]
         models.script(name, *replies, Hang())
     return min(CALLS, (count // WIDTH + 1) * WIDTH)
 
@@ -177,15 +188,16 @@ async def look(path: Path) -> tuple[RunRecord, tuple[Event, ...]]:
     return record, events
 
 
-async def resumed(config: Config, path: Path, run_id: str) -> Trace:
-    backend, _, _ = real(config.models, os.environ)
-    with anyio.fail_after(20):
-        async with Runs(config, backend, SQLiteJournal(path)).open() as runs:
+async def resumed(config: Config, path: Path, run_id: str) -> tuple[Trace, Counter[str]]:
+    """Go on with a run; return its trace and what was asked for it."""
+    model = ScriptedModel(otherwise=lambda call: Completion(by_place(call), call.agent, usage=Usage(1, 1)))
+    with anyio.fail_after(10):
+        async with runs_of(model, SQLiteJournal(path), config).open() as runs:
             run = await runs.resume(run_id)
             await run.ended.wait()
             with pytest.raises(RunHeld):
                 await runs.resume(run_id)
-    return run.trace
+    return run.trace, Counter(_prompt(call.agent, call.messages) for call in model.calls)
 
 
 def assert_whole(trace: Trace) -> None:
@@ -201,33 +213,168 @@ def assert_whole(trace: Trace) -> None:
     assert trace.usage.completion_tokens == sum(tokens)
 
 
+def kept(path: Path) -> int:
+    """Return how many answers are on record."""
+    with closing(sqlite3.connect(path)) as db:
+        ((count,),) = db.execute('SELECT count(*) FROM events WHERE body LIKE \'%"kind":"attempt_finished"%\'')
+    return int(count)
+
+
+async def until(predicate: Callable[[], bool]) -> None:
+    """Return when it holds; a file can't tell of its changes, so it is asked again and again."""
+    assert await anyio.to_thread.run_sync(_held, predicate)
+
+
+def _held(predicate: Callable[[], bool]) -> bool:
+    last = time.monotonic() + 10
+    while not predicate() and time.monotonic() < last:
+        time.sleep(0.01)
+    return predicate()
+
+
+async def until_kept(path: Path, count: int) -> None:
+    await until(lambda: kept(path) == count)
+
+
+def lease_until(path: Path) -> float:
+    with closing(sqlite3.connect(path)) as db:
+        ((seconds,),) = db.execute("SELECT lease_until FROM runs")
+    return float(seconds)
+
+
+class Killed(NamedTuple):
+    """What a process had done when it was killed."""
+
+    run_id: str
+    asked: Counter[str]
+    answered: Counter[str]
+    """Those of them whose answers are on record."""
+
+
+async def killed(nursery: Nursery, models: ModelServer, path: Path, count: int, *, settled: bool) -> Killed:
+    """Let a process ask together_moa and kill it when so many calls were answered, and recorded if it is settled."""
+    file = served_file(models.url, path.parent)
+    expected = answers(models, served(models.url), count)
+    options = ("--config", file, "--journal", path, path.with_name("output"))
+    child = nursery.start(ASK, "moa-mcp", "ask", "together_moa", "Why?", "-q", *options)
+    await waiting(models, lambda seen: finished(seen) >= count and (len(seen) == expected or not settled))
+    if settled:
+        await until_kept(path, count)
+    os.kill(child, signal.SIGKILL)
+    assert nursery.status() == -signal.SIGKILL
+    record, events = await look(path)
+    assert (record.status, record.owned) == ("running", False)
+    asked = prompts(models.requests)
+    return Killed(record.run_id, asked, recorded(events))
+
+
+async def waiting(models: ModelServer, predicate: Callable[[tuple[Received, ...]], bool]) -> None:
+    await anyio.to_thread.run_sync(models.wait_for, predicate, 10.0)
+
+
 @pytest.mark.parametrize("count", range(CALLS))
 async def test_a_process_that_is_killed_after_any_answer_has_paid_for_nothing_in_vain(
     nursery: Nursery, models: ModelServer, path: Path, count: int
 ) -> None:
-    config = served(models.url)
-    file = served_file(models.url, path.parent)
-    expected = answers(models, config, count)
-    options = ("--config", file, "--journal", path, path.with_name("output"))
-    child = nursery.start(ASK, "moa-mcp", "ask", "together_moa", "Why?", "-q", *options)
-    await anyio.to_thread.run_sync(
-        models.wait_for, lambda seen: finished(seen) == count and len(seen) == expected, 10.0
-    )
-    os.kill(child, signal.SIGKILL)
-    assert nursery.status() == -signal.SIGKILL
-    first = models.requests
-    record, events = await look(path)
-    kept = recorded(events)
-    assert (record.status, record.owned) == ("running", False)
-    assert kept.total() in {count, count - 1}  # the last answer may have been on its way
-    assert prompts(first).total() == expected
-
-    models.clear()
-    for model in {request.model for request in first}:
-        models.script(model)
-    trace = await resumed(config, path, record.run_id)
-    second = prompts(models.requests)
-    assert second & kept == Counter()
-    assert second.total() == CALLS - kept.total()
-    assert prompts(first).total() + second.total() == CALLS + (expected - kept.total())
+    first = await killed(nursery, models, path, count, settled=True)
+    trace, second = await resumed(served(models.url), path, first.run_id)
+    assert first.answered.total() == count
+    assert second & first.answered == Counter()
+    assert second.total() == CALLS - count
+    assert (first.asked | second).total() == CALLS
     assert_whole(trace)
+
+
+@pytest.mark.parametrize("count", [2, 6, 9, 14, 18])
+async def test_a_process_that_is_killed_while_answers_come_in_pays_again_for_those_on_their_way_alone(
+    nursery: Nursery, models: ModelServer, path: Path, count: int
+) -> None:
+    first = await killed(nursery, models, path, count, settled=False)
+    trace, second = await resumed(served(models.url), path, first.run_id)
+    under_way = first.asked - first.answered
+    assert under_way.total() <= WIDTH
+    assert second & first.answered == Counter()
+    assert first.asked.total() + second.total() == CALLS + under_way.total()
+    assert_whole(trace)
+
+
+@pytest.mark.parametrize(("number", "owners"), [(signal.SIGTERM, 0), (signal.SIGKILL, 1)])
+async def test_a_run_of_a_server_that_is_gone_is_gone_on_with_by_waiting_for_it_at_another(
+    models: ModelServer, path: Path, number: signal.Signals, owners: int
+) -> None:
+    expected = answers(models, served(models.url), 8)
+    file = served_file(models.url, path.parent)
+    with ServerProcess("--config", str(file), "--journal", str(path)) as server:
+        server.initialize()
+        asked = server.ask(1, "tools/call", name=POOL, arguments={"question": "Why?", "wait_s": 0})
+        run_id = asked["result"]["structuredContent"]["run_id"]
+        await waiting(models, lambda seen: len(seen) == expected)
+        await until_kept(path, 8)
+        server.signal(number)
+        assert server.ended() != 0
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(owner) FROM runs WHERE status = 'running'").fetchall() == [(owners,)]
+    _, events = await look(path)
+    first, known = prompts(models.requests), recorded(events)
+    models.clear()
+    for model in models_of(served(models.url).pipelines[POOL]):
+        models.script(model)
+    changed = parse('[models]\nm.routes = ["openai/m"]\n' + pipe('{ step = "propose", agents = ["m"] }'))
+    with anyio.fail_after(30):
+        async with Client(App(changed, journal=SQLiteJournal(path)).server, read_timeout_seconds=25) as client:
+            left = content(await client.call_tool("moa_trace", {"run_id": run_id}))
+            result = content(await client.call_tool("moa_wait", {"run_id": run_id, "wait_s": 20}))
+            again = content(await client.call_tool("moa_wait", {"run_id": run_id}))
+    second = prompts(models.requests)
+    assert left["status"] == "running"
+    assert (result["status"], result["pipeline"]) == ("complete", POOL)
+    assert again == result
+    assert known.total() == 8
+    assert second & known == Counter()
+    assert second.total() == CALLS - 8
+    assert first.total() == expected
+
+
+async def test_a_process_that_slept_while_another_took_its_run_over_stops_and_writes_nothing(
+    nursery: Nursery, models: ModelServer, path: Path
+) -> None:
+    expected = answers(models, served(models.url), 9)
+    said = path.with_name("said")
+    sleeper = nursery.start(SLEEPER, "sleeper", served_file(models.url, path.parent), path, said)
+    await waiting(models, lambda seen: len(seen) == expected)
+    await until_kept(path, 9)
+    os.kill(sleeper, signal.SIGSTOP)
+    await until(lambda: lease_until(path) < time.time())
+    record, events = await look(path)
+    trace, second = await resumed(served(models.url), path, record.run_id)
+    assert second & recorded(events) == Counter()
+    assert second.total() == CALLS - 9
+    assert_whole(trace)
+
+    finished = await look(path)
+    os.kill(sleeper, signal.SIGCONT)
+    assert await anyio.to_thread.run_sync(nursery.status) == 0
+    assert said.read_text("utf-8") == "running True"
+    assert await look(path) == finished
+    assert len(models.requests) == expected
+    await waiting(models, lambda seen: sum(request.disconnected for request in seen) == expected - 9)
+
+
+@pytest.mark.parametrize(("resume", "goes_on"), [("on-request", False), ("auto", True)])
+async def test_a_server_that_starts_goes_on_with_nothing_by_itself_unless_it_is_told_to(
+    nursery: Nursery, models: ModelServer, path: Path, resume: str, goes_on: bool
+) -> None:
+    first = await killed(nursery, models, path, 8, settled=True)
+    model = ScriptedModel()
+    config = parse(served_text(models.url).replace("[defaults]", f'[defaults]\nresume = "{resume}"'))
+    app = App(config, backend=runs_of(model).backend, journal=SQLiteJournal(path))
+    with anyio.fail_after(10):
+        async with Client(app.server) as client:
+            await client.list_tools()
+            if goes_on:
+                await until(lambda: kept(path) == CALLS)
+            await client.call_tool("moa_trace", {"run_id": first.run_id})
+            await app.runs.idle()
+            trace = await app.runs.trace(first.run_id)
+    assert len(model.calls) == (CALLS - 8 if goes_on else 0)
+    assert trace.status == ("complete" if goes_on else "running")

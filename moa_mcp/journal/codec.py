@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, TypeAdapter
@@ -42,10 +43,15 @@ def pack(event: Event) -> Packed:
     texts: dict[str, str] = {}
     for holder, key in _places(dumped):
         text = holder[key]
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        digest = _digest(text)
         texts[digest] = text
         holder[key] = {_REF: digest}
     return Packed(json.dumps(dumped, separators=(",", ":")), texts)
+
+
+@lru_cache(maxsize=32)  # all agents of a step are told the same, and each answer comes in two events
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def digests(body: str) -> list[str]:

@@ -111,14 +111,12 @@ class SQLiteJournal:
         await self._do(work)
 
     async def keep(self, run_id: str, event: Event) -> None:
-        packed = pack(event)
-        await self._do(lambda db: self._insert(db, run_id, packed))
+        await self._do(lambda db: self._insert(db, run_id, pack(event)))
 
     def append(self, run_id: str, event: Event) -> None:
         if isinstance(event, TextReceived):  # the whole text comes with the end of its call
             return
-        packed = pack(event)
-        self._writer.soon(lambda db: self._insert(db, run_id, packed))
+        self._writer.soon(lambda db: self._insert(db, run_id, pack(event)))
 
     def _insert(self, db: sqlite3.Connection, run_id: str, packed: Packed) -> None:
         written = db.execute(
@@ -128,8 +126,9 @@ class SQLiteJournal:
         if not written.rowcount:
             raise _NotOurs(run_id)
         if self._texts:
-            kept = ((digest, zlib.compress(text.encode(*_CODEC), 1)) for digest, text in packed.texts.items())
-            db.executemany("INSERT OR IGNORE INTO texts VALUES(?,?)", kept)
+            for digest, text in packed.texts.items():
+                if not db.execute("SELECT 1 FROM texts WHERE digest = ?", (digest,)).fetchone():
+                    db.execute("INSERT INTO texts VALUES(?,?)", (digest, zlib.compress(text.encode(*_CODEC), 1)))
 
     async def finish(self, run_id: str, status: Status) -> None:
         sql = "UPDATE runs SET status = ?, owner = NULL, lease_until = 0, updated_at = ? WHERE run_id = ? AND owner = ?"

@@ -1,0 +1,144 @@
+"""What the journal costs: runs of together_moa on record in SQLite, beside the same runs in memory.
+
+Run it as `python benchmarks/journal.py [--rounds 5] [--at-once 1 32 256]`. Two models answer with the same 2 KB
+texts: one at once, which shows the cost of a call alone, and one after 50 to 200 ms drawn by seed, which shows what is
+left of the throughput. Rounds alternate between the journals; medians are printed. The limits are 1 ms a call and 0.9
+of the throughput without a journal. The second holds where runs wait for models; where the simulation alone keeps the
+processor busy, as with hundreds of runs whose models cost nothing to ask, the throughput is the cost of a call, which
+has its own limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import anyio
+
+from moa_mcp.backend import Backend
+from moa_mcp.config import Config, load, shipped
+from moa_mcp.journal import Journal
+from moa_mcp.journal.memory import MemoryJournal
+from moa_mcp.journal.sqlite import SQLiteJournal
+from moa_mcp.model import Model
+from moa_mcp.runs import Run, Runs
+from moa_mcp.values import Call, Completion, Question, Target, Usage
+
+LIMIT_MS = 1.0
+LIMIT_RATIO = 0.9
+BUSY = 0.7
+"""The share of the processor from which on runs wait for it and not for models."""
+CALLS = 19
+WORDS = ("because", "therefore", "however", "since", "light", "air", "blue", "scatters", "the", "of", "more", "than")
+QUESTION = Question("Why is the sky blue? " * 20)
+JOURNALS: dict[str, Callable[[Path], Journal]] = {
+    "none": lambda _: MemoryJournal(),
+    "NORMAL": SQLiteJournal,
+    "FULL": lambda path: SQLiteJournal(path, synchronous="FULL"),
+}
+
+
+def model(shortest_s: float, longest_s: float) -> Model:
+    """Return a model that takes its time, as its seed and the call's place decide."""
+
+    async def answer(call: Call) -> Completion:
+        rng = Random(f"{call.seed}/{call.place}")
+        text = " ".join(rng.choices(WORDS, k=350))
+        if longest_s:
+            await anyio.sleep(rng.uniform(shortest_s, longest_s))
+        return Completion(text, call.agent, usage=Usage(500, 400))
+
+    return answer
+
+
+MODELS = {"at once": model(0, 0), "50-200 ms": model(0.05, 0.2)}
+
+
+async def usable(_: str) -> tuple[Target, ...]:
+    return (Target("p/m", "p"),)
+
+
+def unlimited() -> Config:
+    """Return the shipped configuration without limits to what is under way."""
+    config = load(shipped())
+    return replace(
+        config, defaults=config.defaults.model_copy(update={"concurrency": 10_000, "provider_concurrency": 10_000})
+    )
+
+
+class Taken(NamedTuple):
+    """Seconds for a call, by the clock and of the processor."""
+
+    clock: float
+    processor: float
+
+
+async def taken(journal: Journal, answers: Model, at_once: int, runs_in_all: int) -> Taken:
+    """Return what a call takes when so many runs are done, so many of them at once."""
+    config = unlimited()
+    pipeline = config.pipelines["together_moa"]
+    seeds = iter(range(runs_in_all))
+    runs = Runs(config, Backend(answers, lambda _: usable), journal)
+
+    async def drive() -> None:
+        for seed in seeds:
+            run: Run = runs.start(pipeline, QUESTION, seed=seed)
+            await run.ended.wait()
+            assert run.trace.status == "complete", run.trace.error
+
+    async with runs.open():
+        clock, processor = time.perf_counter(), time.process_time()
+        async with anyio.create_task_group() as tasks:
+            for _ in range(at_once):
+                tasks.start_soon(drive)
+        calls = CALLS * runs_in_all
+        return Taken((time.perf_counter() - clock) / calls, (time.process_time() - processor) / calls)
+
+
+def measured(name: str, answers: Model, at_once: int, runs_in_all: int, folder: Path | None = None) -> Taken:
+    """Return what a call takes in one round, with a new file."""
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        return anyio.run(taken, JOURNALS[name](Path(own) / "journal.sqlite"), answers, at_once, runs_in_all)
+
+
+def main() -> int:
+    """Measure and print; 1 if a limit is passed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--at-once", type=int, nargs="*", default=[1, 32, 256])
+    parser.add_argument("--folder", type=Path, help="where the files are written; a place of the system's by default")
+    given = parser.parse_args()
+    within = True
+    print(f"Medians of {given.rounds} rounds.\n")
+    print("| model | runs at once | journal | ms per call | more than none | throughput to none | processor |")
+    print("|---|---|---|---|---|---|---|")
+    for kind, answers in MODELS.items():
+        for at_once in given.at_once:
+            rounds: dict[str, list[Taken]] = {name: [] for name in JOURNALS}
+            for _ in range(given.rounds):
+                for name, each in rounds.items():
+                    runs_in_all = max(at_once, 10 if kind == "at once" else 1)
+                    each.append(measured(name, answers, at_once, runs_in_all, given.folder))
+            medians = {name: Taken(*map(statistics.median, zip(*each, strict=True))) for name, each in rounds.items()}
+            none = medians["none"]
+            waits = none.processor / none.clock < BUSY
+            for name, median in medians.items():
+                more_ms, ratio = (median.clock - none.clock) * 1e3, none.clock / median.clock
+                told = (
+                    f"{median.clock * 1e3:.2f} | {more_ms:.2f} ms | {ratio:.2f} | {median.processor / median.clock:.0%}"
+                )
+                print(f"| {kind} | {at_once} | {name} | {told} |", flush=True)
+                within &= ratio >= LIMIT_RATIO if waits else more_ms <= LIMIT_MS
+    return int(not within)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
