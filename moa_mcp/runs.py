@@ -347,8 +347,6 @@ class Runs:
 
     async def _renew_once(self) -> None:
         mine = {run_id: run for run_id, run in self._under_way.items() if run.on_record}
-        if not mine:
-            return
         for run_id in mine.keys() - await self.journal.renew(tuple(mine)):
             record = await self.journal.record(run_id)
             mine[run_id].asked_to_end = record is not None and record.status == "cancelled"

@@ -147,6 +147,9 @@ class SQLiteJournal:
         return await self._do(work)
 
     async def renew(self, run_ids: Sequence[str]) -> frozenset[str]:
+        if not run_ids:
+            return frozenset()
+
         def work(db: sqlite3.Connection) -> frozenset[str]:
             until = time.time() + self._lease_s
             sql = "UPDATE runs SET lease_until = ? WHERE run_id = ? AND owner = ? AND status = 'running'"
