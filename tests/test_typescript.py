@@ -46,7 +46,8 @@ def session(request: pytest.FixtureRequest, node: str, tmp_path_factory: pytest.
 
 
 def test_the_tools_are_listed(session: dict[str, Any]) -> None:
-    assert session["tools"] == ["quick", "slow", "moa_wait", "moa_cancel", "moa_trace"]
+    own = ["moa_wait", "moa_resume", "moa_cancel", "moa_trace", "moa_estimate"]
+    assert session["tools"] == ["quick", "slow", *own]
     assert session.get("version") in {None, "2026-07-28"}
 
 
