@@ -186,6 +186,7 @@ class Runs:
                 return running
             record = await self._record(run_id)
             order = self._order(record)
+            events: tuple[Event, ...] = ()
             with anyio.CancelScope(shield=True):  # a run that is claimed is driven
                 if not await self.journal.claim(run_id):
                     raise RunHeld(_held(record))
