@@ -31,6 +31,7 @@ from tests.tables import pipe
 
 pytestmark = pytest.mark.anyio
 
+ON_ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 P = PANEL.pipelines["p"]
 ONE_TRY = config_of(defaults="attempts = 1")
 SOLO = '{ step = "propose", agents = ["a"] }'
@@ -183,6 +184,7 @@ anyio.run(main)
 """
 
 
+@ON_ASYNCIO
 @pytest.mark.parametrize("count", [2, 4])
 async def test_processes_that_write_at_once_lose_nothing_and_meet_no_error(path: Path, count: int) -> None:
     writers = [process(WRITER, path, number) for number in range(count)]
@@ -387,7 +389,7 @@ async def test_where_only_hashes_are_kept_a_trace_tells_them_and_a_resume_is_ref
     assert str(trace.answer).startswith("[text not kept; sha256 ")
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # litellm knows no other
+@ON_ASYNCIO  # litellm knows no other
 async def test_a_key_that_a_provider_repeats_is_not_in_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OFFICE_PHRASE", PASSPHRASE)
     with ModelServer() as server:

@@ -250,6 +250,37 @@ def _cancelled_at(runs: Runs, moment: int) -> Run:
     return run
 
 
+async def test_a_call_that_is_cancelled_while_it_is_put_on_record_is_not_made_and_has_its_end() -> None:
+    model, journal = ScriptedModel(), _Hesitant()
+    with anyio.fail_after(5):
+        async with runs_of(model, journal).open() as runs:
+            run = runs.start(P, Q)
+            await journal.wrote.wait()
+            run.cancel()
+            await anyio.wait_all_tasks_blocked()
+            journal.returns.set()
+            await run.ended.wait()
+            events = await journal.events(run.run_id)
+    begun = [event.place for event in events if event.kind == "attempt_started"]
+    over = [event.place for event in events if event.kind == "attempt_failed"]
+    assert sorted(begun) == sorted(over) == [Place(1, 1), Place(1, 2), Place(1, 3)]
+    assert (model.calls, run.trace.status) == ([], "cancelled")
+    assert [len(call.attempts) for call in run.trace.steps[0].calls] == [1, 1, 1]
+
+
+class _Hesitant(MemoryJournal):
+    """What it wrote is on record before it says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wrote, self.returns = anyio.Event(), anyio.Event()
+
+    async def keep(self, run_id: str, event: Event) -> None:
+        await super().keep(run_id, event)
+        self.wrote.set()
+        await self.returns.wait()
+
+
 async def test_a_run_whose_process_stops_is_unfinished_and_free_at_once(path: Path) -> None:
     model, again = ScriptedModel({"c": hangs}), ScriptedModel()
     async with runs_of(model, SQLiteJournal(path)).open() as runs:

@@ -54,9 +54,11 @@ def anyio_backend() -> str:
 NURSERY = """
 import asyncio, contextlib, json, os, sys
 import moa_mcp.__main__, moa_mcp.cli.ask, moa_mcp.journal.sqlite
-from moa_mcp.providers.litellm import _imported
+from moa_mcp.providers import litellm as provider
+litellm = provider._imported()
+provider._imported = lambda: litellm
 with contextlib.suppress(Exception):  # nobody answers there, but all that a call needs is loaded
-    asyncio.run(_imported().acompletion("openai/x", [], api_base="http://127.0.0.1:9", api_key="none", max_retries=0))
+    asyncio.run(litellm.acompletion("openai/x", [], api_base="http://127.0.0.1:9", api_key="none", max_retries=0))
 for line in sys.stdin:
     code, arguments = json.loads(line)
     child = os.fork()
