@@ -307,7 +307,7 @@ _OWN_TOOLS = (
         "moa_wait",
         "Wait for a run",
         "Goes on waiting for a pipeline's run that returned status running, and returns its answer when it is there. "
-        "Costs nothing.",
+        "Costs nothing more than the run itself; one that was interrupted goes on from where it was.",
         WaitArguments,
         results.RUN_SCHEMA,
     ),
