@@ -287,7 +287,7 @@ async def test_a_process_that_is_killed_after_any_answer_has_paid_for_nothing_in
     assert_whole(trace)
 
 
-@pytest.mark.parametrize("count", [2, 6, 9, 14, 18])
+@pytest.mark.parametrize("count", [2, 9, 18])
 async def test_a_process_that_is_killed_while_answers_come_in_pays_again_for_those_on_their_way_alone(
     nursery: Nursery, models: ModelServer, path: Path, count: int
 ) -> None:
