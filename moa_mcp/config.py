@@ -26,7 +26,7 @@ STEP_TYPES: Mapping[str, type[Step]] = {kind.model_fields["step"].default: kind 
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 OWN_TOOLS = frozenset({"moa_wait", "moa_cancel", "moa_trace", "moa_resume", "moa_estimate"})
-"""The server's own tools, those to come included: no pipeline can have their names."""
+"""The server's own tools: no pipeline can have their names."""
 _TABLES = ("defaults", "models", "pipelines")
 
 

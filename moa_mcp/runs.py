@@ -166,7 +166,7 @@ class Runs:
         """Start a run and return at once. With `watch`, events go there too, the last answer's text included."""
         drawn = secrets.randbelow(_SEEDS) if seed is None else seed
         spec = RunSpec(secrets.token_hex(8), pipeline, question, drawn, stream=watch is not None)
-        routes = {alias: tuple(self.config.models.get(alias, ())) for alias in models_of(pipeline)}
+        routes = {alias: self._routes(alias) for alias in models_of(pipeline)}
         order = Order(spec, routes, self.backend.simulated)
         return self._begin(
             Run(spec.run_id, Trace(spec.run_id, pipeline.name, question, drawn)), order, watch, Opening()
