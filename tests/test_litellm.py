@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
 from importlib import import_module
@@ -33,12 +33,6 @@ def anyio_backend() -> str:
 async def provider() -> AsyncIterator[LiteLLM]:
     yield LiteLLM()
     await import_module("litellm").close_litellm_async_clients()
-
-
-@pytest.fixture(scope="module")
-def serving() -> Iterator[ModelServer]:
-    with ModelServer() as server:
-        yield server
 
 
 @pytest.fixture
