@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from random import Random
 
 import anyio
@@ -24,8 +24,9 @@ from moa_mcp.events import (
     RunStarted,
     StepFinished,
     StepStarted,
+    TextReceived,
 )
-from moa_mcp.model import Model, watched
+from moa_mcp.model import Model
 from moa_mcp.steps import Step
 from moa_mcp.values import Answer, Call, Note, Parameters, Place, Question, Request, State, Status
 
@@ -134,7 +135,7 @@ class ModelTurn:
     async def ask(self, requests: Sequence[Request], *, quorum: int = 1) -> tuple[Answer | None, ...]:
         calls = [self._call(request) for request in requests]
         if self._streams and len(calls) == 1:
-            calls = [watched(call, self._emit) for call in calls]
+            calls = [replace(call, on_text=self._telling(call.place)) for call in calls]
         for call in calls:  # here, since tasks may start in any order
             self._emit(CallStarted(place=call.place, agent=call.agent, messages=call.messages))
         outcomes = await anyio.amap(self._outcome, calls)
@@ -162,6 +163,9 @@ class ModelTurn:
             seed=self._spec.seed,
             timeout_s=request.timeout_s,
         )
+
+    def _telling(self, place: Place) -> Callable[[str], None]:
+        return lambda text: self._emit(TextReceived(place=place, text=text))
 
     async def _outcome(self, call: Call) -> Answer | Failure:
         began = time.monotonic()

@@ -1,0 +1,11 @@
+"""The layers around a provider. Each is a model that knows only the one inside; `stack` composes them."""
+
+from __future__ import annotations
+
+from moa_mcp.model.interface import Keep, Model, Usable
+from moa_mcp.model.recorded import STOPPED, Recorded
+from moa_mcp.model.replayed import Before, Paid
+from moa_mcp.model.slotted import Limits
+from moa_mcp.model.stack import Shared, stack
+
+__all__ = ["STOPPED", "Before", "Keep", "Limits", "Model", "Paid", "Recorded", "Shared", "Usable", "stack"]

@@ -1,0 +1,74 @@
+"""Every attempt is on record before it goes out, and its answer before anybody sees it."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+
+import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
+
+from moa_mcp.errors import CallError, Failure, JournalError, LeaseLost, Unrecorded
+from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, Emit, Event
+from moa_mcp.model.interface import Keep, Model
+from moa_mcp.values import Call, Completion, Place
+
+
+class Recorded:
+    """Puts every attempt on record: that it goes out, before it does, and what came of it, before anybody sees that."""
+
+    def __init__(
+        self, inner: Model, emit: Emit, keep: Keep | None = None, attempts: Mapping[Place, int] | None = None
+    ) -> None:
+        """Count on from `attempts`, those that were made before."""
+        self._inner = inner
+        self._emit = emit
+        self._keep = keep or _telling(emit)
+        self._attempts: defaultdict[Place, int] = defaultdict(int, attempts or {})
+
+    async def __call__(self, call: Call) -> Completion:
+        place = call.place
+        self._attempts[place] += 1
+        attempt = self._attempts[place]
+        model = call.target.model if call.target else call.agent
+        began = time.monotonic()
+        try:
+            with anyio.CancelScope(shield=True):  # what is on record as begun is told, and gets its end
+                await self._keep(AttemptStarted(place=place, attempt=attempt, model=model, parameters=call.parameters))
+        except JournalError as error:
+            raise Unrecorded(str(error)) from error
+        try:
+            await checkpoint_if_cancelled()
+            completion = await self._inner(call)
+        except CallError as error:
+            self._failed(place, attempt, Failure.of(error), began)
+            raise
+        except anyio.get_cancelled_exc_class():
+            self._failed(place, attempt, STOPPED, began)
+            raise
+        seconds = time.monotonic() - began
+        finished = AttemptFinished(place=place, attempt=attempt, completion=completion, seconds=seconds)
+        try:
+            with anyio.CancelScope(shield=True):
+                await self._keep(finished)
+        except LeaseLost as error:
+            raise Unrecorded(str(error)) from error
+        except JournalError as error:  # it is paid for and here: better used than lost
+            self._emit(finished)
+            return completion.noted(f"not on record: {error}")
+        return completion
+
+    def _failed(self, place: Place, attempt: int, failure: Failure, began: float) -> None:
+        seconds = time.monotonic() - began
+        self._emit(AttemptFailed(place=place, attempt=attempt, failure=failure, seconds=seconds))
+
+
+def _telling(emit: Emit) -> Keep:
+    async def keep(event: Event) -> None:
+        emit(event)
+
+    return keep
+
+
+STOPPED = Failure("Stopped", "stopped before an answer came", retryable=False, paid=None)

@@ -1,0 +1,31 @@
+"""A model alias is served at the first of its routes that works."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from moa_mcp.errors import CallError
+from moa_mcp.model.interface import Model, Usable
+from moa_mcp.values import Call, Completion
+
+
+class Routed:
+    """Tries the routes of the call's model in order; what failed on the way is noted on the answer."""
+
+    def __init__(self, inner: Model, usable: Usable) -> None:
+        self._inner = inner
+        self._usable = usable
+
+    async def __call__(self, call: Call) -> Completion:
+        failed: list[str] = []
+        targets = await self._usable(call.agent)
+        for target in targets[:-1]:
+            try:
+                completion = await self._inner(replace(call, target=target))
+            except CallError as error:
+                if not error.elsewhere:
+                    raise
+                failed.append(f"{target.model} failed and the next route was taken: {error}")
+            else:
+                return completion.noted(*failed)
+        return (await self._inner(replace(call, target=targets[-1]))).noted(*failed)

@@ -1,0 +1,43 @@
+"""The layers of a run put together, and what all runs of a process share of them."""
+
+from __future__ import annotations
+
+from moa_mcp.events import Emit
+from moa_mcp.model.interface import Keep, Model, Usable
+from moa_mcp.model.negotiated import Negotiated, Refusals
+from moa_mcp.model.recorded import Recorded
+from moa_mcp.model.replayed import Before, Replayed
+from moa_mcp.model.retried import Retried
+from moa_mcp.model.routed import Routed
+from moa_mcp.model.slotted import Limits, Slots, Slotted
+from moa_mcp.model.timed import Timed
+
+
+class Shared:
+    """What the runs of a process share: slots for requests, and what models were found to refuse."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self.slots = Slots(self.limits)
+        self.refused: Refusals = {}
+
+
+def stack(
+    provider: Model, usable: Usable, shared: Shared, emit: Emit, keep: Keep | None = None, before: Before | None = None
+) -> Model:
+    """Compose the layers of one run, outermost last.
+
+    The timeout is innermost, so that it bounds one request and not the waiting for a slot. Record is around it, so
+    that every single request has its events and one that took too long is told as such. Negotiation is outside
+    both: what it sends again is a request of its own. A slot is held while requests are under way, not while a
+    retry waits. Retries stay on one route; the routes layer moves on when they are used up. What is paid needs none
+    of this, neither a slot nor a key, so replay is outermost.
+    """
+    before = before or Before()
+    model: Model = Timed(provider)
+    model = Recorded(model, emit, keep, before.attempts)
+    model = Negotiated(model, shared.refused)
+    model = Slotted(model, shared.slots)
+    model = Retried(model, shared.limits.attempts)
+    model = Routed(model, usable)
+    return Replayed(model, before.paid)
