@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from moa_mcp import replay
-from moa_mcp import runs as runs_module
 from moa_mcp.backend import Backend, Models
 from moa_mcp.errors import MissingKey, RunHeld, RunUnknown, ServerFailed
 from moa_mcp.events import (
@@ -30,6 +29,7 @@ from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.model import Usable
 from moa_mcp.runs import Run, Runs
+from moa_mcp.runs import runs as runs_module
 from moa_mcp.testing import ScriptedModel, by_place
 from moa_mcp.trace import Trace, trace_of
 from moa_mcp.values import Call, Completion, Message, Place, Question, Target, Usage

@@ -79,7 +79,7 @@ main()
 SLEEPER = """
 import anyio, os, sys
 from pathlib import Path
-from moa_mcp import runs as module
+from moa_mcp.runs import runs as module
 from moa_mcp.backend import real
 from moa_mcp.config import load
 from moa_mcp.journal.sqlite import SQLiteJournal

@@ -1,22 +1,20 @@
-"""Runs that outlive the request that asked for them: started, waited for, cancelled, resumed, looked up.
+"""All runs of a process, and those on record: started, waited for, cancelled, resumed, looked up.
 
 They live in one task group that the server's lifespan, or a command, owns; the journal holds what outlives the process.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
-from pydantic import TypeAdapter, ValidationError
 
 from moa_mcp import replay
 from moa_mcp.backend import Backend
@@ -29,6 +27,8 @@ from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.model import Before, Limits, Shared, Usable, stack
 from moa_mcp.plan import blocking
 from moa_mcp.routes import Route
+from moa_mcp.runs.order import Opening, Order, ordered, recorded, traced
+from moa_mcp.runs.run import Run
 from moa_mcp.trace import Trace, trace_of
 from moa_mcp.values import Question, Status
 
@@ -40,82 +40,6 @@ RENEW_S = 5.0
 _log = logging.getLogger(__name__)
 _SEEDS = 2**32
 _LAST_WORDS_S = 5.0
-_TITLE = 80
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A run as it was asked for, with all that decides it: this is what a resume goes by."""
-
-    spec: RunSpec
-    routes: Mapping[str, tuple[Route, ...]]
-    """Where its models are served."""
-    simulated: bool
-
-
-_orders = TypeAdapter(Order)
-
-
-def traced(record: RunRecord, events: Iterable[Event]) -> Trace:
-    """Return the trace of a run on record; how it stands is told by its record, since another process may have said."""
-    trace = trace_of(events)
-    trace.run_id, trace.pipeline, trace.status = record.run_id, record.pipeline, record.status
-    trace.interrupted = record.status == "running" and not record.owned
-    return trace
-
-
-def was_simulated(record: RunRecord) -> bool:
-    """Whether a run on record asks no real model."""
-    return bool(json.loads(record.spec)["simulated"])
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """How a run begins here: from nothing, or from what was done before."""
-
-    reached: Reached | None = None
-    before: Before = field(default_factory=Before)
-    events: tuple[Event, ...] = ()
-    """What is told of the beginning, besides what the engine tells of a run from nothing."""
-    new: bool = True
-    """Whether it is yet to be put on record."""
-
-
-@dataclass(slots=True, eq=False)
-class Run:
-    """A run under way or ended, as this process drives it."""
-
-    run_id: str
-    trace: Trace
-    ended: anyio.Event = field(default_factory=anyio.Event)
-    on_record: bool = False
-    """Whether the journal knows it, so that its lease is there to be renewed."""
-    asked_to_end: bool = False
-    """Whether somebody wanted it cancelled; otherwise it stops because its process does, and can go on elsewhere."""
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    """Bounds its work."""
-    _changed: anyio.Event = field(default_factory=anyio.Event)
-
-    async def changed(self) -> None:
-        """Return when something has happened since the call."""
-        await self._changed.wait()
-
-    def tell(self, event: Event) -> None:
-        """Take in what happened and wake those who wait for it."""
-        self.trace.add(event)
-        self._changed.set()
-        self._changed = anyio.Event()
-
-    def end(self) -> None:
-        """Say that this process does no more for it, whether or not it has its answer."""
-        self.trace.interrupted = self.trace.status == "running"
-        self.ended.set()
-        self._changed.set()
-
-    def cancel(self) -> None:
-        """End the run because somebody wants it; its model calls stop at once."""
-        self.asked_to_end = True
-        self.scope.cancel()
 
 
 class Runs:
@@ -259,18 +183,7 @@ class Runs:
         return self._order(await self._record(run_id)).spec.pipeline
 
     def _order(self, record: RunRecord) -> Order:
-        try:
-            order = _orders.validate_json(record.spec)
-        except ValidationError as error:
-            raise RunHeld(
-                f"run {record.run_id} was recorded by another version of moa-mcp, which must resume it"
-            ) from error
-        if not order.spec.question.text:
-            raise RunHeld(f'run {record.run_id} can\'t be resumed: its question was not kept (record = "hashes")')
-        if order.simulated != self.backend.simulated:
-            how = "was simulated; add --offline" if order.simulated else "asked real models; leave --offline out"
-            raise RunHeld(f"run {record.run_id} {how}")
-        return order
+        return ordered(record, simulated=self.backend.simulated)
 
     def _begin(self, run: Run, order: Order, watch: Emit | None, opening: Opening) -> Run:
         if self._tasks is None:
@@ -292,7 +205,7 @@ class Runs:
         began = time.monotonic()
         try:
             if opening.new:
-                await self.journal.begin(self._new_record(order))
+                await self.journal.begin(recorded(order, texts=self.journal.keeps_texts))
                 run.on_record = True
             for event in opening.events:
                 emit(event)
@@ -327,14 +240,6 @@ class Runs:
                 _log.warning("%s", error)
         del self._under_way[run.run_id]
         run.end()
-
-    def _new_record(self, order: Order) -> RunRecord:
-        spec = order.spec
-        kept = order if self.journal.keeps_texts else replace(order, spec=replace(spec, question=Question("")))
-        now = time.time()
-        text = _orders.dump_json(kept, by_alias=True).decode()
-        title = " ".join(kept.spec.question.text.split())[:_TITLE]
-        return RunRecord(spec.run_id, spec.pipeline.name, text, "running", title, now, now)
 
     async def _renew(self) -> None:
         """Keep the leases of own runs; stop those that are another's now, or were cancelled by another."""

@@ -1,0 +1,9 @@
+"""Runs that outlive the request that asked for them."""
+
+from __future__ import annotations
+
+from moa_mcp.runs.order import traced, was_simulated
+from moa_mcp.runs.run import Run
+from moa_mcp.runs.runs import UNASKED, Runs
+
+__all__ = ["UNASKED", "Run", "Runs", "traced", "was_simulated"]

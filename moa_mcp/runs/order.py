@@ -1,0 +1,90 @@
+"""A run as it was asked for, as the journal keeps it; and how a run begins here."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from pydantic import TypeAdapter, ValidationError
+
+from moa_mcp.engine import Reached, RunSpec
+from moa_mcp.errors import RunHeld
+from moa_mcp.events import Event
+from moa_mcp.journal import RunRecord
+from moa_mcp.model import Before
+from moa_mcp.routes import Route
+from moa_mcp.trace import Trace, trace_of
+from moa_mcp.values import Question
+
+_TITLE = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A run as it was asked for, with all that decides it: this is what a resume goes by."""
+
+    spec: RunSpec
+    routes: Mapping[str, tuple[Route, ...]]
+    """Where its models are served."""
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a run begins here: from nothing, or from what was done before."""
+
+    reached: Reached | None = None
+    before: Before = field(default_factory=Before)
+    events: tuple[Event, ...] = ()
+    """What is told of the beginning, besides what the engine tells of a run from nothing."""
+    new: bool = True
+    """Whether it is yet to be put on record."""
+
+
+_orders = TypeAdapter(Order)
+
+
+def recorded(order: Order, *, texts: bool) -> RunRecord:
+    """Return the record of a new run; without `texts`, its question is not in it."""
+    spec = order.spec
+    kept = order if texts else replace(order, spec=replace(spec, question=Question("")))
+    now = time.time()
+    text = _orders.dump_json(kept, by_alias=True).decode()
+    title = " ".join(kept.spec.question.text.split())[:_TITLE]
+    return RunRecord(spec.run_id, spec.pipeline.name, text, "running", title, now, now)
+
+
+def ordered(record: RunRecord, *, simulated: bool) -> Order:
+    """Return the order of a run on record, to go on with it at real or simulated models.
+
+    Raises:
+        RunHeld: it can't be gone on with from here.
+
+    """
+    try:
+        order = _orders.validate_json(record.spec)
+    except ValidationError as error:
+        raise RunHeld(
+            f"run {record.run_id} was recorded by another version of moa-mcp, which must resume it"
+        ) from error
+    if not order.spec.question.text:
+        raise RunHeld(f'run {record.run_id} can\'t be resumed: its question was not kept (record = "hashes")')
+    if order.simulated != simulated:
+        how = "was simulated; add --offline" if order.simulated else "asked real models; leave --offline out"
+        raise RunHeld(f"run {record.run_id} {how}")
+    return order
+
+
+def traced(record: RunRecord, events: Iterable[Event]) -> Trace:
+    """Return the trace of a run on record; how it stands is told by its record, since another process may have said."""
+    trace = trace_of(events)
+    trace.run_id, trace.pipeline, trace.status = record.run_id, record.pipeline, record.status
+    trace.interrupted = record.status == "running" and not record.owned
+    return trace
+
+
+def was_simulated(record: RunRecord) -> bool:
+    """Whether a run on record asks no real model."""
+    return bool(json.loads(record.spec)["simulated"])
