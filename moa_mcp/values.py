@@ -79,6 +79,8 @@ class Call:
     timeout_s: float | None = None
     target: Target | None = None
     """Chosen by the routes layer; None above it."""
+    samples: int = 1
+    """How many answers one request is to bring, where the route can do that."""
     on_text: Callable[[str], None] | None = None
     """Wanted when somebody watches the text arrive; called with each piece, in order."""
 
@@ -115,6 +117,8 @@ class Completion:
     """US dollars; None where no price is known."""
     notes: tuple[str, ...] = ()
     """What the layers did on the way: parameters left out, routes that failed."""
+    others: tuple[Completion, ...] = ()
+    """Further answers that the same request brought; what was billed for all of them stands on this one alone."""
 
     @property
     def cut(self) -> bool:
