@@ -9,11 +9,12 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from moa_mcp.values import Usage
+from moa_mcp.values import Price, Rates, Target
 
 _TABLE = "model_prices_and_context_window_backup.json"
+_NOTHING = Decimal(0)
 _TIER = re.compile(r"input_cost_per_token_above_(\d+)k_tokens")
 
 
@@ -38,58 +39,42 @@ def provider_of(model: str) -> str | None:
     return None if entry is None else str(entry.get("litellm_provider", "")) or None
 
 
-class Tier(NamedTuple):
-    """What every token of a call costs whose prompt has more than `above` tokens."""
-
-    above: int
-    prompt: Decimal
-    completion: Decimal
-    cached: Decimal
+def price_at(target: Target) -> Price | None:
+    """Return what tokens cost where a call is served; None if no price is known."""
+    return target.price or price(target.model)
 
 
-class Price(NamedTuple):
-    """What one token costs, in US dollars."""
-
-    prompt: Decimal
-    completion: Decimal
-    cached: Decimal
-    """For prompt tokens that the provider had in its cache."""
-    source: str
-    """Who says so."""
-    tiers: tuple[Tier, ...] = ()
-    """What longer prompts cost instead, the shortest first."""
-
-    def cost_usd(self, usage: Usage) -> Decimal:
-        """Return what one call costs, in US dollars."""
-        reached = [tier for tier in self.tiers if usage.prompt_tokens > tier.above]
-        rate = reached[-1] if reached else self
-        fresh_tokens = usage.prompt_tokens - usage.cached_tokens
-        return (
-            fresh_tokens * rate.prompt + usage.cached_tokens * rate.cached + usage.completion_tokens * rate.completion
-        )
-
-
+@cache
 def price(model: str) -> Price | None:
     """Return what a model's tokens cost; None if no price is known.
 
-    `model` carries its provider's prefix. A price of zero is taken for unknown, since the table uses it for both.
+    `model` carries its provider's prefix. A price of zero is taken for unknown, since the table uses it for both; only
+    simulated models cost nothing.
     """
+    if model.startswith("simulated/"):
+        return Price(Rates(_NOTHING, _NOTHING, _NOTHING, _NOTHING), "simulated")
     entry = _entry(model)
-    prompt, completion = _price(entry, "input_cost_per_token"), _price(entry, "output_cost_per_token")
-    if prompt is None or completion is None or prompt + completion == 0:
-        return None
-    cached = _price(entry, "cache_read_input_token_cost")
-    base = Price(prompt, completion, cached or prompt, source())
+    ranges = [_rates(each, above=int(each["range"][0])) for each in entry.get("tiered_pricing", ())]
     thousands = sorted(int(found[1]) for key in entry if (found := _TIER.fullmatch(key)))
-    return base._replace(tiers=tuple(_tier(entry, each, base) for each in thousands))
+    (_, base), *tiers = ranges or [_rates(entry)]
+    if base is None or base.prompt + base.completion == 0:
+        return None
+    tiers += [_rates(_of_tier(entry, each), above=1000 * each) for each in thousands]
+    return Price(base, source(), tuple((above, rates) for above, rates in tiers if rates is not None))
 
 
-def _tier(entry: dict[str, Any], thousands: int, base: Price) -> Tier:
-    above = f"above_{thousands}k_tokens"
-    prompt = _price(entry, f"input_cost_per_token_{above}") or base.prompt
-    completion = _price(entry, f"output_cost_per_token_{above}") or base.completion
-    own = _price(entry, f"cache_read_input_token_cost_{above}") or _price(entry, "cache_read_input_token_cost")
-    return Tier(1000 * thousands, prompt, completion, own or prompt)
+def _of_tier(entry: dict[str, Any], thousands: int) -> dict[str, Any]:
+    suffix = f"_above_{thousands}k_tokens"
+    return {**entry, **{key.removesuffix(suffix): value for key, value in entry.items() if key.endswith(suffix)}}
+
+
+def _rates(entry: dict[str, Any], *, above: int = 0) -> tuple[int, Rates | None]:
+    prompt, completion = _price(entry, "input_cost_per_token"), _price(entry, "output_cost_per_token")
+    if prompt is None or completion is None:
+        return above, None
+    cached = _price(entry, "cache_read_input_token_cost") or prompt
+    reasoning = _price(entry, "output_cost_per_reasoning_token") or completion
+    return above, Rates(prompt, completion, cached, reasoning)
 
 
 @cache
@@ -99,12 +84,6 @@ def source() -> str:
         return f"litellm {version('litellm')} table"
     except PackageNotFoundError:  # bundled without its metadata; a call that was paid must not fail for that
         return "litellm table"
-
-
-def cost_usd(model: str, usage: Usage) -> Decimal | None:
-    """Return what one call to a model cost, in US dollars; None if no price is known."""
-    known = price(model)
-    return None if known is None else known.cost_usd(usage)
 
 
 def _entry(model: str) -> dict[str, Any]:

@@ -14,13 +14,11 @@ from itertools import cycle
 from typing import Literal, NamedTuple, TypeAlias
 
 from moa_mcp import catalog, prompts
-from moa_mcp.catalog import Price
 from moa_mcp.config import Defaults, Pipeline, models_of
 from moa_mcp.errors import MissingKey
 from moa_mcp.model import Usable
-from moa_mcp.providers import offline
 from moa_mcp.steps import Dropout, ModelStep, Propose, Rank, Refine, Sample, Shuffle, Step, Take, Vote
-from moa_mcp.values import Answer, Message, Place, Question, Usage
+from moa_mcp.values import Answer, Message, Place, Price, Question, Usage
 
 CHARACTERS = 4
 """Of one token, as English text has them."""
@@ -73,7 +71,6 @@ class Priced:
 
 
 UNROUTED = Priced(None, None, "no route can be used here")
-SIMULATED = Price(Decimal(0), Decimal(0), Decimal(0), "simulated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +188,7 @@ async def _priced(alias: str, usable: Usable) -> Priced:
         target = (await usable(alias))[0]
     except MissingKey:
         return UNROUTED
-    if target.provider == offline.PROVIDER:
-        return Priced(target.model, SIMULATED, SIMULATED.source)
-    price = catalog.price(target.model)
+    price = catalog.price_at(target)
     return Priced(target.model, price, price.source if price else f"no price in the {catalog.source()}")
 
 

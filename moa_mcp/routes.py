@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
 from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
@@ -19,10 +21,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from moa_mcp import catalog, credentials
 from moa_mcp.errors import MissingKey
 from moa_mcp.redact import redact
-from moa_mcp.values import Target
+from moa_mcp.values import Price, Rates, Target
 
 _OPENAI_HOST = "https://api.openai.com"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MILLION = 1_000_000
 _NO_KEY = "none"
 """What servers that want no key are sent: litellm insists on one."""
 
@@ -46,6 +49,29 @@ LOCAL: Mapping[str, Local] = {
 PROVIDERS = frozenset({*credentials.KEYS, *LOCAL})
 
 
+Dollars = Annotated[Decimal, Field(ge=0, strict=False)]
+
+
+class PerMillion(BaseModel):
+    """What a million tokens cost, in US dollars."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    prompt: Dollars
+    completion: Dollars
+    cached: Dollars | None = None
+    """For prompt tokens that the provider had in its cache; as the others where it is left out."""
+
+    @property
+    def price(self) -> Price:
+        """Return what one token costs."""
+        cached = self.prompt if self.cached is None else self.cached
+        return Price(
+            Rates(*(each / _MILLION for each in (self.prompt, self.completion, cached, self.completion))),
+            "configuration",
+        )
+
+
 class Route(BaseModel):
     """One place where a model alias is served."""
 
@@ -57,6 +83,8 @@ class Route(BaseModel):
     """An OpenAI-compatible server: vLLM, llama.cpp, LM Studio, Ollama, a gateway."""
     api_key_env: Annotated[str, Field(min_length=1)] | None = None
     """The variable that holds the key. A server with its own address needs none."""
+    usd_per_million: PerMillion | None = None
+    """What its tokens cost, where litellm's table does not know it or is wrong; 0 for a server of your own."""
 
     @field_validator("api_key_env")
     @classmethod
@@ -141,6 +169,12 @@ class Routes:
         return tuple(await anyio.amap(self._state, self._models.get(alias, ())))
 
     async def _state(self, route: Route) -> RouteState:
+        state = await self._found(route)
+        if state.target is None or route.usd_per_million is None:
+            return state
+        return state._replace(target=replace(state.target, price=route.usd_per_million.price))
+
+    async def _found(self, route: Route) -> RouteState:
         if route.api_key_env is not None and not self._environ.get(route.api_key_env):
             return RouteState(route, None, route.api_key_env)
         key = self._environ.get(route.api_key_env) if route.api_key_env else None

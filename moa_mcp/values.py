@@ -55,6 +55,55 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that a provider billed. Cached tokens are part of the prompt's, reasoning tokens of the completion's."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+class Rates(NamedTuple):
+    """What one token costs, in US dollars."""
+
+    prompt: Decimal
+    completion: Decimal
+    cached: Decimal
+    """For prompt tokens that the provider had in its cache."""
+    reasoning: Decimal
+    """For completion tokens that were thought and not said."""
+
+
+class Price(NamedTuple):
+    """What a model's tokens cost."""
+
+    rates: Rates
+    source: str
+    """Who says so."""
+    tiers: tuple[tuple[int, Rates], ...] = ()
+    """What every token of a call costs instead whose prompt has more tokens than a number, the smallest first."""
+
+    def cost_usd(self, usage: Usage) -> Decimal:
+        """Return what one call costs, in US dollars."""
+        rates = next((rates for above, rates in reversed(self.tiers) if usage.prompt_tokens > above), self.rates)
+        return (
+            (usage.prompt_tokens - usage.cached_tokens) * rates.prompt
+            + usage.cached_tokens * rates.cached
+            + (usage.completion_tokens - usage.reasoning_tokens) * rates.completion
+            + usage.reasoning_tokens * rates.reasoning
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """Where a call is served: the provider's name for the model, its server, its key. Never printed or stored whole."""
 
@@ -63,6 +112,8 @@ class Target:
     provider: str
     api_base: str | None = None
     api_key: str | None = field(default=None, repr=False)
+    price: Price | None = None
+    """What its tokens cost, where the configuration says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +134,6 @@ class Call:
     """How many answers one request is to bring, where the route can do that."""
     on_text: Callable[[str], None] | None = None
     """Wanted when somebody watches the text arrive; called with each piece, in order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens that a provider billed. Cached tokens are part of the prompt's, reasoning tokens of the completion's."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.prompt_tokens + other.prompt_tokens,
-            self.completion_tokens + other.completion_tokens,
-            self.cached_tokens + other.cached_tokens,
-            self.reasoning_tokens + other.reasoning_tokens,
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,9 @@ def test_a_bare_name_has_the_provider_that_litellm_lists(model: str, provider: s
 
 
 def cost(usage: Usage, model: str = MODEL) -> Decimal:
-    found = catalog.cost_usd(model, usage)
+    found = catalog.price(model)
     assert found is not None
-    return found
+    return found.cost_usd(usage)
 
 
 def test_prompt_and_completion_are_paid_by_the_token() -> None:
@@ -48,9 +48,9 @@ def test_a_model_without_a_price_for_cached_tokens_pays_the_full_one() -> None:
     assert cost(Usage(MANY, 0, cached_tokens=MANY), "openai/gpt-4") == cost(Usage(MANY, 0), "openai/gpt-4")
 
 
-@pytest.mark.parametrize("model", ["openai/none", "ollama/llama3", "groq/gpt-4o-mini", "simulated/gpt-4o-mini", "x"])
+@pytest.mark.parametrize("model", ["openai/none", "ollama/llama3", "groq/gpt-4o-mini", "x"])
 def test_a_price_that_nobody_knows_is_none_and_not_zero(model: str) -> None:
-    assert catalog.cost_usd(model, Usage(MANY, MANY)) is None
+    assert catalog.price(model) is None
 
 
 @pytest.fixture
@@ -60,8 +60,10 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]
     spec.submodule_search_locations = [str(tmp_path)]
     monkeypatch.setattr(catalog, "find_spec", lambda _: spec)
     catalog._table.cache_clear()
+    catalog.price.cache_clear()
     yield tmp_path
     catalog._table.cache_clear()
+    catalog.price.cache_clear()
 
 
 TIERED = {
@@ -90,7 +92,36 @@ def test_every_token_of_a_call_with_a_long_prompt_has_the_price_of_long_prompts(
     elsewhere: Path, usage: Usage, dollars: str
 ) -> None:
     (elsewhere / catalog._TABLE).write_text(json.dumps({"p/m": TIERED}))
-    assert catalog.cost_usd("p/m", usage) == Decimal(dollars)
+    assert cost(usage, "p/m") == Decimal(dollars)
+
+
+RANGES = {
+    "tiered_pricing": [
+        {"input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06, "range": [0, 32000.0]},
+        {
+            "input_cost_per_token": 3e-06,
+            "output_cost_per_token": 4e-06,
+            "output_cost_per_reasoning_token": 8e-06,
+            "range": [32000.0, 128000.0],
+        },
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("usage", "dollars"),
+    [
+        (Usage(32_000, 10), "0.03202"),
+        (Usage(32_001, 10), "0.096043"),
+        (Usage(32_001, 10, reasoning_tokens=4), "0.096059"),
+    ],
+    ids=["in the first", "in the second", "thinking has its own price"],
+)
+def test_a_table_of_ranges_gives_the_price_of_the_range_that_a_prompt_is_in(
+    elsewhere: Path, usage: Usage, dollars: str
+) -> None:
+    (elsewhere / catalog._TABLE).write_text(json.dumps({"p/m": RANGES}))
+    assert cost(usage, "p/m") == Decimal(dollars)
 
 
 def test_a_price_says_which_release_of_litellm_it_is_from(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,9 +140,9 @@ def test_a_price_says_which_release_of_litellm_it_is_from(monkeypatch: pytest.Mo
 def test_without_a_table_nothing_is_known_and_nothing_breaks(elsewhere: Path, table: str | None) -> None:
     if table is not None:
         (elsewhere / catalog._TABLE).write_text(table)
-    assert (catalog.provider_of("gpt-4o-mini"), catalog.cost_usd(MODEL, Usage(1, 1))) == (None, None)
+    assert (catalog.provider_of("gpt-4o-mini"), catalog.price(MODEL)) == (None, None)
 
 
 def test_without_litellm_nothing_is_known_and_nothing_breaks(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "find_spec", lambda _: None)
-    assert (catalog.provider_of("gpt-4o-mini"), catalog.cost_usd(MODEL, Usage(1, 1))) == (None, None)
+    assert (catalog.provider_of("gpt-4o-mini"), catalog.price(MODEL)) == (None, None)

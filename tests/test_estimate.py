@@ -16,15 +16,14 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from mcp import Client
 
+from moa_mcp import catalog, prompts
 from moa_mcp import estimate as estimates
-from moa_mcp import prompts
 from moa_mcp.backend import Backend, simulated
-from moa_mcp.catalog import Price, Tier, source
+from moa_mcp.catalog import source
 from moa_mcp.cli import commands
 from moa_mcp.config import Pipeline, load, models_of, parse, shipped
 from moa_mcp.errors import MissingKey
 from moa_mcp.estimate import (
-    SIMULATED,
     UNROUTED,
     Dollars,
     Estimate,
@@ -40,12 +39,12 @@ from moa_mcp.server.app import App
 from moa_mcp.server.estimates import SCHEMA
 from moa_mcp.testing import ScriptedModel, pipeline, run_pipeline
 from moa_mcp.trace import Trace
-from moa_mcp.values import Answer, Call, Completion, Message, Place, Question, Target
+from moa_mcp.values import Answer, Call, Completion, Message, Place, Price, Question, Rates, Target
 from tests.serving import content, text
 from tests.tables import steps
 
 WHY = Question("Why?")
-CENT = Price(Decimal("0.01"), Decimal("0.1"), Decimal("0.001"), "the test")
+CENT = Price(Rates(Decimal("0.01"), Decimal("0.1"), Decimal("0.001"), Decimal("0.1")), "the test")
 SHIPPED = load(shipped()).pipelines
 
 
@@ -175,11 +174,11 @@ def test_context_and_system_text_and_an_instruction_of_its_own_are_in_the_prompt
 
 
 def test_a_long_prompt_has_the_price_of_long_prompts() -> None:
-    tiered = CENT._replace(tiers=(Tier(1000, Decimal(1), Decimal(2), Decimal(1)),))
+    tiered = CENT._replace(tiers=((1000, Rates(Decimal(1), Decimal(2), Decimal(1), Decimal(2))),))
     found = of(propose("a", "b", tokens=600), LAST, price=tiered).steps[1]
     assert found.cost_usd == Dollars(
-        found.prompt.min * CENT.prompt + CENT.completion,
-        found.prompt.expected * CENT.prompt + 60 * CENT.completion,
+        found.prompt.min * CENT.rates.prompt + CENT.rates.completion,
+        found.prompt.expected * CENT.rates.prompt + 60 * CENT.rates.completion,
         found.prompt.max * Decimal(1) + 100 * Decimal(2),
     )
 
@@ -282,11 +281,11 @@ async def test_prices_are_those_of_the_routes_that_would_be_taken_now() -> None:
     found = await estimates.prices(pipeline(steps(propose("a", "b", "c"), LAST)), usable)
     price = found["a"].price
     assert price is not None
-    assert 0 < price.cached < price.prompt < price.completion
+    assert 0 < price.rates.cached < price.rates.prompt < price.rates.completion
     assert found == {
         "a": Priced("openai/gpt-4o-mini", price, source()),
         "b": Priced("openai/none", None, f"no price in the {source()}"),
-        "c": Priced("simulated/c", SIMULATED, "simulated"),
+        "c": Priced("simulated/c", catalog.price("simulated/c"), "simulated"),
         "z": UNROUTED,
     }
 

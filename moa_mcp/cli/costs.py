@@ -71,7 +71,7 @@ def _prices(estimated: Estimate) -> Table:
     table.add_column("price from", overflow="fold")
     for model, priced in estimated.priced.items():
         price = priced.price
-        rates = (_rate(price.prompt), _rate(price.completion)) if price else (draw.dollars(None), "")
+        rates = (_rate(price.rates.prompt), _rate(price.rates.completion)) if price else (draw.dollars(None), "")
         table.add_row(line(model), line(priced.route or "none"), *rates, priced.source)
     return table
 

@@ -199,7 +199,8 @@ def _billed(target: Target, error: CallError, usage: Usage | None) -> CallError:
 
 
 def _cost(target: Target, usage: Usage | None) -> Decimal | None:
-    return None if usage is None else catalog.cost_usd(target.model, usage)
+    price = catalog.price_at(target)
+    return None if usage is None or price is None else price.cost_usd(usage)
 
 
 def _usage(response: Any) -> Usage | None:  # noqa: ANN401
