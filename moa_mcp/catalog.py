@@ -78,6 +78,13 @@ def _rates(entry: dict[str, Any], *, above: int = 0) -> tuple[int, Rates | None]
 
 
 @cache
+def largest_answer(model: str) -> int | None:
+    """Return how many tokens a model can answer with at most; None if that is not known."""
+    known = _entry(model).get("max_output_tokens")
+    return int(known) if known else None
+
+
+@cache
 def source() -> str:
     """Return the name of the table: prices change with litellm's releases."""
     try:

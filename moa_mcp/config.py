@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -37,6 +38,9 @@ class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
 
 
+USDollars = Annotated[Decimal, Field(gt=0, strict=False)]
+
+
 class Defaults(_Table):
     """What holds where a step or a call says nothing."""
 
@@ -52,6 +56,16 @@ class Defaults(_Table):
     """How often a call is tried on one route."""
     wait_s: Annotated[float, Field(ge=0, le=3600)] = 45.0
     """Seconds that an MCP call waits before it returns the run's id instead of its answer."""
+    max_cost_usd: USDollars | None = None
+    """What a run may cost, in US dollars; a pipeline's own takes its place."""
+    max_cost_usd_per_day: USDollars | None = None
+    """What all runs on one journal may cost that begin, or go on, on one day (UTC)."""
+    max_cost_usd_per_server: USDollars | None = None
+    """What all runs of one process may cost."""
+    max_run_tokens: Annotated[int, Field(ge=1)] = 5_000_000
+    """Tokens of a run's prompts and answers; it holds for models without a known price, too."""
+    unpriced: Literal["allow", "refuse"] = "allow"
+    """Whether a run may ask models whose price is not known, which no cap in dollars can hold."""
     record: Literal["calls", "hashes"] = "calls"
     """Whether the journal keeps questions, prompts and answers, or their hashes only; then only the process that began
     a run can finish it."""
@@ -84,6 +98,8 @@ class Pipeline(_Table):
     title: str
     description: str
     """When an agent should choose it."""
+    max_cost_usd: USDollars | None = None
+    """What a run may cost, in US dollars."""
     steps: tuple[Annotated[Step, Field(discriminator="step")], ...]
 
 

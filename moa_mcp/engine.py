@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from random import Random
 
 import anyio
@@ -40,6 +41,8 @@ class RunSpec:
     question: Question
     seed: int
     """Makes shuffle, dropout, sample and rank passes repeat exactly."""
+    max_cost_usd: Decimal | None = None
+    """What it may cost, in US dollars."""
     stream: bool = False
     """Whether the last answer's text is told as it arrives."""
 

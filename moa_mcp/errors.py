@@ -11,6 +11,9 @@
     │   └── LeaseLost               another process drives the run now, or it was cancelled there
     └── CallError               one model call failed
         ├── Unrecorded          the journal did not take it, and so it was not made
+        ├── LeftOut             there were no means for it, and so it was not made
+        │   ├── BudgetReached       it could cost more than a budget has left
+        │   └── Unpriced            nobody knows what it costs, and the configuration wants that known
         ├── MissingKey          no route can be used; names the variables that would make one usable
         ├── AuthFailed          the provider refuses the key
         ├── QuotaExceeded       the account has no money left
@@ -108,6 +111,22 @@ class Unrecorded(CallError):
     """The journal did not take the call, and so it was not made."""
 
     elsewhere = False
+
+
+class LeftOut(CallError):
+    """There were no means for the call, and so it was not made."""
+
+    elsewhere = False
+
+
+class BudgetReached(LeftOut):
+    """The call could cost more than a budget has left."""
+
+
+class Unpriced(LeftOut):
+    """Nobody knows what the call costs, and the configuration wants that known."""
+
+    elsewhere = True
 
 
 class MissingKey(CallError):

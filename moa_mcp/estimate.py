@@ -7,7 +7,7 @@ layers as real ones do. It knows no run; `prices` asks the routes, and the catal
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import cycle
@@ -18,7 +18,7 @@ from moa_mcp.config import Defaults, Pipeline, models_of
 from moa_mcp.errors import MissingKey
 from moa_mcp.model import Usable
 from moa_mcp.steps import Dropout, ModelStep, Propose, Rank, Refine, Sample, Shuffle, Step, Take, Vote
-from moa_mcp.values import Answer, Message, Place, Price, Question, Usage
+from moa_mcp.values import Answer, Dollars, Message, Place, Price, Question, Tokens, Usage
 
 CHARACTERS = 4
 """Of one token, as English text has them."""
@@ -37,25 +37,13 @@ NOTES = (
     "Not in it: failed and repeated calls, larger limits after empty answers, and what prompt caches save.",
 )
 
-_Bound: TypeAlias = Literal["min", "expected", "max"]
-_Lengths: TypeAlias = tuple[int, ...]
+Bound: TypeAlias = Literal["min", "expected", "max"]
+Lengths: TypeAlias = tuple[int, ...]
 """The answers that one step hands to the next, as their tokens."""
 
 
-class Tokens(NamedTuple):
-    """How many tokens there will be."""
-
-    min: int
-    expected: int
-    max: int
-
-
-class Dollars(NamedTuple):
-    """What it will cost, in US dollars."""
-
-    min: Decimal
-    expected: Decimal
-    max: Decimal
+Count: TypeAlias = Callable[[Sequence[Message], int], int]
+"""Returns the tokens of messages in the first of which so many tokens of answers will stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +142,9 @@ class Estimate:
         return tuple(model for model, priced in self.priced.items() if priced.price is None)
 
 
-class _Call(NamedTuple):
+class ModelCall(NamedTuple):
+    """A call of a step, and what it takes."""
+
     model: str
     usage: Usage
 
@@ -162,9 +152,9 @@ class _Call(NamedTuple):
 class _Walk(NamedTuple):
     """The pipeline's calls, step by step, with answers of one kind of length."""
 
-    min: Sequence[_Call]
-    expected: Sequence[_Call]
-    max: Sequence[_Call]
+    min: Sequence[ModelCall]
+    expected: Sequence[ModelCall]
+    max: Sequence[ModelCall]
 
 
 def estimate(pipeline: Pipeline, question: Question, prices: Mapping[str, Priced]) -> Estimate:
@@ -257,17 +247,20 @@ def _model(model: str, walk: _Walk, priced: Priced) -> ModelEstimate:
     )
 
 
-def _walk(pipeline: Pipeline, question: Question, bound: _Bound) -> list[list[_Call]]:
+def _walk(pipeline: Pipeline, question: Question, bound: Bound) -> list[list[ModelCall]]:
     """Return the calls of every step."""
-    lengths: _Lengths = ()
-    walked: list[list[_Call]] = []
+    lengths: Lengths = ()
+    walked: list[list[ModelCall]] = []
     for step in pipeline.steps:
-        walked.append(list(_calls(step, question, lengths, bound)) if isinstance(step, ModelStep) else [])
-        lengths = _after(step, lengths, bound)
+        walked.append(list(calls(step, question, lengths, bound)) if isinstance(step, ModelStep) else [])
+        lengths = after(step, lengths, bound)
     return walked
 
 
-def _calls(step: ModelStep, question: Question, lengths: _Lengths, bound: _Bound) -> Iterable[_Call]:
+def calls(
+    step: ModelStep, question: Question, lengths: Lengths, bound: Bound, count: Count = prompt_tokens
+) -> Iterator[ModelCall]:
+    """Yield what each of a step's calls takes that is given answers of such lengths."""
     if step.judges and len(lengths) == 1:
         return  # there is nothing to choose from
     said = _said(step, bound)
@@ -276,11 +269,11 @@ def _calls(step: ModelStep, question: Question, lengths: _Lengths, bound: _Bound
     if isinstance(step, Refine):
         for model, answer, length in zip(cycle(step.models), answers, lengths, strict=False):
             messages = prompts.refine(question, answer, step.prompt)
-            yield _Call(model, Usage(prompt_tokens(messages, length), said))
+            yield ModelCall(model, Usage(count(messages, length), said))
     elif step.models:
         shown = 0 if isinstance(step, Propose) else sum(lengths)
-        prompt = prompt_tokens(_conversation(step, question, answers), shown)
-        yield from (_Call(model, Usage(prompt, said)) for model in step.models)
+        prompt = count(_conversation(step, question, answers), shown)
+        yield from (ModelCall(model, Usage(prompt, said)) for model in step.models)
 
 
 def _conversation(step: ModelStep, question: Question, answers: Sequence[Answer]) -> tuple[Message, ...]:
@@ -297,7 +290,7 @@ def _conversation(step: ModelStep, question: Question, answers: Sequence[Answer]
             return prompts.synthesize(question, answers, step.prompt)
 
 
-def _said(step: ModelStep, bound: _Bound) -> int:
+def _said(step: ModelStep, bound: Bound) -> int:
     """Return how many tokens one of the step's calls answers with."""
     limit = step.max_tokens or Defaults().max_tokens
     match bound:
@@ -309,7 +302,7 @@ def _said(step: ModelStep, bound: _Bound) -> int:
             return limit
 
 
-def _after(step: Step, lengths: _Lengths, bound: _Bound) -> _Lengths:
+def after(step: Step, lengths: Lengths, bound: Bound) -> Lengths:
     """Return the answers that a step hands on."""
     match step:
         case Propose():
@@ -324,7 +317,7 @@ def _after(step: Step, lengths: _Lengths, bound: _Bound) -> _Lengths:
             return (_said(step, bound),) * step.answers_out(len(lengths))
 
 
-def _kept(rate: float, count: int, bound: _Bound) -> int:
+def _kept(rate: float, count: int, bound: Bound) -> int:
     """Return how many answers a dropout leaves; one always stays."""
     match bound:
         case "min":
@@ -335,7 +328,7 @@ def _kept(rate: float, count: int, bound: _Bound) -> int:
             return count
 
 
-def _drawn(lengths: _Lengths, count: int, bound: _Bound) -> _Lengths:
+def _drawn(lengths: Lengths, count: int, bound: Bound) -> Lengths:
     """Return `count` answers in an order that nobody knows yet: the shortest, average ones, the longest."""
     match bound:
         case "min":

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from moa_mcp.errors import Failure
-from moa_mcp.values import Answer, Completion, Message, Note, Parameters, Place, Question, Status
+from moa_mcp.values import Answer, Completion, Dollars, Message, Note, Parameters, Place, Question, Status, Tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,22 @@ class RunStarted(Happened):
     seed: int
     steps: tuple[str, ...]
     """The kind of every step that will run, in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEstimated(Happened):
+    """What a run was reckoned to take, before it asked anybody."""
+
+    kind: Literal["run_estimated"] = "run_estimated"
+    calls: int
+    tokens: Tokens
+    """Of prompts and answers."""
+    cost_usd: Dollars | None
+    """None where a price is not known."""
+    unpriced: tuple[str, ...]
+    """The models whose price is not known."""
+    max_cost_usd: Decimal | None
+    """What it may cost, in US dollars."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +172,7 @@ class RunFinished(Happened):
 
 Event: TypeAlias = (
     RunStarted
+    | RunEstimated
     | RunResumed
     | RunForked
     | StepStarted

@@ -12,6 +12,7 @@ from moa_mcp.events import (
     CallFinished,
     CallStarted,
     Event,
+    RunEstimated,
     RunFinished,
     RunForked,
     RunResumed,
@@ -40,7 +41,7 @@ def _step(event: Event) -> int:
     match event:
         case StepStarted() | StepFinished():
             return event.step
-        case RunStarted() | RunResumed() | RunForked() | RunFinished():
+        case RunStarted() | RunEstimated() | RunResumed() | RunForked() | RunFinished():
             return 0
         case _:
             return event.place.step

@@ -103,6 +103,22 @@ class Price(NamedTuple):
         )
 
 
+class Tokens(NamedTuple):
+    """How many tokens there will be."""
+
+    min: int
+    expected: int
+    max: int
+
+
+class Dollars(NamedTuple):
+    """What it will cost, in US dollars."""
+
+    min: Decimal
+    expected: Decimal
+    max: Decimal
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where a call is served: the provider's name for the model, its server, its key. Never printed or stored whole."""

@@ -25,12 +25,10 @@ from moa_mcp.config import Pipeline, load, models_of, parse, shipped
 from moa_mcp.errors import MissingKey
 from moa_mcp.estimate import (
     UNROUTED,
-    Dollars,
     Estimate,
     ModelEstimate,
     Priced,
     StepEstimate,
-    Tokens,
     estimate,
     prompt_tokens,
 )
@@ -39,7 +37,7 @@ from moa_mcp.server.app import App
 from moa_mcp.server.estimates import SCHEMA
 from moa_mcp.testing import ScriptedModel, pipeline, run_pipeline
 from moa_mcp.trace import Trace
-from moa_mcp.values import Answer, Call, Completion, Message, Place, Price, Question, Rates, Target
+from moa_mcp.values import Answer, Call, Completion, Dollars, Message, Place, Price, Question, Rates, Target, Tokens
 from tests.serving import content, text
 from tests.tables import steps
 

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from moa_mcp.cli import draw
 from moa_mcp.cli.text import line
-from moa_mcp.estimate import NOTES, Dollars, Estimate, ModelEstimate, Tokens
+from moa_mcp.estimate import NOTES, Estimate, ModelEstimate
+from moa_mcp.values import Dollars, Tokens
 
 _MILLION = 1_000_000
 

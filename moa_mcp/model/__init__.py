@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from moa_mcp.model.budgeted import Amount, Budget, Purse, TokenPurse
 from moa_mcp.model.interface import Keep, Model, Usable
 from moa_mcp.model.recorded import STOPPED, Recorded
 from moa_mcp.model.replayed import Before, Paid
 from moa_mcp.model.slotted import Limits
 from moa_mcp.model.stack import Shared, stack
 
-__all__ = ["STOPPED", "Before", "Keep", "Limits", "Model", "Paid", "Recorded", "Shared", "Usable", "stack"]
+__all__ = [
+    "STOPPED",
+    "Amount",
+    "Before",
+    "Budget",
+    "Keep",
+    "Limits",
+    "Model",
+    "Paid",
+    "Purse",
+    "Recorded",
+    "Shared",
+    "TokenPurse",
+    "Usable",
+    "stack",
+]

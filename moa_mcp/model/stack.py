@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from moa_mcp.events import Emit
+from moa_mcp.model.budgeted import Budget, Budgeted
 from moa_mcp.model.interface import Keep, Model, Usable
 from moa_mcp.model.negotiated import Negotiated, Refusals
 from moa_mcp.model.recorded import Recorded
@@ -23,19 +24,28 @@ class Shared:
 
 
 def stack(
-    provider: Model, usable: Usable, shared: Shared, emit: Emit, keep: Keep | None = None, before: Before | None = None
+    provider: Model,
+    usable: Usable,
+    shared: Shared,
+    emit: Emit,
+    keep: Keep | None = None,
+    before: Before | None = None,
+    budget: Budget | None = None,
 ) -> Model:
     """Compose the layers of one run, outermost last.
 
     The timeout is innermost, so that it bounds one request and not the waiting for a slot. Record is around it, so
-    that every single request has its events and one that took too long is told as such. Negotiation is outside
-    both: what it sends again is a request of its own. A slot is held while requests are under way, not while a
+    that every single request has its events and one that took too long is told as such. The budget is next: what
+    does not fit leaves no trace of an attempt. Negotiation is outside these: what it sends again is a request of its
+    own. A slot is held while requests are under way, not while a
     retry waits. Retries stay on one route; the routes layer moves on when they are used up. What is paid needs none
     of this, neither a slot nor a key, so replay is outermost.
     """
     before = before or Before()
     model: Model = Timed(provider)
     model = Recorded(model, emit, keep, before.attempts)
+    if budget is not None:
+        model = Budgeted(model, budget)
     model = Negotiated(model, shared.refused)
     model = Slotted(model, shared.slots)
     model = Retried(model, shared.limits.attempts)

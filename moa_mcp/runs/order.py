@@ -39,6 +39,8 @@ class Opening:
     before: Before = field(default_factory=Before)
     events: tuple[Event, ...] = ()
     """What is told of the beginning, besides what the engine tells of a run from nothing."""
+    history: tuple[Event, ...] = ()
+    """What it did before, and paid for."""
     new: bool = True
     """Whether it is yet to be put on record."""
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 
 import anyio
@@ -18,19 +19,22 @@ from anyio.abc import TaskGroup
 
 from moa_mcp import replay
 from moa_mcp.backend import Backend
+from moa_mcp.budget import RunTariff
 from moa_mcp.config import Config, Pipeline, models_of
 from moa_mcp.engine import Reached, RunSpec, execute, started
 from moa_mcp.errors import JournalError, MissingKey, RunHeld, RunUnknown
+from moa_mcp.estimate import estimate, prices
 from moa_mcp.events import Emit, Event, RunFinished, RunForked, RunResumed, tee
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.journal.memory import MemoryJournal
-from moa_mcp.model import Before, Limits, Shared, Usable, stack
+from moa_mcp.model import Before, Budget, Limits, Shared, Usable, stack
 from moa_mcp.plan import blocking
 from moa_mcp.routes import Route
+from moa_mcp.runs.money import Purses, estimated, too_small
 from moa_mcp.runs.order import Opening, Order, ordered, recorded, traced
 from moa_mcp.runs.run import Run
 from moa_mcp.trace import Trace, trace_of
-from moa_mcp.values import Question, Status
+from moa_mcp.values import Question, State, Status
 
 UNASKED = "no model was asked"
 """How the error of a run begins that could not start, or not go on, for want of keys or servers."""
@@ -58,6 +62,7 @@ class Runs:
                 requests_per_minute=defaults.requests_per_minute,
             )
         )
+        self._purses = Purses(defaults, self.journal)
         self._under_way: dict[str, Run] = {}
         self._resuming = anyio.Lock()
         self._tasks: TaskGroup | None = None
@@ -85,19 +90,37 @@ class Runs:
         question: Question,
         *,
         seed: int | None = None,
+        max_cost_usd: Decimal | None = None,
         watch: Emit | None = None,
     ) -> Run:
-        """Start a run and return at once. With `watch`, events go there too, the last answer's text included."""
+        """Start a run and return at once.
+
+        `max_cost_usd` takes the place of the configured one. With `watch`, events go there too, the last answer's text
+        included.
+        """
         drawn = secrets.randbelow(_SEEDS) if seed is None else seed
-        spec = RunSpec(secrets.token_hex(8), pipeline, question, drawn, stream=watch is not None)
+        spec = RunSpec(
+            secrets.token_hex(8),
+            pipeline,
+            question,
+            drawn,
+            max_cost_usd=max_cost_usd or self.max_cost_usd(pipeline),
+            stream=watch is not None,
+        )
         routes = {alias: self._routes(alias) for alias in models_of(pipeline)}
         order = Order(spec, routes, self.backend.simulated)
         return self._begin(
             Run(spec.run_id, Trace(spec.run_id, pipeline.name, question, drawn)), order, watch, Opening()
         )
 
-    async def resume(self, run_id: str, *, watch: Emit | None = None) -> Run:
+    def max_cost_usd(self, pipeline: Pipeline) -> Decimal | None:
+        """Return what a run of a pipeline may cost, in US dollars, where its caller says nothing."""
+        return pipeline.max_cost_usd or self.config.defaults.max_cost_usd
+
+    async def resume(self, run_id: str, *, max_cost_usd: Decimal | None = None, watch: Emit | None = None) -> Run:
         """Go on with a run that was interrupted, failed or cancelled; what it has paid for is not paid again.
+
+        `max_cost_usd` takes the place of what the run, all of it, was allowed to cost.
 
         Raises:
             RunUnknown: it is not on record.
@@ -115,6 +138,8 @@ class Runs:
                 if not await self.journal.claim(run_id):
                     raise RunHeld(_held(record))
                 events = await self.journal.events(run_id)
+            if max_cost_usd is not None:
+                order = replace(order, spec=replace(order.spec, max_cost_usd=max_cost_usd))
             return self._go_on(order, events, watch)
 
     def _go_on(self, order: Order, events: tuple[Event, ...], watch: Emit | None) -> Run:
@@ -124,7 +149,7 @@ class Runs:
         told = (*beginning, RunResumed(finished_steps=reached.steps))
         trace = trace_of(events)
         trace.run_id, trace.pipeline, trace.status = spec.run_id, spec.pipeline.name, "running"
-        opening = Opening(reached, replay.before(events), told, new=False)
+        opening = Opening(reached, replay.before(events), told, history=events, new=False)
         return self._begin(Run(spec.run_id, trace, on_record=True), replace(order, spec=spec), watch, opening)
 
     async def _resume_all(self) -> None:
@@ -201,23 +226,24 @@ class Runs:
             tell(event)
 
         usable = self.backend.usable(order.routes)
-        model = stack(self.backend.provider, usable, self._shared, emit, keep, opening.before)
+        reached = opening.reached or Reached(0, State(order.spec.question))
+        budget: Budget | None = None
         began = time.monotonic()
         try:
             if opening.new:
                 await self.journal.begin(recorded(order, texts=self.journal.keeps_texts))
                 run.on_record = True
-            for event in opening.events:
+            for event in opening.events if opening.reached else (started(order.spec),):
                 emit(event)
             with run.scope:
-                fault = await _blocked(_remaining(order.spec.pipeline, opening.reached), usable)
-                if fault:
-                    if opening.reached is None:
-                        emit(started(order.spec))
-                    emit(RunFinished(status="failed", answer=None, error=fault, seconds=0.0))
+                try:
+                    budget = await self._funded(order.spec, opening, usable, emit)
+                except _Unstarted as error:
+                    emit(RunFinished(status="failed", answer=None, error=f"{UNASKED}: {error}", seconds=0.0))
                 else:
                     await self.backend.ready()
-                    await execute(order.spec, model, emit, opening.reached)
+                    layers = stack(self.backend.provider, usable, self._shared, emit, keep, opening.before, budget)
+                    await execute(order.spec, layers, emit, reached)
             if run.scope.cancelled_caught and run.asked_to_end:
                 emit(RunFinished(status="cancelled", answer=None, error=None, seconds=time.monotonic() - began))
         except JournalError as error:
@@ -226,12 +252,45 @@ class Runs:
             _log.exception("run %s stopped on an unexpected fault", run.run_id)
             emit(RunFinished(status="failed", answer=None, error=_FAULT, seconds=0.0))
         finally:
-            await self._leave(run)
+            await self._leave(run, budget)
 
-    async def _leave(self, run: Run) -> None:
+    async def _funded(self, spec: RunSpec, opening: Opening, usable: Usable, emit: Emit) -> Budget:
+        """Return the budget of a run that can reach its models and pay for them.
+
+        Raises:
+            _Unstarted: it can't: known before the first call, it costs nothing.
+
+        """
+        finished, answers = (opening.reached.steps, opening.reached.state.answers) if opening.reached else (0, ())
+        pipeline = spec.pipeline
+        left = pipeline.model_copy(update={"steps": pipeline.steps[finished:]})
+        fault = await _blocked(left, usable)
+        if fault:
+            raise _Unstarted(fault)
+        known = await prices(left, usable)
+        if opening.reached is None:
+            emit(estimated(estimate(pipeline, spec.question, known), spec))
+        unpriced = [alias for alias, each in known.items() if each.price is None and each.route is not None]
+        if unpriced and self.config.defaults.unpriced == "refuse":
+            raise _Unstarted(
+                f'nobody knows what {", ".join(unpriced)} costs, and unpriced = "refuse"; give its route '
+                'usd_per_million, or set unpriced = "allow"'
+            )
+        by_alias = {alias: each.price for alias, each in known.items()}
+        tariff = RunTariff(pipeline, spec.question, by_alias, self.config.defaults.unpriced)
+        budget = self._purses.budget(spec, opening, tariff, known)
+        lacking = await budget.open(smallest := tariff.smallest(finished, answers))
+        if lacking is not None:
+            raise _Unstarted(too_small(lacking, smallest))
+        return budget
+
+    async def _leave(self, run: Run, budget: Budget | None) -> None:
         """Give a run up: ended, or unfinished for whoever resumes it."""
+        if budget is not None:
+            budget.close()
         with anyio.move_on_after(_LAST_WORDS_S, shield=True):
             try:
+                await self._purses.write()
                 if run.trace.status == "running":
                     await self.journal.release(run.run_id)
                 else:
@@ -307,9 +366,8 @@ def _held(record: RunRecord) -> str:
     return f"run {record.run_id} is driven by another process; wait for it, or cancel it"
 
 
-def _remaining(pipeline: Pipeline, reached: Reached | None) -> Pipeline:
-    """Return the pipeline without the steps that are finished, whose models need not be reached any more."""
-    return pipeline.model_copy(update={"steps": pipeline.steps[reached.steps :]}) if reached else pipeline
+class _Unstarted(Exception):
+    """A run can't start, or not go on; the text says why and what would help."""
 
 
 async def _blocked(pipeline: Pipeline, usable: Usable) -> str | None:
@@ -321,4 +379,4 @@ async def _blocked(pipeline: Pipeline, usable: Usable) -> str | None:
         except MissingKey as error:
             missing[alias] = error
     reasons = [f"{alias}: {missing[alias]}" for alias in blocking(pipeline, missing)]
-    return f"{UNASKED}: {'; '.join(reasons)}" if reasons else None
+    return "; ".join(reasons) or None

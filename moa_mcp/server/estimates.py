@@ -9,9 +9,9 @@ from typing import Any
 import mcp_types as types
 
 from moa_mcp.config import Pipeline
-from moa_mcp.estimate import NOTES, Dollars, Estimate, StepEstimate, Tokens, data, estimate, prices
+from moa_mcp.estimate import NOTES, Estimate, StepEstimate, data, estimate, prices
 from moa_mcp.runs import Runs
-from moa_mcp.values import Question
+from moa_mcp.values import Dollars, Question, Tokens
 
 
 def _range(kind: str, description: str) -> dict[str, Any]:

@@ -1,0 +1,184 @@
+"""What calls cost at their dearest, and what a run must keep for its steps to come: what `model.budgeted` goes by.
+
+Every token stands for at least one byte of text, whatever the tokenizer: so no prompt has more tokens than bytes, and
+no call costs more than what is held for it, as long as its provider keeps to `max_tokens`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from decimal import ROUND_CEILING, Decimal
+from functools import cache
+from typing import Literal
+
+from moa_mcp import catalog, estimate
+from moa_mcp.config import Pipeline
+from moa_mcp.errors import CallError, Failure, Unpriced
+from moa_mcp.estimate import Lengths
+from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, CallStarted, Event
+from moa_mcp.model import Amount
+from moa_mcp.steps import ModelStep, PanelStep, Propose, Step, Synthesize
+from moa_mcp.values import Answer, Call, Completion, Message, Parameters, Place, Price, Question, Usage
+
+BYTES = 6
+"""So many bytes a token of an answer is reckoned to have that is not written yet."""
+MESSAGE_TOKENS = 16
+"""What a message may take beside its text."""
+LARGEST_ANSWER = 32_768
+"""Tokens of an answer whose limit is neither set nor known."""
+
+_NANO = Decimal(10**9)
+_LIMITS = ("max_tokens", "max_completion_tokens")
+
+
+class RunTariff:
+    """What the calls of a run cost, and what its steps need."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        question: Question,
+        prices: Mapping[str, Price | None],
+        unpriced: Literal["allow", "refuse"] = "allow",
+    ) -> None:
+        """Take the price of every alias on the route that would be taken now."""
+        self._steps = pipeline.steps
+        self._question = question
+        self._prices = prices
+        self._refuses = unpriced == "refuse"
+        self.reserves: Callable[[int, int], Sequence[Amount]] = cache(self._reserves)
+
+    def dearest(self, call: Call) -> Amount:
+        """Return the most that a call can take. Raises `Unpriced`."""
+        price = catalog.price_at(call.target) if call.target else None
+        model = call.target.model if call.target else call.agent
+        if price is None and self._refuses:
+            raise Unpriced(
+                f'the price of {model} is not known, and unpriced = "refuse"; give its route usd_per_million, or '
+                'set unpriced = "allow"'
+            )
+        return dearest(price, model, call.messages, call.parameters, call.samples)
+
+    def bill(self, ended: Completion | CallError, held: Amount) -> Amount:
+        """Return what a call took; where nobody can know, what was held for it."""
+        return _bill(ended if isinstance(ended, Completion) else Failure.of(ended), held)
+
+    def needed(self, step: int) -> int:
+        """Return how many calls a step can't do without; steps count from 1."""
+        return _needed(self._steps[step - 1])
+
+    def smallest(self, finished: int, answers: Sequence[Answer]) -> Amount:
+        """Return what the least takes that leads from these answers, after so many steps, to an end."""
+        steps = self._steps[finished:]
+        layers = _layers(steps)
+        kept = {*layers[-1:], *([] if answers else layers[:1])}
+        return self._least(steps, kept, tuple(-(-len(answer.text.encode()) // BYTES) for answer in answers))
+
+    def _reserves(self, step: int, answers: int) -> Sequence[Amount]:
+        steps = self._steps[step:]
+        layers = _layers(steps)
+        lengths = self._handed_on(step, answers)
+        forms = [{*layers[:kept], *layers[-1:]} for kept in range(len(layers) - 1, -1, -1)]
+        return [self._least(steps, each, lengths) for each in forms or [set[int]()]]
+
+    def _handed_on(self, step: int, answers: int) -> Lengths:
+        """Return the answers that a step hands on, as long as they can be, if it is asked for so many."""
+        lengths: Lengths = ()
+        for each in self._steps[:step]:
+            lengths = estimate.after(each, lengths, "max")
+        new = isinstance(self._steps[step - 1], Propose | Synthesize)
+        asked = len(self._steps[step - 1].models)
+        return lengths[: len(lengths) - max(0, asked - answers)] if new else lengths
+
+    def _least(self, steps: Sequence[Step], kept: Collection[int], lengths: Lengths) -> Amount:
+        """Return what these steps take at their dearest if only the kept layers are asked, each as little as it can."""
+        total = Amount()
+        for position, step in enumerate(steps):
+            if isinstance(step, ModelStep) and step.models:
+                if position not in kept:
+                    continue
+                least = sorted(self._calls(step, lengths), key=lambda each: (each.nanodollars, each.tokens))
+                total = sum(least[: _needed(step)], total)
+            lengths = estimate.after(step, lengths, "max")
+            if isinstance(step, Propose | Synthesize):
+                lengths = lengths[: len(lengths) - len(step.models) + _needed(step)]
+        return total
+
+    def _calls(self, step: ModelStep, lengths: Lengths) -> Iterable[Amount]:
+        for model, usage in estimate.calls(step, self._question, lengths, "max", most_tokens):
+            yield _amount(self._prices.get(model), usage)
+
+
+def dearest(
+    price: Price | None, model: str, messages: Sequence[Message], parameters: Parameters, samples: int = 1
+) -> Amount:
+    """Return the most that a request to a model can take."""
+    limit = next((int(parameters[name]) for name in _LIMITS if name in parameters), None)
+    if limit is None:
+        limit = catalog.largest_answer(model) or LARGEST_ANSWER
+    return _amount(price, Usage(most_tokens(messages), samples * limit))
+
+
+def most_tokens(messages: Sequence[Message], unwritten: int = 0) -> int:
+    """Return the most tokens that messages can have. `unwritten` tokens of answers will stand in them."""
+    written = sum(len(message.content.encode("utf-8", "surrogatepass")) + MESSAGE_TOKENS for message in messages)
+    return written + BYTES * unwritten
+
+
+def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: float = 0.0) -> Amount:
+    """Return what a run took by its events, from a moment on (seconds since the epoch).
+
+    Attempts without an end were under way when their process died: nobody knows whether they were paid, so they count
+    at their dearest. `prices` are by the name under which a model is served.
+    """
+    asked: dict[Place, Sequence[Message]] = {}
+    held: dict[tuple[Place, int], Amount] = {}
+    for event in events:
+        match event:
+            case CallStarted():
+                asked[event.place] = event.messages
+            case AttemptStarted() if event.at >= since:
+                price = prices.get(event.model) or catalog.price(event.model)
+                most = dearest(price, event.model, asked.get(event.place, ()), event.parameters)
+                held[event.place, event.attempt] = most
+            case AttemptFinished() if event.at >= since:
+                key = (event.place, event.attempt)
+                held[key] = _bill(event.completion, held.get(key, Amount()))
+            case AttemptFailed() if event.at >= since:
+                key = (event.place, event.attempt)
+                held[key] = _bill(event.failure, held.get(key, Amount()))
+            case _:
+                pass
+    return sum(held.values(), Amount())
+
+
+def nanodollars(usd: Decimal) -> int:
+    """Return US dollars as billionths, rounded up."""
+    return int((usd * _NANO).to_integral_value(ROUND_CEILING))
+
+
+def _amount(price: Price | None, usage: Usage) -> Amount:
+    tokens = usage.prompt_tokens + usage.completion_tokens
+    if price is None:
+        return Amount(0, tokens)
+    thought = Usage(usage.prompt_tokens, usage.completion_tokens, reasoning_tokens=usage.completion_tokens)
+    return Amount(nanodollars(max(price.cost_usd(usage), price.cost_usd(thought))), tokens)
+
+
+def _bill(ended: Completion | Failure, held: Amount) -> Amount:
+    if isinstance(ended, Failure) and ended.paid is False:
+        return Amount()
+    usage, cost = ended.usage, ended.cost_usd
+    return Amount(
+        held.nanodollars if cost is None else nanodollars(cost),
+        held.tokens if usage is None else usage.prompt_tokens + usage.completion_tokens,
+    )
+
+
+def _layers(steps: Sequence[Step]) -> list[int]:
+    """Return the positions of the steps that ask models."""
+    return [position for position, step in enumerate(steps) if step.models]
+
+
+def _needed(step: Step) -> int:
+    return min(step.quorum or 1, max(1, len(step.models))) if isinstance(step, PanelStep) else 1

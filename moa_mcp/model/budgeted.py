@@ -1,0 +1,256 @@
+"""Nothing is asked that a budget could not pay at its dearest.
+
+It knows purses and amounts; what a call can cost, and what the rest of the run needs, is told to it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Protocol
+
+import anyio
+
+from moa_mcp.errors import BudgetReached, CallError, JournalError, Unrecorded
+from moa_mcp.model.interface import Model
+from moa_mcp.values import Call, Completion, Place
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """What calls take."""
+
+    nanodollars: int = 0
+    """Billionths of a US dollar; what has no known price counts nothing here."""
+    tokens: int = 0
+    """Of prompts and completions."""
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(self.nanodollars + other.nanodollars, self.tokens + other.tokens)
+
+    def __sub__(self, other: Amount) -> Amount:
+        return Amount(self.nanodollars - other.nanodollars, self.tokens - other.tokens)
+
+
+class Purse:
+    """A cap that one run has, or several of a process share.
+
+    Each run commits what it has spent, holds for calls in flight, and reserves for its steps to come.
+    """
+
+    measure: Callable[[Amount], int] = attrgetter("nanodollars")
+
+    def __init__(self, name: str, cap: int) -> None:
+        """Take the setting's name and its value, in what `measure` returns."""
+        self.name = name
+        self.cap = cap
+        self.in_flight = 0
+        self._earlier: dict[str, int] = {}
+        """By run: what it had spent before it came to this purse."""
+        self._committed: dict[str, int] = {}
+        self._total = 0
+        self.came_back = anyio.Event()
+        """Set when the next call comes back."""
+
+    def enter(self, run_id: str, earlier: Amount) -> None:
+        """Let a run spend from now on that has spent something `earlier`, from other purses or from this one."""
+        self._earlier[run_id] = self.measure(earlier) - self._committed.get(run_id, 0)
+
+    async def commit(self, run_id: str, amount: Amount) -> bool:
+        """Replace what a run has committed, unless that would exceed the cap."""
+        more = self._of(run_id, amount) - self._committed.get(run_id, 0)
+        if more > 0 and self._total + more > self.cap:
+            return False
+        self.correct(run_id, amount)
+        return True
+
+    def correct(self, run_id: str, amount: Amount) -> None:
+        """Replace what a run has committed, whatever it is: it is spent, or it is less."""
+        now = self._of(run_id, amount)
+        self._total += now - self._committed.get(run_id, 0)
+        self._committed[run_id] = now
+
+    def _of(self, run_id: str, amount: Amount) -> int:
+        return self.measure(amount) - self._earlier.get(run_id, 0)
+
+    def of_others(self, run_id: str) -> int:
+        """Return what all other runs have committed."""
+        return self._total - self._committed.get(run_id, 0)
+
+    def shown(self, measured: int) -> str:
+        """Return an amount as a message shows it."""
+        return f"${measured / 1e9:.6f}".rstrip("0").rstrip(".")
+
+    def take(self) -> None:
+        """Take note that a call goes out."""
+        self.in_flight += 1
+
+    def settle(self) -> None:
+        """Take note that a call came back."""
+        self.in_flight -= 1
+        self.came_back.set()
+        self.came_back = anyio.Event()
+
+
+class TokenPurse(Purse):
+    """A cap in tokens, which holds for what has no price, too."""
+
+    measure: Callable[[Amount], int] = attrgetter("tokens")
+
+    def shown(self, measured: int) -> str:
+        return f"{measured} tokens"
+
+
+class Tariff(Protocol):
+    """What calls cost, and what a run needs."""
+
+    def dearest(self, call: Call) -> Amount:
+        """Return the most that a call can take. Raises `Unpriced` where that is not known and must be."""
+        ...
+
+    def bill(self, ended: Completion | CallError, held: Amount) -> Amount:
+        """Return what a call took; where nobody can know, what was held for it."""
+        ...
+
+    def needed(self, step: int) -> int:
+        """Return how many calls a step can't do without."""
+        ...
+
+    def reserves(self, step: int, answers: int) -> Sequence[Amount]:
+        """Return what the steps after one need at their dearest, if it is asked for so many answers.
+
+        First for all of them in their smallest form, then with ever fewer layers, at last for the last one alone.
+        """
+        ...
+
+
+class Budget:
+    """What one run has spent and holds, and the purses that it must fit into."""
+
+    def __init__(
+        self,
+        run_id: str,
+        purses: Sequence[Purse],
+        tariff: Tariff,
+        spent: Amount | None = None,
+        answered: Iterable[Place] = (),
+    ) -> None:
+        """Begin with what was `spent` before, on the calls that were `answered` among others."""
+        self.purses = purses
+        self._run_id = run_id
+        self._tariff = tariff
+        self._spent = spent or Amount()
+        self._held = Amount()
+        self._reserved = Amount()
+        self._asked: defaultdict[int, set[int]] = defaultdict(set)
+        for place in answered:
+            self._asked[place.step].add(place.number)
+        self._turn = anyio.Lock(fast_acquire=True)
+
+    async def open(self, smallest: Amount) -> Purse | None:
+        """Reserve the smallest form of the run; return the purse that has no room for it."""
+        lacking = await self._commit(self._spent + smallest)
+        self._reserved = Amount() if lacking else smallest
+        return lacking
+
+    async def admit(self, call: Call) -> Amount:
+        """Return what is held for a call, once it fits.
+
+        What does not fit waits while calls are in flight that may turn out cheaper than what is held for them.
+
+        Raises:
+            BudgetReached: it will not fit.
+
+        """
+        hold = self._tariff.dearest(call)
+        async with self._turn:  # first come, first served
+            while True:
+                came_back = {purse: purse.came_back for purse in self.purses}
+                lacking = await self._fit(call, hold)
+                if lacking is None:
+                    return hold
+                if not lacking.in_flight and not came_back[lacking].is_set():
+                    raise BudgetReached(self._why(lacking, hold))
+                await came_back[lacking].wait()
+
+    def settle(self, hold: Amount, ended: Completion | CallError | None) -> None:
+        """Replace what was held for a call by what it took; one that was stopped may have been paid in full."""
+        self._held -= hold
+        self._spent += hold if ended is None else self._tariff.bill(ended, hold)
+        self._correct()
+        for purse in self.purses:
+            purse.settle()
+
+    def close(self) -> None:
+        """Reserve nothing any more."""
+        self._reserved = Amount()
+        self._correct()
+
+    async def _fit(self, call: Call, hold: Amount) -> Purse | None:
+        """Commit to a call if it fits, else return the purse that is too small."""
+        asked = self._asked[call.place.step]
+        answers = len(asked | {call.place.number})
+        reserves = self._tariff.reserves(call.place.step, answers)
+        if answers > self._tariff.needed(call.place.step):
+            reserves = reserves[:1]  # samples are left out before layers are
+        lacking: Purse | None = None
+        for reserve in reserves:
+            lacking = await self._commit(self._spent + self._held + hold + reserve)
+            if lacking is None:
+                asked.add(call.place.number)
+                self._held, self._reserved = self._held + hold, reserve
+                for purse in self.purses:
+                    purse.take()
+                break
+        return lacking
+
+    async def _commit(self, amount: Amount) -> Purse | None:
+        for purse in self.purses:
+            if not await purse.commit(self._run_id, amount):
+                self._correct()
+                return purse
+        return None
+
+    def _correct(self) -> None:
+        for purse in self.purses:
+            purse.correct(self._run_id, self._spent + self._held + self._reserved)
+
+    def _why(self, purse: Purse, hold: Amount) -> str:
+        parts = {
+            "spent": self._spent,
+            "held for calls under way": self._held,
+            "reserved for the steps to come": self._reserved,
+        }
+        measured = {what: purse.measure(amount) for what, amount in parts.items()}
+        told = [f"{purse.shown(amount)} {what}" for what, amount in measured.items() if amount]
+        others = purse.of_others(self._run_id)
+        told += [f"{purse.shown(others)} committed by other runs"] if others else []
+        return (
+            f"{purse.name} = {purse.shown(purse.cap)} leaves too little ({', '.join(told) or 'nothing spent yet'}): "
+            f"this call may take up to {purse.shown(purse.measure(hold))}"
+        )
+
+
+class Budgeted:
+    """Holds the most that a call can cost while it is under way, and settles what it did cost."""
+
+    def __init__(self, inner: Model, budget: Budget) -> None:
+        self._inner = inner
+        self._budget = budget
+
+    async def __call__(self, call: Call) -> Completion:
+        try:
+            hold = await self._budget.admit(call)
+        except JournalError as error:
+            raise Unrecorded(str(error)) from error
+        ended: Completion | CallError | None = None
+        try:
+            ended = await self._inner(call)
+        except CallError as error:
+            ended = error
+            raise
+        finally:
+            self._budget.settle(hold, ended)
+        return ended

@@ -1,0 +1,109 @@
+"""What runs may cost: the purses of a process, and the budget that each run gets from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from moa_mcp.budget import RunTariff, nanodollars, spent
+from moa_mcp.config import Defaults
+from moa_mcp.engine import RunSpec
+from moa_mcp.estimate import Estimate, Priced
+from moa_mcp.events import RunEstimated
+from moa_mcp.journal import Journal
+from moa_mcp.model import Amount, Budget, Purse, TokenPurse
+from moa_mcp.runs.order import Opening
+from moa_mcp.values import Tokens
+
+
+class DayPurse(Purse):
+    """A cap that all processes share that keep their runs in one journal.
+
+    What a run spends counts for the day (UTC) on which this process began to drive it.
+    """
+
+    def __init__(self, name: str, cap: int, journal: Journal) -> None:
+        super().__init__(name, cap)
+        self._journal = journal
+        self._days: dict[str, str] = {}
+        self._stale: set[str] = set()
+        """Runs whose commitment here is less than it is on record."""
+
+    def enter(self, run_id: str, earlier: Amount) -> None:
+        self._days[run_id] = datetime.now(UTC).date().isoformat()
+        self._earlier[run_id] = self.measure(earlier)
+
+    async def commit(self, run_id: str, amount: Amount) -> bool:
+        await self.write()
+        if not await self._put(run_id, self._of(run_id, amount), self.cap):
+            return False
+        super().correct(run_id, amount)
+        return True
+
+    def correct(self, run_id: str, amount: Amount) -> None:
+        super().correct(run_id, amount)
+        self._stale.add(run_id)
+
+    async def write(self) -> None:
+        """Put on record what came out less than it was held for."""
+        while self._stale:
+            run_id = self._stale.pop()
+            await self._put(run_id, self._committed[run_id], None)
+
+    async def _put(self, run_id: str, now: int, cap: int | None) -> bool:
+        return await self._journal.commit_spending(run_id, self._days[run_id], now, cap)
+
+
+class Purses:
+    """The purses that the runs of a process share."""
+
+    def __init__(self, defaults: Defaults, journal: Journal) -> None:
+        self._defaults = defaults
+        self._day: DayPurse | None = None
+        self._server: Purse | None = None
+        if defaults.max_cost_usd_per_day is not None:
+            self._day = DayPurse("max_cost_usd_per_day", nanodollars(defaults.max_cost_usd_per_day), journal)
+        if defaults.max_cost_usd_per_server is not None:
+            self._server = Purse("max_cost_usd_per_server", nanodollars(defaults.max_cost_usd_per_server))
+
+    def budget(self, spec: RunSpec, opening: Opening, tariff: RunTariff, prices: Mapping[str, Priced]) -> Budget:
+        """Return the budget of a run, which has spent what its events say."""
+        by_model = {each.route: each.price for each in prices.values() if each.route is not None}
+        before = spent(opening.history, by_model)
+        purses: list[Purse] = [TokenPurse("max_run_tokens", self._defaults.max_run_tokens)]
+        if spec.max_cost_usd is not None:
+            purses.append(Purse("max_cost_usd", nanodollars(spec.max_cost_usd)))
+        if self._server is not None:
+            self._server.enter(spec.run_id, before)
+            purses.append(self._server)
+        if self._day is not None:
+            midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+            self._day.enter(spec.run_id, before - spent(opening.history, by_model, midnight))
+            purses.append(self._day)
+        return Budget(spec.run_id, purses, tariff, before, opening.before.paid)
+
+    async def write(self) -> None:
+        """Put on record what was spent today. Raises `JournalError`."""
+        if self._day is not None:
+            await self._day.write()
+
+
+def too_small(purse: Purse, smallest: Amount) -> str:
+    """Return why not even the smallest form of a run fits a purse, and what can be done."""
+    need, cap = purse.shown(purse.measure(smallest)), purse.shown(purse.cap)
+    return (
+        f"the smallest form of what is to be done (as few calls as its quorums allow, then the last layer) may take up "
+        f"to {need}, and {purse.name} = {cap} has no room for it; raise it, or choose a cheaper pipeline"
+    )
+
+
+def estimated(estimate: Estimate, spec: RunSpec) -> RunEstimated:
+    """Return the event that tells what a run will take."""
+    sums = (each[0] + each[1] for each in zip(estimate.prompt, estimate.completion, strict=True))
+    return RunEstimated(
+        calls=estimate.calls,
+        tokens=Tokens(*sums),
+        cost_usd=estimate.cost_usd,
+        unpriced=estimate.unknown,
+        max_cost_usd=spec.max_cost_usd,
+    )
