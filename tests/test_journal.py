@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
@@ -214,6 +215,52 @@ async def test_forgetting_by_age_spares_what_is_young_and_what_is_driven(journal
     assert [record.run_id for record in await journal.records()] == ["driven"]
     assert await journal.events("ended") == ()
     await journal.keep("driven", went_out(2))
+
+
+TODAY = datetime.now(UTC).date().isoformat()
+
+
+async def test_what_runs_commit_to_spend_on_a_day_is_summed_over_processes(journal: Journal, rival: Journal) -> None:
+    assert await journal.spending(TODAY) == 0
+    assert await journal.commit_spending("r", TODAY, 60, 100)
+    assert await rival.commit_spending("s", TODAY, 40, 100)
+    assert await rival.commit_spending("s", "2001-01-01", 10**15, None)
+    assert await journal.spending(TODAY) == 100
+    assert await rival.spending("2001-01-01") == 10**15
+
+
+async def test_a_commitment_that_would_pass_the_cap_of_the_day_is_refused_unless_it_shrinks(journal: Journal) -> None:
+    assert await journal.commit_spending("r", TODAY, 60, 100)
+    assert not await journal.commit_spending("s", TODAY, 41, 100)
+    assert await journal.spending(TODAY) == 60
+    assert await journal.commit_spending("r", TODAY, 50, 10)  # the cap was lowered meanwhile
+    assert await journal.commit_spending("r", TODAY, 50, 10)
+    assert not await journal.commit_spending("r", TODAY, 51, 10)
+    assert await journal.spending(TODAY) == 50
+    assert await journal.commit_spending("s", TODAY, 50, 100)
+    assert await journal.commit_spending("r", TODAY, 51, None)
+    assert await journal.spending(TODAY) == 101
+
+
+async def test_of_many_that_commit_at_once_the_cap_lets_through_as_many_as_fit(
+    journal: Journal, rival: Journal
+) -> None:
+    async def commit(number: int) -> bool:
+        return await (journal, rival)[number % 2].commit_spending(f"r{number}", TODAY, 10, 55)
+
+    assert sum(await anyio.amap(commit, range(20))) == 5
+    assert await rival.spending(TODAY) == 50
+
+
+async def test_what_a_forgotten_run_spent_counts_on_and_goes_when_its_day_is_long_past(journal: Journal) -> None:
+    await journal.begin(record_of())
+    for day in (TODAY, "2001-01-01"):
+        await journal.commit_spending("r", day, 5, None)
+    await journal.finish("r", "complete")
+    assert await journal.forget(older_than=LATER, dry=True) == 1
+    assert await journal.spending("2001-01-01") == 5
+    assert await journal.forget(older_than=LATER) == 1
+    assert (await journal.spending(TODAY), await journal.spending("2001-01-01")) == (5, 0)
 
 
 def test_every_type_of_event_that_is_kept_has_its_strategy() -> None:

@@ -21,7 +21,7 @@ import pytest
 from moa_mcp.backend import real
 from moa_mcp.config import parse
 from moa_mcp.errors import JournalError, LeaseLost, RunHeld, ServerFailed
-from moa_mcp.journal.sqlite import SQLiteJournal
+from moa_mcp.journal.sqlite import _MIGRATIONS, SQLiteJournal
 from moa_mcp.runs import Runs
 from moa_mcp.testing import ScriptedModel
 from moa_mcp.values import Call, Question
@@ -90,7 +90,7 @@ async def test_an_empty_file_becomes_a_journal(tmp_path: Path) -> None:
     journal = SQLiteJournal(path)
     await journal.begin(record_of())
     await journal.close()
-    assert look(path, "PRAGMA user_version") == [(1,)]
+    assert look(path, "PRAGMA user_version") == [(len(_MIGRATIONS),)]
 
 
 def broken(path: Path, remedy: str) -> None:

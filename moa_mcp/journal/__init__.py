@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from moa_mcp.events import Event
@@ -30,6 +31,14 @@ class RunRecord:
     updated_at: float
     owned: bool = False
     """Whether a living process drives it."""
+
+
+_SPENDING_DAYS = 35
+
+
+def oldest_day() -> str:
+    """Return the first day whose spending is kept, whatever is forgotten: what was spent today bounds what may be."""
+    return (datetime.now(UTC).date() - timedelta(days=_SPENDING_DAYS)).isoformat()
 
 
 class Journal(Protocol):
@@ -88,6 +97,18 @@ class Journal(Protocol):
 
     async def events(self, run_id: str) -> tuple[Event, ...]:
         """Return what happened in a run, in order."""
+        ...
+
+    async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None) -> bool:
+        """Set what a run has committed on a day (ISO date, UTC): spent, in flight and reserved.
+
+        It is refused, and nothing changes, if it grows and the sum over all runs of that day would pass the cap. Any
+        number of processes may do so at once.
+        """
+        ...
+
+    async def spending(self, day: str) -> int:
+        """Return what all runs have committed on a day, in nanodollars, those forgotten since included."""
         ...
 
     async def forget(

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from moa_mcp.errors import LeaseLost
 from moa_mcp.events import Event, TextReceived
-from moa_mcp.journal import RunRecord
+from moa_mcp.journal import RunRecord, oldest_day
 from moa_mcp.values import Status
 
 
@@ -19,6 +19,8 @@ class MemoryJournal:
         self._keep = keep
         self._records: dict[str, RunRecord] = {}
         self._events: dict[str, list[Event]] = {}
+        self._spending: dict[str, dict[str, int]] = {}
+        """By day and run."""
 
     @property
     def keeps_texts(self) -> bool:
@@ -77,6 +79,17 @@ class MemoryJournal:
     async def events(self, run_id: str) -> tuple[Event, ...]:
         return tuple(self._events.get(run_id, ()))
 
+    async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None) -> bool:
+        runs = self._spending.setdefault(day, {})
+        before = runs.get(run_id, 0)
+        if cap is not None and nanodollars > before and sum(runs.values()) - before + nanodollars > cap:
+            return False
+        runs[run_id] = nanodollars
+        return True
+
+    async def spending(self, day: str) -> int:
+        return sum(self._spending.get(day, {}).values())
+
     async def forget(
         self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False
     ) -> int:
@@ -84,6 +97,8 @@ class MemoryJournal:
         old = [each.run_id for each in self._records.values() if not each.owned and each.updated_at < (older_than or 0)]
         for each in () if dry else old:
             del self._records[each], self._events[each]
+        for day in [] if dry else [day for day in self._spending if day < oldest_day()]:
+            del self._spending[day]
         return len(old)
 
     async def close(self) -> None:

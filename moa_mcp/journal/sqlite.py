@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 
 from moa_mcp.errors import JournalError, LeaseLost
 from moa_mcp.events import Event, TextReceived
-from moa_mcp.journal import RunRecord
+from moa_mcp.journal import RunRecord, oldest_day
 from moa_mcp.journal.codec import Packed, digests, pack, unpack
 from moa_mcp.journal.writer import Refused, Work, Writer
 from moa_mcp.values import Status
@@ -39,6 +39,10 @@ _MIGRATIONS = (
         seq INTEGER PRIMARY KEY, run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, body TEXT NOT NULL);
     CREATE INDEX events_by_run ON events(run_id, seq);
     CREATE TABLE texts(digest TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE spending(
+        run_id TEXT NOT NULL, day TEXT NOT NULL, nanodollars INTEGER NOT NULL, PRIMARY KEY(day, run_id)) WITHOUT ROWID;
     """,
 )
 """Each brings a file from the version that is its position to the next. What was released is never changed."""
@@ -190,6 +194,20 @@ class SQLiteJournal:
         bodies, texts = await self._do(work)
         return tuple(unpack(body, texts) for body in bodies)
 
+    async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None) -> bool:
+        def work(db: sqlite3.Connection) -> bool:
+            row = db.execute("SELECT nanodollars FROM spending WHERE day = ? AND run_id = ?", (day, run_id)).fetchone()
+            before = row[0] if row else 0
+            if cap is not None and nanodollars > before and _spending(db, day) - before + nanodollars > cap:
+                return False
+            db.execute("INSERT OR REPLACE INTO spending VALUES(?,?,?)", (run_id, day, nanodollars))
+            return True
+
+        return await self._do(work)
+
+    async def spending(self, day: str) -> int:
+        return 0 if self._is_empty else await self._do(lambda db: _spending(db, day))
+
     async def forget(
         self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False
     ) -> int:
@@ -213,6 +231,7 @@ _SELECT = "SELECT run_id, pipeline, spec, status, title, created_at, updated_at,
 
 def _forget(db: sqlite3.Connection, older_than: float, beyond_bytes: int | None) -> int:
     now = time.time()
+    db.execute("DELETE FROM spending WHERE day < ?", (oldest_day(),))
     gone = db.execute(_FORGET_OLD, (now, older_than)).rowcount
     _sweep(db)
     while beyond_bytes is not None and (size := _size(db)) > beyond_bytes:
@@ -223,6 +242,10 @@ def _forget(db: sqlite3.Connection, older_than: float, beyond_bytes: int | None)
         gone += db.execute(_FORGET_OLDEST, (now, max(1, share))).rowcount
         _sweep(db)
     return gone
+
+
+def _spending(db: sqlite3.Connection, day: str) -> int:
+    return int(db.execute("SELECT coalesce(sum(nanodollars), 0) FROM spending WHERE day = ?", (day,)).fetchone()[0])
 
 
 _FREE = "(status != 'running' OR lease_until < ?)"
