@@ -5,12 +5,14 @@
     MoaError
     ├── ConfigError             the configuration can't be used; holds every problem found
     ├── StepFailed              too few answers, or none that can be read
+    │   └── StepLeftOut             too few of its calls were made at all; the run may do without the step
     ├── RunUnknown              no run of that id
     ├── RunHeld                 the run can't be taken on: it has ended, or a living process drives it
     ├── JournalError            the journal can't be read or written
     │   └── LeaseLost               another process drives the run now, or it was cancelled there
     └── CallError               one model call failed
         ├── Unrecorded          the journal did not take it, and so it was not made
+        ├── LeftOut             it was not made, since the run has no means left for it; base of those that say which
         ├── MissingKey          no route can be used; names the variables that would make one usable
         ├── AuthFailed          the provider refuses the key
         ├── QuotaExceeded       the account has no money left
@@ -106,6 +108,12 @@ class CallError(MoaError):
 
 class Unrecorded(CallError):
     """The journal did not take the call, and so it was not made."""
+
+    elsewhere = False
+
+
+class LeftOut(CallError):
+    """The run had no means left for the call, and so it was not made; a step in the middle is then left out."""
 
     elsewhere = False
 
@@ -222,3 +230,7 @@ class Failure:
 
 class StepFailed(MoaError):
     """A step could not do its work; nothing that follows it can."""
+
+
+class StepLeftOut(StepFailed):
+    """Too few of the step's calls could be made, for want of means; the answers before it can go on without it."""
