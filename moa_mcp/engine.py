@@ -1,4 +1,4 @@
-"""Runs a pipeline: takes the state through the steps, fans their requests out to the model, tells what happens.
+"""Runs a pipeline: takes the state through the steps, decides what happens when one can't do its work, tells it all.
 
 It knows neither MCP nor money nor retries; a run is a function of its `RunSpec` and the model it is given.
 """
@@ -6,30 +6,18 @@ It knows neither MCP nor money nor retries; a run is a function of its `RunSpec`
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from random import Random
-
-import anyio
+from functools import reduce
 
 from moa_mcp.config import Pipeline
-from moa_mcp.errors import CallError, Failure, StepFailed
-from moa_mcp.events import (
-    CallFailed,
-    CallFinished,
-    CallStarted,
-    Emit,
-    RunFinished,
-    RunStarted,
-    StepFinished,
-    StepStarted,
-    TextReceived,
-)
+from moa_mcp.errors import StepFailed, StepLeftOut
+from moa_mcp.events import Emit, RunFinished, RunStarted, StepFinished, StepStarted
 from moa_mcp.model import Model
 from moa_mcp.steps import Step
-from moa_mcp.values import Answer, Call, Note, Parameters, Place, Question, Request, State, Status
+from moa_mcp.turn import ModelTurn
+from moa_mcp.values import Answer, Note, Question, State, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,88 +95,24 @@ async def _through(spec: RunSpec, model: Model, emit: Emit, reached: Reached) ->
 
 async def _step(spec: RunSpec, number: int, step: Step, state: State, model: Model, emit: Emit) -> State:
     began = time.monotonic()
-    turn = ModelTurn(spec, number, model, emit)
+    steps = spec.pipeline.steps
+    streams = spec.stream and number == len(steps) and not step.judges
+    turn = ModelTurn(model, emit, run_id=spec.run_id, seed=spec.seed, step=number, streams=streams)
     emit(StepStarted(step=number, step_kind=step.step))
     try:
         after = await step.run(state, turn)
     except StepFailed as error:
-        raise StepFailed(f"step {number} ({step.step}): {error}") from error
+        if not isinstance(error, StepLeftOut) or not _can_be_left_out(steps[number:], len(state.answers)):
+            raise StepFailed(f"step {number} ({step.step}): {error}") from error
+        after = state.then(state.answers, Note(f"left out: {error}", degrades=True))
     notes = (*turn.notes, *after.notes)
     after = after.then(after.answers, *notes)
     emit(StepFinished(step=number, answers=after.answers, notes=notes, seconds=time.monotonic() - began))
     return after
 
 
-class ModelTurn:
-    """One step's turn: asks its requests all at once and waits for every answer or failure."""
-
-    def __init__(self, spec: RunSpec, step: int, model: Model, emit: Emit) -> None:
-        self.rng = Random(f"{spec.seed}/{step}")
-        self.notes: list[Note] = []
-        """What went wrong with calls, for the trace."""
-        self._spec = spec
-        self._step = step
-        self._model = model
-        self._emit = emit
-        steps = spec.pipeline.steps
-        self._streams = spec.stream and step == len(steps) and not steps[-1].judges
-        self._asked = 0
-        self._equals: Counter[Request] = Counter()
-
-    async def ask(self, requests: Sequence[Request], *, quorum: int = 1) -> tuple[Answer | None, ...]:
-        calls = [self._call(request) for request in requests]
-        if self._streams and len(calls) == 1:
-            calls = [replace(call, on_text=self._telling(call.place)) for call in calls]
-        for call in calls:  # here, since tasks may start in any order
-            self._emit(CallStarted(place=call.place, agent=call.agent, messages=call.messages))
-        outcomes = await anyio.amap(self._outcome, calls)
-        failed = [
-            f"{call.agent}: {outcome.message}"
-            for call, outcome in zip(calls, outcomes, strict=True)
-            if isinstance(outcome, Failure)
-        ]
-        answered = len(calls) - len(failed)
-        if answered < quorum:
-            raise StepFailed(_too_few(answered, len(calls), quorum, failed))
-        if failed:
-            self.notes.append(Note(f"{len(failed)} of {len(calls)} failed ({'; '.join(failed)})", degrades=True))
-        return tuple(outcome if isinstance(outcome, Answer) else None for outcome in outcomes)
-
-    def _call(self, request: Request) -> Call:
-        self._asked += 1
-        self._equals[request] += 1
-        return Call(
-            run_id=self._spec.run_id,
-            place=Place(self._step, self._asked, self._equals[request]),
-            agent=request.agent,
-            messages=request.messages,
-            parameters=_parameters(request),
-            seed=self._spec.seed,
-            timeout_s=request.timeout_s,
-        )
-
-    def _telling(self, place: Place) -> Callable[[str], None]:
-        return lambda text: self._emit(TextReceived(place=place, text=text))
-
-    async def _outcome(self, call: Call) -> Answer | Failure:
-        began = time.monotonic()
-        try:
-            completion = await self._model(call)
-        except CallError as error:
-            failure = Failure.of(error)
-            self._emit(CallFailed(place=call.place, failure=failure, seconds=time.monotonic() - began))
-            return failure
-        self._emit(CallFinished(place=call.place, completion=completion, seconds=time.monotonic() - began))
-        return Answer(completion.text, call.agent, call.place, completion.cut)
-
-
-def _parameters(request: Request) -> Parameters:
-    parameters = {"temperature": request.temperature, "max_tokens": request.max_tokens}
-    return {key: value for key, value in parameters.items() if value is not None}
-
-
-def _too_few(answered: int, asked: int, quorum: int, failed: Sequence[str]) -> str:
-    reasons = "; ".join(failed)
-    if answered == 0:
-        return f"no answer came: {reasons}" if asked == 1 else f"none of {asked} calls was answered: {reasons}"
-    return f"{answered} of {asked} calls were answered, {quorum} are needed: {reasons}"
+def _can_be_left_out(later: Sequence[Step], answers: int) -> bool:
+    """Whether the steps after one come to a single answer from those before it, with a layer among them."""
+    if not answers or not any(step.models for step in later):
+        return False
+    return reduce(lambda count, step: step.answers_out(count), later, answers) == 1

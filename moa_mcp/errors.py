@@ -5,6 +5,7 @@
     MoaError
     ├── ConfigError             the configuration can't be used; holds every problem found
     ├── StepFailed              too few answers, or none that can be read
+    │   └── StepLeftOut             too few of its calls were made at all; the run may do without the step
     ├── RunUnknown              no run of that id
     ├── RunHeld                 the run can't be taken on: it has ended, or a living process drives it
     ├── JournalError            the journal can't be read or written
@@ -114,7 +115,7 @@ class Unrecorded(CallError):
 
 
 class LeftOut(CallError):
-    """There were no means for the call, and so it was not made."""
+    """The run had no means left for the call, and so it was not made; a step in the middle is then left out."""
 
     elsewhere = False
 
@@ -241,3 +242,7 @@ class Failure:
 
 class StepFailed(MoaError):
     """A step could not do its work; nothing that follows it can."""
+
+
+class StepLeftOut(StepFailed):
+    """Too few of the step's calls could be made, for want of means; the answers before it can go on without it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from moa_mcp.errors import Failure
+from moa_mcp.events import RunEstimated
 from moa_mcp.trace import AttemptTrace, CallTrace, StepTrace, Trace
 from moa_mcp.values import Answer, Completion, Place, Usage
 
@@ -23,6 +24,7 @@ def summary(trace: Trace) -> dict[str, object]:
         "layers": [_layer(step) for step in trace.steps if step.calls],
         "usage": _usage(trace.usage),
         "cost_usd": _dollars(trace.cost_usd),
+        "estimate": _estimate(trace.estimated),
         "notes": list(trace.notes),
     }
 
@@ -46,6 +48,19 @@ def full(trace: Trace) -> dict[str, object]:
         },
         "planned": list(trace.planned),
         "steps": [_step(step) for step in trace.steps],
+    }
+
+
+def _estimate(estimated: RunEstimated | None) -> dict[str, object] | None:
+    if estimated is None:
+        return None
+    cost = estimated.cost_usd
+    return {
+        "calls": estimated.calls,
+        "tokens": estimated.tokens._asdict(),
+        "cost_usd": None if cost is None else {name: float(dollars) for name, dollars in cost._asdict().items()},
+        "unpriced": list(estimated.unpriced),
+        "max_cost_usd": _dollars(estimated.max_cost_usd),
     }
 
 

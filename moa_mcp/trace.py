@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -15,6 +15,7 @@ from moa_mcp.events import (
     CallFinished,
     CallStarted,
     Event,
+    RunEstimated,
     RunFinished,
     RunForked,
     RunResumed,
@@ -114,6 +115,8 @@ class Trace:
     seed: int = 0
     planned: tuple[str, ...] = ()
     """The kinds of all steps, those to come included."""
+    estimated: RunEstimated | None = None
+    """What it was reckoned to take; None for one that took over another's steps."""
     started_at: float = 0.0
     """Seconds since the epoch."""
     status: Status = "running"
@@ -144,13 +147,18 @@ class Trace:
     @property
     def notes(self) -> tuple[str, ...]:
         """Return what steps and calls have to say, in order, each line once."""
-        lines: list[str] = []
+        lines = list(self._unpriced())
         for step in self.steps:
             for call in step.calls:
                 lines += call.completion.notes if call.completion else ()
                 lines += [f"{call.agent} was cut off at its token limit"] if _cut(call) else []
             lines += [f"{step.kind}: {note.text}" for note in step.notes]
         return tuple(dict.fromkeys(lines))
+
+    def _unpriced(self) -> Iterator[str]:
+        if self.estimated is not None and self.estimated.max_cost_usd is not None:
+            for model in self.estimated.unpriced:
+                yield f"the price of {model} is not known: max_cost_usd does not hold for it, only max_run_tokens does"
 
     @property
     def degradations(self) -> tuple[str, ...]:
@@ -165,6 +173,8 @@ class Trace:
             case RunStarted():
                 self.run_id, self.pipeline, self.seed = event.run_id, event.pipeline, event.seed
                 self.question, self.planned, self.started_at = event.question, event.steps, event.at
+            case RunEstimated():
+                self.estimated = event
             case RunResumed():
                 self.status, self.error, self.resumed = "running", None, self.resumed + 1
             case RunForked():

@@ -18,6 +18,7 @@ from moa_mcp.runs import Runs
 from moa_mcp.values import (
     Answer,
     Completion,
+    Dollars,
     FinishReason,
     Message,
     Note,
@@ -25,6 +26,7 @@ from moa_mcp.values import (
     Question,
     Role,
     Status,
+    Tokens,
     Usage,
 )
 from tests.layers import at
@@ -70,7 +72,8 @@ TEXTS = st.one_of(
 _NAMES = st.text(min_size=1, max_size=9)
 _NUMBERS = st.integers(1, 2**53)
 _SECONDS = st.floats(0, 1e12)
-_MONEY = st.none() | st.decimals(0, 10**6, allow_nan=False)
+_DOLLARS = st.decimals(0, 10**6, allow_nan=False)
+_MONEY = st.none() | _DOLLARS
 _PLACES = st.builds(Place, _NUMBERS, _NUMBERS, _NUMBERS)
 _MESSAGES = st.lists(st.builds(Message, st.sampled_from(get_args(Role)), TEXTS), max_size=3).map(tuple)
 _USAGES = st.none() | st.builds(Usage, _NUMBERS, _NUMBERS, _NUMBERS, _NUMBERS)
@@ -100,6 +103,15 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         question=st.builds(Question, TEXTS, st.none() | TEXTS, st.none() | TEXTS),
         seed=_NUMBERS,
         steps=st.lists(_NAMES, max_size=3).map(tuple),
+    ),
+    happened.RunEstimated: st.builds(
+        happened.RunEstimated,
+        at=_SECONDS,
+        calls=_NUMBERS,
+        tokens=st.builds(Tokens, _NUMBERS, _NUMBERS, _NUMBERS),
+        cost_usd=st.none() | st.builds(Dollars, _DOLLARS, _DOLLARS, _DOLLARS),
+        unpriced=st.lists(_NAMES, max_size=2).map(tuple),
+        max_cost_usd=_MONEY,
     ),
     happened.RunResumed: st.builds(happened.RunResumed, at=_SECONDS, finished_steps=_NUMBERS),
     happened.RunForked: st.builds(happened.RunForked, at=_SECONDS, from_run=_NAMES, steps=_NUMBERS),

@@ -86,8 +86,10 @@ MODELS = [
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_bas = 'http://x' }] }",
-        "m.routes[0].api_bas: unknown key, did you mean 'api_base'? "
-        "Known here: api_base, api_key_env, model, usd_per_million",
+        (
+            "m.routes[0].api_bas: unknown key, did you mean 'api_base'? "
+            "Known here: api_base, api_key_env, model, usd_per_million"
+        ),
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_base = 'localhost:1' }] }",

@@ -111,7 +111,21 @@ def conclusion(trace: Trace, *, simulated: bool) -> Iterator[Text | Table]:
         yield SIMULATED
     yield trace_table(trace)
     yield from notes(trace)
+    yield from against_estimate(trace)
     yield trace_line(trace)
+
+
+def against_estimate(trace: Trace) -> Iterator[Text]:
+    """Yield what a run took beside what it was reckoned to take."""
+    estimated = trace.estimated
+    if estimated is None:
+        return
+    tokens = trace.usage.prompt_tokens + trace.usage.completion_tokens
+    took = f"{tokens:,} tokens of {estimated.tokens.expected:,} expected, {estimated.tokens.max:,} at most"
+    if estimated.cost_usd is not None and estimated.cost_usd.max:
+        cost, most = estimated.cost_usd.expected, estimated.cost_usd.max
+        took += f"; {dollars(trace.cost_usd)} of {dollars(cost)} expected, {dollars(most)} at most"
+    yield Text(f"- {took}", style="dim")
 
 
 def trace_line(trace: Trace) -> Text:

@@ -28,6 +28,24 @@ _LAYER = {
     "required": ["step", "kind", "models", "answered", "failed", "seconds", "cost_usd"],
 }
 
+
+def _range(kind: str) -> dict[str, Any]:
+    amount = {"type": kind, "minimum": 0}
+    return {"type": ["object", "null"], "properties": {"min": amount, "expected": amount, "max": amount}}
+
+
+_ESTIMATE = {
+    "type": ["object", "null"],
+    "description": "What it was reckoned to take before it asked anybody.",
+    "properties": {
+        "calls": _COUNT,
+        "tokens": _range("integer"),
+        "cost_usd": {**_range("number"), "description": "US dollars; null where a price is unknown."},
+        "unpriced": {"type": "array", "items": {"type": "string"}, "description": "Models of unknown price."},
+        "max_cost_usd": {**_COST, "description": "What it may cost, in US dollars; null for no limit."},
+    },
+}
+
 RUN_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -55,6 +73,7 @@ RUN_SCHEMA: dict[str, Any] = {
             "required": ["prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens"],
         },
         "cost_usd": _COST,
+        "estimate": _ESTIMATE,
         "notes": {
             "type": "array",
             "items": {"type": "string"},
@@ -122,6 +141,8 @@ def _footer(trace: Trace, notes: list[str]) -> str:
     calls = sum(len(step.calls) for step in trace.steps)
     layers = sum(bool(step.calls) for step in trace.steps)
     cost = "cost unknown" if trace.cost_usd is None else f"${trace.cost_usd:.4f}"
+    if trace.estimated is not None and trace.estimated.cost_usd is not None:
+        cost += f" of ${trace.estimated.cost_usd.expected:.4f} expected"
     usage = trace.usage
     line = (
         f"[{trace.pipeline}, run {trace.run_id}, {trace.status}: {calls} calls in {layers} layers, "
