@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import anyio
@@ -17,6 +18,7 @@ from moa_mcp.cli.options import (
     config_option,
     journal_option,
     loaded,
+    max_cost_option,
     named,
     offline_option,
     opened,
@@ -39,6 +41,7 @@ from moa_mcp.values import Question
 @click.option("--context", "context_file", type=click.Path(path_type=Path), metavar="FILE", help="Text to answer from.")
 @click.option("--system", metavar="TEXT", help="System text of your own, for every model.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Repeats what is left to chance.")
+@max_cost_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result and the whole trace as JSON.")
 @click.option("--estimate", "estimating", is_flag=True, help="Print what it would take and cost; ask no model.")
 @click.option("-q", "--quiet", is_flag=True, help="Print no trace.")
@@ -51,6 +54,7 @@ def command(
     context_file: Path | None,
     system: str | None,
     seed: int | None,
+    max_cost_usd: Decimal | None,
     as_json: bool,
     estimating: bool,
     quiet: bool,
@@ -72,7 +76,7 @@ def command(
     manner = Manner(simulated=offline, as_json=as_json, quiet=quiet)
 
     async def begin(runs: Runs, watching: Emit | None) -> Run:
-        return runs.start(chosen, asked, seed=seed, watch=watching)
+        return runs.start(chosen, asked, seed=seed, max_cost_usd=max_cost_usd, watch=watching)
 
     seen = watch(runs_of(config, backend, opened(journal, config)), chosen, begin, manner)
     if not seen.trace.steps and routes is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -91,6 +92,28 @@ def journal_option(command: Decorated) -> Decorated:
         metavar="PATH",
         callback=_also_before,
         help="File that keeps the runs; 'none' keeps them in memory. By default in your user data folder.",
+    )(command)
+
+
+def us_dollars(value: str) -> Decimal:
+    """Read an amount of US dollars, more than nothing."""
+    try:
+        amount = Decimal(value.removeprefix("$"))
+    except InvalidOperation:
+        amount = Decimal(0)
+    if not (amount.is_finite() and amount > 0):
+        raise click.BadParameter(f"{value!r} is no amount of US dollars above 0, such as 0.25")
+    return amount
+
+
+def max_cost_option(command: Decorated) -> Decorated:
+    """Add --max-cost."""
+    return click.option(
+        "--max-cost",
+        "max_cost_usd",
+        type=us_dollars,
+        metavar="USD",
+        help="What the run may cost at most, in place of the configured max_cost_usd.",
     )(command)
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import anyio
 import click
 
-from moa_mcp.cli.options import KeysMissing, Refused, config_option, journal_option, loaded, offline_option
+from moa_mcp.cli.options import (
+    KeysMissing,
+    Refused,
+    config_option,
+    journal_option,
+    loaded,
+    max_cost_option,
+    offline_option,
+)
 from moa_mcp.cli.runs.change import changed
 from moa_mcp.cli.runs.record import find, journal_of, run_argument
 from moa_mcp.cli.text import counted, say, shortened
@@ -28,13 +37,20 @@ moa-mcp runs fork last --from 2 --set n=2 --set 3.temperature=0.2
 
 @click.command("resume", epilog=_CODES)
 @run_argument
+@max_cost_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result and the whole trace as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print no trace.")
 @offline_option
 @journal_option
 @config_option
 def resume(
-    run_id: str, as_json: bool, quiet: bool, offline: bool, journal: str | None, config_path: Path | None
+    run_id: str,
+    max_cost_usd: Decimal | None,
+    as_json: bool,
+    quiet: bool,
+    offline: bool,
+    journal: str | None,
+    config_path: Path | None,
 ) -> None:
     """Go on with a run that was interrupted, failed or cancelled.
 
@@ -46,7 +62,7 @@ def resume(
         whole, pipeline, runs = _taken_up(kept, config, run_id, manner)
 
         async def begin(runs: Runs, watching: Emit | None) -> Run:
-            run = await runs.resume(whole, watch=watching)
+            run = await runs.resume(whole, max_cost_usd=max_cost_usd, watch=watching)
             if not quiet:
                 say(_on_record(run.trace, len(pipeline.steps)))
             return run
