@@ -6,7 +6,7 @@ no call costs more than what is held for it, as long as its provider keeps to `m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import ROUND_CEILING, Decimal
 from functools import cache
 from typing import Literal
@@ -46,7 +46,7 @@ class RunTariff:
         self._question = question
         self._prices = prices
         self._refuses = unpriced == "refuse"
-        self.reserves: Callable[[int, int], Sequence[Amount]] = cache(self._reserves)
+        self._form = cache(self._least_after)
 
     def dearest(self, call: Call) -> Amount:
         """Return the most that a call can take. Raises `Unpriced`."""
@@ -74,21 +74,27 @@ class RunTariff:
         kept = {*layers[-1:], *([] if answers else layers[:1])}
         return self._least(steps, kept, tuple(-(-len(answer.text.encode()) // BYTES) for answer in answers))
 
-    def _reserves(self, step: int, answers: int) -> Sequence[Amount]:
-        steps = self._steps[step:]
-        layers = _layers(steps)
-        lengths = self._handed_on(step, answers)
-        forms = [{*layers[:kept], *layers[-1:]} for kept in range(len(layers) - 1, -1, -1)]
-        return [self._least(steps, each, lengths) for each in forms or [set[int]()]]
+    def reserves(self, step: int, answers: int | None) -> Iterator[Amount]:
+        """Yield what the steps after one need at their dearest, if it is asked for so many answers, or for all.
 
-    def _handed_on(self, step: int, answers: int) -> Lengths:
+        First for all of them in their smallest form, then with ever fewer layers, at last for the last one alone.
+        """
+        for kept in range(max(0, len(_layers(self._steps[step:])) - 1), -1, -1):
+            yield self._form(step, answers, kept)
+
+    def _least_after(self, step: int, answers: int | None, kept: int) -> Amount:
+        """Return what the steps after one need of which so many layers are kept, and the last one."""
+        layers = _layers(self._steps[step:])
+        return self._least(self._steps[step:], {*layers[:kept], *layers[-1:]}, self._handed_on(step, answers))
+
+    def _handed_on(self, step: int, answers: int | None) -> Lengths:
         """Return the answers that a step hands on, as long as they can be, if it is asked for so many."""
         lengths: Lengths = ()
         for each in self._steps[:step]:
             lengths = estimate.after(each, lengths, "max")
-        new = isinstance(self._steps[step - 1], Propose | Synthesize)
-        asked = len(self._steps[step - 1].models)
-        return lengths[: len(lengths) - max(0, asked - answers)] if new else lengths
+        if answers is None or not isinstance(self._steps[step - 1], Propose | Synthesize):
+            return lengths
+        return lengths[: len(lengths) - max(0, len(self._steps[step - 1].models) - answers)]
 
     def _least(self, steps: Sequence[Step], kept: Collection[int], lengths: Lengths) -> Amount:
         """Return what these steps take at their dearest if only the kept layers are asked, each as little as it can."""

@@ -6,8 +6,9 @@ It knows purses and amounts; what a call can cost, and what the rest of the run 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from operator import attrgetter
 from typing import Protocol
 
@@ -118,8 +119,8 @@ class Tariff(Protocol):
         """Return how many calls a step can't do without."""
         ...
 
-    def reserves(self, step: int, answers: int) -> Sequence[Amount]:
-        """Return what the steps after one need at their dearest, if it is asked for so many answers.
+    def reserves(self, step: int, answers: int | None) -> Iterable[Amount]:
+        """Yield what the steps after one need at their dearest, if it is asked for so many answers, or for all.
 
         First for all of them in their smallest form, then with ever fewer layers, at last for the last one alone.
         """
@@ -190,21 +191,24 @@ class Budget:
 
     async def _fit(self, call: Call, hold: Amount) -> Purse | None:
         """Commit to a call if it fits, else return the purse that is too small."""
-        asked = self._asked[call.place.step]
-        answers = len(asked | {call.place.number})
-        reserves = self._tariff.reserves(call.place.step, answers)
-        if answers > self._tariff.needed(call.place.step):
-            reserves = reserves[:1]  # samples are left out before layers are
         lacking: Purse | None = None
-        for reserve in reserves:
+        for reserve in self._reserves(call):
             lacking = await self._commit(self._spent + self._held + hold + reserve)
             if lacking is None:
-                asked.add(call.place.number)
+                self._asked[call.place.step].add(call.place.number)
                 self._held, self._reserved = self._held + hold, reserve
                 for purse in self.purses:
                     purse.take()
                 break
         return lacking
+
+    def _reserves(self, call: Call) -> Iterator[Amount]:
+        """Yield what could be kept for later steps, if the call is made: the first that fits is."""
+        step = call.place.step
+        yield from islice(self._tariff.reserves(step, None), 1)  # mostly it fits, and is known
+        answers = len(self._asked[step] | {call.place.number})
+        expendable = answers > self._tariff.needed(step)  # samples are left out before layers are
+        yield from islice(self._tariff.reserves(step, answers), 1 if expendable else None)
 
     async def _commit(self, amount: Amount) -> Purse | None:
         for purse in self.purses:
