@@ -52,6 +52,10 @@ class Defaults(_Table):
     """Seconds for one attempt of one call."""
     quorum: Annotated[int, Field(ge=1)] = 1
     """How many calls of a step must be answered, at most all of them."""
+    grace_s: Annotated[float, Field(ge=0)] | None = None
+    """Seconds that the other calls of a step have once so many are answered; None waits for all."""
+    deadline_s: Annotated[float, Field(gt=0)] | None = None
+    """Seconds after which a run ends with what it has."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 4
     """How often a call is tried on one route."""
     wait_s: Annotated[float, Field(ge=0, le=3600)] = 45.0
@@ -100,6 +104,8 @@ class Pipeline(_Table):
     """When an agent should choose it."""
     max_cost_usd: USDollars | None = None
     """What a run may cost, in US dollars."""
+    deadline_s: Annotated[float, Field(gt=0)] | None = None
+    """Seconds after which a run ends with what it has."""
     steps: tuple[Annotated[Step, Field(discriminator="step")], ...]
 
 
@@ -230,6 +236,7 @@ class _Reader:
         given = {
             "title": name.replace("_", " ").capitalize(),
             "description": "",
+            "deadline_s": defaults.deadline_s,
             **table,
             "name": name,
             "steps": (),
@@ -335,6 +342,8 @@ def _completed(step: Step, defaults: Defaults) -> Step:
         "max_tokens": defaults.max_tokens,
         "timeout_s": defaults.timeout_s,
     }
+    if isinstance(step, PanelStep):
+        values["grace_s"] = defaults.grace_s
     if isinstance(step, Refine):
         values["quorum"] = defaults.quorum
     elif isinstance(step, PanelStep):

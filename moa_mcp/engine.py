@@ -10,9 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import reduce
+from typing import NamedTuple
+
+import anyio
 
 from moa_mcp.config import Pipeline
-from moa_mcp.errors import StepFailed, StepLeftOut
+from moa_mcp.deadline import Deadline, deadline
+from moa_mcp.errors import DeadlinePassed, StepFailed, StepLeftOut
 from moa_mcp.events import Emit, RunFinished, RunStarted, StepFinished, StepStarted
 from moa_mcp.model import Model
 from moa_mcp.steps import Step
@@ -33,6 +37,8 @@ class RunSpec:
     """What it may cost, in US dollars."""
     stream: bool = False
     """Whether the last answer's text is told as it arrives."""
+    deadline_s: float | None = None
+    """Seconds after which it ends with what it has; a resumed run has all of them again."""
 
 
 def started(spec: RunSpec) -> RunStarted:
@@ -82,9 +88,12 @@ async def execute(spec: RunSpec, model: Model, emit: Emit, reached: Reached | No
 
 async def _through(spec: RunSpec, model: Model, emit: Emit, reached: Reached) -> tuple[Answer, bool]:
     state, degraded = reached.state, reached.degraded
-    for number, step in enumerate(spec.pipeline.steps[reached.steps :], reached.steps + 1):
-        state = await _step(spec, number, step, state, model, emit)
-        degraded = degraded or any(note.degrades for note in state.notes)
+    time_up = deadline(spec.pipeline.steps, spec.deadline_s, anyio.current_time())
+    for number in range(reached.steps + 1, len(spec.pipeline.steps) + 1):
+        after = await _step(spec, number, state, time_up, model, emit)
+        state, degraded = after.state, degraded or any(note.degrades for note in after.state.notes)
+        if after.over:
+            break
     if len(state.answers) != 1:
         raise StepFailed(
             f"the pipeline ended with {len(state.answers)} answers and no way to choose one of them; the trace has them"
@@ -93,22 +102,44 @@ async def _through(spec: RunSpec, model: Model, emit: Emit, reached: Reached) ->
     return answer, degraded or answer.cut
 
 
-async def _step(spec: RunSpec, number: int, step: Step, state: State, model: Model, emit: Emit) -> State:
+class _After(NamedTuple):
+    state: State
+    over: bool = False
+    """Whether the run ends with it, since its time is up."""
+
+
+async def _step(spec: RunSpec, number: int, state: State, time_up: Deadline, model: Model, emit: Emit) -> _After:
     began = time.monotonic()
     steps = spec.pipeline.steps
+    step = steps[number - 1]
+    spare = _can_be_left_out(steps[number:], len(state.answers))
     streams = spec.stream and number == len(steps) and not step.judges
-    turn = ModelTurn(model, emit, run_id=spec.run_id, seed=spec.seed, step=number, streams=streams)
+    cutoffs = time_up.cutoffs(number, spare=spare)
+    turn = ModelTurn(model, emit, cutoffs, run_id=spec.run_id, seed=spec.seed, step=number, streams=streams)
     emit(StepStarted(step=number, step_kind=step.step))
     try:
-        after = await step.run(state, turn)
+        after = _After(await step.run(state, turn))
     except StepFailed as error:
-        if not isinstance(error, StepLeftOut) or not _can_be_left_out(steps[number:], len(state.answers)):
+        rescued = _rescued(error, state, spare=spare)
+        if rescued is None:
             raise StepFailed(f"step {number} ({step.step}): {error}") from error
-        after = state.then(state.answers, Note(f"left out: {error}", degrades=True))
-    notes = (*turn.notes, *after.notes)
-    after = after.then(after.answers, *notes)
-    emit(StepFinished(step=number, answers=after.answers, notes=notes, seconds=time.monotonic() - began))
-    return after
+        after = rescued
+    notes = (*turn.notes, *after.state.notes)
+    answers = after.state.answers
+    emit(StepFinished(step=number, answers=answers, notes=notes, seconds=time.monotonic() - began))
+    return _After(after.state.then(answers, *notes), after.over)
+
+
+def _rescued(error: StepFailed, state: State, *, spare: bool) -> _After | None:
+    """Return what a run goes on, or ends, with when a step can't do its work; None if it has nothing."""
+    if isinstance(error, StepLeftOut) and spare:
+        return _After(state.then(state.answers, Note(f"left out: {error}", degrades=True)))
+    if not isinstance(error, DeadlinePassed) or not (answers := state.answers or error.answers):
+        return None
+    first = answers[0]
+    whose = f"this is the answer of {first.agent} alone (call {first.place})"
+    text = f"{error.deadline} passed before the answers were put together; {whose}"
+    return _After(state.then((first,), Note(text, degrades=True)), over=True)
 
 
 def _can_be_left_out(later: Sequence[Step], answers: int) -> bool:

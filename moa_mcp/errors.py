@@ -5,7 +5,8 @@
     MoaError
     ├── ConfigError             the configuration can't be used; holds every problem found
     ├── StepFailed              too few answers, or none that can be read
-    │   └── StepLeftOut             too few of its calls were made at all; the run may do without the step
+    │   ├── StepLeftOut             too few of its calls were made at all; the run may do without the step
+    │   └── DeadlinePassed          the run's time was up before enough of its calls were answered
     ├── RunUnknown              no run of that id
     ├── RunHeld                 the run can't be taken on: it has ended, or a living process drives it
     ├── JournalError            the journal can't be read or written
@@ -27,7 +28,8 @@
         ├── RateLimited         too many requests; may say how long to wait
         ├── ServerFailed        the provider's fault
         ├── ConnectionFailed    nobody answered, or the line broke
-        └── TimedOut            the attempt took longer than it may
+        ├── TimedOut            the attempt took longer than it may
+        └── LeftBehind          the step went on without it
 
 A call error says three things of itself: may the same call be tried again (``retryable``), may another route
 do better (``elsewhere``), and was it paid (``paid``: True, False, or None where nobody can know).
@@ -39,7 +41,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from moa_mcp.values import Usage
+from moa_mcp.values import Answer, Usage
 
 
 class MoaError(Exception):
@@ -222,6 +224,16 @@ class TimedOut(CallError):
     paid = None
 
 
+class LeftBehind(CallError):
+    """The step had waited long enough, and went on without the call."""
+
+    elsewhere = False
+    paid = None
+
+    def __init__(self, waited_s: float, why: str) -> None:
+        super().__init__(f"not waited for after {waited_s:.1f} s: {why}")
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A failed call or attempt, as the trace keeps it."""
@@ -246,3 +258,13 @@ class StepFailed(MoaError):
 
 class StepLeftOut(StepFailed):
     """Too few of the step's calls could be made, for want of means; the answers before it can go on without it."""
+
+
+class DeadlinePassed(StepFailed):
+    """The run's time was up before enough of the step's calls were answered."""
+
+    def __init__(self, deadline: str, what: str, answers: Sequence[Answer] = ()) -> None:
+        super().__init__(f"{deadline} passed: {what}")
+        self.deadline = deadline
+        self.answers = tuple(answers)
+        """Those that came."""

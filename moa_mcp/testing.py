@@ -110,5 +110,6 @@ async def run_pipeline(
     emit = tee(trace.add, *((watch,) if watch else ()))
     chosen = pipeline(steps) if isinstance(steps, str) else steps
     asked = Question(question) if isinstance(question, str) else question
-    await execute(RunSpec("test", chosen, asked, seed, stream=watch is not None), Recorded(model, emit), emit)
+    spec = RunSpec("test", chosen, asked, seed, stream=watch is not None, deadline_s=chosen.deadline_s)
+    await execute(spec, Recorded(model, emit), emit)
     return trace

@@ -13,8 +13,10 @@ from random import Random
 
 import anyio
 
-from moa_mcp.errors import CallError, Failure, LeftOut, StepFailed, StepLeftOut
+from moa_mcp.deadline import Cutoffs
+from moa_mcp.errors import CallError, DeadlinePassed, Failure, LeftBehind, LeftOut, StepFailed, StepLeftOut
 from moa_mcp.events import CallFailed, CallFinished, CallStarted, Emit, TextReceived
+from moa_mcp.fanout import Outcome, fan_out
 from moa_mcp.model import Model
 from moa_mcp.values import Answer, Call, Note, Parameters, Place, Request
 
@@ -22,7 +24,9 @@ from moa_mcp.values import Answer, Call, Note, Parameters, Place, Request
 class ModelTurn:
     """One step's turn: asks its requests all at once and waits for every answer or failure."""
 
-    def __init__(self, model: Model, emit: Emit, *, run_id: str, seed: int, step: int, streams: bool) -> None:
+    def __init__(
+        self, model: Model, emit: Emit, cutoffs: Cutoffs, *, run_id: str, seed: int, step: int, streams: bool
+    ) -> None:
         self.rng = Random(f"{seed}/{step}")
         self.notes: list[Note] = []
         """What went wrong with calls, for the trace."""
@@ -32,28 +36,61 @@ class ModelTurn:
         self._seed = seed
         self._step = step
         self._streams = streams
+        self._cutoffs = cutoffs
+        self._began = time.monotonic()
         self._asked = 0
         self._equals: Counter[Request] = Counter()
 
-    async def ask(self, requests: Sequence[Request], *, quorum: int = 1) -> tuple[Answer | None, ...]:
+    async def ask(
+        self, requests: Sequence[Request], *, quorum: int = 1, grace_s: float | None = None
+    ) -> tuple[Answer | None, ...]:
+        if not self._time_left(len(requests), quorum):
+            return (None,) * len(requests)
+        self._began = time.monotonic()
         calls = [self._call(request) for request in requests]
         if self._streams and len(calls) == 1:
             calls = [replace(call, on_text=self._telling(call.place)) for call in calls]
         for call in calls:  # here, since tasks may start in any order
             self._emit(CallStarted(place=call.place, agent=call.agent, messages=call.messages))
-        outcomes = await anyio.amap(self._outcome, calls)
-        errors = [
-            (call, outcome) for call, outcome in zip(calls, outcomes, strict=True) if isinstance(outcome, CallError)
-        ]
-        failed = [f"{call.agent}: {error}" for call, error in errors]
-        answered = len(calls) - len(failed)
-        if answered < quorum:
-            left_out = sum(isinstance(error, LeftOut) for _, error in errors)
-            kind = StepLeftOut if answered + left_out >= quorum else StepFailed
-            raise kind(_too_few(answered, len(calls), quorum, failed))
-        if failed:
-            self.notes.append(Note(f"{len(failed)} of {len(calls)} failed ({'; '.join(failed)})", degrades=True))
+        outcomes = await fan_out(calls, self._outcome, quorum=quorum, grace_s=grace_s, cutoffs=self._cutoffs)
+        for call, outcome in zip(calls, outcomes, strict=True):
+            if isinstance(outcome, LeftBehind):
+                self._failed(call, outcome)
+        self._judge(calls, outcomes, quorum)
         return tuple(outcome if isinstance(outcome, Answer) else None for outcome in outcomes)
+
+    def _time_left(self, asked: int, quorum: int) -> bool:
+        """Whether there is time to ask. Raises `StepFailed` if there is none and something must be asked."""
+        cutoffs = self._cutoffs
+        if anyio.current_time() < (cutoffs.last if quorum else min(cutoffs.enough, cutoffs.last)):
+            return True
+        if quorum:
+            raise self._out_of_time((), "nobody was asked")
+        self.notes.append(Note(f"{asked} calls were not made: {cutoffs.why}", degrades=True))
+        return False
+
+    def _out_of_time(self, answers: Sequence[Answer], what: str) -> StepFailed:
+        deadline = f"the deadline of {self._cutoffs.deadline_s:g} s"
+        if self._cutoffs.skips:
+            return StepLeftOut(f"{deadline} leaves time for the last step only")
+        return DeadlinePassed(deadline, what, answers)
+
+    def _judge(self, calls: Sequence[Call], outcomes: Sequence[Outcome], quorum: int) -> None:
+        """Note what failed. Raises `StepFailed` if too few answered."""
+        answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
+        without = [(call, error) for call, error in zip(calls, outcomes, strict=True) if isinstance(error, CallError)]
+        behind = [f"{call.agent}: {error}" for call, error in without if isinstance(error, LeftBehind)]
+        failed = [f"{call.agent}: {error}" for call, error in without if not isinstance(error, LeftBehind)]
+        if len(answers) < quorum:
+            left_out = sum(isinstance(error, LeftOut) for _, error in without)
+            too_few = _too_few(len(answers), len(calls), quorum, [*failed, *behind])
+            if len(answers) + len(behind) + left_out < quorum:
+                raise StepFailed(too_few)
+            raise self._out_of_time(answers, too_few) if behind else StepLeftOut(too_few)
+        for what, reasons in (("failed", failed), ("left behind", behind)):
+            if reasons:
+                text = f"{len(reasons)} of {len(calls)} {what} ({'; '.join(reasons)})"
+                self.notes.append(Note(text, degrades=True))
 
     def _call(self, request: Request) -> Call:
         self._asked += 1
@@ -71,15 +108,20 @@ class ModelTurn:
     def _telling(self, place: Place) -> Callable[[str], None]:
         return lambda text: self._emit(TextReceived(place=place, text=text))
 
-    async def _outcome(self, call: Call) -> Answer | CallError:
-        began = time.monotonic()
+    async def _outcome(self, call: Call) -> Outcome:
         try:
             completion = await self._model(call)
         except CallError as error:
-            self._emit(CallFailed(place=call.place, failure=Failure.of(error), seconds=time.monotonic() - began))
+            self._failed(call, error)
             return error
-        self._emit(CallFinished(place=call.place, completion=completion, seconds=time.monotonic() - began))
+        self._emit(CallFinished(place=call.place, completion=completion, seconds=self._took()))
         return Answer(completion.text, call.agent, call.place, completion.cut)
+
+    def _failed(self, call: Call, error: CallError) -> None:
+        self._emit(CallFailed(place=call.place, failure=Failure.of(error), seconds=self._took()))
+
+    def _took(self) -> float:
+        return time.monotonic() - self._began
 
 
 def _parameters(request: Request) -> Parameters:

@@ -250,3 +250,10 @@ def test_the_pipelines_are_listed_within_the_width_of_the_terminal() -> None:
     assert max(map(len, listed)) <= 60
     assert "vote  Vote  2 layers, 4 calls" in listed
     assert {each["name"]: each["calls"] for each in data}["together_moa"] == 19
+
+
+def test_a_question_can_have_a_deadline_of_its_own() -> None:
+    hurried = invoke("ask", "vote", "What is 2 + 2?", "--offline", "--deadline", "0.001")
+    assert hurried.exit_code == 1
+    assert "the deadline of 0.001 s passed" in hurried.output
+    assert invoke("ask", "vote", "What is 2 + 2?", "--offline", "--deadline", "0").exit_code == 2

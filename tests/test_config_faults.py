@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from moa_mcp.config import parse
+from moa_mcp.config import Defaults, parse
 from moa_mcp.errors import ConfigError
 from tests.tables import KINDS, XY, X, faults, pipe
 
 GOOD = pipe(X)
 
-DEFAULT_KEYS = (
-    "attempts, concurrency, durability, max_tokens, provider_concurrency, quorum, record, requests_per_minute, resume, "
-    "temperature, timeout_s, wait_s"
-)
+DEFAULT_KEYS = ", ".join(sorted(Defaults.model_fields))
 ROUTE = 'should be a route, "provider/model" or { model = "provider/model", api_base = "http://..." }'
 NO_KEYS = "keys don't belong in this file; a route names the variable that holds its key: api_key_env"
 KEY_ENV = "should name the variable that holds the key, such as OPENAI_API_KEY, not the key itself"

@@ -68,6 +68,11 @@ async def test_every_pipeline_takes_a_question_and_what_belongs_to_it(client: Cl
                 "maximum": 3600,
                 "description": "Seconds to wait for the answer before the run's id is returned instead.",
             },
+            "deadline_s": {
+                "type": "number",
+                "exclusiveMinimum": 0,
+                "description": "Seconds after which the run ends with the best that it has; only shortens its own.",
+            },
         },
         "required": ["question"],
         "additionalProperties": False,

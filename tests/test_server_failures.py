@@ -43,6 +43,8 @@ hurried.steps = [
     { step = "propose", agents = ["a", "b", "c"], timeout_s = 0.5 },
     { step = "aggregate", agent = "judge" },
 ]
+brief.deadline_s = 0.8
+brief.steps = [{ step = "propose", agents = ["a", "b", "c"] }, { step = "aggregate", agent = "judge" }]
 picky.steps = [{ step = "propose", agents = ["picky"] }]
 keyed.steps = [{ step = "propose", agents = ["a", "locked", "loud"] }, { step = "aggregate", agent = "judge" }]
 absent.steps = [{ step = "propose", agents = ["a"] }, { step = "aggregate", agent = "absent" }]
@@ -124,6 +126,17 @@ async def test_one_failed_proposer_degrades_the_result_and_is_named_but_is_in_no
     assert "answer 2 of 2" in json.dumps(asked.body["messages"])
     assert failed["failure"]["message"] not in prompts(models)
     assert told.rpartition(": ")[2] not in prompts(models)
+
+
+@pytest.mark.parametrize(("pipeline", "deadline_s"), [("panel", 0.8), ("brief", 3600)])
+async def test_a_deadline_is_kept_and_a_caller_can_only_shorten_it(
+    client: Client, models: ModelServer, pipeline: str, deadline_s: float
+) -> None:
+    models.script("judge", Hang())
+    result = await client.call_tool(pipeline, {**QUESTION, "deadline_s": deadline_s})
+    passed = "the deadline of 0.8 s passed before the answers were put together; this is the answer of a alone"
+    assert passed in text(result).splitlines()[0]
+    assert (content(result)["status"], content(result)["answer"]) == ("degraded", "answer 1 from a")
 
 
 async def test_when_every_proposer_fails_the_call_is_an_error_that_holds_the_run(

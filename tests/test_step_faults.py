@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from moa_mcp.config import Pipeline
+from moa_mcp.steps import Propose
 from tests.tables import KINDS, XY, X, faults, pipe
 
 Z = '{ step = "aggregate", agent = "openai/z" }'
-PROPOSE_KEYS = "agents, keep, max_tokens, prompt, quorum, step, temperature, timeout_s"
+PROPOSE_KEYS = ", ".join(sorted(Propose.model_fields))
+PIPELINE_KEYS = ", ".join(sorted(Pipeline.model_fields.keys() - {"name"}))
 EXTRACT = 'should be "text", "last_number", "choice", { json = "field" } or { regex = "pattern" }'
 AGENT = 'should be a model, "name" or { model = "name", samples = 2 }'
 LAST = "end with aggregate or vote, or with rank or take and n = 1"
@@ -41,7 +44,7 @@ STEPS = [
     (pipe("{ step = 3 }"), [f"pipelines.p.steps[0].step: 3 is no step; the steps are {KINDS}"]),
     (
         "[pipelines.p]\ndescripton = 'x'\nsteps = [" + X + "]",
-        ["pipelines.p.descripton: unknown key, did you mean 'description'? Known here: description, steps, title"],
+        [f"pipelines.p.descripton: unknown key, did you mean 'description'? Known here: {PIPELINE_KEYS}"],
     ),
     ("[pipelines.p]\ntitle = 3\nsteps = [" + X + "]", ["pipelines.p.title: 3 should be a string"]),
     (

@@ -42,6 +42,13 @@ from moa_mcp.values import Question
 @click.option("--system", metavar="TEXT", help="System text of your own, for every model.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Repeats what is left to chance.")
 @max_cost_option
+@click.option(
+    "--deadline",
+    "deadline_s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="End after so long with the best there is.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result and the whole trace as JSON.")
 @click.option("--estimate", "estimating", is_flag=True, help="Print what it would take and cost; ask no model.")
 @click.option("-q", "--quiet", is_flag=True, help="Print no trace.")
@@ -55,6 +62,7 @@ def command(
     system: str | None,
     seed: int | None,
     max_cost_usd: Decimal | None,
+    deadline_s: float | None,
     as_json: bool,
     estimating: bool,
     quiet: bool,
@@ -76,7 +84,7 @@ def command(
     manner = Manner(simulated=offline, as_json=as_json, quiet=quiet)
 
     async def begin(runs: Runs, watching: Emit | None) -> Run:
-        return runs.start(chosen, asked, seed=seed, max_cost_usd=max_cost_usd, watch=watching)
+        return runs.start(chosen, asked, seed=seed, deadline_s=deadline_s, max_cost_usd=max_cost_usd, watch=watching)
 
     seen = watch(runs_of(config, backend, opened(journal, config)), chosen, begin, manner)
     if not seen.trace.steps and routes is not None:

@@ -91,12 +91,13 @@ class Runs:
         *,
         seed: int | None = None,
         max_cost_usd: Decimal | None = None,
+        deadline_s: float | None = None,
         watch: Emit | None = None,
     ) -> Run:
         """Start a run and return at once.
 
-        `max_cost_usd` takes the place of the configured one. With `watch`, events go there too, the last answer's text
-        included.
+        `max_cost_usd` and `deadline_s` take the place of the configured ones. With `watch`, events go there too, the
+        last answer's text included.
         """
         drawn = secrets.randbelow(_SEEDS) if seed is None else seed
         spec = RunSpec(
@@ -106,6 +107,7 @@ class Runs:
             drawn,
             max_cost_usd=max_cost_usd or self.max_cost_usd(pipeline),
             stream=watch is not None,
+            deadline_s=pipeline.deadline_s if deadline_s is None else deadline_s,
         )
         routes = {alias: self._routes(alias) for alias in models_of(pipeline)}
         order = Order(spec, routes, self.backend.simulated)

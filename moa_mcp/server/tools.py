@@ -50,6 +50,9 @@ class AskArguments(_Arguments):
     wait_s: Wait | None = Field(
         default=None, description="Seconds to wait for the answer before the run's id is returned instead."
     )
+    deadline_s: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Seconds after which the run ends with the best that it has; only shortens its own."
+    )
 
     @field_validator("question")
     @classmethod
@@ -145,7 +148,8 @@ class Tools:
     async def _ask(self, context: Context, pipeline: Pipeline, arguments: dict[str, Any]) -> Answered:
         given = _read(AskArguments, arguments)
         question = Question(given.question, given.context or None, given.system or None)
-        run = self._runs.start(pipeline, question, seed=given.seed)
+        deadlines = [each for each in (given.deadline_s, pipeline.deadline_s) if each is not None]
+        run = self._runs.start(pipeline, question, seed=given.seed, deadline_s=min(deadlines, default=None))
         await self._announce()
         return await self._follow(context, run, pipeline.name, given.wait_s)
 

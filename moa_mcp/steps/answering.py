@@ -82,7 +82,7 @@ class Refine(PanelStep):
             self.request(model, prompts.refine(state.question, answer, self.prompt))
             for model, answer in zip(cycle(self.models), state.answers, strict=False)
         ]
-        refined = await turn.ask(requests, quorum=min(self.quorum or 1, len(requests)))
+        refined = await turn.ask(requests, quorum=min(self.quorum or 1, len(requests)), grace_s=self.grace_s)
         notes = [
             Note(f"answer {number} stays unrefined", degrades=True)
             for number, answer in enumerate(refined, 1)

@@ -20,8 +20,12 @@ class Turn(Protocol):
         """Chance, the same in every run with the same seed."""
         ...
 
-    async def ask(self, requests: Sequence[Request], *, quorum: int = 1) -> tuple[Answer | None, ...]:
+    async def ask(
+        self, requests: Sequence[Request], *, quorum: int = 1, grace_s: float | None = None
+    ) -> tuple[Answer | None, ...]:
         """Ask all at once and return the answers in the order of the requests, None for those that failed.
+
+        With `grace_s`, those that have not answered so many seconds after the quorum did are left behind.
 
         Raises:
             StepFailed: fewer than `quorum` answered.
@@ -116,6 +120,8 @@ class PanelStep(ModelStep):
     agents: Agents
     quorum: Annotated[int, Field(ge=1)] | None = None
     """How many must answer, 1 by default; with fewer the step fails."""
+    grace_s: Annotated[float, Field(ge=0)] | None = None
+    """Seconds that the others have to answer once so many have; None waits for all."""
 
     @field_validator("quorum")
     @classmethod
@@ -133,7 +139,7 @@ class PanelStep(ModelStep):
     async def ask_all(self, turn: Turn, messages: tuple[Message, ...]) -> tuple[Answer, ...]:
         """Put the same messages to every agent; equal messages let the providers' prompt caches hit."""
         requests = [self.request(model, messages) for model in self.models]
-        return given(await turn.ask(requests, quorum=min(self.quorum or 1, len(requests))))
+        return given(await turn.ask(requests, quorum=min(self.quorum or 1, len(requests)), grace_s=self.grace_s))
 
 
 class SoleStep(ModelStep):
