@@ -50,6 +50,8 @@ class Defaults(_Table):
     max_tokens: Annotated[int, Field(ge=1)] = 2048
     timeout_s: Annotated[float, Field(gt=0)] = 180.0
     """Seconds for one attempt of one call."""
+    stall_s: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds that a streamed text may pause; once it has begun, `timeout_s` no longer ends it."""
     quorum: Annotated[int, Field(ge=1)] = 1
     """How many calls of a step must be answered, at most all of them."""
     grace_s: Annotated[float, Field(ge=0)] | None = None
@@ -357,6 +359,8 @@ def _named_models(step: Step) -> Iterator[tuple[str, str]]:
         yield from ((f"agents[{index}]", agent.model) for index, agent in enumerate(step.agents))
     elif isinstance(step, SoleStep | Vote) and step.agent is not None:
         yield "agent", step.agent
+    if step.fallback is not None:
+        yield "fallback_agent", step.fallback
 
 
 def models_of(pipeline: Pipeline) -> tuple[str, ...]:

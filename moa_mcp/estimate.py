@@ -160,12 +160,25 @@ class _Walk(NamedTuple):
 def estimate(pipeline: Pipeline, question: Question, prices: Mapping[str, Priced]) -> Estimate:
     """Return what a run will take, if nothing fails.
 
+    A fallback is counted where its agent has no route that can be used.
+
     Tokens are characters by four, not a tokenizer's: those differ from model to model, litellm's takes up to 24 seconds
     for some of them, since it asks the network, and nobody knows yet what the answers will say (facts/llm.md 4.4).
     """
+    pipeline = pipeline.model_copy(update={"steps": tuple(_reachable(step, prices) for step in pipeline.steps)})
     walks = [_walk(pipeline, question, bound) for bound in ("min", "expected", "max")]
     each_step = zip(pipeline.steps, *walks, strict=True)
     return Estimate(pipeline.name, tuple(_step(step.step, _Walk(*calls), prices) for step, *calls in each_step))
+
+
+def _reachable(step: Step, prices: Mapping[str, Priced]) -> Step:
+    """Return the step with its fallback for an agent, if that alone can be reached."""
+
+    def reached(model: str) -> bool:
+        return prices.get(model, UNROUTED).route is not None
+
+    stands_in = step.fallback is not None and reached(step.fallback) and not any(map(reached, step.models))
+    return step.model_copy(update={"agent": step.fallback}) if stands_in else step
 
 
 async def prices(pipeline: Pipeline, usable: Usable) -> Mapping[str, Priced]:

@@ -95,6 +95,8 @@ def blocking(pipeline: Pipeline, unreachable: Collection[str]) -> tuple[str, ...
     """Return those of the unreachable models without which some step can't meet its quorum."""
     blocked: list[str] = []
     for step in pipeline.steps:
+        if step.fallback is not None and step.fallback not in unreachable:
+            continue
         lost = [model for model in step.models if model in unreachable]
         needed = (step.quorum or 1) if isinstance(step, PanelStep) else 1
         if len(step.models) - len(lost) < min(needed, len(step.models)):

@@ -101,7 +101,17 @@ def conclude(seen: Seen, manner: Manner) -> None:
 def failed(trace: Trace, warning: str = "") -> Refused:
     """Return why there is no answer."""
     reason = trace.error or ("another process drives it now" if trace.interrupted else trace.status)
-    return RunFailed(f"{shortened(reason)}{warning}", "--json shows what every call said.")
+    return RunFailed(f"{shortened(reason)}{warning}", _remedy(trace))
+
+
+def _remedy(trace: Trace) -> str:
+    if not any(step.answers for step in trace.steps):
+        return "--json shows what every call said."
+    run_id, step = trace.run_id, trace.steps[-1].step
+    return (
+        f"What was answered is kept: moa-mcp runs resume {run_id} tries again, "
+        f"moa-mcp runs fork {run_id} --from {step} --set agent=NAME asks another model."
+    )
 
 
 async def _drive(runs: Runs, begin: Begin, stream: Stream | None) -> Trace:

@@ -123,7 +123,8 @@ def _text(trace: Trace, notes: list[str]) -> str:
         case "failed":
             return (
                 f"{trace.pipeline} failed: {trace.error}\n\nThere is no answer. What the models said before is kept: "
-                f'moa_trace with run_id = "{trace.run_id}" shows it.\n\n{_footer(trace, notes)}'
+                f'moa_trace with run_id = "{trace.run_id}" shows it, moa_resume asks only for what is '
+                f"missing, and moa-mcp runs fork --set agent=NAME asks another model.\n\n{_footer(trace, notes)}"
             )
 
 

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from moa_mcp import prompts
-from moa_mcp.steps.step import PanelStep, SoleStep, Turn, given
-from moa_mcp.values import Note, State
+from moa_mcp.steps.step import PanelStep, SoleStep, Turn, asked_of, given
+from moa_mcp.values import Answer, Note, State
 
 
 class Propose(PanelStep):
@@ -57,7 +57,12 @@ class Aggregate(SoleStep):
 
     async def run(self, state: State, turn: Turn) -> State:
         messages = prompts.synthesize(state.question, state.answers, self.prompt)
-        return state.then(given(await turn.ask([self.request(self.agent, messages)])))
+
+        async def ask(agent: str) -> tuple[Answer, ...]:
+            return given(await turn.ask([self.request(agent, messages)]))
+
+        answers, notes = await asked_of(self.agent, self.fallback_agent, ask)
+        return state.then(answers, *notes)
 
 
 class Refine(PanelStep):

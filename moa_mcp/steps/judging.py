@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Literal, TypeAlias, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from moa_mcp import prompts, tally
 from moa_mcp.errors import StepFailed
-from moa_mcp.steps.step import Frozen, ModelStep, SoleStep, Turn, given, numbered
-from moa_mcp.values import Note, Request, State
+from moa_mcp.steps.step import Frozen, ModelStep, SoleStep, Turn, asked_of, given, numbered
+from moa_mcp.values import Answer, Note, Request, State
 
 Reading = TypeVar("Reading")
 
@@ -44,14 +45,18 @@ class Rank(SoleStep):
         keep = min(self.n, count)
         orders = [self._order(count, turn) for _ in range(self.passes)]
 
-        def conversation(index: int, again: bool) -> Request:
+        def conversation(agent: str, index: int, again: bool) -> Request:
             shown = [answers[position] for position in orders[index]]
-            return self.request(self.agent, prompts.rank(state.question, shown, self.prompt, again=again))
+            return self.request(agent, prompts.rank(state.question, shown, self.prompt, again=again))
 
         def read(reply: str) -> tuple[int, ...] | None:
             return prompts.read_ranking(reply, count, keep)
 
-        readings, notes = await _consult(turn, conversation, read, times=self.passes)
+        async def consult(agent: str) -> tuple[list[tuple[int, ...] | None], list[Note]]:
+            return await _consult(turn, partial(conversation, agent), read, times=self.passes)
+
+        (readings, said), instead = await asked_of(self.agent, self.fallback_agent, consult)
+        notes = [*instead, *said]
         rankings = [
             tuple(order[number - 1] for number in numbers)
             for order, numbers in zip(orders, readings, strict=True)
@@ -103,6 +108,8 @@ class Vote(ModelStep):
     step: Literal["vote"] = "vote"
     method: Literal["judge", "majority", "restate"] = "judge"
     agent: Annotated[str, Field(min_length=1)] | None = Field(default=None, validate_default=True)
+    fallback_agent: Annotated[str, Field(min_length=1)] | None = None
+    """Asked in its place when it gave no answer, after all its routes."""
     extract: Extractor = "text"
     """What of an answer counts, with ``majority``."""
 
@@ -114,6 +121,13 @@ class Vote(ModelStep):
             raise ValueError(f'{value!r} would not be asked: method = "majority" counts; remove agent')
         if method in {"judge", "restate"} and value is None:
             raise ValueError(f'is missing; method = "{method}" asks a model')
+        return value
+
+    @field_validator("fallback_agent")
+    @classmethod
+    def _stands_in(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("method") == "majority":
+            raise ValueError(f'{value!r} would not be asked: method = "majority" counts; remove fallback_agent')
         return value
 
     @field_validator("extract")
@@ -133,6 +147,10 @@ class Vote(ModelStep):
         return (self.agent,) if self.agent else ()
 
     @property
+    def fallback(self) -> str | None:
+        return self.fallback_agent
+
+    @property
     def judges(self) -> bool:
         return self.method == "judge"
 
@@ -145,7 +163,12 @@ class Vote(ModelStep):
             return self._count(state)
         if self.method == "restate":
             messages = prompts.restate(state.question, state.answers, self.prompt)
-            return state.then(given(await turn.ask([self.request(self.agent, messages)])))
+
+            async def ask(agent: str) -> tuple[Answer, ...]:
+                return given(await turn.ask([self.request(agent, messages)]))
+
+            answers, notes = await asked_of(self.agent, self.fallback_agent, ask)
+            return state.then(answers, *notes)
         return await self._judge(self.agent, state, turn)
 
     def _count(self, state: State) -> State:
@@ -167,17 +190,20 @@ class Vote(ModelStep):
         if len(answers) == 1:
             return state.then(answers)
 
-        def conversation(_: int, again: bool) -> Request:
-            return self.request(agent, prompts.vote(state.question, answers, self.prompt, again=again))
-
         def read(reply: str) -> int | None:
             return prompts.read_vote(reply, len(answers))
 
-        (chosen,), notes = await _consult(turn, conversation, read)
-        if chosen is None:
-            raise StepFailed(f"{agent} named no answer in a form that can be read, asked twice")
-        verdict = Note(f"{agent} chose answer {chosen} of {len(answers)}")
-        return state.then((answers[chosen - 1],), *notes, verdict)
+        async def consult(judge: str) -> tuple[int, list[Note]]:
+            def conversation(_: int, again: bool) -> Request:
+                return self.request(judge, prompts.vote(state.question, answers, self.prompt, again=again))
+
+            (chosen,), notes = await _consult(turn, conversation, read)
+            if chosen is None:
+                raise StepFailed(f"{judge} named no answer in a form that can be read, asked twice")
+            return chosen, [*notes, Note(f"{judge} chose answer {chosen} of {len(answers)}")]
+
+        (chosen, said), instead = await asked_of(agent, self.fallback_agent, consult)
+        return state.then((answers[chosen - 1],), *instead, *said)
 
 
 async def _consult(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from random import Random
-from typing import Annotated, Protocol, TypeAlias
+from typing import Annotated, Protocol, TypeAlias, TypeVar
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
-from moa_mcp.values import Answer, Message, Request, State
+from moa_mcp.errors import DeadlinePassed, StepFailed
+from moa_mcp.values import Answer, Message, Note, Request, State
+
+Reply = TypeVar("Reply")
 
 
 class Turn(Protocol):
@@ -71,6 +74,11 @@ class StepBase(Frozen):
     @abstractmethod
     def answers_out(self, answers_in: int) -> int:
         """Return how many answers the step hands on, if nothing fails."""
+
+    @property
+    def fallback(self) -> str | None:
+        """The model that is asked when the step's only one gave no answer."""
+        return None
 
     def calls(self, answers_in: int) -> int:
         """Return how many model calls the step makes, if nothing fails."""
@@ -146,10 +154,41 @@ class SoleStep(ModelStep):
     """A layer that asks one agent."""
 
     agent: Annotated[str, Field(min_length=1)]
+    fallback_agent: Annotated[str, Field(min_length=1)] | None = None
+    """Asked in its place when it gave no answer, after all its routes."""
 
     @property
     def models(self) -> tuple[str, ...]:
         return (self.agent,)
+
+    @property
+    def fallback(self) -> str | None:
+        return self.fallback_agent
+
+
+async def asked_of(
+    agent: str, fallback: str | None, ask: Callable[[str], Awaitable[Reply]]
+) -> tuple[Reply, tuple[Note, ...]]:
+    """Return what asking the agent brings, else what asking the fallback does, with a note of it.
+
+    Raises:
+        StepFailed: neither could be asked with success.
+
+    """
+    try:
+        return await ask(agent), ()
+    except DeadlinePassed:
+        raise
+    except StepFailed as error:
+        if fallback is None:
+            raise
+        try:
+            reply = await ask(fallback)
+        except DeadlinePassed:
+            raise
+        except StepFailed as second:
+            raise type(second)(f"{error}; then {fallback} was asked: {second}") from second
+        return reply, (Note(f"asked {fallback} in place of {agent}: {error}", degrades=True),)
 
 
 def given(answers: Sequence[Answer | None]) -> tuple[Answer, ...]:
