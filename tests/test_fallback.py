@@ -7,7 +7,7 @@ import pytest
 from moa_mcp.errors import ServerFailed
 from moa_mcp.estimate import UNROUTED, Priced, estimate
 from moa_mcp.plan import blocking, plan
-from moa_mcp.testing import ScriptedModel, pipeline, run_pipeline
+from moa_mcp.testing import Reply, ScriptedModel, pipeline, run_pipeline
 from moa_mcp.values import Question
 from tests.tables import PROPOSE, asked, faults, pipe, steps
 
@@ -26,7 +26,7 @@ def judged(reply: str) -> ScriptedModel:
 
 @pytest.mark.parametrize(("step", "answer"), [(AGGREGATE, "y at 2.2"), (RESTATE, "y at 2.2"), (VOTE, "b at 1.2")])
 async def test_the_fallback_is_asked_the_same_when_the_agent_gave_no_answer(step: str, answer: str) -> None:
-    replies = {"z": DOWN, **({"y": '{"answer": 2}'} if step == VOTE else {})}
+    replies: dict[str, Reply | list[Reply]] = {"z": DOWN, **({"y": '{"answer": 2}'} if step == VOTE else {})}
     model = ScriptedModel(replies)
     trace = await run_pipeline(steps(PROPOSE, step), "Why?", model)
     assert (trace.status, trace.answer) == ("degraded", answer)

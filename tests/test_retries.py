@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -198,3 +199,44 @@ async def test_attempts_of_different_calls_are_counted_apart() -> None:
     await layers.ask(call_of())
     await layers.ask(call_of("b", number=2))
     assert layers.attempts == [("p/a", 1, "ServerFailed"), ("p/a", 2, "answered"), ("p/a", 1, "answered")]
+
+
+def streaming(*pauses_s: float) -> ScriptedModel:
+    """Return a model that says a word after each pause."""
+
+    async def reply(call: Call) -> Said:
+        for pause_s in pauses_s:
+            await anyio.sleep(pause_s)
+            if call.on_text is not None:
+                call.on_text("word ")
+        return "there"
+
+    return ScriptedModel(otherwise=reply)
+
+
+def heard(text: str) -> None:
+    assert text
+
+
+async def test_a_text_that_is_arriving_may_take_longer_than_the_timeout() -> None:
+    layers = Layers(streaming(29, 29, 29), shared=Shared(stall_s=30))
+    watched = replace(call_of(timeout_s=30), on_text=heard)
+    assert (await layers.ask(watched)).text == "there"
+
+
+async def test_a_text_that_stops_in_the_middle_is_given_up_after_the_stall_limit() -> None:
+    layers = Layers(streaming(5, 11), shared=Shared(Limits(attempts=1), stall_s=10))
+    failure = await layers.failure(replace(call_of(timeout_s=30), on_text=heard))
+    assert (failure.kind, failure.retryable, failure.paid) == ("TimedOut", True, None)
+    assert str(failure) == "p/a stopped in the middle of its answer: nothing came for 10 s"
+
+
+async def test_a_text_must_begin_within_the_timeout() -> None:
+    layers = Layers(streaming(31), shared=Shared(Limits(attempts=1), stall_s=60))
+    failure = await layers.failure(replace(call_of(timeout_s=30), on_text=heard))
+    assert str(failure) == "p/a did not answer within 30 s"
+
+
+async def test_nobody_who_watches_means_the_timeout_holds_for_the_whole_answer() -> None:
+    layers = Layers(streaming(20, 20), shared=Shared(Limits(attempts=1)))
+    assert str(await layers.failure(call_of(timeout_s=30))) == "p/a did not answer within 30 s"

@@ -11,14 +11,15 @@ from moa_mcp.model.replayed import Before, Replayed
 from moa_mcp.model.retried import Retried
 from moa_mcp.model.routed import Routed
 from moa_mcp.model.slotted import Limits, Slots, Slotted
-from moa_mcp.model.timed import Timed
+from moa_mcp.model.timed import STALL_S, Timed
 
 
 class Shared:
     """What the runs of a process share: slots for requests, and what models were found to refuse."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, stall_s: float = STALL_S) -> None:
         self.limits = limits or Limits()
+        self.stall_s = stall_s
         self.slots = Slots(self.limits)
         self.refused: Refusals = {}
 
@@ -42,7 +43,7 @@ def stack(
     of this, neither a slot nor a key, so replay is outermost.
     """
     before = before or Before()
-    model: Model = Timed(provider)
+    model: Model = Timed(provider, shared.stall_s)
     model = Recorded(model, emit, keep, before.attempts)
     if budget is not None:
         model = Budgeted(model, budget)

@@ -60,7 +60,8 @@ class Runs:
                 concurrency=defaults.concurrency,
                 provider_concurrency=defaults.provider_concurrency,
                 requests_per_minute=defaults.requests_per_minute,
-            )
+            ),
+            defaults.stall_s,
         )
         self._purses = Purses(defaults, self.journal)
         self._under_way: dict[str, Run] = {}
