@@ -251,10 +251,10 @@ class Budgeted:
             raise Unrecorded(str(error)) from error
         ended: Completion | CallError | None = None
         try:
-            ended = await self._inner(call)
+            completion = ended = await self._inner(call)
         except CallError as error:
             ended = error
             raise
         finally:
             self._budget.settle(hold, ended)
-        return ended
+        return completion
