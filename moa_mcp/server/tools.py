@@ -6,11 +6,10 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Annotated, Any, TypeVar
+from typing import Any
 
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import JournalError, RunHeld, RunUnknown
@@ -18,6 +17,17 @@ from moa_mcp.estimate import assumed
 from moa_mcp.plan import plan
 from moa_mcp.runs import Run, Runs
 from moa_mcp.server import estimates, results
+from moa_mcp.server.arguments import (
+    Arguments,
+    AskArguments,
+    BadArguments,
+    EstimateArguments,
+    RunArguments,
+    TraceArguments,
+    WaitArguments,
+    read,
+    schema,
+)
 from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.tasks import TaskResult, Tasks, declared
 from moa_mcp.server.waiting import Context, Patience, follow
@@ -27,78 +37,9 @@ from moa_mcp.values import Question
 _LONG_RESULTS = {"anthropic/maxResultSizeChars": 200_000}
 
 
-class _Arguments(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-Wait = Annotated[float, Field(ge=0, le=3600)]
-
-
-class AskArguments(_Arguments):
-    """What a pipeline tool takes."""
-
-    question: Annotated[str, Field(min_length=1)] = Field(
-        description="The question or task, complete in itself: the models see nothing of this conversation."
-    )
-    context: str | None = Field(
-        default=None, description="Material to answer it with: file contents, data, what was said before."
-    )
-    system: str | None = Field(default=None, description="Instructions for every model: role, language, format.")
-    seed: Annotated[int, Field(ge=0, lt=2**53)] | None = Field(
-        default=None, description="Repeats what is left to chance: orders, dropouts, samples."
-    )
-    wait_s: Wait | None = Field(
-        default=None, description="Seconds to wait for the answer before the run's id is returned instead."
-    )
-    deadline_s: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="Seconds after which the run ends with the best that it has; only shortens its own."
-    )
-
-    @field_validator("question")
-    @classmethod
-    def _not_blank(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("is blank")
-        return value
-
-
-class RunArguments(_Arguments):
-    """What names a run."""
-
-    run_id: Annotated[str, Field(min_length=1)] = Field(description="The id that the pipeline's tool returned.")
-
-
-class WaitArguments(RunArguments):
-    """What moa_wait takes."""
-
-    wait_s: Wait | None = Field(default=None, description="Seconds to wait before status running is returned again.")
-
-
-class TraceArguments(RunArguments):
-    """What moa_trace takes."""
-
-    page: Annotated[int, Field(ge=1)] = Field(default=1, description="Which page of the trace.")
-
-
-class EstimateArguments(_Arguments):
-    """What moa_estimate takes."""
-
-    pipeline: Annotated[str, Field(min_length=1)] = Field(description="Which pipeline: the name of its tool.")
-    question: Annotated[str, Field(min_length=1)] | None = Field(
-        default=None, description="The question it would be asked; one of 200 tokens is assumed."
-    )
-    context: str | None = Field(default=None, description="The context it would be given.")
-    system: str | None = Field(default=None, description="The instructions it would be given.")
-
-
-Given = TypeVar("Given", bound=_Arguments)
 Answered = types.CallToolResult | TaskResult
 """What a call is answered with: its result, or a task for clients that take one."""
 Handler = Callable[[Context, dict[str, Any]], Awaitable[Answered]]
-
-
-class BadArguments(Exception):
-    """A call's arguments are wrong; the text tells the model how to mend them."""
 
 
 class Tools:
@@ -146,7 +87,7 @@ class Tools:
             return results.error(str(error))
 
     async def _ask(self, context: Context, pipeline: Pipeline, arguments: dict[str, Any]) -> Answered:
-        given = _read(AskArguments, arguments)
+        given = read(AskArguments, arguments)
         question = Question(given.question, given.context or None, given.system or None)
         deadlines = [each for each in (given.deadline_s, pipeline.deadline_s) if each is not None]
         run = self._runs.start(pipeline, question, seed=given.seed, deadline_s=min(deadlines, default=None))
@@ -154,7 +95,7 @@ class Tools:
         return await self._follow(context, run, pipeline.name, given.wait_s)
 
     async def _wait(self, context: Context, arguments: dict[str, Any]) -> Answered:
-        given = _read(WaitArguments, arguments)
+        given = read(WaitArguments, arguments)
         run = self._runs.find(given.run_id)
         if run is None:
             trace = await self._runs.trace(given.run_id)
@@ -166,7 +107,7 @@ class Tools:
         return await self._follow(context, run, run.trace.pipeline, given.wait_s)
 
     async def _resume(self, context: Context, arguments: dict[str, Any]) -> Answered:
-        given = _read(WaitArguments, arguments)
+        given = read(WaitArguments, arguments)
         run = await self._runs.resume(given.run_id)
         return await self._follow(context, run, run.trace.pipeline, given.wait_s)
 
@@ -180,14 +121,14 @@ class Tools:
 
     async def _cancel(self, context: Context, arguments: dict[str, Any]) -> types.CallToolResult:
         del context
-        given = _read(RunArguments, arguments)
+        given = read(RunArguments, arguments)
         await self._runs.cancel(given.run_id)
         result = await self._result(given.run_id)
         return result.model_copy(update={"is_error": False})
 
     async def _trace(self, context: Context, arguments: dict[str, Any]) -> types.CallToolResult:
         del context
-        given = _read(TraceArguments, arguments)
+        given = read(TraceArguments, arguments)
         found = page(await self._runs.trace(given.run_id), given.page)
         if found is None:
             raise BadArguments(f"page: run {given.run_id} has no page {given.page}; begin with page 1")
@@ -196,7 +137,7 @@ class Tools:
 
     async def _estimate(self, context: Context, arguments: dict[str, Any]) -> types.CallToolResult:
         del context
-        given = _read(EstimateArguments, arguments)
+        given = read(EstimateArguments, arguments)
         pipelines = self._runs.config.pipelines
         pipeline = pipelines.get(given.pipeline)
         if pipeline is None:
@@ -215,40 +156,6 @@ class Tools:
         return results.of_run(trace, simulated=self._runs.backend.simulated)
 
 
-def _read(kind: type[Given], arguments: dict[str, Any]) -> Given:
-    try:
-        return kind.model_validate(arguments)
-    except ValidationError as error:
-        known = list(kind.model_fields)
-        told = [_told(list(map(str, each["loc"])), each["type"], each["msg"], known) for each in error.errors()]
-        raise BadArguments(f"Invalid arguments: {'; '.join(told)}") from error
-
-
-def _told(where: list[str], kind: str, message: str, known: list[str]) -> str:
-    name = where[0]
-    if kind == "extra_forbidden":
-        close = get_close_matches(name, known, n=1)
-        meant = f", did you mean {close[0]}?" if close else ""
-        return f"unknown argument {name!r}{meant} (known: {', '.join(known)})"
-    if kind == "missing":
-        return f"{name} is missing"
-    return f"{name} {message.removeprefix('Value error, ').removeprefix('Input ')}"
-
-
-def _schema(kind: type[_Arguments]) -> dict[str, Any]:
-    """Return the JSON schema of arguments, without pydantic's titles and nullable unions: absent means absent."""
-    schema = kind.model_json_schema()
-    properties = {name: _plain(value) for name, value in schema["properties"].items()}
-    required = {"required": schema["required"]} if "required" in schema else {}
-    return {"type": "object", "properties": properties, **required, "additionalProperties": False}
-
-
-def _plain(value: dict[str, Any]) -> dict[str, Any]:
-    union = value.get("anyOf", [{}])
-    kept = {key: item for key, item in value.items() if key not in {"title", "anyOf"} and item is not None}
-    return {**union[0], **kept}
-
-
 def _pipeline_tool(pipeline: Pipeline, runs: Runs) -> types.Tool:
     simulated = " SIMULATED here: no model is asked." if runs.backend.simulated else ""
     return types.Tool(
@@ -256,7 +163,7 @@ def _pipeline_tool(pipeline: Pipeline, runs: Runs) -> types.Tool:
         title=pipeline.title,
         description=f"{pipeline.description} May take minutes and costs money: every call asks paid models. If the "
         f"status is running, call moa_wait with the run_id.{simulated}".strip(),
-        input_schema=_schema(AskArguments),
+        input_schema=schema(AskArguments),
         output_schema=results.RUN_SCHEMA,
         annotations=types.ToolAnnotations(
             title=pipeline.title,
@@ -273,7 +180,7 @@ def _own_tool(
     name: str,
     title: str,
     description: str,
-    arguments: type[_Arguments],
+    arguments: type[Arguments],
     output: dict[str, Any],
     *,
     stops: bool = False,
@@ -282,7 +189,7 @@ def _own_tool(
         name=name,
         title=title,
         description=description,
-        input_schema=_schema(arguments),
+        input_schema=schema(arguments),
         output_schema=output,
         annotations=types.ToolAnnotations(
             title=title,
