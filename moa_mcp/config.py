@@ -18,7 +18,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from moa_mcp import faults
 from moa_mcp.errors import ConfigError, Problem
 from moa_mcp.faults import as_key, hinted, listed, shown
-from moa_mcp.routes import PROVIDERS, Route, RouteEntry
+from moa_mcp.routes import PROVIDERS, Dollars, Route, RouteEntry
 from moa_mcp.steps import ModelStep, PanelStep, Propose, Refine, SoleStep, Step, Vote
 
 FILE_NAME = "pipelines.toml"
@@ -72,6 +72,8 @@ class Defaults(_Table):
     """Tokens of a run's prompts and answers; it holds for models without a known price, too."""
     unpriced: Literal["allow", "refuse"] = "allow"
     """Whether a run may ask models whose price is not known, which no cap in dollars can hold."""
+    confirm_above_usd: Dollars | None = None
+    """What a run may be expected to cost, in US dollars, before somebody is asked; None asks nobody."""
     record: Literal["calls", "hashes"] = "calls"
     """Whether the journal keeps questions, prompts and answers, or their hashes only; then only the process that began
     a run can finish it."""
@@ -108,6 +110,8 @@ class Pipeline(_Table):
     """What a run may cost, in US dollars."""
     deadline_s: Annotated[float, Field(gt=0)] | None = None
     """Seconds after which a run ends with what it has."""
+    confirm_above_usd: Dollars | None = None
+    """As in the defaults."""
     steps: tuple[Annotated[Step, Field(discriminator="step")], ...]
 
 
@@ -239,6 +243,7 @@ class _Reader:
             "title": name.replace("_", " ").capitalize(),
             "description": "",
             "deadline_s": defaults.deadline_s,
+            "confirm_above_usd": defaults.confirm_above_usd,
             **table,
             "name": name,
             "steps": (),

@@ -32,6 +32,8 @@ _SHOULD_BE = {
     "string_type": "should be a string",
     "int_type": "should be a whole number",
     "float_type": "should be a number",
+    "decimal_type": "should be a number",
+    "decimal_parsing": "should be a number",
     "tuple_type": "should be a list",
     "dict_type": "should be a table",
     "greater_than_equal": "should be at least {ge:g}",

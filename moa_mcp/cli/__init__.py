@@ -48,7 +48,7 @@ class Commands(Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):
             click.echo("Interrupted.", err=True)
             with suppress(OSError):
                 sys.stdout.flush()

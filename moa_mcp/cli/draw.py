@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from moa_mcp.amounts import dollars
 from moa_mcp.cli.text import counted, line
 from moa_mcp.trace import StepTrace, Trace
 
@@ -27,17 +27,6 @@ def console(*, stderr: bool = False) -> Console:
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = _PLAIN_WIDTH
     return made
-
-
-def dollars(cost: Decimal | None) -> str:
-    """Return an amount with as many digits as it needs; "unknown" where it is."""
-    if cost is None:
-        return "unknown"
-    if cost == 0:
-        return "$0"
-    if cost < Decimal("0.000001"):
-        return "<$0.000001"
-    return f"${cost:.2f}" if cost >= 1 else f"${cost:.4f}" if cost >= Decimal("0.01") else f"${cost:.6f}"
 
 
 def seconds(took: float | None) -> str:

@@ -13,6 +13,7 @@ import mcp_types as types
 from mcp.server.caching import CacheHint
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel import Server
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourcesListChanged
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
@@ -23,6 +24,7 @@ from moa_mcp.journal import Journal
 from moa_mcp.providers.litellm import LiteLLM
 from moa_mcp.routes import Routes
 from moa_mcp.runs import Runs
+from moa_mcp.server.asking import STATE_S
 from moa_mcp.server.prompts import Prompts
 from moa_mcp.server.resources import Resources
 from moa_mcp.server.tasks import Tasks
@@ -98,7 +100,8 @@ class App:
         )
         # Not as on_call_tool, which knows of no tasks.
         self.server.add_request_handler("tools/call", types.CallToolRequestParams, tools.call)
-        self.server.middleware += [self._guard, patience.watch]
+        states = RequestStateBoundary(RequestStateSecurity.ephemeral(ttl=STATE_S), default_audience=self.server.name)
+        self.server.middleware += [self._guard, patience.watch, states]
         tasks.register(self.server)
 
     @asynccontextmanager

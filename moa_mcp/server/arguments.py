@@ -36,6 +36,11 @@ class AskArguments(Arguments):
     deadline_s: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="Seconds after which the run ends with the best that it has; only shortens its own."
     )
+    max_cost_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="What the run may cost at most, in US dollars. If a call was not started for want of an agreement "
+        "to its cost, this gives it.",
+    )
 
     @field_validator("question")
     @classmethod

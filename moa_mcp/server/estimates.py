@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 import mcp_types as types
 
+from moa_mcp.amounts import dollars
 from moa_mcp.config import Pipeline
 from moa_mcp.estimate import NOTES, Estimate, StepEstimate, data, estimate, prices
 from moa_mcp.runs import Runs
@@ -86,10 +86,4 @@ def _counted(tokens: Tokens) -> str:
 
 
 def _cost(cost: Dollars | None) -> str:
-    return (
-        "cost unknown" if cost is None else f"{_dollars(cost.expected)} ({_dollars(cost.min)} to {_dollars(cost.max)})"
-    )
-
-
-def _dollars(cost: Decimal) -> str:
-    return f"${cost:.4f}" if not cost or cost >= Decimal("0.01") else f"${cost:.6f}"
+    return "cost unknown" if cost is None else f"{dollars(cost.expected)} ({dollars(cost.min)} to {dollars(cost.max)})"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
+from moa_mcp.agreement import needed
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import JournalError, RunHeld, RunUnknown
 from moa_mcp.estimate import assumed
@@ -28,6 +30,7 @@ from moa_mcp.server.arguments import (
     read,
     schema,
 )
+from moa_mcp.server.asking import Unstarted, hindrance
 from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.tasks import TaskResult, Tasks, declared
 from moa_mcp.server.waiting import Context, Patience, follow
@@ -37,8 +40,8 @@ from moa_mcp.values import Question
 _LONG_RESULTS = {"anthropic/maxResultSizeChars": 200_000}
 
 
-Answered = types.CallToolResult | TaskResult
-"""What a call is answered with: its result, or a task for clients that take one."""
+Answered = Unstarted | TaskResult
+"""What a call is answered with: its result, a question before there is one, or a task for clients that take one."""
 Handler = Callable[[Context, dict[str, Any]], Awaitable[Answered]]
 
 
@@ -82,15 +85,21 @@ class Tools:
             pipeline = self._runs.config.pipelines.get(params.name)
             if pipeline is None:
                 raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
-            return await self._ask(context, pipeline, arguments)
+            return await self._ask(context, pipeline, params)
         except (BadArguments, RunUnknown, RunHeld, JournalError) as error:
             return results.error(str(error))
 
-    async def _ask(self, context: Context, pipeline: Pipeline, arguments: dict[str, Any]) -> Answered:
-        given = read(AskArguments, arguments)
+    async def _ask(self, context: Context, pipeline: Pipeline, params: types.CallToolRequestParams) -> Answered:
+        given = read(AskArguments, params.arguments or {})
         question = Question(given.question, given.context or None, given.system or None)
+        cap = None if given.max_cost_usd is None else Decimal(str(given.max_cost_usd))
+        agreement = await needed(pipeline, question, self._runs.backend.usable(self._runs.config.models))
+        if agreement and (unstarted := await hindrance(context, params, agreement, cap)):
+            return unstarted
         deadlines = [each for each in (given.deadline_s, pipeline.deadline_s) if each is not None]
-        run = self._runs.start(pipeline, question, seed=given.seed, deadline_s=min(deadlines, default=None))
+        run = self._runs.start(
+            pipeline, question, seed=given.seed, max_cost_usd=cap, deadline_s=min(deadlines, default=None)
+        )
         await self._announce()
         return await self._follow(context, run, pipeline.name, given.wait_s)
 

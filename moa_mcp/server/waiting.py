@@ -21,6 +21,8 @@ from moa_mcp.trace import Trace
 
 BEAT_S = 5.0
 """Seconds between signs of life."""
+_FIRST = 0.1
+"""What the first report on a run says, in calls."""
 REASON_S = 0.25
 """Seconds in which the reason of a cancellation can be expected to arrive."""
 
@@ -46,6 +48,15 @@ async def follow(run: Run, context: Context, wait_s: float, calls: int) -> None:
     end = float(max(calls, _done(run.trace)))
     if run.trace.answer is not None and reported < end:
         await report(end)
+
+
+async def beat(context: Context, message: str) -> None:
+    """Report signs of life until cancelled, each a part of the way to the first that `follow` reports."""
+    reported = 0.0
+    while True:
+        reported += (_FIRST - reported) / 10
+        await context.session.report_progress(reported, message=message)
+        await anyio.sleep(BEAT_S)
 
 
 async def _next_news(run: Run, done: int) -> None:

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from moa_mcp import report
+from moa_mcp import amounts, report
 from moa_mcp.cli import draw
 from moa_mcp.cli.options import Refused, config_option, journal_option, loaded
 from moa_mcp.cli.runs.record import find, journal_of, run_argument
@@ -131,7 +131,7 @@ def _heading(call: CallTrace, kind: str) -> Text:
     took = f"{draw.seconds(call.seconds)} s  {usage.prompt_tokens:,} in  {usage.completion_tokens:,} out"
     return Text.assemble(
         (f"Call {call.place}  {line(call.agent)}", "bold cyan"),
-        (f"  {kind}  {took}  {draw.dollars(call.cost_usd)}", "dim"),
+        (f"  {kind}  {took}  {amounts.dollars(call.cost_usd)}", "dim"),
     )
 
 

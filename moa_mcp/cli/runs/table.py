@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from moa_mcp import amounts
 from moa_mcp.cli import draw
 from moa_mcp.cli.options import config_option, journal_option, loaded, nearest
 from moa_mcp.cli.runs.record import ALL, NO_RUNS, absent, journal_of, stands
@@ -105,7 +106,7 @@ def _table(rows: tuple[Row, ...], out: Console) -> Table:
             line(record.pipeline),
             draw.status(stands(record)),
             draw.seconds(trace.seconds),
-            draw.dollars(trace.cost_usd),
+            amounts.dollars(trace.cost_usd),
             _question(record.title),
         )
     return table

@@ -1,0 +1,74 @@
+"""Whether somebody has to agree to a run before it starts, and what they are to agree to.
+
+It asks nobody: the server asks the user of its client, the command line whoever sits at the terminal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from moa_mcp.amounts import dollars
+from moa_mcp.config import Pipeline
+from moa_mcp.estimate import Estimate, estimate, prices
+from moa_mcp.model import Usable
+from moa_mcp.plan import blocking
+from moa_mcp.values import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What somebody has to agree to before a run starts."""
+
+    pipeline: str
+    calls: int
+    expected_usd: Decimal
+    """Of the models whose price is known, as is `max_usd`."""
+    max_usd: Decimal
+    unknown: tuple[str, ...]
+    """The models whose price is not known."""
+    limit_usd: Decimal
+    """What a run may be expected to cost without anybody being asked."""
+
+    def given_by(self, max_cost_usd: Decimal | None) -> bool:
+        """Whether somebody has agreed who lets the run cost so much."""
+        return max_cost_usd is not None and max_cost_usd >= self.expected_usd
+
+    def __str__(self) -> str:
+        calls = f"{self.pipeline} will make {self.calls} model call{'' if self.calls == 1 else 's'}"
+        cost = f"{dollars(self.expected_usd)}, and at most {dollars(self.max_usd)} if nothing has to be repeated"
+        limit = f"confirm_above_usd is {dollars(self.limit_usd)}"
+        if not self.unknown:
+            return f"{calls}, expected to cost {cost}; {limit}."
+        rest = f"; the others are expected to cost {cost}" if self.max_usd else ""
+        return f"{calls}. No price is known for {', '.join(self.unknown)}{rest}; {limit}."
+
+
+async def needed(pipeline: Pipeline, question: Question, usable: Usable) -> Agreement | None:
+    """Return what has to be agreed to before a question is put to a pipeline; None if nothing has.
+
+    It is the expected cost that `confirm_above_usd` limits: the most that a run can cost is several times that, and who
+    is asked about nearly every run soon agrees unread. An unknown price is asked about whatever the limit.
+    """
+    if pipeline.confirm_above_usd is None:
+        return None
+    estimated = estimate(pipeline, question, await prices(pipeline, usable))
+    unreachable = {model for model, priced in estimated.priced.items() if priced.route is None}
+    if blocking(pipeline, unreachable):
+        return None  # it fails before its first call
+    agreement = _agreement(estimated, unreachable, pipeline.confirm_above_usd)
+    return agreement if agreement.unknown or agreement.expected_usd > agreement.limit_usd else None
+
+
+def _agreement(estimated: Estimate, unreachable: set[str], limit_usd: Decimal) -> Agreement:
+    """Return what a run would cost; a model that can't be reached is not asked, and costs nothing."""
+    asked = [each for step in estimated.steps for each in step.models if each.model not in unreachable]
+    known = [each.cost_usd for each in asked if each.cost_usd is not None]
+    return Agreement(
+        estimated.pipeline,
+        sum(each.calls for each in asked),
+        sum((each.expected for each in known), Decimal(0)),
+        sum((each.max for each in known), Decimal(0)),
+        tuple(dict.fromkeys(each.model for each in asked if each.cost_usd is None)),
+        limit_usd,
+    )
