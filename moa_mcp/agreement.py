@@ -6,7 +6,7 @@ It asks nobody: the server asks the user of its client, the command line whoever
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from moa_mcp.amounts import dollars
 from moa_mcp.config import Pipeline
@@ -14,6 +14,8 @@ from moa_mcp.estimate import Estimate, estimate, prices
 from moa_mcp.model import Usable
 from moa_mcp.plan import blocking
 from moa_mcp.values import Question
+
+_SMALLEST = Decimal("0.0001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,11 @@ class Agreement:
     """The models whose price is not known."""
     limit_usd: Decimal
     """What a run may be expected to cost without anybody being asked."""
+
+    @property
+    def enough_usd(self) -> Decimal:
+        """A round sum that covers the expected cost, at least a hundredth of a cent."""
+        return max(self.expected_usd.quantize(_SMALLEST, ROUND_CEILING), _SMALLEST)
 
     def given_by(self, max_cost_usd: Decimal | None) -> bool:
         """Whether somebody has agreed who lets the run cost so much."""

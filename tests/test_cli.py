@@ -62,6 +62,9 @@ class Terminal:
         while text.encode() not in self._read:
             self._read += self._more()
 
+    def type(self, text: str) -> None:
+        os.write(self._screen, text.encode())
+
     def until_end(self) -> int:
         with suppress(OSError):  # Linux says EIO where others say that the end is reached
             while piece := self._more():

@@ -16,6 +16,7 @@ import httpx2
 import mcp_types as types
 import pytest
 from mcp import Client
+from mcp.client.context import ClientRequestContext
 from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim
 from mcp.client.session import ClientSession
 from mcp.shared.exceptions import MCPError
@@ -136,8 +137,8 @@ async def client(request: pytest.FixtureRequest, serving: ModelServer) -> AsyncI
         yield client
 
 
-def app(models: ModelServer, journal: Journal | None = None) -> App:
-    return App(parse(CONFIG.replace("URL", models.url)), journal=journal)
+def app(models: ModelServer, journal: Journal | None = None, limited: str = "") -> App:
+    return App(parse(limited + CONFIG.replace("URL", models.url)), journal=journal)
 
 
 async def happens(models: ModelServer, what: Callable[[tuple[Received, ...]], bool], within_s: float = 5.0) -> None:
@@ -267,6 +268,22 @@ async def test_wrong_arguments_are_an_ordinary_result(client: Client) -> None:
     result = await client.call_tool("two", {"query": "?"})
     assert result.is_error
     assert text(result).startswith("Invalid arguments: ")
+
+
+@pytest.mark.parametrize("action", ["accept", "decline"])
+async def test_a_user_is_asked_about_the_cost_before_there_is_a_task(
+    models: ModelServer, action: Literal["accept", "decline"]
+) -> None:
+    async def user(context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ElicitResult:
+        del context, params
+        assert await asked_for.runs.journal.records() == ()
+        return types.ElicitResult(action=action, content={"start": True})
+
+    asked_for = app(models, limited="defaults.confirm_above_usd = 0")
+    async with Client(asked_for.server, extensions=[TakesTasks()], elicitation_callback=user, cache=None) as client:
+        result = await client.call_tool("two", QUESTION)
+        records = await asked_for.runs.journal.records()
+    assert (result.is_error, len(records)) == ((False, 1) if action == "accept" else (True, 0))
 
 
 async def test_waiting_for_a_run_that_goes_on_and_resuming_one_are_the_run_s_task(

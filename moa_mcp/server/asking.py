@@ -17,7 +17,6 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from moa_mcp.agreement import Agreement
-from moa_mcp.amounts import dollars
 from moa_mcp.server import results
 from moa_mcp.server.waiting import Context, beat
 
@@ -99,8 +98,7 @@ def _agrees(said: types.InputResponse) -> bool:
 
 def _told(reason: str, agreement: Agreement) -> str:
     """Return why a run was not started, and what would start it."""
-    covers = f"of at least {dollars(agreement.expected_usd)}" if agreement.expected_usd else "of any size"
     return (
         f"Not started: {reason}, and this run needs an agreement. {agreement} {_NOTHING} If that cost is all right "
-        f"for whoever pays, call again with max_cost_usd {covers}."
+        f"for whoever pays, call again with max_cost_usd = {agreement.enough_usd} or more."
     )
