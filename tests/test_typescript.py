@@ -21,6 +21,11 @@ models.m.routes = ["openai/m"]
 pipelines.quick.steps = [{{ step = "propose", agents = ["m"] }}]
 pipelines.slow.steps = [{{ step = "propose", agents = ["m"] }}, {'{ step = "synthesize", agents = ["m"] },' * 100}]
 """
+DEAR = """
+defaults.confirm_above_usd = 0
+models.m.routes = [{ model = "openai/m", api_base = "http://127.0.0.1:9/v1" }]
+pipelines.dear.steps = [{ step = "propose", agents = ["m"] }]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +39,20 @@ def node() -> str:
 
 
 @pytest.fixture(scope="module", params=["v1", "v2"])
-def session(request: pytest.FixtureRequest, node: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def generation(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def session(generation: str, node: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     config = tmp_path_factory.mktemp("typescript") / "pipelines.toml"
     config.write_text(CONFIG)
-    server = parameters("--offline", "--config", str(config))
-    command = [node, "session.mjs", request.param, server.command, *server.args]
+    return told_by(node, "session.mjs", generation, "--offline", "--config", str(config))
+
+
+def told_by(node: str, script: str, generation: str, *arguments: str) -> dict[str, Any]:
+    server = parameters(*arguments)
+    command = [node, script, generation, server.command, *server.args]
     told = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=60, check=False)
     assert told.returncode == 0, told.stderr
     seen: dict[str, Any] = json.loads(told.stdout)
@@ -68,3 +82,12 @@ def test_a_client_that_runs_out_of_time_can_go_on_waiting(session: dict[str, Any
 
 def test_a_user_who_aborts_ends_the_run(session: dict[str, Any]) -> None:
     assert (session["ended"]["isError"], session["ended"]["structuredContent"]["status"]) == (True, "cancelled")
+
+
+def test_a_run_above_the_limit_starts_when_its_user_agrees(generation: str, node: str, tmp_path: Path) -> None:
+    config = tmp_path / "pipelines.toml"
+    config.write_text(DEAR)
+    seen = told_by(node, "agreement.mjs", generation, "--journal", "none", "--config", str(config))
+    assert len(seen["asked"]) == 2
+    assert (seen["declined"]["isError"], seen["agreed"].get("isError", False)) == (True, False)
+    assert seen["agreed"]["structuredContent"]["status"] == "running"

@@ -4,8 +4,10 @@
 //
 // The server needs a pipeline `quick`, and one named `slow` that takes longer than this session.
 
+import { connected } from "./clients.mjs";
+
 const [generation, command, ...args] = process.argv.slice(2);
-const call = await connected();
+const call = await connected(generation, command, args);
 const question = { question: "Is it going to rain?" };
 
 const progress = [];
@@ -29,25 +31,4 @@ console.log(JSON.stringify({ version, tools, answered, progress, timeoutError: `
 
 function runOf({ message }) {
   return /\(run (\w+)\)/.exec(message)[1];
-}
-
-async function connected() {
-  const identity = { name: "typescript", version: "1" };
-  if (generation === "v1") {
-    const { Client } = await import("@modelcontextprotocol/sdk/client/index.js");
-    const { StdioClientTransport } = await import("@modelcontextprotocol/sdk/client/stdio.js");
-    const client = new Client(identity);
-    await client.connect(new StdioClientTransport({ command, args }));
-    return calling(client, (options) => [undefined, options]);
-  }
-  const { Client } = await import("@modelcontextprotocol/client");
-  const { StdioClientTransport } = await import("@modelcontextprotocol/client/stdio");
-  const client = new Client(identity, { versionNegotiation: { mode: "auto" } });
-  await client.connect(new StdioClientTransport({ command, args }));
-  return calling(client, (options) => [options]);
-}
-
-function calling(client, rest) {
-  const call = (name, given, options = {}) => client.callTool({ name, arguments: given }, ...rest(options));
-  return Object.assign(call, { client });
 }
