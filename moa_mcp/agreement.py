@@ -5,14 +5,17 @@ It asks nobody: the server asks the user of its client, the command line whoever
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
 from moa_mcp.amounts import dollars
+from moa_mcp.budget import most_tokens
 from moa_mcp.config import Pipeline
-from moa_mcp.estimate import Estimate, estimate, prices
+from moa_mcp.estimate import Estimate, Lengths, Priced, after, calls, estimate, prices
 from moa_mcp.model import Usable
 from moa_mcp.plan import blocking
+from moa_mcp.steps import ModelStep
 from moa_mcp.values import Question
 
 _SMALLEST = Decimal("0.0001")
@@ -29,13 +32,12 @@ class Agreement:
     max_usd: Decimal
     unknown: tuple[str, ...]
     """The models whose price is not known."""
+    least_usd: Decimal
+    """A `max_cost_usd` that agrees to the expected cost."""
+    enough_usd: Decimal
+    """A `max_cost_usd` that every call fits at its dearest, so that the budget leaves none out."""
     limit_usd: Decimal
     """What a run may be expected to cost without anybody being asked."""
-
-    @property
-    def enough_usd(self) -> Decimal:
-        """A round sum that covers the expected cost, at least a hundredth of a cent."""
-        return max(self.expected_usd.quantize(_SMALLEST, ROUND_CEILING), _SMALLEST)
 
     def given_by(self, max_cost_usd: Decimal | None) -> bool:
         """Whether somebody has agreed who lets the run cost so much."""
@@ -51,31 +53,56 @@ class Agreement:
         return f"{calls}. No price is known for {', '.join(self.unknown)}{rest}; {limit}."
 
 
-async def needed(pipeline: Pipeline, question: Question, usable: Usable) -> Agreement | None:
+async def needed(
+    pipeline: Pipeline, question: Question, usable: Usable, max_cost_usd: Decimal | None
+) -> Agreement | None:
     """Return what has to be agreed to before a question is put to a pipeline; None if nothing has.
 
     It is the expected cost that `confirm_above_usd` limits: the most that a run can cost is several times that, and who
-    is asked about nearly every run soon agrees unread. An unknown price is asked about whatever the limit.
+    is asked about nearly every run soon agrees unread. A run that may not cost more than the limit, by `max_cost_usd`,
+    needs no agreement. An unknown price is asked about whatever the limit and the budget, which can't hold it.
     """
     if pipeline.confirm_above_usd is None:
         return None
-    estimated = estimate(pipeline, question, await prices(pipeline, usable))
-    unreachable = {model for model, priced in estimated.priced.items() if priced.route is None}
+    priced = await prices(pipeline, usable)
+    estimated = estimate(pipeline, question, priced)
+    unreachable = {model for model, each in priced.items() if each.route is None}
     if blocking(pipeline, unreachable):
         return None  # it fails before its first call
-    agreement = _agreement(estimated, unreachable, pipeline.confirm_above_usd)
-    return agreement if agreement.unknown or agreement.expected_usd > agreement.limit_usd else None
+    agreement = _agreement(estimated, unreachable, _dearest(pipeline, question, priced), pipeline.confirm_above_usd)
+    may_cost = min(agreement.expected_usd, max_cost_usd or agreement.expected_usd)
+    return agreement if agreement.unknown or may_cost > agreement.limit_usd else None
 
 
-def _agreement(estimated: Estimate, unreachable: set[str], limit_usd: Decimal) -> Agreement:
+def _agreement(estimated: Estimate, unreachable: set[str], dearest: Decimal, limit_usd: Decimal) -> Agreement:
     """Return what a run would cost; a model that can't be reached is not asked, and costs nothing."""
     asked = [each for step in estimated.steps for each in step.models if each.model not in unreachable]
     known = [each.cost_usd for each in asked if each.cost_usd is not None]
+    expected = sum((each.expected for each in known), Decimal(0))
     return Agreement(
         estimated.pipeline,
         sum(each.calls for each in asked),
-        sum((each.expected for each in known), Decimal(0)),
+        expected,
         sum((each.max for each in known), Decimal(0)),
         tuple(dict.fromkeys(each.model for each in asked if each.cost_usd is None)),
+        _rounded(expected),
+        _rounded(dearest),
         limit_usd,
     )
+
+
+def _dearest(pipeline: Pipeline, question: Question, priced: Mapping[str, Priced]) -> Decimal:
+    """Return what a run's budget may hold for all its calls."""
+    total = Decimal(0)
+    lengths: Lengths = ()
+    for step in pipeline.steps:
+        for call in calls(step, question, lengths, "max", most_tokens) if isinstance(step, ModelStep) else ():
+            price = priced[call.model].price
+            total += price.cost_usd(call.usage) if price else 0
+        lengths = after(step, lengths, "max")
+    return total
+
+
+def _rounded(cost_usd: Decimal) -> Decimal:
+    """Return a sum that is easily said, not below the cost and above zero."""
+    return max(cost_usd.quantize(_SMALLEST, ROUND_CEILING), _SMALLEST)

@@ -37,14 +37,14 @@ def asks(serving: ModelServer, tmp_path: Path) -> tuple[str, ...]:
 def test_without_a_terminal_a_run_above_the_limit_is_refused(asks: tuple[str, ...], models: ModelServer) -> None:
     refused = invoke(*asks)
     too_little = invoke(*asks, "--max-cost", "0.69")
-    remedy = "Add --yes, or --max-cost 0.7000 or more."
+    remedy = "Add --yes, or --max-cost 2.0000 or more."
     told = f"Error: not started, for want of your agreement: {ASKED}\n{remedy}\n"
     assert (refused.exit_code, refused.stdout, refused.stderr) == (2, "", told)
     assert (too_little.exit_code, too_little.stderr) == (2, told)
     assert models.requests == ()
 
 
-@pytest.mark.parametrize("agreed", [("--yes",), ("--max-cost", "0.7000")])
+@pytest.mark.parametrize("agreed", [("--yes",), ("--max-cost", "2")])
 def test_an_option_agrees_without_a_terminal(
     asks: tuple[str, ...], agreed: tuple[str, ...], models: ModelServer
 ) -> None:

@@ -73,6 +73,12 @@ async def test_every_pipeline_takes_a_question_and_what_belongs_to_it(client: Cl
                 "exclusiveMinimum": 0,
                 "description": "Seconds after which the run ends with the best that it has; only shortens its own.",
             },
+            "max_cost_usd": {
+                "type": "number",
+                "exclusiveMinimum": 0,
+                "description": "US dollars that the run may cost at most, in place of what is configured. Where a call "
+                "was not started because its cost must be agreed to, this agrees.",
+            },
         },
         "required": ["question"],
         "additionalProperties": False,

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 
 CONFIG = """
 defaults.confirm_above_usd = 0.5
-models.a.routes = [{ model = "openai/a", api_base = "URL", usd_per_million = { prompt = 0, completion = 1000 } }]
+models.a.routes = [{ model = "openai/a", api_base = "URL", usd_per_million = { prompt = 1, completion = 1000 } }]
 models.b.routes = [{ model = "openai/b", api_base = "URL" }]
 models.absent.routes = [{ model = "openai/absent", api_key_env = "NO_SUCH_KEY" }]
 
@@ -33,7 +33,7 @@ models.absent.routes = [{ model = "openai/absent", api_key_env = "NO_SUCH_KEY" }
 steps = [{ step = "propose", agents = ["a"], max_tokens = 2000 }]
 
 [pipelines.allowed]
-confirm_above_usd = 0.7
+confirm_above_usd = 0.8
 steps = [{ step = "propose", agents = ["a"], max_tokens = 2000 }]
 
 [pipelines.unpriced]
@@ -156,13 +156,14 @@ async def test_a_client_that_can_not_ask_is_told_what_to_call_with_and_that_agre
         refused = await client.call_tool("dear", QUESTION)
         too_little = await client.call_tool("dear", {**QUESTION, "max_cost_usd": 0.69})
         assert models.requests == ()
-        named = re.search(r"max_cost_usd = ([\d.]+)", text(refused))
+        named = re.search(r"; ([\d.]+) covers", text(refused))
         assert named is not None
         agreed = await client.call_tool("dear", {**QUESTION, "max_cost_usd": float(named[1])})
     assert (refused.is_error, text(too_little)) == (True, text(refused))
     assert text(refused) == (
         f"Not started: this client can't ask its user, and this run needs an agreement. {ASKED} No model was asked and "
-        "nothing was spent. If that cost is all right for whoever pays, call again with max_cost_usd = 0.7000 or more."
+        "nothing was spent. If that cost is all right for whoever pays, call again with a max_cost_usd "
+        "of at least 0.7001; 2.0001 covers every call at its dearest, less may leave calls out."
     )
     assert content(agreed)["status"] == "complete"
 
@@ -180,18 +181,27 @@ async def test_who_asks_a_model_without_a_known_price_is_asked_at_any_limit(era:
         await client.call_tool("unpriced", QUESTION)
     (asked,) = user.asked
     assert asked == (
-        "unpriced will make 2 model calls. No price is known for b; the others are expected to cost $0.006000, and at "
+        "unpriced will make 2 model calls. No price is known for b; the others are expected to cost $0.006009, and at "
         "most $0.0100 if nothing has to be repeated; confirm_above_usd is $0.5000. Start it?"
     )
 
 
-@pytest.mark.parametrize("changes", [[], [("defaults.confirm_above_usd = 0.5", "")], [("= 0.5", "= 0.7")]])
+@pytest.mark.parametrize("changes", [[], [("defaults.confirm_above_usd = 0.5", "")], [("= 0.5", "= 0.8")]])
 async def test_nobody_is_asked_about_a_run_within_the_limit(
     era: str, models: ModelServer, changes: list[tuple[str, str]]
 ) -> None:
     async with asking(User(models), app(models, *changes).server, era) as client:
         result = await client.call_tool("dear" if changes else "allowed", QUESTION)
     assert content(result)["status"] == "complete"
+
+
+async def test_nobody_is_asked_about_a_run_that_may_not_cost_more_than_the_limit(era: str, models: ModelServer) -> None:
+    capped = ("[pipelines.dear]", "[pipelines.dear]\nmax_cost_usd = 0.5")
+    async with asking(User(models), app(models, capped).server, era) as client:
+        configured = await client.call_tool("dear", QUESTION)
+    async with asking(User(models), app(models).server, era) as client:
+        called = await client.call_tool("dear", {**QUESTION, "max_cost_usd": 0.5})
+    assert (content(configured)["status"], content(called)["status"], models.requests) == ("failed", "failed", ())
 
 
 async def test_nobody_is_asked_about_a_run_that_can_not_start(era: str, models: ModelServer) -> None:

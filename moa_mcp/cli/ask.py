@@ -85,7 +85,8 @@ def command(
     if estimating:
         _show_estimate(anyio.run(_estimate, config, backend, chosen, asked), as_json=as_json)
         return
-    agreement = anyio.run(needed, chosen, asked, backend.usable(config.models))
+    may_cost = max_cost_usd or chosen.max_cost_usd or config.defaults.max_cost_usd
+    agreement = anyio.run(needed, chosen, asked, backend.usable(config.models), may_cost)
     if agreement and not (yes or agreement.given_by(max_cost_usd)):
         _ask_to_agree(agreement)
     manner = Manner(simulated=offline, as_json=as_json, quiet=quiet)

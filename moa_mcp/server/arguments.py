@@ -38,8 +38,8 @@ class AskArguments(Arguments):
     )
     max_cost_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         default=None,
-        description="What the run may cost at most, in US dollars. If a call was not started for want of an agreement "
-        "to its cost, this gives it.",
+        description="US dollars that the run may cost at most, in place of what is configured. Where a call was not "
+        "started because its cost must be agreed to, this agrees.",
     )
 
     @field_validator("question")

@@ -98,7 +98,11 @@ def _agrees(said: types.InputResponse) -> bool:
 
 def _told(reason: str, agreement: Agreement) -> str:
     """Return why a run was not started, and what would start it."""
+    remedy = (
+        f"call again with a max_cost_usd of at least {agreement.least_usd}; {agreement.enough_usd} covers every call "
+        "at its dearest, less may leave calls out."
+    )
     return (
         f"Not started: {reason}, and this run needs an agreement. {agreement} {_NOTHING} If that cost is all right "
-        f"for whoever pays, call again with max_cost_usd = {agreement.enough_usd} or more."
+        f"for whoever pays, {remedy}"
     )

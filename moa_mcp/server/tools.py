@@ -93,7 +93,8 @@ class Tools:
         given = read(AskArguments, params.arguments or {})
         question = Question(given.question, given.context or None, given.system or None)
         cap = None if given.max_cost_usd is None else Decimal(str(given.max_cost_usd))
-        agreement = await needed(pipeline, question, self._runs.backend.usable(self._runs.config.models))
+        usable = self._runs.backend.usable(self._runs.config.models)
+        agreement = await needed(pipeline, question, usable, cap or self._runs.max_cost_usd(pipeline))
         if agreement and (unstarted := await hindrance(context, params, agreement, cap)):
             return unstarted
         deadlines = [each for each in (given.deadline_s, pipeline.deadline_s) if each is not None]
