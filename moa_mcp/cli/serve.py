@@ -12,8 +12,8 @@ from click.core import ParameterSource
 from moa_mcp.cli.options import Refused, config_option, journal_option, loaded, offline_option, opened
 from moa_mcp.cli.text import say
 from moa_mcp.errors import MoaError
+from moa_mcp.server.access import CannotServe, require_token
 
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _LISTENING = {"host": "--host", "port": "--port", "token_env": "--token-env"}
 
 
@@ -76,11 +76,10 @@ def _token(variable: str, host: str, *, named: bool) -> str | None:
         return token
     if named:
         raise Refused(f"--token-env names {variable}, which is not set", f"Put the token into {variable}.")
-    if host not in _LOOPBACK:
-        raise Refused(
-            f"listening on {host} opens the server to other machines, which needs a token",
-            f"Put one into {variable}, or listen on 127.0.0.1.",
-        )
+    try:
+        require_token(host, token)
+    except CannotServe as error:
+        raise Refused(str(error), f"Put one into {variable}, or listen on 127.0.0.1.") from error
     return None
 
 

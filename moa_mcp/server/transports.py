@@ -24,19 +24,14 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from moa_mcp.config import Config
-from moa_mcp.errors import MoaError
 from moa_mcp.journal import Journal
 from moa_mcp.redact import redact
 from moa_mcp.runs import Runs
+from moa_mcp.server.access import LOOPBACK, CannotServe, require_token
 from moa_mcp.server.app import App
 
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _SHUTDOWN_S = 3
 _FAREWELL_S = 1.0
-
-
-class CannotServe(MoaError):
-    """The server can't listen as it is asked to."""
 
 
 def serve_stdio(config: Config, *, journal: Journal | None = None, offline: bool = False) -> None:
@@ -137,7 +132,7 @@ def _security(host: str) -> TransportSecuritySettings:
     On a loopback address they are all that keeps a web page from calling the server (DNS rebinding). Elsewhere the
     server's name is not known here, and the token does that.
     """
-    if host not in _LOOPBACK:
+    if host not in LOOPBACK:
         return TransportSecuritySettings(enable_dns_rebinding_protection=False)
     names = ("127.0.0.1", "localhost", "[::1]")
     return TransportSecuritySettings(
@@ -148,8 +143,7 @@ def _security(host: str) -> TransportSecuritySettings:
 
 
 def _serve(app: App, asgi: ASGIApp, host: str, port: int, token: str | None, *, path: str) -> None:
-    if host not in _LOOPBACK and not token:
-        raise CannotServe(f"serving on {host} opens the server to others; that needs a token")
+    require_token(host, token)
     _log_to_stderr()
     listener = _listen(host, port)
     guarded = BearerAuth(asgi, token) if token else asgi
