@@ -123,7 +123,7 @@ class Trace:
     answer: str | None = None
     error: str | None = None
     seconds: float | None = None
-    """None while the run goes on."""
+    """How long it was worked on, the pauses before it was resumed not counted; None while it goes on."""
     steps: list[StepTrace] = field(default_factory=list[StepTrace])
     interrupted: bool = False
     """Whether it is unfinished and nobody drives it."""
@@ -133,6 +133,12 @@ class Trace:
     """How many steps it took over; they cost nothing here."""
     resumed: int = 0
     """How often the run was left and taken up again."""
+    _earlier_s: float = field(default=0.0, init=False, repr=False)
+    """How long it was worked on until it was resumed."""
+    _since: float = field(default=0.0, init=False, repr=False)
+    """When it was started or resumed, in seconds since the epoch."""
+    _until: float = field(default=0.0, init=False, repr=False)
+    """When something happened last."""
 
     @property
     def usage(self) -> Usage:
@@ -173,9 +179,14 @@ class Trace:
             case RunStarted():
                 self.run_id, self.pipeline, self.seed = event.run_id, event.pipeline, event.seed
                 self.question, self.planned, self.started_at = event.question, event.steps, event.at
+                self._since = event.at
             case RunEstimated():
                 self.estimated = event
             case RunResumed():
+                # A run that was cut off told nobody how long it had lasted; and clocks are set back.
+                cut_off_s = self._earlier_s + max(0.0, self._until - self._since)
+                self._earlier_s = cut_off_s if self.seconds is None else self.seconds
+                self.seconds, self._since = None, event.at
                 self.status, self.error, self.resumed = "running", None, self.resumed + 1
             case RunForked():
                 self.forked_from, self.inherited = event.from_run, event.steps
@@ -203,9 +214,10 @@ class Trace:
                 step.answers, step.notes, step.seconds = event.answers, event.notes, event.seconds
             case RunFinished():
                 self.status, self.answer, self.error = event.status, event.answer, event.error
-                self.seconds = event.seconds
+                self.seconds = self._earlier_s + event.seconds
             case _:
                 pass
+        self._until = event.at
 
     def _begin(self, event: CallStarted) -> None:
         calls = self.steps[event.place.step - 1].calls

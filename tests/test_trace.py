@@ -6,11 +6,11 @@ import pytest
 
 from moa_mcp.engine import RunSpec, execute
 from moa_mcp.errors import AnswerEmpty, AuthFailed, CallError, ConnectionFailed, ServerFailed, TimedOut
-from moa_mcp.events import Event, TextReceived
+from moa_mcp.events import Event, RunFinished, RunResumed, RunStarted, StepStarted, TextReceived
 from moa_mcp.model import Limits, Shared, stack
 from moa_mcp.testing import ScriptedModel, pipeline, run_pipeline
 from moa_mcp.trace import AttemptTrace, CallTrace, Trace, trace_of
-from moa_mcp.values import Call, Completion, Message, Place, Question, Target, Usage
+from moa_mcp.values import Call, Completion, Message, Place, Question, Status, Target, Usage
 from tests.tables import AGGREGATE, PROPOSE, steps
 
 pytestmark = pytest.mark.anyio
@@ -136,6 +136,27 @@ def test_a_trace_without_events_is_empty() -> None:
 def test_an_attempt_under_way_costs_nothing_yet() -> None:
     call = CallTrace(Place(1, 1), "a", (), [AttemptTrace("p/a", {})])
     assert (call.usage, call.cost_usd) == (Usage(), Decimal(0))
+
+
+def test_a_resumed_run_was_worked_on_in_all_its_stretches_and_not_between_them() -> None:
+    def resumed(at: float) -> RunResumed:
+        return RunResumed(finished_steps=0, at=at)
+
+    def finished(status: Status, seconds: float, at: float) -> RunFinished:
+        return RunFinished(status=status, answer=None, error=None, seconds=seconds, at=at)
+
+    events = (
+        RunStarted(run_id="run", pipeline="p", question=Question("Why?"), seed=0, steps=("propose",), at=100),
+        StepStarted(step=1, step_kind="propose", at=103),  # cut off after 3 seconds
+        resumed(at=1000),
+        finished("failed", 2.5, at=1002.5),
+        resumed(at=2000),
+        StepStarted(step=1, step_kind="propose", at=1500),  # the clock was set back
+        resumed(at=3000),
+        finished("complete", 4.0, at=3004),
+    )
+    worked = [trace_of(events[:count]).seconds for count in range(1, len(events) + 1)]
+    assert worked == [None, None, None, 5.5, None, None, None, 9.5]
 
 
 async def test_a_failed_run_has_a_trace_of_what_it_did() -> None:
