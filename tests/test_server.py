@@ -76,7 +76,7 @@ async def test_every_pipeline_takes_a_question_and_what_belongs_to_it(client: Cl
             "max_cost_usd": {
                 "type": "number",
                 "exclusiveMinimum": 0,
-                "description": "US dollars that the run may cost at most, in place of what is configured. Where a call "
+                "description": "US dollars that the run may cost at most; only lowers what is configured. Where a call "
                 "was not started because its cost must be agreed to, this agrees.",
             },
         },

@@ -38,7 +38,7 @@ class AskArguments(Arguments):
     )
     max_cost_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         default=None,
-        description="US dollars that the run may cost at most, in place of what is configured. Where a call was not "
+        description="US dollars that the run may cost at most; only lowers what is configured. Where a call was not "
         "started because its cost must be agreed to, this agrees.",
     )
 

@@ -45,11 +45,9 @@ async def hindrance(
     whoever calls has agreed.
     """
     if not _can_ask(context):
-        return (
-            None
-            if agreement.given_by(max_cost_usd)
-            else results.error(_told("this client can't ask its user", agreement))
-        )
+        if agreement.given_by(max_cost_usd):
+            return None
+        return results.error(_told("this client can't ask its user", agreement))
     if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
         said = (params.input_responses or {}).get(_KEY)
         # The state tells what the user was asked; by now the run may cost something else.

@@ -94,12 +94,14 @@ class Tools:
         question = Question(given.question, given.context or None, given.system or None)
         cap = None if given.max_cost_usd is None else Decimal(str(given.max_cost_usd))
         usable = self._runs.backend.usable(self._runs.config.models)
-        agreement = await needed(pipeline, question, usable, cap or self._runs.max_cost_usd(pipeline))
+        caps = [each for each in (cap, self._runs.max_cost_usd(pipeline)) if each is not None]
+        may_cost = min(caps, default=None)
+        agreement = await needed(pipeline, question, usable, may_cost)
         if agreement and (unstarted := await hindrance(context, params, agreement, cap)):
             return unstarted
         deadlines = [each for each in (given.deadline_s, pipeline.deadline_s) if each is not None]
         run = self._runs.start(
-            pipeline, question, seed=given.seed, max_cost_usd=cap, deadline_s=min(deadlines, default=None)
+            pipeline, question, seed=given.seed, max_cost_usd=may_cost, deadline_s=min(deadlines, default=None)
         )
         await self._announce()
         return await self._follow(context, run, pipeline.name, given.wait_s)
