@@ -28,8 +28,7 @@ def is_dead(owner: str | None) -> bool:
     if not space or space != _space():
         return False
     pid, start, _ = process
-    now = _start(int(pid))
-    return _is_gone(int(pid)) if now is None else now != start
+    return _start(int(pid)) != start
 
 
 def _space() -> str:
@@ -41,22 +40,11 @@ def _space() -> str:
         return ""
 
 
-def _start(pid: int) -> str | None:
-    """Return when a process began, in ticks since the machine did; "" if it has ended, None if none is to be seen."""
+def _start(pid: int) -> str:
+    """Return when a process began, in ticks since the machine did; empty if there is none, or it has ended."""
     try:
         said = (_PROC / str(pid) / "stat").read_text()
     except OSError:
-        return None
+        return ""
     state, *rest = said.rpartition(")")[2].split()  # a name may hold anything, and ends with the last bracket
     return "" if state in _ENDED else rest[18]
-
-
-def _is_gone(pid: int) -> bool:
-    """Whether there is no such process, and not only none that may be seen."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
