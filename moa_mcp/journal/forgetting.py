@@ -29,20 +29,20 @@ class Forgetting:
     def some(self, db: sqlite3.Connection) -> tuple[int, bool]:
         """Forget a few runs, and return how many, and whether there may be more."""
         db.execute("DELETE FROM spending WHERE day < ?", (oldest_day(),))
-        free = db.execute(f"SELECT count(*) FROM runs WHERE {_FREE}", (time.time(),)).fetchone()[0]  # noqa: S608
         sql = f"SELECT run_id FROM runs WHERE {_FREE} AND updated_at < ? ORDER BY updated_at LIMIT ?"  # noqa: S608
         old = db.execute(sql, (time.time(), self.older_than, _SLICE)).fetchall()
-        if not old and (share := self._beyond(db, free)):
+        if not old and (share := self._beyond(db)):
             old = db.execute(sql, (time.time(), float("inf"), min(_SLICE, share))).fetchall()
         _forget(db, old)
         return len(old), bool(old)
 
-    def _beyond(self, db: sqlite3.Connection, free: int) -> int:
-        """Return about how many runs must go for the size, but for the last ones too few rather than too many."""
+    def _beyond(self, db: sqlite3.Connection) -> int:
+        """Return how many runs must go for the size if all were equal; one if it is a part of one."""
         size = _size(db)
         if self.beyond_bytes is None or size <= self.beyond_bytes:
             return 0
-        return max(1, free * (size - self.beyond_bytes) // size)
+        free = db.execute(f"SELECT count(*) FROM runs WHERE {_FREE}", (time.time(),)).fetchone()[0]  # noqa: S608
+        return max(1, int(free) * (size - self.beyond_bytes) // size)
 
     def would(self, path: Path) -> int:
         """Return how many runs would go, for the size about how many, without keeping anybody from writing."""

@@ -34,6 +34,7 @@ MIGRATIONS = (
         run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, text_id INTEGER NOT NULL, PRIMARY KEY(run_id, text_id)
     ) WITHOUT ROWID;
     CREATE INDEX refs_by_text ON refs(text_id);
+    CREATE INDEX runs_by_touch ON runs(updated_at, status, lease_until);
     INSERT OR IGNORE INTO refs SELECT events.run_id, texts.text_id
         FROM events, json_tree(events.body) AS part JOIN texts ON texts.digest = part.value WHERE part.key = 'sha256';
     """,
