@@ -77,6 +77,11 @@ class Defaults(_Table):
     record: Literal["calls", "hashes"] = "calls"
     """Whether the journal keeps questions, prompts and answers, or their hashes only; then only the process that began
     a run can finish it."""
+    retention_days: Annotated[int, Field(ge=1)] | Literal["forever"] = 90
+    """How long a run that nobody drives is kept since it was last touched: long enough to come back to one, and not for
+    ever, since it holds people's questions in full."""
+    retention_mb: Annotated[int, Field(ge=1)] | None = None
+    """How much the journal may hold, in millions of bytes, before the oldest runs go; no limit if left out."""
     resume: Literal["on-request", "auto"] = "on-request"
     """Whether a server goes on, when it starts, with runs that were interrupted; that costs money unasked."""
     durability: Literal["process", "power"] = "process"

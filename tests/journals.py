@@ -77,15 +77,11 @@ _MONEY = st.none() | _DOLLARS
 _PLACES = st.builds(Place, _NUMBERS, _NUMBERS, _NUMBERS)
 _MESSAGES = st.lists(st.builds(Message, st.sampled_from(get_args(Role)), TEXTS), max_size=3).map(tuple)
 _USAGES = st.none() | st.builds(Usage, _NUMBERS, _NUMBERS, _NUMBERS, _NUMBERS)
-_COMPLETIONS = st.builds(
-    Completion,
-    TEXTS,
-    _NAMES,
-    st.sampled_from(get_args(FinishReason)),
-    _USAGES,
-    _MONEY,
+_COMPLETION = (
+    *(TEXTS, _NAMES, st.sampled_from(get_args(FinishReason)), _USAGES, _MONEY),
     st.lists(TEXTS, max_size=2).map(tuple),
 )
+_COMPLETIONS = st.builds(Completion, *_COMPLETION, st.lists(st.builds(Completion, *_COMPLETION), max_size=2).map(tuple))
 _MAYBE = st.sampled_from([True, False, None])
 _FAILURES = st.builds(Failure, _NAMES, TEXTS, st.booleans(), _MAYBE, _USAGES, _MONEY)
 _ANSWERS = st.lists(st.builds(Answer, TEXTS, _NAMES, _PLACES, st.booleans()), max_size=3).map(tuple)

@@ -13,15 +13,21 @@ import zlib
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from moa_mcp.backend import real
 from moa_mcp.config import parse
 from moa_mcp.errors import JournalError, LeaseLost, RunHeld, ServerFailed
-from moa_mcp.journal.sqlite import _MIGRATIONS, SQLiteJournal
+from moa_mcp.events import RunStarted, StepStarted
+from moa_mcp.journal import owners
+from moa_mcp.journal.schema import MIGRATIONS
+from moa_mcp.journal.sqlite import SQLiteJournal
+from moa_mcp.model import STOPPED
 from moa_mcp.runs import Runs
 from moa_mcp.testing import ScriptedModel
 from moa_mcp.values import Call, Question
@@ -33,6 +39,7 @@ pytestmark = pytest.mark.anyio
 
 ON_ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 P = PANEL.pipelines["p"]
+BEGUN = RunStarted(run_id="r", pipeline="p", question=Question("Why?"), seed=1, steps=("propose",))
 ONE_TRY = config_of(defaults="attempts = 1")
 SOLO = '{ step = "propose", agents = ["a"] }'
 PASSPHRASE = "quartz lantern meadow"
@@ -61,7 +68,7 @@ def look(path: Path, sql: str) -> list[tuple[Any, ...]]:
 def everything(path: Path) -> bytes:
     """Return all bytes of the file and of those beside it, and its texts as they were before they were compressed."""
     raw = b"".join(file.read_bytes() for file in sorted(path.parent.iterdir()))
-    return raw + b"".join(zlib.decompress(body) for (body,) in look(path, "SELECT body FROM texts"))
+    return raw + b"".join(zlib.decompress(body) for (body,) in look(path, "SELECT body FROM texts WHERE packed"))
 
 
 # Its file
@@ -90,7 +97,7 @@ async def test_an_empty_file_becomes_a_journal(tmp_path: Path) -> None:
     journal = SQLiteJournal(path)
     await journal.begin(record_of())
     await journal.close()
-    assert look(path, "PRAGMA user_version") == [(len(_MIGRATIONS),)]
+    assert look(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
 
 
 def broken(path: Path, remedy: str) -> None:
@@ -148,7 +155,9 @@ async def test_closing_writes_what_is_still_to_be_written(path: Path) -> None:
     for number in range(1000):
         journal.append("r", asked(number))
     await journal.close()
-    assert look(path, "SELECT count(*) FROM events") == [(1000,)]
+    again = SQLiteJournal(path)
+    assert len(await again.events("r")) == 1000
+    await again.close()
 
 
 # Many writers
@@ -185,8 +194,8 @@ anyio.run(main)
 
 
 @ON_ASYNCIO
-@pytest.mark.parametrize("count", [2, 4])
-async def test_processes_that_write_at_once_lose_nothing_and_meet_no_error(path: Path, count: int) -> None:
+async def test_processes_that_write_at_once_lose_nothing_and_meet_no_error(path: Path) -> None:
+    count = 3
     writers = [process(WRITER, path, number) for number in range(count)]
     for writer in writers:  # they wait for a line, so that all find no file yet
         assert writer.stdin is not None
@@ -275,6 +284,8 @@ anyio.run(main)
 """
 
 
+@ON_ASYNCIO
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the lease alone tells")
 async def test_a_run_is_free_at_once_when_its_process_is_dead_and_not_before(
     journal: SQLiteJournal, path: Path
 ) -> None:
@@ -290,6 +301,72 @@ async def test_a_run_is_free_at_once_when_its_process_is_dead_and_not_before(
     assert (driven.owned, left.owned) == (True, False)
     assert await journal.claim("r")
     assert len(await journal.events("r")) == 1
+
+
+@ON_ASYNCIO
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the lease alone tells")
+async def test_a_run_of_a_process_that_ended_is_free_even_if_nobody_asked_how_it_did(
+    journal: SQLiteJournal, path: Path
+) -> None:
+    with process(OWNER, path) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "driven\n"
+        owner.kill()
+        await anyio.to_thread.run_sync(os.waitid, os.P_PID, owner.pid, os.WEXITED | os.WNOWAIT)
+        assert await journal.claim("r")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the lease alone tells")
+@pytest.mark.parametrize(
+    ("owner", "held"),
+    [
+        ("{space}:{pid}:{start}:x", True),  # another journal of this process
+        ("{space}:{pid}:1:x", False),  # its number is another process's now
+        ("{space}:99999999:{start}:x", False),
+        ("elsewhere/1:99999999:{start}:x", True),  # a container with numbers of its own, or another machine
+        (":99999999::x", True),  # from where processes can't be told apart
+        ("host:99999999:x", True),  # as version 1 wrote it
+    ],
+)
+async def test_an_owner_is_taken_for_dead_only_where_it_would_be_seen_if_it_lived(
+    journal: SQLiteJournal, path: Path, owner: str, held: bool
+) -> None:
+    await journal.begin(record_of())
+    ((me,),) = look(path, "SELECT owner FROM runs")
+    space, pid, start, _ = me.split(":")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE runs SET owner = ?", (owner.format(space=space, pid=pid, start=start),))
+        db.commit()
+    assert await journal.claim("r") is not held
+
+
+async def test_where_processes_can_not_be_told_apart_the_lease_alone_tells(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owners, "_PROC", tmp_path)
+    for run_id, lease_s, free in (("held", 1000.0, False), ("left", -1.0, True)):
+        journal = SQLiteJournal(path, lease_s=lease_s)
+        await journal.begin(record_of(run_id))
+        assert await journal.claim(run_id) is free
+        await journal.close()
+
+
+async def test_of_a_run_that_another_process_cancelled_nothing_is_under_way(path: Path) -> None:
+    here, there = SQLiteJournal(path), SQLiteJournal(path)
+    await here.begin(record_of())
+    for event in (BEGUN, StepStarted(step=1, step_kind="propose"), asked(), went_out()):
+        await here.keep("r", event)
+    async with runs_of(ScriptedModel(), there).open() as runs:
+        driven = await runs.trace("r")
+        await runs.cancel("r")
+        cancelled = await runs.trace("r")
+    await here.close()
+    (before,), (after,) = (trace.steps[0].calls[0].attempts for trace in (driven, cancelled))
+    assert (driven.status, driven.seconds, before.failure) == ("running", None, None)
+    assert (cancelled.status, cancelled.interrupted, cancelled.answer) == ("cancelled", False, None)
+    assert after.failure == STOPPED
+    assert cancelled.cost_usd is None  # it may have been paid for
+    assert cancelled.seconds is not None
 
 
 async def test_a_run_whose_lease_ran_out_is_free_even_if_its_process_lives(path: Path) -> None:
@@ -337,8 +414,7 @@ async def test_a_text_goes_with_the_last_run_that_said_it(journal: SQLiteJournal
         await journal.keep(run_id, asked(1, text))
     await journal.finish("old", "complete")
     assert await journal.forget(older_than=time.time() + 9) == 1
-    texts = look(path, "SELECT body FROM texts")
-    assert [zlib.decompress(body) for (body,) in texts] == [b"both"]
+    assert look(path, "SELECT body FROM texts") == [(b"both",)]
     assert await journal.events("new") != ()
 
 
@@ -352,12 +428,47 @@ async def test_forgetting_by_size_takes_the_oldest_that_nobody_drives(journal: S
     assert await journal.forget(beyond_bytes=whole) == 0
     would = await journal.forget(beyond_bytes=whole // 2, dry=True)
     gone = await journal.forget(beyond_bytes=whole // 2)
-    assert gone == would
+    assert abs(gone - would) <= 1
     assert 10 <= gone <= 20
     left = sorted(record.run_id for record in await journal.records())
     assert left == ["r00", *(f"r{number:02}" for number in range(gone + 1, 30))]
     assert await journal.forget(beyond_bytes=0) == 29 - gone
     assert [record.run_id for record in await journal.records()] == ["r00"]
+
+
+async def test_who_writes_waits_for_a_few_forgotten_runs_at_most(journal: SQLiteJournal) -> None:
+    await journal.begin(record_of("driven"))
+    for number in range(50):
+        await journal.begin(record_of(f"r{number}"))
+        await journal.finish(f"r{number}", "complete")
+    order: list[str] = []
+
+    async def forget() -> None:
+        assert await journal.forget(older_than=time.time() + 9) == 50
+        order.append("forgotten")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(forget)
+        await anyio.lowlevel.checkpoint()
+        await journal.keep("driven", went_out())
+        order.append("kept")
+    assert order == ["kept", "forgotten"]
+
+
+async def test_nothing_is_forgotten_where_nothing_was_written(path: Path) -> None:
+    journal = SQLiteJournal(path, at_once=False)
+    assert await journal.forget(older_than=time.time()) == 0
+    assert not await anyio.Path(path).exists()
+
+
+async def test_half_a_character_in_a_question_is_left_out_and_the_run_is_done(journal: SQLiteJournal) -> None:
+    with anyio.fail_after(5):
+        async with runs_of(ScriptedModel(), journal).open() as runs:
+            run = runs.start(P, Question("Why \ud83d is \ud83d\ude00?", "\udcff", "\udc00"))
+            await run.ended.wait()
+            trace = await runs.trace(run.run_id)
+    assert trace.status == "complete"
+    assert trace.question == Question("Why \ufffd is \U0001f600?", "\ufffd", "\ufffd")
 
 
 def says(call: Call) -> str | ServerFailed:
@@ -463,6 +574,43 @@ async def test_when_the_disk_fills_up_no_more_is_asked_and_what_was_paid_is_kept
             await resumed.ended.wait()
     assert [call.agent for call in again.calls] == ["z"]
     assert (resumed.trace.status, resumed.trace.answer) == ("complete", "z at 3.1")
+
+
+async def test_a_text_that_could_not_be_written_is_written_with_the_next_event_that_says_it(
+    journal: SQLiteJournal,
+) -> None:
+    text = os.urandom(50_000).hex()
+    await journal.begin(record_of())
+    full(journal)
+    with pytest.raises(JournalError, match="full"):
+        await journal.keep("r", asked(1, text))
+    emptied(journal)
+    await journal.keep("r", said := asked(2, text))
+    assert await journal.events("r") == (said,)
+
+
+@pytest.mark.parametrize("status", ["failed", "running"])
+async def test_how_a_run_ended_on_a_full_disk_is_on_record_as_soon_as_there_is_room(
+    journal: SQLiteJournal, path: Path, status: Literal["failed", "running"]
+) -> None:
+    await journal.begin(record_of())
+    full(journal)
+    journal.append("r", asked(1, os.urandom(50_000).hex()))
+    with pytest.raises(JournalError, match="full"):
+        await (journal.release("r") if status == "running" else journal.finish("r", status))
+    other = SQLiteJournal(path)
+    held = await other.record("r")
+    assert held is not None
+    assert held.owned
+    emptied(journal)
+    with anyio.fail_after(5):
+        while (left := await other.record("r")) is not None and left.owned:  # noqa: ASYNC110  as another process does
+            await anyio.sleep(0.05)
+    assert left is not None
+    assert left.status == status
+    assert await other.claim("r")
+    assert len(await other.events("r")) == 1
+    await other.close()
 
 
 async def test_a_fault_in_one_piece_of_work_reaches_who_waits_for_it_and_no_one_else(

@@ -117,7 +117,8 @@ class Journal(Protocol):
         """Delete runs that nobody drives, and return how many.
 
         Those last touched before a time (seconds since the epoch), and the oldest while the journal is larger than a
-        size in bytes. With `dry`, nothing is deleted: it returns how many would be.
+        size in bytes; a few at a time, so that nobody waits for it. With `dry`, nothing is deleted: it returns how many
+        would be, for a size about how many.
         """
         ...
 

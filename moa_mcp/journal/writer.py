@@ -9,10 +9,12 @@ import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Generator
+import time
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import anyio
 import anyio.from_thread
@@ -21,8 +23,11 @@ import anyio.to_thread
 
 _log = logging.getLogger(__name__)
 _BATCH = 512
+_RETRY_S = 1.0
+"""Seconds after which what could not be written is tried again, if nothing else is to be written before."""
 
 Value = TypeVar("Value")
+Line_contra = TypeVar("Line_contra", contravariant=True)
 Work = Callable[[sqlite3.Connection], Value]
 
 
@@ -30,9 +35,24 @@ class Refused(Exception):
     """Raised by a piece of work that wrote nothing and concerns nobody else in its transaction."""
 
 
+class Book(Protocol[Line_contra]):
+    """Where lines go that come one by one and are cheaper to write together."""
+
+    def write(self, connection: sqlite3.Connection, page: str, lines: Sequence[Line_contra], /) -> None:
+        """Write lines of one page, in order. Raises `Refused` if none may be."""
+        ...
+
+    def undone(self) -> None:
+        """Learn that what was written since the last commit is not."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class _Job(Generic[Value]):
-    work: Work[Value]
+    work: Work[Value] | None = None
+    page: str = ""
+    """Where its line belongs, if it is one and no work."""
+    line: Any = None
     token: Any = None
     """The event loop where somebody waits; None if nobody does."""
     done: anyio.Event | None = None
@@ -40,14 +60,17 @@ class _Job(Generic[Value]):
     error: Exception | None = None
 
 
-class Writer:
-    """Does work on a connection, in order, grouped into transactions."""
+class Writer(Generic[Line_contra]):
+    """Does work on a connection, and writes lines, in order, grouped into transactions."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, book: Book[Line_contra]) -> None:
         self._connection = connection
+        self._book = book
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._left: list[_Job[Any]] = []
         """What nobody waits for and could not be written; it goes first when it can."""
+        self.patience_s = 0.0
+        """How long what waits may wait for more, so that a transaction holds more and fewer are made."""
         self._closed = False
         self._thread = threading.Thread(target=self._loop, name="moa-journal", daemon=True)
         self._thread.start()
@@ -60,18 +83,30 @@ class Writer:
             sqlite3.Error: the transaction failed; nothing of it was written.
 
         """
+        return cast("Value", await self._done(_Job(work)))
+
+    async def write(self, page: str, line: Line_contra) -> None:
+        """Write a line and return once it is committed. Raises as `do`."""
+        job: _Job[None] = _Job(None, page, line)
+        await self._done(job)
+
+    async def _done(self, job: _Job[Value]) -> Value | None:
         if self._closed:
             raise sqlite3.ProgrammingError("it is closed")
-        job: _Job[Value] = _Job(work, anyio.lowlevel.current_token(), done := anyio.Event())
+        job.token, job.done = anyio.lowlevel.current_token(), anyio.Event()
         self._jobs.put(job)
-        await done.wait()
+        await job.done.wait()
         if job.error is not None:
             raise job.error
-        return cast("Value", job.value)
+        return job.value
 
     def soon(self, work: Work[object]) -> None:
         """Do a piece of work in its turn, without anybody waiting for it."""
         self._jobs.put(_Job(work))
+
+    def write_soon(self, page: str, line: Line_contra) -> None:
+        """Write a line in its turn, without anybody waiting for it."""
+        self._jobs.put(_Job(None, page, line))
 
     async def close(self) -> None:
         """Do what is left, and close the connection."""
@@ -92,14 +127,18 @@ class Writer:
         self._connection.close()
 
     def _next(self) -> tuple[list[_Job[Any]], bool]:
-        """Return what waits, at least one piece unless it is the end, and whether it is the end."""
+        """Return what waits, a piece at least unless it is the end or time to try again, and whether it is the end."""
         jobs: list[_Job[Any]] = []
-        job = self._jobs.get()
-        while job is not None:
-            jobs.append(job)
-            if len(jobs) == _BATCH or self._jobs.empty():
-                return jobs, False
-            job = self._jobs.get()
+        try:
+            job = self._jobs.get(timeout=_RETRY_S if self._left else None)
+            time.sleep(self.patience_s if job is not None else 0)
+            while job is not None:
+                jobs.append(job)
+                if len(jobs) == _BATCH:
+                    return jobs, False
+                job = self._jobs.get_nowait()
+        except queue.Empty:
+            return jobs, False
         return jobs, True
 
     def _commit(self, jobs: list[_Job[Any]]) -> None:
@@ -108,25 +147,45 @@ class Writer:
             return
         try:
             with _transaction(self._connection):
-                for job in due:
-                    _do(job, self._connection)
+                self._do_all(due)
         except sqlite3.Error as error:
+            self._book.undone()
             for job in jobs:
                 job.error = error
             if isinstance(error, sqlite3.OperationalError):  # no room, no access: it may pass
                 self._left = [job for job in due if job.done is None]
         _wake(jobs)
 
+    def _do_all(self, due: list[_Job[Any]]) -> None:
+        lines: dict[str, list[_Job[Any]]] = {}
+        for job in due:
+            if job.work is None:
+                lines.setdefault(job.page, []).append(job)
+                continue
+            self._write(lines)
+            lines = {}
+            _attempt([job], partial(job.work, self._connection))
+        self._write(lines)
 
-def _do(job: _Job[Any], connection: sqlite3.Connection) -> None:
+    def _write(self, pages: dict[str, list[_Job[Any]]]) -> None:
+        for page, jobs in pages.items():
+            _attempt(jobs, partial(self._book.write, self._connection, page, [job.line for job in jobs]))
+
+
+def _attempt(jobs: list[_Job[Any]], work: Callable[[], Any]) -> None:
+    """Do what is work for all these jobs, and give each what came of it."""
     try:
-        job.value = job.work(connection)
+        value = work()
     except sqlite3.Error:
         raise
     except Exception as error:  # noqa: BLE001  whoever waits gets it; the thread serves all others
-        job.error = error
-        if job.done is None and not isinstance(error, Refused):
+        for job in jobs:
+            job.error = error
+        if not isinstance(error, Refused) and any(job.done is None for job in jobs):
             _log.warning("an event could not be put on record", exc_info=error)
+    else:
+        for job in jobs:
+            job.value = value
 
 
 @contextmanager

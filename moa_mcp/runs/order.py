@@ -13,7 +13,7 @@ from moa_mcp.engine import Reached, RunSpec
 from moa_mcp.errors import RunHeld
 from moa_mcp.events import Event
 from moa_mcp.journal import RunRecord
-from moa_mcp.model import Before
+from moa_mcp.model import STOPPED, Before
 from moa_mcp.routes import Route
 from moa_mcp.trace import Trace, trace_of
 from moa_mcp.values import Question
@@ -48,6 +48,15 @@ class Opening:
 _orders = TypeAdapter(Order)
 
 
+def whole(question: Question) -> Question:
+    """Return a question without half characters, as a command's arguments may hold: no provider takes them."""
+    return Question(_whole(question.text) or "", _whole(question.context), _whole(question.system))
+
+
+def _whole(text: str | None) -> str | None:
+    return text and text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def recorded(order: Order, *, texts: bool) -> RunRecord:
     """Return the record of a new run; without `texts`, its question is not in it."""
     spec = order.spec
@@ -80,10 +89,19 @@ def ordered(record: RunRecord, *, simulated: bool) -> Order:
 
 
 def traced(record: RunRecord, events: Iterable[Event]) -> Trace:
-    """Return the trace of a run on record; how it stands is told by its record, since another process may have said."""
+    """Return the trace of a run on record; how it stands is told by its record, since another process may have said.
+
+    What nobody drives any more has no attempts under way: theirs may have been paid for, and nobody can know.
+    """
     trace = trace_of(events)
     trace.run_id, trace.pipeline, trace.status = record.run_id, record.pipeline, record.status
     trace.interrupted = record.status == "running" and not record.owned
+    if trace.status != "running" or trace.interrupted:
+        for attempt in (attempt for step in trace.steps for call in step.calls for attempt in call.attempts):
+            if attempt.completion is None and attempt.failure is None:
+                attempt.failure = STOPPED
+    if trace.status != "running" and trace.seconds is None:
+        trace.seconds = record.updated_at - record.created_at
     return trace
 
 

@@ -31,7 +31,8 @@ from moa_mcp.model import Before, Budget, Limits, Shared, Usable, stack
 from moa_mcp.plan import blocking
 from moa_mcp.routes import Route
 from moa_mcp.runs.money import Purses, estimated, too_small
-from moa_mcp.runs.order import Opening, Order, ordered, recorded, traced
+from moa_mcp.runs.order import Opening, Order, ordered, recorded, traced, whole
+from moa_mcp.runs.retention import Retention
 from moa_mcp.runs.run import Run
 from moa_mcp.trace import Trace, trace_of
 from moa_mcp.values import Question, State, Status
@@ -64,6 +65,7 @@ class Runs:
             defaults.stall_s,
         )
         self._purses = Purses(defaults, self.journal)
+        self._retention = Retention(defaults, self.journal)
         self._under_way: dict[str, Run] = {}
         self._resuming = anyio.Lock()
         self._tasks: TaskGroup | None = None
@@ -75,6 +77,7 @@ class Runs:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
                 tasks.start_soon(self._renew)
+                tasks.start_soon(self._retention.apply)
                 if self.config.defaults.resume == "auto":
                     tasks.start_soon(self._resume_all)
                 try:
@@ -101,6 +104,7 @@ class Runs:
         last answer's text included.
         """
         drawn = secrets.randbelow(_SEEDS) if seed is None else seed
+        question = whole(question)
         spec = RunSpec(
             secrets.token_hex(8),
             pipeline,
@@ -217,6 +221,7 @@ class Runs:
         if self._tasks is None:
             raise RuntimeError("runs are started inside `async with runs.open()`")
         self._under_way[run.run_id] = run
+        self._retention.due.set()
         self._tasks.start_soon(self._drive, run, order, watch, opening)
         return run
 

@@ -1,0 +1,89 @@
+"""Which runs leave a journal in SQLite, the oldest first, a few at a time: paid calls never wait for it."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from moa_mcp.journal import oldest_day
+
+_SLICE = 8
+"""How many runs go in one transaction; a few milliseconds for each."""
+_FREE = "(status != 'running' OR lease_until < ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Forgetting:
+    """What is to be forgotten of what nobody drives."""
+
+    older_than: float
+    """Runs last touched before; seconds since the epoch."""
+    beyond_bytes: int | None
+    """The oldest while more is in use."""
+
+    def some(self, db: sqlite3.Connection) -> tuple[int, bool]:
+        """Forget a few runs, and return how many, and whether there may be more."""
+        db.execute("DELETE FROM spending WHERE day < ?", (oldest_day(),))
+        sql = f"SELECT run_id FROM runs WHERE {_FREE} AND updated_at < ? ORDER BY updated_at LIMIT ?"  # noqa: S608
+        old = db.execute(sql, (time.time(), self.older_than, _SLICE)).fetchall()
+        if not old and (share := self._beyond(db)):
+            old = db.execute(sql, (time.time(), float("inf"), min(_SLICE, share))).fetchall()
+        _forget(db, old)
+        return len(old), bool(old)
+
+    def _beyond(self, db: sqlite3.Connection) -> int:
+        """Return how many runs must go for the size if all were equal; one if it is a part of one."""
+        size = _size(db)
+        if self.beyond_bytes is None or size <= self.beyond_bytes:
+            return 0
+        free = db.execute(f"SELECT count(*) FROM runs WHERE {_FREE}", (time.time(),)).fetchone()[0]  # noqa: S608
+        return max(1, int(free) * (size - self.beyond_bytes) // size)
+
+    def would(self, path: Path) -> int:
+        """Return how many runs would go, for the size about how many, without keeping anybody from writing."""
+        with closing(sqlite3.connect(path)) as db:
+            rows = [_Run(*row) for row in db.execute(_RUNS, (time.time(),))]
+            size = _size(db)
+        whole, texts = size, max(1, sum(run.bytes for run in rows))
+        gone = 0
+        for run in rows:
+            too_big = self.beyond_bytes is not None and size > self.beyond_bytes
+            if run.free and (run.updated_at < self.older_than or too_big):
+                size -= run.bytes * whole // texts
+                gone += 1
+        return gone
+
+
+class _Run(NamedTuple):
+    free: bool
+    updated_at: float
+    bytes: int
+
+
+_RUNS = f"""
+SELECT {_FREE}, updated_at,
+    (SELECT coalesce(sum(length(body)), 0) FROM events WHERE events.run_id = runs.run_id)
+    + (SELECT coalesce(sum(length(body)), 0) FROM refs JOIN texts USING(text_id) WHERE refs.run_id = runs.run_id)
+FROM runs ORDER BY updated_at
+"""  # noqa: S608  no value is in it
+
+
+def _forget(db: sqlite3.Connection, runs: Sequence[tuple[str]]) -> None:
+    """Delete runs with their events, and the texts that no other run refers to."""
+    refs = [row for run in runs for row in db.execute("SELECT text_id FROM refs WHERE run_id = ?", run)]
+    db.executemany("DELETE FROM runs WHERE run_id = ?", runs)
+    unused = "DELETE FROM texts WHERE text_id = ?1 AND NOT EXISTS (SELECT 1 FROM refs WHERE text_id = ?1)"
+    db.executemany(unused, refs)
+
+
+def _size(db: sqlite3.Connection) -> int:
+    """Return the bytes that are in use; the file itself is not made smaller, but filled again."""
+    pages, free, size = (
+        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)

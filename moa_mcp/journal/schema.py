@@ -1,0 +1,79 @@
+"""The tables of a journal in SQLite, version by version, and how its file is opened."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from moa_mcp.errors import JournalError
+
+_BUSY_MS = 10_000
+
+MIGRATIONS = (
+    """
+    CREATE TABLE runs(
+        run_id TEXT PRIMARY KEY, pipeline TEXT NOT NULL, spec TEXT NOT NULL, status TEXT NOT NULL, title TEXT NOT NULL,
+        owner TEXT, lease_until REAL NOT NULL, created_at REAL NOT NULL, updated_at REAL NOT NULL);
+    CREATE INDEX runs_by_time ON runs(created_at);
+    CREATE TABLE events(
+        seq INTEGER PRIMARY KEY, run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, body TEXT NOT NULL);
+    CREATE INDEX events_by_run ON events(run_id, seq);
+    CREATE TABLE texts(digest TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE spending(
+        run_id TEXT NOT NULL, day TEXT NOT NULL, nanodollars INTEGER NOT NULL, PRIMARY KEY(day, run_id)) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE numbered(
+        text_id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, packed INTEGER NOT NULL, body BLOB NOT NULL);
+    INSERT INTO numbered(digest, packed, body) SELECT digest, 1, body FROM texts;
+    DROP TABLE texts;
+    ALTER TABLE numbered RENAME TO texts;
+    CREATE TABLE refs(
+        run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, text_id INTEGER NOT NULL, PRIMARY KEY(run_id, text_id)
+    ) WITHOUT ROWID;
+    CREATE INDEX refs_by_text ON refs(text_id);
+    CREATE INDEX runs_by_touch ON runs(updated_at, status, lease_until);
+    INSERT OR IGNORE INTO refs SELECT events.run_id, texts.text_id
+        FROM events, json_tree(events.body) AS part JOIN texts ON texts.digest = part.value WHERE part.key = 'sha256';
+    """,
+)
+"""Each brings a file from the version that is its position to the next. What was released is never changed."""
+
+
+def opened(path: Path, synchronous: str) -> sqlite3.Connection:
+    """Open the file, or make it, and bring it to the latest version. Raises `JournalError` for one that is newer."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600, exist_ok=True)
+    db = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MS / 1000, check_same_thread=False)
+    try:
+        _version(db, path)  # a file that is not ours to change stays as it is
+        for pragma in (f"busy_timeout = {_BUSY_MS}", "journal_mode = WAL", f"synchronous = {synchronous}"):
+            db.execute(f"PRAGMA {pragma}")
+        db.execute("PRAGMA foreign_keys = ON")
+        _migrate(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _migrate(db: sqlite3.Connection, path: Path) -> None:
+    if _version(db, path) == len(MIGRATIONS):
+        return
+    db.execute("BEGIN IMMEDIATE")  # another process may be at it; the version is read again inside
+    for statements in MIGRATIONS[_version(db, path) :]:
+        for statement in filter(str.strip, statements.split(";")):
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    db.execute("COMMIT")
+
+
+def _version(db: sqlite3.Connection, path: Path) -> int:
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise JournalError(
+            f"{path} was written by a newer moa-mcp (version {version}); update, or name another --journal"
+        )
+    return version
