@@ -24,9 +24,13 @@ def table_after(heading: str) -> dict[str, list[str]]:
     return {cells[0]: cells[1:] for cells in rows}
 
 
-def test_the_configuration_example_is_a_configuration() -> None:
-    (example,) = blocks("toml")
-    assert plan(parse(example).pipelines["second_opinion"]).lint == ()
+PIPELINE = '[pipelines.p]\ndescription = "For tests."\nsteps = [{ step = "propose", agents = ["openai/x"] }]'
+
+
+def test_the_examples_of_configurations_are_configurations() -> None:
+    for example in blocks("toml"):
+        whole = example if "[pipelines." in example else f"{example}\n{PIPELINE}"
+        assert [lint for each in parse(whole).pipelines.values() for lint in plan(each).lint] == []
 
 
 def test_the_claude_desktop_snippet_starts_the_console_script() -> None:

@@ -62,6 +62,16 @@ class WaitArguments(RunArguments):
     wait_s: Wait | None = Field(default=None, description="Seconds to wait before status running is returned again.")
 
 
+class ResumeArguments(WaitArguments):
+    """What moa_resume takes."""
+
+    max_cost_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="What the run may cost at most, in US dollars, all that it has cost included: for one that stopped "
+        "at its budget.",
+    )
+
+
 class TraceArguments(RunArguments):
     """What moa_trace takes."""
 

@@ -24,6 +24,7 @@ from moa_mcp.server.arguments import (
     AskArguments,
     BadArguments,
     EstimateArguments,
+    ResumeArguments,
     RunArguments,
     TraceArguments,
     WaitArguments,
@@ -94,8 +95,7 @@ class Tools:
         question = Question(given.question, given.context or None, given.system or None)
         cap = None if given.max_cost_usd is None else Decimal(str(given.max_cost_usd))
         usable = self._runs.backend.usable(self._runs.config.models)
-        caps = [each for each in (cap, self._runs.max_cost_usd(pipeline)) if each is not None]
-        may_cost = min(caps, default=None)
+        may_cost = self._allowed(pipeline, given.max_cost_usd)
         agreement = await needed(pipeline, question, usable, may_cost)
         if agreement and (unstarted := await hindrance(context, params, agreement, cap)):
             return unstarted
@@ -105,6 +105,11 @@ class Tools:
         )
         await self._announce()
         return await self._follow(context, run, pipeline.name, given.wait_s)
+
+    def _allowed(self, pipeline: Pipeline, wanted_usd: float | None) -> Decimal | None:
+        """Return what a run may cost, in US dollars: a caller can lower what is configured, and not raise it."""
+        wanted = None if wanted_usd is None else Decimal(str(wanted_usd))
+        return min((each for each in (wanted, self._runs.max_cost_usd(pipeline)) if each is not None), default=None)
 
     async def _wait(self, context: Context, arguments: dict[str, Any]) -> Answered:
         given = read(WaitArguments, arguments)
@@ -119,8 +124,11 @@ class Tools:
         return await self._follow(context, run, run.trace.pipeline, given.wait_s)
 
     async def _resume(self, context: Context, arguments: dict[str, Any]) -> Answered:
-        given = read(WaitArguments, arguments)
-        run = await self._runs.resume(given.run_id)
+        given = read(ResumeArguments, arguments)
+        cap = None
+        if given.max_cost_usd is not None:
+            cap = self._allowed(await self._runs.pipeline_of(given.run_id), given.max_cost_usd)
+        run = await self._runs.resume(given.run_id, max_cost_usd=cap)
         return await self._follow(context, run, run.trace.pipeline, given.wait_s)
 
     async def _follow(self, context: Context, run: Run, pipeline: str, wait_s: float | None) -> Answered:
@@ -239,7 +247,7 @@ _OWN_TOOLS = (
         "Resume a run",
         "Goes on with a run that failed, was cancelled or was interrupted. What its models already answered is not "
         "paid for again; only the missing calls are.",
-        WaitArguments,
+        ResumeArguments,
         results.RUN_SCHEMA,
     ),
     _own_tool(
