@@ -197,6 +197,8 @@ class Note:
     text: str
     degrades: bool = False
     """Whether the result is worse for it than the pipeline promises."""
+    saved: int = 0
+    """How many calls were not made, since they could change nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,14 +24,14 @@ class Turn(Protocol):
         ...
 
     async def ask(
-        self, requests: Sequence[Request], *, quorum: int = 1, grace_s: float | None = None
+        self, requests: Sequence[Request], *, quorum: int = 1, grace_s: float | None = None, required: bool = True
     ) -> tuple[Answer | None, ...]:
         """Ask all at once and return the answers in the order of the requests, None for those that failed.
 
         With `grace_s`, those that have not answered so many seconds after the quorum did are left behind.
 
         Raises:
-            StepFailed: fewer than `quorum` answered.
+            StepFailed: fewer than `quorum` answered, and they are `required`.
 
         """
         ...
@@ -74,6 +74,11 @@ class StepBase(Frozen):
     @abstractmethod
     def answers_out(self, answers_in: int) -> int:
         """Return how many answers the step hands on, if nothing fails."""
+
+    @property
+    def fewest(self) -> int:
+        """How many of its `models` the step asks at least, if nothing fails."""
+        return len(self.models)
 
     @property
     def fallback(self) -> str | None:
