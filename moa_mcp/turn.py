@@ -103,6 +103,7 @@ class ModelTurn:
             parameters=_parameters(request),
             seed=self._seed,
             timeout_s=request.timeout_s,
+            hedge=request.hedge,
         )
 
     def _telling(self, place: Place) -> Callable[[str], None]:

@@ -121,10 +121,12 @@ class ModelStep(StepBase):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     timeout_s: Annotated[float, Field(gt=0)] | None = None
     """Seconds for one attempt."""
+    hedge: bool | None = None
+    """Whether a call that takes much longer than the step's others gets a spare one, which is paid for too."""
 
     def request(self, agent: str, messages: tuple[Message, ...]) -> Request:
         """Return a request with the step's parameters."""
-        return Request(agent, messages, self.temperature, self.max_tokens, self.timeout_s)
+        return Request(agent, messages, self.temperature, self.max_tokens, self.timeout_s, self.hedge or False)
 
 
 class PanelStep(ModelStep):
