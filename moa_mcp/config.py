@@ -56,6 +56,8 @@ class Defaults(_Table):
     """How many calls of a step must be answered, at most all of them."""
     grace_s: Annotated[float, Field(ge=0)] | None = None
     """Seconds that the other calls of a step have once so many are answered; None waits for all."""
+    hedge: bool = False
+    """Whether a call that takes much longer than its step's others gets a spare one."""
     deadline_s: Annotated[float, Field(gt=0)] | None = None
     """Seconds after which a run ends with what it has."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 4
@@ -353,6 +355,7 @@ def _completed(step: Step, defaults: Defaults) -> Step:
         "temperature": defaults.temperature,
         "max_tokens": defaults.max_tokens,
         "timeout_s": defaults.timeout_s,
+        "hedge": defaults.hedge,
     }
     if isinstance(step, PanelStep):
         values["grace_s"] = defaults.grace_s

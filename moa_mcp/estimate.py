@@ -286,7 +286,12 @@ def calls(
     elif step.models:
         shown = 0 if isinstance(step, Propose) else sum(lengths)
         prompt = count(_conversation(step, question, answers), shown)
-        yield from (ModelCall(model, Usage(prompt, said)) for model in step.models)
+        yield from (ModelCall(model, Usage(prompt, said)) for model in _asked(step, bound))
+
+
+def _asked(step: ModelStep, bound: Bound) -> tuple[str, ...]:
+    """Return the models that a step asks, which may stop early."""
+    return step.models[: step.fewest] if bound == "min" else step.models
 
 
 def _conversation(step: ModelStep, question: Question, answers: Sequence[Answer]) -> tuple[Message, ...]:
@@ -319,7 +324,7 @@ def after(step: Step, lengths: Lengths, bound: Bound) -> Lengths:
     """Return the answers that a step hands on."""
     match step:
         case Propose():
-            return lengths[:1] * step.keep + (_said(step, bound),) * len(step.models)
+            return lengths[:1] * step.keep + (_said(step, bound),) * len(_asked(step, bound))
         case Take():
             return lengths[: step.n]
         case Dropout():

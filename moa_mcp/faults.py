@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from moa_mcp.errors import Problem
 from moa_mcp.redact import redact
 from moa_mcp.routes import Route
-from moa_mcp.steps import Agent
+from moa_mcp.steps import Agent, Ahead, Propose, Stop
 
 Where = tuple[str | int, ...]
 
@@ -24,6 +24,7 @@ _LONGEST_SHOWN = 120
 _HOLDS_KEY = re.compile(r"(.*_)?(api_?key(_env)?|secret|password)|key|token|(access|auth|bearer)_token", re.IGNORECASE)
 _EXTRACT = 'should be "text", "last_number", "choice", { json = "field" } or { regex = "pattern" }'
 _AGENT = 'should be a model, "name" or { model = "name", samples = 2 }'
+_STOP = "should be a table, { ahead_by = 2 }"
 _ROUTE = 'should be a route, "provider/model" or { model = "provider/model", api_base = "http://..." }'
 _SHOULD_BE = {
     "missing": "is missing",
@@ -87,12 +88,14 @@ def _explained(kind: type[BaseModel], error: ErrorDetails) -> tuple[Where, str]:
     """Return where in its table an error stands, and what it says."""
     where, found = error["loc"], error["type"]
     under = next((part for part in reversed(where) if isinstance(part, str)), "")
-    if where[:1] == ("extract",) and found != "value_error":
-        return where[:1], f"{shown(error['input'])} {_EXTRACT}"
+    if "extract" in where and found != "value_error" and (found, under) != ("extra_forbidden", "extract"):
+        return where[: where.index("extract") + 1], f"{shown(error['input'])} {_EXTRACT}"
     if found == "extra_forbidden":
         return where, _unknown_key(kind, where, under)
     if found == "value_error":
         return where, error["msg"].removeprefix("Value error, ")
+    if found == "model_type" and under == "stop":
+        return where, f"{shown(error['input'])} {_STOP}"
     if found == "model_type":
         return where, f"{shown(error['input'])} {_ROUTE if 'routes' in where else _AGENT}"
     should = _SHOULD_BE.get(found, error["msg"]).format_map(error.get("ctx", {}))
@@ -103,6 +106,8 @@ def _unknown_key(kind: type[BaseModel], where: Where, name: str) -> str:
     if _HOLDS_KEY.fullmatch(name):
         return "keys don't belong in this file; a route names the variable that holds its key: api_key_env"
     owner: type[BaseModel] = Route if "routes" in where else Agent if "agents" in where else kind
+    if where[:1] == ("stop",):
+        owner = Stop if kind is Propose else Ahead
     known = sorted(owner.model_fields.keys() - {"name"})
     near = {*known, "temp"} - {"step"} if "temperature" in known else {*known} - {"step"}
     if name == "temp" and name in near:

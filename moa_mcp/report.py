@@ -72,6 +72,7 @@ def _layer(step: StepTrace) -> dict[str, object]:
         "models": list(step.models),
         "answered": step.answered,
         "failed": step.failed,
+        "saved_calls": step.saved,
         "seconds": step.seconds,
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 from typing import NamedTuple
 
@@ -92,6 +93,20 @@ def pattern(regex: str) -> Extract:
         return whole_text(matches[-1][1 if compiled.groups else 0] or "")
 
     return extract
+
+
+class Lead(NamedTuple):
+    """Which value was given most often so far."""
+
+    value: str
+    by: int
+    """How much more often than the second; 0 where none was given, or two as often."""
+
+
+def lead(values: Iterable[str | None]) -> Lead:
+    """Return which value leads, and by how much; None is no value."""
+    first, second = [*Counter(value for value in values if value is not None).most_common(2), ("", 0), ("", 0)][:2]
+    return Lead(first[0], first[1] - second[1])
 
 
 class Majority(NamedTuple):

@@ -90,6 +90,11 @@ class StepTrace:
         return sum(call.failure is not None for call in self.calls)
 
     @property
+    def saved(self) -> int:
+        """How many calls were not made, since they could change nothing."""
+        return sum(note.saved for note in self.notes)
+
+    @property
     def models(self) -> tuple[str, ...]:
         """Return the aliases asked, each once, in order."""
         return tuple(dict.fromkeys(call.agent for call in self.calls))

@@ -42,7 +42,7 @@ class ModelTurn:
         self._equals: Counter[Request] = Counter()
 
     async def ask(
-        self, requests: Sequence[Request], *, quorum: int = 1, grace_s: float | None = None
+        self, requests: Sequence[Request], *, quorum: int = 1, grace_s: float | None = None, required: bool = True
     ) -> tuple[Answer | None, ...]:
         if not self._time_left(len(requests), quorum):
             return (None,) * len(requests)
@@ -56,7 +56,7 @@ class ModelTurn:
         for call, outcome in zip(calls, outcomes, strict=True):
             if isinstance(outcome, LeftBehind):
                 self._failed(call, outcome)
-        self._judge(calls, outcomes, quorum)
+        self._judge(calls, outcomes, quorum if required else 0)
         return tuple(outcome if isinstance(outcome, Answer) else None for outcome in outcomes)
 
     def _time_left(self, asked: int, quorum: int) -> bool:
@@ -103,6 +103,7 @@ class ModelTurn:
             parameters=_parameters(request),
             seed=self._seed,
             timeout_s=request.timeout_s,
+            hedge=request.hedge,
         )
 
     def _telling(self, place: Place) -> Callable[[str], None]:

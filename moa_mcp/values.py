@@ -52,6 +52,8 @@ class Request:
     max_tokens: int | None = None
     timeout_s: float | None = None
     """Seconds that one attempt may take; None waits for as long as the provider does."""
+    hedge: bool = False
+    """Whether a spare call may be made if it takes much longer than the others of its step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,10 @@ class Call:
     """Chosen by the routes layer; None above it."""
     samples: int = 1
     """How many answers one request is to bring, where the route can do that."""
+    hedge: bool = False
+    """Whether a spare call may be made if it takes much longer than the others of its step."""
+    spare: int = 0
+    """How many routes it leaves to the calls that it is a spare of, if there are so many."""
     on_text: Callable[[str], None] | None = None
     """Wanted when somebody watches the text arrive; called with each piece, in order."""
 
@@ -197,6 +203,8 @@ class Note:
     text: str
     degrades: bool = False
     """Whether the result is worse for it than the pipeline promises."""
+    saved: int = 0
+    """How many calls were not made, since they could change nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,13 +42,14 @@ pytestmark = pytest.mark.anyio
 P = PANEL.pipelines["p"]
 Q = Question("Why?", "because of this", "Be brief.")
 ONE_TRY = config_of(defaults="attempts = 1")
+STOP = 'stop = { ahead_by = 2, extract = { regex = "(.) at" } }'
 JUDGED = config_of(
     PROPOSE,
     '{ step = "shuffle" }',
     '{ step = "dropout", rate = 0.3 }',
-    '{ step = "refine", agents = ["x", "y"] }',
+    '{ step = "refine", agents = ["x", "y"], hedge = true, grace_s = 9 }',
     '{ step = "rank", agent = "y", n = 2 }',
-    '{ step = "propose", agents = [{ model = "a", samples = 3 }], keep = 2 }',
+    f'{{ step = "propose", agents = [{{ model = "a", samples = 3 }}], keep = 2, {STOP} }}',
     '{ step = "sample", n = 3 }',
     '{ step = "synthesize", agents = ["x"] }',
     '{ step = "vote", agent = "y", method = "restate" }',

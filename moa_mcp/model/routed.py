@@ -18,7 +18,8 @@ class Routed:
 
     async def __call__(self, call: Call) -> Completion:
         failed: list[str] = []
-        targets = await self._usable(call.agent)
+        usable = await self._usable(call.agent)
+        targets = usable[call.spare :] or usable
         for target in targets[:-1]:
             try:
                 completion = await self._inner(replace(call, target=target))

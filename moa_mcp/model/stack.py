@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from moa_mcp.events import Emit
 from moa_mcp.model.budgeted import Budget, Budgeted
+from moa_mcp.model.hedged import Hedged
 from moa_mcp.model.interface import Keep, Model, Usable
 from moa_mcp.model.negotiated import Negotiated, Refusals
 from moa_mcp.model.recorded import Recorded
@@ -39,7 +40,8 @@ def stack(
     that every single request has its events and one that took too long is told as such. The budget is next: what
     does not fit leaves no trace of an attempt. Negotiation is outside these: what it sends again is a request of its
     own. A slot is held while requests are under way, not while a
-    retry waits. Retries stay on one route; the routes layer moves on when they are used up. What is paid needs none
+    retry waits. Retries stay on one route; the routes layer moves on when they are used up. A
+    spare call takes a route of its own, so hedging is outside of that. What is paid needs none
     of this, neither a slot nor a key, so replay is outermost.
     """
     before = before or Before()
@@ -50,5 +52,5 @@ def stack(
     model = Negotiated(model, shared.refused)
     model = Slotted(model, shared.slots)
     model = Retried(model, shared.limits.attempts)
-    model = Routed(model, usable)
+    model = Hedged(Routed(model, usable))
     return Replayed(model, before.paid)

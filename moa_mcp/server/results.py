@@ -20,6 +20,7 @@ _LAYER = {
         "models": {"type": "array", "items": {"type": "string"}},
         "answered": _COUNT,
         "failed": _COUNT,
+        "saved_calls": _COUNT,
         "seconds": _SECONDS,
         "prompt_tokens": _COUNT,
         "completion_tokens": _COUNT,

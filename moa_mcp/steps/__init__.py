@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from moa_mcp.steps.answering import Aggregate, Propose, Refine, Synthesize
+from moa_mcp.steps.extracting import Ahead, Stop
 from moa_mcp.steps.judging import Rank, Vote
 from moa_mcp.steps.selecting import Dropout, Sample, Shuffle, Take
 from moa_mcp.steps.step import Agent, ModelStep, PanelStep, SoleStep, Turn
@@ -12,6 +13,7 @@ from moa_mcp.steps.step import Agent, ModelStep, PanelStep, SoleStep, Turn
 __all__ = [
     "Agent",
     "Aggregate",
+    "Ahead",
     "Dropout",
     "ModelStep",
     "PanelStep",
@@ -22,6 +24,7 @@ __all__ = [
     "Shuffle",
     "SoleStep",
     "Step",
+    "Stop",
     "Synthesize",
     "Take",
     "Turn",

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from moa_mcp import prompts
-from moa_mcp.steps.step import PanelStep, SoleStep, Turn, asked_of, given
-from moa_mcp.values import Answer, Note, State
+from moa_mcp import prompts, tally
+from moa_mcp.steps.extracting import Stop, extract, short, stopped
+from moa_mcp.steps.step import Agent, PanelStep, SoleStep, Turn, asked_of, given
+from moa_mcp.values import Answer, Message, Note, State
 
 
 class Propose(PanelStep):
@@ -20,6 +21,22 @@ class Propose(PanelStep):
     """How often the answer so far stands beside the new ones, so that it weighs on what follows
     (the sliding window of Self-MoA-Seq: Li et al. 2025, arXiv 2502.00674). 0 discards it."""
 
+    stop: Stop | None = None
+    """When the agents that are left are not asked any more; they are asked in their order, in waves."""
+
+    @field_validator("stop")
+    @classmethod
+    def _can_stop(cls, value: Stop | None, info: ValidationInfo) -> Stop | None:
+        agents: tuple[Agent, ...] = info.data.get("agents", ())
+        asked = sum(agent.samples for agent in agents)
+        if value is not None and agents and value.ahead_by > asked:
+            raise ValueError(f"ahead_by = {value.ahead_by} can't come of {asked} calls")
+        return value
+
+    @property
+    def fewest(self) -> int:
+        return max(self.stop.ahead_by, self.quorum or 1) if self.stop else len(self.models)
+
     @property
     def needs_answers(self) -> bool:
         return self.keep > 0
@@ -28,8 +45,39 @@ class Propose(PanelStep):
         return len(self.models) + (self.keep if answers_in else 0)
 
     async def run(self, state: State, turn: Turn) -> State:
-        fresh = await self.ask_all(turn, prompts.ask(state.question, self.prompt))
-        return state.then(state.answers[:1] * self.keep + fresh)
+        messages = prompts.ask(state.question, self.prompt)
+        notes: list[Note] = []
+        if self.stop is None:
+            fresh = await self.ask_all(turn, messages)
+        else:
+            fresh, notes = await self._in_waves(turn, messages, self.stop)
+        return state.then(state.answers[:1] * self.keep + fresh, *notes)
+
+    async def _in_waves(
+        self, turn: Turn, messages: tuple[Message, ...], stop: Stop
+    ) -> tuple[tuple[Answer, ...], list[Note]]:
+        """Ask in waves, each as small as could make the leader lead by enough."""
+        requests = [self.request(model, messages) for model in self.models]
+        quorum = min(self.quorum or 1, len(requests))
+        read = extract(stop.extract)
+        answers: tuple[Answer, ...] = ()
+        asked, size, lead = 0, self.fewest, tally.Lead("", 0)
+        while size:
+            wave, asked = requests[asked : asked + size], asked + size
+            needed = max(0, quorum - len(answers))
+            last = asked == len(requests)
+            answers += given(
+                await turn.ask(
+                    wave,
+                    quorum=needed if last else min(needed, size),
+                    grace_s=self.grace_s if needed else None,  # a wave for the count is waited for
+                    required=last,
+                )
+            )
+            lead = tally.lead(read(answer.text) for answer in answers)
+            size = stop.next_wave(lead, len(requests) - asked, quorum - len(answers))
+        saved = [stopped(asked, len(requests), short(lead.value), lead.by)] if asked < len(requests) else []
+        return answers, saved
 
 
 class Synthesize(PanelStep):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, Literal, TypeAlias, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from moa_mcp import prompts, tally
 from moa_mcp.errors import StepFailed
-from moa_mcp.steps.step import Frozen, ModelStep, SoleStep, Turn, asked_of, given, numbered
+from moa_mcp.steps.extracting import Ahead, Extractor, compilable, described, extract, short, stopped
+from moa_mcp.steps.step import ModelStep, SoleStep, Turn, asked_of, given, numbered
 from moa_mcp.values import Answer, Note, Request, State
 
 Reading = TypeVar("Reading")
@@ -43,7 +43,7 @@ class Rank(SoleStep):
         if count == 1:
             return state.then(answers)
         keep = min(self.n, count)
-        orders = [self._order(count, turn) for _ in range(self.passes)]
+        orders = [_order(count, turn, self.passes) for _ in range(self.passes)]
 
         def conversation(agent: str, index: int, again: bool) -> Request:
             shown = [answers[position] for position in orders[index]]
@@ -69,33 +69,6 @@ class Rank(SoleStep):
         kept = Note(f"kept {numbered(position + 1 for position in best)} of {count}, best first")
         return state.then(tuple(answers[position] for position in best), *notes, kept)
 
-    def _order(self, count: int, turn: Turn) -> tuple[int, ...]:
-        return tuple(turn.rng.sample(range(count), count)) if self.passes > 1 else tuple(range(count))
-
-
-class JsonField(Frozen):
-    """Extract the value of a field of the JSON object in an answer."""
-
-    json_name: Annotated[str, Field(min_length=1)] = Field(alias="json")
-
-
-class Pattern(Frozen):
-    """Extract what a regular expression matches last: its first group, or all of it."""
-
-    regex: Annotated[str, Field(min_length=1)]
-
-
-Extractor: TypeAlias = Literal["text", "last_number", "choice"] | JsonField | Pattern
-
-
-def _extract(extractor: Extractor) -> tally.Extract:
-    if isinstance(extractor, JsonField):
-        return tally.json_field(extractor.json_name)
-    if isinstance(extractor, Pattern):
-        return tally.pattern(extractor.regex)
-    named = {"text": tally.whole_text, "last_number": tally.last_number, "choice": tally.choice_letter}
-    return named[extractor]
-
 
 class Vote(ModelStep):
     """One of the answers is chosen, or the consensus of them stated.
@@ -112,6 +85,11 @@ class Vote(ModelStep):
     """Asked in its place when it gave no answer, after all its routes."""
     extract: Extractor = "text"
     """What of an answer counts, with ``majority``."""
+    passes: Annotated[int, Field(ge=1, le=20)] = 1
+    """How often ``judge`` asks. With more than one, each sees the answers in another order, and the answer that most
+    of them name goes on."""
+    stop: Ahead | None = None
+    """When the passes that are left are not made any more."""
 
     @field_validator("agent")
     @classmethod
@@ -135,16 +113,30 @@ class Vote(ModelStep):
     def _can_be_counted(cls, value: Extractor, info: ValidationInfo) -> Extractor:
         if value != "text" and info.data.get("method", "majority") != "majority":
             raise ValueError('says what method = "majority" counts; remove it, or choose that method')
-        if isinstance(value, Pattern):
-            try:
-                re.compile(value.regex)
-            except re.error as error:
-                raise ValueError(f"{value.regex!r} is not a regular expression: {error}") from error
+        return compilable(value)
+
+    @field_validator("passes")
+    @classmethod
+    def _are_judged(cls, value: int, info: ValidationInfo) -> int:
+        if value > 1 and info.data.get("method", "judge") != "judge":
+            raise ValueError('says how often method = "judge" asks; remove it, or choose that method')
+        return value
+
+    @field_validator("stop")
+    @classmethod
+    def _can_stop(cls, value: Ahead | None, info: ValidationInfo) -> Ahead | None:
+        passes = info.data.get("passes")
+        if value is not None and passes is not None and value.ahead_by > passes:
+            raise ValueError(f"ahead_by = {value.ahead_by} can't come of passes = {passes}")
         return value
 
     @property
     def models(self) -> tuple[str, ...]:
-        return (self.agent,) if self.agent else ()
+        return (self.agent,) * self.passes if self.agent else ()
+
+    @property
+    def fewest(self) -> int:
+        return min(self.stop.ahead_by, self.passes) if self.stop else len(self.models)
 
     @property
     def fallback(self) -> str | None:
@@ -172,13 +164,13 @@ class Vote(ModelStep):
         return await self._judge(self.agent, state, turn)
 
     def _count(self, state: State) -> State:
-        outcome = tally.majority([answer.text for answer in state.answers], _extract(self.extract))
+        outcome = tally.majority([answer.text for answer in state.answers], extract(self.extract))
         if outcome is None:
-            raise StepFailed(f"no answer holds what is to be counted ({_described(self.extract)})")
+            raise StepFailed(f"no answer holds what is to be counted ({described(self.extract)})")
         total = len(state.answers)
-        notes = [Note(f"{outcome.votes} of {total} answers say {_short(outcome.value)}")]
+        notes = [Note(f"{outcome.votes} of {total} answers say {short(outcome.value)}")]
         if outcome.tied:
-            others = ", ".join(_short(value) for value in outcome.tied)
+            others = ", ".join(short(value) for value in outcome.tied)
             notes.append(Note(f"a tie with {others}; the one given first was taken", degrades=True))
         if outcome.abstained:
             blank = numbered(position + 1 for position in outcome.abstained)
@@ -190,20 +182,54 @@ class Vote(ModelStep):
         if len(answers) == 1:
             return state.then(answers)
 
-        def read(reply: str) -> int | None:
-            return prompts.read_vote(reply, len(answers))
+        orders = [_order(len(answers), turn, self.passes) for _ in range(self.passes)]
 
         async def consult(judge: str) -> tuple[int, list[Note]]:
-            def conversation(_: int, again: bool) -> Request:
-                return self.request(judge, prompts.vote(state.question, answers, self.prompt, again=again))
-
-            (chosen,), notes = await _consult(turn, conversation, read)
-            if chosen is None:
-                raise StepFailed(f"{judge} named no answer in a form that can be read, asked twice")
-            return chosen, [*notes, Note(f"{judge} chose answer {chosen} of {len(answers)}")]
+            return await self._verdict(judge, state, turn, orders)
 
         (chosen, said), instead = await asked_of(agent, self.fallback_agent, consult)
-        return state.then((answers[chosen - 1],), *instead, *said)
+        return state.then((answers[chosen],), *instead, *said)
+
+    async def _verdict(
+        self, judge: str, state: State, turn: Turn, orders: Sequence[tuple[int, ...]]
+    ) -> tuple[int, list[Note]]:
+        """Return the position of the answer that a judge names, or names most often."""
+        count = len(state.answers)
+        named: list[int] = []
+        notes: list[Note] = []
+        made, size, lead = 0, self.fewest, tally.Lead("", 0)
+
+        def read(reply: str) -> int | None:
+            return prompts.read_vote(reply, count)
+
+        while size:
+
+            def conversation(index: int, again: bool, made: int = made) -> Request:
+                shown = [state.answers[position] for position in orders[made + index]]
+                return self.request(judge, prompts.vote(state.question, shown, self.prompt, again=again))
+
+            numbers, said = await _consult(turn, conversation, read, times=size, quorum=0 if named else 1)
+            named += [orders[made + index][number - 1] for index, number in enumerate(numbers) if number is not None]
+            notes += said
+            made += size
+            lead = tally.lead(str(position + 1) for position in named)
+            size = self.stop.next_wave(lead, self.passes - made) if self.stop else 0
+        outcome = tally.majority([str(position + 1) for position in named], lambda number: number)
+        if outcome is None:  # nothing was named
+            raise StepFailed(f"{judge} named no answer in a form that can be read, asked twice")
+        if self.passes == 1:
+            notes.append(Note(f"{judge} chose answer {outcome.value} of {count}"))
+        else:
+            notes.append(Note(f"{judge} named answer {outcome.value} of {count} in {outcome.votes} of {made} passes"))
+        if outcome.tied:
+            notes.append(Note(f"a tie with {', '.join(outcome.tied)}; the one named first was taken", degrades=True))
+        if made < self.passes:
+            notes.append(stopped(made, self.passes, f"answer {outcome.value}", lead.by))
+        return named[outcome.winner], notes
+
+
+def _order(count: int, turn: Turn, passes: int) -> tuple[int, ...]:
+    return tuple(turn.rng.sample(range(count), count)) if passes > 1 else tuple(range(count))
 
 
 async def _consult(
@@ -211,7 +237,8 @@ async def _consult(
     conversation: Callable[[int, bool], Request],
     read: Callable[[str], Reading | None],
     *,
-    times: int = 1,
+    times: int,
+    quorum: int = 1,
 ) -> tuple[list[Reading | None], list[Note]]:
     """Ask a judge `times` times; a reply that can't be read is asked for once more, and noted."""
     readings: list[Reading | None] = [None] * times
@@ -219,7 +246,7 @@ async def _consult(
     pending = list(range(times))
     for again in (False, True):
         requests = [conversation(index, again) for index in pending]
-        replies = dict(zip(pending, await turn.ask(requests, quorum=0 if again else 1), strict=True))
+        replies = dict(zip(pending, await turn.ask(requests, quorum=0 if again else quorum), strict=True))
         readings = [read(reply.text) if (reply := replies.get(i)) else was for i, was in enumerate(readings)]
         pending = [index for index in pending if replies[index] is not None and readings[index] is None]
         what = "could not be read a second time" if again else "could not be read and was asked for again"
@@ -227,15 +254,3 @@ async def _consult(
         if not pending:
             break
     return readings, notes
-
-
-def _short(value: str, limit: int = 60) -> str:
-    return repr(value if len(value) <= limit else value[: limit - 1] + "…")
-
-
-def _described(extractor: Extractor) -> str:
-    if isinstance(extractor, JsonField):
-        return f'extract = {{ json = "{extractor.json_name}" }}'
-    if isinstance(extractor, Pattern):
-        return f"extract = {{ regex = '{extractor.regex}' }}"
-    return f'extract = "{extractor}"'

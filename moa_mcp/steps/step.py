@@ -24,14 +24,14 @@ class Turn(Protocol):
         ...
 
     async def ask(
-        self, requests: Sequence[Request], *, quorum: int = 1, grace_s: float | None = None
+        self, requests: Sequence[Request], *, quorum: int = 1, grace_s: float | None = None, required: bool = True
     ) -> tuple[Answer | None, ...]:
         """Ask all at once and return the answers in the order of the requests, None for those that failed.
 
         With `grace_s`, those that have not answered so many seconds after the quorum did are left behind.
 
         Raises:
-            StepFailed: fewer than `quorum` answered.
+            StepFailed: fewer than `quorum` answered, and they are `required`.
 
         """
         ...
@@ -76,6 +76,11 @@ class StepBase(Frozen):
         """Return how many answers the step hands on, if nothing fails."""
 
     @property
+    def fewest(self) -> int:
+        """How many of its `models` the step asks at least, if nothing fails."""
+        return len(self.models)
+
+    @property
     def fallback(self) -> str | None:
         """The model that is asked when the step's only one gave no answer."""
         return None
@@ -116,10 +121,12 @@ class ModelStep(StepBase):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     timeout_s: Annotated[float, Field(gt=0)] | None = None
     """Seconds for one attempt."""
+    hedge: bool | None = None
+    """Whether a call that takes much longer than the step's others gets a spare one, which is paid for too."""
 
     def request(self, agent: str, messages: tuple[Message, ...]) -> Request:
         """Return a request with the step's parameters."""
-        return Request(agent, messages, self.temperature, self.max_tokens, self.timeout_s)
+        return Request(agent, messages, self.temperature, self.max_tokens, self.timeout_s, self.hedge or False)
 
 
 class PanelStep(ModelStep):

@@ -1,0 +1,97 @@
+"""A call that takes much longer than its siblings gets a spare one, and the first answer of the two is taken."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from statistics import NormalDist, fmean, stdev
+
+import anyio
+
+from moa_mcp.errors import CallError
+from moa_mcp.model.interface import Model
+from moa_mcp.values import Call, Completion
+
+_LATE = NormalDist().inv_cdf(0.95)
+
+
+@dataclass(slots=True)
+class Siblings:
+    """The calls of one step, and how long those took that are answered."""
+
+    asked: int = 0
+    seconds: list[float] = field(default_factory=list[float])
+    _changed: anyio.Event = field(default_factory=anyio.Event)
+
+    def answered(self, seconds: float) -> None:
+        """Take in how long one took, and wake those that are under way."""
+        self.seconds.append(seconds)
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    @property
+    def late_s(self) -> float | None:
+        """After how many seconds a call is late; None until half of the others, and two of them, have answered.
+
+        It is the 95th percentile of a normal distribution with their mean and spread. That of the answered ones
+        themselves would be less than any call that is still under way has taken.
+        """
+        answered = len(self.seconds)
+        if answered < 2 or 2 * answered < self.asked - 1:  # noqa: PLR2004  a spread takes two
+            return None
+        return fmean(self.seconds) + _LATE * stdev(self.seconds)
+
+    async def outlasted(self, began: float) -> None:
+        """Return when a call that began then is late."""
+        while True:
+            late = math.inf if self.late_s is None else began + self.late_s
+            if anyio.current_time() >= late:
+                return
+            with anyio.CancelScope(deadline=late):
+                await self._changed.wait()
+
+
+class Hedged:
+    """Asks once more, at the next route if there is one, what takes longer than its siblings let expect."""
+
+    def __init__(self, inner: Model) -> None:
+        self._inner = inner
+        self._steps: defaultdict[int, Siblings] = defaultdict(Siblings)
+
+    async def __call__(self, call: Call) -> Completion:
+        if not call.hedge:
+            return await self._inner(call)
+        siblings = self._steps[call.place.step]
+        siblings.asked += 1
+        began = anyio.current_time()
+        answered: list[tuple[int, Completion]] = []
+        failed: list[CallError] = []
+        late_s: float | None = None
+
+        async with anyio.create_task_group() as tasks:
+
+            async def ask(spare: int) -> None:
+                try:
+                    answered.append((spare, await self._inner(replace(call, spare=spare))))
+                except CallError as error:
+                    failed.append(error)
+                if answered or len(failed) == (1 if late_s is None else 2):
+                    tasks.cancel_scope.cancel()
+
+            async def ask_again() -> None:
+                nonlocal late_s
+                await siblings.outlasted(began)
+                late_s = anyio.current_time() - began
+                await ask(1)
+
+            tasks.start_soon(ask, 0)
+            tasks.start_soon(ask_again)
+        if not answered:
+            raise failed[0]
+        siblings.answered(anyio.current_time() - began)
+        spare, completion = answered[0]
+        if late_s is None:
+            return completion
+        which = "spare" if spare else "first"
+        return completion.noted(f"late after {late_s:.1f} s, asked once more; the {which} call answered first")

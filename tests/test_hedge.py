@@ -1,0 +1,130 @@
+"""Spare calls for those that take much longer than their siblings, through whole runs and with a clock that jumps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+import pytest
+
+from moa_mcp.backend import Backend
+from moa_mcp.errors import AuthFailed
+from moa_mcp.model import STOPPED
+from moa_mcp.runs import Runs
+from moa_mcp.testing import Said, ScriptedModel
+from moa_mcp.trace import CallTrace, Trace
+from moa_mcp.values import Call, Question
+from tests.clocks import jumping
+from tests.journals import config_of
+from tests.layers import at
+from tests.tables import AGGREGATE
+
+pytestmark = pytest.mark.anyio
+
+HEDGED = config_of('{ step = "propose", agents = ["a", "b", "c", "x"], hedge = true }', AGGREGATE)
+PLAIN = config_of('{ step = "propose", agents = ["a", "b", "c", "x"] }', AGGREGATE)
+SLOW = "x"
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    return jumping(request.param)
+
+
+def taking(seconds: Mapping[str, float], spare: Said = "spare", spare_s: float = 1) -> ScriptedModel:
+    """Return a model whose agents take so long; a second call of the slow one takes `spare_s`."""
+    tried: list[Call] = []
+
+    async def slow(call: Call) -> Said:
+        tried.append(call)
+        first = len(tried) == 1
+        await anyio.sleep(seconds.get(SLOW, 0) if first else spare_s)
+        return "first" if first else spare
+
+    async def other(call: Call) -> Said:
+        await anyio.sleep(seconds.get(call.agent, 0))
+        return "other"
+
+    return ScriptedModel({SLOW: slow}, otherwise=other)
+
+
+async def asked(model: ScriptedModel, *routes: str, config: Any = HEDGED) -> tuple[float, Trace]:
+    """Ask; return how many seconds the first step took, and the trace."""
+    async with Runs(config, Backend(model, lambda _: at(*(routes or ("p/m",))))).open() as runs:
+        began = anyio.current_time()
+        run = runs.start(config.pipelines["p"], Question("Why?"))
+        await run.ended.wait()
+        return round(anyio.current_time() - began, 1), run.trace
+
+
+def slow_one(trace: Trace) -> CallTrace:
+    (call,) = [call for call in trace.steps[0].calls if call.agent == SLOW]
+    return call
+
+
+def outcomes(trace: Trace) -> list[str]:
+    return [attempt.completion.text if attempt.completion else "stopped" for attempt in slow_one(trace).attempts]
+
+
+QUICK = {"a": 2, "b": 2, "c": 2}
+
+
+async def test_a_late_call_gets_a_spare_one_and_the_first_answer_is_taken() -> None:
+    took, trace = await asked(taking({**QUICK, SLOW: 60}))
+    call = slow_one(trace)
+    assert (took, trace.status) == (3, "complete")
+    assert outcomes(trace) == ["stopped", "spare"]
+    assert call.attempts[0].failure == STOPPED
+    assert call.completion is not None
+    assert call.completion.notes == ("late after 2.0 s, asked once more; the spare call answered first",)
+
+
+async def test_the_spare_call_goes_to_the_next_route_if_there_is_one() -> None:
+    _, trace = await asked(taking({**QUICK, SLOW: 60}), "p/m", "q/m", "r/m")
+    assert [attempt.model for attempt in slow_one(trace).attempts] == ["p/m", "q/m"]
+
+
+async def test_a_call_that_answers_before_its_spare_one_is_taken() -> None:
+    took, trace = await asked(taking({**QUICK, SLOW: 5}, spare_s=60))
+    assert (took, outcomes(trace)) == (5, ["first", "stopped"])
+    assert trace.notes == ("late after 2.0 s, asked once more; the first call answered first",)
+
+
+async def test_a_spare_call_that_fails_leaves_the_first_one_to_answer() -> None:
+    took, trace = await asked(taking({**QUICK, SLOW: 60}, spare=AuthFailed("no")))
+    assert (took, trace.status, outcomes(trace)[0]) == (60, "complete", "first")
+
+
+async def test_how_late_is_late_depends_on_how_much_the_others_differ() -> None:
+    _, trace = await asked(taking({"a": 1, "b": 3, "c": 4, SLOW: 4.2}))
+    assert outcomes(trace) == ["first"]
+
+
+async def test_fewer_than_two_answers_say_nothing_of_what_is_late() -> None:
+    took, trace = await asked(taking({"a": 2, "b": 50, "c": 50, SLOW: 50}))
+    assert (took, outcomes(trace)) == (50, ["first"])
+
+
+async def test_no_spare_call_is_made_unasked() -> None:
+    took, trace = await asked(taking({**QUICK, SLOW: 60}), config=PLAIN)
+    assert (took, outcomes(trace)) == (60, ["first"])
+
+
+async def test_a_call_without_siblings_has_none_to_be_measured_by() -> None:
+    alone = config_of('{ step = "propose", agents = ["x"], hedge = true }')
+    took, trace = await asked(taking({SLOW: 60}), config=alone)
+    assert (took, outcomes(trace)) == (60, ["first"])
+
+
+async def test_a_call_that_fails_before_it_is_late_is_not_asked_again() -> None:
+    model = ScriptedModel({"x": AuthFailed("bad key")})
+    _, trace = await asked(model)
+    assert [attempt.failure and attempt.failure.kind for attempt in slow_one(trace).attempts] == ["AuthFailed"]
+    assert "x: bad key" in trace.degradations[0]
+
+
+async def test_the_configuration_can_hedge_all_steps() -> None:
+    config = config_of('{ step = "propose", agents = ["a", "b", "c", "x"] }', AGGREGATE, defaults="hedge = true")
+    _, trace = await asked(taking({**QUICK, SLOW: 60}), config=config)
+    assert outcomes(trace) == ["stopped", "spare"]
