@@ -6,6 +6,7 @@ from moa_mcp.model.budgeted import Amount, Budget, Purse, TokenPurse
 from moa_mcp.model.interface import Keep, Model, Usable
 from moa_mcp.model.recorded import STOPPED, Recorded
 from moa_mcp.model.replayed import Before, Paid
+from moa_mcp.model.routed import remembered
 from moa_mcp.model.slotted import Limits
 from moa_mcp.model.stack import Shared, stack
 
@@ -23,5 +24,6 @@ __all__ = [
     "Shared",
     "TokenPurse",
     "Usable",
+    "remembered",
     "stack",
 ]

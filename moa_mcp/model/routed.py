@@ -6,7 +6,19 @@ from dataclasses import replace
 
 from moa_mcp.errors import CallError
 from moa_mcp.model.interface import Model, Usable
-from moa_mcp.values import Call, Completion
+from moa_mcp.values import Call, Completion, Target
+
+
+def remembered(usable: Usable) -> Usable:
+    """Return the same routes at every call: to find out what the environment makes of them costs more than a request."""
+    found: dict[str, tuple[Target, ...]] = {}
+
+    async def known(alias: str) -> tuple[Target, ...]:
+        if alias not in found:
+            found[alias] = await usable(alias)
+        return found[alias]
+
+    return known
 
 
 class Routed:

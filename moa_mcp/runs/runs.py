@@ -27,7 +27,7 @@ from moa_mcp.estimate import estimate, prices
 from moa_mcp.events import Emit, Event, RunFinished, RunForked, RunResumed, tee
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.journal.memory import MemoryJournal
-from moa_mcp.model import Before, Budget, Limits, Shared, Usable, stack
+from moa_mcp.model import Before, Budget, Limits, Shared, Usable, remembered, stack
 from moa_mcp.plan import blocking
 from moa_mcp.routes import Route
 from moa_mcp.runs.money import Purses, estimated, too_small
@@ -233,7 +233,7 @@ class Runs:
             await self.journal.keep(run.run_id, event)
             tell(event)
 
-        usable = self.backend.usable(order.routes)
+        usable = remembered(self.backend.usable(order.routes))
         reached = opening.reached or Reached(0, State(order.spec.question))
         budget: Budget | None = None
         began = time.monotonic()
