@@ -52,8 +52,9 @@ class Purse:
         """By run: what it had spent before it came to this purse."""
         self._committed: dict[str, int] = {}
         self._total = 0
-        self.came_back = anyio.Event()
-        """Set when the next call comes back."""
+        self.returned = 0
+        """How many calls have come back."""
+        self._came_back: anyio.Event | None = None
 
     def enter(self, run_id: str, earlier: Amount) -> None:
         """Let a run spend from now on that has spent something `earlier`, from other purses or from this one."""
@@ -91,8 +92,16 @@ class Purse:
     def settle(self) -> None:
         """Take note that a call came back."""
         self.in_flight -= 1
-        self.came_back.set()
-        self.came_back = anyio.Event()
+        self.returned += 1
+        if self._came_back is not None:
+            self._came_back.set()
+            self._came_back = None
+
+    async def eased(self) -> None:
+        """Return when the next call comes back."""
+        if self._came_back is None:
+            self._came_back = anyio.Event()
+        await self._came_back.wait()
 
 
 class TokenPurse(Purse):
@@ -168,13 +177,15 @@ class Budget:
         hold = self._tariff.dearest(call)
         async with self._turn:  # first come, first served
             while True:
-                came_back = {purse: purse.came_back for purse in self.purses}
+                returned = [purse.returned for purse in self.purses]
                 lacking = await self._fit(call, hold)
                 if lacking is None:
                     return hold
-                if not lacking.in_flight and not came_back[lacking].is_set():
+                if lacking.returned != returned[self.purses.index(lacking)]:
+                    continue  # it came back while another process's spending was looked up
+                if not lacking.in_flight:
                     raise BudgetReached(self._why(lacking, hold))
-                await came_back[lacking].wait()
+                await lacking.eased()
 
     def settle(self, hold: Amount, ended: Completion | CallError | None) -> None:
         """Replace what was held for a call by what it took; one that was stopped may have been paid in full."""

@@ -23,23 +23,30 @@ class Run:
     """Whether somebody wanted it cancelled; otherwise it stops because its process does, and can go on elsewhere."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     """Bounds its work."""
-    _changed: anyio.Event = field(default_factory=anyio.Event)
+    _changed: anyio.Event | None = None
+    """There while somebody waits."""
 
     async def changed(self) -> None:
         """Return when something has happened since the call."""
+        if self._changed is None:
+            self._changed = anyio.Event()
         await self._changed.wait()
 
     def tell(self, event: Event) -> None:
         """Take in what happened and wake those who wait for it."""
         self.trace.add(event)
-        self._changed.set()
-        self._changed = anyio.Event()
+        self._wake()
 
     def end(self) -> None:
         """Say that this process does no more for it, whether or not it has its answer."""
         self.trace.interrupted = self.trace.status == "running"
         self.ended.set()
-        self._changed.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
     def cancel(self) -> None:
         """End the run because somebody wants it; its model calls stop at once."""
