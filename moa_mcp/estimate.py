@@ -34,7 +34,7 @@ ASSUMED_TOKENS = 200
 NOTES = (
     f"A token is taken for {CHARACTERS} characters; scripts other than Latin take more of them.",
     "Expected: answers of 60 % of their limit, 700 tokens at most. Max: every call uses up its max_tokens.",
-    "Not in it: failed and repeated calls, larger limits after empty answers, and what prompt caches save.",
+    "Not in it: failed, repeated and spare calls, larger limits after empty answers, and what prompt caches save.",
 )
 
 Bound: TypeAlias = Literal["min", "expected", "max"]

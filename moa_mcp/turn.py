@@ -44,7 +44,7 @@ class ModelTurn:
     async def ask(
         self, requests: Sequence[Request], *, quorum: int = 1, grace_s: float | None = None, required: bool = True
     ) -> tuple[Answer | None, ...]:
-        if not self._time_left(len(requests), quorum):
+        if not self._time_left(quorum):
             return (None,) * len(requests)
         self._began = time.monotonic()
         calls = [self._call(request) for request in requests]
@@ -59,14 +59,15 @@ class ModelTurn:
         self._judge(calls, outcomes, quorum if required else 0)
         return tuple(outcome if isinstance(outcome, Answer) else None for outcome in outcomes)
 
-    def _time_left(self, asked: int, quorum: int) -> bool:
+    def _time_left(self, quorum: int) -> bool:
         """Whether there is time to ask. Raises `StepFailed` if there is none and something must be asked."""
         cutoffs = self._cutoffs
         if anyio.current_time() < (cutoffs.last if quorum else min(cutoffs.enough, cutoffs.last)):
             return True
         if quorum:
             raise self._out_of_time((), "nobody was asked")
-        self.notes.append(Note(f"{asked} calls were not made: {cutoffs.why}", degrades=True))
+        unmade = Note(f"further calls were not made: {cutoffs.why}", degrades=True)
+        self.notes += [unmade] if unmade not in self.notes else []
         return False
 
     def _out_of_time(self, answers: Sequence[Answer], what: str) -> StepFailed:

@@ -201,6 +201,19 @@ async def test_a_reply_that_came_too_late_to_be_asked_for_again_leaves_the_answe
     assert unranked == "rank: the ranking could not be read; all answers go on, unranked"
 
 
+async def test_no_wave_begins_in_the_last_layers_time_once_the_quorum_is_there() -> None:
+    stop = "stop = { ahead_by = 2 }"
+    panel = f'{{ step = "propose", agents = ["a", "b", "c", "d"], {stop} }}'
+    model = taking({"a": 40, "b": 50})
+    took, trace = await timed(within(60, panel, AGGREGATE), model)
+    assert (took, trace.status, trace.answer) == (40, "degraded", "z at 2.1")
+    assert sorted(call.agent for call in model.calls) == ["a", "b", "z"]
+    assert trace.degradations == (
+        "propose: 1 of 2 left behind (b: not waited for after 40.0 s: the deadline of 60 s left no more time)",
+        "propose: further calls were not made: the deadline of 60 s left no more time",
+    )
+
+
 async def test_a_caller_can_name_a_deadline_and_a_resumed_run_has_all_of_it_again() -> None:
     config = config_of(PROPOSE, AGGREGATE, defaults="deadline_s = 500\nattempts = 1")
     journal = MemoryJournal()

@@ -154,6 +154,12 @@ async def test_a_pass_that_can_not_be_read_counts_for_nobody() -> None:
     assert trace.steps[1].notes[-1].text.endswith("in 1 of 2 passes")
 
 
+async def test_a_pass_that_fails_is_made_good_by_the_next() -> None:
+    model = ScriptedModel({"z": [ServerFailed("down"), '{"answer": 1}']})
+    trace = await run_pipeline(voting("passes = 3, stop = { ahead_by = 1 }"), "Why?", model)
+    assert (trace.status, len(model.calls_of("z")), trace.steps[1].saved) == ("degraded", 2, 1)
+
+
 @pytest.mark.parametrize(
     ("step", "fault"),
     [

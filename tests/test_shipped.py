@@ -67,7 +67,7 @@ SHIPPED = {
             layer("aggregate", NANO),
         ],
     ),
-    "vote": (4, [layer("propose", NANO, SONNET, LLAMA, temp=0.3), layer("vote", NANO, method="judge")]),
+    "vote": (4, [layer("propose", NANO, SONNET, LLAMA, temp=0.3), layer("vote", NANO, passes=1, method="judge")]),
     "refine": (
         7,
         [

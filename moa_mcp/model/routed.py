@@ -10,7 +10,7 @@ from moa_mcp.values import Call, Completion, Target
 
 
 def remembered(usable: Usable) -> Usable:
-    """Return the same routes at every call: to find out what the environment makes of them costs as much as asking."""
+    """Return the same routes at every call; finding them out of the environment costs more than a request."""
     found: dict[str, tuple[Target, ...]] = {}
 
     async def known(alias: str) -> tuple[Target, ...]:

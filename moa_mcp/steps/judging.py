@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Annotated, Literal, TypeVar
 
@@ -181,7 +181,6 @@ class Vote(ModelStep):
         answers = state.answers
         if len(answers) == 1:
             return state.then(answers)
-
         orders = [_order(len(answers), turn, self.passes) for _ in range(self.passes)]
 
         async def consult(judge: str) -> tuple[int, list[Note]]:
@@ -208,7 +207,9 @@ class Vote(ModelStep):
                 shown = [state.answers[position] for position in orders[made + index]]
                 return self.request(judge, prompts.vote(state.question, shown, self.prompt, again=again))
 
-            numbers, said = await _consult(turn, conversation, read, times=size, quorum=0 if named else 1)
+            last = made + size == self.passes
+            least = 0 if named else 1
+            numbers, said = await _consult(turn, conversation, read, times=size, quorum=least, required=last)
             named += [orders[made + index][number - 1] for index, number in enumerate(numbers) if number is not None]
             notes += said
             made += size
@@ -217,15 +218,18 @@ class Vote(ModelStep):
         outcome = tally.majority([str(position + 1) for position in named], lambda number: number)
         if outcome is None:  # nothing was named
             raise StepFailed(f"{judge} named no answer in a form that can be read, asked twice")
-        if self.passes == 1:
-            notes.append(Note(f"{judge} chose answer {outcome.value} of {count}"))
-        else:
-            notes.append(Note(f"{judge} named answer {outcome.value} of {count} in {outcome.votes} of {made} passes"))
-        if outcome.tied:
-            notes.append(Note(f"a tie with {', '.join(outcome.tied)}; the one named first was taken", degrades=True))
-        if made < self.passes:
-            notes.append(stopped(made, self.passes, f"answer {outcome.value}", lead.by))
-        return named[outcome.winner], notes
+        saved = [stopped(made, self.passes, f"answer {outcome.value}", lead.by)] if made < self.passes else []
+        return named[outcome.winner], [*notes, *_told(judge, outcome, made, count), *saved]
+
+
+def _told(judge: str, outcome: tally.Majority, passes: int, count: int) -> Iterator[Note]:
+    """Yield what a judge's verdict was."""
+    if passes == 1:
+        yield Note(f"{judge} chose answer {outcome.value} of {count}")
+    else:
+        yield Note(f"{judge} named answer {outcome.value} of {count} in {outcome.votes} of {passes} passes")
+    if outcome.tied:
+        yield Note(f"a tie with {', '.join(outcome.tied)}; the one named first was taken", degrades=True)
 
 
 def _order(count: int, turn: Turn, passes: int) -> tuple[int, ...]:
@@ -239,6 +243,7 @@ async def _consult(
     *,
     times: int,
     quorum: int = 1,
+    required: bool = True,
 ) -> tuple[list[Reading | None], list[Note]]:
     """Ask a judge `times` times; a reply that can't be read is asked for once more, and noted."""
     readings: list[Reading | None] = [None] * times
@@ -246,7 +251,8 @@ async def _consult(
     pending = list(range(times))
     for again in (False, True):
         requests = [conversation(index, again) for index in pending]
-        replies = dict(zip(pending, await turn.ask(requests, quorum=0 if again else quorum), strict=True))
+        asked = await turn.ask(requests, quorum=0 if again else quorum, required=required)
+        replies = dict(zip(pending, asked, strict=True))
         readings = [read(reply.text) if (reply := replies.get(i)) else was for i, was in enumerate(readings)]
         pending = [index for index in pending if replies[index] is not None and readings[index] is None]
         what = "could not be read a second time" if again else "could not be read and was asked for again"
