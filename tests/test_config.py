@@ -40,7 +40,7 @@ def test_what_a_step_leaves_open_comes_from_the_defaults() -> None:
         ]
     """
     panel = (Agent(model="m"),)
-    common: dict[str, Any] = {"max_tokens": 99, "timeout_s": 5.0}
+    common: dict[str, Any] = {"max_tokens": 99, "timeout_s": 5.0, "hedge": False}
     assert parse(text).pipelines == {
         "mine": Pipeline(
             name="mine",
@@ -52,7 +52,7 @@ def test_what_a_step_leaves_open_comes_from_the_defaults() -> None:
                 Refine(agents=panel, temperature=0.1, quorum=1, **common),
                 Refine(agents=panel, temperature=0.1, quorum=2, **common),
                 Shuffle(),
-                Aggregate(agent="m", temperature=0.0, max_tokens=7, timeout_s=1.5, prompt="Sum up."),
+                Aggregate(agent="m", temperature=0.0, max_tokens=7, timeout_s=1.5, prompt="Sum up.", hedge=False),
             ),
         )
     }
