@@ -7,13 +7,19 @@ from dataclasses import dataclass
 
 from anyio.lowlevel import checkpoint
 
+from moa_mcp.errors import MissingKey
 from moa_mcp.model import Model, Usable
 from moa_mcp.providers import offline
-from moa_mcp.providers.litellm import LiteLLM
+from moa_mcp.providers.real import Real
 from moa_mcp.routes import Route, Routes
-from moa_mcp.values import Target
+from moa_mcp.values import Target, Transport
 
 Models = Mapping[str, Sequence[Route]]
+
+
+async def _nothing_to_load(models: Models) -> None:
+    del models
+    await checkpoint()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +29,36 @@ class Backend:
     provider: Model
     usable: Callable[[Models], Usable]
     simulated: bool = False
-    ready: Callable[[], Awaitable[None]] = checkpoint
-    """Returns when the provider can be asked without its first calls paying for its loading."""
+    ready: Callable[[Models], Awaitable[None]] = _nothing_to_load
+    """Returns when these models can be asked without the first calls paying for what must be loaded."""
+    close: Callable[[], Awaitable[None]] = checkpoint
+    """Closes the connections; a later call opens new ones."""
 
 
-def real(models: Models, environ: Mapping[str, str]) -> tuple[Backend, LiteLLM, Routes]:
-    """Return the backend that asks real models, with its provider and the routes of the configured models."""
-    provider = LiteLLM()
+def real(models: Models, environ: Mapping[str, str]) -> tuple[Backend, Routes]:
+    """Return the backend that asks real models, with the routes of the configured models."""
+    provider = Real()
     routes = Routes(models, environ)
-    return Backend(provider, lambda of_run: routes.of(of_run).usable, ready=provider.ready), provider, routes
+
+    async def ready(of_run: Models) -> None:
+        first, later = await _transports(of_run, routes.of(of_run).usable)
+        await provider.ready(first, later)
+
+    return Backend(provider, lambda of_run: routes.of(of_run).usable, ready=ready, close=provider.close), routes
+
+
+async def _transports(models: Models, usable: Usable) -> tuple[set[Transport], set[Transport]]:
+    """Return how models are asked where they are asked first, and where they may be asked when that fails."""
+    first: set[Transport] = set()
+    later: set[Transport] = set()
+    for alias in models:
+        try:
+            best, *others = await usable(alias)
+        except MissingKey:
+            continue
+        first.add(best.transport)
+        later.update(other.transport for other in others)
+    return first, later
 
 
 def simulated(delay_s: float = 0.15) -> Backend:

@@ -84,6 +84,11 @@ def largest_answer(model: str) -> int | None:
     return int(known) if known else None
 
 
+def default_effort(model: str) -> str | None:
+    """Return how much a model reasons where nothing is said of it; None if the table does not tell."""
+    return _entry(model).get("default_reasoning_effort")
+
+
 @cache
 def source() -> str:
     """Return the name of the table: prices change with litellm's releases."""

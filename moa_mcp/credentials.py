@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from moa_mcp import hosts
+
 _AZURE_ENTRA = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
 
 KEYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
@@ -82,7 +84,17 @@ KEYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 
 def missing(provider: str, environ: Mapping[str, str]) -> str:
     """Return the variables that would give access to a provider; empty if access is there."""
-    alternatives = KEYS.get(provider) or ((f"{provider.upper()}_API_KEY",),)
+    alternatives = _alternatives(provider)
     if any(all(environ.get(name) for name in names) for names in alternatives):
         return ""
     return " and ".join(alternatives[0])
+
+
+def key(provider: str, environ: Mapping[str, str]) -> str | None:
+    """Return the key that the environment holds for a provider that takes one key; None if it holds none."""
+    held = (names[0] for names in _alternatives(provider) if all(environ.get(name) for name in names))
+    return next((environ[name] for name in held), None)
+
+
+def _alternatives(provider: str) -> tuple[tuple[str, ...], ...]:
+    return KEYS.get(provider) or ((hosts.key_variable(provider) or f"{provider.upper()}_API_KEY",),)

@@ -214,7 +214,7 @@ class ConnectionFailed(CallError):
     """The provider could not be reached, or the connection broke."""
 
     retryable = True
-    paid = None
+    paid: bool | None = None
 
 
 class TimedOut(CallError):

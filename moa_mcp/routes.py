@@ -20,14 +20,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from moa_mcp import catalog, credentials
 from moa_mcp.errors import MissingKey
+from moa_mcp.hosts import HOSTS, Host, host, wire_name
 from moa_mcp.redact import redact
-from moa_mcp.values import Price, Rates, Target
+from moa_mcp.values import Price, Rates, Target, Transport
 
 _OPENAI_HOST = "https://api.openai.com"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MILLION = 1_000_000
 _NO_KEY = "none"
-"""What servers that want no key are sent: litellm insists on one."""
+"""What servers that want no key are sent: some insist on one."""
 
 
 class Local(NamedTuple):
@@ -98,6 +99,12 @@ class Route(BaseModel):
         """The provider that the name belongs to; empty if neither prefix nor litellm's table tells."""
         prefix, slash, _ = self.model.partition("/")
         return prefix if slash and prefix in PROVIDERS else catalog.provider_of(self.model) or (prefix if slash else "")
+
+    @property
+    def transport(self) -> Transport:
+        """How a model is asked there."""
+        direct = self.api_base is not None or self.provider in LOCAL or host(self.provider) is not None
+        return "openai" if direct else "litellm"
 
     def __str__(self) -> str:
         return f"{self.model} at {redact(self.api_base)}" if self.api_base else self.model
@@ -179,23 +186,27 @@ class Routes:
             return RouteState(route, None, route.api_key_env)
         key = self._environ.get(route.api_key_env) if route.api_key_env else None
         if route.api_base is not None:
-            return RouteState(route, Target(_wire_name(route), route.provider, route.api_base, key or _NO_KEY), "")
+            return RouteState(route, _own_server(route, route.api_base, key), "")
         if route.provider in LOCAL:
             return await self._local(route, LOCAL[route.provider], key)
-        base = self._openai_base() if route.provider == "openai" else None
-        lacking = "" if key or base else credentials.missing(route.provider, self._environ)
-        if lacking:
-            return RouteState(route, None, lacking)
-        if route.provider == "openai":
-            key = key or self._environ.get("OPENAI_API_KEY") or _NO_KEY
-        return RouteState(route, Target(route.model, route.provider, base, key), "")
+        elsewhere = route.provider == "openai" and self._openai_is_elsewhere()
+        lacking = "" if key or elsewhere else credentials.missing(route.provider, self._environ)
+        known = host(route.provider)
+        if lacking or known is None:
+            return RouteState(route, None if lacking else Target(route.model, route.provider, None, key), lacking)
+        base = self._base(known)
+        if base is None:
+            return RouteState(route, None, known.variables[0])
+        key = key or credentials.key(route.provider, self._environ) or _NO_KEY
+        name = wire_name(route.provider, route.model)
+        return RouteState(route, Target(route.model, route.provider, base, key, wire_model=name), "")
 
     async def _local(self, route: Route, local: Local, key: str | None) -> RouteState:
         named = self._environ.get(local.variable)
         base = _with_version(named) if named else local.base
         if not await self._answering(base):
             return RouteState(route, None, f"{local.title} at {base}")
-        return RouteState(route, Target(_wire_name(route), route.provider, base, key or _NO_KEY), "")
+        return RouteState(route, _own_server(route, base, key), "")
 
     async def _answering(self, base: str) -> bool:
         seen = self._seen.get(base)
@@ -203,10 +214,14 @@ class Routes:
             seen = self._seen[base] = (time.monotonic(), await self._probe(base))
         return seen[1]
 
-    def _openai_base(self) -> str | None:
-        """Return the address that the environment gives for OpenAI, unless it is OpenAI's own."""
-        base = self._environ.get("OPENAI_BASE_URL") or self._environ.get("OPENAI_API_BASE")
-        return None if not base or base.startswith(_OPENAI_HOST) else base.rstrip("/")
+    def _base(self, known: Host) -> str | None:
+        """Return a provider's address: that of the environment, else its own."""
+        named = next((self._environ[name] for name in known.variables if self._environ.get(name)), None)
+        return named.rstrip("/") if named else known.base
+
+    def _openai_is_elsewhere(self) -> bool:
+        """Whether the environment gives another address for OpenAI than its own: that may want no key."""
+        return not (self._base(HOSTS["openai"]) or "").startswith(_OPENAI_HOST)
 
 
 def remedy(states: Sequence[RouteState]) -> str:
@@ -220,10 +235,11 @@ def remedy(states: Sequence[RouteState]) -> str:
     return ", or ".join(ways) or "give it a route in the configuration"
 
 
-def _wire_name(route: Route) -> str:
-    """Return the name under which litellm speaks the OpenAI wire to a server with its own address."""
+def _own_server(route: Route, base: str, key: str | None) -> Target:
+    """Return a server with its own address; the prefix says that it speaks the OpenAI wire, as litellm has it."""
     prefix, slash, name = route.model.partition("/")
-    return f"openai/{name if slash and prefix in {*LOCAL, 'openai'} else route.model}"
+    named = name if slash and prefix in {*LOCAL, "openai"} else route.model
+    return Target(f"openai/{named}", route.provider, base, key or _NO_KEY, wire_model=named)
 
 
 def _with_version(base: str) -> str:

@@ -11,6 +11,7 @@ Role = Literal["system", "user", "assistant"]
 Status = Literal["running", "complete", "degraded", "failed", "cancelled"]
 FinishReason = Literal["stop", "length", "other"]
 Parameters = Mapping[str, float | int]
+Transport = Literal["openai", "litellm"]
 
 
 class Message(NamedTuple):
@@ -132,6 +133,13 @@ class Target:
     api_key: str | None = field(default=None, repr=False)
     price: Price | None = None
     """What its tokens cost, where the configuration says so."""
+    wire_model: str | None = None
+    """What its server calls the model, where it is asked over the OpenAI wire; None where litellm does the asking."""
+
+    @property
+    def transport(self) -> Transport:
+        """How it is asked."""
+        return "litellm" if self.wire_model is None else "openai"
 
 
 @dataclass(frozen=True, slots=True)

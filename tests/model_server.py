@@ -18,7 +18,7 @@ import threading
 import time
 import uuid
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 import anyio
@@ -48,6 +48,10 @@ class Reply:
     """After each chunk of a stream."""
     refusal: str | None = None
     """Stands in place of the text."""
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    """What the usage says besides, or otherwise."""
+    breaks_off: bool = False
+    """A stream ends after its last word, without a finish reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,9 @@ class BrokenJson:
 
 @dataclass(frozen=True, slots=True)
 class HtmlPage:
-    """Answer 200 with a web page, as captive portals do."""
+    """Answer with a web page, as captive portals and gateways do."""
+
+    code: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,8 +305,8 @@ def _page(act: Status | BrokenJson | HtmlPage) -> _Page:
     match act:
         case BrokenJson():
             return _Page(('{"id": "chatcmpl-1", "choices": [{"ind',))
-        case HtmlPage():
-            return _Page(("<html><body>Please log in.</body></html>",), content_type="text/html")
+        case HtmlPage(code):
+            return _Page(("<html><body>Please log in.</body></html>",), code, content_type="text/html")
         case Status(code, message, retry_after, error_code, param):
             usual = "server_error" if code >= 500 else "requests" if code == 429 else "invalid_request_error"
             kind = "insufficient_quota" if error_code == "insufficient_quota" else usual
@@ -347,7 +353,10 @@ def _answer(reply: Reply, body: Body) -> _Page:
     chunks = [{**head, "choices": [delta]} for n, text in enumerate(texts) for delta in _deltas(n, reply, text)]
     if (body.get("stream_options") or {}).get("include_usage"):
         chunks.append({**head, "choices": [], **usage})
-    pieces = (f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
+    pieces = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
+    if reply.breaks_off:
+        ends = [bool(chunk["choices"] and chunk["choices"][0]["finish_reason"]) for chunk in chunks]
+        return _Page(tuple(pieces[: ends.index(True)]), content_type="text/event-stream", pause_s=reply.chunk_delay_s)
     return _Page((*pieces, "data: [DONE]\n\n"), content_type="text/event-stream", pause_s=reply.chunk_delay_s)
 
 
@@ -377,6 +386,7 @@ def _usage(reply: Reply, texts: list[str], body: Body) -> Body:
         "total_tokens": prompt + completion,
         "prompt_tokens_details": {"cached_tokens": reply.cached_tokens},
         "completion_tokens_details": {"reasoning_tokens": reply.reasoning_tokens},
+        **reply.usage,
     }
 
 

@@ -509,7 +509,7 @@ async def test_a_key_that_a_provider_repeats_is_not_in_the_file(path: Path, monk
             f'[models.a]\nroutes = [{{ model = "openai/a", api_base = "{server.url}", api_key_env = "OFFICE_PHRASE" }}]'
             f"\n{pipe(SOLO)}"
         )
-        backend, _, _ = real(config.models, os.environ)
+        backend, _ = real(config.models, os.environ)
         with anyio.fail_after(30):
             async with Runs(config, backend, SQLiteJournal(path)).open() as runs:
                 run = runs.start(config.pipelines["p"], Question("Why?"))

@@ -88,7 +88,7 @@ from moa_mcp.values import Question
 async def main():
     module.RENEW_S = 0.1
     config = load(Path(sys.argv[1]))
-    backend, _, _ = real(config.models, os.environ)
+    backend, _ = real(config.models, os.environ)
     async with module.Runs(config, backend, SQLiteJournal(Path(sys.argv[2]), lease_s=0.5)).open() as runs:
         run = runs.start(config.pipelines["together_moa"], Question("Why?"))
         await run.ended.wait()

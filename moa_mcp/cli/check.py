@@ -20,6 +20,7 @@ from moa_mcp.cli.options import FAILED, config_option, loaded, named, offline_op
 from moa_mcp.cli.text import counted, json_text, line
 from moa_mcp.config import Config, Pipeline, models_of
 from moa_mcp.estimate import ASSUMED_TOKENS, Estimate, assumed, data, estimate, prices
+from moa_mcp.hosts import host
 from moa_mcp.plan import Lint, Plan, Reach, blocking, plan, reach
 from moa_mcp.providers import offline as simulation
 from moa_mcp.redact import redact
@@ -121,7 +122,10 @@ def _pipeline(checked: Checked) -> dict[str, object]:
                 "model": each.alias,
                 "route": None if each.route is None else _route(each.route),
                 "missing": _safe(each.missing),
-                "routes": [{"route": _route(state), "missing": _safe(state.missing)} for state in each.routes],
+                "routes": [
+                    {"route": _route(state), "transport": state.route.transport, "missing": _safe(state.missing)}
+                    for state in each.routes
+                ],
             }
             for each in checked.reached
         ],
@@ -179,9 +183,12 @@ def _models(reached: Iterable[Reach]) -> Table:
     table = draw.table()
     table.add_column("model", no_wrap=True)
     table.add_column("route", overflow="fold")
+    table.add_column("through", no_wrap=True)
     for each in {each.alias: each for each in reached}.values():
-        state = Text(f"none; {_safe(each.missing)}", style="yellow") if each.route is None else Text(_route(each.route))
-        table.add_row(line(each.alias), state)
+        if each.route is None:
+            table.add_row(line(each.alias), Text(f"none; {_safe(each.missing)}", style="yellow"))
+        else:
+            table.add_row(line(each.alias), Text(_route(each.route)), each.route.route.transport)
     return table
 
 
@@ -199,7 +206,9 @@ def _conclude(out: Console, checked: Sequence[Checked]) -> None:
 
 def _route(state: RouteState) -> str:
     """Return a route as a reader wants it, with the address that the environment gives for it."""
-    base = state.target.api_base if state.target and state.target.api_base != state.route.api_base else None
+    known = host(state.route.provider)
+    usual = {state.route.api_base, known.base if known else None}
+    base = state.target.api_base if state.target and state.target.api_base not in usual else None
     return _safe(f"{state.route} at {base}" if base else str(state.route))
 
 

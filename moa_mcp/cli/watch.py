@@ -59,8 +59,7 @@ def ready(config: Config, *, offline: bool) -> tuple[Backend, Routes | None]:
     """Return where calls go, with the routes of the configured models if these are real."""
     if offline:
         return simulated(), None
-    backend, _, routes = real(config.models, dict(os.environ))
-    return backend, routes
+    return real(config.models, dict(os.environ))
 
 
 def runs_of(config: Config, backend: Backend, journal: Journal) -> Runs:

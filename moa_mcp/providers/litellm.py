@@ -13,34 +13,19 @@ import os
 import re
 import sys
 import threading
-import time
+from collections import defaultdict
 from collections.abc import Generator
 from contextlib import contextmanager
-from decimal import Decimal
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
 import anyio
 
-from moa_mcp import catalog
-from moa_mcp.errors import (
-    AnswerEmpty,
-    AnswerRefused,
-    AuthFailed,
-    CallError,
-    ConnectionFailed,
-    ContextTooLong,
-    ModelNotFound,
-    ParameterRefused,
-    QuotaExceeded,
-    RateLimited,
-    RequestRefused,
-    ServerFailed,
-    TimedOut,
-)
-from moa_mcp.redact import redact
-from moa_mcp.values import Call, Completion, FinishReason, Target, Usage
+from moa_mcp.errors import CallError, RequestRefused, ServerFailed
+from moa_mcp.providers.refusals import refused, unreached
+from moa_mcp.providers.replies import Choice, completed, garbled, unanswered
+from moa_mcp.values import Call, Completion, Target, Usage
 
 _ENVIRONMENT = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it fetches a file while it is imported
@@ -134,6 +119,7 @@ def _imported() -> ModuleType:
 
 def _arguments(call: Call, target: Target) -> dict[str, Any]:
     streaming = {"stream": True, "stream_options": {"include_usage": True}} if call.on_text else {}
+    samples = {"n": call.samples} if call.samples > 1 else {}
     return {
         "model": target.model,
         "messages": [{"role": message.role, "content": message.content} for message in call.messages],
@@ -142,65 +128,51 @@ def _arguments(call: Call, target: Target) -> dict[str, Any]:
         "timeout": _CLIENT_TIMEOUT_S,
         "max_retries": 0,
         **call.parameters,
+        **samples,
         **streaming,
     }
 
 
+@dataclass(slots=True)
+class _Growing:
+    pieces: list[str] = field(default_factory=list[str])
+    finish_reason: str | None = None
+
+
 async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[str, Any]) -> Completion:  # noqa: ANN401
     stream = await litellm.acompletion(**arguments)
-    pieces: list[str] = []
-    finish_reason: str | None = None
+    growing: defaultdict[int, _Growing] = defaultdict(_Growing)
     usage: Usage | None = None
     try:
         async for chunk in stream:
             usage = _usage(chunk) or usage
-            for choice in chunk.choices[:1]:
-                finish_reason = choice.finish_reason or finish_reason
-                piece = choice.delta.content
-                if piece:
-                    pieces.append(piece)
-                    if call.on_text is not None:
+            for choice in chunk.choices:
+                each = growing[choice.index or 0]
+                each.finish_reason = choice.finish_reason or each.finish_reason
+                if piece := choice.delta.content:
+                    each.pieces.append(piece)
+                    if call.on_text is not None and not choice.index:
                         call.on_text(piece)
     finally:
         with anyio.move_on_after(_CLOSE_S, shield=True):
             await stream.aclose()
-    if not pieces and usage is None:  # so litellm shows what is no stream at all, a proxy's HTML page for one
-        raise ServerFailed(f"{target.model} sent a reply without an answer in it")
-    return _checked(target, "".join(pieces), finish_reason, usage)
+    if usage is None and not any(each.pieces for each in growing.values()):  # so litellm shows what is no stream at all, a proxy's HTML page for one
+        raise unanswered(target)
+    texts = (Choice("".join(each.pieces), each.finish_reason) for _, each in sorted(growing.items()))
+    return completed(target, list(texts), usage)
 
 
 def _completion(target: Target, response: Any) -> Completion:  # noqa: ANN401
     choices = getattr(response, "choices", None)
     if not choices:
-        raise ServerFailed(f"{target.model} sent a reply without an answer in it")
-    message = choices[0].message
-    extras: Any = getattr(message, "provider_specific_fields", None) or {}
+        raise unanswered(target)
+    return completed(target, [_choice(each) for each in choices], _usage(response))
+
+
+def _choice(choice: Any) -> Choice:  # noqa: ANN401
+    extras: Any = getattr(choice.message, "provider_specific_fields", None) or {}
     refusal = extras.get("refusal")
-    if refusal and not message.content:
-        raise _billed(target, AnswerRefused(f"{target.model} declined: {redact(str(refusal))}"), _usage(response))
-    return _checked(target, message.content or "", choices[0].finish_reason, _usage(response))
-
-
-def _checked(target: Target, text: str, finish_reason: str | None, usage: Usage | None) -> Completion:
-    if finish_reason == "content_filter":
-        raise _billed(target, AnswerRefused(f"the provider's filter stopped {target.model}"), usage)
-    at_limit = finish_reason == "length"
-    if not text.strip():
-        why = "used up its token limit before it wrote any" if at_limit else "returned none"
-        raise _billed(target, AnswerEmpty(f"no text: {target.model} {why}", at_limit=at_limit), usage)
-    reason: FinishReason = "length" if at_limit else "stop" if finish_reason in {"stop", None} else "other"
-    return Completion(text, target.model, reason, usage, _cost(target, usage))
-
-
-def _billed(target: Target, error: CallError, usage: Usage | None) -> CallError:
-    error.usage = usage
-    error.cost_usd = _cost(target, usage)
-    return error
-
-
-def _cost(target: Target, usage: Usage | None) -> Decimal | None:
-    price = catalog.price_at(target)
-    return None if usage is None or price is None else price.cost_usd(usage)
+    return Choice(choice.message.content or "", choice.finish_reason, None if refusal is None else str(refusal))
 
 
 def _usage(response: Any) -> Usage | None:  # noqa: ANN401
@@ -228,51 +200,13 @@ def _errors_mapped(target: Target) -> Generator[None]:
         raise _error(target, error) from error
 
 
-def _error(target: Target, error: Exception) -> CallError:  # noqa: C901, PLR0911  a table
-    said = _said(error, target.api_key)
-    message = f"{target.model}: {said}"
-    status = _status(error)
-    if type(error).__name__ == "ContentPolicyViolationError":
-        return AnswerRefused(message)
-    if _comes_of(error, _DISCONNECTIONS):
-        return ConnectionFailed(f"{target.model}: no connection to {target.api_base or 'the provider'}")
-    if _comes_of(error, {"JSONDecodeError"}):
-        return ServerFailed(f"{target.model} sent a reply that is not valid JSON")
-    match status:
-        case 401 | 403:
-            return AuthFailed(message)
-        case 402:
-            return QuotaExceeded(message)
-        case 404:
-            return ModelNotFound(message)
-        case 408:
-            return TimedOut(message)
-        case 429 if "insufficient_quota" in str(getattr(error, "body", "")) or "exceeded your current quota" in said:
-            return QuotaExceeded(message)
-        case 429:
-            return RateLimited(message, retry_after_s=_retry_after(error))
-        case 400 | 413 | 422:
-            return _refused(said, message)
-        case _:
-            return ServerFailed(message, retry_after_s=_retry_after(error))
-
-
-_PARAMETER = re.compile(r"\b(temperature|top_p|max_tokens|max_completion_tokens)\b")
-_INSTEAD = re.compile(r"[Uu]se\W+(max_tokens|max_completion_tokens)\b")
-_TOO_LONG = re.compile(
-    r"context.?(length|window)|maximum context|too long|too many (input )?tokens|prompt is too large",
-    re.IGNORECASE,
-)
-
-
-def _refused(said: str, message: str) -> CallError:
-    if _TOO_LONG.search(said):
-        return ContextTooLong(message)
-    named = _PARAMETER.search(said)
-    if named is None:
-        return RequestRefused(message)
-    instead = _INSTEAD.search(said)
-    return ParameterRefused(message, parameter=named[1], instead=instead[1] if instead else None)
+def _error(target: Target, error: Exception) -> CallError:
+    kinds = _kinds(error)
+    if kinds & _DISCONNECTIONS:
+        return unreached(target, connected=not kinds & _UNCONNECTED)
+    if "JSONDecodeError" in kinds:
+        return garbled(target)
+    return refused(target, _status(error), _told(error), code=_code(error), retry_after=_retry_after(error))
 
 
 def _status(error: Exception) -> int | None:
@@ -280,43 +214,36 @@ def _status(error: Exception) -> int | None:
     return status if isinstance(status, int) else None
 
 
+def _code(error: Exception) -> str:
+    if type(error).__name__ == "ContentPolicyViolationError":
+        return "content_policy_violation"
+    return "insufficient_quota" if "insufficient_quota" in str(getattr(error, "body", "")) else ""
+
+
+_UNCONNECTED = {"ClientConnectorError", "ConnectionRefusedError", "gaierror"}
 _DISCONNECTIONS = {"ConnectError", "ClientConnectionError", "ConnectionError", "RemoteProtocolError", "ReadError"}
 
 
-def _comes_of(error: BaseException, kinds: set[str]) -> bool:
-    """Whether an error of these kinds is underneath: litellm reports all of them as server errors of status 500."""
+def _kinds(error: BaseException) -> set[str]:
+    """Return the kinds of all errors underneath: litellm reports a broken line as a server error of status 500."""
+    kinds: set[str] = set()
     cause: BaseException | None = error
     while cause is not None:
-        if kinds & {kind.__name__ for kind in type(cause).__mro__}:
-            return True
+        kinds |= {kind.__name__ for kind in type(cause).__mro__}
         cause = cause.__cause__ or cause.__context__
-    return False
+    return kinds
 
 
-def _retry_after(error: Exception) -> float | None:
+def _retry_after(error: Exception) -> str | None:
     for holder in (error, getattr(error, "response", None)):
         headers: Any = getattr(holder, "litellm_response_headers", None) or getattr(holder, "headers", None) or {}
         asked = headers.get("retry-after")
         if asked is not None:
-            return _seconds(str(asked))
+            return str(asked)
     return None
 
 
-def _seconds(asked: str) -> float | None:
-    """Read a Retry-After value: seconds, or a date (RFC 9110, section 10.2.3)."""
-    try:
-        return max(0.0, float(asked))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
-    except ValueError:
-        return None
-
-
-def _said(error: Exception, key: str | None, limit: int = 400) -> str:
-    """Return the provider's own words: without litellm's prefixes, tracebacks and keys, on one line."""
+def _told(error: Exception) -> str:
+    """Return the provider's own words: without litellm's prefixes and tracebacks."""
     text = str(getattr(error, "message", "") or error).partition("Traceback (most recent call last)")[0]
-    text = re.sub(r"\b(litellm\.\w+|\w*(Error|Exception|Exception - )):\s*|\b\w+Exception - ", "", text)
-    line = redact(" ".join(text.split()), {**os.environ, "ROUTE_KEY": key or ""}).strip(" .")
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return re.sub(r"\b(litellm\.\w+|\w*(Error|Exception|Exception - )):\s*|\b\w+Exception - ", "", text)

@@ -86,6 +86,8 @@ class Runs:
                     self._tasks = None
                     tasks.cancel_scope.cancel()
         finally:
+            with anyio.CancelScope(shield=True):
+                await self.backend.close()
             await self.journal.close()
 
     def start(
@@ -249,7 +251,7 @@ class Runs:
                 except _Unstarted as error:
                     emit(RunFinished(status="failed", answer=None, error=f"{UNASKED}: {error}", seconds=0.0))
                 else:
-                    await self.backend.ready()
+                    await self.backend.ready(order.routes)
                     layers = stack(self.backend.provider, usable, self._shared, emit, keep, opening.before, budget)
                     await execute(order.spec, layers, emit, reached)
             if run.scope.cancelled_caught and run.asked_to_end:

@@ -21,7 +21,6 @@ from pydantic import ValidationError
 from moa_mcp.backend import Backend, real, simulated
 from moa_mcp.config import Config
 from moa_mcp.journal import Journal
-from moa_mcp.providers.litellm import LiteLLM
 from moa_mcp.routes import Routes
 from moa_mcp.runs import Runs
 from moa_mcp.server.asking import STATE_S
@@ -40,7 +39,7 @@ INSTRUCTIONS = (
     "with its run_id instead of starting again."
 )
 _WARM_AFTER_S = 0.5
-"""The first answer must be out, and a host that only probes gone, before litellm takes up the processor."""
+"""The first answer must be out, and a host that only probes gone, before loading takes up the processor."""
 _STABLE = CacheHint(ttl_ms=300_000, scope="public")
 
 
@@ -55,12 +54,11 @@ class App:
         backend: Backend | None = None,
         journal: Journal | None = None,
     ) -> None:
-        self._provider: LiteLLM | None = None
         routes: Routes | None = None
         if backend is None and offline:
             backend = simulated()
         elif backend is None:
-            backend, self._provider, routes = real(config.models, dict(os.environ))
+            backend, routes = real(config.models, dict(os.environ))
         self.runs = Runs(config, backend, journal)
         self.listening = ListenHandler(bus := InMemorySubscriptionBus())
         self._answered = anyio.Event()
@@ -114,11 +112,10 @@ class App:
             tasks.cancel_scope.cancel()
 
     async def _warm(self) -> None:
-        """Load litellm once the first answer is out."""
+        """Load what the models are asked through, once the first answer is out."""
         await self._answered.wait()
         await anyio.sleep(_WARM_AFTER_S)
-        if self._provider is not None:
-            self._provider.load()
+        await self.runs.backend.ready(self.runs.config.models)
 
     async def _guard(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Middleware: keep unexpected faults out of answers. The SDK would send their text to older clients."""

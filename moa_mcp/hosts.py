@@ -1,0 +1,99 @@
+"""Which providers speak the OpenAI wire, at which address, and what they call a model there.
+
+Addresses, their variables and key variables are litellm's (1.106), so that a route is the same place over either
+transport: those that it keeps in its code are copied here, those that it keeps in a file are read from there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+_TABLE = Path("llms/openai_like/providers.json")
+_PLAIN = {"base_url", "api_key_env", "api_base_env", "base_class", "param_mappings", "supported_endpoints"}
+"""What an entry of the table may hold for the plain wire to do: `headers`, for one, would be an addition to it."""
+
+
+class Host(NamedTuple):
+    """A provider that speaks the OpenAI wire."""
+
+    base: str | None
+    """None where only the environment knows the address."""
+    variables: tuple[str, ...] = ()
+    """The environment variables that name another address."""
+    stream_usage: bool = True
+    """Whether a stream's usage is asked for with `stream_options`; others send it unasked, or refuse the parameter."""
+
+
+HOSTS: Mapping[str, Host] = {
+    "cerebras": Host("https://api.cerebras.ai/v1", ("CEREBRAS_API_BASE",), stream_usage=False),
+    "dashscope": Host("https://dashscope.aliyuncs.com/compatible-mode/v1", ("DASHSCOPE_API_BASE",)),
+    "deepinfra": Host("https://api.deepinfra.com/v1/openai", ("DEEPINFRA_API_BASE",), stream_usage=False),
+    "deepseek": Host("https://api.deepseek.com/beta", ("DEEPSEEK_API_BASE",)),
+    "fireworks_ai": Host("https://api.fireworks.ai/inference/v1", ("FIREWORKS_API_BASE",)),
+    "github": Host("https://models.inference.ai.azure.com", ("GITHUB_API_BASE",)),
+    "groq": Host("https://api.groq.com/openai/v1", ("GROQ_API_BASE",)),
+    "hyperbolic": Host("https://api.hyperbolic.xyz/v1", ("HYPERBOLIC_API_BASE",), stream_usage=False),
+    "lambda_ai": Host("https://api.lambda.ai/v1", ("LAMBDA_API_BASE",)),
+    "litellm_proxy": Host(None, ("LITELLM_PROXY_API_BASE",)),
+    "minimax": Host("https://api.minimax.io/v1", ("MINIMAX_API_BASE",)),
+    "mistral": Host("https://api.mistral.ai/v1", ("MISTRAL_API_BASE", "MISTRAL_AZURE_API_BASE"), stream_usage=False),
+    "moonshot": Host("https://api.moonshot.ai/v1", ("MOONSHOT_API_BASE",)),
+    "nebius": Host("https://api.studio.nebius.ai/v1", ("NEBIUS_API_BASE",)),
+    "novita": Host("https://api.novita.ai/v3/openai", ("NOVITA_API_BASE",)),
+    "nscale": Host("https://inference.api.nscale.com/v1", ("NSCALE_API_BASE",), stream_usage=False),
+    "nvidia_nim": Host("https://integrate.api.nvidia.com/v1", ("NVIDIA_NIM_API_BASE",), stream_usage=False),
+    "openai": Host("https://api.openai.com/v1", ("OPENAI_BASE_URL", "OPENAI_API_BASE")),
+    "openrouter": Host("https://openrouter.ai/api/v1", ("OPENROUTER_API_BASE",)),
+    "perplexity": Host("https://api.perplexity.ai", ("PERPLEXITY_API_BASE",), stream_usage=False),
+    "sambanova": Host("https://api.sambanova.ai/v1", ("SAMBANOVA_API_BASE",)),
+    "together_ai": Host("https://api.together.ai/v1", ("TOGETHER_AI_API_BASE",)),
+    "vercel_ai_gateway": Host("https://ai-gateway.vercel.sh/v1", ("VERCEL_AI_GATEWAY_API_BASE",)),
+    "xai": Host("https://api.x.ai/v1", ("XAI_API_BASE",)),
+    "zai": Host("https://api.z.ai/api/paas/v4", ("ZAI_API_BASE",)),
+}
+
+
+def host(provider: str) -> Host | None:
+    """Return where a provider speaks the OpenAI wire; None if it does not."""
+    if provider in HOSTS:
+        return HOSTS[provider]
+    entry = _listed().get(provider)
+    if entry is None or not _PLAIN.issuperset(entry):
+        return None
+    return Host(entry["base_url"].rstrip("/"), (entry["api_base_env"],) if "api_base_env" in entry else ())
+
+
+def key_variable(provider: str) -> str | None:
+    """Return the variable that holds the key of a provider which only litellm's file knows."""
+    return _listed().get(provider, {}).get("api_key_env")
+
+
+def wire_name(provider: str, model: str) -> str:
+    """Return what a provider calls a model on the wire: no provider's prefix, but one of its own where it has that."""
+    name = model.removeprefix(f"{provider}/")
+    return _fireworks(name) if provider == "fireworks_ai" else name
+
+
+def _fireworks(name: str) -> str:
+    if name.startswith("accounts/") or "#" in name:
+        return name
+    if name.startswith(("models/", "routers/")):
+        return f"accounts/fireworks/{name}"
+    kind = "routers" if name.endswith("-fast") else "models"
+    return f"accounts/fireworks/{kind}/{name}"
+
+
+@cache
+def _listed() -> Mapping[str, Mapping[str, Any]]:
+    spec = find_spec("litellm")
+    if spec is None or not spec.submodule_search_locations:
+        return {}
+    try:
+        return dict(json.loads((Path(spec.submodule_search_locations[0]) / _TABLE).read_bytes()))
+    except (OSError, ValueError):  # another release may keep it elsewhere: litellm itself still knows these
+        return {}

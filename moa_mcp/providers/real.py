@@ -1,0 +1,38 @@
+"""Every call goes over the transport that its target was given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import anyio
+
+from moa_mcp.providers.litellm import LiteLLM
+from moa_mcp.providers.openai_wire import OpenAIWire
+from moa_mcp.values import Call, Completion, Transport
+
+
+class Real:
+    """Answers calls at real models; litellm is loaded only where something goes through it."""
+
+    def __init__(self) -> None:
+        self._wire = OpenAIWire()
+        self._litellm = LiteLLM()
+
+    async def __call__(self, call: Call) -> Completion:
+        direct = call.target is not None and call.target.transport == "openai"
+        return await (self._wire(call) if direct else self._litellm(call))
+
+    async def ready(self, first: Iterable[Transport], later: Iterable[Transport] = ()) -> None:
+        """Return when the transports are loaded that come first; those that may come later begin to load."""
+        first = set(first)
+        if "litellm" in {*first, *later}:
+            self._litellm.load()
+        async with anyio.create_task_group() as tasks:
+            if "openai" in first:
+                tasks.start_soon(self._wire.ready)
+            if "litellm" in first:
+                tasks.start_soon(self._litellm.ready)
+
+    async def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        await self._wire.close()

@@ -1,0 +1,79 @@
+"""From what a model said to a completion, whichever transport brought it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import NamedTuple
+
+from moa_mcp import catalog
+from moa_mcp.errors import AnswerEmpty, AnswerRefused, CallError, ServerFailed
+from moa_mcp.redact import redact
+from moa_mcp.values import Completion, FinishReason, Target, Usage
+
+_AT_LIMIT = {"length", "max_tokens"}
+_AT_END = {"stop", "eos", "end_turn", "", None}
+
+
+class Choice(NamedTuple):
+    """One of the texts that a reply holds."""
+
+    text: str
+    finish_reason: str | None
+    refusal: str | None = None
+    """What the model said in place of an answer."""
+
+
+def completed(
+    target: Target, choices: Sequence[Choice], usage: Usage | None, cost_usd: Decimal | None = None
+) -> Completion:
+    """Return the answers of a reply as one completion, without the choices that are none.
+
+    `cost_usd` is what the provider said that it cost; without it, the price decides.
+
+    Raises:
+        CallError: not one of the choices is an answer.
+
+    """
+    answers: list[Completion] = []
+    faults: list[CallError] = []
+    for choice in choices:
+        try:
+            answers.append(_answer(target, choice))
+        except CallError as error:
+            faults.append(error)
+    cost_usd = _cost(target, usage) if cost_usd is None else cost_usd
+    if answers:
+        return replace(answers[0], usage=usage, cost_usd=cost_usd, others=tuple(answers[1:]))
+    fault = faults[0] if faults else unanswered(target)
+    fault.usage, fault.cost_usd = usage, cost_usd
+    raise fault
+
+
+def unanswered(target: Target) -> ServerFailed:
+    """Return the error for a reply in which no answer was looked for."""
+    return ServerFailed(f"{target.model} sent a reply without an answer in it")
+
+
+def garbled(target: Target) -> ServerFailed:
+    """Return the error for a reply that can't be read."""
+    return ServerFailed(f"{target.model} sent a reply that is not valid JSON")
+
+
+def _answer(target: Target, choice: Choice) -> Completion:
+    if choice.refusal and not choice.text:
+        raise AnswerRefused(f"{target.model} declined: {redact(choice.refusal)}")
+    if choice.finish_reason == "content_filter":
+        raise AnswerRefused(f"the provider's filter stopped {target.model}")
+    at_limit = choice.finish_reason in _AT_LIMIT
+    if not choice.text.strip():
+        why = "used up its token limit before it wrote any" if at_limit else "returned none"
+        raise AnswerEmpty(f"no text: {target.model} {why}", at_limit=at_limit)
+    reason: FinishReason = "length" if at_limit else "stop" if choice.finish_reason in _AT_END else "other"
+    return Completion(choice.text, target.model, reason)
+
+
+def _cost(target: Target, usage: Usage | None) -> Decimal | None:
+    price = catalog.price_at(target)
+    return None if usage is None or price is None else price.cost_usd(usage)
