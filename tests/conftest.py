@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tests.lives import Machine
 from tests.model_server import ModelServer
+from tests.nursery import Nursery
 
 settings.register_profile("moa", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("moa")
@@ -22,3 +25,17 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 def serving() -> Iterator[ModelServer]:
     with ModelServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    if not hasattr(os, "fork"):
+        pytest.skip("processes are forked, so that each need not load all anew")
+    with Nursery() as nursery:
+        yield nursery
+
+
+@pytest.fixture
+def machine(nursery: Nursery, tmp_path: Path) -> Iterator[Machine]:
+    with ModelServer() as models:
+        yield Machine(nursery, models, tmp_path)

@@ -14,6 +14,7 @@ from mcp.client.sse import sse_client
 
 from moa_mcp.config import load, shipped
 from moa_mcp.server.app import App
+from tests.nursery import Nursery
 from tests.serving import OFFLINE, ServerProcess, parameters
 
 Peer = Callable[[], Any]
@@ -27,11 +28,10 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def listening(journal: str) -> Iterator[tuple[ServerProcess, ServerProcess]]:
-    """Start both at once: it takes them a second."""
+def listening(nursery: Nursery, journal: str) -> Iterator[tuple[ServerProcess, ServerProcess]]:
     with (
-        ServerProcess("--http", "--port", "0", "--journal", journal, *OFFLINE) as http,
-        ServerProcess("--sse", "--port", "0", "--journal", journal, *OFFLINE) as sse,
+        ServerProcess("--http", "--port", "0", "--journal", journal, *OFFLINE, nursery=nursery) as http,
+        ServerProcess("--sse", "--port", "0", "--journal", journal, *OFFLINE, nursery=nursery) as sse,
     ):
         yield http, sse
 

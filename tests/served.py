@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import tomlkit
@@ -12,11 +13,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_SOMEWHERE = "http://somewhere.invalid"
+
+
 def served_text(url: str) -> str:
+    return _served_somewhere().replace(_SOMEWHERE, url)
+
+
+@cache
+def _served_somewhere() -> str:
     document = tomlkit.parse(shipped().read_text("utf-8"))
     models = tomlkit.table()
     for name in document["models"]:
-        models[name] = {"routes": [{"model": f"openai/{name}", "api_base": url}]}
+        models[name] = {"routes": [{"model": f"openai/{name}", "api_base": _SOMEWHERE}]}
     document["models"] = models
     return tomlkit.dumps(document)
 

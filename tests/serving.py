@@ -17,6 +17,7 @@ from mcp import StdioServerParameters
 from mcp.client.stdio import get_default_environment
 
 from moa_mcp.config import shipped
+from tests.nursery import Forked, Nursery
 
 OFFLINE = ("--offline", "--config", str(shipped()))
 """What makes a server simulate the shipped pipelines, whatever this machine's user has configured."""
@@ -48,18 +49,26 @@ def text(result: types.CallToolResult) -> str:
 
 
 class ServerProcess:
-    """A server inside a `with` block, on any transport. Everything public may be called from any thread."""
+    """A server inside a `with` block, on any transport. Everything public may be called from any thread.
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
+    With a nursery it is forked there, and may run a prelude of Python before it starts.
+    """
+
+    def __init__(self, *arguments: str, nursery: Nursery | None = None, prelude: str = "", **environment: str) -> None:
         start = parameters(*arguments, **environment)
-        self.process = subprocess.Popen(
-            [start.command, *start.args],
-            env=get_default_environment() | (start.env or {}),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            bufsize=1,
+        environ = get_default_environment() | (start.env or {})
+        self.process: subprocess.Popen[str] | Forked = (
+            nursery.start("serve", *arguments, environ=environ, prelude=prelude)
+            if nursery
+            else subprocess.Popen(
+                [start.command, *start.args],
+                env=environ,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                bufsize=1,
+            )
         )
         self.stdout: list[str] = []
         self.stderr: list[str] = []
@@ -117,6 +126,10 @@ class ServerProcess:
     def ask(self, number: int, method: str, **params: Any) -> Wire:
         """Send a request to a server on stdio and return the message that answers it."""
         self.send(id=number, method=method, params=params)
+        return self.answer(number)
+
+    def answer(self, number: int) -> Wire:
+        """Return the message that answers a request that was sent; waits for it."""
         self.wait_for(lambda: any(message.get("id") == number for message in self.messages))
         return next(message for message in self.messages if message.get("id") == number)
 

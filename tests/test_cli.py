@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from moa_mcp.cli import commands
 from tests.model_server import ModelServer, Reply, Status
+from tests.nursery import Forked, Nursery
 
 COMMAND = [sys.executable, "-m", "moa_mcp"]
 KEYED = """models.m.routes = [{ model = "openai/m", api_key_env = "ONE_KEY" }]
@@ -47,10 +48,14 @@ def invoke(*args: str, **environ: str | None) -> Result:
 class Terminal:
     """A command at a terminal of its own."""
 
-    def __init__(self, environ: dict[str, str], *args: str) -> None:
+    def __init__(self, environ: dict[str, str], *args: str, nursery: Nursery | None = None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
         self._screen, slave = os.openpty()
-        self.process = subprocess.Popen([*COMMAND, *args], env=environ, stdin=slave, stdout=slave, stderr=slave)
+        self.process: Forked | subprocess.Popen[bytes] = (
+            nursery.start(*args, environ=environ, terminal=slave)
+            if nursery
+            else subprocess.Popen([*COMMAND, *args], env=environ, stdin=slave, stdout=slave, stderr=slave)
+        )
         os.close(slave)
         self._read = b""
 
@@ -70,7 +75,8 @@ class Terminal:
             while piece := self._more():
                 self._read += piece
         os.close(self._screen)
-        return self.process.wait(10)
+        with self.process:
+            return self.process.wait(10)
 
     def _more(self) -> bytes:
         assert select.select([self._screen], [], [], 20)[0], self.shown
@@ -96,8 +102,8 @@ def test_only_the_answer_goes_to_stdout_and_the_trace_to_stderr(environ: dict[st
     assert "seed 7" in done.stderr
 
 
-def test_json_holds_the_result_and_every_call(environ: dict[str, str]) -> None:
-    done = run(environ, "--offline", "ask", "vote", "--json", "-", question="What is 2 + 2?\n")
+def test_json_holds_the_result_and_every_call(nursery: Nursery, environ: dict[str, str]) -> None:
+    done = nursery.run("--offline", "ask", "vote", "--json", "-", environ=environ, said="What is 2 + 2?\n")
     result: dict[str, Any] = json.loads(done.stdout)
     calls = [call for step in result["trace"] for call in step["calls"]]
     assert (done.returncode, done.stderr) == (0, "")
@@ -109,8 +115,8 @@ def test_json_holds_the_result_and_every_call(environ: dict[str, str]) -> None:
     assert result["answer"] in [call["text"] for call in calls[:3]]
 
 
-def test_missing_keys_are_named_and_exit_with_3(environ: dict[str, str]) -> None:
-    done = run(environ, "ask", "self_moa", "What is 2 + 2?")
+def test_missing_keys_are_named_and_exit_with_3(nursery: Nursery, environ: dict[str, str]) -> None:
+    done = nursery.run("ask", "self_moa", "What is 2 + 2?", environ=environ)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.startswith("Error: self_moa can't run here: nothing serves gpt-5-nano-2025-08-07\n")
     assert "OPENAI_API_KEY" in done.stderr
@@ -138,8 +144,8 @@ def test_without_a_command_it_serves_mcp_and_loads_neither_rich_nor_litellm(envi
 
 
 @POSIX
-def test_at_a_terminal_the_layers_are_shown_and_no_judge_is_quoted(environ: dict[str, str]) -> None:
-    terminal = Terminal(environ, "ask", "vote", "What is 2 + 2?", "--offline", "--seed", "7")
+def test_at_a_terminal_the_layers_are_shown_and_no_judge_is_quoted(nursery: Nursery, environ: dict[str, str]) -> None:
+    terminal = Terminal(environ, "ask", "vote", "What is 2 + 2?", "--offline", "--seed", "7", nursery=nursery)
     terminal.until("of 3 answered")
     assert terminal.until_end() == 0
     assert '{"answer"' not in terminal.shown
@@ -147,12 +153,15 @@ def test_at_a_terminal_the_layers_are_shown_and_no_judge_is_quoted(environ: dict
 
 
 @POSIX
-def test_a_models_text_can_neither_command_nor_decorate_the_terminal(environ: dict[str, str], tmp_path: Path) -> None:
+def test_a_models_text_can_neither_command_nor_decorate_the_terminal(
+    nursery: Nursery, environ: dict[str, str], tmp_path: Path
+) -> None:
     with ModelServer() as server:
         server.script("second", Status(400, "no \x1b]0;title\x07 [red]thanks[/red]"))
         server.script("last", Reply("so \x1b[2J\x9b1m [bold]be[/bold] :smile: it\r\n"))
         propose, aggregate = '{step="propose", agents=["first", "second"]}', '{step="aggregate", agent="last"}'
-        terminal = Terminal(environ, "--config", served(server, tmp_path, propose, aggregate), "ask", "one", "Why?")
+        config = served(server, tmp_path, propose, aggregate)
+        terminal = Terminal(environ, "--config", config, "ask", "one", "Why?", nursery=nursery)
         assert terminal.until_end() == 0
     answer = terminal.shown.index("so [2J1m [bold]be[/bold] :smile: it")
     reason = terminal.shown.index("no ]0;title [red]thanks[/red]", answer)
@@ -162,12 +171,19 @@ def test_a_models_text_can_neither_command_nor_decorate_the_terminal(environ: di
 
 
 @POSIX
-@pytest.mark.parametrize("moment", ["0 of 1 answered", "streamed words "], ids=["litellm loads", "the answer arrives"])
-def test_ctrl_c_stops_the_run_and_says_one_line(environ: dict[str, str], tmp_path: Path, moment: str) -> None:
+@pytest.mark.parametrize(
+    ("moment", "loaded"),
+    [("0 of 1 answered", False), ("streamed words ", True)],
+    ids=["litellm loads", "the answer arrives"],
+)
+def test_ctrl_c_stops_the_run_and_says_one_line(
+    nursery: Nursery, environ: dict[str, str], tmp_path: Path, moment: str, loaded: bool
+) -> None:
     with ModelServer() as server:
         server.script("first", Reply("streamed words " * 1000, chunk_delay_s=0.1))
         config = served(server, tmp_path, '{step="propose", agents=["first"]}')
-        terminal = Terminal(environ, "ask", "one", "Why?", "--config", config)
+        command = ("ask", "one", "Why?", "--config", config)
+        terminal = Terminal(environ, *command, nursery=nursery if loaded else None)
         terminal.until(moment)
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.until_end() == 130

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from moa_mcp.journal import RunRecord
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.values import Status
 from tests.model_server import Hang, ModelServer, Reply
-from tests.test_cli import COMMAND, POSIX, Terminal, invoke, run, served
+from tests.nursery import Nursery
+from tests.test_cli import POSIX, Terminal, invoke, served
 
 PROPOSE = '{step="propose", agents=["first", "second"]}'
 RANK = '{step="rank", agent="first", n=1}'
@@ -33,12 +34,13 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def asked(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A journal with a simulated run of `vote` and a later one of `rank_aggregate`."""
     path = tmp_path_factory.mktemp("asked") / "runs.sqlite"
     environ = {**os.environ, "MOA_MCP_JOURNAL": str(path)}
     for pipeline in ("vote", "rank_aggregate"):
-        done = run(environ, "ask", pipeline, f"What is 2 + 2, {pipeline}?", "--offline", "-q", "--seed", "7")
+        question = f"What is 2 + 2, {pipeline}?"
+        done = nursery.run("ask", pipeline, question, "--offline", "-q", "--seed", "7", environ=environ)
         assert done.returncode == 0, done.stderr
     return path
 
@@ -83,7 +85,7 @@ def put(path: Path, *runs: tuple[str, Status, float], driven: str = "") -> SQLit
 
 def test_the_newest_run_is_listed_first_with_its_cost_and_question(asked: Path) -> None:
     newest, oldest = listed(asked)
-    head, _, *rows = looked(asked).splitlines()
+    head, _, *rows = invoke("runs", MOA_MCP_JOURNAL=str(asked), COLUMNS="120").stdout.splitlines()
     assert [newest["pipeline"], oldest["pipeline"]] == ["rank_aggregate", "vote"]
     assert (newest["status"], newest["cost_usd"], newest["simulated"]) == ("complete", 0.0, True)
     assert newest["question"] == "What is 2 + 2, rank_aggregate?"
@@ -132,12 +134,14 @@ def test_export_writes_the_whole_trace_to_a_file(asked: Path, tmp_path: Path) ->
 
 
 @POSIX
-def test_at_a_terminal_a_full_trace_is_paged(environ: dict[str, str], asked: Path, tmp_path: Path) -> None:
+def test_at_a_terminal_a_full_trace_is_paged(
+    nursery: Nursery, environ: dict[str, str], asked: Path, tmp_path: Path
+) -> None:
     pager = tmp_path / "pager"
     pager.write_text("#!/bin/sh\necho PAGED\nexec cat\n", "utf-8")
     pager.chmod(0o700)
     paged = environ | {"PAGER": str(pager)}
-    terminal = Terminal(paged, "runs", "--journal", str(asked), "show", "last", "--full")
+    terminal = Terminal(paged, "runs", "--journal", str(asked), "show", "last", "--full", nursery=nursery)
     assert terminal.until_end() == 0
     assert terminal.shown.index("PAGED") < terminal.shown.index("Call 1.1")
 
@@ -208,26 +212,27 @@ def test_gc_deletes_what_is_old_and_never_what_is_driven(tmp_path: Path) -> None
     assert left == ["driven"]
 
 
-def test_what_is_paid_is_paid_once_through_kill_resume_and_fork(environ: dict[str, str], tmp_path: Path) -> None:
+def test_what_is_paid_is_paid_once_through_kill_resume_and_fork(
+    nursery: Nursery, environ: dict[str, str], tmp_path: Path
+) -> None:
+    run = partial(nursery.run, environ=environ)
     path = Path(environ["MOA_MCP_JOURNAL"])
     with ModelServer() as server:
         server.script("last", Hang())
         options = ["--config", served(server, tmp_path, PROPOSE, RANK, AGGREGATE)]
-        asking = subprocess.Popen([*COMMAND, *options, "ask", "one", "Why?"], env=environ, stderr=subprocess.DEVNULL)
-        server.wait_for(lambda requests: any(each.model == "last" for each in requests), timeout=15)
-        asking.kill()
-        asking.wait(10)
+        with nursery.start(*options, "ask", "one", "Why?", environ=environ):  # and kill it
+            server.wait_for(lambda requests: any(each.model == "last" for each in requests), timeout=15)
         left = listed(path, *options)[0]["status"]
         server.clear()
         server.script("last", Reply("So."))
-        resumed = run(environ, *options, "runs", "resume", "last")
+        resumed = run(*options, "runs", "resume", "last")
         paid_by_resume = [each.model for each in server.requests]
         again = refused(path, "resume", "last", *options)
         server.clear()
-        forked = run(environ, *options, "runs", "fork", "last", "--from", "3", "--set", "agent=second", "--json", "-q")
+        forked = run(*options, "runs", "fork", "last", "--from", "3", "--set", "agent=second", "--json", "-q")
         paid_by_fork = [each.model for each in server.requests]
         server.clear()
-        keyless = run(environ, *options, "runs", "fork", "last", "--from", "3", "--set", "agent=openai/gpt-5", "-q")
+        keyless = run(*options, "runs", "fork", "last", "--from", "3", "--set", "agent=openai/gpt-5", "-q")
         assert not server.requests
     unstarted, after, before = listed(path, *options)
     assert (left, paid_by_resume, paid_by_fork) == ("interrupted", ["last"], ["second"])
@@ -272,7 +277,7 @@ def test_a_run_is_forked_only_in_the_world_it_was_made_in(asked: Path) -> None:
     assert refused(asked, "fork", "last", "--from", "2").endswith("was simulated; add --offline")
 
 
-def test_every_kind_of_value_can_be_set(environ: dict[str, str], asked: Path) -> None:
+def test_every_kind_of_value_can_be_set(nursery: Nursery, environ: dict[str, str], asked: Path) -> None:
     settings = [
         "agents=gpt-5-nano,llama-3.3-70b",
         "temperature=0.2",
@@ -282,9 +287,8 @@ def test_every_kind_of_value_can_be_set(environ: dict[str, str], asked: Path) ->
         "3.agent=gpt-5-nano",
     ]
     args = [part for setting in settings for part in ("--set", setting)]
-    done = run(
-        environ | {"MOA_MCP_JOURNAL": str(asked)}, "runs", "fork", "last", "--from", "1", *args, "--offline", "--json"
-    )
+    journal = environ | {"MOA_MCP_JOURNAL": str(asked)}
+    done = nursery.run("runs", "fork", "last", "--from", "1", *args, "--offline", "--json", environ=journal)
     trace = json.loads(done.stdout)["trace"]
     proposed, ranked, aggregated = trace
     assert [call["agent"] for call in proposed["calls"]] == ["gpt-5-nano", "llama-3.3-70b"]

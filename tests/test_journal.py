@@ -136,6 +136,7 @@ async def test_a_run_that_ended_can_be_claimed_unless_it_has_its_answer(
 
 async def test_a_run_that_a_living_process_drives_can_not_be_claimed(journal: Journal, rival: Journal) -> None:
     await journal.begin(record_of())
+    assert not await rival.is_free("r")
     assert not await rival.claim("r")
     assert not await journal.claim("r")
 
@@ -146,6 +147,7 @@ async def test_a_run_that_was_released_is_unfinished_and_anybodys_at_once(journa
     left = await rival.record("r")
     assert left is not None
     assert (left.status, left.owned) == ("running", False)
+    assert await rival.is_free("r")
     assert await rival.claim("r")
     await rival.keep("r", went_out())
     assert [event.kind for event in await rival.events("r")] == ["attempt_started"]

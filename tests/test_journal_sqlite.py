@@ -370,8 +370,10 @@ async def test_of_a_run_that_another_process_cancelled_nothing_is_under_way(path
 
 
 async def test_a_run_whose_lease_ran_out_is_free_even_if_its_process_lives(path: Path) -> None:
-    asleep, awake = SQLiteJournal(path, lease_s=-1), SQLiteJournal(path)
+    asleep, awake = SQLiteJournal(path, lease_s=-1), SQLiteJournal(path, lease_s=0.2)
     await asleep.begin(record_of())
+    with anyio.fail_after(5):
+        assert await awake.is_free("r")
     assert await awake.claim("r")
     assert await asleep.renew(["r"]) == frozenset()
     with pytest.raises(LeaseLost):
@@ -383,6 +385,28 @@ async def test_a_run_whose_lease_ran_out_is_free_even_if_its_process_lives(path:
     assert (record.status, record.owned) == ("running", True)
     await asleep.close()
     await awake.close()
+
+
+async def test_a_run_whose_lease_ran_out_because_the_clock_was_set_is_not_free_when_its_owner_gives_a_sign_of_life(
+    journal: SQLiteJournal, path: Path
+) -> None:
+    await journal.begin(record_of())
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE runs SET lease_until = 1")
+        db.commit()
+    rival = SQLiteJournal(path)
+    free: list[bool] = []
+
+    async def look() -> None:
+        free.append(await rival.is_free("r"))
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(look)
+            await anyio.wait_all_tasks_blocked()
+            await journal.renew(["r"])
+    await rival.close()
+    assert free == [False]
 
 
 async def test_a_lease_that_is_renewed_does_not_run_out(journal: SQLiteJournal, path: Path) -> None:
@@ -569,7 +593,7 @@ async def test_when_the_disk_fills_up_no_more_is_asked_and_what_was_paid_is_kept
 
     again = ScriptedModel()
     with anyio.fail_after(5):
-        async with runs_of(again, SQLiteJournal(path)).open() as runs:
+        async with runs_of(again, SQLiteJournal(path, lease_s=0.2)).open() as runs:
             resumed = await runs.resume(run.run_id)
             await resumed.ended.wait()
     assert [call.agent for call in again.calls] == ["z"]

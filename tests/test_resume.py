@@ -421,7 +421,7 @@ async def test_a_run_that_another_process_took_over_stops_here_and_asks_nothing_
 ) -> None:
     monkeypatch.setattr(runs_module, "RENEW_S", 0.01)
     zombie, heir = ScriptedModel({"c": hangs}), ScriptedModel()
-    async with runs_of(zombie, _Asleep(path)).open() as here, runs_of(heir, SQLiteJournal(path)).open() as there:
+    async with runs_of(zombie, _Asleep(path)).open() as here, runs_of(heir, _Brisk(path)).open() as there:
         run = await _begun(here, zombie)
         trace = await ended(await there.resume(run.run_id))
         events = await there.journal.events(run.run_id)
@@ -432,6 +432,13 @@ async def test_a_run_that_another_process_took_over_stops_here_and_asks_nothing_
         assert (await here.trace(run.run_id)).answer == trace.answer == "z at 3.1"
     assert len(zombie.calls) == 3
     assert sorted(call.agent for call in heir.calls) == ["c", "x", "y", "z"]
+
+
+class _Brisk(SQLiteJournal):
+    """It does not wait long for a sign of life."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, lease_s=0.2)
 
 
 class _Asleep(SQLiteJournal):
@@ -456,7 +463,7 @@ async def test_a_call_of_a_run_that_is_anothers_now_is_not_made(path: Path) -> N
 
     zombie, heir = ScriptedModel({"c": held}), ScriptedModel()
     with anyio.fail_after(5):
-        async with runs_of(zombie, _Asleep(path)).open() as here, runs_of(heir, SQLiteJournal(path)).open() as there:
+        async with runs_of(zombie, _Asleep(path)).open() as here, runs_of(heir, _Brisk(path)).open() as there:
             run = here.start(P, Q)
             await waits.wait()
             await ended(await there.resume(run.run_id))

@@ -19,6 +19,7 @@ from mcp.shared.exceptions import MCPError
 from moa_mcp.config import parse
 from moa_mcp.server.app import App
 from tests.model_server import Hang, ModelServer, Received, Reply
+from tests.nursery import Nursery
 from tests.serving import ServerProcess, content
 
 pytestmark = pytest.mark.anyio
@@ -55,8 +56,8 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def http(slow: tuple[str, ...]) -> Iterator[str]:
-    with ServerProcess("--http", "--port", "0", *slow) as server:
+def http(nursery: Nursery, slow: tuple[str, ...]) -> Iterator[str]:
+    with ServerProcess("--http", "--port", "0", *slow, nursery=nursery) as server:
         yield server.url
 
 
@@ -172,9 +173,11 @@ async def test_over_http_a_user_who_aborts_ends_no_run_but_their_own(http: str, 
     assert content(still)["status"] == "running"
 
 
-async def test_a_signal_ends_an_http_server_although_somebody_listens_and_a_run_goes_on(slow: tuple[str, ...]) -> None:
+async def test_a_signal_ends_an_http_server_although_somebody_listens_and_a_run_goes_on(
+    nursery: Nursery, slow: tuple[str, ...]
+) -> None:
     arguments = ("--http", "--port", "0", *slow)
-    with ServerProcess(*arguments) as first, ServerProcess(*arguments) as second:
+    with ServerProcess(*arguments, nursery=nursery) as first, ServerProcess(*arguments, nursery=nursery) as second:
         for server, number, status in ((first, signal.SIGTERM, -signal.SIGTERM), (second, signal.SIGINT, 130)):
             connected = Client(server.url, read_timeout_seconds=20)
             async with connected as client, client.listen(resources_list_changed=True) as changes:

@@ -13,6 +13,7 @@ from mcp.client.streamable_http import streamable_http_client
 from moa_mcp.config import load, shipped
 from moa_mcp.server import transports
 from moa_mcp.server.access import CannotServe
+from tests.nursery import Nursery
 from tests.serving import OFFLINE, ServerProcess
 
 pytestmark = pytest.mark.anyio
@@ -29,8 +30,9 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-def guarded() -> Iterator[str]:
-    with ServerProcess("--http", "--port", "0", "--token-env", "TEAM", *OFFLINE, TEAM=TOKEN) as server:
+def guarded(nursery: Nursery) -> Iterator[str]:
+    start = ("--http", "--port", "0", "--token-env", "TEAM", *OFFLINE)
+    with ServerProcess(*start, nursery=nursery, TEAM=TOKEN) as server:
         yield server.url
 
 

@@ -2,42 +2,40 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import anyio
-import pytest
-from mcp import Client
+from tests.lives import called
+from tests.nursery import Nursery
+from tests.serving import OFFLINE, ServerProcess
 
-from tests.serving import OFFLINE, content, parameters
-
-pytestmark = pytest.mark.anyio
+ASK = {"question": "What is 17 * 23?"}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-async def test_a_server_that_runs_nothing_leaves_no_journal(tmp_path: Path) -> None:
+def test_a_server_that_runs_nothing_leaves_no_journal(nursery: Nursery, tmp_path: Path) -> None:
     journal = tmp_path / "runs" / "journal.sqlite"
-    async with Client(parameters("--journal", str(journal), *OFFLINE)) as client:
-        await client.list_tools()
-        await client.list_resources()
-    assert not await anyio.Path(journal.parent).exists()
+    with ServerProcess("--journal", str(journal), *OFFLINE, nursery=nursery) as server:
+        server.initialize()
+        assert server.ask(1, "tools/list")["result"]["tools"]
+        assert server.ask(2, "resources/list")["result"]["resources"]
+    assert not journal.parent.exists()
 
 
-async def test_a_run_is_found_by_the_next_server(tmp_path: Path) -> None:
-    here = parameters("--journal", str(tmp_path / "journal.sqlite"), *OFFLINE)
-    async with Client(here) as client:
-        ended = content(await client.call_tool("vote", {"question": "What is 17 * 23?"}))
-    async with Client(here) as client:
-        assert content(await client.call_tool("moa_wait", {"run_id": ended["run_id"]})) == ended
-        uris = [str(each.uri) for each in (await client.list_resources()).resources]
-        assert f"moa://runs/{ended['run_id']}" in uris
+def test_a_run_is_found_by_the_next_server(nursery: Nursery, tmp_path: Path) -> None:
+    here = ("--journal", str(tmp_path / "journal.sqlite"), *OFFLINE)
+    with ServerProcess(*here, nursery=nursery) as server:
+        server.initialize()
+        ended = called(server, 1, "vote", **ASK)
+    with ServerProcess(*here, nursery=nursery) as server:
+        server.initialize()
+        assert called(server, 1, "moa_wait", run_id=ended["run_id"]) == ended
+        uris = [each["uri"] for each in server.ask(2, "resources/list")["result"]["resources"]]
+    assert f"moa://runs/{ended['run_id']}" in uris
 
 
-async def test_a_journal_that_cannot_be_used_fails_the_run_and_says_what_helps(tmp_path: Path) -> None:
+def test_a_journal_that_cannot_be_used_fails_the_run_and_says_what_helps(nursery: Nursery, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    async with Client(parameters("--journal", str(tmp_path / "file" / "journal.sqlite"), *OFFLINE)) as client:
-        result = await client.call_tool("vote", {"question": "What is 17 * 23?"})
-    assert result.is_error
-    assert content(result)["layers"] == []
-    assert "--journal none" in content(result)["error"]
+    journal = str(tmp_path / "file" / "journal.sqlite")
+    with ServerProcess("--journal", journal, *OFFLINE, nursery=nursery) as server:
+        server.initialize()
+        result = server.ask(1, "tools/call", name="vote", arguments=ASK)["result"]
+    assert result["isError"]
+    assert result["structuredContent"]["layers"] == []
+    assert "--journal none" in result["structuredContent"]["error"]

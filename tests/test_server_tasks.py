@@ -29,7 +29,8 @@ from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.server.app import App
 from moa_mcp.server.tasks import EXTENSION, TaskParams
 from tests.model_server import Hang, ModelServer, Received, Reply, Status
-from tests.serving import ServerProcess, Wire, content, parameters, text
+from tests.nursery import Nursery
+from tests.serving import ServerProcess, Wire, content, text
 
 pytestmark = pytest.mark.anyio
 
@@ -125,8 +126,8 @@ def config(serving: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> tu
 
 
 @pytest.fixture(scope="module")
-def http(config: tuple[str, str]) -> Iterator[str]:
-    with ServerProcess("--http", "--port", "0", "--journal", "none", *config) as server:
+def http(nursery: Nursery, config: tuple[str, str]) -> Iterator[str]:
+    with ServerProcess("--http", "--port", "0", "--journal", "none", *config, nursery=nursery) as server:
         yield server.url
 
 
@@ -385,11 +386,11 @@ async def test_before_2026_there_are_no_tasks(models: ModelServer) -> None:
 
 
 async def test_a_task_goes_on_when_its_server_was_killed_and_nothing_answered_is_paid_twice(
-    config: tuple[str, str], models: ModelServer, tmp_path: Path
+    nursery: Nursery, config: tuple[str, str], models: ModelServer, tmp_path: Path
 ) -> None:
     models.script("b", Hang())
     start = ("--journal", str(tmp_path / "journal.db"), *config)
-    with ServerProcess(*start) as server:
+    with ServerProcess(*start, nursery=nursery) as server:
         before = Killable(server)
         cancelled = before.begin()
         before.result("tasks/cancel", taskId=cancelled)
@@ -398,7 +399,13 @@ async def test_a_task_goes_on_when_its_server_was_killed_and_nothing_answered_is
         before.until(task_id, lambda task: "1 of 2 calls answered" in task["statusMessage"])
         before.kill()
     models.script("b", Reply("It is."))
-    async with taking_tasks(parameters(*start)) as client:
+    with ServerProcess("--http", "--port", "0", *start, nursery=nursery) as server:
+        await _goes_on(server.url, task_id, cancelled)
+    assert paid(models) == {"a": 1, "b": 2, "c": 1}
+
+
+async def _goes_on(url: str, task_id: str, cancelled: str) -> None:
+    async with taking_tasks(url) as client:
         async with anyio.create_task_group() as tasks:
             for _ in range(10):  # one of them takes the run up
                 tasks.start_soon(asked, client.session, "tasks/get", task_id)
@@ -408,7 +415,6 @@ async def test_a_task_goes_on_when_its_server_was_killed_and_nothing_answered_is
     assert (ended["status"], still["status"]) == ("completed", "cancelled")
     assert ended["result"]["structuredContent"] == content(result)
     assert (content(result)["status"], content(result)["answer"]) == ("complete", "answer 1 from c")
-    assert paid(models) == {"a": 1, "b": 2, "c": 1}
 
 
 async def test_the_task_of_a_run_that_another_process_drives_can_be_waited_for_and_cancelled(

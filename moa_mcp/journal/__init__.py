@@ -71,6 +71,13 @@ class Journal(Protocol):
         """Record how a run ended, with all its events, and give it up."""
         ...
 
+    async def is_free(self, run_id: str) -> bool:
+        """Whether no living process drives a run; where clocks and leases leave that open, wait for a sign of life.
+
+        A lease that ran out proves nothing by itself: the clock may have been set, or the machine have slept.
+        """
+        ...
+
     async def claim(self, run_id: str) -> bool:
         """Become the owner of a run that is not complete and that no living process drives."""
         ...

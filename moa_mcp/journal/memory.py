@@ -48,6 +48,9 @@ class MemoryJournal:
         for each in ended[: max(0, len(ended) - self._keep)]:
             del self._records[each], self._events[each]
 
+    async def is_free(self, run_id: str) -> bool:
+        return run_id not in self._records or not self._records[run_id].owned
+
     async def claim(self, run_id: str) -> bool:
         record = self._records.get(run_id)
         if record is None or record.status not in {"running", "failed", "cancelled"} or record.owned:

@@ -26,6 +26,8 @@ from moa_mcp.values import Status
 
 LEASE_S = 15.0
 """Seconds after which the run of an owner that gives no sign of life is free."""
+_LOOK_S = 0.2
+"""Seconds between two looks at whether an owner gives a sign of life."""
 _MANY = 8
 """Runs driven at once from which a transaction waits for more of them: that each answer is on record at once costs the
 processor more than what is written."""
@@ -125,6 +127,23 @@ class SQLiteJournal:
         except JournalError:
             self._writer.soon(work)
             raise
+
+    async def is_free(self, run_id: str) -> bool:
+        owner, until = lease = await self._lease(run_id)
+        if is_dead(owner):
+            return True
+        if until >= time.time() or owner == self._me:  # what this process does not renew, it does not drive
+            return until < time.time()
+        with anyio.move_on_after(self._lease_s / 2):  # more than passes between two renewals
+            while not is_dead(owner) and await self._lease(run_id) == lease:  # noqa: ASYNC110  a file tells no process
+                await anyio.sleep(_LOOK_S)
+            return is_dead((await self._lease(run_id))[0])
+        return True
+
+    async def _lease(self, run_id: str) -> tuple[str | None, float]:
+        sql = "SELECT owner, lease_until FROM runs WHERE run_id = ?"
+        row: tuple[str | None, float] | None = await self._do(lambda db: db.execute(sql, (run_id,)).fetchone())
+        return row or (None, 0.0)
 
     async def claim(self, run_id: str) -> bool:
         def work(db: sqlite3.Connection) -> bool:
@@ -243,6 +262,7 @@ def _explained(path: Path) -> Generator[None]:
 
 _REMEDIES = {
     "disk is full": "make room on the disk",
+    "disk I/O": "see whether its disk is sound and your quota not used up, or name another with --journal PATH",
     "readonly": "make the file writable",
     "Read-only": "name a writable place with --journal PATH",
     "Permission": "make the folder writable",

@@ -143,6 +143,8 @@ class Runs:
             record = await self._record(run_id)
             order = self._order(record)
             events: tuple[Event, ...] = ()
+            if not await self.journal.is_free(run_id):
+                raise RunHeld(_held(record))
             with anyio.CancelScope(shield=True):  # a run that is claimed is driven
                 if not await self.journal.claim(run_id):
                     raise RunHeld(_held(record))
