@@ -129,7 +129,7 @@ def _load() -> None:
         import_module(f"moa_mcp.{name}")
 
     async def call() -> None:
-        models, _, _ = real({}, {})
+        models, _ = real({}, {})
         await models.ready()
         target = Target("openai/x", "openai", "http://127.0.0.1:9", "none")
         with suppress(CallError):
