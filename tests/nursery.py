@@ -20,8 +20,8 @@ from typing import IO, Any, Self
 import anyio
 
 from moa_mcp.__main__ import main
-from moa_mcp.backend import real
 from moa_mcp.errors import CallError
+from moa_mcp.providers.real import Real
 from moa_mcp.values import Call, Message, Place, Target
 
 _LATE_S = 20.0
@@ -129,11 +129,13 @@ def _load() -> None:
         import_module(f"moa_mcp.{name}")
 
     async def call() -> None:
-        models, _ = real({}, {})
-        await models.ready()
-        target = Target("openai/x", "openai", "http://127.0.0.1:9", "none")
-        with suppress(CallError):
-            await models.provider(Call("r", Place(1, 1), "x", (Message("user", "?"),), {}, 1, target=target))
+        models = Real()
+        await models.ready(("openai", "litellm"))
+        for wire_model in ("x", None):
+            target = Target("openai/x", "openai", "http://127.0.0.1:9", "none", wire_model=wire_model)
+            with suppress(CallError):
+                await models(Call("r", Place(1, 1), "x", (Message("user", "?"),), {}, 1, target=target))
+        await models.close()
 
     anyio.run(call)
 
