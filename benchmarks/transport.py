@@ -77,7 +77,7 @@ async def measured(url: str, rounds: int, calls: int, at_once: int) -> dict[str,
             "moa-mcp, litellm": lambda: through(call),
         }
         took: dict[str, list[float]] = {name: [] for name in clients}
-        for name, ask in clients.items():
+        for ask in clients.values():
             await cpu_ms(ask, calls // 4, at_once)
         for _ in range(rounds):
             for name, ask in clients.items():

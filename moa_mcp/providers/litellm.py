@@ -156,7 +156,9 @@ async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[st
     finally:
         with anyio.move_on_after(_CLOSE_S, shield=True):
             await stream.aclose()
-    if usage is None and not any(each.pieces for each in growing.values()):  # so litellm shows what is no stream at all, a proxy's HTML page for one
+    if usage is None and not any(
+        each.pieces for each in growing.values()
+    ):  # so litellm shows what is no stream at all, a proxy's HTML page for one
         raise unanswered(target)
     texts = (Choice("".join(each.pieces), each.finish_reason) for _, each in sorted(growing.items()))
     return completed(target, list(texts), usage)
