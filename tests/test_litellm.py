@@ -25,9 +25,10 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-async def provider() -> LiteLLM:
+def provider() -> LiteLLM:
     loaded = LiteLLM()
-    await loaded.ready()
+    loaded.load()
+    assert loaded._loaded.wait(60)
     return loaded
 
 

@@ -173,7 +173,7 @@ def _completion(target: Target, response: Any) -> Completion:  # noqa: ANN401
 
 def _choice(choice: Any) -> Choice:  # noqa: ANN401
     extras: Any = getattr(choice.message, "provider_specific_fields", None) or {}
-    refusal = extras.get("refusal")
+    refusal = extras.get("refusal") or getattr(choice.message, "refusal", None)
     return Choice(choice.message.content or "", choice.finish_reason, None if refusal is None else str(refusal))
 
 
@@ -219,7 +219,8 @@ def _status(error: Exception) -> int | None:
 def _code(error: Exception) -> str:
     if type(error).__name__ == "ContentPolicyViolationError":
         return "content_policy_violation"
-    return "insufficient_quota" if "insufficient_quota" in str(getattr(error, "body", "")) else ""
+    quota = "insufficient_quota" in str(getattr(error, "body", ""))
+    return "insufficient_quota" if quota else str(getattr(error, "code", None) or "")
 
 
 _UNCONNECTED = {"ClientConnectorError", "ConnectionRefusedError", "gaierror"}
