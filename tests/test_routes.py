@@ -46,6 +46,7 @@ def nobody() -> str:
         return f"http://127.0.0.1:{free.getsockname()[1]}"
 
 
+AT_OPENAI = "https://api.openai.com/v1"
 OPENAI, ANTHROPIC = Route(model="openai/x"), Route(model="anthropic/y")
 OWN = Route(model="openai/z", api_base="http://gate:9/v1", api_key_env="GATE_KEY")
 
@@ -53,10 +54,12 @@ OWN = Route(model="openai/z", api_base="http://gate:9/v1", api_key_env="GATE_KEY
 async def test_a_route_is_there_if_its_key_is_and_routes_keep_their_order() -> None:
     both = {"OPENAI_API_KEY": KEY, "ANTHROPIC_API_KEY": KEY}
     assert await usable(OPENAI, ANTHROPIC, **both) == (
-        Target("openai/x", "openai", None, KEY),
+        Target("openai/x", "openai", AT_OPENAI, KEY, wire_model="x"),
         Target("anthropic/y", "anthropic"),
     )
-    assert await usable(ANTHROPIC, OPENAI, OPENAI_API_KEY=KEY) == (Target("openai/x", "openai", None, KEY),)
+    assert await usable(ANTHROPIC, OPENAI, OPENAI_API_KEY=KEY) == (
+        Target("openai/x", "openai", AT_OPENAI, KEY, wire_model="x"),
+    )
 
 
 async def test_a_model_without_any_key_names_the_variables_that_would_help() -> None:
@@ -79,38 +82,46 @@ async def test_a_model_that_is_not_configured_has_no_route() -> None:
 async def test_a_key_of_its_own_is_the_only_one_that_a_route_takes() -> None:
     own = Route(model="openai/x", api_key_env="MY_KEY")
     assert await refusal(own, OPENAI_API_KEY=KEY) == "no route can be used here; set MY_KEY"
-    assert await usable(own, MY_KEY="mine") == (Target("openai/x", "openai", None, "mine"),)
+    assert await usable(own, MY_KEY="mine") == (Target("openai/x", "openai", AT_OPENAI, "mine", wire_model="x"),)
 
 
 async def test_a_server_with_its_own_address_gets_its_own_key_or_none_and_never_another() -> None:
     gate = {"OPENAI_API_KEY": KEY, "GATE_KEY": "gate"}
-    assert await usable(OWN, **gate) == (Target("openai/z", "openai", "http://gate:9/v1", "gate"),)
+    assert await usable(OWN, **gate) == (Target("openai/z", "openai", "http://gate:9/v1", "gate", wire_model="z"),)
     bare = Route(model="anthropic/y", api_base="http://gate:9/v1")
-    assert await usable(bare, **gate) == (Target("openai/anthropic/y", "anthropic", "http://gate:9/v1", "none"),)
+    assert await usable(bare, **gate) == (
+        Target("openai/anthropic/y", "anthropic", "http://gate:9/v1", "none", wire_model="anthropic/y"),
+    )
 
 
 @pytest.mark.parametrize("variable", ["OPENAI_BASE_URL", "OPENAI_API_BASE"])
 async def test_another_address_for_openai_needs_no_key(variable: str) -> None:
     environ = {variable: "http://localhost:8000/v1/"}
-    assert await usable(OPENAI, **environ) == (Target("openai/x", "openai", "http://localhost:8000/v1", "none"),)
+    assert await usable(OPENAI, **environ) == (
+        Target("openai/x", "openai", "http://localhost:8000/v1", "none", wire_model="x"),
+    )
     with_key = await usable(OPENAI, OPENAI_API_KEY=KEY, **environ)
-    assert with_key == (Target("openai/x", "openai", "http://localhost:8000/v1", KEY),)
+    assert with_key == (Target("openai/x", "openai", "http://localhost:8000/v1", KEY, wire_model="x"),)
 
 
 async def test_openais_own_address_needs_a_key() -> None:
     environ = {"OPENAI_BASE_URL": "https://api.openai.com/v1"}
     assert await refusal(OPENAI, **environ) == "no route can be used here; set OPENAI_API_KEY"
-    assert await usable(OPENAI, OPENAI_API_KEY=KEY, **environ) == (Target("openai/x", "openai", None, KEY),)
+    assert await usable(OPENAI, OPENAI_API_KEY=KEY, **environ) == (
+        Target("openai/x", "openai", AT_OPENAI, KEY, wire_model="x"),
+    )
 
 
 async def test_a_bare_name_belongs_to_the_provider_that_litellm_lists_it_under() -> None:
     bare = Route(model="gpt-4o-mini")
-    assert await usable(bare, OPENAI_API_KEY=KEY) == (Target("gpt-4o-mini", "openai", None, KEY),)
+    assert await usable(bare, OPENAI_API_KEY=KEY) == (
+        Target("gpt-4o-mini", "openai", AT_OPENAI, KEY, wire_model="gpt-4o-mini"),
+    )
 
 
 async def test_a_local_server_that_answers_is_a_route_with_or_without_v1_in_its_address(ollama: ModelServer) -> None:
     route = Route(model="ollama/llama3")
-    expected = (Target("openai/llama3", "ollama", ollama.url, "none"),)
+    expected = (Target("openai/llama3", "ollama", ollama.url, "none", wire_model="llama3"),)
     for address in (ollama.url, f"{ollama.url}/", ollama.url.removesuffix("/v1")):
         assert await usable(route, probe=answers, OLLAMA_API_BASE=address) == expected
 
@@ -131,7 +142,12 @@ async def test_a_local_server_is_looked_for_at_its_usual_port() -> None:
     names = ("ollama", "hosted_vllm", "llamafile", "lm_studio")
     routes = Routes({name: (Route(model=f"{name}/m"),) for name in names}, {}, probe)
     found = [state.target for name in names for state in await routes.states(name)]
-    assert found == [None, None, None, Target("openai/m", "lm_studio", "http://127.0.0.1:1234/v1", "none")]
+    assert found == [
+        None,
+        None,
+        None,
+        Target("openai/m", "lm_studio", "http://127.0.0.1:1234/v1", "none", wire_model="m"),
+    ]
     assert [address.rpartition(":")[2] for address in asked] == ["11434/v1", "8000/v1", "8080/v1", "1234/v1"]
 
 
@@ -181,7 +197,7 @@ async def test_no_key_is_in_any_text_that_a_route_an_error_or_a_call_has() -> No
     states = await routes.states("m")
     model = ScriptedModel()
     await stack(model, routes.usable, Shared(), lambda _: None)(call_of("m"))
-    assert model.calls[0].target == Target("openai/x", "openai", None, KEY)
+    assert model.calls[0].target == Target("openai/x", "openai", AT_OPENAI, KEY, wire_model="x")
     texts = [*map(repr, states), *map(str, states), remedy(states), repr(model.calls), str(OWN), repr(routes)]
     assert not [text for text in texts if KEY in text]
 
@@ -193,3 +209,33 @@ def test_a_routes_text_is_its_model_and_address() -> None:
 def test_what_a_route_lacks_is_said_once() -> None:
     states = [RouteState(OPENAI, None, "OPENAI_API_KEY"), RouteState(OPENAI, None, "OPENAI_API_KEY")]
     assert remedy(states) == "set OPENAI_API_KEY"
+
+
+@pytest.mark.parametrize(
+    ("model", "transport"),
+    [
+        ("groq/x", "openai"),
+        ("ollama/x", "openai"),
+        ("veniceai/x", "openai"),
+        ("sarvam/x", "litellm"),
+        ("anthropic/x", "litellm"),
+        ("no-such-provider/x", "litellm"),
+    ],
+)
+def test_a_route_goes_over_the_openai_wire_where_its_provider_speaks_it(model: str, transport: str) -> None:
+    assert Route(model=model).transport == transport
+    assert Route(model=model, api_base="http://gate:9/v1").transport == "openai"
+
+
+async def test_a_hosts_address_and_key_are_those_of_the_environment_as_litellm_has_it() -> None:
+    groq, venice = Route(model="groq/x"), Route(model="veniceai/x")
+    at_gate = {"GROQ_API_KEY": KEY, "GROQ_API_BASE": "http://gate:9/groq/"}
+    assert await usable(groq, **at_gate) == (Target("groq/x", "groq", "http://gate:9/groq", KEY, wire_model="x"),)
+    assert await refusal(venice, VENICEAI_API_KEY=KEY) == "no route can be used here; set VENICE_AI_API_KEY"
+    (target,) = await usable(venice, VENICE_AI_API_KEY=KEY)
+    assert (target.api_base, target.api_key) == ("https://api.venice.ai/api/v1", KEY)
+
+
+async def test_a_host_without_an_address_of_its_own_says_where_that_is_missing() -> None:
+    gateway = Route(model="litellm_proxy/x", api_key_env="GATE_KEY")
+    assert await refusal(gateway, GATE_KEY="gate") == "no route can be used here; set LITELLM_PROXY_API_BASE"

@@ -331,15 +331,19 @@ async def test_an_answer_among_several_that_is_none_is_left_out(
 
 async def test_a_web_page_in_an_errors_place_is_not_quoted(provider: Model, models: ModelServer, call: Call) -> None:
     models.script("m", HtmlPage(502))
-    assert str(await failure(provider, call)) == "openai/m: a web page came in place of an answer"
+    told = str(await failure(provider, call))
+    assert told == "openai/m: a web page came in place of an answer" or (
+        isinstance(provider, LiteLLM) and told == "openai/m: Error code: 502"  # from 1.109 on
+    )
 
 
 async def test_a_stream_that_breaks_off_is_no_answer(provider: Model, models: ModelServer, call: Call) -> None:
     models.script("m", Reply("Half of", breaks_off=True))
     asked = replace(call, on_text=lambda _: None)
-    if isinstance(provider, LiteLLM):
-        assert (await provider(asked)).text == "Half of", (
-            "litellm tells a stream that breaks off from one that ends: drop this difference, and its note here"
-        )
-    else:
+    if isinstance(provider, OpenAIWire):
         assert isinstance(await failure(provider, asked), errors.ConnectionFailed)
+        return
+    try:  # before 1.109, litellm takes that for the end
+        assert (await provider(asked)).text == "Half of"
+    except errors.CallError as error:
+        assert error.retryable

@@ -156,8 +156,9 @@ async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[st
     finally:
         with anyio.move_on_after(_CLOSE_S, shield=True):
             await stream.aclose()
-    # so litellm shows what is no stream at all, a proxy's HTML page for one
-    if usage is None and not any(each.pieces for each in growing.values()):
+    if usage is None and not any(
+        each.pieces for each in growing.values()
+    ):  # so litellm shows what is no stream at all, a proxy's HTML page for one
         raise unanswered(target)
     texts = (Choice("".join(each.pieces), each.finish_reason) for _, each in sorted(growing.items()))
     return completed(target, list(texts), usage)
@@ -172,7 +173,7 @@ def _completion(target: Target, response: Any) -> Completion:  # noqa: ANN401
 
 def _choice(choice: Any) -> Choice:  # noqa: ANN401
     extras: Any = getattr(choice.message, "provider_specific_fields", None) or {}
-    refusal = extras.get("refusal")
+    refusal = extras.get("refusal") or getattr(choice.message, "refusal", None)
     return Choice(choice.message.content or "", choice.finish_reason, None if refusal is None else str(refusal))
 
 
@@ -218,7 +219,8 @@ def _status(error: Exception) -> int | None:
 def _code(error: Exception) -> str:
     if type(error).__name__ == "ContentPolicyViolationError":
         return "content_policy_violation"
-    return "insufficient_quota" if "insufficient_quota" in str(getattr(error, "body", "")) else ""
+    quota = "insufficient_quota" in str(getattr(error, "body", ""))
+    return "insufficient_quota" if quota else str(getattr(error, "code", None) or "")
 
 
 _UNCONNECTED = {"ClientConnectorError", "ConnectionRefusedError", "gaierror"}
