@@ -61,6 +61,7 @@ class Runs:
                 concurrency=defaults.concurrency,
                 provider_concurrency=defaults.provider_concurrency,
                 requests_per_minute=defaults.requests_per_minute,
+                tokens_per_minute=defaults.tokens_per_minute,
             ),
             defaults.stall_s,
         )
