@@ -254,23 +254,22 @@ class Slots:
         return Slot(lane, lane.allowance.start(now), spent)
 
     def _reason(self, lane: Lane, tokens: int, now: float) -> str:
-        account = lane.account
-        provider = account.provider
-        if lane.held_until > now:
-            return f"{provider} asked for a pause"
-        if account.under_way >= account.most:
-            return f"provider_concurrency = {account.most} at {provider}"
-        if lane.allowance.full:
-            return (
-                f"{provider} refused {lane.model} for too many requests; {lane.allowance.under_way} at once are tried"
-            )
-        if account.minute and account.minute.opens_at(tokens, now) > now:
-            return f"tokens_per_minute = {self._limits.tokens_per_minute[provider]} at {provider}"
-        if account.pace and account.pace.opens_at > now:
-            return f"requests_per_minute = {self._limits.requests_per_minute[provider]} at {provider}"
-        if self._under_way >= self._limits.concurrency:
-            return f"concurrency = {self._limits.concurrency}"
-        return f"calls to {provider} that came before"
+        account, limits = lane.account, self._limits
+        provider, learned = account.provider, lane.allowance
+        minute, pace = account.minute, account.pace
+        reasons = {
+            f"{provider} asked for a pause": lane.held_until > now,
+            f"concurrency = {limits.concurrency}": self._under_way >= limits.concurrency,
+            f"provider_concurrency = {account.most} at {provider}": account.under_way >= account.most,
+            f"{provider} had too many requests for {lane.model}, {learned.size} at once are tried now": learned.full,
+            f"tokens_per_minute = {limits.tokens_per_minute.get(provider)} at {provider}": (
+                minute is not None and minute.opens_at(tokens, now) > now
+            ),
+            f"requests_per_minute = {limits.requests_per_minute.get(provider)} at {provider}": (
+                pace is not None and pace.opens_at > now
+            ),
+        }
+        return next((reason for reason, holds in reasons.items() if holds), f"others came first to {provider}")
 
 
 _Key: TypeAlias = tuple[str, str | None, str | None]
