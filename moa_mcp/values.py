@@ -133,10 +133,10 @@ class Target:
     api_key: str | None = field(default=None, repr=False)
     price: Price | None = None
     """What its tokens cost, where the configuration says so."""
-    window: int | None = None
-    """How many tokens prompt and answer may have together, where the configuration says so."""
     wire_model: str | None = None
     """What its server calls the model, where it is asked over the OpenAI wire; None where litellm does the asking."""
+    window: int | None = None
+    """How many tokens prompt and answer may have together, where the configuration says so."""
 
     @property
     def transport(self) -> Transport:
