@@ -89,6 +89,19 @@ def default_effort(model: str) -> str | None:
     return _entry(model).get("default_reasoning_effort")
 
 
+def window_at(target: Target) -> int | None:
+    """Return how many tokens prompt and answer may have together where a call is served; None if that is not known."""
+    return target.window or window(target.model)
+
+
+@cache
+def window(model: str) -> int | None:
+    """Return a model's context window in tokens; None if it is not known."""
+    entry = {} if model.startswith("simulated/") else _entry(model)
+    known = entry.get("max_input_tokens") or entry.get("max_tokens")
+    return int(known) if known else None
+
+
 @cache
 def source() -> str:
     """Return the name of the table: prices change with litellm's releases."""

@@ -93,7 +93,9 @@ class Defaults(_Table):
     provider_concurrency: Annotated[int, Field(ge=1)] = 64
     """Requests under way at once at one provider."""
     requests_per_minute: dict[str, Annotated[int, Field(ge=1)]] = {}
-    """By provider, as its prefix in routes."""
+    """By provider, as its prefix in routes; of each key."""
+    tokens_per_minute: dict[str, Annotated[int, Field(ge=1)]] = {}
+    """By provider, of prompts and answers; of each key."""
 
 
 class ModelTable(_Table):
@@ -202,8 +204,9 @@ class _Reader:
                 remedy = hinted(name, _TABLES, f"the tables are {listed(_TABLES)}")
                 self._say(as_key(name), f"unknown table{remedy}")
         defaults = self._model(Defaults, "defaults", self._table("defaults", document)) or Defaults()
-        for provider in defaults.requests_per_minute:
-            self._check_provider(f"defaults.requests_per_minute.{as_key(provider)}", provider)
+        for key in ("requests_per_minute", "tokens_per_minute"):
+            for provider in getattr(defaults, key):
+                self._check_provider(f"defaults.{key}.{as_key(provider)}", provider)
         models = {
             name: table.routes
             for name, raw in self._table("models", document).items()

@@ -6,8 +6,8 @@ It knows neither MCP nor money nor retries; a run is a function of its `RunSpec`
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import reduce
 from typing import NamedTuple
@@ -39,6 +39,8 @@ class RunSpec:
     """Whether the last answer's text is told as it arrives."""
     deadline_s: float | None = None
     """Seconds after which it ends with what it has; a resumed run has all of them again."""
+    windows: Mapping[str, int] = field(default_factory=dict[str, int])
+    """The context windows of its models, by alias, in tokens, where they are known."""
 
 
 def started(spec: RunSpec) -> RunStarted:
@@ -115,7 +117,9 @@ async def _step(spec: RunSpec, number: int, state: State, time_up: Deadline, mod
     spare = _can_be_left_out(steps[number:], len(state.answers))
     streams = spec.stream and number == len(steps) and not step.judges
     cutoffs = time_up.cutoffs(number, spare=spare)
-    turn = ModelTurn(model, emit, cutoffs, run_id=spec.run_id, seed=spec.seed, step=number, streams=streams)
+    turn = ModelTurn(
+        model, emit, cutoffs, spec.windows, run_id=spec.run_id, seed=spec.seed, step=number, streams=streams
+    )
     emit(StepStarted(step=number, step_kind=step.step))
     try:
         after = _After(await step.run(state, turn))

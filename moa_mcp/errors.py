@@ -5,6 +5,7 @@
     MoaError
     ├── ConfigError             the configuration can't be used; holds every problem found
     ├── StepFailed              too few answers, or none that can be read
+    │   ├── PromptTooLong           some of its prompts do not fit their models' windows, and it can write others
     │   ├── StepLeftOut             too few of its calls were made at all; the run may do without the step
     │   └── DeadlinePassed          the run's time was up before enough of its calls were answered
     ├── RunUnknown              no run of that id
@@ -37,7 +38,7 @@ do better (``elsewhere``), and was it paid (``paid``: True, False, or None where
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -254,6 +255,17 @@ class Failure:
 
 class StepFailed(MoaError):
     """A step could not do its work; nothing that follows it can."""
+
+
+class PromptTooLong(StepFailed):
+    """Some of a step's prompts do not fit their models' windows."""
+
+    def __init__(self, replies: Sequence[Answer | None], too_long: Iterable[int]) -> None:
+        super().__init__("the prompt does not fit the model's window")
+        self.replies = tuple(replies)
+        """What came of all requests, in their order."""
+        self.too_long = frozenset(too_long)
+        """The positions of those that were too long."""
 
 
 class StepLeftOut(StepFailed):

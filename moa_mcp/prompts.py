@@ -114,17 +114,24 @@ def fenced(answers: Sequence[Answer]) -> str:
     mark = _mark([answer.text for answer in answers])
     total = len(answers)
     return "\n\n".join(
-        f"----- answer {number} of {total} ({mark}){', cut off at its token limit' if answer.cut else ''} -----\n"
+        f"----- answer {number} of {total} ({mark}){_cut(answer)} -----\n"
         f"{answer.text}\n"
         f"----- end of answer {number} ({mark}) -----"
         for number, answer in enumerate(answers, 1)
     )
 
 
+def _cut(answer: Answer) -> str:
+    if answer.shortened:
+        return ", only its beginning"
+    return ", cut off at its token limit" if answer.cut else ""
+
+
 def unfenced(text: str) -> tuple[str, ...]:
     """Return the answers that `fenced` put into a text, in order; none if there are none."""
     pattern = (
-        r"^----- answer (?P<number>\d+) of \d+ \((?P<mark>[0-9a-f]+)\)(?:, cut off at its token limit)? -----\n"
+        r"^----- answer (?P<number>\d+) of \d+ \((?P<mark>[0-9a-f]+)\)"
+        r"(?:, cut off at its token limit|, only its beginning)? -----\n"
         r"(?P<answer>.*?)\n"
         r"----- end of answer (?P=number) \((?P=mark)\) -----$"
     )

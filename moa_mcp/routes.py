@@ -86,6 +86,8 @@ class Route(BaseModel):
     """The variable that holds the key. A server with its own address needs none."""
     usd_per_million: PerMillion | None = None
     """What its tokens cost, where litellm's table does not know it or is wrong; 0 for a server of your own."""
+    window: Annotated[int, Field(ge=1)] | None = None
+    """How many tokens prompt and answer may have together, where litellm's table does not know it or is wrong."""
 
     @field_validator("api_key_env")
     @classmethod
@@ -177,9 +179,10 @@ class Routes:
 
     async def _state(self, route: Route) -> RouteState:
         state = await self._found(route)
-        if state.target is None or route.usd_per_million is None:
+        if state.target is None or (route.usd_per_million is None and route.window is None):
             return state
-        return state._replace(target=replace(state.target, price=route.usd_per_million.price))
+        price = route.usd_per_million.price if route.usd_per_million else None
+        return state._replace(target=replace(state.target, price=price, window=route.window))
 
     async def _found(self, route: Route) -> RouteState:
         if route.api_key_env is not None and not self._environ.get(route.api_key_env):

@@ -7,14 +7,24 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
 
 import anyio
 
 from moa_mcp.deadline import Cutoffs
-from moa_mcp.errors import CallError, DeadlinePassed, Failure, LeftBehind, LeftOut, StepFailed, StepLeftOut
+from moa_mcp.errors import (
+    CallError,
+    ContextTooLong,
+    DeadlinePassed,
+    Failure,
+    LeftBehind,
+    LeftOut,
+    PromptTooLong,
+    StepFailed,
+    StepLeftOut,
+)
 from moa_mcp.events import CallFailed, CallFinished, CallStarted, Emit, TextReceived
 from moa_mcp.fanout import Outcome, fan_out
 from moa_mcp.model import Model
@@ -25,7 +35,16 @@ class ModelTurn:
     """One step's turn: asks its requests all at once and waits for every answer or failure."""
 
     def __init__(
-        self, model: Model, emit: Emit, cutoffs: Cutoffs, *, run_id: str, seed: int, step: int, streams: bool
+        self,
+        model: Model,
+        emit: Emit,
+        cutoffs: Cutoffs,
+        windows: Mapping[str, int],
+        *,
+        run_id: str,
+        seed: int,
+        step: int,
+        streams: bool,
     ) -> None:
         self.rng = Random(f"{seed}/{step}")
         self.notes: list[Note] = []
@@ -37,12 +56,19 @@ class ModelTurn:
         self._step = step
         self._streams = streams
         self._cutoffs = cutoffs
+        self._windows = windows
         self._began = time.monotonic()
         self._asked = 0
         self._equals: Counter[Request] = Counter()
 
     async def ask(
-        self, requests: Sequence[Request], *, quorum: int = 1, grace_s: float | None = None, required: bool = True
+        self,
+        requests: Sequence[Request],
+        *,
+        quorum: int = 1,
+        grace_s: float | None = None,
+        required: bool = True,
+        tells_too_long: bool = False,
     ) -> tuple[Answer | None, ...]:
         if not self._time_left(quorum):
             return (None,) * len(requests)
@@ -56,8 +82,17 @@ class ModelTurn:
         for call, outcome in zip(calls, outcomes, strict=True):
             if isinstance(outcome, LeftBehind):
                 self._failed(call, outcome)
-        self._judge(calls, outcomes, quorum if required else 0)
-        return tuple(outcome if isinstance(outcome, Answer) else None for outcome in outcomes)
+        answers = tuple(outcome if isinstance(outcome, Answer) else None for outcome in outcomes)
+        too_long = {at for at, outcome in enumerate(outcomes) if tells_too_long and isinstance(outcome, ContextTooLong)}
+        others = [at for at in range(len(calls)) if at not in too_long]
+        needed = quorum if required and not too_long else 0
+        self._judge([calls[at] for at in others], [outcomes[at] for at in others], needed)
+        if too_long:
+            raise PromptTooLong(answers, too_long)
+        return answers
+
+    def window(self, agent: str) -> int | None:
+        return self._windows.get(agent)
 
     def _time_left(self, quorum: int) -> bool:
         """Whether there is time to ask. Raises `StepFailed` if there is none and something must be asked."""

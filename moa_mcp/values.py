@@ -135,6 +135,8 @@ class Target:
     """What its tokens cost, where the configuration says so."""
     wire_model: str | None = None
     """What its server calls the model, where it is asked over the OpenAI wire; None where litellm does the asking."""
+    window: int | None = None
+    """How many tokens prompt and answer may have together, where the configuration says so."""
 
     @property
     def transport(self) -> Transport:
@@ -202,6 +204,8 @@ class Answer:
     place: Place
     cut: bool = False
     """The token limit ended it; prompts say so."""
+    shortened: bool = False
+    """Only its beginning fits the window of the model that it is shown to; prompts say so."""
 
 
 @dataclass(frozen=True, slots=True)

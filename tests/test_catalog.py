@@ -124,6 +124,16 @@ def test_a_table_of_ranges_gives_the_price_of_the_range_that_a_prompt_is_in(
     assert cost(usage, "p/m") == Decimal(dollars)
 
 
+def test_a_window_is_that_of_the_prompt_where_the_table_tells_them_apart(elsewhere: Path) -> None:
+    table = {
+        "p/both": {"max_input_tokens": 9000, "max_tokens": 1000},
+        "p/one": {"max_tokens": 8192},
+        "p/none": {"max_input_tokens": None},
+    }
+    (elsewhere / catalog._TABLE).write_text(json.dumps(table))
+    assert [catalog.window(model) for model in (*table, "p/unknown")] == [9000, 8192, None, None]
+
+
 def test_a_price_says_which_release_of_litellm_it_is_from(monkeypatch: pytest.MonkeyPatch) -> None:
     found = catalog.price(MODEL)
     assert found is not None

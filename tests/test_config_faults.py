@@ -63,6 +63,14 @@ DEFAULTS = [
     ("wait_s = 3601", "wait_s: 3601 should be at most 3600"),
     ("requests_per_minute = 60", "requests_per_minute: 60 should be a table"),
     ("requests_per_minute = { openai = 0 }", "requests_per_minute.openai: 0 should be at least 1"),
+    ("tokens_per_minute = { groq = 0.5 }", "tokens_per_minute.groq: 0.5 should be a whole number"),
+    (
+        "tokens_per_minute = { grok = 60 }",
+        (
+            "tokens_per_minute.grok: 'grok' is no provider, did you mean 'groq'? "
+            "It takes a prefix of routes, such as openai"
+        ),
+    ),
     ('requests_per_minute = { "a b" = "x" }', "requests_per_minute.\"a b\": 'x' should be a whole number"),
     ('api_key = "sk-secret-1234567"', f"api_key: {NO_KEYS}"),
     ('temperature = "sk-secret-1234567"', "temperature: '[key]' should be a number"),
@@ -85,7 +93,7 @@ MODELS = [
         "m = { routes = [{ model = 'openai/x', api_bas = 'http://x' }] }",
         (
             "m.routes[0].api_bas: unknown key, did you mean 'api_base'? "
-            "Known here: api_base, api_key_env, model, usd_per_million"
+            "Known here: api_base, api_key_env, model, usd_per_million, window"
         ),
     ),
     (

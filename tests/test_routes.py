@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from moa_mcp import catalog
 from moa_mcp.errors import MissingKey
 from moa_mcp.model import Shared, stack
 from moa_mcp.routes import Route, Routes, RouteState, answers, remedy
@@ -92,6 +93,14 @@ async def test_a_server_with_its_own_address_gets_its_own_key_or_none_and_never_
     assert await usable(bare, **gate) == (
         Target("openai/anthropic/y", "anthropic", "http://gate:9/v1", "none", wire_model="anthropic/y"),
     )
+
+
+async def test_a_route_states_what_the_table_does_not_know() -> None:
+    own = Route(model="openai/z", api_base="http://gate:9/v1", window=8192)
+    (target,) = await usable(own)
+    assert (target.window, target.price) == (8192, None)
+    assert catalog.window_at(target) == 8192
+    assert catalog.window_at(Target("openai/nobodys-model", "openai")) is None
 
 
 @pytest.mark.parametrize("variable", ["OPENAI_BASE_URL", "OPENAI_API_BASE"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -22,6 +22,7 @@ from moa_mcp.config import Config, Pipeline, models_of
 from moa_mcp.estimate import ASSUMED_TOKENS, Estimate, assumed, data, estimate, prices
 from moa_mcp.hosts import host
 from moa_mcp.plan import Lint, Plan, Reach, blocking, plan, reach
+from moa_mcp.preflight import doubts, windows
 from moa_mcp.providers import offline as simulation
 from moa_mcp.redact import redact
 from moa_mcp.routes import Route, Routes, RouteState
@@ -92,7 +93,9 @@ async def _check(config: Config, pipelines: Iterable[Pipeline], offline: bool, c
     async def check(each: Pipeline) -> Checked:
         reached = _simulated(each) if offline else await reach(each, routes)
         estimated = estimate(each, assumed(), await prices(each, usable)) if cost else None
-        return Checked(each, plan(each), reached, estimated)
+        planned = plan(each)
+        lint = (*planned.lint, *doubts(each, await windows(each, usable)))
+        return Checked(each, replace(planned, lint=lint), reached, estimated)
 
     return tuple([await check(each) for each in pipelines])
 

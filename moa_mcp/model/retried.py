@@ -27,6 +27,23 @@ class Retried:
         self._attempts = attempts
 
     async def __call__(self, call: Call) -> Completion:
+        try:
+            return await self._inner(call)
+        except CallError as error:
+            if not _worth_retrying(error):
+                raise
+            failed = error
+        return await self._again(call, failed)
+
+    async def _again(self, call: Call, failed: CallError) -> Completion:
+        """Go on after a first failure. Calls that do not fail never come here: tenacity costs more than all layers."""
+        first = [failed]
+
+        async def attempt() -> Completion:
+            if first:
+                raise first.pop()
+            return await self._inner(call)
+
         retrying = AsyncRetrying(
             sleep=anyio.sleep,
             stop=stop_after_attempt(self._attempts),
@@ -34,7 +51,7 @@ class Retried:
             wait=_wait,
             reraise=True,
         )
-        return await retrying(self._inner, call)
+        return await retrying(attempt)
 
 
 _backoff = wait_random_exponential(multiplier=0.5, max=20)

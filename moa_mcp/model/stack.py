@@ -6,12 +6,14 @@ from moa_mcp.events import Emit
 from moa_mcp.model.budgeted import Budget, Budgeted
 from moa_mcp.model.hedged import Hedged
 from moa_mcp.model.interface import Keep, Model, Usable
+from moa_mcp.model.limits import Limits
 from moa_mcp.model.negotiated import Negotiated, Refusals
 from moa_mcp.model.recorded import Recorded
 from moa_mcp.model.replayed import Before, Replayed
 from moa_mcp.model.retried import Retried
 from moa_mcp.model.routed import Routed
-from moa_mcp.model.slotted import Limits, Slots, Slotted
+from moa_mcp.model.slots import Slots
+from moa_mcp.model.slotted import Slotted
 from moa_mcp.model.timed import STALL_S, Timed
 
 

@@ -29,6 +29,7 @@ from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.model import Before, Budget, Limits, Shared, Usable, remembered, stack
 from moa_mcp.plan import blocking
+from moa_mcp.preflight import too_long, windows
 from moa_mcp.routes import Route
 from moa_mcp.runs.money import Purses, estimated, too_small
 from moa_mcp.runs.order import Opening, Order, ordered, recorded, traced, whole
@@ -61,6 +62,7 @@ class Runs:
                 concurrency=defaults.concurrency,
                 provider_concurrency=defaults.provider_concurrency,
                 requests_per_minute=defaults.requests_per_minute,
+                tokens_per_minute=defaults.tokens_per_minute,
             ),
             defaults.stall_s,
         )
@@ -243,6 +245,8 @@ class Runs:
         began = time.monotonic()
         try:
             if opening.new:
+                known = await windows(order.spec.pipeline, usable)
+                order = replace(order, spec=replace(order.spec, windows=known))  # a resume makes the same prompts
                 await self.journal.begin(recorded(order, texts=self.journal.keeps_texts))
                 run.on_record = True
             for event in opening.events if opening.reached else (started(order.spec),):
@@ -276,7 +280,7 @@ class Runs:
         finished, answers = (opening.reached.steps, opening.reached.state.answers) if opening.reached else (0, ())
         pipeline = spec.pipeline
         left = pipeline.model_copy(update={"steps": pipeline.steps[finished:]})
-        fault = await _blocked(left, usable)
+        fault = await _blocked(left, spec, usable)
         if fault:
             raise _Unstarted(fault)
         known = await prices(left, usable)
@@ -382,13 +386,13 @@ class _Unstarted(Exception):
     """A run can't start, or not go on; the text says why and what would help."""
 
 
-async def _blocked(pipeline: Pipeline, usable: Usable) -> str | None:
+async def _blocked(pipeline: Pipeline, spec: RunSpec, usable: Usable) -> str | None:
     """Return why a pipeline can't run here at all: known before the first call, it costs nothing."""
-    missing: dict[str, MissingKey] = {}
+    faults = dict(too_long(pipeline, spec.question, spec.windows))
     for alias in models_of(pipeline):
         try:
             await usable(alias)
         except MissingKey as error:
-            missing[alias] = error
-    reasons = [f"{alias}: {missing[alias]}" for alias in blocking(pipeline, missing)]
+            faults[alias] = str(error)
+    reasons = [f"{alias}: {faults[alias]}" for alias in blocking(pipeline, faults)]
     return "; ".join(reasons) or None

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from moa_mcp import prompts, tally
 from moa_mcp.steps.extracting import Stop, extract, short, stopped
+from moa_mcp.steps.fan_in import fan_in
 from moa_mcp.steps.step import Agent, PanelStep, SoleStep, Turn, asked_of, given
 from moa_mcp.values import Answer, Message, Note, State
 
@@ -90,8 +91,9 @@ class Synthesize(PanelStep):
         return len(self.models)
 
     async def run(self, state: State, turn: Turn) -> State:
-        messages = prompts.synthesize(state.question, state.answers, self.prompt)
-        return state.then(await self.ask_all(turn, messages))
+        quorum = min(self.quorum or 1, len(self.models))
+        answers, notes = await fan_in(self, self.models, state, turn, quorum=quorum, grace_s=self.grace_s)
+        return state.then(answers, *notes)
 
 
 class Aggregate(SoleStep):
@@ -104,13 +106,11 @@ class Aggregate(SoleStep):
         return 1
 
     async def run(self, state: State, turn: Turn) -> State:
-        messages = prompts.synthesize(state.question, state.answers, self.prompt)
+        async def ask(agent: str) -> tuple[tuple[Answer, ...], tuple[Note, ...]]:
+            return await fan_in(self, [agent], state, turn)
 
-        async def ask(agent: str) -> tuple[Answer, ...]:
-            return given(await turn.ask([self.request(agent, messages)]))
-
-        answers, notes = await asked_of(self.agent, self.fallback_agent, ask)
-        return state.then(answers, *notes)
+        (answers, told), notes = await asked_of(self.agent, self.fallback_agent, ask)
+        return state.then(answers, *told, *notes)
 
 
 class Refine(PanelStep):

@@ -24,16 +24,27 @@ class Turn(Protocol):
         ...
 
     async def ask(
-        self, requests: Sequence[Request], *, quorum: int = 1, grace_s: float | None = None, required: bool = True
+        self,
+        requests: Sequence[Request],
+        *,
+        quorum: int = 1,
+        grace_s: float | None = None,
+        required: bool = True,
+        tells_too_long: bool = False,
     ) -> tuple[Answer | None, ...]:
         """Ask all at once and return the answers in the order of the requests, None for those that failed.
 
         With `grace_s`, those that have not answered so many seconds after the quorum did are left behind.
 
         Raises:
+            PromptTooLong: with `tells_too_long`, some prompts do not fit their models' windows.
             StepFailed: fewer than `quorum` answered, and they are `required`.
 
         """
+        ...
+
+    def window(self, agent: str) -> int | None:
+        """Return how many tokens an agent's prompt and answer may have together; None if that is not known."""
         ...
 
 

@@ -1,0 +1,103 @@
+"""Which answers stand in a prompt that has to fit a model's context window; pure.
+
+Answers that do not fit together are put together in windows, the sequential form (Li et al. 2025, arXiv 2502.00674):
+as many as fit, then what came of them beside the next ones. One that alone does not fit is cut, and marked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeAlias
+
+from moa_mcp.values import Answer, Message
+
+BYTES = 3
+"""Of one token. English has more than four, so that it is counted a third too large, which is the margin; where even
+that is too little, the provider says so, and half as many answers are shown at once."""
+MESSAGE_TOKENS = 4
+"""What a message takes beside its text."""
+_LEAST = 240
+"""Bytes of an answer that are worth showing."""
+_MARK = 60
+"""Bytes, at most, that tell of an answer that only its beginning is there."""
+_BOUNDARIES = ("\n\n", "\n", ". ", " ")
+
+Compose: TypeAlias = Callable[[tuple[Answer, ...]], tuple[Message, ...]]
+"""Writes the conversation that shows answers."""
+
+
+def tokens(messages: Sequence[Message]) -> int:
+    """Return how many tokens the messages have, rather too many than too few."""
+    return sum(-(-_size(message.content) // BYTES) + MESSAGE_TOKENS for message in messages)
+
+
+def least(empty: Sequence[Message]) -> int:
+    """Return the smallest room in which answers can be put together, given a prompt that shows two without a text."""
+    return tokens(empty) + 2 * (_LEAST + _MARK) // BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What a prompt may hold."""
+
+    compose: Compose
+    room: int | None
+    """Tokens; None if nobody knows."""
+    most: int | None = None
+    """How many answers it may show that it has not shown before; None for any number."""
+
+    def __call__(self, answers: tuple[Answer, ...]) -> bool:
+        """Whether these answers fit."""
+        return self.room is None or tokens(self.compose(answers)) <= self.room
+
+
+class Part(NamedTuple):
+    """What one prompt shows of the answers."""
+
+    shown: tuple[Answer, ...]
+    rest: tuple[Answer, ...]
+    """Those left for the next."""
+
+
+def part(fit: Fit, so_far: Answer | None, answers: tuple[Answer, ...]) -> Part | None:
+    """Return what the next prompt shows: what came of the answers before, and as many of these as fit.
+
+    None if not even a piece of one fits.
+    """
+    carried = () if so_far is None else (so_far,)
+    most = len(answers) if fit.most is None else min(fit.most, len(answers))
+    count = _largest(lambda count: fit((*carried, *answers[:count])), most)
+    if count:
+        return Part((*carried, *answers[:count]), answers[count:])
+    pair = (*carried, answers[0])
+    longest = max(_size(answer.text) for answer in pair)
+    size = _largest(lambda size: fit(tuple(shortened(answer, size) for answer in pair)), longest)
+    if size < _LEAST:
+        return None
+    return Part(tuple(shortened(answer, size) for answer in pair), answers[1:])
+
+
+def shortened(answer: Answer, size: int) -> Answer:
+    """Return an answer of `size` bytes at most, cut at the end of a paragraph, a line, a sentence or a word."""
+    if _size(answer.text) <= size:
+        return answer
+    text = answer.text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
+    ends = (text.rfind(boundary) + len(boundary) for boundary in _BOUNDARIES)
+    end = next((end for end in ends if end > len(text) * 3 // 4), len(text))
+    return replace(answer, text=text[:end].rstrip(), shortened=True)
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
+def _largest(holds: Callable[[int], bool], most: int) -> int:
+    """Return the largest number from 1 to `most` for which something holds that holds for all smaller ones; else 0."""
+    if most and holds(most):
+        return most
+    held, beyond = 0, most
+    while beyond - held > 1:
+        middle = (held + beyond) // 2
+        held, beyond = (middle, beyond) if holds(middle) else (held, middle)
+    return held
