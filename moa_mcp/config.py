@@ -94,6 +94,9 @@ class Defaults(_Table):
     """Requests under way at once at one provider."""
     requests_per_minute: dict[str, Annotated[int, Field(ge=1)]] = {}
     """By provider, as its prefix in routes."""
+    cache_first: bool = True
+    """Whether equal samples of a long prompt, where one request can't bring them all, wait until the first has begun,
+    so that they find the prompt in the provider's cache."""
 
 
 class ModelTable(_Table):

@@ -150,7 +150,7 @@ def _body(call: Call, endpoint: _Endpoint, parameters: Mapping[str, float | int]
 
     body: Body = {
         "model": endpoint.model,
-        "messages": [{"role": role, "content": content} for role, content in call.messages],
+        "messages": prompted.messages(call),
         **parameters,
         **endpoint.extra,
     }

@@ -63,6 +63,7 @@ class Runs:
                 requests_per_minute=defaults.requests_per_minute,
             ),
             defaults.stall_s,
+            cache_first=defaults.cache_first,
         )
         self._purses = Purses(defaults, self.journal)
         self._retention = Retention(defaults, self.journal)
