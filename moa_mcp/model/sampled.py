@@ -236,8 +236,12 @@ class Sampled:
             await party.done.wait()
             return await self._inner(call)
         party.led = True
-        try:  # a cache can be read from once the answer has begun
-            return await self._inner(replace(call, on_text=lambda _: party.done.set()))
+
+        def begun(_: str) -> None:  # from then on the cache can be read from
+            party.done.set()
+
+        try:
+            return await self._inner(replace(call, on_text=begun))
         finally:
             party.done.set()
 

@@ -20,7 +20,7 @@ import anyio.to_thread
 
 from moa_mcp.errors import CallError, RequestRefused
 from moa_mcp.hosts import host
-from moa_mcp.providers import families, payloads, refusals, replies
+from moa_mcp.providers import families, payloads, prompted, refusals, replies
 from moa_mcp.values import Call, Completion, Target
 
 if TYPE_CHECKING:
