@@ -20,9 +20,10 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,6 +93,8 @@ class Ledger:
     billed: Billed = field(default_factory=Billed)
     begun: frozenset[tuple[str, int]] = frozenset()
     """Beginnings of prompts whose answers have begun, as model and hash."""
+    texts: Iterator[str] = field(default_factory=lambda: (f"{ANSWER}{number:04}" for number in count()))
+    """No two are equal."""
 
     async def complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -101,7 +104,8 @@ class Ledger:
         blocks = [(body["model"], hash(said[:end])) for end in range(BLOCK, len(said) + 1, BLOCK)]
         known = sum(1 for _ in _while(self.begun, blocks)) * BLOCK // 4
         cached = known if caches and known >= LEAST_CACHED else 0
-        prompt, completion = len(said) // 4, n * (len(ANSWER) // 4)
+        answers = [_verdict(said) or next(self.texts) for _ in range(n)]
+        prompt, completion = len(said) // 4, sum(len(answer) // 4 for answer in answers)
         usage = {
             "prompt_tokens": prompt,
             "completion_tokens": completion,
@@ -115,7 +119,7 @@ class Ledger:
         if caches:
             await asyncio.sleep((prompt - cached) / READ_PER_S)
             self.begun |= frozenset(blocks)
-        return await _replied(request, body, n, usage, WRITE_S if caches else 0)
+        return await _replied(request, body, answers, usage, WRITE_S if caches else 0)
 
     async def ledger(self, _: web.Request) -> web.Response:
         """Return what was billed since the last time, and forget it, and the cache."""
@@ -131,18 +135,19 @@ def _while(known: frozenset[tuple[str, int]], blocks: list[tuple[str, int]]) -> 
 
 
 async def _replied(
-    request: web.Request, body: Mapping[str, Any], n: int, usage: Mapping[str, object], write_s: float
+    request: web.Request, body: Mapping[str, Any], answers: Sequence[str], usage: Mapping[str, object], write_s: float
 ) -> web.StreamResponse:
-    text = _reply("\n".join(message["content"] for message in body["messages"]))
     head = {"id": "c", "created": 0, "model": body["model"]}
     if not body.get("stream"):
         await asyncio.sleep(write_s)
-        message = {"role": "assistant", "content": text}
-        choices = [{"index": index, "message": message, "finish_reason": "stop"} for index in range(n)]
+        choices = [
+            {"index": index, "message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}
+            for index, answer in enumerate(answers)
+        ]
         return web.json_response({**head, "object": "chat.completion", "choices": choices, "usage": usage})
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
-    first, rest = text[:8], text[8:]
+    first, rest = answers[0][:8], answers[0][8:]
     for piece, finish, pause in ((first, None, write_s), (rest, "stop", 0)):
         choice = {"index": 0, "delta": {"role": "assistant", "content": piece}, "finish_reason": finish}
         await response.write(_chunk({**head, "choices": [choice]}))
@@ -156,10 +161,10 @@ def _chunk(body: Mapping[str, object]) -> bytes:
     return f"data: {json.dumps({**body, 'object': 'chat.completion.chunk'})}\n\n".encode()
 
 
-def _reply(asked: str) -> str:
+def _verdict(asked: str) -> str | None:
     if '"ranking"' in asked or "Rank these responses" in asked:
         return '{"ranking": [1, 2, 3, 4, 5]}'
-    return '{"answer": 1}' if '{"answer": N}' in asked else ANSWER
+    return '{"answer": 1}' if '{"answer": N}' in asked else None
 
 
 async def serve() -> None:
