@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -20,7 +21,8 @@ from moa_mcp.providers.litellm import LiteLLM
 from moa_mcp.testing import pipeline
 from moa_mcp.trace import trace_of
 from moa_mcp.values import Question, Target, Usage
-from tests.tables import steps
+from tests.model_server import ModelServer
+from tests.tables import AGGREGATE, PROPOSE, steps
 
 pytestmark = pytest.mark.anyio
 
@@ -79,6 +81,25 @@ class Messages:
             yield f"http://127.0.0.1:{runner.addresses[0][1]}"
         finally:
             await runner.cleanup()
+
+
+async def test_all_agents_of_a_step_are_sent_the_same_prompt_byte_for_byte(serving: ModelServer) -> None:
+    provider = LiteLLM()
+    serving.clear()
+
+    async def usable(alias: str) -> tuple[Target, ...]:
+        return (Target(f"openai/{alias}", "openai", serving.url, "a key"),)
+
+    await provider.ready()
+    layers = stack(provider, usable, Shared(), lambda _: None)
+    synthesize = '{ step = "synthesize", agents = ["x", "y"] }'
+    question = Question("Wie heißt „das“?", "Weil.", "Sei knapp.")
+    chosen = pipeline(steps(PROPOSE, synthesize, AGGREGATE))
+    ended = await execute(RunSpec("r", chosen, question, seed=0), layers, lambda _: None)
+    await import_module("litellm").close_litellm_async_clients()
+    assert ended.status == "complete"
+    prompts = Counter(json.dumps(request.body["messages"]) for request in serving.requests)
+    assert sorted(prompts.values()) == [1, 2, 3]
 
 
 async def test_six_samples_of_a_long_prompt_write_it_to_the_cache_once_and_read_it_five_times() -> None:

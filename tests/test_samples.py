@@ -324,6 +324,9 @@ async def test_who_gives_up_while_calls_gather_keeps_no_other_waiting() -> None:
 # On record
 
 
+CENT = Price(Rates(*[Decimal("0.0004")] * 4), "the test")
+
+
 def paid(call: Call) -> Completion:
     return Completion(f"{call.agent} at {call.place}", "p/m", usage=Usage(10, 5), cost_usd=Decimal("0.01"))
 
@@ -369,6 +372,24 @@ async def test_what_is_missing_on_record_is_asked_for_together_and_nothing_else(
     assert requests(model) == [(3, 4, 5, 6)]
     (began,) = [event for event in told if isinstance(event, AttemptStarted)]
     assert (began.attempt, began.others) == (2, tuple(Joined(place, 2) for place in PLACES[3:]))
+
+
+async def test_of_samples_that_a_budget_can_not_pay_together_those_are_asked_that_it_can() -> None:
+    config = config_of(SIX, AGGREGATE, defaults="max_tokens = 100")
+    answered: set[int] = set()
+    for cents in range(5, 500, 15):
+        cap = Decimal(cents) / 100
+        async with Runs(
+            config, Backend(ScriptedModel(otherwise=paid), lambda _: served("p/m", price=CENT))
+        ).open() as runs:
+            run = runs.start(config.pipelines["p"], Question("Why?"), seed=1, max_cost_usd=cap)
+            with anyio.fail_after(5):
+                await run.ended.wait()
+        trace = run.trace
+        assert trace.cost_usd is not None
+        assert trace.cost_usd <= cap
+        answered.add(trace.steps[0].answered if trace.steps else 0)
+    assert answered >= {0, 1, 3, 6}
 
 
 # The provider's cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from moa_mcp.events import Emit
 from moa_mcp.model.budgeted import Budget, Budgeted
+from moa_mcp.model.gathered import Announced, Gathering, Observed
 from moa_mcp.model.hedged import Hedged
 from moa_mcp.model.interface import Keep, Model, Usable
 from moa_mcp.model.negotiated import Negotiated, Refusals
@@ -11,7 +12,7 @@ from moa_mcp.model.recorded import Recorded
 from moa_mcp.model.replayed import Before, Replayed
 from moa_mcp.model.retried import Retried
 from moa_mcp.model.routed import Routed
-from moa_mcp.model.sampled import Announced, Gathering, Observed, Sampled
+from moa_mcp.model.sampled import Sampled
 from moa_mcp.model.slotted import Limits, Slots, Slotted
 from moa_mcp.model.timed import STALL_S, Timed
 
