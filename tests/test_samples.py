@@ -99,6 +99,13 @@ async def test_six_samples_are_six_answers_of_one_request_where_the_route_can_do
     ]
 
 
+async def test_samples_that_may_have_spare_calls_go_together_too() -> None:
+    model = ScriptedModel()
+    trace, _ = await six(model, step='{ step = "propose", hedge = true, agents = [{ model = "a", samples = 6 }] }')
+    assert requests(model) == [(1, 2, 3, 4, 5, 6)]
+    assert texts(trace) == SAID
+
+
 async def test_where_one_request_brings_one_answer_as_many_requests_go_out() -> None:
     model = ScriptedModel()
     trace, _ = await six(model, served("p/a", samples=1))
