@@ -142,7 +142,7 @@ class Target:
     api_key: str | None = field(default=None, repr=False)
     price: Price | None = None
     """What its tokens cost, where the configuration says so."""
-    samples: int = 1
+    samples: int = field(default=1, compare=False)
     """How many answers one request can bring there, as far as is known beforehand."""
     wire_model: str | None = None
     """What its server calls the model, where it is asked over the OpenAI wire; None where litellm does the asking."""

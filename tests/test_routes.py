@@ -53,12 +53,10 @@ OWN = Route(model="openai/z", api_base="http://gate:9/v1", api_key_env="GATE_KEY
 async def test_a_route_is_there_if_its_key_is_and_routes_keep_their_order() -> None:
     both = {"OPENAI_API_KEY": KEY, "ANTHROPIC_API_KEY": KEY}
     assert await usable(OPENAI, ANTHROPIC, **both) == (
-        Target("openai/x", "openai", None, KEY, samples=128),
+        Target("openai/x", "openai", None, KEY),
         Target("anthropic/y", "anthropic"),
     )
-    assert await usable(ANTHROPIC, OPENAI, OPENAI_API_KEY=KEY) == (
-        Target("openai/x", "openai", None, KEY, samples=128),
-    )
+    assert await usable(ANTHROPIC, OPENAI, OPENAI_API_KEY=KEY) == (Target("openai/x", "openai", None, KEY),)
 
 
 async def test_a_model_without_any_key_names_the_variables_that_would_help() -> None:
@@ -101,7 +99,7 @@ async def test_a_route_brings_so_many_answers_at_once_as_its_provider_is_known_f
 async def test_a_key_of_its_own_is_the_only_one_that_a_route_takes() -> None:
     own = Route(model="openai/x", api_key_env="MY_KEY")
     assert await refusal(own, OPENAI_API_KEY=KEY) == "no route can be used here; set MY_KEY"
-    assert await usable(own, MY_KEY="mine") == (Target("openai/x", "openai", None, "mine", samples=128),)
+    assert await usable(own, MY_KEY="mine") == (Target("openai/x", "openai", None, "mine"),)
 
 
 async def test_a_server_with_its_own_address_gets_its_own_key_or_none_and_never_another() -> None:
@@ -122,14 +120,12 @@ async def test_another_address_for_openai_needs_no_key(variable: str) -> None:
 async def test_openais_own_address_needs_a_key() -> None:
     environ = {"OPENAI_BASE_URL": "https://api.openai.com/v1"}
     assert await refusal(OPENAI, **environ) == "no route can be used here; set OPENAI_API_KEY"
-    assert await usable(OPENAI, OPENAI_API_KEY=KEY, **environ) == (
-        Target("openai/x", "openai", None, KEY, samples=128),
-    )
+    assert await usable(OPENAI, OPENAI_API_KEY=KEY, **environ) == (Target("openai/x", "openai", None, KEY),)
 
 
 async def test_a_bare_name_belongs_to_the_provider_that_litellm_lists_it_under() -> None:
     bare = Route(model="gpt-4o-mini")
-    assert await usable(bare, OPENAI_API_KEY=KEY) == (Target("gpt-4o-mini", "openai", None, KEY, samples=128),)
+    assert await usable(bare, OPENAI_API_KEY=KEY) == (Target("gpt-4o-mini", "openai", None, KEY),)
 
 
 async def test_a_local_server_that_answers_is_a_route_with_or_without_v1_in_its_address(ollama: ModelServer) -> None:
@@ -205,7 +201,7 @@ async def test_no_key_is_in_any_text_that_a_route_an_error_or_a_call_has() -> No
     states = await routes.states("m")
     model = ScriptedModel()
     await stack(model, routes.usable, Shared(), lambda _: None)(call_of("m"))
-    assert model.calls[0].target == Target("openai/x", "openai", None, KEY, samples=128)
+    assert model.calls[0].target == Target("openai/x", "openai", None, KEY)
     texts = [*map(repr, states), *map(str, states), remedy(states), repr(model.calls), str(OWN), repr(routes)]
     assert not [text for text in texts if KEY in text]
 
