@@ -237,7 +237,7 @@ async def run_ours(config: Config, pipeline: Pipeline, question: str, url: str, 
         for alias in models_of(pipeline)
     }
     defaults = config.defaults.model_copy(update={"cache_first": cache_first})
-    served, _, _ = backend.real(models, {})
+    served, _ = backend.real(models, {})
     async with Runs(replace(config, models=models, defaults=defaults), served).open() as runs:
         run = runs.start(pipeline, Question(question), seed=SEED)
         await run.ended.wait()
@@ -278,7 +278,7 @@ def main() -> None:
     warm = config.pipelines["vote"]
     with serving() as address:
         many, cache = f"{address}/n/v1", f"{address}/cache/v1"
-        measured(address, run_ours, config, warm, "?", many, cache_first=False)  # litellm loads, which takes seconds
+        measured(address, run_ours, config, warm, "?", many, cache_first=False)  # what loads late, does
         print(f"A question of {given.tokens} tokens. Requests and billed prompt tokens, where requests take n:\n")
         print("| pipeline | requests, theirs | ours | prompt tokens, theirs | ours | ours to theirs |")
         print("|---|---|---|---|---|---|")
