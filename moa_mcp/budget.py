@@ -7,6 +7,7 @@ no call costs more than what is held for it, as long as its provider keeps to `m
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from functools import cache
 from typing import Literal
@@ -57,7 +58,7 @@ class RunTariff:
                 f'the price of {model} is not known, and unpriced = "refuse"; give its route usd_per_million, or '
                 'set unpriced = "allow"'
             )
-        return dearest(price, model, call.messages, call.parameters, call.samples)
+        return dearest(price, model, call.messages, call.parameters, call.samples, written=call.prompt_recurs)
 
     def bill(self, ended: Completion | CallError, held: Amount) -> Amount:
         """Return what a call took; where nobody can know, what was held for it."""
@@ -116,13 +117,20 @@ class RunTariff:
 
 
 def dearest(
-    price: Price | None, model: str, messages: Sequence[Message], parameters: Parameters, samples: int = 1
+    price: Price | None,
+    model: str,
+    messages: Sequence[Message],
+    parameters: Parameters,
+    samples: int = 1,
+    *,
+    written: bool = False,
 ) -> Amount:
-    """Return the most that a request to a model can take."""
+    """Return the most that a request to a model can take; more if its prompt may be `written` to a cache."""
     limit = next((int(parameters[name]) for name in _LIMITS if name in parameters), None)
     if limit is None:
         limit = catalog.largest_answer(model) or LARGEST_ANSWER
-    return _amount(price, Usage(most_tokens(messages), samples * limit))
+    prompt = most_tokens(messages)
+    return _amount(price, Usage(prompt, samples * limit, cache_write_tokens=prompt if written else 0))
 
 
 def most_tokens(messages: Sequence[Message], unwritten: int = 0) -> int:
@@ -145,7 +153,8 @@ def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: fl
                 asked[event.place] = event.messages
             case AttemptStarted() if event.at >= since:
                 price = prices.get(event.model) or catalog.price(event.model)
-                most = dearest(price, event.model, asked.get(event.place, ()), event.parameters)
+                messages = asked.get(event.place, ())
+                most = dearest(price, event.model, messages, event.parameters, 1 + len(event.others), written=True)
                 held[event.place, event.attempt] = most
             case AttemptFinished() if event.at >= since:
                 key = (event.place, event.attempt)
@@ -167,7 +176,7 @@ def _amount(price: Price | None, usage: Usage) -> Amount:
     tokens = usage.prompt_tokens + usage.completion_tokens
     if price is None:
         return Amount(0, tokens)
-    thought = Usage(usage.prompt_tokens, usage.completion_tokens, reasoning_tokens=usage.completion_tokens)
+    thought = replace(usage, reasoning_tokens=usage.completion_tokens)
     return Amount(nanodollars(max(price.cost_usd(usage), price.cost_usd(thought))), tokens)
 
 

@@ -15,6 +15,7 @@ from moa_mcp.values import Price, Rates, Target
 
 _TABLE = "model_prices_and_context_window_backup.json"
 _NOTHING = Decimal(0)
+_USUAL_CACHE_MINIMUM = 1024
 _TIER = re.compile(r"input_cost_per_token_above_(\d+)k_tokens")
 
 
@@ -74,7 +75,16 @@ def _rates(entry: dict[str, Any], *, above: int = 0) -> tuple[int, Rates | None]
         return above, None
     cached = _price(entry, "cache_read_input_token_cost") or prompt
     reasoning = _price(entry, "output_cost_per_reasoning_token") or completion
-    return above, Rates(prompt, completion, cached, reasoning)
+    cache_write = _price(entry, "cache_creation_input_token_cost") or None  # 0 is in the table for no surcharge
+    return above, Rates(prompt, completion, cached, reasoning, cache_write)
+
+
+def caches_from(target: Target) -> int | None:
+    """Return how many tokens a prompt must have for a cache that makes it cheaper; None where none is known."""
+    price = price_at(target)
+    if price is None or price.rates.cached >= price.rates.prompt:
+        return None
+    return int(_entry(target.model).get("prompt_cache_min_tokens", _USUAL_CACHE_MINIMUM))
 
 
 @cache

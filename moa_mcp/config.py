@@ -96,6 +96,9 @@ class Defaults(_Table):
     """By provider, as its prefix in routes; of each key."""
     tokens_per_minute: dict[str, Annotated[int, Field(ge=1)]] = {}
     """By provider, of prompts and answers; of each key."""
+    cache_first: bool = True
+    """Whether equal samples of a long prompt, where one request can't bring them all, wait until the first has begun,
+    so that they find the prompt in the provider's cache."""
 
 
 class ModelTable(_Table):

@@ -34,7 +34,8 @@ ASSUMED_TOKENS = 200
 NOTES = (
     f"A token is taken for {CHARACTERS} characters; scripts other than Latin take more of them.",
     "Expected: answers of 60 % of their limit, 700 tokens at most. Max: every call uses up its max_tokens.",
-    "Not in it: failed, repeated and spare calls, larger limits after empty answers, and what prompt caches save.",
+    "Not in it: failed, repeated and spare calls, and larger limits after empty answers.",
+    "Nor what is saved where equal samples share a request, or a provider has a prompt in its cache.",
 )
 
 Bound: TypeAlias = Literal["min", "expected", "max"]

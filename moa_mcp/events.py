@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from moa_mcp.errors import Failure
 from moa_mcp.values import Answer, Completion, Dollars, Message, Note, Parameters, Place, Question, Status, Tokens
@@ -86,6 +86,13 @@ class CallStarted(Happened):
     messages: tuple[Message, ...]
 
 
+class Joined(NamedTuple):
+    """A further call that a request asks for, and which of its attempts that is."""
+
+    place: Place
+    attempt: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptStarted(Happened):
     """A request went out to a provider."""
@@ -95,6 +102,7 @@ class AttemptStarted(Happened):
     attempt: int
     model: str
     parameters: Parameters
+    others: tuple[Joined, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +123,8 @@ class AttemptFinished(Happened):
     attempt: int
     completion: Completion
     seconds: float
+    others: tuple[Joined, ...] = ()
+    """Whose answers are the completion's others, in order; the last of them have none if fewer came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +136,7 @@ class AttemptFailed(Happened):
     attempt: int
     failure: Failure
     seconds: float
+    others: tuple[Joined, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

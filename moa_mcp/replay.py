@@ -21,6 +21,7 @@ from moa_mcp.events import (
     StepStarted,
 )
 from moa_mcp.model import Before, Paid
+from moa_mcp.shares import shares
 from moa_mcp.values import Place, Question, State
 
 
@@ -57,10 +58,11 @@ def before(events: Sequence[Event]) -> Before:
             case CallStarted():
                 asked[event.place] = event
             case AttemptStarted():
-                attempts[event.place] += 1
+                attempts.update((event.place, *(other.place for other in event.others)))
             case AttemptFinished():
-                call = asked[event.place]
-                paid[event.place] = Paid(call.agent, call.messages, event.completion)
+                places = (event.place, *(other.place for other in event.others))
+                for place, completion in zip(places, shares(event.completion), strict=False):
+                    paid[place] = Paid(asked[place].agent, asked[place].messages, completion)
             case CallFinished():  # the same answer, with what the layers had to say of it
                 call = asked[event.place]
                 paid[event.place] = Paid(call.agent, call.messages, event.completion)

@@ -113,6 +113,7 @@ def _attempt(attempt: AttemptTrace) -> dict[str, object]:
         "completion": _completion(attempt.completion),
         "failure": _failure(attempt.failure),
         "seconds": attempt.seconds,
+        "joined": None if attempt.joined is None else _place(attempt.joined),
     }
 
 
@@ -155,6 +156,7 @@ def _usage(usage: Usage) -> dict[str, object]:
         "completion_tokens": usage.completion_tokens,
         "cached_tokens": usage.cached_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
     }
 
 

@@ -19,6 +19,7 @@ import httpx2
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from moa_mcp import catalog, credentials
+from moa_mcp.capabilities import samples_at
 from moa_mcp.errors import MissingKey
 from moa_mcp.hosts import HOSTS, Host, host, wire_name
 from moa_mcp.redact import redact
@@ -88,6 +89,8 @@ class Route(BaseModel):
     """What its tokens cost, where litellm's table does not know it or is wrong; 0 for a server of your own."""
     window: Annotated[int, Field(ge=1)] | None = None
     """How many tokens prompt and answer may have together, where litellm's table does not know it or is wrong."""
+    n: Annotated[int, Field(ge=1)] | None = None
+    """How many answers one request can bring there (the wire's `n`), where that is not known of the provider."""
 
     @field_validator("api_key_env")
     @classmethod
@@ -179,10 +182,16 @@ class Routes:
 
     async def _state(self, route: Route) -> RouteState:
         state = await self._found(route)
-        if state.target is None or (route.usd_per_million is None and route.window is None):
+        if state.target is None:
             return state
         price = route.usd_per_million.price if route.usd_per_million else None
-        return state._replace(target=replace(state.target, price=price, window=route.window))
+        samples = route.n or samples_at(route.provider, route.model, own_server=self._is_elsewhere(route))
+        return state._replace(target=replace(state.target, price=price, window=route.window, samples=samples))
+
+    def _is_elsewhere(self, route: Route) -> bool:
+        """Whether a route leads to a server of which nothing but its address is known."""
+        known = host(route.provider)
+        return route.api_base is not None or (known is not None and self._base(known) != known.base)
 
     async def _found(self, route: Route) -> RouteState:
         if route.api_key_env is not None and not self._environ.get(route.api_key_env):

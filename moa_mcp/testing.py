@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from decimal import Decimal
 from typing import TypeAlias
 
 from anyio.lowlevel import checkpoint
@@ -22,7 +24,7 @@ from moa_mcp.events import Emit, tee
 from moa_mcp.faults import as_key
 from moa_mcp.model import Model, Recorded
 from moa_mcp.trace import Trace
-from moa_mcp.values import Call, Completion, Question
+from moa_mcp.values import Call, Completion, Question, Usage
 
 Said: TypeAlias = str | Completion | CallError
 """How a call ends: with a text, a whole completion, or an error."""
@@ -43,29 +45,34 @@ class ScriptedModel:
     calls: list[Call]
     """In the order in which they came."""
 
-    def __init__(self, replies: Mapping[str, Reply | list[Reply]] | None = None, otherwise: Reply = by_place) -> None:
-        """Take one reply for each agent, or a list of them for its calls, the last for all that follow.
+    def __init__(
+        self,
+        replies: Mapping[str, Reply | list[Reply]] | None = None,
+        otherwise: Reply = by_place,
+        *,
+        most: int | None = None,
+    ) -> None:
+        """Take one reply for each agent, or a list of them for its answers, the last for all that follow.
 
-        `otherwise` is the reply of agents that are not named.
+        `otherwise` is the reply of agents that are not named; `most`, how many answers one call brings that asks for
+        several, without it as many as are asked for.
         """
         self.calls = []
         self._replies = dict(replies or {})
         self._otherwise = otherwise
+        self._most = most
         self._asked: Counter[str] = Counter()
 
     async def __call__(self, call: Call) -> Completion:
         self.calls.append(call)
-        reply = self._next(call.agent)
+        places = (call.place, *call.others)[: self._most]
+        replies = [self._next(call.agent) for _ in places]
         await checkpoint()
-        decided = reply(call) if callable(reply) else reply
-        said = await decided if isinstance(decided, Awaitable) else decided
-        if isinstance(said, CallError):
-            raise said
-        completion = Completion(said, _served(call)) if isinstance(said, str) else said
+        said = [await _said(reply, replace(call, place=place)) for place, reply in zip(places, replies, strict=True)]
         if call.on_text is not None:
-            for piece in re.findall(r"\S+\s*|\s+", completion.text):
+            for piece in re.findall(r"\S+\s*|\s+", said[0].text):
                 call.on_text(piece)
-        return completion
+        return _joined(*said)
 
     def calls_of(self, agent: str) -> list[Call]:
         """Return the calls that one agent saw."""
@@ -75,6 +82,28 @@ class ScriptedModel:
         told = self._replies.get(agent, self._otherwise)
         self._asked[agent] += 1
         return told[: self._asked[agent]][-1] if isinstance(told, list) else told  # pyright: ignore[reportUnknownVariableType]
+
+
+async def _said(reply: Reply, call: Call) -> Completion:
+    decided = reply(call) if callable(reply) else reply
+    said = await decided if isinstance(decided, Awaitable) else decided
+    if isinstance(said, CallError):
+        raise said
+    return Completion(said, _served(call)) if isinstance(said, str) else said
+
+
+def _joined(first: Completion, *others: Completion) -> Completion:
+    """Return the answers of one request: its prompt counts once."""
+    if not others:
+        return first
+    usages = [first.usage, *(each.usage and replace(each.usage, prompt_tokens=0, cached_tokens=0) for each in others)]
+    costs = [each.cost_usd for each in (first, *others) if each.cost_usd is not None]
+    return replace(
+        first,
+        usage=sum((usage for usage in usages if usage), Usage()) if any(usages) else None,
+        cost_usd=sum(costs, Decimal(0)) if len(costs) == 1 + len(others) else None,
+        others=tuple(replace(each, usage=None, cost_usd=None) for each in others),
+    )
 
 
 def _served(call: Call) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from itertools import zip_longest
 
 from moa_mcp.errors import Failure
 from moa_mcp.events import (
@@ -15,6 +16,7 @@ from moa_mcp.events import (
     CallFinished,
     CallStarted,
     Event,
+    Joined,
     RunEstimated,
     RunFinished,
     RunForked,
@@ -23,6 +25,7 @@ from moa_mcp.events import (
     StepFinished,
     StepStarted,
 )
+from moa_mcp.shares import shares
 from moa_mcp.values import Answer, Completion, Message, Note, Parameters, Place, Question, Status, Usage
 
 
@@ -35,6 +38,8 @@ class AttemptTrace:
     completion: Completion | None = None
     failure: Failure | None = None
     seconds: float | None = None
+    joined: Place | None = None
+    """The call whose request this was: it asked for several, and what was billed stands there."""
 
 
 @dataclass(slots=True)
@@ -202,12 +207,19 @@ class Trace:
                 self._begin(event)
             case AttemptStarted():
                 self._call(event.place).attempts.append(AttemptTrace(event.model, event.parameters))
+                for other in event.others:
+                    joined = AttemptTrace(event.model, event.parameters, joined=event.place)
+                    self._call(other.place).attempts.append(joined)
             case AttemptFinished():
-                attempt = self._call(event.place).attempts[event.attempt - 1]
-                attempt.completion, attempt.seconds = event.completion, event.seconds
+                answers = shares(event.completion)
+                for attempt, answer in zip_longest(self._attempts(event), answers[: 1 + len(event.others)]):
+                    attempt.completion, attempt.seconds = answer, event.seconds
+                    attempt.failure = None if answer else _NOT_BROUGHT
             case AttemptFailed():
-                attempt = self._call(event.place).attempts[event.attempt - 1]
-                attempt.failure, attempt.seconds = event.failure, event.seconds
+                for attempt in self._attempts(event):
+                    attempt.failure, attempt.seconds = event.failure, event.seconds
+                    if attempt.joined:
+                        attempt.failure = replace(event.failure, paid=False, usage=None, cost_usd=None)
             case CallFinished():
                 call = self._call(event.place)
                 call.completion, call.seconds = event.completion, event.seconds
@@ -233,6 +245,11 @@ class Trace:
             fresh.attempts = calls[event.place.number - 1].attempts
             calls[event.place.number - 1] = fresh
 
+    def _attempts(self, event: AttemptFinished | AttemptFailed) -> list[AttemptTrace]:
+        """Return the attempts that ended with a request, that of its own call first."""
+        joined = (Joined(event.place, event.attempt), *event.others)
+        return [self._call(place).attempts[attempt - 1] for place, attempt in joined]
+
     def _call(self, place: Place) -> CallTrace:
         return self.steps[place.step - 1].calls[place.number - 1]
 
@@ -243,6 +260,9 @@ def trace_of(events: Iterable[Event]) -> Trace:
     for event in events:
         trace.add(event)
     return trace
+
+
+_NOT_BROUGHT = Failure("NotBrought", "the request brought fewer answers than it asked for", retryable=True, paid=False)
 
 
 def _cut(call: CallTrace) -> bool:

@@ -59,12 +59,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that a provider billed. Cached tokens are part of the prompt's, reasoning tokens of the completion's."""
+    """Tokens that a provider billed.
+
+    Those read from and written to its cache are part of the prompt's, reasoning tokens of the completion's.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -72,6 +76,7 @@ class Usage:
             self.completion_tokens + other.completion_tokens,
             self.cached_tokens + other.cached_tokens,
             self.reasoning_tokens + other.reasoning_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
         )
 
 
@@ -84,6 +89,8 @@ class Rates(NamedTuple):
     """For prompt tokens that the provider had in its cache."""
     reasoning: Decimal
     """For completion tokens that were thought and not said."""
+    cache_write: Decimal | None = None
+    """For prompt tokens that the provider put into its cache; None where that costs nothing more."""
 
 
 class Price(NamedTuple):
@@ -98,9 +105,11 @@ class Price(NamedTuple):
     def cost_usd(self, usage: Usage) -> Decimal:
         """Return what one call costs, in US dollars."""
         rates = next((rates for above, rates in reversed(self.tiers) if usage.prompt_tokens > above), self.rates)
+        surcharge = 0 if rates.cache_write is None else rates.cache_write - rates.prompt
         return (
             (usage.prompt_tokens - usage.cached_tokens) * rates.prompt
             + usage.cached_tokens * rates.cached
+            + usage.cache_write_tokens * surcharge
             + (usage.completion_tokens - usage.reasoning_tokens) * rates.completion
             + usage.reasoning_tokens * rates.reasoning
         )
@@ -133,6 +142,8 @@ class Target:
     api_key: str | None = field(default=None, repr=False)
     price: Price | None = None
     """What its tokens cost, where the configuration says so."""
+    samples: int = field(default=1, compare=False)
+    """How many answers one request can bring there, as far as is known beforehand."""
     wire_model: str | None = None
     """What its server calls the model, where it is asked over the OpenAI wire; None where litellm does the asking."""
     window: int | None = None
@@ -160,6 +171,10 @@ class Call:
     """Chosen by the routes layer; None above it."""
     samples: int = 1
     """How many answers one request is to bring, where the route can do that."""
+    others: tuple[Place, ...] = ()
+    """Where the calls stand that it asks for too: one for each sample but the first."""
+    prompt_recurs: bool = False
+    """Whether equal calls come close after each other, so that the provider is to keep the prompt in its cache."""
     hedge: bool = False
     """Whether a spare call may be made if it takes much longer than the others of its step."""
     spare: int = 0

@@ -88,7 +88,8 @@ _ANSWERS = st.lists(st.builds(Answer, TEXTS, _NAMES, _PLACES, st.booleans()), ma
 _NOTES = st.lists(st.builds(Note, TEXTS, st.booleans()), max_size=2).map(tuple)
 _PARAMETERS = st.dictionaries(_NAMES, st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False))
 _STATUSES = st.sampled_from(get_args(Status))
-_ATTEMPT = {"at": _SECONDS, "place": _PLACES, "attempt": _NUMBERS}
+_JOINED = st.lists(st.builds(happened.Joined, _PLACES, _NUMBERS), max_size=2).map(tuple)
+_ATTEMPT = {"at": _SECONDS, "place": _PLACES, "attempt": _NUMBERS, "others": _JOINED}
 
 EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     happened.RunStarted: st.builds(

@@ -93,7 +93,7 @@ MODELS = [
         "m = { routes = [{ model = 'openai/x', api_bas = 'http://x' }] }",
         (
             "m.routes[0].api_bas: unknown key, did you mean 'api_base'? "
-            "Known here: api_base, api_key_env, model, usd_per_million, window"
+            "Known here: api_base, api_key_env, model, n, usd_per_million, window"
         ),
     ),
     (

@@ -80,6 +80,26 @@ async def test_a_model_that_is_not_configured_has_no_route() -> None:
     assert str(caught.value) == "no route can be used here; give it a route in the configuration"
 
 
+@pytest.mark.parametrize(
+    ("route", "environ", "samples"),
+    [
+        (OPENAI, {"OPENAI_API_KEY": KEY}, 128),
+        (OPENAI, {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "http://gate:9/v1"}, 1),
+        (OWN, {"GATE_KEY": KEY}, 1),
+        (OWN.model_copy(update={"n": 16}), {"GATE_KEY": KEY}, 16),
+        (ANTHROPIC, {"ANTHROPIC_API_KEY": KEY}, 1),
+        (Route(model="groq/x"), {"GROQ_API_KEY": KEY}, 1),
+        (Route(model="vertex_ai/claude-x"), {"VERTEXAI_PROJECT": "p"}, 1),
+        (Route(model="vertex_ai/gemini-x", n=1), {"VERTEXAI_PROJECT": "p"}, 1),
+    ],
+)
+async def test_a_route_brings_so_many_answers_at_once_as_its_provider_is_known_for_or_it_says(
+    route: Route, environ: dict[str, str], samples: int
+) -> None:
+    (target,) = await usable(route, **environ)
+    assert target.samples == samples
+
+
 async def test_a_key_of_its_own_is_the_only_one_that_a_route_takes() -> None:
     own = Route(model="openai/x", api_key_env="MY_KEY")
     assert await refusal(own, OPENAI_API_KEY=KEY) == "no route can be used here; set MY_KEY"

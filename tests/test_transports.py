@@ -107,6 +107,21 @@ async def test_only_what_was_asked_for_is_sent(provider: Model, models: ModelSer
     assert request.headers["authorization"] == f"Bearer {KEY}"
 
 
+async def test_a_prompt_that_recurs_is_marked_for_the_cache_where_the_provider_wants_that(
+    provider: Model, models: ModelServer, call: Call
+) -> None:
+    assert call.target is not None
+    for model in ("openrouter/anthropic/claude-sonnet-4.5", "openrouter/x/other"):
+        target = replace(call.target, model=model, provider="openrouter")
+        await provider(replace(call, target=target, prompt_recurs=True))
+    marked, unmarked = (request.body["messages"] for request in models.requests)
+    assert marked == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "Why?", "cache_control": {"type": "ephemeral"}}]},
+    ]
+    assert unmarked == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
+
+
 async def test_a_streamed_answer_is_told_as_it_arrives(provider: Model, models: ModelServer, call: Call) -> None:
     pieces: list[str] = []
     models.script("m", Reply("One two three"))
@@ -344,6 +359,7 @@ async def test_a_stream_that_breaks_off_is_no_answer(provider: Model, models: Mo
         assert isinstance(await failure(provider, asked), errors.ConnectionFailed)
         return
     try:  # before 1.109, litellm takes that for the end
-        assert (await provider(asked)).text == "Half of"
-    except errors.CallError as error:
-        assert error.retryable
+        said = (await provider(asked)).text
+    except errors.ConnectionFailed:
+        said = "Half of"
+    assert said == "Half of"

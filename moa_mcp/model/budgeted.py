@@ -206,7 +206,7 @@ class Budget:
         for reserve in self._reserves(call):
             lacking = await self._commit(self._spent + self._held + hold + reserve)
             if lacking is None:
-                self._asked[call.place.step].add(call.place.number)
+                self._asked[call.place.step] |= _numbers(call)
                 self._held, self._reserved = self._held + hold, reserve
                 for purse in self.purses:
                     purse.take()
@@ -217,7 +217,7 @@ class Budget:
         """Yield what could be kept for later steps, if the call is made: the first that fits is."""
         step = call.place.step
         yield from islice(self._tariff.reserves(step, None), 1)  # mostly it fits, and is known
-        answers = len(self._asked[step] | {call.place.number})
+        answers = len(self._asked[step] | _numbers(call))
         expendable = answers > self._tariff.needed(step)  # samples are left out before layers are
         yield from islice(self._tariff.reserves(step, answers), 1 if expendable else None)
 
@@ -246,6 +246,11 @@ class Budget:
             f"{purse.name} = {purse.shown(purse.cap)} leaves too little ({', '.join(told) or 'nothing spent yet'}): "
             f"this call may take up to {purse.shown(purse.measure(hold))}"
         )
+
+
+def _numbers(call: Call) -> set[int]:
+    """Return the calls of its step that a request answers."""
+    return {place.number for place in (call.place, *call.others)}
 
 
 class Budgeted:

@@ -10,7 +10,7 @@ import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from moa_mcp.errors import CallError, Failure, JournalError, LeaseLost, Unrecorded
-from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, Emit, Event
+from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, Emit, Event, Joined
 from moa_mcp.model.interface import Keep, Model
 from moa_mcp.values import Call, Completion, Place
 
@@ -28,27 +28,33 @@ class Recorded:
         self._attempts: defaultdict[Place, int] = defaultdict(int, attempts or {})
 
     async def __call__(self, call: Call) -> Completion:
-        place = call.place
-        self._attempts[place] += 1
-        attempt = self._attempts[place]
+        (place, attempt), *rest = [self._next(place) for place in (call.place, *call.others)]
+        others = tuple(rest)
         model = call.target.model if call.target else call.agent
         began = time.monotonic()
         try:
             with anyio.CancelScope(shield=True):  # what is on record as begun is told, and gets its end
-                await self._keep(AttemptStarted(place=place, attempt=attempt, model=model, parameters=call.parameters))
+                await self._keep(
+                    AttemptStarted(place=place, attempt=attempt, model=model, parameters=call.parameters, others=others)
+                )
         except JournalError as error:
             raise Unrecorded(str(error)) from error
+
+        def ended(failure: Failure) -> None:
+            seconds = time.monotonic() - began
+            self._emit(AttemptFailed(place=place, attempt=attempt, failure=failure, seconds=seconds, others=others))
+
         try:
             await checkpoint_if_cancelled()
             completion = await self._inner(call)
         except CallError as error:
-            self._failed(place, attempt, Failure.of(error), began)
+            ended(Failure.of(error))
             raise
         except anyio.get_cancelled_exc_class():
-            self._failed(place, attempt, STOPPED, began)
+            ended(STOPPED)
             raise
         seconds = time.monotonic() - began
-        finished = AttemptFinished(place=place, attempt=attempt, completion=completion, seconds=seconds)
+        finished = AttemptFinished(place=place, attempt=attempt, completion=completion, seconds=seconds, others=others)
         try:
             with anyio.CancelScope(shield=True):
                 await self._keep(finished)
@@ -59,9 +65,9 @@ class Recorded:
             return completion.noted(f"not on record: {error}")
         return completion
 
-    def _failed(self, place: Place, attempt: int, failure: Failure, began: float) -> None:
-        seconds = time.monotonic() - began
-        self._emit(AttemptFailed(place=place, attempt=attempt, failure=failure, seconds=seconds))
+    def _next(self, place: Place) -> Joined:
+        self._attempts[place] += 1
+        return Joined(place, self._attempts[place])
 
 
 def _telling(emit: Emit) -> Keep:

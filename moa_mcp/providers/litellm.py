@@ -23,6 +23,7 @@ from typing import Any
 import anyio
 
 from moa_mcp.errors import CallError, RequestRefused, ServerFailed
+from moa_mcp.providers.prompted import messages
 from moa_mcp.providers.refusals import refused, unreached
 from moa_mcp.providers.replies import Choice, completed, garbled, unanswered
 from moa_mcp.values import Call, Completion, Target, Usage
@@ -122,7 +123,7 @@ def _arguments(call: Call, target: Target) -> dict[str, Any]:
     samples = {"n": call.samples} if call.samples > 1 else {}
     return {
         "model": target.model,
-        "messages": [{"role": message.role, "content": message.content} for message in call.messages],
+        "messages": messages(call),
         "api_base": target.api_base,
         "api_key": target.api_key,
         "timeout": _CLIENT_TIMEOUT_S,
@@ -188,6 +189,7 @@ def _usage(response: Any) -> Usage | None:  # noqa: ANN401
         completion_tokens=usage.completion_tokens or 0,
         cached_tokens=getattr(prompt_details, "cached_tokens", None) or 0,
         reasoning_tokens=getattr(completion_details, "reasoning_tokens", None) or 0,
+        cache_write_tokens=getattr(prompt_details, "cache_creation_tokens", None) or 0,
     )
 
 

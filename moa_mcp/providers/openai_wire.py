@@ -20,7 +20,7 @@ import anyio.to_thread
 
 from moa_mcp.errors import CallError, RequestRefused
 from moa_mcp.hosts import host
-from moa_mcp.providers import families, payloads, refusals, replies
+from moa_mcp.providers import families, payloads, prompted, refusals, replies
 from moa_mcp.values import Call, Completion, Target
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _body(call: Call, endpoint: _Endpoint, parameters: Mapping[str, float | int]
 
     body: Body = {
         "model": endpoint.model,
-        "messages": [{"role": role, "content": content} for role, content in call.messages],
+        "messages": prompted.messages(call),
         **parameters,
         **endpoint.extra,
     }

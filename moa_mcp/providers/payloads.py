@@ -61,7 +61,8 @@ def usage(body: Json) -> Usage | None:
     reasoning = _number(_object(told.get("completion_tokens_details")).get("reasoning_tokens"))
     if told.get("total_tokens") == prompt + completion + reasoning:  # some count apart what was thought
         completion += reasoning
-    return Usage(prompt, completion, _number(cached), reasoning)
+    written = details.get("cache_write_tokens") or details.get("cache_creation_tokens")
+    return Usage(prompt, completion, _number(cached), reasoning, _number(written))
 
 
 def cost_usd(target: Target, body: Json) -> Decimal | None:

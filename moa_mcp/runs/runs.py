@@ -65,6 +65,7 @@ class Runs:
                 tokens_per_minute=defaults.tokens_per_minute,
             ),
             defaults.stall_s,
+            cache_first=defaults.cache_first,
         )
         self._purses = Purses(defaults, self.journal)
         self._retention = Retention(defaults, self.journal)

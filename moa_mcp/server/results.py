@@ -70,6 +70,7 @@ RUN_SCHEMA: dict[str, Any] = {
                 "completion_tokens": _COUNT,
                 "cached_tokens": _COUNT,
                 "reasoning_tokens": _COUNT,
+                "cache_write_tokens": _COUNT,
             },
             "required": ["prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens"],
         },

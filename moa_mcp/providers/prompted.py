@@ -1,0 +1,17 @@
+"""What a model is sent as messages, over either transport."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moa_mcp.capabilities import wants_cache_mark
+from moa_mcp.values import Call
+
+
+def messages(call: Call) -> list[dict[str, Any]]:
+    """Return a call's messages as OpenAI's wire has them, marked for the provider's cache where that wants a mark."""
+    said: list[dict[str, Any]] = [{"role": role, "content": content} for role, content in call.messages]
+    if call.prompt_recurs and call.target is not None and wants_cache_mark(call.target):
+        last = said[-1]  # equal calls have all of it in common
+        last["content"] = [{"type": "text", "text": last["content"], "cache_control": {"type": "ephemeral"}}]
+    return said
