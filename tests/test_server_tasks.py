@@ -28,7 +28,7 @@ from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.server.app import App
 from moa_mcp.server.tasks import EXTENSION, TaskParams
-from tests.lives import until
+from tests import lives
 from tests.model_server import Hang, ModelServer, Received, Reply, Status
 from tests.nursery import Nursery
 from tests.serving import ServerProcess, Wire, content, text
@@ -394,7 +394,7 @@ async def test_a_task_goes_on_when_its_server_was_killed_and_nothing_answered_is
     with ServerProcess(*start, nursery=nursery) as server:
         before = Killable(server)
         cancelled = before.begin()
-        until(lambda: paid(models) == {"a": 1, "b": 1})
+        lives.until(lambda: paid(models) == {"a": 1, "b": 1})
         before.result("tasks/cancel", taskId=cancelled)
         models.clear()
         task_id = before.begin()
