@@ -360,6 +360,6 @@ async def test_a_stream_that_breaks_off_is_no_answer(provider: Model, models: Mo
         return
     try:  # before 1.109, litellm takes that for the end
         said = (await provider(asked)).text
-    except errors.ConnectionFailed:
+    except (errors.ConnectionFailed, errors.ServerFailed):
         said = "Half of"
     assert said == "Half of"

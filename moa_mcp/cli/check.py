@@ -191,7 +191,9 @@ def _models(reached: Iterable[Reach]) -> Table:
         if each.route is None:
             table.add_row(line(each.alias), Text(f"none; {_safe(each.missing)}", style="yellow"))
         else:
-            table.add_row(line(each.alias), Text(_route(each.route)), each.route.route.transport)
+            target = each.route.target
+            through = "" if target is None or target.provider == simulation.PROVIDER else target.transport
+            table.add_row(line(each.alias), Text(_route(each.route)), through)
     return table
 
 
