@@ -16,8 +16,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -199,8 +199,10 @@ class Done(NamedTuple):
     failures: Sequence[str]
     idle_kb: int
     """Resident memory before."""
+    first_kb: int
+    """Resident memory at its height in the first seconds that were watched."""
     most_kb: int
-    """Resident memory at its height; as before where nobody looks."""
+    """Resident memory at its height."""
 
     @property
     def cpu_ms(self) -> float:
@@ -208,8 +210,8 @@ class Done(NamedTuple):
         return self.cpu_s / (CALLS * len(self.run_s)) * 1e3
 
 
-async def batch(drive: Drive, *, runs: int, at_once: int, watch: bool = False) -> Done:
-    """Do runs, so many of them at once."""
+async def batch(drive: Drive, *, runs: int, at_once: int, watch_s: float = 0) -> Done:
+    """Do runs, so many of them at once. With `watch_s`, memory is watched, and told apart for so many seconds."""
     run_s: list[float] = []
     failures: list[str] = []
     left = iter(range(runs))
@@ -224,35 +226,31 @@ async def batch(drive: Drive, *, runs: int, at_once: int, watch: bool = False) -
             run_s.append(time.perf_counter() - began)
 
     gc.collect()
-    with watching(on=watch) as memory_kb:
-        cpu_s, began = time.process_time(), time.perf_counter()
+    seen = [(0.0, resident_kb())]
+    cpu_s, began = time.process_time(), time.perf_counter()
+    with watching(seen) if watch_s else nullcontext():
         await asyncio.gather(*(some() for _ in range(at_once)))
-        cpu_s, wall_s = time.process_time() - cpu_s, time.perf_counter() - began
-    return Done(cpu_s, wall_s, run_s, failures, memory_kb[0], max(memory_kb))
+    cpu_s, wall_s = time.process_time() - cpu_s, time.perf_counter() - began
+    first_kb = max(kb for after_s, kb in seen if after_s < watch_s or not after_s)
+    return Done(cpu_s, wall_s, run_s, failures, seen[0][1], first_kb, max(kb for _, kb in seen))
 
 
-class watching:  # noqa: N801  used as a function
-    """Looks at this process's memory a hundred times a second."""
+@contextmanager
+def watching(seen: list[tuple[float, int]]) -> Generator[None]:
+    """Look at this process's memory fifty times a second."""
+    over, began = threading.Event(), time.perf_counter()
 
-    def __init__(self, *, on: bool) -> None:
-        self._seen = [resident_kb()]
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._on = on
+    def look() -> None:
+        while not over.wait(0.02):
+            seen.append((time.perf_counter() - began, resident_kb()))
 
-    def _look(self) -> None:
-        while not self._over.wait(0.01):
-            self._seen.append(resident_kb())
-
-    def __enter__(self) -> list[int]:
-        if self._on:
-            self._thread.start()
-        return self._seen
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        if self._on:
-            self._thread.join()
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def resident_kb(pid: int | str = "self") -> int:
@@ -281,10 +279,10 @@ class Process:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ)
         self._line()
 
-    def runs(self, runs: int, at_once: int, *, watch: bool = False) -> Done:
-        """Do runs, so many of them at once."""
+    def runs(self, runs: int, at_once: int, *, watch_s: float = 0) -> Done:
+        """Do runs, as `batch` does."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"runs": runs, "at_once": at_once, "watch": watch}) + "\n")
+        self._process.stdin.write(json.dumps({"runs": runs, "at_once": at_once, "watch_s": watch_s}) + "\n")
         self._process.stdin.flush()
         return Done(*json.loads(self._line()))
 
