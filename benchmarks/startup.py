@@ -1,7 +1,8 @@
-"""How long a host waits for the server: from spawning it to its first answer, beside a bare server of the same SDK.
+"""How long a host waits for the server: from spawning it to its first answer, beside bare servers.
 
-Run it as `python benchmarks/startup.py [--rounds 15]`. Rounds alternate between the servers; medians and their ratio
-are printed. The limit is 1.3 times the bare server.
+Run it as `python benchmarks/startup.py [--rounds 15]`. The bare servers are one of the same SDK and one of fastmcp,
+which is installed into an environment of its own. Rounds alternate between the servers; medians and their ratio are
+printed. The limit is 1.3 times the bare server of the SDK.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import sys
 import time
 from collections.abc import Sequence
 
+from environment import python_with
+
 BARE = """
 import anyio, mcp_types as t
 from mcp.server.lowlevel import Server
@@ -24,6 +27,11 @@ async def main():
     async with stdio_server() as (read, write):
         await server.run(read, write, server.create_initialization_options())
 anyio.run(main)
+"""
+
+FASTMCP = """
+from fastmcp import FastMCP
+FastMCP("bare").run(show_banner=False)
 """
 
 SERVERS: dict[str, list[str]] = {
@@ -64,18 +72,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
-    for command in SERVERS.values():
+    servers = {**SERVERS, "bare fastmcp server": [python_with("fastmcp"), "-c", FASTMCP]}
+    for command in servers.values():
         first_answer_s(command)  # bytecode and page cache
-    seconds: dict[str, list[float]] = {name: [] for name in SERVERS}
+    seconds: dict[str, list[float]] = {name: [] for name in servers}
     for _ in range(rounds):
-        for name, command in SERVERS.items():
+        for name, command in servers.items():
             seconds[name].append(first_answer_s(command))
     bare, *_ = (statistics.median(each) for each in seconds.values())
     print(f"| server | first answer, median of {rounds} | against bare |\n|---|---|---|")
-    ratios = [statistics.median(each) / bare for each in seconds.values()]
-    for (name, each), ratio in zip(seconds.items(), ratios, strict=True):
-        print(f"| {name} | {statistics.median(each) * 1e3:.0f} ms | {ratio:.2f} |")
-    return int(max(ratios) > LIMIT)
+    ratios = {name: statistics.median(each) / bare for name, each in seconds.items()}
+    for name, ratio in ratios.items():
+        print(f"| {name} | {ratio * bare * 1e3:.0f} ms | {ratio:.2f} |")
+    return int(any(ratio > LIMIT for name, ratio in ratios.items() if name.startswith("moa-mcp")))
 
 
 if __name__ == "__main__":

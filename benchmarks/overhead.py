@@ -1,0 +1,108 @@
+"""What a model call costs beside the model: processor and wall time of together_moa, here and by others.
+
+Run it as `python benchmarks/overhead.py [--at-once 1 16 64 256] [--rounds 3]`. A model server in a process of its own
+answers each call after 500 ms, so that the critical path of a run is 2 s: four layers. Beside moa-mcp over the OpenAI
+wire and through litellm, with journal and budget, stand mixture-llm 0.1.3 with the litellm client of its README, plain
+litellm.acompletion, and raw aiohttp, which do the same calls in the same layers. Each is a process of its own; rounds
+alternate between them; medians are printed. 1 is the exit code where a limit is passed: see LIMITS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from contenders import CALLS, LAYERS, Done, Process
+from server import serving
+
+LATENCY_S = 0.5
+CRITICAL_S = LATENCY_S * len(LAYERS)
+THOUSAND = -(-1000 // len(LAYERS[0]))
+"""So many runs have a thousand calls under way at once."""
+OURS, PEER, RAW = "moa-mcp", "mixture-llm", "raw aiohttp"
+OURS_BY_LITELLM, LITELLM = "moa-mcp through litellm", "litellm.acompletion"
+NAMES = (RAW, OURS, LITELLM, OURS_BY_LITELLM, PEER)
+
+
+class Median(NamedTuple):
+    cpu_ms: float
+    wall_s: float
+    server_us: float
+    late_ms: float
+
+
+def measured(at_once: int, rounds: int) -> dict[str, Median]:
+    """Return what each contender takes for so many runs at once."""
+    seen: dict[str, list[Median]] = {name: [] for name in NAMES}
+    with serving(LATENCY_S) as server, ExitStack() as stack:
+        processes = {name: stack.enter_context(Process(name, server.base)) for name in NAMES}
+        for process in processes.values():
+            without_failures(process.runs(at_once, at_once))
+        for _ in range(rounds):
+            for name, process in processes.items():
+                server.told()
+                done = without_failures(process.runs(max(at_once, 4), at_once))
+                told = server.told()
+                batches = max(at_once, 4) / at_once
+                seen[name].append(Median(done.cpu_ms, done.wall_s / batches, told.cpu_us, told.late_ms))
+    return {name: Median(*map(statistics.median, zip(*each, strict=True))) for name, each in seen.items()}
+
+
+def without_failures(done: Done) -> Done:
+    """Return what is given. Exits where a call failed."""
+    if done.failures:
+        raise SystemExit(f"{len(done.failures)} of {len(done.run_s)} runs failed: {done.failures[0]}")
+    return done
+
+
+def thousand() -> bool:
+    """Tell whether a thousand simultaneous calls are all answered."""
+    with serving(2.0) as server, Process(OURS, server.base) as process:
+        done = process.runs(THOUSAND, THOUSAND)
+        told = server.told()
+    print(f"\n{told.most_at_once} calls at once: {told.requests} answered, {len(done.failures)} runs failed.")
+    return not done.failures and told.most_at_once >= 1000 and told.requests == THOUSAND * CALLS
+
+
+Medians = Mapping[int, Mapping[str, Median]]
+LIMITS: Mapping[str, tuple[int, float, Callable[[Mapping[str, Median]], float]]] = {
+    "processor for a call to raw aiohttp": (64, 3.0, lambda of: of[OURS].cpu_ms / of[RAW].cpu_ms),
+    "processor for a call to mixture-llm": (64, 0.25, lambda of: of[OURS].cpu_ms / of[PEER].cpu_ms),
+    "processor through litellm to litellm alone": (64, 1.2, lambda of: of[OURS_BY_LITELLM].cpu_ms / of[LITELLM].cpu_ms),
+    "wall time to the critical path": (64, 1.25, lambda of: of[OURS].wall_s / CRITICAL_S),
+}
+"""By what is compared: with how many runs at once, the most it may be, and what it is."""
+
+
+def main() -> int:
+    """Measure and print; 1 if a limit is passed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--at-once", type=int, nargs="*", default=[1, 16, 64, 256])
+    given = parser.parse_args()
+    print(f"Medians of {given.rounds} rounds; the critical path is {CRITICAL_S:g} s.\n")
+    print("| runs at once | by | processor for a call | to raw | wall | to the critical path | server, late p99 |")
+    print("|---|---|---|---|---|---|---|")
+    medians: dict[int, dict[str, Median]] = {}
+    for at_once in given.at_once:
+        medians[at_once] = measured(at_once, given.rounds)
+        for name, of in medians[at_once].items():
+            to_raw = of.cpu_ms / medians[at_once][RAW].cpu_ms
+            told = f"{of.cpu_ms:.2f} ms | {to_raw:.1f} | {of.wall_s:.2f} s | {of.wall_s / CRITICAL_S:.2f}"
+            print(f"| {at_once} | {name} | {told} | {of.server_us:.0f} µs, {of.late_ms:.0f} ms |", flush=True)
+    print("\n| limit, at 64 runs at once | at most | is |\n|---|---|---|")
+    within = True
+    for name, (at_once, most, of) in LIMITS.items():
+        if at_once in medians:
+            value = of(medians[at_once])
+            within &= value <= most
+            print(f"| {name} | {most:g} | {value:.2f} |")
+    return int(not (thousand() and within))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""How long runs take when models do not keep time: 5 % of the calls take 10 s in place of half a second.
+
+Run it as `python benchmarks/tail.py [--runs 192] [--at-once 24]`. together_moa has 19 calls in four layers, so most
+runs meet a slow one. moa-mcp as it comes, with `hedge`, with `quorum` and `grace_s`, and with all of these stands
+beside mixture-llm 0.1.3 with the litellm client of its README. Which calls are slow is drawn by their number, with the
+same seed for each.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from statistics import quantiles
+
+from contenders import CALLS, Process
+from server import serving
+
+SLOW_SHARE, SLOW_S, LATENCY_S = 0.05, 10.0, 0.5
+NAMES = (
+    "mixture-llm",
+    "moa-mcp",
+    "moa-mcp, hedge",
+    "moa-mcp, quorum and grace",
+    "moa-mcp, quorum, grace and hedge",
+)
+
+
+def percentiles(seconds: Sequence[float]) -> tuple[float, float, float]:
+    """Return p50, p95 and p99."""
+    cuts = quantiles(seconds, n=100, method="inclusive")
+    return cuts[49], cuts[94], cuts[98]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=192)
+    parser.add_argument("--at-once", type=int, default=24)
+    given = parser.parse_args()
+    print(f"{given.runs} runs, {given.at_once} at once; {SLOW_SHARE:.0%} of calls take {SLOW_S:g} s.\n")
+    print("| by | p50 | p95 | p99 | calls for each run |\n|---|---|---|---|---|")
+    for name in NAMES:
+        with serving(LATENCY_S, SLOW_SHARE, SLOW_S) as server, Process(name, server.base) as process:
+            process.runs(2, 2)
+            server.told()
+            done = process.runs(given.runs, given.at_once)
+            requests = server.told().requests
+        if done.failures:
+            raise SystemExit(f"{name}: {len(done.failures)} runs failed: {done.failures[0]}")
+        p50, p95, p99 = percentiles(done.run_s)
+        print(f"| {name} | {p50:.1f} s | {p95:.1f} s | {p99:.1f} s | {requests / given.runs:.1f} |", flush=True)
+    print(f"\nA run without slow calls makes {CALLS} and takes {4 * LATENCY_S:g} s.")
+
+
+if __name__ == "__main__":
+    main()
