@@ -8,12 +8,10 @@ from datetime import UTC, datetime
 from moa_mcp.budget import RunTariff, nanodollars, spent
 from moa_mcp.config import Defaults
 from moa_mcp.engine import RunSpec
-from moa_mcp.estimate import Estimate, Priced
-from moa_mcp.events import RunEstimated
+from moa_mcp.estimate import Priced
 from moa_mcp.journal import Journal
 from moa_mcp.model import Amount, Budget, Purse, TokenPurse
 from moa_mcp.runs.order import Opening
-from moa_mcp.values import Tokens
 
 
 class DayPurse(Purse):
@@ -86,24 +84,3 @@ class Purses:
         """Put on record what was spent today. Raises `JournalError`."""
         if self._day is not None:
             await self._day.write()
-
-
-def too_small(purse: Purse, smallest: Amount) -> str:
-    """Return why not even the smallest form of a run fits a purse, and what can be done."""
-    need, cap = purse.shown(purse.measure(smallest)), purse.shown(purse.cap)
-    return (
-        f"the smallest form of what is to be done (as few calls as its quorums allow, then the last layer) may take up "
-        f"to {need}, and {purse.name} = {cap} has no room for it; raise it, or choose a cheaper pipeline"
-    )
-
-
-def estimated(estimate: Estimate, spec: RunSpec) -> RunEstimated:
-    """Return the event that tells what a run will take."""
-    sums = (each[0] + each[1] for each in zip(estimate.prompt, estimate.completion, strict=True))
-    return RunEstimated(
-        calls=estimate.calls,
-        tokens=Tokens(*sums),
-        cost_usd=estimate.cost_usd,
-        unpriced=estimate.unknown,
-        max_cost_usd=spec.max_cost_usd,
-    )

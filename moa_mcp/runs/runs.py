@@ -19,19 +19,17 @@ from anyio.abc import TaskGroup
 
 from moa_mcp import replay
 from moa_mcp.backend import Backend
-from moa_mcp.budget import RunTariff
 from moa_mcp.config import Config, Pipeline, models_of
 from moa_mcp.engine import Reached, RunSpec, execute, started
-from moa_mcp.errors import JournalError, MissingKey, RunHeld, RunUnknown
-from moa_mcp.estimate import estimate, prices
+from moa_mcp.errors import JournalError, RunHeld, RunUnknown
 from moa_mcp.events import Emit, Event, RunFinished, RunForked, RunResumed, tee
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.journal.memory import MemoryJournal
-from moa_mcp.model import Before, Budget, Limits, Shared, Usable, remembered, stack
-from moa_mcp.plan import blocking
-from moa_mcp.preflight import too_long, windows
+from moa_mcp.model import Before, Budget, Limits, Shared, remembered, stack
+from moa_mcp.preflight import windows
 from moa_mcp.routes import Route
-from moa_mcp.runs.money import Purses, estimated, too_small
+from moa_mcp.runs.funding import Unstarted, funded
+from moa_mcp.runs.money import Purses
 from moa_mcp.runs.order import Opening, Order, ordered, recorded, traced, whole
 from moa_mcp.runs.retention import Retention
 from moa_mcp.runs.run import Run
@@ -254,8 +252,8 @@ class Runs:
                 emit(event)
             with run.scope:
                 try:
-                    budget = await self._funded(order.spec, opening, usable, emit)
-                except _Unstarted as error:
+                    budget = await funded(order.spec, opening, usable, self._purses, self.config.defaults, emit)
+                except Unstarted as error:
                     emit(RunFinished(status="failed", answer=None, error=f"{UNASKED}: {error}", seconds=0.0))
                 else:
                     await self.backend.ready(order.routes)
@@ -270,36 +268,6 @@ class Runs:
             emit(RunFinished(status="failed", answer=None, error=_FAULT, seconds=0.0))
         finally:
             await self._leave(run, budget)
-
-    async def _funded(self, spec: RunSpec, opening: Opening, usable: Usable, emit: Emit) -> Budget:
-        """Return the budget of a run that can reach its models and pay for them.
-
-        Raises:
-            _Unstarted: it can't: known before the first call, it costs nothing.
-
-        """
-        finished, answers = (opening.reached.steps, opening.reached.state.answers) if opening.reached else (0, ())
-        pipeline = spec.pipeline
-        left = pipeline.model_copy(update={"steps": pipeline.steps[finished:]})
-        fault = await _blocked(left, spec, usable)
-        if fault:
-            raise _Unstarted(fault)
-        known = await prices(left, usable)
-        if opening.reached is None:
-            emit(estimated(estimate(pipeline, spec.question, known), spec))
-        unpriced = [alias for alias, each in known.items() if each.price is None and each.route is not None]
-        if unpriced and self.config.defaults.unpriced == "refuse":
-            raise _Unstarted(
-                f'nobody knows what {", ".join(unpriced)} costs, and unpriced = "refuse"; give its route '
-                'usd_per_million, or set unpriced = "allow"'
-            )
-        by_alias = {alias: each.price for alias, each in known.items()}
-        tariff = RunTariff(pipeline, spec.question, by_alias, self.config.defaults.unpriced)
-        budget = self._purses.budget(spec, opening, tariff, known)
-        lacking = await budget.open(smallest := tariff.smallest(finished, answers))
-        if lacking is not None:
-            raise _Unstarted(too_small(lacking, smallest))
-        return budget
 
     async def _leave(self, run: Run, budget: Budget | None) -> None:
         """Give a run up: ended, or unfinished for whoever resumes it."""
@@ -381,19 +349,3 @@ def _held(record: RunRecord) -> str:
     if record.status in _ENDED:
         return f"run {record.run_id} is {record.status}; there is nothing to resume"
     return f"run {record.run_id} is driven by another process; wait for it, or cancel it"
-
-
-class _Unstarted(Exception):
-    """A run can't start, or not go on; the text says why and what would help."""
-
-
-async def _blocked(pipeline: Pipeline, spec: RunSpec, usable: Usable) -> str | None:
-    """Return why a pipeline can't run here at all: known before the first call, it costs nothing."""
-    faults = dict(too_long(pipeline, spec.question, spec.windows))
-    for alias in models_of(pipeline):
-        try:
-            await usable(alias)
-        except MissingKey as error:
-            faults[alias] = str(error)
-    reasons = [f"{alias}: {faults[alias]}" for alias in blocking(pipeline, faults)]
-    return "; ".join(reasons) or None

@@ -1,0 +1,85 @@
+"""Whether a run can reach its models, fit their windows and be paid for: all that is known before its first call."""
+
+from __future__ import annotations
+
+from moa_mcp.budget import RunTariff
+from moa_mcp.config import Defaults, Pipeline, models_of
+from moa_mcp.engine import RunSpec
+from moa_mcp.errors import MissingKey
+from moa_mcp.estimate import Estimate, estimate, prices
+from moa_mcp.events import Emit, RunEstimated
+from moa_mcp.model import Amount, Budget, Purse, Usable
+from moa_mcp.plan import blocking
+from moa_mcp.preflight import too_long
+from moa_mcp.runs.money import Purses
+from moa_mcp.runs.order import Opening
+from moa_mcp.values import Tokens
+
+
+class Unstarted(Exception):
+    """A run can't start, or not go on; the text says why and what would help."""
+
+
+async def funded(
+    spec: RunSpec, opening: Opening, usable: Usable, purses: Purses, defaults: Defaults, emit: Emit
+) -> Budget:
+    """Return the budget of a run, which can be carried through; a new one's estimate is told.
+
+    Raises:
+        Unstarted: it can't.
+
+    """
+    finished, answers = (opening.reached.steps, opening.reached.state.answers) if opening.reached else (0, ())
+    pipeline = spec.pipeline
+    left = pipeline.model_copy(update={"steps": pipeline.steps[finished:]})
+    fault = await _blocked(left, spec, usable)
+    if fault:
+        raise Unstarted(fault)
+    known = await prices(left, usable)
+    if opening.reached is None:
+        emit(_estimated(estimate(pipeline, spec.question, known), spec))
+    unpriced = [alias for alias, each in known.items() if each.price is None and each.route is not None]
+    if unpriced and defaults.unpriced == "refuse":
+        raise Unstarted(
+            f'nobody knows what {", ".join(unpriced)} costs, and unpriced = "refuse"; give its route '
+            'usd_per_million, or set unpriced = "allow"'
+        )
+    tariff = RunTariff(pipeline, spec.question, {alias: each.price for alias, each in known.items()}, defaults.unpriced)
+    budget = purses.budget(spec, opening, tariff, known)
+    lacking = await budget.open(smallest := tariff.smallest(finished, answers))
+    if lacking is not None:
+        raise Unstarted(_too_small(lacking, smallest))
+    return budget
+
+
+async def _blocked(pipeline: Pipeline, spec: RunSpec, usable: Usable) -> str | None:
+    """Return why a pipeline can't run here at all."""
+    faults = dict(too_long(pipeline, spec.question, spec.windows))
+    for alias in models_of(pipeline):
+        try:
+            await usable(alias)
+        except MissingKey as error:
+            faults[alias] = str(error)
+    reasons = [f"{alias}: {faults[alias]}" for alias in blocking(pipeline, faults)]
+    return "; ".join(reasons) or None
+
+
+def _too_small(purse: Purse, smallest: Amount) -> str:
+    """Return why not even the smallest form of a run fits a purse, and what can be done."""
+    need, cap = purse.shown(purse.measure(smallest)), purse.shown(purse.cap)
+    return (
+        f"the smallest form of what is to be done (as few calls as its quorums allow, then the last layer) may take up "
+        f"to {need}, and {purse.name} = {cap} has no room for it; raise it, or choose a cheaper pipeline"
+    )
+
+
+def _estimated(estimate: Estimate, spec: RunSpec) -> RunEstimated:
+    """Return the event that tells what a run will take."""
+    sums = (each[0] + each[1] for each in zip(estimate.prompt, estimate.completion, strict=True))
+    return RunEstimated(
+        calls=estimate.calls,
+        tokens=Tokens(*sums),
+        cost_usd=estimate.cost_usd,
+        unpriced=estimate.unknown,
+        max_cost_usd=spec.max_cost_usd,
+    )
