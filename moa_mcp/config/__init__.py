@@ -1,0 +1,23 @@
+"""pipelines.toml as values. Every problem found is told at once, with its file, table, key, value and remedy."""
+
+from __future__ import annotations
+
+from moa_mcp.config.files import ENVIRONMENT_VARIABLE, find, load, parse, shipped
+from moa_mcp.config.reader import OWN_TOOLS, STEP_TYPES
+from moa_mcp.config.tables import FILE_NAME, Config, Defaults, ModelTable, Pipeline, models_of
+
+__all__ = [
+    "ENVIRONMENT_VARIABLE",
+    "FILE_NAME",
+    "OWN_TOOLS",
+    "STEP_TYPES",
+    "Config",
+    "Defaults",
+    "ModelTable",
+    "Pipeline",
+    "find",
+    "load",
+    "models_of",
+    "parse",
+    "shipped",
+]

@@ -1,0 +1,73 @@
+"""Where the configuration is, and reading it."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+from platformdirs import user_config_path
+
+from moa_mcp.config.reader import Reader
+from moa_mcp.config.tables import FILE_NAME, Config
+from moa_mcp.errors import ConfigError, Problem
+
+ENVIRONMENT_VARIABLE = "MOA_MCP_CONFIG"
+
+
+def find() -> Path:
+    """Return the file that holds: `MOA_MCP_CONFIG`, else the one in the user's folder, else the shipped one."""
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    if named:
+        return Path(named).expanduser()
+    own = user_config_path("moa-mcp") / FILE_NAME
+    return own if own.exists() else shipped()
+
+
+def shipped() -> Path:
+    """Return the file that comes with the package; in a source tree, the one at its root."""
+    package = Path(__file__).parent.parent
+    inside = package / FILE_NAME
+    return inside if inside.exists() else package.parent / FILE_NAME
+
+
+def load(path: Path | None = None) -> Config:
+    """Read a configuration.
+
+    Raises:
+        ConfigError: it can't be read, or holds problems; all that were found.
+
+    """
+    path = path or find()
+    return parse(_read(path), str(path))
+
+
+def parse(text: str, source: str = FILE_NAME) -> Config:
+    """Read a configuration from its text. Raises `ConfigError` as `load` does."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(source, [Problem("", f"not valid TOML: {_located(error, text)}")]) from error
+    reader = Reader()
+    config = reader.config(source, document)
+    if reader.problems:
+        raise ConfigError(source, reader.problems)
+    return config
+
+
+def _located(error: tomllib.TOMLDecodeError, text: str) -> str:
+    """Return a syntax error with line and column, which tomllib leaves out at the end of a file."""
+    line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
+    return str(error).replace("(at end of document)", f"(at line {line}, column {column}, the end of the file)")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except FileNotFoundError as error:
+        raise ConfigError(str(path), [Problem("", "there is no such file")]) from error
+    except UnicodeDecodeError as error:
+        fault = f"not UTF-8: byte {error.object[error.start]:#04x} at offset {error.start}; save the file as UTF-8"
+        raise ConfigError(str(path), [Problem("", fault)]) from error
+    except OSError as error:
+        raise ConfigError(str(path), [Problem("", f"can't be read: {error.strerror}")]) from error
