@@ -250,7 +250,9 @@ async def test_a_writer_that_is_refused_does_not_hold_up_others_in_its_transacti
     assert len(await journal.events("mine")) == 1
 
 
-async def test_one_who_stops_waiting_leaves_the_others_their_turn(journal: SQLiteJournal) -> None:
+async def test_what_is_cancelled_while_it_is_put_on_record_is_on_record_and_leaves_the_others_their_turn(
+    journal: SQLiteJournal,
+) -> None:
     await journal.begin(record_of())
     free = threading.Event()
     journal._writer.soon(lambda _: free.wait(5))
@@ -259,7 +261,7 @@ async def test_one_who_stops_waiting_leaves_the_others_their_turn(journal: SQLit
             tasks.start_soon(journal.keep, "r", went_out(1))
             await anyio.wait_all_tasks_blocked()
             tasks.cancel_scope.cancel()
-        free.set()
+            free.set()
         await journal.keep("r", went_out(2))
     assert len(await journal.events("r")) == 2
 

@@ -54,7 +54,7 @@ class Journal(Protocol):
         ...
 
     async def keep(self, run_id: str, event: Event) -> None:
-        """Put an event on record; when this returns, it is.
+        """Put an event on record; when this returns, or is cancelled, it is.
 
         Raises:
             LeaseLost: the run is not this process's any more.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import orjson
 from pydantic import Field, TypeAdapter
 
-from moa_mcp.events import Event
+from moa_mcp.events import AttemptFinished, AttemptStarted, CallFinished, CallStarted, Event
+from moa_mcp.values import Completion
 
 _events: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 _COMPLETION = (
@@ -45,24 +45,71 @@ class Packed(NamedTuple):
     texts: dict[str, str]
 
 
-def pack(event: Event) -> Packed:
-    """Return an event as JSON, with its texts apart."""
+class Packer:
+    """Packs the events of one run, whose texts come again and again: all agents of a step are told the same."""
+
+    def __init__(self) -> None:
+        self._digests: dict[str, str] = {}
+
+    def pack(self, event: Event) -> Packed:
+        """Return an event as JSON, with its texts apart."""
+        texts: dict[str, str] = {}
+
+        def ref(text: str) -> dict[str, str]:
+            digest = self._digests.get(text)
+            if digest is None:
+                digest = self._digests[text] = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+            texts[digest] = text
+            return {_REF: digest}
+
+        try:
+            return Packed(orjson.dumps(_plain(event, ref)).decode(), texts)
+        except TypeError:  # half a character, or a number beyond 64 bits, where no text is expected
+            return Packed(json.dumps(_dumped(event, ref), separators=(",", ":")), texts)
+
+
+_Ref: TypeAlias = Callable[[str], dict[str, str]]
+
+
+def _plain(event: Event, ref: _Ref) -> object:
+    """Return what `_dumped` does; by hand for the events that every call has, which takes a third of the time."""
+    told: dict[str, object]
+    match event:
+        case CallStarted():
+            told = {"agent": event.agent, "messages": [[role, ref(content)] for role, content in event.messages]}
+        case AttemptStarted():
+            told = {"attempt": event.attempt, "model": event.model, "parameters": event.parameters, **_others(event)}
+        case AttemptFinished():
+            completion = _completion(event.completion, ref)
+            told = {"attempt": event.attempt, "completion": completion, "seconds": event.seconds, **_others(event)}
+        case CallFinished():
+            told = {"completion": _completion(event.completion, ref), "seconds": event.seconds}
+        case _:
+            return _dumped(event, ref)
+    return {"at": event.at, "kind": event.kind, "place": [*event.place], **told}
+
+
+def _others(event: AttemptStarted | AttemptFinished) -> dict[str, object]:
+    return {"others": [[[*joined.place], joined.attempt] for joined in event.others]}
+
+
+def _completion(completion: Completion, ref: _Ref) -> dict[str, object]:
+    return {
+        "text": ref(completion.text),
+        "model": completion.model,
+        "finish_reason": completion.finish_reason,
+        "usage": completion.usage,
+        "cost_usd": None if completion.cost_usd is None else str(completion.cost_usd),
+        "notes": [*map(ref, completion.notes)],
+        "others": [_completion(other, ref) for other in completion.others],
+    }
+
+
+def _dumped(event: Event, ref: _Ref) -> object:
     dumped = _events.dump_python(event, mode="json")
-    texts: dict[str, str] = {}
     for holder, key in _places(dumped, str):
-        text = holder[key]
-        digest = _digest(text)
-        texts[digest] = text
-        holder[key] = {_REF: digest}
-    try:
-        return Packed(orjson.dumps(dumped).decode(), texts)
-    except TypeError:  # half a character, or a number beyond 64 bits, where no text is expected
-        return Packed(json.dumps(dumped, separators=(",", ":")), texts)
-
-
-@lru_cache(maxsize=128)  # all agents of a step are told the same, and each answer comes in two events
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        holder[key] = ref(holder[key])
+    return dumped
 
 
 def unpack(body: str, texts: Mapping[str, str]) -> Event:

@@ -16,7 +16,7 @@ import anyio.to_thread
 from moa_mcp.errors import JournalError
 from moa_mcp.events import Event, TextReceived
 from moa_mcp.journal import RunRecord
-from moa_mcp.journal.codec import Packed, pack
+from moa_mcp.journal.codec import Packed, Packer
 from moa_mcp.journal.entries import Entries, read, unpacked
 from moa_mcp.journal.forgetting import Forgetting
 from moa_mcp.journal.owners import is_dead, me
@@ -66,7 +66,7 @@ class SQLiteJournal:
         self._texts = texts
         self._lease_s = lease_s
         self._me = me()
-        self._driven: set[str] = set()
+        self._driven: dict[str, Packer] = {}
         self._synchronous = synchronous
         if at_once:
             self._writer  # noqa: B018  opens it
@@ -105,14 +105,21 @@ class SQLiteJournal:
 
     async def keep(self, run_id: str, event: Event) -> None:
         with _explained(self._path):
-            await self._writer.write(run_id, pack(event))
+            await self._writer.write(run_id, self._packed(run_id, event))
 
     def append(self, run_id: str, event: Event) -> None:
         if not isinstance(event, TextReceived):  # the whole text comes with the end of its call
-            self._writer.write_soon(run_id, pack(event))
+            self._writer.write_soon(run_id, self._packed(run_id, event))
+
+    def _packed(self, run_id: str, event: Event) -> Packed:
+        packer = self._driven.get(run_id)
+        return (packer or Packer()).pack(event)
 
     def _drives(self, run_id: str, *, still: bool = True) -> None:
-        (self._driven.add if still else self._driven.discard)(run_id)
+        if still:
+            self._driven[run_id] = Packer()
+        else:
+            self._driven.pop(run_id, None)
         self._writer.patience_s = _PATIENCE_S if len(self._driven) >= _MANY else 0
 
     async def finish(self, run_id: str, status: Status) -> None:

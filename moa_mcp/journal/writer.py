@@ -86,9 +86,17 @@ class Writer(Generic[Line_contra]):
         return cast("Value", await self._done(_Job(work)))
 
     async def write(self, page: str, line: Line_contra) -> None:
-        """Write a line and return once it is committed. Raises as `do`."""
+        """Write a line and return, or be cancelled, once it is committed. Raises as `do`."""
         job: _Job[None] = _Job(None, page, line)
-        await self._done(job)
+        try:
+            await self._done(job)
+        except anyio.get_cancelled_exc_class():
+            if job.done is not None:
+                with anyio.CancelScope(shield=True):
+                    await job.done.wait()
+            if job.error is not None:
+                raise job.error from None
+            raise
 
     async def _done(self, job: _Job[Value]) -> Value | None:
         if self._closed:

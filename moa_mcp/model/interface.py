@@ -27,4 +27,7 @@ Usable: TypeAlias = Callable[[str], Awaitable[tuple[Target, ...]]]
 
 
 Keep: TypeAlias = Callable[[Event], Awaitable[None]]
-"""Puts an event on record and tells it; raises `JournalError` if it can't be recorded."""
+"""Puts an event on record and tells it; raises `JournalError` if it can't be recorded.
+
+One that is cancelled has done so all the same.
+"""

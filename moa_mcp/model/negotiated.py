@@ -25,7 +25,7 @@ class Negotiated:
         name = call.target.model if call.target else call.agent
         while True:
             refused = self._refused.setdefault(name, {})
-            adapted = replace(call, parameters=_adapted(call.parameters, refused))
+            adapted = replace(call, parameters=_adapted(call.parameters, refused)) if refused else call
             try:
                 completion = await self._with_room(adapted)
             except ParameterRefused as error:

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 import anyio
-from anyio.lowlevel import checkpoint_if_cancelled
 
 from moa_mcp.errors import CallError, Failure, JournalError, LeaseLost, Unrecorded
 from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, Emit, Event, Joined
@@ -32,32 +31,28 @@ class Recorded:
         others = tuple(rest)
         model = call.target.model if call.target else call.agent
         began = time.monotonic()
-        try:
-            with anyio.CancelScope(shield=True):  # what is on record as begun is told, and gets its end
-                await self._keep(
-                    AttemptStarted(place=place, attempt=attempt, model=model, parameters=call.parameters, others=others)
-                )
-        except JournalError as error:
-            raise Unrecorded(str(error)) from error
 
         def ended(failure: Failure) -> None:
             seconds = time.monotonic() - began
             self._emit(AttemptFailed(place=place, attempt=attempt, failure=failure, seconds=seconds, others=others))
 
         try:
-            await checkpoint_if_cancelled()
+            await self._keep(
+                AttemptStarted(place=place, attempt=attempt, model=model, parameters=call.parameters, others=others)
+            )
             completion = await self._inner(call)
+        except JournalError as error:
+            raise Unrecorded(str(error)) from error
         except CallError as error:
             ended(Failure.of(error))
             raise
-        except anyio.get_cancelled_exc_class():
+        except anyio.get_cancelled_exc_class():  # what is on record as begun gets its end
             ended(STOPPED)
             raise
         seconds = time.monotonic() - began
         finished = AttemptFinished(place=place, attempt=attempt, completion=completion, seconds=seconds, others=others)
         try:
-            with anyio.CancelScope(shield=True):
-                await self._keep(finished)
+            await self._keep(finished)
         except LeaseLost as error:
             raise Unrecorded(str(error)) from error
         except JournalError as error:  # it is paid for and here: better used than lost

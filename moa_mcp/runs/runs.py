@@ -235,7 +235,11 @@ class Runs:
         emit = tee(partial(self.journal.append, run.run_id), tell)
 
         async def keep(event: Event) -> None:
-            await self.journal.keep(run.run_id, event)
+            try:
+                await self.journal.keep(run.run_id, event)
+            except anyio.get_cancelled_exc_class():
+                tell(event)
+                raise
             tell(event)
 
         usable = remembered(self.backend.usable(order.routes))

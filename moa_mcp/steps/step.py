@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import cached_property
 from random import Random
 from typing import Annotated, Protocol, TypeAlias, TypeVar
 
@@ -158,8 +159,8 @@ class PanelStep(ModelStep):
             raise ValueError(f"{value} answers can't come of {asked} calls")
         return value
 
-    @property
-    def models(self) -> tuple[str, ...]:
+    @cached_property
+    def models(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]  read as one
         return tuple(agent.model for agent in self.agents for _ in range(agent.samples))
 
     async def ask_all(self, turn: Turn, messages: tuple[Message, ...]) -> tuple[Answer, ...]:
