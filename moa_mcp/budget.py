@@ -44,6 +44,8 @@ class RunTariff:
     ) -> None:
         """Take the price of every alias on the route that would be taken now."""
         self._steps = pipeline.steps
+        self._later = [len(_layers(pipeline.steps[done:])) for done in range(len(pipeline.steps) + 1)]
+        """How many layers are left when so many steps are done."""
         self._question = question
         self._prices = prices
         self._refuses = unpriced == "refuse"
@@ -80,7 +82,7 @@ class RunTariff:
 
         First for all of them in their smallest form, then with ever fewer layers, at last for the last one alone.
         """
-        for kept in range(max(0, len(_layers(self._steps[step:])) - 1), -1, -1):
+        for kept in range(max(0, self._later[step] - 1), -1, -1):
             yield self._form(step, answers, kept)
 
     def _least_after(self, step: int, answers: int | None, kept: int) -> Amount:
@@ -176,8 +178,10 @@ def _amount(price: Price | None, usage: Usage) -> Amount:
     tokens = usage.prompt_tokens + usage.completion_tokens
     if price is None:
         return Amount(0, tokens)
-    thought = replace(usage, reasoning_tokens=usage.completion_tokens)
-    return Amount(nanodollars(max(price.cost_usd(usage), price.cost_usd(thought))), tokens)
+    rates = price.at(usage.prompt_tokens)
+    if rates.reasoning > rates.completion:
+        usage = replace(usage, reasoning_tokens=usage.completion_tokens)
+    return Amount(nanodollars(price.cost_usd(usage)), tokens)
 
 
 def _bill(ended: Completion | Failure, held: Amount) -> Amount:

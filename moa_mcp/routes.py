@@ -14,7 +14,6 @@ from decimal import Decimal
 from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
-import anyio
 import httpx2
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
@@ -151,17 +150,20 @@ class Routes:
         models: Mapping[str, Sequence[Route]],
         environ: Mapping[str, str],
         probe: Probe = answers,
-        seen: dict[str, tuple[float, bool]] | None = None,
     ) -> None:
         self._models = models
         self._environ = environ
         self._probe = probe
-        self._seen = {} if seen is None else seen
+        self._seen: dict[str, tuple[float, bool]] = {}
         """By address: when a local server was asked last, and whether it answered."""
+        self._settled: dict[Route, RouteState] = {}
+        """What the environment makes of the routes that no local server decides."""
 
     def of(self, models: Mapping[str, Sequence[Route]]) -> Routes:
         """Return the routes of other models in the same environment."""
-        return Routes(models, self._environ, self._probe, self._seen)
+        others = Routes(models, self._environ, self._probe)
+        others._seen, others._settled = self._seen, self._settled
+        return others
 
     async def usable(self, alias: str) -> tuple[Target, ...]:
         """Return where an alias can be served now, best first.
@@ -178,10 +180,18 @@ class Routes:
 
     async def states(self, alias: str) -> tuple[RouteState, ...]:
         """Return every route of an alias, in order, with what it lacks."""
-        return tuple(await anyio.amap(self._state, self._models.get(alias, ())))
+        return tuple([await self._state(route) for route in self._models.get(alias, ())])
 
     async def _state(self, route: Route) -> RouteState:
-        state = await self._found(route)
+        state = self._settled.get(route)
+        if state is None:
+            state = self._described(route, await self._found(route))
+            if route.provider not in LOCAL or route.api_base is not None:
+                self._settled[route] = state
+        return state
+
+    def _described(self, route: Route, state: RouteState) -> RouteState:
+        """Return the state with what is known of the place."""
         if state.target is None:
             return state
         price = route.usd_per_million.price if route.usd_per_million else None

@@ -102,9 +102,16 @@ class Price(NamedTuple):
     tiers: tuple[tuple[int, Rates], ...] = ()
     """What every token of a call costs instead whose prompt has more tokens than a number, the smallest first."""
 
+    def at(self, prompt_tokens: int) -> Rates:
+        """Return what a token of a call costs that has such a prompt."""
+        for above, rates in reversed(self.tiers):
+            if prompt_tokens > above:
+                return rates
+        return self.rates
+
     def cost_usd(self, usage: Usage) -> Decimal:
         """Return what one call costs, in US dollars."""
-        rates = next((rates for above, rates in reversed(self.tiers) if usage.prompt_tokens > above), self.rates)
+        rates = self.at(usage.prompt_tokens)
         surcharge = 0 if rates.cache_write is None else rates.cache_write - rates.prompt
         return (
             (usage.prompt_tokens - usage.cached_tokens) * rates.prompt
