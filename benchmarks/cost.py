@@ -4,8 +4,7 @@ Run it as `python benchmarks/cost.py [--tokens 8000] [--pipelines self_moa …]`
 bills as providers do: a prompt once for each request, completions for each of its n answers, four characters a token.
 Its `/cache/v1` knows no n but has a prompt cache: what stood at the beginning of an earlier prompt whose answer has
 begun costs a tenth, from 1024 tokens on, and answers take a second for each 8000 prompt tokens they must read, and
-two more to be written. The peer is installed from the package registry into an environment of its own, which is kept
-for the next time in the system's folder for temporary files.
+two more to be written. The peer is installed from the package registry into an environment of its own.
 """
 
 from __future__ import annotations
@@ -13,23 +12,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import re
 import subprocess
 import sys
-import tempfile
 import time
-import venv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
 import anyio
 from aiohttp import web
+from environment import python_with
 
 from moa_mcp import backend
 from moa_mcp.config import Config, Pipeline, load, models_of, shipped
@@ -196,14 +191,8 @@ def serving() -> Iterator[str]:
 
 
 def peer_python() -> str:
-    """Return the interpreter of the peer's environment, which is made where there is none."""
-    folder = Path(tempfile.gettempdir()) / f"moa-benchmark-{re.sub('[^a-z0-9.]', '-', PEER)}-{os.getuid()}"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", PEER, "aiohttp"], check=True)
-        (folder / "ready").touch()
-    return str(python)
+    """Return the interpreter of the peer's environment."""
+    return python_with(PEER, "aiohttp")
 
 
 def their_steps(pipeline: Pipeline) -> list[tuple[str, list[object], dict[str, object]]]:
