@@ -52,12 +52,15 @@ class OpenAIWire:
     """Answers calls with `POST {base}/chat/completions`. Runs on asyncio alone, as aiohttp does."""
 
     def __init__(self) -> None:
+        self._imported = False
         self._session: aiohttp.ClientSession | None = None
         self._endpoints: dict[Target, _Endpoint] = {}
 
     async def ready(self) -> None:
         """Return when all is imported that a call needs."""
-        await anyio.to_thread.run_sync(_import)
+        if not self._imported:
+            await anyio.to_thread.run_sync(_import)
+            self._imported = True
 
     async def close(self) -> None:
         """Close every connection; a later call opens new ones."""
