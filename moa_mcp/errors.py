@@ -10,6 +10,7 @@
     │   └── DeadlinePassed          the run's time was up before enough of its calls were answered
     ├── RunUnknown              no run of that id
     ├── RunHeld                 the run can't be taken on: it has ended, or a living process drives it
+    ├── ChangeRefused           a fork can't have its pipeline changed so
     ├── JournalError            the journal can't be read or written
     │   └── LeaseLost               another process drives the run now, or it was cancelled there
     └── CallError               one model call failed
@@ -85,6 +86,14 @@ class RunUnknown(MoaError):
 
 class RunHeld(MoaError):
     """The run can't be taken on."""
+
+
+class ChangeRefused(MoaError):
+    """A run's pipeline can't be changed so."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class JournalError(MoaError):

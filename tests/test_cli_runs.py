@@ -255,7 +255,7 @@ def test_what_is_paid_is_paid_once_through_kill_resume_and_fork(
     ("args", "fault"),
     [
         (["--from", "4"], "has no step 4"),
-        (["--from", "3", "--set", "agent=gpt-5-nanno"], "'gpt-5-nanno' is no model of the configuration; did you mean"),
+        (["--from", "3", "--set", "agent=gpt-5-nanno"], "'gpt-5-nanno' is no model of the configuration, did you mean"),
         (["--from", "3", "--set", "agnet=gpt-5-nano"], "--set 3.agnet: unknown key, did you mean 'agent'?"),
         (["--from", "3", "--set", "temp=hot"], "--set 3.temperature: 'hot' should be a number"),
         (["--from", "3", "--set", "temperature=3"], "--set 3.temperature: 3 should be at most 2"),

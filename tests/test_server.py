@@ -21,7 +21,7 @@ pytest_plugins = ("tests.connections",)
 QUESTION = {"question": "What is 17 * 23?"}
 """Asked with seeds for which the simulated models happen to be quick."""
 PIPELINES = list(load(shipped()).pipelines)
-OWN = ["moa_wait", "moa_resume", "moa_cancel", "moa_trace", "moa_estimate"]
+OWN = ["moa_wait", "moa_resume", "moa_fork", "moa_cancel", "moa_trace", "moa_estimate"]
 
 
 @pytest.fixture(scope="module")

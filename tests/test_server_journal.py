@@ -39,3 +39,21 @@ def test_a_journal_that_cannot_be_used_fails_the_run_and_says_what_helps(nursery
     assert result["isError"]
     assert result["structuredContent"]["layers"] == []
     assert "--journal none" in result["structuredContent"]["error"]
+
+
+def test_a_fork_pays_only_for_what_follows_the_change(nursery: Nursery, tmp_path: Path) -> None:
+    with ServerProcess("--journal", str(tmp_path / "journal.sqlite"), *OFFLINE, nursery=nursery) as server:
+        server.initialize()
+        run_id = called(server, 1, "vote", **ASK)["run_id"]
+        forked = called(server, 2, "moa_fork", run_id=run_id, step=2, changes=["agent=claude-sonnet-4-5"])
+        calls = called(server, 3, "moa_trace", run_id=forked["run_id"])
+        wrong = [
+            server.ask(4 + number, "tools/call", name="moa_fork", arguments={"run_id": run_id, **arguments})["result"]
+            for number, arguments in enumerate(({"step": 3}, {"step": 2, "changes": ["agnet=x"]}))
+        ]
+    assert (forked["status"], forked["run_id"] != run_id) == ("complete", True)
+    assert [layer["models"] for layer in forked["layers"]][1] == ["claude-sonnet-4-5"]
+    assert calls["forked_from"] == run_id
+    told = [each["content"][0]["text"] for each in wrong]
+    assert told[0] == f"step: run {run_id} has 2 steps, and no step 3"
+    assert told[1].startswith("2.agnet: unknown key, did you mean 'agent'?")

@@ -60,7 +60,7 @@ def told_by(node: str, script: str, generation: str, *arguments: str) -> dict[st
 
 
 def test_the_tools_are_listed(session: dict[str, Any]) -> None:
-    own = ["moa_wait", "moa_resume", "moa_cancel", "moa_trace", "moa_estimate"]
+    own = ["moa_wait", "moa_resume", "moa_fork", "moa_cancel", "moa_trace", "moa_estimate"]
     assert session["tools"] == ["quick", "slow", *own]
     assert session.get("version") in {None, "2026-07-28"}
 

@@ -19,7 +19,7 @@ from moa_mcp.steps import ModelStep, PanelStep, Propose, Refine, Step
 STEP_TYPES: Mapping[str, type[Step]] = {kind.model_fields["step"].default: kind for kind in get_args(Step)}
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
-OWN_TOOLS = frozenset({"moa_wait", "moa_cancel", "moa_trace", "moa_resume", "moa_estimate"})
+OWN_TOOLS = frozenset({"moa_wait", "moa_cancel", "moa_trace", "moa_resume", "moa_fork", "moa_estimate"})
 """The server's own tools: no pipeline can have their names."""
 _TABLES = ("defaults", "models", "pipelines")
 

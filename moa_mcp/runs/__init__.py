@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from moa_mcp.runs.change import changed
 from moa_mcp.runs.order import traced, was_simulated
 from moa_mcp.runs.run import Run
 from moa_mcp.runs.runs import UNASKED, Runs
 
-__all__ = ["UNASKED", "Run", "Runs", "traced", "was_simulated"]
+__all__ = ["UNASKED", "Run", "Runs", "changed", "traced", "was_simulated"]

@@ -72,6 +72,22 @@ class ResumeArguments(WaitArguments):
     )
 
 
+class ForkArguments(WaitArguments):
+    """What moa_fork takes."""
+
+    step: Annotated[int, Field(ge=1)] = Field(
+        description="The first step to do anew, from 1; those before it are taken over and cost nothing."
+    )
+    changes: list[str] = Field(
+        default=[],
+        description='What to change, as KEY=VALUE for that step or N.KEY=VALUE for a later one: ["agent=gpt-5-nano", '
+        '"4.temperature=0.2"].',
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**53)] | None = Field(
+        default=None, description="Another seed for what is left to chance; else that of the run."
+    )
+
+
 class TraceArguments(RunArguments):
     """What moa_trace takes."""
 

@@ -14,16 +14,17 @@ from mcp.shared.exceptions import MCPError
 
 from moa_mcp.agreement import needed
 from moa_mcp.config import Pipeline
-from moa_mcp.errors import JournalError, RunHeld, RunUnknown
+from moa_mcp.errors import ChangeRefused, JournalError, RunHeld, RunUnknown
 from moa_mcp.estimate import assumed
 from moa_mcp.plan import plan
-from moa_mcp.runs import Run, Runs
+from moa_mcp.runs import Run, Runs, changed
 from moa_mcp.server import estimates, results
 from moa_mcp.server.arguments import (
     Arguments,
     AskArguments,
     BadArguments,
     EstimateArguments,
+    ForkArguments,
     ResumeArguments,
     RunArguments,
     TraceArguments,
@@ -59,6 +60,7 @@ class Tools:
         self._own: Mapping[str, Handler] = {
             "moa_wait": self._wait,
             "moa_resume": self._resume,
+            "moa_fork": self._fork,
             "moa_cancel": self._cancel,
             "moa_trace": self._trace,
             "moa_estimate": self._estimate,
@@ -89,6 +91,8 @@ class Tools:
             return await self._ask(context, pipeline, params)
         except (BadArguments, RunUnknown, RunHeld, JournalError) as error:
             return results.error(str(error))
+        except ChangeRefused as error:
+            return results.error(f"{error}. {error.remedy}")
 
     async def _ask(self, context: Context, pipeline: Pipeline, params: types.CallToolRequestParams) -> Answered:
         given = read(AskArguments, params.arguments or {})
@@ -130,6 +134,16 @@ class Tools:
             cap = self._allowed(await self._runs.pipeline_of(given.run_id), given.max_cost_usd)
         run = await self._runs.resume(given.run_id, max_cost_usd=cap)
         return await self._follow(context, run, run.trace.pipeline, given.wait_s)
+
+    async def _fork(self, context: Context, arguments: dict[str, Any]) -> Answered:
+        given = read(ForkArguments, arguments)
+        pipeline = await self._runs.pipeline_of(given.run_id)
+        if given.step > len(pipeline.steps):
+            raise BadArguments(f"step: run {given.run_id} has {len(pipeline.steps)} steps, and no step {given.step}")
+        other = changed(pipeline, given.step, given.changes, self._runs.config)
+        run = await self._runs.fork(given.run_id, given.step, other, seed=given.seed)
+        await self._announce()
+        return await self._follow(context, run, pipeline.name, given.wait_s)
 
     async def _follow(self, context: Context, run: Run, pipeline: str, wait_s: float | None) -> Answered:
         patience_s = self._runs.config.defaults.wait_s if wait_s is None else wait_s
@@ -248,6 +262,14 @@ _OWN_TOOLS = (
         "Goes on with a run that failed, was cancelled or was interrupted. What its models already answered is not "
         "paid for again; only the missing calls are.",
         ResumeArguments,
+        results.RUN_SCHEMA,
+    ),
+    _own_tool(
+        "moa_fork",
+        "Fork a run",
+        "Starts a new run from the answers that stood before a step of another, with another model, prompt or "
+        "setting from there on, or the same once more. Only what follows is asked and paid.",
+        ForkArguments,
         results.RUN_SCHEMA,
     ),
     _own_tool(

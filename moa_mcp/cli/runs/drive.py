@@ -17,14 +17,14 @@ from moa_mcp.cli.options import (
     max_cost_option,
     offline_option,
 )
-from moa_mcp.cli.runs.change import changed
 from moa_mcp.cli.runs.record import find, journal_of, run_argument
 from moa_mcp.cli.text import counted, say, shortened
 from moa_mcp.cli.watch import Begin, Manner, conclude, ready, runs_of, watch
 from moa_mcp.config import Config, Pipeline
+from moa_mcp.errors import ChangeRefused
 from moa_mcp.events import Emit
 from moa_mcp.journal import Journal
-from moa_mcp.runs import UNASKED, Run, Runs
+from moa_mcp.runs import UNASKED, Run, Runs, changed
 from moa_mcp.trace import Trace
 
 _CODES = "Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 keys are missing, 130 interrupted."
@@ -104,7 +104,10 @@ def fork(
         total = len(pipeline.steps)
         if not 1 <= step <= total:
             raise Refused(f"run {whole} has no step {step}", f"Its steps are {_steps(pipeline)}.")
-        other = changed(pipeline, step, settings, config)
+        try:
+            other = changed(pipeline, step, settings, config)
+        except ChangeRefused as error:
+            raise Refused(f"--set {error}", error.remedy) from error
 
         async def begin(runs: Runs, watching: Emit | None) -> Run:
             run = await runs.fork(whole, step, other, seed=seed, watch=watching)

@@ -6,28 +6,34 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from moa_mcp import faults
-from moa_mcp.cli.options import Refused, nearest
 from moa_mcp.config import Config, Pipeline, models_of
+from moa_mcp.errors import ChangeRefused
 from moa_mcp.routes import PROVIDERS
 from moa_mcp.steps import Step
 
 _SETTING = re.compile(r"(?:(?P<step>\d+)\.)?(?P<key>[A-Za-z_]+)=(?P<value>.*)", re.DOTALL)
-_EXAMPLES = "Write it as --set agent=NAME, or --set 4.temperature=0.2 for a later step."
+_EXAMPLES = "Write it as agent=NAME, or 4.temperature=0.2 for a later step."
 
 
 def changed(pipeline: Pipeline, first: int, settings: Sequence[str], config: Config) -> Pipeline:
-    """Return the pipeline with its steps from `first` on, counted from 1, set so. Raises `Refused`."""
+    """Return the pipeline with its steps from `first` on, counted from 1, set so.
+
+    Raises:
+        ChangeRefused: they can't be; begins with the setting at fault, if it is one.
+
+    """
     steps = list(pipeline.steps)
     for number, values in _by_step(settings, first, len(steps)).items():
         steps[number - 1] = _set(number, steps[number - 1], values)
     after = pipeline.model_copy(update={"steps": tuple(steps)})
     _check_models(after, {*config.models, *models_of(pipeline)})
-    _check_end(after)
+    _check_end(after, settings)
     return after
 
 
@@ -36,13 +42,13 @@ def _by_step(settings: Sequence[str], first: int, last: int) -> Mapping[int, dic
     for setting in settings:
         match = _SETTING.fullmatch(setting)
         if match is None:
-            raise Refused(f"--set {setting} is no KEY=VALUE", _EXAMPLES)
+            raise ChangeRefused(f"{setting} is no KEY=VALUE", _EXAMPLES)
         number = int(match["step"] or first)
         if not first <= number <= last:
             stays = number < first
             fault = f"step {number} stays as it was" if stays else f"there is no step {number}"
-            remedy = f"Fork with --from {number} to change it." if stays and number else f"The last step is {last}."
-            raise Refused(f"--set {setting}: {fault}", remedy)
+            remedy = f"Fork from step {number} to change it." if stays and number else f"The last step is {last}."
+            raise ChangeRefused(f"{setting}: {fault}", remedy)
         found[number]["temperature" if match["key"] == "temp" else match["key"]] = match["value"]
     return found
 
@@ -56,8 +62,8 @@ def _set(number: int, step: Step, values: Mapping[str, str]) -> Step:
         given[key] = _meant(key, values[key])
     if found := _errors(step, {**before, **given}):
         found = wrong if "" in values.values() else found  # the words of what was written, not of what it may mean
-        problem = next(faults.problems(type(step), f"--set {number}", found))
-        raise Refused(
+        problem = next(faults.problems(type(step), f"{number}", found))
+        raise ChangeRefused(
             str(problem), f"Step {number} is {step.step}; moa-mcp pipelines and README.md tell what it takes."
         )
     return type(step).model_validate({**before, **given})
@@ -85,17 +91,20 @@ def _check_models(pipeline: Pipeline, known: set[str]) -> None:
     for model in models_of(pipeline):
         provider, _, name = model.partition("/")
         if model not in known and not (provider in PROVIDERS and name):
-            raise Refused(
-                f"{model!r} is no model of the configuration{nearest(model, known)}",
+            close = get_close_matches(model, known, n=1, cutoff=0.6)
+            meant = f", did you mean {close[0]!r}?" if close else ""
+            raise ChangeRefused(
+                f"{model!r} is no model of the configuration{meant}",
                 "moa-mcp check shows the models; a name such as openai/gpt-5-nano needs no table.",
             )
 
 
-def _check_end(pipeline: Pipeline) -> None:
+def _check_end(pipeline: Pipeline, settings: Sequence[str]) -> None:
     answers = 0
     for step in pipeline.steps:
         answers = step.answers_out(answers)
     if answers != 1:
-        raise Refused(
-            f"so set, the last step would hand on {answers} answers", "A run ends with one: set n=1, or name one agent."
+        raise ChangeRefused(
+            f"{'; '.join(settings)}: the last step would hand on {answers} answers",
+            "A run ends with one: set n=1, or name one agent.",
         )
