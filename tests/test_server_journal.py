@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tests.lives import called
 from tests.nursery import Nursery
@@ -48,8 +49,8 @@ def test_a_fork_pays_only_for_what_follows_the_change(nursery: Nursery, tmp_path
         forked = called(server, 2, "moa_fork", run_id=run_id, step=2, changes=["agent=claude-sonnet-4-5"])
         calls = called(server, 3, "moa_trace", run_id=forked["run_id"])
         wrong = [
-            server.ask(4 + number, "tools/call", name="moa_fork", arguments={"run_id": run_id, **arguments})["result"]
-            for number, arguments in enumerate(({"step": 3}, {"step": 2, "changes": ["agnet=x"]}))
+            server.ask(number, "tools/call", name="moa_fork", arguments={"run_id": run_id, **arguments})["result"]
+            for number, arguments in ((4, dict[str, Any](step=3)), (5, dict[str, Any](step=2, changes=["agnet=x"])))
         ]
     assert (forked["status"], forked["run_id"] != run_id) == ("complete", True)
     assert [layer["models"] for layer in forked["layers"]][1] == ["claude-sonnet-4-5"]
