@@ -39,9 +39,9 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return jumping(request.param)
 
 
-def priced(price: Price | None = PRICE) -> Usable:
+def priced(price: Price | None = PRICE, samples: int = 1) -> Usable:
     async def usable(alias: str) -> tuple[Target, ...]:
-        return (Target(f"p/{alias}", "p", price=price),)
+        return (Target(f"p/{alias}", "p", price=price, samples=samples),)
 
     return usable
 
@@ -52,6 +52,8 @@ class Provider:
 
     answer: Callable[[Call], Awaitable[Completion]]
     price: Price | None = PRICE
+    samples: int = 1
+    """How many answers one request can bring."""
     billed: Decimal = Decimal(0)
     calls: list[Call] = field(default_factory=list[Call])
 
@@ -67,7 +69,7 @@ class Provider:
 
     def runs(self, defaults: str = "", *steps: str, journal: Journal | None = None) -> Runs:
         config = config_of(*steps, defaults=f"max_tokens = 100\nattempts = 2\n{defaults}")
-        return Runs(config, Backend(self, lambda _: priced(self.price)), journal)
+        return Runs(config, Backend(self, lambda _: priced(self.price, self.samples)), journal)
 
     def asked(self, step: int) -> int:
         return sum(call.place.step == step for call in self.calls)
@@ -233,6 +235,25 @@ async def test_a_run_whose_aggregator_can_not_be_paid_keeps_its_proposals_and_is
     assert (provider.asked(1), provider.asked(2)) == (3, 4)
 
 
+@pytest.mark.anyio
+async def test_what_nobody_said_the_cost_of_counts_at_its_dearest_when_a_run_goes_on() -> None:
+    async def silent(call: Call) -> Completion:
+        if call.agent == "z":
+            raise ServerFailed("no")
+        return Completion("Yes.", call.agent)
+
+    runs = Provider(silent).runs("max_cost_usd = 40", PROPOSE, AGGREGATE)
+    async with runs.open():
+        run = runs.start(runs.config.pipelines["p"], WHY, seed=0)
+        await run.ended.wait()
+        refused = await resumed(runs, run, 10)
+        again = await resumed(runs, run, 14)
+    assert refused.error
+    assert refused.error.startswith("no model was asked: the smallest form")
+    assert again.error == "step 2 (aggregate): no answer came: z: no"
+
+
+LAST = [AGGREGATE, VOTE, '{ step = "aggregate", agent = "z", fallback_agent = "y" }']
 PANELS = st.lists(
     st.sampled_from(
         [
@@ -242,6 +263,8 @@ PANELS = st.lists(
             '{ step = "refine", agents = ["b", "c"] }',
             '{ step = "rank", agent = "y", n = 2, passes = 2 }',
             '{ step = "dropout", rate = 0.5 }',
+            '{ step = "propose", agents = [{ model = "a", samples = 5 }], stop = { ahead_by = 2 } }',
+            '{ step = "synthesize", agents = ["x", "y", "z"], hedge = true, grace_s = 1 }',
         ]
     ),
     max_size=3,
@@ -264,7 +287,7 @@ async def test_no_interleaving_of_calls_failures_and_cancellations_spends_more_t
         if fate < 0.1:
             raise rng.choice([RateLimited("too many", retry_after_s=1.0), ServerFailed("no")])
         share = rng.choice([0.1, 1.0])
-        usage, cost = provider.bill(int(share * most), int(share * limit))
+        usage, cost = provider.bill(int(share * most), int(share * limit) * call.samples)
         await anyio.sleep(rng.uniform(0, 3))  # it is billed, and may be stopped before anybody knows how much it was
         if fate < 0.2:
             raise TimedOut("took too long")
@@ -274,11 +297,17 @@ async def test_no_interleaving_of_calls_failures_and_cancellations_spends_more_t
             raise error
         known = fate < 0.9
         text = "word " * rng.randrange(1, 60)
-        return Completion(text, "p/m", usage=usage if known else None, cost_usd=cost if known else None)
+        others = (Completion(text, "p/m"),) * rng.randrange(call.samples)
+        return Completion(text, "p/m", usage=usage if known else None, cost_usd=cost if known else None, others=others)
 
-    provider = Provider(answer)
+    provider = Provider(answer, samples=rng.choice([1, 3]))
     name = {"run": "max_cost_usd", "server": "max_cost_usd_per_server", "day": "max_cost_usd_per_day"}[share]
-    runs = provider.runs(f"{name} = {cap}", PROPOSE, *middle, rng.choice([AGGREGATE, VOTE]))
+    runs = provider.runs(
+        f"{name} = {cap}",
+        PROPOSE,
+        *middle,
+        rng.choice([AGGREGATE, VOTE, AGGREGATE.replace("}", ', fallback_agent = "y" }')]),
+    )
     together: list[Run] = []
     async with runs.open():
         for _ in range(1 if share == "run" else 3):

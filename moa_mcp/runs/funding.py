@@ -35,10 +35,11 @@ async def funded(
     fault = await _blocked(left, spec, usable)
     if fault:
         raise Unstarted(fault)
-    known = await prices(left, usable)
+    known = await prices(pipeline, usable)  # of finished steps, too: what they took must be reckoned
     if opening.reached is None:
         emit(_estimated(estimate(pipeline, spec.question, known), spec))
-    unpriced = [alias for alias, each in known.items() if each.price is None and each.route is not None]
+    asked = {alias: known[alias] for alias in models_of(left)}
+    unpriced = [alias for alias, each in asked.items() if each.price is None and each.route is not None]
     if unpriced and defaults.unpriced == "refuse":
         raise Unstarted(
             f'nobody knows what {", ".join(unpriced)} costs, and unpriced = "refuse"; give its route '
