@@ -5,20 +5,16 @@ It asks nobody: the server asks the user of its client, the command line whoever
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 
 from moa_mcp.amounts import dollars
-from moa_mcp.budget import most_tokens
+from moa_mcp.budget import enough_usd, rounded
 from moa_mcp.config import Pipeline
-from moa_mcp.estimate import Estimate, Lengths, Priced, after, calls, estimate, prices
+from moa_mcp.estimate import Estimate, estimate, prices
 from moa_mcp.model import Usable
 from moa_mcp.plan import blocking
-from moa_mcp.steps import ModelStep
 from moa_mcp.values import Question
-
-_SMALLEST = Decimal("0.0001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +65,7 @@ async def needed(
     unreachable = {model for model, each in priced.items() if each.route is None}
     if blocking(pipeline, unreachable):
         return None  # it fails before its first call
-    agreement = _agreement(estimated, unreachable, _dearest(pipeline, question, priced), pipeline.confirm_above_usd)
+    agreement = _agreement(estimated, unreachable, enough_usd(pipeline, question, priced), pipeline.confirm_above_usd)
     may_cost = min(agreement.expected_usd, max_cost_usd or agreement.expected_usd)
     return agreement if agreement.unknown or may_cost > agreement.limit_usd else None
 
@@ -85,24 +81,7 @@ def _agreement(estimated: Estimate, unreachable: set[str], dearest: Decimal, lim
         expected,
         sum((each.max for each in known), Decimal(0)),
         tuple(dict.fromkeys(each.model for each in asked if each.cost_usd is None)),
-        _rounded(expected),
-        _rounded(dearest),
+        rounded(expected),
+        rounded(dearest),
         limit_usd,
     )
-
-
-def _dearest(pipeline: Pipeline, question: Question, priced: Mapping[str, Priced]) -> Decimal:
-    """Return what a run's budget may hold for all its calls."""
-    total = Decimal(0)
-    lengths: Lengths = ()
-    for step in pipeline.steps:
-        for call in calls(step, question, lengths, "max", most_tokens) if isinstance(step, ModelStep) else ():
-            price = priced[call.model].price
-            total += price.cost_usd(call.usage) if price else 0
-        lengths = after(step, lengths, "max")
-    return total
-
-
-def _rounded(cost_usd: Decimal) -> Decimal:
-    """Return a sum that is easily said, not below the cost and above zero."""
-    return max(cost_usd.quantize(_SMALLEST, ROUND_CEILING), _SMALLEST)

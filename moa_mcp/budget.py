@@ -15,7 +15,7 @@ from typing import Literal
 from moa_mcp import catalog, estimate
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import CallError, Failure, Unpriced
-from moa_mcp.estimate import Lengths
+from moa_mcp.estimate import Lengths, Priced
 from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, CallStarted, Event
 from moa_mcp.model import Amount
 from moa_mcp.steps import ModelStep, PanelStep, Propose, Step, Synthesize
@@ -29,6 +29,7 @@ LARGEST_ANSWER = 32_768
 """Tokens of an answer whose limit is neither set nor known."""
 
 _NANO = Decimal(10**9)
+_SAID = Decimal("0.0001")
 _LIMITS = ("max_tokens", "max_completion_tokens")
 
 
@@ -167,6 +168,23 @@ def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: fl
             case _:
                 pass
     return sum(held.values(), Amount())
+
+
+def enough_usd(pipeline: Pipeline, question: Question, priced: Mapping[str, Priced]) -> Decimal:
+    """Return what a run's budget may hold for all its calls, in US dollars: with so much, none is left out."""
+    total = Amount()
+    lengths: Lengths = ()
+    for step in pipeline.steps:
+        asked = estimate.calls(step, question, lengths, "max", most_tokens) if isinstance(step, ModelStep) else ()
+        for model, usage in asked:
+            total += _amount(priced[model].price, usage)
+        lengths = estimate.after(step, lengths, "max")
+    return rounded(Decimal(total.nanodollars) / _NANO)
+
+
+def rounded(usd: Decimal) -> Decimal:
+    """Return a sum that is easily said, not below the cost and above zero."""
+    return max(usd.quantize(_SAID, ROUND_CEILING), _SAID)
 
 
 def nanodollars(usd: Decimal) -> int:

@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moa_mcp.backend import Backend
+from moa_mcp.budget import enough_usd
 from moa_mcp.errors import AnswerEmpty, CallError, RateLimited, ServerFailed, TimedOut
+from moa_mcp.estimate import prices
 from moa_mcp.journal import Journal
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.model import Usable
@@ -142,6 +144,21 @@ async def test_samples_are_left_out_first_then_layers_and_the_aggregator_is_alwa
         assert (trace.status == "degraded") == (forms[-1] != (3, 2, 1))
     assert forms == sorted(forms)
     assert set(forms) == {(1, 0, 1), (1, 1, 1), (1, 2, 1), (2, 2, 1), (3, 2, 1)}
+
+
+@pytest.mark.anyio
+async def test_a_budget_of_what_the_estimate_calls_enough_leaves_nothing_out_of_the_dearest_run() -> None:
+    async def dearest(call: Call) -> Completion:
+        prompt = sum(len(message.content.encode()) for message in call.messages)
+        usage, cost = provider.bill(prompt, int(call.parameters["max_tokens"]))
+        return Completion("word " * 100, call.agent, usage=usage, cost_usd=cost)
+
+    provider = Provider(dearest)
+    runs = provider.runs()
+    pipeline = runs.config.pipelines["p"]
+    enough = enough_usd(pipeline, WHY, await prices(pipeline, priced()))
+    trace = await ended(provider.runs(f"max_cost_usd = {enough}"))
+    assert (trace.status, len(provider.calls)) == ("complete", 6)
 
 
 @pytest.mark.anyio

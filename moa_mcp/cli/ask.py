@@ -9,9 +9,11 @@ from pathlib import Path
 
 import anyio
 import click
+from rich.text import Text
 
 from moa_mcp.agreement import Agreement, needed
 from moa_mcp.backend import Backend
+from moa_mcp.budget import enough_usd
 from moa_mcp.cli import costs, draw
 from moa_mcp.cli.options import (
     KeysMissing,
@@ -83,7 +85,7 @@ def command(
     asked = Question(_question(question, pipeline), _context(context_file), system)
     backend, routes = ready(config, offline=offline)
     if estimating:
-        _show_estimate(anyio.run(_estimate, config, backend, chosen, asked), as_json=as_json)
+        _show_estimate(*anyio.run(_estimate, config, backend, chosen, asked), as_json=as_json)
         return
     may_cost = max_cost_usd or chosen.max_cost_usd or config.defaults.max_cost_usd
     agreement = anyio.run(needed, chosen, asked, backend.usable(config.models), may_cost)
@@ -110,15 +112,22 @@ def _ask_to_agree(agreement: Agreement) -> None:
         raise RunFailed("not started: you did not agree", "No model was asked and nothing was spent.")
 
 
-async def _estimate(config: Config, backend: Backend, pipeline: Pipeline, question: Question) -> Estimate:
-    return estimate(pipeline, question, await prices(pipeline, backend.usable(config.models)))
+async def _estimate(
+    config: Config, backend: Backend, pipeline: Pipeline, question: Question
+) -> tuple[Estimate, Decimal]:
+    priced = await prices(pipeline, backend.usable(config.models))
+    return estimate(pipeline, question, priced), enough_usd(pipeline, question, priced)
 
 
-def _show_estimate(estimated: Estimate, *, as_json: bool) -> None:
+def _show_estimate(estimated: Estimate, enough: Decimal, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json_text(data(estimated)))
-    else:
-        costs.show(draw.console(), estimated)
+        click.echo(json_text({**data(estimated), "enough_usd": float(enough)}))
+        return
+    out = draw.console()
+    costs.show(out, estimated)
+    if estimated.cost_usd is not None and estimated.cost_usd.max:
+        held = f"- With --max-cost {enough} or more, no call is left out: a budget holds each at its dearest."
+        out.print(Text(held, style="dim"))
 
 
 def _question(given: str | None, pipeline: str) -> str:

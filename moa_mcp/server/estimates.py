@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import mcp_types as types
 
 from moa_mcp.amounts import dollars
+from moa_mcp.budget import enough_usd
 from moa_mcp.config import Pipeline
 from moa_mcp.estimate import NOTES, Estimate, StepEstimate, data, estimate, prices
 from moa_mcp.runs import Runs
@@ -51,6 +53,7 @@ SCHEMA: dict[str, Any] = _amounts(
     pipeline={"type": "string"},
     unknown={**_STRINGS, "description": "Models whose price is not known; the cost is then null."},
     steps={"type": "array", "items": _STEP},
+    enough_usd={"type": "number", "minimum": 0, "description": "With a max_cost_usd of so much, no call is left out."},
     notes={**_STRINGS, "description": "What the numbers rest on."},
 )
 
@@ -58,12 +61,13 @@ SCHEMA: dict[str, Any] = _amounts(
 async def of_pipeline(runs: Runs, pipeline: Pipeline, question: Question) -> types.CallToolResult:
     """Return what a question to a pipeline would take now. Asks no model."""
     usable = runs.backend.usable(runs.config.models)
-    estimated = estimate(pipeline, question, await prices(pipeline, usable))
-    text = types.TextContent(type="text", text="\n".join(_lines(estimated)))
-    return types.CallToolResult(content=[text], structured_content=data(estimated))
+    priced = await prices(pipeline, usable)
+    estimated, enough = estimate(pipeline, question, priced), enough_usd(pipeline, question, priced)
+    text = types.TextContent(type="text", text="\n".join(_lines(estimated, enough)))
+    return types.CallToolResult(content=[text], structured_content={**data(estimated), "enough_usd": float(enough)})
 
 
-def _lines(estimated: Estimate) -> Iterator[str]:
+def _lines(estimated: Estimate, enough: Decimal) -> Iterator[str]:
     yield f"{estimated.pipeline}: {_amount(estimated)}"
     for number, step in enumerate(estimated.steps, 1):
         if step.calls:
@@ -72,6 +76,7 @@ def _lines(estimated: Estimate) -> Iterator[str]:
     for model, priced in estimated.priced.items():
         route = f" at {priced.route}" if priced.route else ""
         yield f"- {model}{route}: {'' if priced.price else 'price unknown, '}{priced.source}"
+    yield f"- With max_cost_usd = {enough} or more, no call is left out: a budget holds each at its dearest."
     yield from (f"- {note}" for note in NOTES)
 
 
