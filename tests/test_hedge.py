@@ -80,6 +80,17 @@ async def test_a_late_call_gets_a_spare_one_and_the_first_answer_is_taken() -> N
     assert call.completion.notes == ("late after 2.0 s, asked once more; the spare call answered first",)
 
 
+LAST = config_of(
+    '{ step = "propose", agents = ["a", "b", "c"], hedge = true }', '{ step = "aggregate", agent = "x", hedge = true }'
+)
+
+
+async def test_a_call_that_is_alone_in_its_step_is_late_after_twice_the_time_of_the_steps_before() -> None:
+    took, trace = await asked(taking({**QUICK, SLOW: 60}), config=LAST)
+    assert (took, trace.answer) == (2 + 4 + 1, "spare")
+    assert trace.notes == ("late after 4.0 s, asked once more; the spare call answered first",)
+
+
 async def test_the_spare_call_goes_to_the_next_route_if_there_is_one() -> None:
     _, trace = await asked(taking({**QUICK, SLOW: 60}), "p/m", "q/m", "r/m")
     assert [attempt.model for attempt in slow_one(trace).attempts] == ["p/m", "q/m"]

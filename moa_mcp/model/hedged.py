@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist, fmean, stdev
 
@@ -14,12 +14,16 @@ from moa_mcp.model.interface import Model
 from moa_mcp.values import Call, Completion
 
 _LATE = NormalDist().inv_cdf(0.95)
+_ALONE = 2.0
+"""How much longer a call that is alone in its step may take than those of the steps before, which ask for less."""
 
 
 @dataclass(slots=True)
 class Siblings:
     """The calls of one step, and how long those took that are answered."""
 
+    earlier: Sequence[float] = ()
+    """How long the calls of the steps before took."""
     asked: int = 0
     seconds: list[float] = field(default_factory=list[float])
     _changed: anyio.Event = field(default_factory=anyio.Event)
@@ -34,13 +38,16 @@ class Siblings:
     def late_s(self) -> float | None:
         """After how many seconds a call is late; None until half of the others, and two of them, have answered.
 
+        One that has no siblings is compared with the calls of the steps before.
+
         It is the 95th percentile of a normal distribution with their mean and spread. That of the answered ones
         themselves would be less than any call that is still under way has taken.
         """
-        answered = len(self.seconds)
-        if answered < 2 or 2 * answered < self.asked - 1:  # noqa: PLR2004  a spread takes two
+        alone = self.asked == 1
+        seconds = self.earlier if alone else self.seconds
+        if len(seconds) < 2 or 2 * len(seconds) < self.asked - 1:  # noqa: PLR2004  a spread takes two
             return None
-        return fmean(self.seconds) + _LATE * stdev(self.seconds)
+        return (_ALONE if alone else 1.0) * (fmean(seconds) + _LATE * stdev(seconds))
 
     async def outlasted(self, began: float) -> None:
         """Return when a call that began then is late."""
@@ -57,12 +64,12 @@ class Hedged:
 
     def __init__(self, inner: Model) -> None:
         self._inner = inner
-        self._steps: defaultdict[int, Siblings] = defaultdict(Siblings)
+        self._steps: dict[int, Siblings] = {}
 
     async def __call__(self, call: Call) -> Completion:
         if not call.hedge:
             return await self._inner(call)
-        siblings = self._steps[call.place.step]
+        siblings = self._siblings(call.place.step)
         siblings.asked += 1
         began = anyio.current_time()
         answered: list[tuple[int, Completion]] = []
@@ -95,3 +102,9 @@ class Hedged:
             return completion
         which = "spare" if spare else "first"
         return completion.noted(f"late after {late_s:.1f} s, asked once more; the {which} call answered first")
+
+    def _siblings(self, step: int) -> Siblings:
+        if step not in self._steps:
+            earlier = [seconds for number, each in self._steps.items() if number < step for seconds in each.seconds]
+            self._steps[step] = Siblings(earlier)
+        return self._steps[step]
