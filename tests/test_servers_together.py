@@ -26,7 +26,7 @@ def test_two_servers_on_one_journal_drive_runs_of_their_own_at_once_and_each_tel
     assert len({run["run_id"] for run in both}) == 2
 
 
-def test_a_run_that_one_server_drives_another_neither_drives_nor_ends_until_the_first_is_killed(
+def test_a_run_that_one_server_drives_another_waits_for_and_takes_up_when_the_first_is_killed(
     machine: Machine,
 ) -> None:
     machine.answers(9)
@@ -42,10 +42,12 @@ def test_a_run_that_one_server_drives_another_neither_drives_nor_ends_until_the_
         assert machine.asked == before
 
         known = answered(machine.look()[1])
+        wait = {"name": "moa_wait", "arguments": {"run_id": run_id, "wait_s": 20}}
+        rival.send(id=3, method="tools/call", params=wait)
         machine.answers_all()
         owner.signal(signal.SIGKILL)
         owner.ended()
-        taken = called(rival, 3, "moa_wait", run_id=run_id, wait_s=20)
+        taken = rival.answer(3)["result"]["structuredContent"]
     assert taken["status"] == "complete"
     assert machine.asked & known == Counter()
     assert machine.asked.total() == CALLS - 9

@@ -9,6 +9,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
+import anyio
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
@@ -39,6 +40,8 @@ from moa_mcp.server.waiting import Context, Patience, follow
 from moa_mcp.trace import Trace
 from moa_mcp.values import Question
 
+_LOOK_S = 0.5
+"""Seconds between looks at a run that another process drives."""
 _LONG_RESULTS = {"anthropic/maxResultSizeChars": 200_000}
 
 
@@ -120,10 +123,11 @@ class Tools:
         run = self._runs.find(given.run_id)
         if run is None:
             trace = await self._runs.trace(given.run_id)
-            if trace.status == "running" and not trace.interrupted and declared(context):  # another process drives it
+            if _driven(trace) and declared(context):
                 return await self._tasks.handle(given.run_id)
+            trace = await self._watched(trace, self._patience_s(given.wait_s))
             if not trace.interrupted:
-                return await self._result(given.run_id)
+                return self._shown(trace)
             run = await self._runs.resume(given.run_id)
         return await self._follow(context, run, run.trace.pipeline, given.wait_s)
 
@@ -145,12 +149,22 @@ class Tools:
         await self._announce()
         return await self._follow(context, run, pipeline.name, given.wait_s)
 
+    async def _watched(self, trace: Trace, wait_s: float) -> Trace:
+        """Return the trace of a run that another process drives once it has ended or was left, or the wait is over."""
+        with anyio.move_on_after(wait_s):
+            while _driven(trace):
+                await anyio.sleep(_LOOK_S)  # a file tells no process of its changes
+                trace = await self._runs.trace(trace.run_id)
+        return trace
+
+    def _patience_s(self, wait_s: float | None) -> float:
+        return self._runs.config.defaults.wait_s if wait_s is None else wait_s
+
     async def _follow(self, context: Context, run: Run, pipeline: str, wait_s: float | None) -> Answered:
-        patience_s = self._runs.config.defaults.wait_s if wait_s is None else wait_s
         async with self._patience.waits(context, run):
             if declared(context):  # once it has the task, only tasks/cancel ends the run
                 return await self._tasks.handle(run.run_id)
-            await follow(run, context, patience_s, self._calls.get(pipeline, 0))
+            await follow(run, context, self._patience_s(wait_s), self._calls.get(pipeline, 0))
         return self._shown(run.trace)
 
     async def _cancel(self, context: Context, arguments: dict[str, Any]) -> types.CallToolResult:
@@ -188,6 +202,11 @@ class Tools:
 
     def _shown(self, trace: Trace) -> types.CallToolResult:
         return results.of_run(trace, simulated=self._runs.backend.simulated)
+
+
+def _driven(trace: Trace) -> bool:
+    """Whether a run goes on, in another process if it is not under way in this one."""
+    return trace.status == "running" and not trace.interrupted
 
 
 def _pipeline_tool(pipeline: Pipeline, runs: Runs) -> types.Tool:
