@@ -10,13 +10,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from functools import cache
+from math import ceil
 from typing import Literal
 
-from moa_mcp import catalog, estimate
+from moa_mcp import catalog, forecast
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import CallError, Failure, Unpriced
-from moa_mcp.estimate import Lengths, Priced
+from moa_mcp.estimate import Priced
 from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, CallStarted, Event
+from moa_mcp.forecast import Drafts, Lengths
 from moa_mcp.model import Amount
 from moa_mcp.steps import ModelStep, PanelStep, Propose, Step, Synthesize
 from moa_mcp.values import Answer, Call, Completion, Message, Parameters, Place, Price, Question, Usage
@@ -47,7 +49,7 @@ class RunTariff:
         self._steps = pipeline.steps
         self._later = [len(_layers(pipeline.steps[done:])) for done in range(len(pipeline.steps) + 1)]
         """How many layers are left when so many steps are done."""
-        self._question = question
+        self._drafts = Drafts(question)
         self._prices = prices
         self._refuses = unpriced == "refuse"
         self._form = cache(self._least_after)
@@ -95,7 +97,7 @@ class RunTariff:
         """Return the answers that a step hands on, as long as they can be, if it is asked for so many."""
         lengths: Lengths = ()
         for each in self._steps[:step]:
-            lengths = estimate.after(each, lengths, "max")
+            lengths = forecast.after(each, lengths, "max")
         if answers is None or not isinstance(self._steps[step - 1], Propose | Synthesize):
             return lengths
         return lengths[: len(lengths) - max(0, len(self._steps[step - 1].models) - answers)]
@@ -107,16 +109,25 @@ class RunTariff:
             if isinstance(step, ModelStep) and step.models:
                 if position not in kept:
                     continue
-                least = sorted(self._calls(step, lengths), key=lambda each: (each.nanodollars, each.tokens))
-                total = sum(least[: _needed(step)], total)
-            lengths = estimate.after(step, lengths, "max")
+                total += _cheapest(self._calls(step, lengths), _needed(step))
+            lengths = forecast.after(step, lengths, "max")
             if isinstance(step, Propose | Synthesize):
                 lengths = lengths[: len(lengths) - len(step.models) + _needed(step)]
         return total
 
-    def _calls(self, step: ModelStep, lengths: Lengths) -> Iterable[Amount]:
-        for model, usage in estimate.calls(step, self._question, lengths, "max", most_tokens):
-            yield _amount(self._prices.get(model), usage)
+    def _calls(self, step: ModelStep, lengths: Lengths) -> Iterable[tuple[Amount, int]]:
+        """Yield what each of the step's calls takes, and how many there are of it."""
+        for asked in forecast.calls(step, self._drafts, lengths, "max", most_tokens):
+            yield _amount(self._prices.get(asked.model), asked.usage), asked.times
+
+
+def _cheapest(calls: Iterable[tuple[Amount, int]], needed: int) -> Amount:
+    """Return what the cheapest of some calls take together, so many of them as are needed."""
+    total = Amount()
+    for amount, count in sorted(calls, key=lambda each: (each[0].nanodollars, each[0].tokens)):
+        total += amount * min(count, needed)
+        needed -= min(count, needed)
+    return total
 
 
 def dearest(
@@ -138,8 +149,11 @@ def dearest(
 
 def most_tokens(messages: Sequence[Message], unwritten: int = 0) -> int:
     """Return the most tokens that messages can have. `unwritten` tokens of answers will stand in them."""
-    written = sum(len(message.content.encode("utf-8", "surrogatepass")) + MESSAGE_TOKENS for message in messages)
-    return written + BYTES * unwritten
+    return sum([_size(message.content) + MESSAGE_TOKENS for message in messages]) + BYTES * unwritten
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: float = 0.0) -> Amount:
@@ -173,12 +187,13 @@ def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: fl
 def enough_usd(pipeline: Pipeline, question: Question, priced: Mapping[str, Priced]) -> Decimal:
     """Return what a run's budget may hold for all its calls, in US dollars: with so much, none is left out."""
     total = Amount()
+    drafts = Drafts(question)
     lengths: Lengths = ()
     for step in pipeline.steps:
-        asked = estimate.calls(step, question, lengths, "max", most_tokens) if isinstance(step, ModelStep) else ()
-        for model, usage in asked:
-            total += _amount(priced[model].price, usage)
-        lengths = estimate.after(step, lengths, "max")
+        asked = forecast.calls(step, drafts, lengths, "max", most_tokens) if isinstance(step, ModelStep) else ()
+        for each in asked:
+            total += _amount(priced[each.model].price, each.usage) * each.times
+        lengths = forecast.after(step, lengths, "max")
     return rounded(Decimal(total.nanodollars) / _NANO)
 
 
@@ -189,7 +204,7 @@ def rounded(usd: Decimal) -> Decimal:
 
 def nanodollars(usd: Decimal) -> int:
     """Return US dollars as billionths, rounded up."""
-    return int((usd * _NANO).to_integral_value(ROUND_CEILING))
+    return ceil(usd * _NANO)
 
 
 def _amount(price: Price | None, usage: Usage) -> Amount:

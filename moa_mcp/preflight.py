@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from moa_mcp import catalog
 from moa_mcp.config import Pipeline, models_of
 from moa_mcp.errors import MissingKey
-from moa_mcp.estimate import Lengths, after, assumed, calls
+from moa_mcp.forecast import Drafts, Lengths, after, assumed, calls
 from moa_mcp.model import Usable
 from moa_mcp.plan import Lint
 from moa_mcp.steps import Aggregate, ModelStep, Synthesize
@@ -34,11 +34,12 @@ async def windows(pipeline: Pipeline, usable: Usable) -> Mapping[str, int]:
 def too_long(pipeline: Pipeline, question: Question, windows: Mapping[str, int]) -> Mapping[str, str]:
     """Return the models that can't be asked, since the question alone is too long for them; each with the reason."""
     reasons: dict[str, str] = {}
+    drafts = Drafts(question)
     for step in pipeline.steps:
         if not isinstance(step, ModelStep):
             continue
         reads_all = isinstance(step, Synthesize | Aggregate)
-        for call in calls(step, question, (0, 0), "max", _smallest if reads_all else _at_least):
+        for call in calls(step, drafts, (0, 0), "max", _smallest if reads_all else _at_least):
             window = windows.get(call.model)
             prompt, said = call.usage.prompt_tokens, call.usage.completion_tokens
             if window is not None and prompt + said > window:
@@ -63,7 +64,7 @@ def doubts(pipeline: Pipeline, windows: Mapping[str, int]) -> tuple[Lint, ...]:
 
 
 def _doubts(step: Synthesize | Aggregate, lengths: Lengths, windows: Mapping[str, int]) -> Iterator[str]:
-    for call in calls(step, assumed(), lengths, "max"):
+    for call in calls(step, Drafts(assumed()), lengths, "max"):
         window = windows.get(call.model)
         prompt, said = call.usage.prompt_tokens, call.usage.completion_tokens
         if window is not None and prompt + said > window:

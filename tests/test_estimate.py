@@ -17,7 +17,6 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from mcp import Client
 
 from moa_mcp import catalog, prompts
-from moa_mcp import estimate as estimates
 from moa_mcp.backend import Backend, simulated
 from moa_mcp.catalog import source
 from moa_mcp.cli import commands
@@ -30,8 +29,9 @@ from moa_mcp.estimate import (
     Priced,
     StepEstimate,
     estimate,
-    prompt_tokens,
+    prices,
 )
+from moa_mcp.forecast import assumed, prompt_tokens
 from moa_mcp.plan import plan
 from moa_mcp.server.app import App
 from moa_mcp.server.estimates import SCHEMA
@@ -193,7 +193,7 @@ def test_an_unknown_price_makes_the_cost_of_its_step_and_of_the_whole_unknown() 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_pipeline_takes_the_calls_of_its_plan_and_its_ranges_are_in_order(name: str) -> None:
-    found = estimate(SHIPPED[name], estimates.assumed(), at(CENT, SHIPPED[name]))
+    found = estimate(SHIPPED[name], assumed(), at(CENT, SHIPPED[name]))
     assert [step.calls for step in found.steps] == [step.calls for step in plan(SHIPPED[name]).steps]
     models = [model for step in found.steps for model in step.models]
     parts: list[Estimate | StepEstimate | ModelEstimate] = [found, *found.steps, *models]
@@ -276,7 +276,7 @@ async def test_prices_are_those_of_the_routes_that_would_be_taken_now() -> None:
         model = served[alias]
         return (Target(model, model.partition("/")[0]), Target("openai/gpt-4o", "openai"))
 
-    found = await estimates.prices(pipeline(steps(propose("a", "b", "c"), LAST)), usable)
+    found = await prices(pipeline(steps(propose("a", "b", "c"), LAST)), usable)
     price = found["a"].price
     assert price is not None
     assert 0 < price.rates.cached < price.rates.prompt < price.rates.completion

@@ -19,7 +19,8 @@ from moa_mcp.cli import costs, draw
 from moa_mcp.cli.options import FAILED, config_option, loaded, named, offline_option
 from moa_mcp.cli.text import counted, json_text, line
 from moa_mcp.config import Config, Pipeline, models_of
-from moa_mcp.estimate import ASSUMED_TOKENS, Estimate, assumed, data, estimate, prices
+from moa_mcp.estimate import Estimate, data, estimate, prices
+from moa_mcp.forecast import ASSUMED_TOKENS, assumed
 from moa_mcp.hosts import host
 from moa_mcp.plan import Lint, Plan, Reach, blocking, plan, reach
 from moa_mcp.preflight import doubts, windows

@@ -133,4 +133,9 @@ def named_models(step: Step) -> Iterator[tuple[str, str]]:
 
 def models_of(pipeline: Pipeline) -> tuple[str, ...]:
     """Return the model aliases that a pipeline names, each once, in order."""
-    return tuple(dict.fromkeys(model for step in pipeline.steps for _, model in named_models(step)))
+    named: dict[str, None] = {}
+    for step in pipeline.steps:
+        named |= dict.fromkeys(step.models)
+        if step.fallback is not None:
+            named[step.fallback] = None
+    return tuple(named)

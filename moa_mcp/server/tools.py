@@ -16,7 +16,7 @@ from mcp.shared.exceptions import MCPError
 from moa_mcp.agreement import needed
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import ChangeRefused, JournalError, RunHeld, RunUnknown
-from moa_mcp.estimate import assumed
+from moa_mcp.forecast import assumed
 from moa_mcp.plan import plan
 from moa_mcp.runs import Run, Runs, changed
 from moa_mcp.server import estimates, results
