@@ -187,6 +187,7 @@ async def test_runs_share_the_budget_of_a_day_and_of_a_server(cap: str) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", [jumping("asyncio")])
 async def test_the_budget_of_a_day_holds_for_all_servers_on_one_journal(tmp_path: Path) -> None:
     provider = saying(tokens=100)
     path = tmp_path / "journal.sqlite"

@@ -26,6 +26,12 @@ from tests.journals import EVENTS, asked, record_of, went_out
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # a journal in a file knows no other
+
+
 Open = Callable[..., Journal]
 """Opens the same runs once more, as another process does; in memory there is no other."""
 STORES: dict[str, Callable[[Path], Open]] = {

@@ -37,7 +37,12 @@ from tests.tables import pipe
 
 pytestmark = pytest.mark.anyio
 
-ON_ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # a journal in a file knows no other
+
+
 P = PANEL.pipelines["p"]
 BEGUN = RunStarted(run_id="r", pipeline="p", question=Question("Why?"), seed=1, steps=("propose",))
 ONE_TRY = config_of(defaults="attempts = 1")
@@ -193,7 +198,6 @@ anyio.run(main)
 """
 
 
-@ON_ASYNCIO
 async def test_processes_that_write_at_once_lose_nothing_and_meet_no_error(path: Path) -> None:
     count = 3
     writers = [process(WRITER, path, number) for number in range(count)]
@@ -286,7 +290,6 @@ anyio.run(main)
 """
 
 
-@ON_ASYNCIO
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the lease alone tells")
 async def test_a_run_is_free_at_once_when_its_process_is_dead_and_not_before(
     journal: SQLiteJournal, path: Path
@@ -305,7 +308,6 @@ async def test_a_run_is_free_at_once_when_its_process_is_dead_and_not_before(
     assert len(await journal.events("r")) == 1
 
 
-@ON_ASYNCIO
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the lease alone tells")
 async def test_a_run_of_a_process_that_ended_is_free_even_if_nobody_asked_how_it_did(
     journal: SQLiteJournal, path: Path
@@ -526,7 +528,6 @@ async def test_where_only_hashes_are_kept_a_trace_tells_them_and_a_resume_is_ref
     assert str(trace.answer).startswith("[text not kept; sha256 ")
 
 
-@ON_ASYNCIO  # litellm knows no other
 async def test_a_key_that_a_provider_repeats_is_not_in_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OFFICE_PHRASE", PASSPHRASE)
     with ModelServer() as server:
@@ -577,9 +578,15 @@ async def test_when_the_disk_fills_up_no_more_is_asked_and_what_was_paid_is_kept
     path: Path,
 ) -> None:
     journal = SQLiteJournal(path, lease_s=0)
+    asked: list[str] = []
+    both = anyio.Event()
 
-    def fills(_: Call) -> str:
-        full(journal)
+    async def fills(call: Call) -> str:
+        asked.append(call.agent)
+        if len(asked) == 2:
+            full(journal)
+            both.set()
+        await both.wait()
         return os.urandom(50_000).hex()
 
     model = ScriptedModel({"x": fills, "y": fills})

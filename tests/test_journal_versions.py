@@ -29,6 +29,12 @@ from tests.journals import went_out
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # a journal in a file knows no other
+
+
 VERSION_1 = """
 CREATE TABLE runs(
     run_id TEXT PRIMARY KEY, pipeline TEXT NOT NULL, spec TEXT NOT NULL, status TEXT NOT NULL, title TEXT NOT NULL,

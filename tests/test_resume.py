@@ -39,6 +39,12 @@ from tests.tables import PROPOSE
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # a journal in a file knows no other
+
+
 P = PANEL.pipelines["p"]
 Q = Question("Why?", "because of this", "Be brief.")
 ONE_TRY = config_of(defaults="attempts = 1")

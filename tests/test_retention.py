@@ -21,6 +21,12 @@ from tests.journals import PANEL, asked, config_of, record_of, runs_of
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # a journal in a file knows no other
+
+
 DAY_S = 86_400
 P = PANEL.pipelines["p"]
 

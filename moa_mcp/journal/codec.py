@@ -50,6 +50,7 @@ class Packer:
 
     def __init__(self) -> None:
         self._digests: dict[str, str] = {}
+        """By text: its hash."""
 
     def pack(self, event: Event) -> Packed:
         """Return an event as JSON, with its texts apart."""
@@ -76,7 +77,7 @@ def _plain(event: Event, ref: _Ref) -> object:
     told: dict[str, object]
     match event:
         case CallStarted():
-            told = {"agent": event.agent, "messages": [[role, ref(content)] for role, content in event.messages]}
+            told = {"agent": event.agent, "messages": [(role, ref(content)) for role, content in event.messages]}
         case AttemptStarted():
             told = {"attempt": event.attempt, "model": event.model, "parameters": event.parameters, **_others(event)}
         case AttemptFinished():

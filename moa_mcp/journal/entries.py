@@ -5,6 +5,7 @@ Texts are shared by all runs; which run refers to which is kept beside, so that 
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import zlib
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from moa_mcp.journal.writer import Refused
 
 _CODEC = ("utf-8", "surrogatepass")
 """Models, and arguments of commands, may hold half a character."""
-_LONG = 4096
+_LONG = 2**14
 """Bytes from which a text is compressed: that is prompts. An answer is written faster than it is compressed."""
 _KNOWN = 5_000
 
@@ -46,29 +47,35 @@ class Entries:
         )
         if not written.rowcount:
             raise NotOurs(run_id)
-        for line in lines if self._texts else ():
-            for digest, text in line.texts.items():
-                if (run_id, digest) not in self._known:
-                    self._refer(db, run_id, digest, text)
+        if self._texts:
+            told = [(digest, text) for line in lines for digest, text in line.texts.items()]
+            self._refer(db, run_id, {digest: text for digest, text in told if (run_id, digest) not in self._known})
 
     def undone(self) -> None:
         """Learn that what was written last is not on record."""
         self._known.clear()
 
-    def _refer(self, db: sqlite3.Connection, run_id: str, digest: str, text: str) -> None:
-        found = db.execute("SELECT text_id FROM texts WHERE digest = ?", (digest,)).fetchone()
-        text_id = found[0] if found else _add(db, digest, text)
-        db.execute("INSERT OR IGNORE INTO refs VALUES(?,?)", (run_id, text_id))
+    def _refer(self, db: sqlite3.Connection, run_id: str, texts: Mapping[str, str]) -> None:
+        """Put texts on record, by hash, that a run has not said yet."""
+        if not texts:
+            return
+        for digest, text in texts.items():
+            _add(db, digest, text)
+        sql = "INSERT OR IGNORE INTO refs SELECT ?, text_id FROM texts WHERE digest IN (SELECT value FROM json_each(?))"
+        db.execute(sql, (run_id, json.dumps([*texts])))
         if len(self._known) >= _KNOWN:
             self._known.clear()
-        self._known.add((run_id, digest))
+        self._known.update((run_id, digest) for digest in texts)
 
 
-def _add(db: sqlite3.Connection, digest: str, text: str) -> int | None:
+def _add(db: sqlite3.Connection, digest: str, text: str) -> None:
     body = text.encode(*_CODEC)
     packed = len(body) >= _LONG
-    row = (digest, packed, zlib.compress(body, 1) if packed else body)
-    return db.execute("INSERT INTO texts(digest, packed, body) VALUES(?,?,?)", row).lastrowid
+    if packed:
+        if db.execute("SELECT 1 FROM texts WHERE digest = ?", (digest,)).fetchone():
+            return
+        body = zlib.compress(body, 1)
+    db.execute("INSERT OR IGNORE INTO texts(digest, packed, body) VALUES(?,?,?)", (digest, packed, body))
 
 
 def read(db: sqlite3.Connection, run_id: str) -> tuple[list[str], dict[str, str]]:

@@ -104,8 +104,10 @@ class SQLiteJournal:
         self._drives(record.run_id)
 
     async def keep(self, run_id: str, event: Event) -> None:
-        with _explained(self._path):
+        try:
             await self._writer.write(run_id, self._packed(run_id, event))
+        except (sqlite3.Error, OSError) as error:
+            raise _explanation(self._path, error) from error
 
     def append(self, run_id: str, event: Event) -> None:
         if not isinstance(event, TextReceived):  # the whole text comes with the end of its call
@@ -259,12 +261,16 @@ def _explained(path: Path) -> Generator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        said = str(error)
-        remedy = next((words for sign, words in _REMEDIES.items() if sign in said), "name another with --journal PATH")
-        raise JournalError(
-            f"the journal {path} can't be used: {said}; {remedy}. No model is asked for what could not be recorded; "
-            "--journal none does without"
-        ) from error
+        raise _explanation(path, error) from error
+
+
+def _explanation(path: Path, error: sqlite3.Error | OSError) -> JournalError:
+    said = str(error)
+    remedy = next((words for sign, words in _REMEDIES.items() if sign in said), "name another with --journal PATH")
+    return JournalError(
+        f"the journal {path} can't be used: {said}; {remedy}. No model is asked for what could not be recorded; "
+        "--journal none does without"
+    )
 
 
 _REMEDIES = {
