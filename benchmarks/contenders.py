@@ -129,6 +129,7 @@ async def moa(
     from decimal import Decimal  # noqa: PLC0415
 
     from moa_mcp.backend import Backend, real  # noqa: PLC0415
+    from moa_mcp.collector import collect_seldom  # noqa: PLC0415
     from moa_mcp.config import load, models_of, shipped  # noqa: PLC0415
     from moa_mcp.journal.sqlite import SQLiteJournal  # noqa: PLC0415
     from moa_mcp.providers.litellm import LiteLLM  # noqa: PLC0415
@@ -163,6 +164,7 @@ async def moa(
     fine = {"complete", "degraded"} if degrades else {"complete"}
     with tempfile.TemporaryDirectory() as folder:
         runs = Runs(config, backend, SQLiteJournal(Path(folder) / "journal.sqlite"))
+        collect_seldom()  # as a server does
 
         async def drive() -> None:
             run = runs.start(pipeline, Question(QUESTION))

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from moa_mcp.cli.options import Refused, config_option, journal_option, loaded, offline_option, opened
 from moa_mcp.cli.text import say
+from moa_mcp.collector import collect_seldom
 from moa_mcp.errors import MoaError
 from moa_mcp.server.access import CannotServe, require_token
 
@@ -57,6 +58,7 @@ def command(
     from moa_mcp.server import transports  # noqa: PLC0415  a second's work, which a refusal need not wait for
 
     kept = opened(journal, config, at_once=False)
+    collect_seldom()
     try:
         if http:
             transports.serve_http(config, host=host, port=port, token=token, journal=kept, offline=offline)
