@@ -41,6 +41,10 @@ UNASKED = "no model was asked"
 RENEW_S = 5.0
 """Seconds between signs of life of the runs that this process drives; a third of the journal's lease."""
 
+_BEGINNING = 2
+"""Runs that are put on record at once. The first ask their models while others wait for it: begun all together, they
+would come to every layer together, too, and all wait there for the processor."""
+
 _log = logging.getLogger(__name__)
 _SEEDS = 2**32
 _LAST_WORDS_S = 5.0
@@ -69,6 +73,7 @@ class Runs:
         self._retention = Retention(defaults, self.journal)
         self._under_way: dict[str, Run] = {}
         self._resuming = anyio.Lock()
+        self._beginning = anyio.Semaphore(_BEGINNING)
         self._tasks: TaskGroup | None = None
 
     @asynccontextmanager
@@ -250,7 +255,8 @@ class Runs:
             if opening.new:
                 known = await windows(order.spec.pipeline, usable)
                 order = replace(order, spec=replace(order.spec, windows=known))  # a resume makes the same prompts
-                await self.journal.begin(recorded(order, texts=self.journal.keeps_texts))
+                async with self._beginning:
+                    await self.journal.begin(recorded(order, texts=self.journal.keeps_texts))
                 run.on_record = True
             for event in opening.events if opening.reached else (started(order.spec),):
                 emit(event)
