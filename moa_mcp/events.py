@@ -204,6 +204,8 @@ Emit: TypeAlias = Callable[[Event], None]
 
 def tee(*emits: Emit) -> Emit:
     """Return an emit that tells all of these, in order."""
+    if len(emits) == 1:
+        return emits[0]
 
     def emit(event: Event) -> None:
         for each in emits:

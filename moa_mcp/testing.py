@@ -68,7 +68,7 @@ class ScriptedModel:
         places = (call.place, *call.others)[: self._most]
         replies = [self._next(call.agent) for _ in places]
         await checkpoint()
-        said = [await _said(reply, replace(call, place=place)) for place, reply in zip(places, replies, strict=True)]
+        said = [await _said(reply, call._replace(place=place)) for place, reply in zip(places, replies, strict=True)]
         if call.on_text is not None:
             for piece in re.findall(r"\S+\s*|\s+", said[0].text):
                 call.on_text(piece)

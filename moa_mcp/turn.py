@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from random import Random
 
 import anyio
@@ -73,9 +72,10 @@ class ModelTurn:
         if not self._time_left(quorum):
             return (None,) * len(requests)
         self._began = time.monotonic()
-        calls = [self._call(request) for request in requests]
+        equals = Counter(requests)
+        calls = [self._call(request, equals[request]) for request in requests]
         if self._streams and len(calls) == 1:
-            calls = [replace(call, on_text=self._telling(call.place)) for call in calls]
+            calls = [call._replace(on_text=self._telling(call.place)) for call in calls]
         for call in calls:  # here, since tasks may start in any order
             self._emit(CallStarted(place=call.place, agent=call.agent, messages=call.messages))
         outcomes = await fan_out(calls, self._outcome, quorum=quorum, grace_s=grace_s, cutoffs=self._cutoffs)
@@ -128,7 +128,7 @@ class ModelTurn:
                 text = f"{len(reasons)} of {len(calls)} {what} ({'; '.join(reasons)})"
                 self.notes.append(Note(text, degrades=True))
 
-    def _call(self, request: Request) -> Call:
+    def _call(self, request: Request, equals: int) -> Call:
         self._asked += 1
         self._equals[request] += 1
         return Call(
@@ -139,6 +139,7 @@ class ModelTurn:
             parameters=_parameters(request),
             seed=self._seed,
             timeout_s=request.timeout_s,
+            equals=equals,
             hedge=request.hedge,
         )
 

@@ -112,14 +112,14 @@ class Price(NamedTuple):
     def cost_usd(self, usage: Usage) -> Decimal:
         """Return what one call costs, in US dollars."""
         rates = self.at(usage.prompt_tokens)
-        surcharge = 0 if rates.cache_write is None else rates.cache_write - rates.prompt
-        return (
-            (usage.prompt_tokens - usage.cached_tokens) * rates.prompt
-            + usage.cached_tokens * rates.cached
-            + usage.cache_write_tokens * surcharge
-            + (usage.completion_tokens - usage.reasoning_tokens) * rates.completion
-            + usage.reasoning_tokens * rates.reasoning
-        )
+        cost = usage.prompt_tokens * rates.prompt + usage.completion_tokens * rates.completion
+        if usage.cached_tokens:
+            cost += usage.cached_tokens * (rates.cached - rates.prompt)
+        if usage.cache_write_tokens and rates.cache_write is not None:
+            cost += usage.cache_write_tokens * (rates.cache_write - rates.prompt)
+        if usage.reasoning_tokens:
+            cost += usage.reasoning_tokens * (rates.reasoning - rates.completion)
+        return cost
 
 
 class Tokens(NamedTuple):
@@ -162,8 +162,7 @@ class Target:
         return "litellm" if self.wire_model is None else "openai"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A request with its place in a run, on its way through the model layers to a provider."""
 
     run_id: str
@@ -174,6 +173,8 @@ class Call:
     seed: int
     """The run's seed, for providers that simulate; it is not sent to real ones."""
     timeout_s: float | None = None
+    equals: int = 1
+    """How many calls equal to it are asked at the same time, itself included."""
     target: Target | None = None
     """Chosen by the routes layer; None above it."""
     samples: int = 1

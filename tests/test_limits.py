@@ -251,7 +251,7 @@ async def _whatever_comes(layers: Layers, call: Call, seconds: float) -> None:
 
 def long(agent: str, max_tokens: int) -> Call:
     """Return a call with one token of prompt, and so many for its answer."""
-    return replace(call_of(agent), parameters={"max_tokens": max_tokens})
+    return call_of(agent)._replace(parameters={"max_tokens": max_tokens})
 
 
 class Billing(Provider):
@@ -326,8 +326,8 @@ async def test_small_calls_do_not_overtake_a_large_one_that_waits_for_its_tokens
 
 
 async def test_the_tokens_of_a_prompt_and_of_all_samples_count() -> None:
-    prompt = replace(long("p1", 0), messages=(Message("user", "x" * 2800),))
-    samples = replace(long("p2", 100), samples=4)
+    prompt = long("p1", 0)._replace(messages=(Message("user", "x" * 2800),))
+    samples = long("p2", 100)._replace(samples=4)
     assert sorted(await spent(Billing(None), prompt, samples)) == [0, 60]
 
 

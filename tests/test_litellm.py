@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -59,7 +58,7 @@ async def test_a_litellm_that_can_not_be_loaded_is_told_to_every_call(
 async def test_a_model_of_no_known_provider_is_refused_without_a_word_on_stdout(
     provider: LiteLLM, call: Call, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    unknown = replace(call, target=Target("no-such-provider/m", "no-such-provider"))
+    unknown = call._replace(target=Target("no-such-provider/m", "no-such-provider"))
     assert isinstance(await failure(provider, unknown), errors.RequestRefused)
     assert capfd.readouterr().out == "", (
         "litellm prints to stdout, which carries the protocol: find the switch that took over from suppress_debug_info"

@@ -80,7 +80,7 @@ async def test_what_openrouter_says_that_it_cost_is_the_cost(wire: OpenAIWire, s
     serving.script("m", Reply("So.", usage={"cost": 0.00012}))
     asked = call_to(serving.url, "openrouter/m")
     assert (await wire(asked)).cost_usd == Decimal("0.00012")
-    assert (await wire(replace(asked, on_text=lambda _: None))).cost_usd == Decimal("0.00012")
+    assert (await wire(asked._replace(on_text=lambda _: None))).cost_usd == Decimal("0.00012")
     own = {"cost": 0.01, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.2}}
     serving.script("m", Reply("So.", usage=own))
     assert (await wire(asked)).cost_usd == Decimal("0.21")
@@ -152,20 +152,20 @@ async def test_a_stream_may_hold_comments_and_end_without_the_last_word(wire: Op
     chunks = [{"choices": [{"delta": {"content": "So."}}]}, {"choices": [{"delta": {}, "finish_reason": "stop"}]}]
     body = ": waiting\r\n\r\n" + "\r\n\r\n".join(f"data:{json.dumps(chunk)}" for chunk in chunks)
     async with Saying(body, content_type="text/event-stream") as url:
-        assert await wire(replace(call_to(url), on_text=lambda _: None)) == Completion("So.", "openai/m")
+        assert await wire(call_to(url)._replace(on_text=lambda _: None)) == Completion("So.", "openai/m")
 
 
 async def test_a_fault_in_a_stream_is_told_as_one(wire: OpenAIWire) -> None:
     body = 'data: {"choices": [{"delta": {"content": "So"}}]}\n\ndata: {"error": {"message": "no", "code": 502}}\n\n'
     async with Saying(body, content_type="text/event-stream") as url:
-        told = await failure(wire, replace(call_to(url), on_text=lambda _: None))
+        told = await failure(wire, call_to(url)._replace(on_text=lambda _: None))
     assert (type(told), str(told)) == (errors.ServerFailed, "openai/m: no")
 
 
 async def test_a_server_that_does_not_stream_is_understood(wire: OpenAIWire) -> None:
     pieces: list[str] = []
     async with Saying('{"choices": [{"message": {"content": "So."}, "finish_reason": "stop"}]}') as url:
-        await wire(replace(call_to(url), on_text=pieces.append))
+        await wire(call_to(url)._replace(on_text=pieces.append))
     assert pieces == ["So."]
 
 
@@ -180,14 +180,14 @@ async def test_a_key_follows_no_redirection(wire: OpenAIWire, serving: ModelServ
 async def test_a_route_without_an_address_is_refused(wire: OpenAIWire) -> None:
     asked = call_to("")
     assert asked.target is not None
-    told = await failure(wire, replace(asked, target=replace(asked.target, api_base=None)))
+    told = await failure(wire, asked._replace(target=replace(asked.target, api_base=None)))
     assert "give it an api_base" in str(told)
 
 
 async def test_calls_share_connections_and_may_follow_a_close(serving: ModelServer) -> None:
     wire = OpenAIWire()
     serving.script("m")
-    await wire(replace(call_to(serving.url), on_text=lambda _: None))
+    await wire(call_to(serving.url)._replace(on_text=lambda _: None))
     await wire(call_to(serving.url))
     assert wire._session is not None
     connector: Any = wire._session.connector

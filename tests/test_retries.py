@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -220,20 +219,20 @@ def heard(text: str) -> None:
 
 async def test_a_text_that_is_arriving_may_take_longer_than_the_timeout() -> None:
     layers = Layers(streaming(29, 29, 29), shared=Shared(stall_s=30))
-    watched = replace(call_of(timeout_s=30), on_text=heard)
+    watched = call_of(timeout_s=30)._replace(on_text=heard)
     assert (await layers.ask(watched)).text == "there"
 
 
 async def test_a_text_that_stops_in_the_middle_is_given_up_after_the_stall_limit() -> None:
     layers = Layers(streaming(5, 11), shared=Shared(Limits(attempts=1), stall_s=10))
-    failure = await layers.failure(replace(call_of(timeout_s=30), on_text=heard))
+    failure = await layers.failure(call_of(timeout_s=30)._replace(on_text=heard))
     assert (failure.kind, failure.retryable, failure.paid) == ("TimedOut", True, None)
     assert str(failure) == "p/a stopped in the middle of its answer: nothing came for 10 s"
 
 
 async def test_a_text_must_begin_within_the_timeout() -> None:
     layers = Layers(streaming(31), shared=Shared(Limits(attempts=1), stall_s=60))
-    failure = await layers.failure(replace(call_of(timeout_s=30), on_text=heard))
+    failure = await layers.failure(call_of(timeout_s=30)._replace(on_text=heard))
     assert str(failure) == "p/a did not answer within 30 s"
 
 

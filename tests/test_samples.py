@@ -279,7 +279,7 @@ class Waiting:
         return str(call.place)
 
     async def ask(self, number: int) -> None:
-        call = Call("r", Place(1, number, number), "a", (Message("user", "Why?"),), PARAMETERS, seed=0)
+        call = Call("r", Place(1, number, number), "a", (Message("user", "Why?"),), PARAMETERS, seed=0, equals=6)
         with self.scopes[number]:
             self.answers[number] = (await self.layers(call)).text
 

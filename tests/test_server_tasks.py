@@ -434,7 +434,7 @@ async def test_the_task_of_a_run_that_another_process_drives_can_be_waited_for_a
 
 async def test_an_interrupted_task_that_can_not_be_gone_on_with_says_why(models: ModelServer) -> None:
     journal = MemoryJournal()
-    await journal.begin(RunRecord("old", "two", "{}", "running", "", 0.0, 0.0))
+    await journal.begin(RunRecord("old", "two", "{}", "running", "", 0.0, time.time()))
     await journal.release("old")
     async with taking_tasks(app(models, journal).server) as client:
         task = await asked(client.session, "tasks/get", "old")

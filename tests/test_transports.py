@@ -60,12 +60,12 @@ def call(request: pytest.FixtureRequest, models: ModelServer) -> Call:
         seed=1,
         target=Target("openai/m", "openai", models.url, KEY, wire_model="m"),
     )
-    return asked if request.param == "plain" else replace(asked, on_text=lambda _: None)
+    return asked if request.param == "plain" else asked._replace(on_text=lambda _: None)
 
 
 def at(call: Call, model: str) -> Call:
     assert call.target is not None
-    return replace(call, target=replace(call.target, model=model, wire_model=model.partition("/")[2]))
+    return call._replace(target=replace(call.target, model=model, wire_model=model.partition("/")[2]))
 
 
 async def failure(provider: Model, call: Call) -> errors.CallError:
@@ -113,7 +113,7 @@ async def test_a_prompt_that_recurs_is_marked_for_the_cache_where_the_provider_w
     assert call.target is not None
     for model in ("openrouter/anthropic/claude-sonnet-4.5", "openrouter/x/other"):
         target = replace(call.target, model=model, provider="openrouter")
-        await provider(replace(call, target=target, prompt_recurs=True))
+        await provider(call._replace(target=target, prompt_recurs=True))
     marked, unmarked = (request.body["messages"] for request in models.requests)
     assert marked == [
         {"role": "system", "content": "Be brief."},
@@ -125,7 +125,7 @@ async def test_a_prompt_that_recurs_is_marked_for_the_cache_where_the_provider_w
 async def test_a_streamed_answer_is_told_as_it_arrives(provider: Model, models: ModelServer, call: Call) -> None:
     pieces: list[str] = []
     models.script("m", Reply("One two three"))
-    completion = await provider(replace(call, on_text=pieces.append))
+    completion = await provider(call._replace(on_text=pieces.append))
     assert len(pieces) > 1
     assert "".join(pieces) == completion.text == "One two three"
 
@@ -216,14 +216,14 @@ async def test_thinking_that_used_up_the_limit_is_told_with_what_it_cost(
 async def test_a_server_that_is_not_there_is_named(provider: Model, call: Call) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         base = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-    refusal = await failure(provider, replace(call, target=Target("openai/m", "openai", base, "none", wire_model="m")))
+    refusal = await failure(provider, call._replace(target=Target("openai/m", "openai", base, "none", wire_model="m")))
     assert isinstance(refusal, errors.ConnectionFailed)
     assert refusal.paid is False
     assert str(refusal) == f"openai/m: no connection to {base}"
 
 
 async def test_a_call_without_a_route_is_refused(provider: Model, call: Call) -> None:
-    assert str(await failure(provider, replace(call, target=None))) == "no route was chosen for m"
+    assert str(await failure(provider, call._replace(target=None))) == "no route was chosen for m"
 
 
 @pytest.mark.parametrize("status", [400, 401, 429, 500])
@@ -249,7 +249,7 @@ async def test_a_stream_that_is_cancelled_half_way_closes_its_connection(
     begun = anyio.Event()
     models.script("m", Reply("word " * 1000, chunk_delay_s=0.1))
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(provider, replace(call, on_text=lambda _: begun.set()))
+        tasks.start_soon(provider, call._replace(on_text=lambda _: begun.set()))
         with anyio.fail_after(10):
             await begun.wait()
         tasks.cancel_scope.cancel()
@@ -275,7 +275,7 @@ async def test_a_stream_that_is_cancelled_half_way_closes_its_connection(
 async def test_the_first_request_names_its_parameters_as_the_model_wants_them(
     provider: Model, models: ModelServer, call: Call, name: str, parameters: Parameters, sent: Parameters
 ) -> None:
-    await provider(replace(at(call, f"openai/{name}"), parameters=parameters))
+    await provider(at(call, f"openai/{name}")._replace(parameters=parameters))
     (request,) = models.requests
     envelope = {"model", "messages", "stream", "stream_options"}
     assert request.body["model"] == name
@@ -289,7 +289,7 @@ async def test_the_first_request_names_its_parameters_as_the_model_wants_them(
 async def test_a_parameter_that_is_known_to_be_refused_is_not_sent(
     provider: Model, models: ModelServer, call: Call, name: str, refused: str
 ) -> None:
-    refusal = await failure(provider, replace(at(call, f"openai/{name}"), parameters={refused: 0.5}))
+    refusal = await failure(provider, at(call, f"openai/{name}")._replace(parameters={refused: 0.5}))
     assert isinstance(refusal, errors.ParameterRefused)
     assert (refusal.parameter, refusal.instead, models.requests) == (refused, None, ())
 
@@ -300,7 +300,7 @@ async def test_every_host_is_sent_the_same(
 ) -> None:
     name = f"{provider_name}/m"
     target = Target(name, provider_name, models.url, KEY, wire_model=wire_name(provider_name, name))
-    await provider(replace(call, target=target))
+    await provider(call._replace(target=target))
     (request,) = models.requests
     host = HOSTS[provider_name]
     streaming = {"stream": True, **({"stream_options": {"include_usage": True}} if host.stream_usage else {})}
@@ -322,8 +322,8 @@ async def test_one_request_brings_several_answers_and_its_bill_stands_on_the_fir
     said = iter(["One.", "Two.", "Three."])
     pieces: list[str] = []
     models.script("m", Reply(lambda _: next(said)))
-    asked = replace(call, samples=3)
-    completion = await provider(asked if call.on_text is None else replace(asked, on_text=pieces.append))
+    asked = call._replace(samples=3)
+    completion = await provider(asked if call.on_text is None else asked._replace(on_text=pieces.append))
     assert completion == Completion(
         "One.",
         "openai/m",
@@ -339,7 +339,7 @@ async def test_an_answer_among_several_that_is_none_is_left_out(
 ) -> None:
     said = iter(["", "Two."])
     models.script("m", Reply(lambda _: next(said)))
-    completion = await provider(replace(call, samples=2))
+    completion = await provider(call._replace(samples=2))
     assert (completion.text, completion.others) == ("Two.", ())
     assert completion.usage is not None
 
@@ -354,7 +354,7 @@ async def test_a_web_page_in_an_errors_place_is_not_quoted(provider: Model, mode
 
 async def test_a_stream_that_breaks_off_is_no_answer(provider: Model, models: ModelServer, call: Call) -> None:
     models.script("m", Reply("Half of", breaks_off=True))
-    asked = replace(call, on_text=lambda _: None)
+    asked = call._replace(on_text=lambda _: None)
     if isinstance(provider, OpenAIWire):
         assert isinstance(await failure(provider, asked), errors.ConnectionFailed)
         return

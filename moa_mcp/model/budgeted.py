@@ -34,6 +34,9 @@ class Amount:
     def __sub__(self, other: Amount) -> Amount:
         return Amount(self.nanodollars - other.nanodollars, self.tokens - other.tokens)
 
+    def __mul__(self, times: int) -> Amount:
+        return Amount(self.nanodollars * times, self.tokens * times)
+
 
 class Purse:
     """A cap that one run has, or several of a process share.
@@ -229,8 +232,9 @@ class Budget:
         return None
 
     def _correct(self) -> None:
+        committed = self._spent + self._held + self._reserved
         for purse in self.purses:
-            purse.correct(self._run_id, self._spent + self._held + self._reserved)
+            purse.correct(self._run_id, committed)
 
     def _why(self, purse: Purse, hold: Amount) -> str:
         parts = {

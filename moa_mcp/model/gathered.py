@@ -157,11 +157,12 @@ class Announced:
         self._gathering = gathering
 
     async def __call__(self, call: Call) -> Completion:
-        if call.on_text is not None:
+        if call.on_text is not None or call.equals == 1:
             return await self._inner(call)
         self._gathering.announce(call)
         try:
-            await checkpoint()  # all calls of a step start together: here each has been announced
+            await checkpoint()  # all calls of a step start together: after both of these each has been announced,
+            await checkpoint()  # also to the one that the step's own task asks
             return await self._inner(call)
         except BaseException:
             self._gathering.withdraw(call)

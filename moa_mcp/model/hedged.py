@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import NormalDist, fmean, stdev
 
 import anyio
@@ -80,7 +80,7 @@ class Hedged:
 
             async def ask(spare: int) -> None:
                 try:
-                    answered.append((spare, await self._inner(replace(call, spare=spare))))
+                    answered.append((spare, await self._inner(call._replace(spare=spare))))
                 except CallError as error:
                     failed.append(error)
                 if answered or len(failed) == (1 if late_s is None else 2):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from dataclasses import replace
 from typing import TypeAlias
 
 from moa_mcp.errors import AnswerEmpty, ParameterRefused
@@ -25,7 +24,7 @@ class Negotiated:
         name = call.target.model if call.target else call.agent
         while True:
             refused = self._refused.setdefault(name, {})
-            adapted = replace(call, parameters=_adapted(call.parameters, refused)) if refused else call
+            adapted = call._replace(parameters=_adapted(call.parameters, refused)) if refused else call
             try:
                 completion = await self._with_room(adapted)
             except ParameterRefused as error:
@@ -45,7 +44,7 @@ class Negotiated:
             }
             if not error.at_limit or larger == call.parameters:
                 raise
-            completion = await self._inner(replace(call, parameters=larger))
+            completion = await self._inner(call._replace(parameters=larger))
             limit = next(larger[key] for key in _TOKEN_LIMITS if key in larger)
             return completion.noted(f"no text came within the token limit; asked again with {limit} tokens")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from moa_mcp.errors import CallError
 from moa_mcp.model.interface import Model, Usable
 from moa_mcp.values import Call, Completion, Target
@@ -34,11 +32,11 @@ class Routed:
         targets = usable[call.spare :] or usable
         for target in targets[:-1]:
             try:
-                completion = await self._inner(replace(call, target=target))
+                completion = await self._inner(call._replace(target=target))
             except CallError as error:
                 if not error.elsewhere:
                     raise
                 failed.append(f"{target.model} failed and the next route was taken: {error}")
             else:
                 return completion.noted(*failed)
-        return (await self._inner(replace(call, target=targets[-1]))).noted(*failed)
+        return (await self._inner(call._replace(target=targets[-1]))).noted(*failed)

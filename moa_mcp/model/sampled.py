@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import anyio
 
@@ -31,7 +30,7 @@ class Sampled:
         self._cache_first = cache_first
 
     async def __call__(self, call: Call) -> Completion:
-        if call.on_text is not None:
+        if call.on_text is not None or call.equals == 1:
             return await self._inner(call)
         seat = await self._gathering.seat(call)
         try:
@@ -48,7 +47,7 @@ class Sampled:
         if party.joint:
             return await self._jointly(party, seat)
         if self._cache_first and _is_cached(call):
-            return await self._after_the_first(party, replace(call, prompt_recurs=True))
+            return await self._after_the_first(party, call._replace(prompt_recurs=True))
         return await self._inner(call)
 
     async def _jointly(self, party: Party, seat: Seat) -> Completion:
@@ -72,7 +71,7 @@ class Sampled:
         try:
             with party.scope:
                 first, *others = [seat.call for seat in asked]
-                call = replace(first, samples=len(asked), others=tuple(other.place for other in others))
+                call = first._replace(samples=len(asked), others=tuple(other.place for other in others))
                 answers = shares(await self._inner(call))
                 for seat, answer in zip(asked, answers, strict=False):
                     seat.answer = answer
@@ -99,7 +98,7 @@ class Sampled:
             party.done.set()
 
         try:
-            return await self._inner(replace(call, on_text=begun))
+            return await self._inner(call._replace(on_text=begun))
         finally:
             party.done.set()
 

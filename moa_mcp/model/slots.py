@@ -161,7 +161,7 @@ class Slots:
         """
         self._came += 1
         now = anyio.current_time()
-        queued = any(each.account is lane.account for each in self._waited_for)
+        queued = self._waited_for and any(each.account is lane.account for each in self._waited_for)
         if not queued and self._opens_at(lane, tokens, now) <= now:
             return self._start(lane, tokens, now)
         reason = self._reason(lane, tokens, now)

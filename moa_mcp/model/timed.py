@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import anyio
 
 from moa_mcp.errors import TimedOut
@@ -21,16 +19,19 @@ class Timed:
         self._stall_s = stall_s
 
     async def __call__(self, call: Call) -> Completion:
-        model = call.target.model if call.target else call.agent
-        fault = f"{model} did not answer within {call.timeout_s:g} s" if call.timeout_s else ""
-        with anyio.move_on_after(call.timeout_s) as scope:
+        fault = "did not answer within"
+        bound_s = call.timeout_s
+        with anyio.move_on_after(bound_s) as scope:
+            if call.on_text is None:
+                return await self._inner(call)
+            on_text = call.on_text
 
             def heard(text: str) -> None:
-                nonlocal fault
+                nonlocal fault, bound_s
+                fault, bound_s = "stopped in the middle of its answer: nothing came for", self._stall_s
                 scope.deadline = anyio.current_time() + self._stall_s
-                fault = f"{model} stopped in the middle of its answer: nothing came for {self._stall_s:g} s"
-                if call.on_text is not None:
-                    call.on_text(text)
+                on_text(text)
 
-            return await self._inner(call if call.on_text is None else replace(call, on_text=heard))
-        raise TimedOut(fault)
+            return await self._inner(call._replace(on_text=heard))
+        model = call.target.model if call.target else call.agent
+        raise TimedOut(f"{model} {fault} {bound_s:g} s")

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -175,7 +175,7 @@ def _read(target: Target, raw: bytes) -> Body:
         raise replies.garbled(target) from error
     if not isinstance(parsed, dict):
         raise replies.unanswered(target)
-    return cast("Body", parsed)
+    return parsed  # pyright: ignore[reportUnknownVariableType]
 
 
 async def _refused(target: Target, response: aiohttp.ClientResponse) -> CallError:

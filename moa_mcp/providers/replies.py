@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -36,7 +35,7 @@ def completed(
         CallError: not one of the choices is an answer.
 
     """
-    answers: list[Completion] = []
+    answers: list[tuple[str, FinishReason]] = []
     faults: list[CallError] = []
     for choice in choices:
         try:
@@ -45,7 +44,9 @@ def completed(
             faults.append(error)
     cost_usd = _cost(target, usage) if cost_usd is None else cost_usd
     if answers:
-        return replace(answers[0], usage=usage, cost_usd=cost_usd, others=tuple(answers[1:]))
+        (text, reason), *rest = answers
+        others = tuple([Completion(text, target.model, reason) for text, reason in rest])
+        return Completion(text, target.model, reason, usage, cost_usd, others=others)
     fault = faults[0] if faults else unanswered(target)
     fault.usage, fault.cost_usd = usage, cost_usd
     raise fault
@@ -61,7 +62,8 @@ def garbled(target: Target) -> ServerFailed:
     return ServerFailed(f"{target.model} sent a reply that is not valid JSON")
 
 
-def _answer(target: Target, choice: Choice) -> Completion:
+def _answer(target: Target, choice: Choice) -> tuple[str, FinishReason]:
+    """Return a text and why it ended. Raises `CallError` where there is no answer."""
     if choice.refusal and not choice.text:
         raise AnswerRefused(f"{target.model} declined: {redact(choice.refusal)}")
     if choice.finish_reason == "content_filter":
@@ -71,7 +73,7 @@ def _answer(target: Target, choice: Choice) -> Completion:
         why = "used up its token limit before it wrote any" if at_limit else "returned none"
         raise AnswerEmpty(f"no text: {target.model} {why}", at_limit=at_limit)
     reason: FinishReason = "length" if at_limit else "stop" if choice.finish_reason in _AT_END else "other"
-    return Completion(choice.text, target.model, reason)
+    return choice.text, reason
 
 
 def _cost(target: Target, usage: Usage | None) -> Decimal | None:

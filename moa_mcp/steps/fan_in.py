@@ -26,10 +26,14 @@ async def fan_in(
         StepFailed: fewer than `quorum` gave one.
 
     """
+    whole = prompts.synthesize(state.question, state.answers, step.prompt)
 
     @cache
-    def compose(answers: tuple[Answer, ...]) -> tuple[Message, ...]:
+    def of_some(answers: tuple[Answer, ...]) -> tuple[Message, ...]:
         return prompts.synthesize(state.question, answers, step.prompt)
+
+    def compose(answers: tuple[Answer, ...]) -> tuple[Message, ...]:
+        return whole if answers is state.answers else of_some(answers)
 
     ways = [_Way(agent, step, state.answers, compose, turn.window(agent)) for agent in agents]
     can_show_less = len(state.answers) > 1

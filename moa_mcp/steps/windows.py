@@ -67,9 +67,9 @@ def part(fit: Fit, so_far: Answer | None, answers: tuple[Answer, ...]) -> Part |
     """
     carried = () if so_far is None else (so_far,)
     most = len(answers) if fit.most is None else min(fit.most, len(answers))
-    count = _largest(lambda count: fit((*carried, *answers[:count])), most)
+    count = _largest(lambda count: fit(carried + answers[:count]), most)
     if count:
-        return Part((*carried, *answers[:count]), answers[count:])
+        return Part(carried + answers[:count], answers[count:])
     pair = (*carried, answers[0])
     longest = max(_size(answer.text) for answer in pair)
     size = _largest(lambda size: fit(tuple(shortened(answer, size) for answer in pair)), longest)
