@@ -53,6 +53,7 @@ class RunTariff:
         self._prices = prices
         self._refuses = unpriced == "refuse"
         self._form = cache(self._least_after)
+        self._layer = cache(self._least_of)
 
     def dearest(self, call: Call) -> Amount:
         """Return the most that a call can take. Raises `Unpriced`."""
@@ -75,10 +76,9 @@ class RunTariff:
 
     def smallest(self, finished: int, answers: Sequence[Answer]) -> Amount:
         """Return what the least takes that leads from these answers, after so many steps, to an end."""
-        steps = self._steps[finished:]
-        layers = _layers(steps)
+        layers = _layers(self._steps[finished:])
         kept = {*layers[-1:], *([] if answers else layers[:1])}
-        return self._least(steps, kept, tuple(-(-len(answer.text.encode()) // BYTES) for answer in answers))
+        return self._least(finished, kept, tuple(-(-len(answer.text.encode()) // BYTES) for answer in answers))
 
     def reserves(self, step: int, answers: int | None) -> Iterator[Amount]:
         """Yield what the steps after one need at their dearest, if it is asked for so many answers, or for all.
@@ -91,7 +91,7 @@ class RunTariff:
     def _least_after(self, step: int, answers: int | None, kept: int) -> Amount:
         """Return what the steps after one need of which so many layers are kept, and the last one."""
         layers = _layers(self._steps[step:])
-        return self._least(self._steps[step:], {*layers[:kept], *layers[-1:]}, self._handed_on(step, answers))
+        return self._least(step, {*layers[:kept], *layers[-1:]}, self._handed_on(step, answers))
 
     def _handed_on(self, step: int, answers: int | None) -> Lengths:
         """Return the answers that a step hands on, as long as they can be, if it is asked for so many."""
@@ -102,18 +102,26 @@ class RunTariff:
             return lengths
         return lengths[: len(lengths) - max(0, len(self._steps[step - 1].models) - answers)]
 
-    def _least(self, steps: Sequence[Step], kept: Collection[int], lengths: Lengths) -> Amount:
-        """Return what these steps take at their dearest if only the kept layers are asked, each as little as it can."""
+    def _least(self, finished: int, kept: Collection[int], lengths: Lengths) -> Amount:
+        """Return what the steps after the finished ones take at their dearest.
+
+        Only the kept layers of them are asked, each as little as it can.
+        """
         total = Amount()
-        for position, step in enumerate(steps):
-            if isinstance(step, ModelStep) and step.models:
+        for position, step in enumerate(self._steps[finished:]):
+            if step.models:
                 if position not in kept:
                     continue
-                total += _cheapest(self._calls(step, lengths), _needed(step))
+                total += self._layer(finished + position, lengths)
             lengths = forecast.after(step, lengths, "max")
             if isinstance(step, Propose | Synthesize):
                 lengths = lengths[: len(lengths) - len(step.models) + _needed(step)]
         return total
+
+    def _least_of(self, position: int, lengths: Lengths) -> Amount:
+        """Return what a step takes that is asked as little as it can and given answers of such lengths."""
+        step = self._steps[position]
+        return _cheapest(self._calls(step, lengths), _needed(step)) if isinstance(step, ModelStep) else Amount()
 
     def _calls(self, step: ModelStep, lengths: Lengths) -> Iterable[tuple[Amount, int]]:
         """Yield what each of the step's calls takes, and how many there are of it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import cycle
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -110,8 +111,13 @@ def calls(
     elif step.models:
         shown = () if isinstance(step, Propose) else lengths
         usage = Usage(count(drafts.of(step, len(shown), cut=cut), sum(shown)), said)
-        for model, times in Counter(_asked(step, bound)).items():
+        for model, times in _counted(_asked(step, bound)):
             yield ModelCalls(model, times, usage)
+
+
+@lru_cache
+def _counted(models: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    return tuple(Counter(models).items())
 
 
 def _asked(step: ModelStep, bound: Bound) -> tuple[str, ...]:

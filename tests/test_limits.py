@@ -12,10 +12,14 @@ import anyio
 import pytest
 
 from moa_mcp.errors import AuthFailed, CallError, RateLimited, ServerFailed
+from moa_mcp.journal import RunRecord
+from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.model import Limits, Shared, Usable
+from moa_mcp.runs import Runs
 from moa_mcp.testing import ScriptedModel
-from moa_mcp.values import Call, Completion, Message, Target, Usage
+from moa_mcp.values import Call, Completion, Message, Question, Target, Usage
 from tests.clocks import jumping
+from tests.journals import PANEL, runs_of
 from tests.layers import Layers, call_of
 
 pytestmark = pytest.mark.anyio
@@ -388,3 +392,27 @@ async def test_a_retry_that_waits_holds_no_slot() -> None:
         await anyio.sleep(1)
         tasks.start_soon(ask, "p2")
     assert order == ["p2 at 1.1", "late"]
+
+
+class Slow(MemoryJournal):
+    """Takes a second to put a run on record."""
+
+    async def begin(self, record: RunRecord) -> None:
+        await anyio.sleep(1.0)
+        await super().begin(record)
+
+
+async def test_runs_that_are_started_together_are_put_on_record_in_turn_and_the_first_ask_meanwhile() -> None:
+    provider = Provider()
+    began = anyio.current_time()
+    ended: list[int] = []
+
+    async def asked(runs: Runs) -> None:
+        run = runs.start(PANEL.pipelines["p"], Question("Why?"))
+        await run.ended.wait()
+        ended.append(round(anyio.current_time() - began))
+
+    async with runs_of(provider, Slow()).open() as runs, anyio.create_task_group() as tasks:
+        for _ in range(6):
+            tasks.start_soon(asked, runs)
+    assert ended == [4, 4, 5, 5, 6, 6]  # three layers of a second each after theirs
