@@ -130,7 +130,7 @@ def estimate(pipeline: Pipeline, question: Question, prices: Mapping[str, Priced
     A fallback is counted where its agent has no route that can be used.
 
     Tokens are characters by four, not a tokenizer's: those differ from model to model, litellm's takes up to 24 seconds
-    for some of them, since it asks the network, and nobody knows yet what the answers will say (facts/llm.md 4.4).
+    for some of them, since it asks the network, and nobody knows yet what the answers will say.
     """
     steps = [_reachable(step, prices) for step in pipeline.steps]
     drafts = Drafts(question)

@@ -47,10 +47,9 @@ def stack(
     that every single request has its events and one that took too long is told as such. A slot is held while a
     request is under way, not while it waits for its budget or for a retry. What does not fit the budget leaves no
     trace of an attempt. Negotiation is outside of both: what it sends again is a request of its own, which may cost
-    more. Retries stay on one route, as what one
-    request can bring is the route's; the routes layer moves on when they are used up, and equal calls wait for each
-    other again on the next. A spare call takes a route of its own, so hedging is outside of that. What is paid needs
-    none of this, neither a slot nor a key, so replay is outermost.
+    more. Retries stay on one route, as what one request can bring is the route's; the routes layer moves on when they
+    are used up, and equal calls wait for each other again on the next. A spare call takes a route of its own, so
+    hedging is outside of that. What is paid needs none of this, neither a slot nor a key, so replay is outermost.
     """
     before = before or Before()
     model: Model = Timed(provider, shared.stall_s)
@@ -64,4 +63,4 @@ def stack(
     model = Sampled(model, gathering, cache_first=shared.cache_first)
     model = Routed(model, usable)
     model = Hedged(Announced(model, gathering))
-    return Replayed(model, before.paid)
+    return Replayed(model, before.paid) if before.paid else model
