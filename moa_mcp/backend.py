@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from anyio.lowlevel import checkpoint
@@ -17,8 +17,8 @@ from moa_mcp.values import Target, Transport
 Models = Mapping[str, Sequence[Route]]
 
 
-async def _nothing_to_load(models: Models) -> None:
-    del models
+async def _nothing_to_load(aliases: Iterable[str], usable: Usable) -> None:
+    del aliases, usable
     await checkpoint()
 
 
@@ -29,8 +29,9 @@ class Backend:
     provider: Model
     usable: Callable[[Models], Usable]
     simulated: bool = False
-    ready: Callable[[Models], Awaitable[None]] = _nothing_to_load
-    """Returns when these models can be asked without the first calls paying for what must be loaded."""
+    ready: Callable[[Iterable[str], Usable], Awaitable[None]] = _nothing_to_load
+    """Returns when these aliases can be asked, where they are usable, without the first calls paying for what must be
+    loaded."""
     close: Callable[[], Awaitable[None]] = checkpoint
     """Closes the connections; a later call opens new ones."""
 
@@ -40,18 +41,18 @@ def real(models: Models, environ: Mapping[str, str]) -> tuple[Backend, Routes]:
     provider = Real()
     routes = Routes(models, environ)
 
-    async def ready(of_run: Models) -> None:
-        first, later = await _transports(of_run, routes.of(of_run).usable)
+    async def ready(aliases: Iterable[str], usable: Usable) -> None:
+        first, later = await _transports(aliases, usable)
         await provider.ready(first, later)
 
     return Backend(provider, lambda of_run: routes.of(of_run).usable, ready=ready, close=provider.close), routes
 
 
-async def _transports(models: Models, usable: Usable) -> tuple[set[Transport], set[Transport]]:
+async def _transports(aliases: Iterable[str], usable: Usable) -> tuple[set[Transport], set[Transport]]:
     """Return how models are asked where they are asked first, and where they may be asked when that fails."""
     first: set[Transport] = set()
     later: set[Transport] = set()
-    for alias in models:
+    for alias in aliases:
         try:
             best, *others = await usable(alias)
         except MissingKey:

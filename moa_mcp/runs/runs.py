@@ -266,7 +266,7 @@ class Runs:
                 except Unstarted as error:
                     emit(RunFinished(status="failed", answer=None, error=f"{UNASKED}: {error}", seconds=0.0))
                 else:
-                    await self.backend.ready(order.routes)
+                    await self.backend.ready(order.routes, usable)
                     layers = stack(self.backend.provider, usable, self._shared, emit, keep, opening.before, budget)
                     await execute(order.spec, layers, emit, reached)
             if run.scope.cancelled_caught and run.asked_to_end:

@@ -115,7 +115,8 @@ class App:
         """Load what the models are asked through, once the first answer is out."""
         await self._answered.wait()
         await anyio.sleep(_WARM_AFTER_S)
-        await self.runs.backend.ready(self.runs.config.models)
+        backend, models = self.runs.backend, self.runs.config.models
+        await backend.ready(models, backend.usable(models))
 
     async def _guard(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Middleware: keep unexpected faults out of answers. The SDK would send their text to older clients."""
