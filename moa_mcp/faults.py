@@ -73,10 +73,14 @@ def shown(value: object, under: str = "") -> str:
 
 def hinted(word: object, known: Iterable[str], otherwise: str) -> str:
     """Return what follows a fault: the nearest of the known words, if one is near, and what else would be right."""
+    question = meant(word, known)
+    return f"{question} {otherwise[0].upper()}{otherwise[1:]}" if question else f"; {otherwise}"
+
+
+def meant(word: object, known: Iterable[str]) -> str:
+    """Return the question whether the nearest of the known words was meant; empty if none is near."""
     close = get_close_matches(str(word), list(known), n=1, cutoff=0.6)
-    if not close:
-        return f"; {otherwise}"
-    return f", did you mean {close[0]!r}? {otherwise[0].upper()}{otherwise[1:]}"
+    return f", did you mean {close[0]!r}?" if close else ""
 
 
 def listed(names: Iterable[str]) -> str:

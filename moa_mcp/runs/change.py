@@ -6,7 +6,6 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -91,10 +90,8 @@ def _check_models(pipeline: Pipeline, known: set[str]) -> None:
     for model in models_of(pipeline):
         provider, _, name = model.partition("/")
         if model not in known and not (provider in PROVIDERS and name):
-            close = get_close_matches(model, known, n=1, cutoff=0.6)
-            meant = f", did you mean {close[0]!r}?" if close else ""
             raise ChangeRefused(
-                f"{model!r} is no model of the configuration{meant}",
+                f"{model!r} is no model of the configuration{faults.meant(model, known)}",
                 "moa-mcp check shows the models; a name such as openai/gpt-5-nano needs no table.",
             )
 
