@@ -58,10 +58,9 @@ def before(events: Sequence[Event]) -> Before:
             case CallStarted():
                 asked[event.place] = event
             case AttemptStarted():
-                attempts.update((event.place, *(other.place for other in event.others)))
+                attempts.update(_answered(event))
             case AttemptFinished():
-                places = (event.place, *(other.place for other in event.others))
-                for place, completion in zip(places, shares(event.completion), strict=False):
+                for place, completion in zip(_answered(event), shares(event.completion), strict=False):
                     paid[place] = Paid(asked[place].agent, asked[place].messages, completion)
             case CallFinished():  # the same answer, with what the layers had to say of it
                 call = asked[event.place]
@@ -69,3 +68,8 @@ def before(events: Sequence[Event]) -> Before:
             case _:
                 pass
     return Before(paid, attempts)
+
+
+def _answered(event: AttemptStarted | AttemptFinished) -> tuple[Place, ...]:
+    """Return the places of the calls that one request is to answer."""
+    return (event.place, *(other.place for other in event.others))

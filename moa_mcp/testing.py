@@ -65,7 +65,7 @@ class ScriptedModel:
 
     async def __call__(self, call: Call) -> Completion:
         self.calls.append(call)
-        places = (call.place, *call.others)[: self._most]
+        places = call.places[: self._most]
         replies = [self._next(call.agent) for _ in places]
         await checkpoint()
         said = [await _said(reply, call._replace(place=place)) for place, reply in zip(places, replies, strict=True)]

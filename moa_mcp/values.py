@@ -190,6 +190,11 @@ class Call(NamedTuple):
     on_text: Callable[[str], None] | None = None
     """Wanted when somebody watches the text arrive; called with each piece, in order."""
 
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where all calls stand that it asks for, its own first."""
+        return (self.place, *self.others)
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:

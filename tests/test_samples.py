@@ -9,6 +9,7 @@ from decimal import Decimal
 import anyio
 import anyio.lowlevel
 import pytest
+from anyio.abc import TaskGroup
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -278,6 +279,10 @@ class Waiting:
         await self.may.wait()
         return str(call.place)
 
+    def begin(self, tasks: TaskGroup) -> None:
+        for number in self.scopes:
+            tasks.start_soon(self.ask, number)
+
     async def ask(self, number: int) -> None:
         call = Call("r", Place(1, number, number), "a", (Message("user", "Why?"),), PARAMETERS, seed=0, equals=6)
         with self.scopes[number]:
@@ -288,8 +293,7 @@ async def test_who_gives_up_leaves_the_request_to_the_others_whoever_sent_it() -
     waiting = Waiting()
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
-            for number in waiting.scopes:
-                tasks.start_soon(waiting.ask, number)
+            waiting.begin(tasks)
             await anyio.wait_all_tasks_blocked()
             (sent,) = waiting.model.calls
             waiting.scopes[sent.place.number].cancel()
@@ -306,8 +310,7 @@ async def test_what_all_gave_up_is_stopped_and_told_as_such() -> None:
     waiting = Waiting()
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
-            for number in waiting.scopes:
-                tasks.start_soon(waiting.ask, number)
+            waiting.begin(tasks)
             await anyio.wait_all_tasks_blocked()
             for scope in waiting.scopes.values():
                 scope.cancel()
@@ -322,8 +325,7 @@ async def test_who_gives_up_while_calls_gather_keeps_no_other_waiting() -> None:
     waiting.scopes[4].cancel()
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
-            for number in waiting.scopes:
-                tasks.start_soon(waiting.ask, number)
+            waiting.begin(tasks)
     assert waiting.answers == {number: f"1.{number}" for number in (2, 3, 5, 6)}
     assert [len(asked) for asked in requests(waiting.model)] == [4]
 

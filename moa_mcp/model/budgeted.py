@@ -254,7 +254,7 @@ class Budget:
 
 def _numbers(call: Call) -> set[int]:
     """Return the calls of its step that a request answers."""
-    return {place.number for place in (call.place, *call.others)}
+    return {place.number for place in call.places}
 
 
 class Budgeted:

@@ -27,7 +27,7 @@ class Recorded:
         self._attempts: defaultdict[Place, int] = defaultdict(int, attempts or {})
 
     async def __call__(self, call: Call) -> Completion:
-        (place, attempt), *rest = [self._next(place) for place in (call.place, *call.others)]
+        (place, attempt), *rest = [self._next(place) for place in call.places]
         others = tuple(rest)
         model = call.target.model if call.target else call.agent
         began = time.monotonic()
