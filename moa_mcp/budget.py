@@ -21,6 +21,7 @@ from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, CallS
 from moa_mcp.forecast import Drafts, Lengths
 from moa_mcp.model import Amount
 from moa_mcp.steps import ModelStep, PanelStep, Propose, Step, Synthesize
+from moa_mcp.steps.windows import size
 from moa_mcp.values import Answer, Call, Completion, Message, Parameters, Place, Price, Question, Usage
 
 BYTES = 6
@@ -47,8 +48,8 @@ class RunTariff:
     ) -> None:
         """Take the price of every alias on the route that would be taken now."""
         self._steps = pipeline.steps
-        self._later = [len(_layers(pipeline.steps[done:])) for done in range(len(pipeline.steps) + 1)]
-        """How many layers are left when so many steps are done."""
+        self._positions = [at for at, step in enumerate(pipeline.steps) if step.models]
+        """The positions of the steps that ask models."""
         self._drafts = Drafts(question)
         self._prices = prices
         self._refuses = unpriced == "refuse"
@@ -76,7 +77,7 @@ class RunTariff:
 
     def smallest(self, finished: int, answers: Sequence[Answer]) -> Amount:
         """Return what the least takes that leads from these answers, after so many steps, to an end."""
-        layers = _layers(self._steps[finished:])
+        layers = self._left(finished)
         kept = {*layers[-1:], *([] if answers else layers[:1])}
         return self._least(finished, kept, tuple(-(-len(answer.text.encode()) // BYTES) for answer in answers))
 
@@ -85,12 +86,12 @@ class RunTariff:
 
         First for all of them in their smallest form, then with ever fewer layers, at last for the last one alone.
         """
-        for kept in range(max(0, self._later[step] - 1), -1, -1):
+        for kept in range(max(0, len(self._left(step)) - 1), -1, -1):
             yield self._form(step, answers, kept)
 
     def _least_after(self, step: int, answers: int | None, kept: int) -> Amount:
         """Return what the steps after one need of which so many layers are kept, and the last one."""
-        layers = _layers(self._steps[step:])
+        layers = self._left(step)
         return self._least(step, {*layers[:kept], *layers[-1:]}, self._handed_on(step, answers))
 
     def _handed_on(self, step: int, answers: int | None) -> Lengths:
@@ -108,15 +109,19 @@ class RunTariff:
         Only the kept layers of them are asked, each as little as it can.
         """
         total = Amount()
-        for position, step in enumerate(self._steps[finished:]):
+        for position, step in enumerate(self._steps[finished:], finished):
             if step.models:
                 if position not in kept:
                     continue
-                total += self._layer(finished + position, lengths)
+                total += self._layer(position, lengths)
             lengths = forecast.after(step, lengths, "max")
             if isinstance(step, Propose | Synthesize):
                 lengths = lengths[: len(lengths) - len(step.models) + _needed(step)]
         return total
+
+    def _left(self, finished: int) -> list[int]:
+        """Return the positions of the layers that are left when so many steps are finished."""
+        return [position for position in self._positions if position >= finished]
 
     def _least_of(self, position: int, lengths: Lengths) -> Amount:
         """Return what a step takes that is asked as little as it can and given answers of such lengths."""
@@ -157,11 +162,7 @@ def dearest(
 
 def most_tokens(messages: Sequence[Message], unwritten: int = 0) -> int:
     """Return the most tokens that messages can have. `unwritten` tokens of answers will stand in them."""
-    return sum([_size(message.content) + MESSAGE_TOKENS for message in messages]) + BYTES * unwritten
-
-
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    return sum([size(message.content) + MESSAGE_TOKENS for message in messages]) + BYTES * unwritten
 
 
 def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: float = 0.0) -> Amount:
@@ -233,11 +234,6 @@ def _bill(ended: Completion | Failure, held: Amount) -> Amount:
         held.nanodollars if cost is None else nanodollars(cost),
         held.tokens if usage is None else usage.prompt_tokens + usage.completion_tokens,
     )
-
-
-def _layers(steps: Sequence[Step]) -> list[int]:
-    """Return the positions of the steps that ask models."""
-    return [position for position, step in enumerate(steps) if step.models]
 
 
 def _needed(step: Step) -> int:

@@ -15,12 +15,11 @@ from typing import Literal, NamedTuple, TypeAlias
 from moa_mcp import prompts
 from moa_mcp.config import Defaults
 from moa_mcp.steps import Dropout, ModelStep, Propose, Rank, Refine, Sample, Shuffle, Step, Take, Vote
+from moa_mcp.steps.windows import MESSAGE_TOKENS
 from moa_mcp.values import Answer, Message, Place, Question, Usage
 
 CHARACTERS = 4
 """Of one token, as English text has them."""
-MESSAGE_TOKENS = 4
-"""What a message takes beside its text."""
 USUAL_ANSWER = 700
 """The most tokens that an answer is expected to have, which takes 60 % of its limit where that is less."""
 USUAL_VERDICT = 15
@@ -54,11 +53,12 @@ class Drafts:
 
     def of(self, step: ModelStep, answers: int, *, cut: bool) -> tuple[Message, ...]:
         """Return the prompt in which a step shows so many answers, all of them `cut` off at their limit or none."""
-        key = form, instruction, _, _ = _form(step), step.prompt, answers, cut
+        form = _form(step)
+        key = form, step.prompt, answers, cut
         written = self._written.get(key)
         if written is None:
             empty = [Answer("", "", Place(0, 0), cut=cut)] * answers
-            written = self._written[key] = form(self._question, empty, instruction)
+            written = self._written[key] = form(self._question, empty, step.prompt)
         return written
 
 

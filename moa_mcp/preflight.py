@@ -11,7 +11,7 @@ from moa_mcp.forecast import Drafts, Lengths, after, assumed, calls
 from moa_mcp.model import Usable
 from moa_mcp.plan import Lint
 from moa_mcp.steps import Aggregate, ModelStep, Synthesize
-from moa_mcp.steps.windows import least
+from moa_mcp.steps.windows import least, size
 from moa_mcp.values import Message, Question
 
 _BYTES = 4
@@ -81,4 +81,4 @@ def _smallest(messages: Sequence[Message], unwritten: int = 0) -> int:
 
 def _at_least(messages: Sequence[Message], unwritten: int = 0) -> int:
     del unwritten
-    return sum(len(message.content.encode("utf-8", "replace")) for message in messages) // _BYTES
+    return sum(size(message.content) for message in messages) // _BYTES

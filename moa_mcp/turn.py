@@ -58,7 +58,7 @@ class ModelTurn:
         self._windows = windows
         self._began = time.monotonic()
         self._asked = 0
-        self._equals: Counter[Request] = Counter()
+        self._samples: Counter[Request] = Counter()
 
     async def ask(
         self,
@@ -130,10 +130,10 @@ class ModelTurn:
 
     def _call(self, request: Request, equals: int) -> Call:
         self._asked += 1
-        self._equals[request] += 1
+        self._samples[request] += 1
         return Call(
             run_id=self._run_id,
-            place=Place(self._step, self._asked, self._equals[request]),
+            place=Place(self._step, self._asked, self._samples[request]),
             agent=request.agent,
             messages=request.messages,
             parameters=_parameters(request),

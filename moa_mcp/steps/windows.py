@@ -29,7 +29,7 @@ Compose: TypeAlias = Callable[[tuple[Answer, ...]], tuple[Message, ...]]
 
 def tokens(messages: Sequence[Message]) -> int:
     """Return how many tokens the messages have, rather too many than too few."""
-    return sum(-(-_size(message.content) // BYTES) + MESSAGE_TOKENS for message in messages)
+    return sum(-(-size(message.content) // BYTES) + MESSAGE_TOKENS for message in messages)
 
 
 def least(empty: Sequence[Message]) -> int:
@@ -71,25 +71,26 @@ def part(fit: Fit, so_far: Answer | None, answers: tuple[Answer, ...]) -> Part |
     if count:
         return Part(carried + answers[:count], answers[count:])
     pair = (*carried, answers[0])
-    longest = max(_size(answer.text) for answer in pair)
-    size = _largest(lambda size: fit(tuple(shortened(answer, size) for answer in pair)), longest)
-    if size < _LEAST:
+    longest = max(size(answer.text) for answer in pair)
+    most_bytes = _largest(lambda limit: fit(tuple(shortened(answer, limit) for answer in pair)), longest)
+    if most_bytes < _LEAST:
         return None
-    return Part(tuple(shortened(answer, size) for answer in pair), answers[1:])
+    return Part(tuple(shortened(answer, most_bytes) for answer in pair), answers[1:])
 
 
-def shortened(answer: Answer, size: int) -> Answer:
-    """Return an answer of `size` bytes at most, cut at the end of a paragraph, a line, a sentence or a word."""
-    if _size(answer.text) <= size:
+def shortened(answer: Answer, limit: int) -> Answer:
+    """Return an answer of `limit` bytes at most, cut at the end of a paragraph, a line, a sentence or a word."""
+    if size(answer.text) <= limit:
         return answer
-    text = answer.text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
+    text = answer.text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
     ends = (text.rfind(boundary) + len(boundary) for boundary in _BOUNDARIES)
     end = next((end for end in ends if end > len(text) * 3 // 4), len(text))
     return replace(answer, text=text[:end].rstrip(), shortened=True)
 
 
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+def size(text: str) -> int:
+    """Return how many bytes a text has; half a character counts as a whole one."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def _largest(holds: Callable[[int], bool], most: int) -> int:
