@@ -28,6 +28,8 @@ from anyio.from_thread import start_blocking_portal
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
+    from anyio.from_thread import BlockingPortal
+
 Body: TypeAlias = dict[str, Any]
 """A parsed JSON object."""
 
@@ -137,13 +139,14 @@ class ModelServer:
         self._numbers = itertools.count()
         self._changed = threading.Condition()
         self._running = ExitStack()
+        self._portal: BlockingPortal | None = None
         self._open = False
 
     def __enter__(self) -> Self:
         """Start listening."""
         with ExitStack() as stack:
-            portal = stack.enter_context(start_blocking_portal(name="model-server"))
-            self.url = stack.enter_context(portal.wrap_async_context_manager(self._listening()))
+            self._portal = stack.enter_context(start_blocking_portal(name="model-server"))
+            self.url = stack.enter_context(self._portal.wrap_async_context_manager(self._listening()))
             self._running = stack.pop_all()
         return self
 
@@ -158,7 +161,12 @@ class ModelServer:
             return tuple(self._log.values())
 
     def clear(self) -> None:
-        """Forget the requests, so that default answers count from 1 again; scripts stay where they are."""
+        """Forget the requests, so that default answers count from 1 again; scripts stay where they are.
+
+        Those that have been sent but not yet read are forgotten too.
+        """
+        if self._portal is not None:
+            self._portal.call(_catch_up)
         with self._changed:
             self._log.clear()
             self._changed.notify_all()
@@ -267,6 +275,12 @@ class ModelServer:
         names = dict.fromkeys((*self._models, *(seen.model for seen in self.requests if seen.model)))
         data = [{"id": name, "object": "model", "created": 0, "owned_by": "tests"} for name in names]
         return _Page((json.dumps({"object": "list", "data": data}),))
+
+
+async def _catch_up() -> None:
+    """Let the event loop turn oftener than it takes to accept a connection and read its request."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 class _Page(NamedTuple):
