@@ -23,14 +23,14 @@ import pytest
 from moa_mcp.backend import real
 from moa_mcp.config import parse
 from moa_mcp.errors import JournalError, LeaseLost, RunHeld, ServerFailed
-from moa_mcp.events import RunStarted, StepStarted
+from moa_mcp.events import AttemptFinished, CallFinished, Event, RunStarted, StepFinished, StepStarted
 from moa_mcp.journal import owners
 from moa_mcp.journal.schema import MIGRATIONS
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.model import STOPPED
 from moa_mcp.runs import Runs
 from moa_mcp.testing import ScriptedModel
-from moa_mcp.values import Call, Question
+from moa_mcp.values import Answer, Call, Completion, Place, Question, Usage
 from tests.journals import PANEL, asked, config_of, record_of, runs_of, went_out
 from tests.model_server import ModelServer, Status
 from tests.tables import pipe
@@ -234,7 +234,8 @@ async def test_what_waits_while_a_transaction_is_written_goes_into_the_next_one_
             await anyio.wait_all_tasks_blocked()
             free.set()
     assert statements.count("COMMIT") <= 2
-    assert sum(statement.startswith("INSERT INTO events") for statement in statements) == 100
+    assert sum(statement.startswith("INSERT INTO events") for statement in statements) <= 2
+    assert [len(await journal.events(f"r{number}")) for number in range(100)] == [1] * 100
 
 
 async def test_a_writer_that_is_refused_does_not_hold_up_others_in_its_transaction(journal: SQLiteJournal) -> None:
@@ -433,6 +434,30 @@ async def test_a_text_is_kept_once_however_often_it_is_said(journal: SQLiteJourn
             await journal.keep(run_id, asked(number, "The same long prompt. " * 100))
     assert look(path, "SELECT count(*) FROM texts") == [(1,)]
     assert look(path, "SELECT count(*), max(length(body)) < 300 FROM events") == [(12, 1)]
+
+
+async def test_an_answer_is_kept_in_the_event_that_brings_it_and_told_by_all_that_follow(
+    journal: SQLiteJournal, path: Path
+) -> None:
+    answers = [Completion(text, "p/a", usage=Usage(5, 4)) for text in ("Because.", "So. " * 9_000, "half \ud83d")]
+    several = Completion("First.", "p/a", others=(Completion("Second.", "p/a"),))
+    told: list[Event] = []
+    for number, completion in enumerate((*answers, several), 1):
+        place = Place(1, number)
+        told += [
+            AttemptFinished(place=place, attempt=2, completion=completion, seconds=1.0),
+            CallFinished(place=place, completion=completion, seconds=1.5),
+        ]
+    told.append(CallFinished(place=Place(1, 1), completion=answers[0].noted("asked again"), seconds=2.0))
+    given = tuple(Answer(each.text, "a", Place(1, 1)) for each in (*answers, several, *several.others))
+    told.append(StepFinished(step=1, answers=given, notes=(), seconds=2.0))
+    await journal.begin(record_of())
+    await journal.keep("r", told[0])
+    for event in told[1:]:
+        journal.append("r", event)
+    assert await journal.events("r") == tuple(told)
+    assert look(path, "SELECT count(*) FROM texts") == [(3,)]  # the long one, the half one and the note
+    assert [body.count("Because.") for (body,) in look(path, "SELECT group_concat(body) FROM events")] == [1]
 
 
 async def test_a_text_goes_with_the_last_run_that_said_it(journal: SQLiteJournal, path: Path) -> None:

@@ -1,17 +1,20 @@
-"""Events as text for a store: what people and models wrote is taken out and kept once, under its hash."""
+"""Events as text for a store: what people and models wrote is taken out and kept once, under its hash.
+
+Only a provider's answer stands in the event that tells of it, unless it is long: no other run says the same.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import orjson
 from pydantic import Field, TypeAdapter
 
 from moa_mcp.events import AttemptFinished, AttemptStarted, CallFinished, CallStarted, Event
-from moa_mcp.values import Completion
+from moa_mcp.values import Completion, Place
 
 _events: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 _COMPLETION = (
@@ -35,6 +38,12 @@ _TEXT_FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 `*` is each item of a list.
 """
 _REF = "sha256"
+_ATTEMPT = "attempt"
+"""In place of a completion: that of which attempt of the call it is."""
+CODEC = ("utf-8", "surrogatepass")
+"""Models, and arguments of commands, may hold half a character."""
+_LONG = 2**14
+"""Characters from which an answer is kept apart, where it is compressed."""
 _Find: TypeAlias = Callable[[Any], list[tuple[Any, Any]]]
 
 
@@ -45,81 +54,131 @@ class Packed(NamedTuple):
     texts: dict[str, str]
 
 
+_Say: TypeAlias = Callable[[str], object]
+"""Returns what stands for a text."""
+
+
 class Packer:
     """Packs the events of one run, whose texts come again and again: all agents of a step are told the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tells: bool = True) -> None:
+        """Let events hold answers if it `tells` them."""
+        self._tells = tells
         self._digests: dict[str, str] = {}
         """By text: its hash."""
+        self._told: set[str] = set()
+        """Hashes of the answers that stand in events."""
+        self._attempts: dict[Place, AttemptFinished] = {}
+        """The last of each call."""
 
     def pack(self, event: Event) -> Packed:
         """Return an event as JSON, with its texts apart."""
         texts: dict[str, str] = {}
+        told: set[str] = set()
 
         def ref(text: str) -> dict[str, str]:
-            digest = self._digests.get(text)
-            if digest is None:
-                digest = self._digests[text] = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-            texts[digest] = text
+            digest = self._digest(text)
+            if digest not in self._told:
+                texts[digest] = text
             return {_REF: digest}
 
+        def tell(text: str) -> object:
+            if not self._tells or len(text) >= _LONG:
+                return ref(text)
+            told.add(self._digest(text))
+            return text
+
         try:
-            return Packed(orjson.dumps(_plain(event, ref)).decode(), texts)
+            body = orjson.dumps(self._plain(event, ref, tell)).decode()
         except TypeError:  # half a character, or a number beyond 64 bits, where no text is expected
             return Packed(json.dumps(_dumped(event, ref), separators=(",", ":")), texts)
+        if told and isinstance(event, AttemptFinished):
+            self._told |= told
+            self._attempts[event.place] = event
+        return Packed(body, texts)
+
+    def forget(self) -> None:
+        """Learn that events which were packed may not be kept: what they told is told again."""
+        self._told.clear()
+        self._attempts.clear()
+
+    def _digest(self, text: str) -> str:
+        digest = self._digests.get(text)
+        if digest is None:
+            digest = self._digests[text] = hashlib.sha256(text.encode(*CODEC)).hexdigest()
+        return digest
+
+    def _plain(self, event: Event, ref: _Say, tell: _Say) -> object:
+        """Return what `_dumped` does; by hand for the events that every call has, which takes a third of the time."""
+        told: dict[str, object]
+        match event:
+            case CallStarted():
+                told = {"agent": event.agent, "messages": [(role, ref(content)) for role, content in event.messages]}
+            case AttemptStarted():
+                told = {"attempt": event.attempt, "model": event.model, "parameters": event.parameters}
+            case AttemptFinished():
+                completion = _completion(event.completion, ref, tell)
+                told = {"attempt": event.attempt, "completion": completion, "seconds": event.seconds}
+            case CallFinished():
+                told = {"completion": self._ended(event, ref), "seconds": event.seconds}
+            case _:
+                return _dumped(event, ref)
+        if isinstance(event, AttemptStarted | AttemptFinished) and event.others:
+            told["others"] = [[[*joined.place], joined.attempt] for joined in event.others]
+        return {"at": event.at, "kind": event.kind, "place": [*event.place], **told}
+
+    def _ended(self, event: CallFinished, ref: _Say) -> dict[str, object]:
+        attempt = self._attempts.get(event.place)
+        if attempt is not None and attempt.completion is event.completion:
+            return {_ATTEMPT: attempt.attempt}
+        return _completion(event.completion, ref, ref)
 
 
-_Ref: TypeAlias = Callable[[str], dict[str, str]]
-
-
-def _plain(event: Event, ref: _Ref) -> object:
-    """Return what `_dumped` does; by hand for the events that every call has, which takes a third of the time."""
-    told: dict[str, object]
-    match event:
-        case CallStarted():
-            told = {"agent": event.agent, "messages": [(role, ref(content)) for role, content in event.messages]}
-        case AttemptStarted():
-            told = {"attempt": event.attempt, "model": event.model, "parameters": event.parameters, **_others(event)}
-        case AttemptFinished():
-            completion = _completion(event.completion, ref)
-            told = {"attempt": event.attempt, "completion": completion, "seconds": event.seconds, **_others(event)}
-        case CallFinished():
-            told = {"completion": _completion(event.completion, ref), "seconds": event.seconds}
-        case _:
-            return _dumped(event, ref)
-    return {"at": event.at, "kind": event.kind, "place": [*event.place], **told}
-
-
-def _others(event: AttemptStarted | AttemptFinished) -> dict[str, object]:
-    return {"others": [[[*joined.place], joined.attempt] for joined in event.others]}
-
-
-def _completion(completion: Completion, ref: _Ref) -> dict[str, object]:
-    return {
-        "text": ref(completion.text),
+def _completion(completion: Completion, ref: _Say, tell: _Say) -> dict[str, object]:
+    """Return a completion without what is so anyway."""
+    told: dict[str, object] = {
+        "text": tell(completion.text),
         "model": completion.model,
         "finish_reason": completion.finish_reason,
         "usage": completion.usage,
         "cost_usd": None if completion.cost_usd is None else str(completion.cost_usd),
-        "notes": [*map(ref, completion.notes)],
-        "others": [_completion(other, ref) for other in completion.others],
     }
+    if completion.notes:
+        told["notes"] = [*map(ref, completion.notes)]
+    if completion.others:
+        told["others"] = [_completion(other, ref, tell) for other in completion.others]
+    return told
 
 
-def _dumped(event: Event, ref: _Ref) -> object:
+def _dumped(event: Event, ref: _Say) -> object:
     dumped = _events.dump_python(event, mode="json")
     for holder, key in _places(dumped, str):
         holder[key] = ref(holder[key])
     return dumped
 
 
-def unpack(body: str, texts: Mapping[str, str]) -> Event:
-    """Return the event that was packed. A text that was not kept is told as its hash."""
-    dumped = json.loads(body)
-    for holder, key in _places(dumped, dict):
-        digest = holder[key][_REF]
-        holder[key] = texts.get(digest, f"[text not kept; sha256 {digest}]")
-    return _events.validate_python(dumped)
+def unpacked(bodies: Iterable[str], texts: Mapping[str, str]) -> Iterator[Event]:
+    """Yield the events of a run that were packed, in order. A text that was not kept is told as its hash."""
+    known = dict(texts)
+    attempts: dict[tuple[int, ...], Any] = {}
+    for body in bodies:
+        dumped = json.loads(body)
+        if dumped["kind"] == "attempt_finished":
+            known.update(_told(dumped["completion"]))
+            attempts[(*dumped["place"], dumped["attempt"])] = dumped["completion"]
+        if dumped["kind"] == "call_finished" and _ATTEMPT in dumped["completion"]:
+            dumped["completion"] = attempts[(*dumped["place"], dumped["completion"][_ATTEMPT])]
+        for holder, key in _places(dumped, dict):
+            digest = holder[key][_REF]
+            holder[key] = known.get(digest, f"[text not kept; sha256 {digest}]")
+        yield _events.validate_python(dumped)
+
+
+def _told(completion: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the answers that stand in a completion, with their hashes."""
+    for each in (completion, *completion.get("others", ())):
+        if isinstance(each["text"], str):
+            yield hashlib.sha256(each["text"].encode(*CODEC)).hexdigest(), each["text"]
 
 
 def _finder(path: Sequence[str]) -> _Find:

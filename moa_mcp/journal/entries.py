@@ -9,24 +9,24 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from moa_mcp.errors import LeaseLost
-from moa_mcp.events import Event
-from moa_mcp.journal.codec import Packed, unpack
+from moa_mcp.journal.codec import CODEC, Packed
 from moa_mcp.journal.writer import Refused
 
-_CODEC = ("utf-8", "surrogatepass")
-"""Models, and arguments of commands, may hold half a character."""
 _LONG = 2**14
 """Bytes from which a text is compressed: that is prompts. An answer is written faster than it is compressed."""
 _KNOWN = 5_000
+_ROWS = 300
+"""Of one statement: SQLite may have been built for no more than 999 values."""
 
 
 class NotOurs(Refused, LeaseLost):
     """A run that this process drives no more."""
 
-    def __init__(self, run_id: str) -> None:
-        super().__init__(f"run {run_id} is driven by another process now, or was cancelled there")
+    def __init__(self, *run_ids: str) -> None:
+        super().__init__(f"run {', '.join(run_ids)} is driven by another process now, or was cancelled there")
 
 
 class Entries:
@@ -39,43 +39,57 @@ class Entries:
         self._known: set[tuple[str, str]] = set()
         """Texts on record, by run: they stay as long as their run, and only its owner asks."""
 
-    def write(self, db: sqlite3.Connection, run_id: str, lines: Sequence[Packed]) -> None:
-        """Put events on record, in order. Raises `NotOurs`."""
-        written = db.execute(
-            "INSERT INTO events(run_id, body) SELECT run_id, ? FROM runs WHERE run_id = ? AND owner = ?",
-            ("\n".join([line.body for line in lines]), run_id, self._owner),
-        )
-        if not written.rowcount:
-            raise NotOurs(run_id)
+    def write(self, db: sqlite3.Connection, pages: Mapping[str, Sequence[Packed]]) -> None:
+        """Put events of runs on record, in order; those of all of them or none. Raises `NotOurs`."""
+        sql = "SELECT count(*) FROM runs WHERE owner = ? AND run_id IN (SELECT value FROM json_each(?))"
+        if db.execute(sql, (self._owner, json.dumps([*pages]))).fetchone()[0] < len(pages):
+            raise NotOurs(*pages)
+        rows = [(run_id, "\n".join([line.body for line in lines])) for run_id, lines in pages.items()]
+        _insert(db, "INSERT INTO events(run_id, body) {}", rows)
         if self._texts:
-            told = [(digest, text) for line in lines for digest, text in line.texts.items()]
-            self._refer(db, run_id, {digest: text for digest, text in told if (run_id, digest) not in self._known})
+            told = (
+                ((run_id, digest), text)
+                for run_id, lines in pages.items()
+                for line in lines
+                for digest, text in line.texts.items()
+            )
+            self._refer(db, {key: text for key, text in told if key not in self._known})
 
     def undone(self) -> None:
         """Learn that what was written last is not on record."""
         self._known.clear()
 
-    def _refer(self, db: sqlite3.Connection, run_id: str, texts: Mapping[str, str]) -> None:
-        """Put texts on record, by hash, that a run has not said yet."""
-        if not texts:
-            return
-        for digest, text in texts.items():
-            _add(db, digest, text)
-        sql = "INSERT OR IGNORE INTO refs SELECT ?, text_id FROM texts WHERE digest IN (SELECT value FROM json_each(?))"
-        db.execute(sql, (run_id, json.dumps([*texts])))
+    def _refer(self, db: sqlite3.Connection, told: Mapping[tuple[str, str], str]) -> None:
+        """Put texts on record, by hash, that runs have not said yet."""
+        texts = {digest: text for (_, digest), text in told.items()}
+        rows = [row for row in (_row(db, digest, text) for digest, text in texts.items()) if row is not None]
+        _insert(db, "INSERT OR IGNORE INTO texts(digest, packed, body) {}", rows)
+        sql = (
+            "WITH said(run_id, digest) AS ({}) "
+            "INSERT OR IGNORE INTO refs SELECT run_id, text_id FROM said JOIN texts USING(digest)"
+        )
+        _insert(db, sql, [*told])
         if len(self._known) >= _KNOWN:
             self._known.clear()
-        self._known.update((run_id, digest) for digest in texts)
+        self._known.update(told)
 
 
-def _add(db: sqlite3.Connection, digest: str, text: str) -> None:
-    body = text.encode(*_CODEC)
-    packed = len(body) >= _LONG
-    if packed:
-        if db.execute("SELECT 1 FROM texts WHERE digest = ?", (digest,)).fetchone():
-            return
-        body = zlib.compress(body, 1)
-    db.execute("INSERT OR IGNORE INTO texts(digest, packed, body) VALUES(?,?,?)", (digest, packed, body))
+def _row(db: sqlite3.Connection, digest: str, text: str) -> tuple[str, bool, bytes] | None:
+    """Return the row of a text; None for a long one that is there."""
+    body = text.encode(*CODEC)
+    if len(body) < _LONG:
+        return digest, False, body
+    if db.execute("SELECT 1 FROM texts WHERE digest = ?", (digest,)).fetchone():
+        return None
+    return digest, True, zlib.compress(body, 1)
+
+
+def _insert(db: sqlite3.Connection, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert rows, in as few statements as may be: each gives other threads the interpreter, and asks for it again."""
+    for first in range(0, len(rows), _ROWS):
+        part = rows[first : first + _ROWS]
+        row = f"({','.join('?' * len(part[0]))})"
+        db.execute(sql.format(f"VALUES {','.join([row] * len(part))}"), [*chain.from_iterable(part)])
 
 
 def read(db: sqlite3.Connection, run_id: str) -> tuple[list[str], dict[str, str]]:
@@ -87,9 +101,4 @@ def read(db: sqlite3.Connection, run_id: str) -> tuple[list[str], dict[str, str]
 
 
 def _text(packed: int, body: bytes) -> str:
-    return (zlib.decompress(body) if packed else body).decode(*_CODEC)
-
-
-def unpacked(bodies: Sequence[str], texts: Mapping[str, str]) -> tuple[Event, ...]:
-    """Return the events that were read."""
-    return tuple(unpack(body, texts) for body in bodies)
+    return (zlib.decompress(body) if packed else body).decode(*CODEC)

@@ -16,8 +16,8 @@ import anyio.to_thread
 from moa_mcp.errors import JournalError
 from moa_mcp.events import Event, TextReceived
 from moa_mcp.journal import RunRecord
-from moa_mcp.journal.codec import Packed, Packer
-from moa_mcp.journal.entries import Entries, read, unpacked
+from moa_mcp.journal.codec import Packed, Packer, unpacked
+from moa_mcp.journal.entries import Entries, read
 from moa_mcp.journal.forgetting import Forgetting
 from moa_mcp.journal.owners import is_dead, me
 from moa_mcp.journal.schema import opened
@@ -104,22 +104,23 @@ class SQLiteJournal:
         self._drives(record.run_id)
 
     async def keep(self, run_id: str, event: Event) -> None:
+        packer = self._packer(run_id)
         try:
-            await self._writer.write(run_id, self._packed(run_id, event))
+            await self._writer.write(run_id, packer.pack(event))
         except (sqlite3.Error, OSError) as error:
+            packer.forget()
             raise _explanation(self._path, error) from error
 
     def append(self, run_id: str, event: Event) -> None:
         if not isinstance(event, TextReceived):  # the whole text comes with the end of its call
-            self._writer.write_soon(run_id, self._packed(run_id, event))
+            self._writer.write_soon(run_id, self._packer(run_id).pack(event))
 
-    def _packed(self, run_id: str, event: Event) -> Packed:
-        packer = self._driven.get(run_id)
-        return (packer or Packer()).pack(event)
+    def _packer(self, run_id: str) -> Packer:
+        return self._driven.get(run_id) or Packer(tells=self._texts)
 
     def _drives(self, run_id: str, *, still: bool = True) -> None:
         if still:
-            self._driven[run_id] = Packer()
+            self._driven[run_id] = Packer(tells=self._texts)
         else:
             self._driven.pop(run_id, None)
         self._writer.patience_s = _PATIENCE_S if len(self._driven) >= _MANY else 0
@@ -204,7 +205,7 @@ class SQLiteJournal:
         return tuple(map(_record, await self._do(lambda db: db.execute(sql, (limit,)).fetchall())))
 
     async def events(self, run_id: str) -> tuple[Event, ...]:
-        return unpacked(*await self._do(lambda db: read(db, run_id)))
+        return tuple(unpacked(*await self._do(lambda db: read(db, run_id))))
 
     async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None) -> bool:
         def work(db: sqlite3.Connection) -> bool:

@@ -12,7 +12,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -38,8 +38,8 @@ class Refused(Exception):
 class Book(Protocol[Line_contra]):
     """Where lines go that come one by one and are cheaper to write together."""
 
-    def write(self, connection: sqlite3.Connection, page: str, lines: Sequence[Line_contra], /) -> None:
-        """Write lines of one page, in order. Raises `Refused` if none may be."""
+    def write(self, connection: sqlite3.Connection, pages: Mapping[str, Sequence[Line_contra]], /) -> None:
+        """Write the lines of pages, in order. Raises `Refused`, and writes none, if those of one may not be."""
         ...
 
     def undone(self) -> None:
@@ -174,8 +174,16 @@ class Writer(Generic[Line_contra]):
         self._write(lines)
 
     def _write(self, pages: dict[str, list[_Job[Any]]]) -> None:
-        for page, jobs in pages.items():
-            _attempt(jobs, partial(self._book.write, self._connection, page, [job.line for job in jobs]))
+        jobs = [job for of_page in pages.values() for job in of_page]
+        if not jobs:
+            return
+        lines = {page: [job.line for job in of_page] for page, of_page in pages.items()}
+        _attempt(jobs, partial(self._book.write, self._connection, lines))
+        if isinstance(jobs[0].error, Refused) and len(pages) > 1:
+            for page, of_page in pages.items():
+                for job in of_page:
+                    job.error = None
+                self._write({page: of_page})
 
 
 def _attempt(jobs: list[_Job[Any]], work: Callable[[], Any]) -> None:
