@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
-from functools import cache
+from functools import cache, reduce
 from math import ceil
 from typing import Literal
 
@@ -113,7 +113,7 @@ class RunTariff:
             if step.models:
                 if position not in kept:
                     continue
-                total += self._layer(position, lengths)
+                total = total.plus(self._layer(position, lengths))
             lengths = forecast.after(step, lengths, "max")
             if isinstance(step, Propose | Synthesize):
                 lengths = lengths[: len(lengths) - len(step.models) + _needed(step)]
@@ -137,8 +137,8 @@ class RunTariff:
 def _cheapest(calls: Iterable[tuple[Amount, int]], needed: int) -> Amount:
     """Return what the cheapest of some calls take together, so many of them as are needed."""
     total = Amount()
-    for amount, count in sorted(calls, key=lambda each: (each[0].nanodollars, each[0].tokens)):
-        total += amount * min(count, needed)
+    for amount, count in sorted(calls):
+        total = total.plus(amount, min(count, needed))
         needed -= min(count, needed)
     return total
 
@@ -190,7 +190,7 @@ def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: fl
                 held[key] = _bill(event.failure, held.get(key, Amount()))
             case _:
                 pass
-    return sum(held.values(), Amount())
+    return reduce(Amount.plus, held.values(), Amount())
 
 
 def enough_usd(pipeline: Pipeline, question: Question, priced: Mapping[str, Priced]) -> Decimal:
@@ -201,7 +201,7 @@ def enough_usd(pipeline: Pipeline, question: Question, priced: Mapping[str, Pric
     for step in pipeline.steps:
         asked = forecast.calls(step, drafts, lengths, "max", most_tokens) if isinstance(step, ModelStep) else ()
         for each in asked:
-            total += _amount(priced[each.model].price, each.usage) * each.times
+            total = total.plus(_amount(priced[each.model].price, each.usage), each.times)
         lengths = forecast.after(step, lengths, "max")
     return rounded(Decimal(total.nanodollars) / _NANO)
 

@@ -204,25 +204,30 @@ def _step(kind: str, asked: _Asked, prices: Mapping[str, Priced]) -> StepEstimat
     by_model: dict[str, tuple[list[ModelCalls], ...]] = {}
     for bound, of_bound in enumerate(asked):
         for each in of_bound:
-            by_model.setdefault(each.model, tuple([] for _ in asked))[bound].append(each)
-    models = (_model(model, of_it, prices.get(model, UNROUTED)) for model, of_it in by_model.items())
+            if each.model not in by_model:
+                by_model[each.model] = tuple([[] for _ in asked])
+            by_model[each.model][bound].append(each)
+    models = [_model(model, of_it, prices.get(model, UNROUTED)) for model, of_it in by_model.items()]
     return StepEstimate(kind, tuple(models))
 
 
 def _model(model: str, asked: _Asked, priced: Priced) -> ModelEstimate:
-    price = priced.price
-    return ModelEstimate(
-        model,
-        sum([each.times for each in asked[-1]]),
-        Tokens(*[sum([each.times * each.usage.prompt_tokens for each in of_bound]) for of_bound in asked]),
-        Tokens(*[sum([each.times * each.usage.completion_tokens for each in of_bound]) for of_bound in asked]),
-        Dollars(*[_cost(price, of_bound) for of_bound in asked]) if price else None,
-        priced,
-    )
+    sums = [_sums(of_bound, priced.price) for of_bound in asked]
+    calls, prompt, completion, cost = zip(*sums, strict=True)
+    dollars = Dollars(*cost) if priced.price else None
+    return ModelEstimate(model, calls[-1], Tokens(*prompt), Tokens(*completion), dollars, priced)
 
 
-def _cost(price: Price, asked: Sequence[ModelCalls]) -> Decimal:
-    return sum([each.times * price.cost_usd(each.usage) for each in asked], Decimal(0))
+def _sums(asked: Sequence[ModelCalls], price: Price | None) -> tuple[int, int, int, Decimal]:
+    """Return how many calls there are, and what all of them take: tokens of prompts, of answers, US dollars."""
+    calls, prompt, completion, cost = 0, 0, 0, Decimal(0)
+    for _, times, usage in asked:
+        calls += times
+        prompt += times * usage.prompt_tokens
+        completion += times * usage.completion_tokens
+        if price is not None:
+            cost += times * price.cost_usd(usage)
+    return calls, prompt, completion, cost
 
 
 def _walk(steps: Iterable[Step], drafts: Drafts, bound: Bound) -> list[list[ModelCalls]]:

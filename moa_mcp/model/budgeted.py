@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import anyio
 
@@ -19,8 +18,7 @@ from moa_mcp.model.interface import Model
 from moa_mcp.values import Call, Completion, Place
 
 
-@dataclass(frozen=True, slots=True)
-class Amount:
+class Amount(NamedTuple):
     """What calls take."""
 
     nanodollars: int = 0
@@ -28,14 +26,9 @@ class Amount:
     tokens: int = 0
     """Of prompts and completions."""
 
-    def __add__(self, other: Amount) -> Amount:
-        return Amount(self.nanodollars + other.nanodollars, self.tokens + other.tokens)
-
-    def __sub__(self, other: Amount) -> Amount:
-        return Amount(self.nanodollars - other.nanodollars, self.tokens - other.tokens)
-
-    def __mul__(self, times: int) -> Amount:
-        return Amount(self.nanodollars * times, self.tokens * times)
+    def plus(self, other: Amount, times: int = 1) -> Amount:
+        """Return what both take, the other one so many times."""
+        return Amount(self.nanodollars + times * other.nanodollars, self.tokens + times * other.tokens)
 
 
 class Purse:
@@ -45,6 +38,8 @@ class Purse:
     """
 
     measure: Callable[[Amount], int] = attrgetter("nanodollars")
+    at_once = True
+    """Whether a commitment needs nobody to be waited for."""
 
     def __init__(self, name: str, cap: int) -> None:
         """Take the setting's name and its value, in what `measure` returns."""
@@ -65,10 +60,12 @@ class Purse:
 
     async def commit(self, run_id: str, amount: Amount) -> bool:
         """Replace what a run has committed, unless that would exceed the cap."""
-        more = self._of(run_id, amount) - self._committed.get(run_id, 0)
+        now = self._of(run_id, amount)
+        more = now - self._committed.get(run_id, 0)
         if more > 0 and self._total + more > self.cap:
             return False
-        self.correct(run_id, amount)
+        self._committed[run_id] = now
+        self._total += more
         return True
 
     def correct(self, run_id: str, amount: Amount) -> None:
@@ -160,11 +157,14 @@ class Budget:
         self._asked: defaultdict[int, set[int]] = defaultdict(set)
         for place in answered:
             self._asked[place.step].add(place.number)
+        self._later: dict[int, Amount] = {}
+        """By step: what those after it need at their dearest, if all of it is asked."""
         self._turn = anyio.Lock(fast_acquire=True)
+        self._at_once = all(purse.at_once for purse in purses)
 
     async def open(self, smallest: Amount) -> Purse | None:
         """Reserve the smallest form of the run; return the purse that has no room for it."""
-        lacking = await self._commit(self._spent + smallest)
+        lacking = await self._commit(self._spent.plus(smallest))
         self._reserved = Amount() if lacking else smallest
         return lacking
 
@@ -178,6 +178,8 @@ class Budget:
 
         """
         hold = self._tariff.dearest(call)
+        if self._at_once and not self._turn.locked() and await self._fit(call, hold) is None:
+            return hold  # mostly it fits, and a turn costs more than all of this
         async with self._turn:  # first come, first served
             while True:
                 returned = [purse.returned for purse in self.purses]
@@ -192,8 +194,8 @@ class Budget:
 
     def settle(self, hold: Amount, ended: Completion | CallError | None) -> None:
         """Replace what was held for a call by what it took; one that was stopped may have been paid in full."""
-        self._held -= hold
-        self._spent += hold if ended is None else self._tariff.bill(ended, hold)
+        self._held = self._held.plus(hold, -1)
+        self._spent = self._spent.plus(hold if ended is None else self._tariff.bill(ended, hold))
         self._correct()
         for purse in self.purses:
             purse.settle()
@@ -206,11 +208,12 @@ class Budget:
     async def _fit(self, call: Call, hold: Amount) -> Purse | None:
         """Commit to a call if it fits, else return the purse that is too small."""
         lacking: Purse | None = None
+        held = self._held.plus(hold)
         for reserve in self._reserves(call):
-            lacking = await self._commit(self._spent + self._held + hold + reserve)
+            lacking = await self._commit(self._spent.plus(held).plus(reserve))
             if lacking is None:
-                self._asked[call.place.step] |= _numbers(call)
-                self._held, self._reserved = self._held + hold, reserve
+                self._asked[call.place.step].update(_numbers(call))
+                self._held, self._reserved = held, reserve
                 for purse in self.purses:
                     purse.take()
                 break
@@ -219,8 +222,10 @@ class Budget:
     def _reserves(self, call: Call) -> Iterator[Amount]:
         """Yield what could be kept for later steps, if the call is made: the first that fits is."""
         step = call.place.step
-        yield from islice(self._tariff.reserves(step, None), 1)  # mostly it fits, and is known
-        answers = len(self._asked[step] | _numbers(call))
+        if step not in self._later:
+            self._later[step] = next(iter(self._tariff.reserves(step, None)))
+        yield self._later[step]  # mostly it fits
+        answers = len(self._asked[step].union(_numbers(call)))
         expendable = answers > self._tariff.needed(step)  # samples are left out before layers are
         yield from islice(self._tariff.reserves(step, answers), 1 if expendable else None)
 
@@ -232,7 +237,7 @@ class Budget:
         return None
 
     def _correct(self) -> None:
-        committed = self._spent + self._held + self._reserved
+        committed = self._spent.plus(self._held).plus(self._reserved)
         for purse in self.purses:
             purse.correct(self._run_id, committed)
 
@@ -252,9 +257,9 @@ class Budget:
         )
 
 
-def _numbers(call: Call) -> set[int]:
+def _numbers(call: Call) -> list[int]:
     """Return the calls of its step that a request answers."""
-    return {place.number for place in call.places}
+    return [place.number for place in call.places]
 
 
 class Budgeted:

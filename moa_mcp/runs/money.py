@@ -20,6 +20,8 @@ class DayPurse(Purse):
     What a run spends counts for the day (UTC) on which this process began to drive it.
     """
 
+    at_once = False
+
     def __init__(self, name: str, cap: int, journal: Journal) -> None:
         super().__init__(name, cap)
         self._journal = journal
@@ -76,7 +78,7 @@ class Purses:
             purses.append(self._server)
         if self._day is not None:
             midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-            self._day.enter(spec.run_id, before - spent(opening.history, by_model, midnight))
+            self._day.enter(spec.run_id, before.plus(spent(opening.history, by_model, midnight), -1))
             purses.append(self._day)
         return Budget(spec.run_id, purses, tariff, before, opening.before.paid)
 
