@@ -41,10 +41,11 @@ async def fan_out(
             if isinstance(outcome, Answer):
                 answered += 1
                 if answered == quorum:
-                    scope.deadline, why = cutoffs.until(anyio.current_time(), grace_s)
+                    now = began if grace_s is None else anyio.current_time()
+                    scope.deadline, why = cutoffs.until(now, grace_s)
 
         for index in range(1, len(calls)):
             tasks.start_soon(one, index, calls[index])
         await one(0, calls[0])  # here: a task costs a tenth of a call
-    waited = anyio.current_time() - began
+    waited = 0.0 if len(outcomes) == len(calls) else anyio.current_time() - began
     return [outcomes.get(index) or LeftBehind(waited, why) for index in range(len(calls))]

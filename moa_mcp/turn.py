@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from random import Random
 
 import anyio
@@ -97,7 +98,8 @@ class ModelTurn:
     def _time_left(self, quorum: int) -> bool:
         """Whether there is time to ask. Raises `StepFailed` if there is none and something must be asked."""
         cutoffs = self._cutoffs
-        if anyio.current_time() < (cutoffs.last if quorum else min(cutoffs.enough, cutoffs.last)):
+        ends = cutoffs.last if quorum else min(cutoffs.enough, cutoffs.last)
+        if ends == inf or anyio.current_time() < ends:
             return True
         if quorum:
             raise self._out_of_time((), "nobody was asked")

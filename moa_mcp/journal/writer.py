@@ -71,7 +71,9 @@ class Writer(Generic[Line_contra]):
         self.patience_s = 0.0
         """How long what waits may wait for more, so that a transaction holds more and fewer are made."""
         self._closed = False
-        self._thread = threading.Thread(target=self._loop, name="moa-journal", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The one in which work was asked for last. Lines come from it, too: every call would look for it twice."""
+        self._thread = threading.Thread(target=self._write_all, name="moa-journal", daemon=True)
         self._thread.start()
 
     async def do(self, work: Work[Value]) -> Value:
@@ -82,10 +84,14 @@ class Writer(Generic[Line_contra]):
             sqlite3.Error: the transaction failed; nothing of it was written.
 
         """
+        self._loop = asyncio.get_running_loop()
         return cast("Value", await self._done(_Job(work)))
 
     async def write(self, page: str, line: Line_contra) -> None:
-        """Write a line and return, or be cancelled, once it is committed. Raises as `do`."""
+        """Write a line and return, or be cancelled, once it is committed. Raises as `do`.
+
+        What has begun with work in one event loop writes its lines there.
+        """
         job: _Job[None] = _Job(None, page, line)
         try:
             await self._done(job)
@@ -99,7 +105,8 @@ class Writer(Generic[Line_contra]):
     async def _done(self, job: _Job[Value]) -> Value | None:
         if self._closed:
             raise sqlite3.ProgrammingError("it is closed")
-        job.done = asyncio.get_running_loop().create_future()
+        self._loop = self._loop or asyncio.get_running_loop()
+        job.done = self._loop.create_future()
         self._jobs.put(job)
         await job.done
         if job.error is not None:
@@ -121,7 +128,7 @@ class Writer(Generic[Line_contra]):
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._thread.join)
 
-    def _loop(self) -> None:
+    def _write_all(self) -> None:
         jobs: list[_Job[Any]] | None = []
         while jobs is not None:
             jobs, last = self._next()

@@ -16,6 +16,7 @@ from typing import TypeAlias
 import anyio
 
 from moa_mcp.errors import RateLimited
+from moa_mcp.model.clock import Clock
 from moa_mcp.model.limits import Allowance, Limits, Minute, Pace, Spent
 from moa_mcp.model.retried import LARGEST_WAIT_S
 from moa_mcp.values import Target
@@ -134,8 +135,9 @@ class Waiter:
 class Slots:
     """The slots of the process, of every account and of every lane."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, now: Clock) -> None:
         self._limits = limits
+        self._now = now
         self._under_way = 0
         self._came = 0
         self._accounts: dict[_Key, Account] = {}
@@ -160,19 +162,19 @@ class Slots:
 
         """
         self._came += 1
-        now = anyio.current_time()
+        now = self._now()
         queued = self._waited_for and any(each.account is lane.account for each in self._waited_for)
         if not queued and self._opens_at(lane, tokens, now) <= now:
             return self._start(lane, tokens, now)
         reason = self._reason(lane, tokens, now)
         slot = await self._wait(lane, Waiter(self._came, tokens))
-        waited_s = anyio.current_time() - now
+        waited_s = self._now() - now
         slot.note = f"waited {waited_s:.0f} s: {reason}" if waited_s > _NOTABLE_S else None
         return slot
 
     def give_back(self, slot: Slot, tokens: int | None) -> None:
         """Take a slot back; `tokens` is what its call took, None if nobody knows."""
-        now = anyio.current_time()
+        now = self._now()
         account = slot.lane.account
         self._under_way -= 1
         account.under_way -= 1
@@ -183,7 +185,7 @@ class Slots:
 
     def hold(self, lane: Lane, seconds: float) -> None:
         """Let no call of a lane start for some time; those that wait and would wait too long are told so."""
-        now = anyio.current_time()
+        now = self._now()
         lane.hold(now + min(seconds, _LONGEST_HOLD_S), now)
         for each in lane.account.lanes:
             if each.held_until - now > LARGEST_WAIT_S:
@@ -195,7 +197,7 @@ class Slots:
         self._waited_for.add(lane)
         try:
             while waiter.slot is None:
-                now = anyio.current_time()
+                now = self._now()
                 self._admit(now)
                 if waiter.slot is None:
                     _give_up_if_held(lane, now)
@@ -213,7 +215,7 @@ class Slots:
         lane.waiting.remove(waiter)
         if not lane.waiting:
             self._waited_for.remove(lane)
-        self._admit(anyio.current_time())
+        self._admit(self._now())
 
     def _admit(self, now: float) -> None:
         """Start what may start, in the order in which it came; set when the first of each lane looks again."""

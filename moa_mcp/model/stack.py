@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from moa_mcp.events import Emit
 from moa_mcp.model.budgeted import Budget, Budgeted
+from moa_mcp.model.clock import Clock
 from moa_mcp.model.gathered import Announced, Gathering, Observed
 from moa_mcp.model.hedged import Hedged
 from moa_mcp.model.interface import Keep, Model, Usable
@@ -26,7 +27,8 @@ class Shared:
         """With `cache_first`, equal calls with a long prompt let the first of them fill the provider's cache."""
         self.limits = limits or Limits()
         self.stall_s = stall_s
-        self.slots = Slots(self.limits)
+        self.now = Clock()
+        self.slots = Slots(self.limits, self.now)
         self.refused: Refusals = {}
         self.observed: Observed = {}
         self.cache_first = cache_first
@@ -52,7 +54,7 @@ def stack(
     hedging is outside of that. What is paid needs none of this, neither a slot nor a key, so replay is outermost.
     """
     before = before or Before()
-    model: Model = Timed(provider, shared.stall_s)
+    model: Model = Timed(provider, shared.now, shared.stall_s)
     model = Recorded(model, emit, keep, before.attempts)
     model = Slotted(model, shared.slots)
     if budget is not None:
