@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from math import inf
 from random import Random
 
@@ -46,7 +47,6 @@ class ModelTurn:
         step: int,
         streams: bool,
     ) -> None:
-        self.rng = Random(f"{seed}/{step}")
         self.notes: list[Note] = []
         """What went wrong with calls, for the trace."""
         self._model = model
@@ -60,6 +60,10 @@ class ModelTurn:
         self._began = time.monotonic()
         self._asked = 0
         self._samples: Counter[Request] = Counter()
+
+    @cached_property
+    def rng(self) -> Random:
+        return Random(f"{self._seed}/{self._step}")
 
     async def ask(
         self,

@@ -195,6 +195,13 @@ class Call(NamedTuple):
         """Where all calls stand that it asks for, its own first."""
         return (self.place, *self.others)
 
+    def to(self, target: Target) -> Call:
+        """Return the same call on its way to a target; `_replace` takes twice as long."""
+        return Call._make((*self[:_TARGET], target, *self[_TARGET + 1 :]))
+
+
+_TARGET = Call._fields.index("target")
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:

@@ -13,8 +13,8 @@ from typing import Annotated, Any, NamedTuple, TypeAlias
 import orjson
 from pydantic import Field, TypeAdapter
 
-from moa_mcp.events import AttemptFinished, AttemptStarted, CallFinished, CallStarted, Event
-from moa_mcp.values import Completion, Place
+from moa_mcp.events import AttemptFinished, AttemptStarted, CallFinished, CallStarted, Event, StepFinished
+from moa_mcp.values import Answer, Completion, Place
 
 _events: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 _COMPLETION = (
@@ -38,6 +38,8 @@ _TEXT_FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 `*` is each item of a list.
 """
 _REF = "sha256"
+_TOLD = "told"
+"""In place of a text: which attempt said it, as its place, its number and which of its answers it is."""
 _ATTEMPT = "attempt"
 """In place of a completion: that of which attempt of the call it is."""
 CODEC = ("utf-8", "surrogatepass")
@@ -66,35 +68,34 @@ class Packer:
         self._tells = tells
         self._digests: dict[str, str] = {}
         """By text: its hash."""
-        self._told: set[str] = set()
-        """Hashes of the answers that stand in events."""
+        self._told: dict[str, list[int]] = {}
+        """By answer that stands in an event: where."""
         self._attempts: dict[Place, AttemptFinished] = {}
         """The last of each call."""
 
     def pack(self, event: Event) -> Packed:
         """Return an event as JSON, with its texts apart."""
         texts: dict[str, str] = {}
-        told: set[str] = set()
 
-        def ref(text: str) -> dict[str, str]:
+        def ref(text: str) -> object:
+            if (where := self._told.get(text)) is not None:
+                return {_TOLD: where}
             digest = self._digest(text)
-            if digest not in self._told:
-                texts[digest] = text
+            texts[digest] = text
             return {_REF: digest}
 
         def tell(text: str) -> object:
-            if not self._tells or len(text) >= _LONG:
-                return ref(text)
-            told.add(self._digest(text))
-            return text
+            return text if self._tells and len(text) < _LONG else ref(text)
 
         try:
             body = orjson.dumps(self._plain(event, ref, tell)).decode()
         except TypeError:  # half a character, or a number beyond 64 bits, where no text is expected
             return Packed(json.dumps(_dumped(event, ref), separators=(",", ":")), texts)
-        if told and isinstance(event, AttemptFinished):
-            self._told |= told
+        if self._tells and isinstance(event, AttemptFinished):
             self._attempts[event.place] = event
+            for number, completion in enumerate((event.completion, *event.completion.others)):
+                if len(completion.text) < _LONG:
+                    self._told[completion.text] = [*event.place, event.attempt, number]
         return Packed(body, texts)
 
     def forget(self) -> None:
@@ -121,6 +122,15 @@ class Packer:
                 told = {"attempt": event.attempt, "completion": completion, "seconds": event.seconds}
             case CallFinished():
                 told = {"completion": self._ended(event, ref), "seconds": event.seconds}
+            case StepFinished():
+                return {
+                    "at": event.at,
+                    "kind": event.kind,
+                    "step": event.step,
+                    "answers": [_answer(each, ref) for each in event.answers],
+                    "notes": [{"text": ref(note.text), "degrades": note.degrades, "saved": note.saved} for note in event.notes],
+                    "seconds": event.seconds,
+                }
             case _:
                 return _dumped(event, ref)
         if isinstance(event, AttemptStarted | AttemptFinished) and event.others:
@@ -150,6 +160,16 @@ def _completion(completion: Completion, ref: _Say, tell: _Say) -> dict[str, obje
     return told
 
 
+def _answer(answer: Answer, ref: _Say) -> dict[str, object]:
+    return {
+        "text": ref(answer.text),
+        "agent": answer.agent,
+        "place": [*answer.place],
+        "cut": answer.cut,
+        "shortened": answer.shortened,
+    }
+
+
 def _dumped(event: Event, ref: _Say) -> object:
     dumped = _events.dump_python(event, mode="json")
     for holder, key in _places(dumped, str):
@@ -159,26 +179,25 @@ def _dumped(event: Event, ref: _Say) -> object:
 
 def unpacked(bodies: Iterable[str], texts: Mapping[str, str]) -> Iterator[Event]:
     """Yield the events of a run that were packed, in order. A text that was not kept is told as its hash."""
-    known = dict(texts)
     attempts: dict[tuple[int, ...], Any] = {}
+    """By place and number: their completions."""
+
+    def text(ref: dict[str, Any]) -> str:
+        if _TOLD in ref:
+            *attempt, number = ref[_TOLD]
+            completion = attempts[tuple(attempt)]
+            return str((completion["others"][number - 1] if number else completion)["text"])
+        return texts.get(ref[_REF], f"[text not kept; sha256 {ref[_REF]}]")
+
     for body in bodies:
         dumped = json.loads(body)
-        if dumped["kind"] == "attempt_finished":
-            known.update(_told(dumped["completion"]))
-            attempts[(*dumped["place"], dumped["attempt"])] = dumped["completion"]
         if dumped["kind"] == "call_finished" and _ATTEMPT in dumped["completion"]:
             dumped["completion"] = attempts[(*dumped["place"], dumped["completion"][_ATTEMPT])]
         for holder, key in _places(dumped, dict):
-            digest = holder[key][_REF]
-            holder[key] = known.get(digest, f"[text not kept; sha256 {digest}]")
+            holder[key] = text(holder[key])
+        if dumped["kind"] == "attempt_finished":
+            attempts[(*dumped["place"], dumped["attempt"])] = dumped["completion"]
         yield _events.validate_python(dumped)
-
-
-def _told(completion: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the answers that stand in a completion, with their hashes."""
-    for each in (completion, *completion.get("others", ())):
-        if isinstance(each["text"], str):
-            yield hashlib.sha256(each["text"].encode(*CODEC)).hexdigest(), each["text"]
 
 
 def _finder(path: Sequence[str]) -> _Find:

@@ -32,11 +32,11 @@ class Routed:
         targets = usable[call.spare :] or usable
         for target in targets[:-1]:
             try:
-                completion = await self._inner(call._replace(target=target))
+                completion = await self._inner(call.to(target))
             except CallError as error:
                 if not error.elsewhere:
                     raise
                 failed.append(f"{target.model} failed and the next route was taken: {error}")
             else:
                 return completion.noted(*failed)
-        return (await self._inner(call._replace(target=targets[-1]))).noted(*failed)
+        return (await self._inner(call.to(targets[-1]))).noted(*failed)

@@ -17,6 +17,7 @@ class Real:
     def __init__(self) -> None:
         self._wire = OpenAIWire()
         self._litellm = LiteLLM()
+        self._ready: set[Transport] = set()
 
     async def __call__(self, call: Call) -> Completion:
         direct = call.target is not None and call.target.transport == "openai"
@@ -27,11 +28,14 @@ class Real:
         first = set(first)
         if "litellm" in {*first, *later}:
             self._litellm.load()
+        if first <= self._ready:
+            return
         async with anyio.create_task_group() as tasks:
             if "openai" in first:
                 tasks.start_soon(self._wire.ready)
             if "litellm" in first:
                 tasks.start_soon(self._litellm.ready)
+        self._ready |= first
 
     async def close(self) -> None:
         """Close the connections; a later call opens new ones."""
