@@ -45,7 +45,7 @@ async def fan_out(
                     scope.deadline, why = cutoffs.until(now, grace_s)
 
         for index in range(1, len(calls)):
-            tasks.start_soon(one, index, calls[index])
+            tasks.start_soon(one, index, calls[index], name="call")
         await one(0, calls[0])  # here: a task costs a tenth of a call
     waited = 0.0 if len(outcomes) == len(calls) else anyio.current_time() - began
     return [outcomes.get(index) or LeftBehind(waited, why) for index in range(len(calls))]

@@ -185,7 +185,22 @@ class Trace:
 
     def add(self, event: Event) -> None:  # noqa: C901, PLR0912  a case for each kind of event
         """Take in what happened next."""
-        match event:
+        match event:  # those that every call has come first
+            case CallStarted():
+                self._begin(event)
+            case AttemptStarted():
+                self._call(event.place).attempts.append(AttemptTrace(event.model, event.parameters))
+                for other in event.others:
+                    joined = AttemptTrace(event.model, event.parameters, joined=event.place)
+                    self._call(other.place).attempts.append(joined)
+            case AttemptFinished():
+                answers = shares(event.completion)
+                for attempt, answer in zip_longest(self._attempts(event), answers[: 1 + len(event.others)]):
+                    attempt.completion, attempt.seconds = answer, event.seconds
+                    attempt.failure = None if answer else _NOT_BROUGHT
+            case CallFinished():
+                call = self._call(event.place)
+                call.completion, call.seconds = event.completion, event.seconds
             case RunStarted():
                 self.run_id, self.pipeline, self.seed = event.run_id, event.pipeline, event.seed
                 self.question, self.planned, self.started_at = event.question, event.steps, event.at
@@ -203,26 +218,11 @@ class Trace:
             case StepStarted():
                 if event.step > len(self.steps):  # else it was left unfinished, and goes on with what it has
                     self.steps.append(StepTrace(event.step, event.step_kind))
-            case CallStarted():
-                self._begin(event)
-            case AttemptStarted():
-                self._call(event.place).attempts.append(AttemptTrace(event.model, event.parameters))
-                for other in event.others:
-                    joined = AttemptTrace(event.model, event.parameters, joined=event.place)
-                    self._call(other.place).attempts.append(joined)
-            case AttemptFinished():
-                answers = shares(event.completion)
-                for attempt, answer in zip_longest(self._attempts(event), answers[: 1 + len(event.others)]):
-                    attempt.completion, attempt.seconds = answer, event.seconds
-                    attempt.failure = None if answer else _NOT_BROUGHT
             case AttemptFailed():
                 for attempt in self._attempts(event):
                     attempt.failure, attempt.seconds = event.failure, event.seconds
                     if attempt.joined:
                         attempt.failure = replace(event.failure, paid=False, usage=None, cost_usd=None)
-            case CallFinished():
-                call = self._call(event.place)
-                call.completion, call.seconds = event.completion, event.seconds
             case CallFailed():
                 call = self._call(event.place)
                 call.failure, call.seconds = event.failure, event.seconds

@@ -41,11 +41,11 @@ class Entries:
 
     def write(self, db: sqlite3.Connection, pages: Mapping[str, Sequence[Packed]]) -> None:
         """Put events of runs on record, in order; those of all of them or none. Raises `NotOurs`."""
-        sql = "SELECT count(*) FROM runs WHERE owner = ? AND run_id IN (SELECT value FROM json_each(?))"
-        if db.execute(sql, (self._owner, json.dumps([*pages]))).fetchone()[0] < len(pages):
-            raise NotOurs(*pages)
         rows = [(run_id, "\n".join([line.body for line in lines])) for run_id, lines in pages.items()]
-        _insert(db, "INSERT INTO events(run_id, body) {}", rows)
+        ours = f"SELECT count(*) FROM runs WHERE owner = ? AND run_id IN ({','.join('?' * len(rows))})"  # noqa: S608
+        sql = f"INSERT INTO events(run_id, body) SELECT * FROM ({_values(rows)}) WHERE ({ours}) = ?"  # noqa: S608
+        if not db.execute(sql, (*chain.from_iterable(rows), self._owner, *pages, len(rows))).rowcount:
+            raise NotOurs(*pages)
         if self._texts:
             told = (
                 ((run_id, digest), text)
@@ -88,8 +88,12 @@ def _insert(db: sqlite3.Connection, sql: str, rows: Sequence[tuple[object, ...]]
     """Insert rows, in as few statements as may be: each gives other threads the interpreter, and asks for it again."""
     for first in range(0, len(rows), _ROWS):
         part = rows[first : first + _ROWS]
-        row = f"({','.join('?' * len(part[0]))})"
-        db.execute(sql.format(f"VALUES {','.join([row] * len(part))}"), [*chain.from_iterable(part)])
+        db.execute(sql.format(_values(part)), [*chain.from_iterable(part)])
+
+
+def _values(rows: Sequence[tuple[object, ...]]) -> str:
+    row = f"({','.join('?' * len(rows[0]))})"
+    return f"VALUES {','.join([row] * len(rows))}"
 
 
 def read(db: sqlite3.Connection, run_id: str) -> tuple[list[str], dict[str, str]]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 import anyio
@@ -23,6 +24,7 @@ import anyio.to_thread
 
 _log = logging.getLogger(__name__)
 _BATCH = 512
+_PAGES = 256
 _RETRY_S = 1.0
 """Seconds after which what could not be written is tried again, if nothing else is to be written before."""
 
@@ -39,7 +41,10 @@ class Book(Protocol[Line_contra]):
     """Where lines go that come one by one and are cheaper to write together."""
 
     def write(self, connection: sqlite3.Connection, pages: Mapping[str, Sequence[Line_contra]], /) -> None:
-        """Write the lines of pages, in order. Raises `Refused`, and writes none, if those of one may not be."""
+        """Write the lines of 256 pages at most, in order.
+
+        Raises `Refused`, and writes none, if those of one may not be.
+        """
         ...
 
     def undone(self) -> None:
@@ -181,16 +186,19 @@ class Writer(Generic[Line_contra]):
         self._write(lines)
 
     def _write(self, pages: dict[str, list[_Job[Any]]]) -> None:
+        left = iter(pages.items())
+        while some := dict(islice(left, _PAGES)):
+            self._write_some(some)
+
+    def _write_some(self, pages: dict[str, list[_Job[Any]]]) -> None:
         jobs = [job for of_page in pages.values() for job in of_page]
-        if not jobs:
-            return
         lines = {page: [job.line for job in of_page] for page, of_page in pages.items()}
         _attempt(jobs, partial(self._book.write, self._connection, lines))
         if isinstance(jobs[0].error, Refused) and len(pages) > 1:
             for page, of_page in pages.items():
                 for job in of_page:
                     job.error = None
-                self._write({page: of_page})
+                self._write_some({page: of_page})
 
 
 def _attempt(jobs: list[_Job[Any]], work: Callable[[], Any]) -> None:

@@ -27,8 +27,8 @@ class Recorded:
         self._attempts: defaultdict[Place, int] = defaultdict(int, attempts or {})
 
     async def __call__(self, call: Call) -> Completion:
-        (place, attempt), *rest = [self._next(place) for place in call.places]
-        others = tuple(rest)
+        place, attempt = self._next(call.place)
+        others = tuple([self._next(other) for other in call.others])
         model = call.target.model if call.target else call.agent
         began = time.monotonic()
 
