@@ -41,7 +41,7 @@ UNASKED = "no model was asked"
 RENEW_S = 5.0
 """Seconds between signs of life of the runs that this process drives; a third of the journal's lease."""
 
-_BEGINNING = 2
+_BEGINNING = 8
 """Runs that are put on record at once. The first ask their models while others wait for it: begun all together, they
 would come to every layer together, too, and all wait there for the processor."""
 
