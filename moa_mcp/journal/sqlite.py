@@ -31,7 +31,7 @@ _LOOK_S = 0.2
 _MANY = 8
 """Runs driven at once from which a transaction waits for more of them: that each answer is on record at once costs the
 processor more than what is written."""
-_PATIENCE_S = 0.003
+_PATIENCE_S = 0.006
 _RESUMABLE = frozenset({"running", "failed", "cancelled"})
 
 Value = TypeVar("Value")
