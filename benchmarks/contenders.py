@@ -46,8 +46,8 @@ Json = dict[str, Any]
 
 
 @asynccontextmanager
-async def raw(base: str) -> AsyncGenerator[Drive]:
-    """The same calls and nothing else, by aiohttp and orjson."""
+async def raw(base: str, *, by_orjson: bool = False) -> AsyncGenerator[Drive]:
+    """The same calls and nothing else, by aiohttp as its documentation shows it, or with orjson for its JSON."""
     import aiohttp  # noqa: PLC0415
     import orjson  # noqa: PLC0415
 
@@ -55,10 +55,11 @@ async def raw(base: str) -> AsyncGenerator[Drive]:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60)) as session:
 
         async def ask(model: str, messages: list[Json]) -> str:
-            body = orjson.dumps({"model": model, "messages": messages, "temperature": 0.7, "max_tokens": 512})
-            async with session.post(f"{base}/chat/completions", data=body, headers=headers) as reply:
+            body = {"model": model, "messages": messages, "temperature": 0.7, "max_tokens": 512}
+            sent: Json = {"data": orjson.dumps(body)} if by_orjson else {"json": body}
+            async with session.post(f"{base}/chat/completions", headers=headers, **sent) as reply:
                 reply.raise_for_status()
-                said = orjson.loads(await reply.read())
+                said = orjson.loads(await reply.read()) if by_orjson else await reply.json()
             return str(said["choices"][0]["message"]["content"])
 
         yield partial(layered, ask)
@@ -178,6 +179,7 @@ async def moa(
 
 CONTENDERS: Mapping[str, Contender] = {
     "raw aiohttp": raw,
+    "raw aiohttp with orjson": partial(raw, by_orjson=True),
     "litellm.acompletion": acompletion,
     "mixture-llm": mixture,
     "moa-mcp": moa,

@@ -33,7 +33,6 @@ LARGEST_ANSWER = 32_768
 
 _NANO = Decimal(10**9)
 _SAID = Decimal("0.0001")
-_LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 class RunTariff:
@@ -153,11 +152,10 @@ def dearest(
     written: bool = False,
 ) -> Amount:
     """Return the most that a request to a model can take; more if its prompt may be `written` to a cache."""
-    limit = next((int(parameters[name]) for name in _LIMITS if name in parameters), None)
-    if limit is None:
-        limit = catalog.largest_answer(model) or LARGEST_ANSWER
+    limit = parameters.get("max_tokens") or parameters.get("max_completion_tokens")
+    said = samples * int(limit or catalog.largest_answer(model) or LARGEST_ANSWER)
     prompt = most_tokens(messages)
-    return _amount(price, Usage(prompt, samples * limit, cache_write_tokens=prompt if written else 0))
+    return _amount(price, Usage(prompt, said, cache_write_tokens=prompt if written else 0))
 
 
 def most_tokens(messages: Sequence[Message], unwritten: int = 0) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-_YOUNG = 10_000
+_YOUNG = 50_000
 _YOUNG_ROUNDS, _OLD_ROUNDS = 20, 20
 
 

@@ -128,7 +128,9 @@ class Packer:
                     "kind": event.kind,
                     "step": event.step,
                     "answers": [_answer(each, ref) for each in event.answers],
-                    "notes": [{"text": ref(note.text), "degrades": note.degrades, "saved": note.saved} for note in event.notes],
+                    "notes": [
+                        {"text": ref(note.text), "degrades": note.degrades, "saved": note.saved} for note in event.notes
+                    ],
                     "seconds": event.seconds,
                 }
             case _:

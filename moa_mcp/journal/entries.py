@@ -5,7 +5,6 @@ Texts are shared by all runs; which run refers to which is kept beside, so that 
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import zlib
 from collections.abc import Mapping, Sequence
