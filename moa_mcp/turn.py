@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from math import inf
 from random import Random
 
@@ -47,6 +46,7 @@ class ModelTurn:
         step: int,
         streams: bool,
     ) -> None:
+        self._rng: Random | None = None
         self.notes: list[Note] = []
         """What went wrong with calls, for the trace."""
         self._model = model
@@ -61,9 +61,11 @@ class ModelTurn:
         self._asked = 0
         self._samples: Counter[Request] = Counter()
 
-    @cached_property
+    @property
     def rng(self) -> Random:
-        return Random(f"{self._seed}/{self._step}")
+        if self._rng is None:  # few steps ask for it, and it is not made for nothing
+            self._rng = Random(f"{self._seed}/{self._step}")
+        return self._rng
 
     async def ask(
         self,

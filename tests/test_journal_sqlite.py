@@ -12,6 +12,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -458,6 +459,22 @@ async def test_an_answer_is_kept_in_the_event_that_brings_it_and_told_by_all_tha
     assert await journal.events("r") == tuple(told)
     assert look(path, "SELECT count(*) FROM texts") == [(3,)]  # the long one, the half one and the note
     assert [body.count("Because.") for (body,) in look(path, "SELECT group_concat(body) FROM events")] == [1]
+
+
+async def test_a_run_can_be_read_though_an_answer_that_others_tell_of_could_not_be_written(
+    journal: SQLiteJournal, path: Path
+) -> None:
+    answered = Completion("Because.", "p/a")
+    await journal.begin(record_of())
+    await journal.keep("r", AttemptFinished(place=Place(1, 1), attempt=1, completion=answered, seconds=1.0))
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DELETE FROM events")
+        db.commit()
+    journal.append("r", CallFinished(place=Place(1, 1), completion=answered, seconds=1.0))
+    told = StepFinished(step=1, answers=(Answer("Because.", "a", Place(1, 1)),), notes=(), seconds=1.0)
+    journal.append("r", told)
+    (left,) = await journal.events("r")
+    assert left == replace(told, answers=(Answer("[text not kept]", "a", Place(1, 1)),))
 
 
 async def test_a_text_goes_with_the_last_run_that_said_it(journal: SQLiteJournal, path: Path) -> None:

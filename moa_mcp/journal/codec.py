@@ -185,16 +185,20 @@ def unpacked(bodies: Iterable[str], texts: Mapping[str, str]) -> Iterator[Event]
     """By place and number: their completions."""
 
     def text(ref: dict[str, Any]) -> str:
-        if _TOLD in ref:
-            *attempt, number = ref[_TOLD]
-            completion = attempts[tuple(attempt)]
-            return str((completion["others"][number - 1] if number else completion)["text"])
-        return texts.get(ref[_REF], f"[text not kept; sha256 {ref[_REF]}]")
+        if _TOLD not in ref:
+            return texts.get(ref[_REF], f"[text not kept; sha256 {ref[_REF]}]")
+        *attempt, number = ref[_TOLD]
+        completion = attempts.get(tuple(attempt))
+        if completion is None:
+            return "[text not kept]"
+        return str((completion["others"][number - 1] if number else completion)["text"])
 
     for body in bodies:
         dumped = json.loads(body)
         if dumped["kind"] == "call_finished" and _ATTEMPT in dumped["completion"]:
-            dumped["completion"] = attempts[(*dumped["place"], dumped["completion"][_ATTEMPT])]
+            dumped["completion"] = attempts.get((*dumped["place"], dumped["completion"][_ATTEMPT]))
+            if dumped["completion"] is None:
+                continue  # its attempt could not be written, so it has no answer
         for holder, key in _places(dumped, dict):
             holder[key] = text(holder[key])
         if dumped["kind"] == "attempt_finished":
