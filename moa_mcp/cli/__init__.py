@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from moa_mcp.cli.groups import Group
+from moa_mcp.collector import collecting_nothing
 
 COMMANDS = ("serve", "ask", "runs", "check", "pipelines")
 INTERRUPTED = 130
@@ -42,7 +43,8 @@ class Commands(Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"{__name__}.{cmd_name}").command
+        with collecting_nothing():
+            command: click.Command = import_module(f"{__name__}.{cmd_name}").command
         return command
 
     def invoke(self, ctx: click.Context) -> object:

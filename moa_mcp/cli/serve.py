@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from moa_mcp.cli.options import Refused, config_option, journal_option, loaded, offline_option, opened
 from moa_mcp.cli.text import say
-from moa_mcp.collector import collect_seldom
+from moa_mcp.collector import collect_seldom, collecting_nothing
 from moa_mcp.errors import MoaError
 from moa_mcp.server.access import CannotServe, require_token
 
@@ -55,8 +55,8 @@ def command(
         raise Refused(f"{given[0]} has no meaning over stdio", "Add --http or --sse.")
     config = loaded(config_path)
     token = _token(token_env, host, named="--token-env" in given) if http or sse else None
-    from moa_mcp.server import transports  # noqa: PLC0415  a second's work, which a refusal need not wait for
-
+    with collecting_nothing():
+        from moa_mcp.server import transports  # noqa: PLC0415  a second's work, which a refusal need not wait for
     kept = opened(journal, config, at_once=False)
     collect_seldom()
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import orjson
@@ -16,7 +17,6 @@ from pydantic import Field, TypeAdapter
 from moa_mcp.events import AttemptFinished, AttemptStarted, CallFinished, CallStarted, Event, StepFinished
 from moa_mcp.values import Answer, Completion, Place
 
-_events: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 _COMPLETION = (
     ("completion", "text"),
     ("completion", "notes", "*"),
@@ -172,8 +172,14 @@ def _answer(answer: Answer, ref: _Say) -> dict[str, object]:
     }
 
 
+@cache
+def _events() -> TypeAdapter[Event]:
+    """Return what validates events; to build it takes as long as to import all of the journal."""
+    return TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+
+
 def _dumped(event: Event, ref: _Say) -> object:
-    dumped = _events.dump_python(event, mode="json")
+    dumped = _events().dump_python(event, mode="json")
     for holder, key in _places(dumped, str):
         holder[key] = ref(holder[key])
     return dumped
@@ -203,7 +209,7 @@ def unpacked(bodies: Iterable[str], texts: Mapping[str, str]) -> Iterator[Event]
             holder[key] = text(holder[key])
         if dumped["kind"] == "attempt_finished":
             attempts[(*dumped["place"], dumped["attempt"])] = dumped["completion"]
-        yield _events.validate_python(dumped)
+        yield _events().validate_python(dumped)
 
 
 def _finder(path: Sequence[str]) -> _Find:
