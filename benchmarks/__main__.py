@@ -1,4 +1,4 @@
-"""Runs all benchmarks, one after the other: `python benchmarks`. Takes about half an hour on two cores.
+"""Runs all benchmarks, one after the other: `python benchmarks`. Takes about three quarters of an hour on two cores.
 
 What it prints are the tables from which the README has its numbers. 1 is the exit code where a limit is passed.
 """

@@ -1,12 +1,12 @@
 """What a model call costs beside the model: processor and wall time of together_moa, here and by others.
 
-Run it as `python benchmarks/overhead.py [--at-once 1 16 64 256] [--rounds 3]`. A model server in a process of its own
+Run it as `python benchmarks/overhead.py [--at-once 1 16 64 256] [--rounds 5]`. A model server in a process of its own
 answers each call after 500 ms, so that the critical path of a run is 2 s: four layers. Beside moa-mcp over the OpenAI
 wire and through litellm, with journal and budget, stand mixture-llm 0.1.3 with the litellm client of its README, plain
 litellm.acompletion, and raw aiohttp, which do the same calls in the same layers. Raw aiohttp is what its documentation
 shows, `post(json=...)` and `json()`; with orjson in their place it is the least that a call can cost here. Each is a
-process of its own; rounds alternate between them; medians are printed. 1 is the exit code where a limit is passed: see
-LIMITS.
+process of its own; rounds alternate between them. Medians are printed, also of the ratios, each of two neighbours in a
+round. 1 is the exit code where a limit is passed: see LIMITS.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
@@ -30,16 +30,20 @@ OURS_BY_LITELLM, LITELLM = "moa-mcp through litellm", "litellm.acompletion"
 NAMES = (RAW, "raw aiohttp with orjson", OURS, LITELLM, OURS_BY_LITELLM, PEER)
 
 
-class Median(NamedTuple):
+class Round(NamedTuple):
     cpu_ms: float
     wall_s: float
     server_us: float
     late_ms: float
 
 
-def measured(at_once: int, rounds: int) -> dict[str, Median]:
+Rounds = Mapping[str, Sequence[Round]]
+"""By contender."""
+
+
+def measured(at_once: int, rounds: int) -> Rounds:
     """Return what each contender takes for so many runs at once."""
-    seen: dict[str, list[Median]] = {name: [] for name in NAMES}
+    seen: dict[str, list[Round]] = {name: [] for name in NAMES}
     with serving(LATENCY_S) as server, ExitStack() as stack:
         processes = {name: stack.enter_context(Process(name, server.base)) for name in NAMES}
         for process in processes.values():
@@ -50,8 +54,18 @@ def measured(at_once: int, rounds: int) -> dict[str, Median]:
                 done = without_failures(process.runs(max(at_once, 4), at_once))
                 told = server.told()
                 batches = max(at_once, 4) / at_once
-                seen[name].append(Median(done.cpu_ms, done.wall_s / batches, told.cpu_us, told.late_ms))
-    return {name: Median(*map(statistics.median, zip(*each, strict=True))) for name, each in seen.items()}
+                seen[name].append(Round(done.cpu_ms, done.wall_s / batches, told.cpu_us, told.late_ms))
+    return seen
+
+
+def median(rounds: Sequence[Round]) -> Round:
+    """Return the median of each measure."""
+    return Round(*map(statistics.median, zip(*rounds, strict=True)))
+
+
+def ratio(of: Rounds, ours: str, theirs: str) -> float:
+    """Return the median ratio of processor times."""
+    return statistics.median(mine.cpu_ms / its.cpu_ms for mine, its in zip(of[ours], of[theirs], strict=True))
 
 
 def without_failures(done: Done) -> Done:
@@ -70,12 +84,11 @@ def thousand() -> bool:
     return not done.failures and told.most_at_once >= 1000 and told.requests == THOUSAND * CALLS
 
 
-Medians = Mapping[int, Mapping[str, Median]]
-LIMITS: Mapping[str, tuple[int, float, Callable[[Mapping[str, Median]], float]]] = {
-    "processor for a call to raw aiohttp": (64, 3.0, lambda of: of[OURS].cpu_ms / of[RAW].cpu_ms),
-    "processor for a call to mixture-llm": (64, 0.25, lambda of: of[OURS].cpu_ms / of[PEER].cpu_ms),
-    "processor through litellm to litellm alone": (64, 1.2, lambda of: of[OURS_BY_LITELLM].cpu_ms / of[LITELLM].cpu_ms),
-    "wall time to the critical path": (64, 1.25, lambda of: of[OURS].wall_s / CRITICAL_S),
+LIMITS: Mapping[str, tuple[int, float, Callable[[Rounds], float]]] = {
+    "processor for a call to raw aiohttp": (64, 3.0, lambda of: ratio(of, OURS, RAW)),
+    "processor for a call to mixture-llm": (64, 0.25, lambda of: ratio(of, OURS, PEER)),
+    "processor through litellm to litellm alone": (64, 1.2, lambda of: ratio(of, OURS_BY_LITELLM, LITELLM)),
+    "wall time to the critical path": (64, 1.25, lambda of: median(of[OURS]).wall_s / CRITICAL_S),
 }
 """By what is compared: with how many runs at once, the most it may be, and what it is."""
 
@@ -83,24 +96,24 @@ LIMITS: Mapping[str, tuple[int, float, Callable[[Mapping[str, Median]], float]]]
 def main() -> int:
     """Measure and print; 1 if a limit is passed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--at-once", type=int, nargs="*", default=[1, 16, 64, 256])
     given = parser.parse_args()
     print(f"Medians of {given.rounds} rounds; the critical path is {CRITICAL_S:g} s.\n")
     print("| runs at once | by | processor for a call | to raw | wall | to the critical path | server, late p99 |")
     print("|---|---|---|---|---|---|---|")
-    medians: dict[int, dict[str, Median]] = {}
+    seen: dict[int, Rounds] = {}
     for at_once in given.at_once:
-        medians[at_once] = measured(at_once, given.rounds)
-        for name, of in medians[at_once].items():
-            to_raw = of.cpu_ms / medians[at_once][RAW].cpu_ms
-            told = f"{of.cpu_ms:.2f} ms | {to_raw:.1f} | {of.wall_s:.2f} s | {of.wall_s / CRITICAL_S:.2f}"
-            print(f"| {at_once} | {name} | {told} | {of.server_us:.0f} µs, {of.late_ms:.0f} ms |", flush=True)
+        seen[at_once] = measured(at_once, given.rounds)
+        for name, rounds in seen[at_once].items():
+            took, to_raw = median(rounds), ratio(seen[at_once], name, RAW)
+            told = f"{took.cpu_ms:.2f} ms | {to_raw:.1f} | {took.wall_s:.2f} s | {took.wall_s / CRITICAL_S:.2f}"
+            print(f"| {at_once} | {name} | {told} | {took.server_us:.0f} µs, {took.late_ms:.0f} ms |", flush=True)
     print("\n| limit, at 64 runs at once | at most | is |\n|---|---|---|")
     within = True
     for name, (at_once, most, of) in LIMITS.items():
-        if at_once in medians:
-            value = of(medians[at_once])
+        if at_once in seen:
+            value = of(seen[at_once])
             within &= value <= most
             print(f"| {name} | {most:g} | {value:.2f} |")
     return int(not (thousand() and within))

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from yarl import URL
 
 _CONNECT_S = 20.0
-_KEPT_S = 30.0
-"""Seconds that an idle connection is kept: providers close theirs after a minute and more."""
+_KEPT_S = 55.0
+"""Seconds that an idle connection is kept, from one layer to the next: providers close theirs after a minute."""
 _NAMES_S = 300
 _LAST_BYTES_S = 0.1
 _BUFFER = 2**18
