@@ -262,6 +262,10 @@ class Failure:
         return cls(error.kind, str(error), error.retryable, error.paid, error.usage, error.cost_usd)
 
 
+STOPPED = Failure("Stopped", "stopped before an answer came", retryable=False, paid=None)
+"""Of an attempt that was under way when it was cancelled, or its process died."""
+
+
 class StepFailed(MoaError):
     """A step could not do its work; nothing that follows it can."""
 

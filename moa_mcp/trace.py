@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import zip_longest
 
-from moa_mcp.errors import Failure
+from moa_mcp.errors import STOPPED, Failure
 from moa_mcp.events import (
     AttemptFailed,
     AttemptFinished,
@@ -213,6 +213,7 @@ class Trace:
                 self._earlier_s = cut_off_s if self.seconds is None else self.seconds
                 self.seconds, self._since = None, event.at
                 self.status, self.error, self.resumed = "running", None, self.resumed + 1
+                self.leave()
             case RunForked():
                 self.forked_from, self.inherited = event.from_run, event.steps
             case StepStarted():
@@ -235,6 +236,12 @@ class Trace:
             case _:
                 pass
         self._until = event.at
+
+    def leave(self) -> None:
+        """Take in that nobody drives the run: what was under way was stopped, and nobody knows whether it was paid."""
+        for attempt in (attempt for step in self.steps for call in step.calls for attempt in call.attempts):
+            if attempt.completion is None and attempt.failure is None:
+                attempt.failure = STOPPED
 
     def _begin(self, event: CallStarted) -> None:
         calls = self.steps[event.place.step - 1].calls

@@ -8,9 +8,8 @@ from typing import Any
 import anyio
 import pytest
 
-from moa_mcp.errors import ServerFailed
+from moa_mcp.errors import STOPPED, ServerFailed
 from moa_mcp.journal.memory import MemoryJournal
-from moa_mcp.model import STOPPED
 from moa_mcp.runs import Run
 from moa_mcp.testing import Reply, ScriptedModel, by_place, run_pipeline
 from moa_mcp.trace import Trace

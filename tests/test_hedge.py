@@ -9,8 +9,7 @@ import anyio
 import pytest
 
 from moa_mcp.backend import Backend
-from moa_mcp.errors import AuthFailed
-from moa_mcp.model import STOPPED
+from moa_mcp.errors import STOPPED, AuthFailed
 from moa_mcp.runs import Runs
 from moa_mcp.testing import Said, ScriptedModel
 from moa_mcp.trace import CallTrace, Trace

@@ -23,12 +23,11 @@ import pytest
 
 from moa_mcp.backend import real
 from moa_mcp.config import parse
-from moa_mcp.errors import JournalError, LeaseLost, RunHeld, ServerFailed
+from moa_mcp.errors import STOPPED, JournalError, LeaseLost, RunHeld, ServerFailed
 from moa_mcp.events import AttemptFinished, CallFinished, Event, RunStarted, StepFinished, StepStarted
 from moa_mcp.journal import owners
 from moa_mcp.journal.schema import MIGRATIONS
 from moa_mcp.journal.sqlite import SQLiteJournal
-from moa_mcp.model import STOPPED
 from moa_mcp.runs import Runs
 from moa_mcp.testing import ScriptedModel
 from moa_mcp.values import Answer, Call, Completion, Place, Question, Usage

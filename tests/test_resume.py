@@ -94,6 +94,15 @@ async def left_after(record: RunRecord, events: Sequence[Event]) -> MemoryJourna
     return journal
 
 
+def stopped(events: Sequence[Event]) -> bool:
+    """Tell whether an attempt was under way at the end, or when the process died that made it."""
+    begun, finished = (
+        {(event.place, event.attempt) for event in events if isinstance(event, kind)}
+        for kind in (AttemptStarted, AttemptFinished)
+    )
+    return begun != finished
+
+
 def answered(events: Sequence[Event]) -> set[Place]:
     return {event.place for event in events if isinstance(event, AttemptFinished)}
 
@@ -106,7 +115,7 @@ def questions(calls: Sequence[Call]) -> dict[Place, tuple[str, tuple[Message, ..
 def ends(trace: Trace) -> object:
     """Return what a run came to."""
     steps = [(step.kind, step.answers, [(call.agent, call.completion) for call in step.calls]) for step in trace.steps]
-    return trace.question, trace.planned, trace.status, trace.answer, trace.usage, trace.cost_usd, steps
+    return trace.question, trace.planned, trace.status, trace.answer, trace.usage, steps
 
 
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
@@ -131,6 +140,8 @@ async def test_a_run_that_is_left_anywhere_asks_only_what_is_unanswered_and_come
         assert questions(model.calls) == {place: asked[place] for place in unanswered}
         assert ends(trace) == ends(trace_of(events)) == ends(undisturbed)
         assert trace.resumed >= 1
+        cost_usd = None if stopped(known) else undisturbed.cost_usd
+        assert trace.cost_usd == trace_of(events).cost_usd == cost_usd
 
 
 @given(st.data())

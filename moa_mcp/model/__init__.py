@@ -5,13 +5,12 @@ from __future__ import annotations
 from moa_mcp.model.budgeted import Amount, Budget, Purse, TokenPurse
 from moa_mcp.model.interface import Keep, Model, Usable
 from moa_mcp.model.limits import Limits
-from moa_mcp.model.recorded import STOPPED, Recorded
+from moa_mcp.model.recorded import Recorded
 from moa_mcp.model.replayed import Before, Paid
 from moa_mcp.model.routed import remembered
 from moa_mcp.model.stack import Shared, stack
 
 __all__ = [
-    "STOPPED",
     "Amount",
     "Before",
     "Budget",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import anyio
 
-from moa_mcp.errors import CallError, Failure, JournalError, LeaseLost, Unrecorded
+from moa_mcp.errors import STOPPED, CallError, Failure, JournalError, LeaseLost, Unrecorded
 from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, Emit, Event, Joined
 from moa_mcp.model.interface import Keep, Model
 from moa_mcp.values import Call, Completion, Place
@@ -70,6 +70,3 @@ def _telling(emit: Emit) -> Keep:
         emit(event)
 
     return keep
-
-
-STOPPED = Failure("Stopped", "stopped before an answer came", retryable=False, paid=None)

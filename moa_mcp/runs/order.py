@@ -13,7 +13,7 @@ from moa_mcp.engine import Reached, RunSpec
 from moa_mcp.errors import RunHeld
 from moa_mcp.events import Event
 from moa_mcp.journal import RunRecord
-from moa_mcp.model import STOPPED, Before
+from moa_mcp.model import Before
 from moa_mcp.routes import Route
 from moa_mcp.trace import Trace, trace_of
 from moa_mcp.values import Question
@@ -89,17 +89,12 @@ def ordered(record: RunRecord, *, simulated: bool) -> Order:
 
 
 def traced(record: RunRecord, events: Iterable[Event]) -> Trace:
-    """Return the trace of a run on record; how it stands is told by its record, since another process may have said.
-
-    What nobody drives any more has no attempts under way: theirs may have been paid for, and nobody can know.
-    """
+    """Return the trace of a run on record; how it stands is told by its record, since another process may have said."""
     trace = trace_of(events)
     trace.run_id, trace.pipeline, trace.status = record.run_id, record.pipeline, record.status
     trace.interrupted = record.status == "running" and not record.owned
     if trace.status != "running" or trace.interrupted:
-        for attempt in (attempt for step in trace.steps for call in step.calls for attempt in call.attempts):
-            if attempt.completion is None and attempt.failure is None:
-                attempt.failure = STOPPED
+        trace.leave()
     if trace.status != "running" and trace.seconds is None:
         trace.seconds = record.updated_at - record.created_at
     return trace
