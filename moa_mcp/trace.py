@@ -41,6 +41,10 @@ class AttemptTrace:
     joined: Place | None = None
     """The call whose request this was: it asked for several, and what was billed stands there."""
 
+    def fail(self, failure: Failure) -> None:
+        """Take in why there is no answer."""
+        self.failure = replace(failure, paid=False, usage=None, cost_usd=None) if self.joined else failure
+
 
 @dataclass(slots=True)
 class CallTrace:
@@ -65,6 +69,11 @@ class CallTrace:
         costs = [each.cost_usd for each in self._paid()]
         known = [cost for cost in costs if cost is not None]
         return sum(known, Decimal(0)) if len(known) == len(costs) else None
+
+    @property
+    def unknown(self) -> list[Failure]:
+        """Return the failures of which nobody knows whether they were paid."""
+        return [end for end in self._paid() if isinstance(end, Failure) and end.paid is None and end.cost_usd is None]
 
     def _paid(self) -> list[Completion | Failure]:
         """Return how the attempts ended that were paid for, or may have been."""
@@ -169,12 +178,20 @@ class Trace:
                 lines += call.completion.notes if call.completion else ()
                 lines += [f"{call.agent} was cut off at its token limit"] if _cut(call) else []
             lines += [f"{step.kind}: {note.text}" for note in step.notes]
+        lines += self._unknown()
         return tuple(dict.fromkeys(lines))
 
     def _unpriced(self) -> Iterator[str]:
         if self.estimated is not None and self.estimated.max_cost_usd is not None:
             for model in self.estimated.unpriced:
                 yield f"the price of {model} is not known: max_cost_usd does not hold for it, only max_run_tokens does"
+
+    def _unknown(self) -> Iterator[str]:
+        calls = (call for step in self.steps[self.inherited :] for call in step.calls)
+        count = sum(len(call.unknown) for call in calls)
+        if count:
+            requests = "1 request" if count == 1 else f"{count} requests"
+            yield f"{requests} may have been paid without an answer: the cost is not known"
 
     @property
     def degradations(self) -> tuple[str, ...]:
@@ -221,9 +238,8 @@ class Trace:
                     self.steps.append(StepTrace(event.step, event.step_kind))
             case AttemptFailed():
                 for attempt in self._attempts(event):
-                    attempt.failure, attempt.seconds = event.failure, event.seconds
-                    if attempt.joined:
-                        attempt.failure = replace(event.failure, paid=False, usage=None, cost_usd=None)
+                    attempt.fail(event.failure)
+                    attempt.seconds = event.seconds
             case CallFailed():
                 call = self._call(event.place)
                 call.failure, call.seconds = event.failure, event.seconds
@@ -241,7 +257,7 @@ class Trace:
         """Take in that nobody drives the run: what was under way was stopped, and nobody knows whether it was paid."""
         for attempt in (attempt for step in self.steps for call in step.calls for attempt in call.attempts):
             if attempt.completion is None and attempt.failure is None:
-                attempt.failure = STOPPED
+                attempt.fail(STOPPED)
 
     def _begin(self, event: CallStarted) -> None:
         calls = self.steps[event.place.step - 1].calls

@@ -333,6 +333,7 @@ async def test_who_gives_up_while_calls_gather_keeps_no_other_waiting() -> None:
 # On record
 
 
+UNKNOWN = "1 request may have been paid without an answer: the cost is not known"
 CENT = Price(Rates(*[Decimal("0.0004")] * 4), "the test")
 
 
@@ -364,7 +365,10 @@ async def test_a_run_that_is_left_right_after_one_request_was_recorded_has_all_i
         assert [len(asked) for asked in requests(again)] == [6, 1][len(recorded) :]
         assert (run.trace.status, run.trace.answer) == ("complete", "z at 2.1")
         assert texts(run.trace) == SAID
-        assert (run.trace.usage, run.trace.cost_usd) == (Usage(20, 35), Decimal("0.07"))
+        asked_for = [known for known in whole[: position + 1] if isinstance(known, AttemptStarted)]
+        left_open = len(asked_for) > len(recorded)
+        assert (run.trace.usage, run.trace.cost_usd) == (Usage(20, 35), None if left_open else Decimal("0.07"))
+        assert (UNKNOWN in run.trace.notes) is left_open
 
 
 async def test_what_is_missing_on_record_is_asked_for_together_and_nothing_else() -> None:
