@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from moa_mcp.runs.change import changed
+from moa_mcp.runs.driver import UNASKED
 from moa_mcp.runs.order import traced, was_simulated
 from moa_mcp.runs.run import Run
-from moa_mcp.runs.runs import UNASKED, Runs
+from moa_mcp.runs.runs import Runs
 
 __all__ = ["UNASKED", "Run", "Runs", "changed", "traced", "was_simulated"]

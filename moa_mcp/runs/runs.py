@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
-from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
@@ -20,30 +18,22 @@ from anyio.abc import TaskGroup
 from moa_mcp import replay
 from moa_mcp.backend import Backend
 from moa_mcp.config import Config, Pipeline, models_of
-from moa_mcp.engine import Reached, RunSpec, execute, started
+from moa_mcp.engine import RunSpec, started
 from moa_mcp.errors import JournalError, RunHeld, RunUnknown
-from moa_mcp.events import Emit, Event, RunFinished, RunForked, RunResumed, tee
+from moa_mcp.events import Emit, Event, RunForked, RunResumed
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.journal.memory import MemoryJournal
-from moa_mcp.model import Before, Budget, Limits, Shared, remembered, stack
-from moa_mcp.preflight import windows
+from moa_mcp.model import Before
 from moa_mcp.routes import Route
-from moa_mcp.runs.funding import Unstarted, funded
-from moa_mcp.runs.money import Purses
-from moa_mcp.runs.order import Opening, Order, ordered, recorded, traced, whole
+from moa_mcp.runs.driver import Driver
+from moa_mcp.runs.order import Opening, Order, ordered, traced, whole
 from moa_mcp.runs.retention import Retention
 from moa_mcp.runs.run import Run
 from moa_mcp.trace import Trace, trace_of
-from moa_mcp.values import Question, State, Status
+from moa_mcp.values import Question, Status
 
-UNASKED = "no model was asked"
-"""How the error of a run begins that could not start, or not go on, for want of keys or servers."""
 RENEW_S = 5.0
 """Seconds between signs of life of the runs that this process drives; a third of the journal's lease."""
-
-_BEGINNING = 8
-"""Runs that are put on record at once. The first ask their models while others wait for it: begun all together, they
-would come to every layer together, too, and all wait there for the processor."""
 
 _log = logging.getLogger(__name__)
 _SEEDS = 2**32
@@ -57,23 +47,10 @@ class Runs:
         self.config = config
         self.backend = backend
         self.journal = journal or MemoryJournal()
-        defaults = config.defaults
-        self._shared = Shared(
-            Limits(
-                attempts=defaults.attempts,
-                concurrency=defaults.concurrency,
-                provider_concurrency=defaults.provider_concurrency,
-                requests_per_minute=defaults.requests_per_minute,
-                tokens_per_minute=defaults.tokens_per_minute,
-            ),
-            defaults.stall_s,
-            cache_first=defaults.cache_first,
-        )
-        self._purses = Purses(defaults, self.journal)
-        self._retention = Retention(defaults, self.journal)
+        self._driver = Driver(config.defaults, backend, self.journal)
+        self._retention = Retention(config.defaults, self.journal)
         self._under_way: dict[str, Run] = {}
         self._resuming = anyio.Lock()
-        self._beginning = anyio.Semaphore(_BEGINNING)
         self._tasks: TaskGroup | None = None
 
     @asynccontextmanager
@@ -236,64 +213,11 @@ class Runs:
         return run
 
     async def _drive(self, run: Run, order: Order, watch: Emit | None, opening: Opening) -> None:
-        tell = tee(run.tell, *((watch,) if watch else ()))
-        emit = tee(partial(self.journal.append, run.run_id), tell)
-
-        async def keep(event: Event) -> None:
-            try:
-                await self.journal.keep(run.run_id, event)
-            except anyio.get_cancelled_exc_class():
-                tell(event)
-                raise
-            tell(event)
-
-        usable = remembered(self.backend.usable(order.routes))
-        reached = opening.reached or Reached(0, State(order.spec.question))
-        budget: Budget | None = None
-        began = time.monotonic()
         try:
-            if opening.new:
-                known = await windows(order.spec.pipeline, usable)
-                order = replace(order, spec=replace(order.spec, windows=known))  # a resume makes the same prompts
-                async with self._beginning:
-                    await self.journal.begin(recorded(order, texts=self.journal.keeps_texts))
-                run.on_record = True
-            for event in opening.events if opening.reached else (started(order.spec),):
-                emit(event)
-            with run.scope:
-                try:
-                    budget = await funded(order.spec, opening, usable, self._purses, self.config.defaults, emit)
-                except Unstarted as error:
-                    emit(RunFinished(status="failed", answer=None, error=f"{UNASKED}: {error}", seconds=0.0))
-                else:
-                    await self.backend.ready(order.routes, usable)
-                    layers = stack(self.backend.provider, usable, self._shared, emit, keep, opening.before, budget)
-                    await execute(order.spec, layers, emit, reached)
-            if run.scope.cancelled_caught and run.asked_to_end:
-                emit(RunFinished(status="cancelled", answer=None, error=None, seconds=time.monotonic() - began))
-        except JournalError as error:
-            tell(RunFinished(status="failed", answer=None, error=str(error), seconds=0.0))
-        except Exception:  # noqa: BLE001  a fault of ours ends this run alone and reaches the log, not the caller
-            _log.exception("run %s stopped on an unexpected fault", run.run_id)
-            emit(RunFinished(status="failed", answer=None, error=_FAULT, seconds=0.0))
+            await self._driver.drive(run, order, watch, opening)
         finally:
-            await self._leave(run, budget)
-
-    async def _leave(self, run: Run, budget: Budget | None) -> None:
-        """Give a run up: ended, or unfinished for whoever resumes it."""
-        if budget is not None:
-            budget.close()
-        with anyio.move_on_after(_LAST_WORDS_S, shield=True):
-            try:
-                await self._purses.write()
-                if run.trace.status == "running":
-                    await self.journal.release(run.run_id)
-                else:
-                    await self.journal.finish(run.run_id, run.trace.status)
-            except JournalError as error:
-                _log.warning("%s", error)
-        del self._under_way[run.run_id]
-        run.end()
+            del self._under_way[run.run_id]
+            run.end()
 
     async def _renew(self) -> None:
         """Keep the leases of own runs; stop those that are another's now, or were cancelled by another."""
@@ -351,7 +275,6 @@ class Runs:
         return record
 
 
-_FAULT = "an unexpected fault in moa-mcp stopped the run; the server's log (stderr) tells more"
 _ENDED: frozenset[Status] = frozenset({"complete", "degraded"})
 
 

@@ -1,0 +1,118 @@
+"""How a run is driven, from its opening to its end."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from functools import partial
+
+import anyio
+
+from moa_mcp.backend import Backend
+from moa_mcp.config import Defaults
+from moa_mcp.engine import Reached, execute, started
+from moa_mcp.errors import JournalError
+from moa_mcp.events import Emit, Event, RunFinished, tee
+from moa_mcp.journal import Journal
+from moa_mcp.model import Budget, Limits, Shared, remembered, stack
+from moa_mcp.preflight import windows
+from moa_mcp.runs.funding import Unstarted, funded
+from moa_mcp.runs.money import Purses
+from moa_mcp.runs.order import Opening, Order, recorded
+from moa_mcp.runs.run import Run
+from moa_mcp.values import State
+
+UNASKED = "no model was asked"
+"""How the error of a run begins that could not start, or not go on, for want of keys or servers."""
+_BEGINNING = 8
+"""Runs that are put on record at once. The first ask their models while others wait for it: begun all together, they
+would come to every layer together, too, and all wait there for the processor."""
+
+_log = logging.getLogger(__name__)
+_LAST_WORDS_S = 5.0
+_FAULT = "an unexpected fault in moa-mcp stopped the run; the server's log (stderr) tells more"
+
+
+class Driver:
+    """Drives runs, which share the requests, the purses and the journal of a process."""
+
+    def __init__(self, defaults: Defaults, backend: Backend, journal: Journal) -> None:
+        self._defaults = defaults
+        self._backend = backend
+        self._journal = journal
+        self._shared = Shared(
+            Limits(
+                attempts=defaults.attempts,
+                concurrency=defaults.concurrency,
+                provider_concurrency=defaults.provider_concurrency,
+                requests_per_minute=defaults.requests_per_minute,
+                tokens_per_minute=defaults.tokens_per_minute,
+            ),
+            defaults.stall_s,
+            cache_first=defaults.cache_first,
+        )
+        self._purses = Purses(defaults, journal)
+        self._beginning = anyio.Semaphore(_BEGINNING)
+
+    async def drive(self, run: Run, order: Order, watch: Emit | None, opening: Opening) -> None:
+        """Drive a run until it ends or its scope is cancelled; then leave it, for whoever resumes it."""
+        tell = tee(run.tell, *((watch,) if watch else ()))
+        emit = tee(partial(self._journal.append, run.run_id), tell)
+        keep = partial(self._keep, run.run_id, tell)
+        usable = remembered(self._backend.usable(order.routes))
+        reached = opening.reached or Reached(0, State(order.spec.question))
+        budget: Budget | None = None
+        began = time.monotonic()
+        try:
+            if opening.new:
+                known = await windows(order.spec.pipeline, usable)
+                order = replace(order, spec=replace(order.spec, windows=known))  # a resume makes the same prompts
+                await self._record(run, order)
+            for event in opening.events if opening.reached else (started(order.spec),):
+                emit(event)
+            with run.scope:
+                try:
+                    budget = await funded(order.spec, opening, usable, self._purses, self._defaults, emit)
+                except Unstarted as error:
+                    emit(RunFinished(status="failed", answer=None, error=f"{UNASKED}: {error}", seconds=0.0))
+                else:
+                    await self._backend.ready(order.routes, usable)
+                    layers = stack(self._backend.provider, usable, self._shared, emit, keep, opening.before, budget)
+                    await execute(order.spec, layers, emit, reached)
+            if run.scope.cancelled_caught and run.asked_to_end:
+                emit(RunFinished(status="cancelled", answer=None, error=None, seconds=time.monotonic() - began))
+        except JournalError as error:
+            tell(RunFinished(status="failed", answer=None, error=str(error), seconds=0.0))
+        except Exception:  # noqa: BLE001  a fault of ours ends this run alone and reaches the log, not the caller
+            _log.exception("run %s stopped on an unexpected fault", run.run_id)
+            emit(RunFinished(status="failed", answer=None, error=_FAULT, seconds=0.0))
+        finally:
+            await self._leave(run, budget)
+
+    async def _record(self, run: Run, order: Order) -> None:
+        async with self._beginning:
+            await self._journal.begin(recorded(order, texts=self._journal.keeps_texts))
+        run.on_record = True
+
+    async def _keep(self, run_id: str, tell: Emit, event: Event) -> None:
+        try:
+            await self._journal.keep(run_id, event)
+        except anyio.get_cancelled_exc_class():
+            tell(event)
+            raise
+        tell(event)
+
+    async def _leave(self, run: Run, budget: Budget | None) -> None:
+        """Give a run up: ended, or unfinished for whoever resumes it."""
+        if budget is not None:
+            budget.close()
+        with anyio.move_on_after(_LAST_WORDS_S, shield=True):
+            try:
+                await self._purses.write()
+                if run.trace.status == "running":
+                    await self._journal.release(run.run_id)
+                else:
+                    await self._journal.finish(run.run_id, run.trace.status)
+            except JournalError as error:
+                _log.warning("%s", error)
