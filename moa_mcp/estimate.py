@@ -24,6 +24,7 @@ NOTES = (
     f"A token is taken for {CHARACTERS} characters; scripts other than Latin take more of them.",
     "Expected: answers of 60 % of their limit, 700 tokens at most. Max: every call uses up its max_tokens.",
     "Not in it: failed, repeated and spare calls, and larger limits after empty answers.",
+    "Nor the further calls for answers that do not fit a model's window together.",
     "Nor what is saved where equal samples share a request, or a provider has a prompt in its cache.",
 )
 
