@@ -5,6 +5,7 @@ It asks nobody: the server asks the user of its client, the command line whoever
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -14,7 +15,7 @@ from moa_mcp.config import Pipeline
 from moa_mcp.estimate import Estimate, estimate, prices
 from moa_mcp.model import Usable
 from moa_mcp.plan import blocking
-from moa_mcp.values import Question
+from moa_mcp.values import Answer, Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,13 @@ class Agreement:
 
 
 async def needed(
-    pipeline: Pipeline, question: Question, usable: Usable, max_cost_usd: Decimal | None
+    pipeline: Pipeline,
+    question: Question,
+    usable: Usable,
+    max_cost_usd: Decimal | None,
+    answers: Sequence[Answer] = (),
 ) -> Agreement | None:
-    """Return what has to be agreed to before a question is put to a pipeline; None if nothing has.
+    """Return what has to be agreed to before a run starts, which may begin with answers; None if nothing has.
 
     It is the expected cost that `confirm_above_usd` limits: the most that a run can cost is several times that, and who
     is asked about nearly every run soon agrees unread. A run that may not cost more than the limit, by `max_cost_usd`,
@@ -61,11 +66,12 @@ async def needed(
     if pipeline.confirm_above_usd is None:
         return None
     priced = await prices(pipeline, usable)
-    estimated = estimate(pipeline, question, priced)
+    estimated = estimate(pipeline, question, priced, answers)
     unreachable = {model for model, each in priced.items() if each.route is None}
     if blocking(pipeline, unreachable):
         return None  # it fails before its first call
-    agreement = _agreement(estimated, unreachable, enough_usd(pipeline, question, priced), pipeline.confirm_above_usd)
+    enough = enough_usd(pipeline, question, priced, answers)
+    agreement = _agreement(estimated, unreachable, enough, pipeline.confirm_above_usd)
     may_cost = min(agreement.expected_usd, max_cost_usd or agreement.expected_usd)
     return agreement if agreement.unknown or may_cost > agreement.limit_usd else None
 

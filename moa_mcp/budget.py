@@ -78,7 +78,7 @@ class RunTariff:
         """Return what the least takes that leads from these answers, after so many steps, to an end."""
         layers = self._left(finished)
         kept = {*layers[-1:], *([] if answers else layers[:1])}
-        return self._least(finished, kept, tuple(-(-len(answer.text.encode()) // BYTES) for answer in answers))
+        return self._least(finished, kept, _lengths(answers))
 
     def reserves(self, step: int, answers: int | None) -> Iterator[Amount]:
         """Yield what the steps after one need at their dearest, if it is asked for so many answers, or for all.
@@ -191,17 +191,26 @@ def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: fl
     return reduce(Amount.plus, held.values(), Amount())
 
 
-def enough_usd(pipeline: Pipeline, question: Question, priced: Mapping[str, Priced]) -> Decimal:
-    """Return what a run's budget may hold for all its calls, in US dollars: with so much, none is left out."""
+def enough_usd(
+    pipeline: Pipeline, question: Question, priced: Mapping[str, Priced], answers: Sequence[Answer] = ()
+) -> Decimal:
+    """Return what a run that begins with these answers may hold for all its calls, in US dollars.
+
+    With a budget of so much, none is left out.
+    """
     total = Amount()
     drafts = Drafts(question)
-    lengths: Lengths = ()
+    lengths = _lengths(answers)
     for step in pipeline.steps:
         asked = forecast.calls(step, drafts, lengths, "max", most_tokens) if isinstance(step, ModelStep) else ()
         for each in asked:
             total = total.plus(_amount(priced[each.model].price, each.usage), each.times)
         lengths = forecast.after(step, lengths, "max")
     return rounded(Decimal(total.nanodollars) / _NANO)
+
+
+def _lengths(answers: Sequence[Answer]) -> Lengths:
+    return tuple(-(-size(answer.text) // BYTES) for answer in answers)
 
 
 def rounded(usd: Decimal) -> Decimal:

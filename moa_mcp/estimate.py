@@ -18,7 +18,7 @@ from moa_mcp.errors import MissingKey
 from moa_mcp.forecast import CHARACTERS, Bound, Drafts, Lengths, ModelCalls, after, calls
 from moa_mcp.model import Usable
 from moa_mcp.steps import ModelStep, Step
-from moa_mcp.values import Dollars, Price, Question, Tokens
+from moa_mcp.values import Answer, Dollars, Price, Question, Tokens
 
 NOTES = (
     f"A token is taken for {CHARACTERS} characters; scripts other than Latin take more of them.",
@@ -125,8 +125,10 @@ class Estimate:
         return tuple(model for model, priced in self.priced.items() if priced.price is None)
 
 
-def estimate(pipeline: Pipeline, question: Question, prices: Mapping[str, Priced]) -> Estimate:
-    """Return what a run will take, if nothing fails.
+def estimate(
+    pipeline: Pipeline, question: Question, prices: Mapping[str, Priced], answers: Sequence[Answer] = ()
+) -> Estimate:
+    """Return what a run will take that begins with these answers, if nothing fails.
 
     A fallback is counted where its agent has no route that can be used.
 
@@ -135,7 +137,8 @@ def estimate(pipeline: Pipeline, question: Question, prices: Mapping[str, Priced
     """
     steps = [_reachable(step, prices) for step in pipeline.steps]
     drafts = Drafts(question)
-    walks = [_walk(steps, drafts, bound) for bound in ("min", "expected", "max")]
+    given = tuple(-(-len(answer.text) // CHARACTERS) for answer in answers)
+    walks = [_walk(steps, drafts, given, bound) for bound in ("min", "expected", "max")]
     each_step = zip(steps, *walks, strict=True)
     return Estimate(pipeline.name, tuple(_step(step.step, tuple(asked), prices) for step, *asked in each_step))
 
@@ -231,9 +234,8 @@ def _sums(asked: Sequence[ModelCalls], price: Price | None) -> tuple[int, int, i
     return calls, prompt, completion, cost
 
 
-def _walk(steps: Iterable[Step], drafts: Drafts, bound: Bound) -> list[list[ModelCalls]]:
-    """Return the calls of every step."""
-    lengths: Lengths = ()
+def _walk(steps: Iterable[Step], drafts: Drafts, lengths: Lengths, bound: Bound) -> list[list[ModelCalls]]:
+    """Return the calls of every step, the first of which is given answers of such lengths."""
     walked: list[list[ModelCalls]] = []
     for step in steps:
         walked.append(list(calls(step, drafts, lengths, bound)) if isinstance(step, ModelStep) else [])

@@ -37,7 +37,9 @@ def asks(serving: ModelServer, tmp_path: Path) -> tuple[str, ...]:
 def test_without_a_terminal_a_run_above_the_limit_is_refused(asks: tuple[str, ...], models: ModelServer) -> None:
     refused = invoke(*asks)
     too_little = invoke(*asks, "--max-cost", "0.69")
-    remedy = "Add --yes, or --max-cost 2.0000 or more."
+    remedy = (
+        "Add --yes, or --max-cost 0.7000 or more; 2.0000 covers every call at its dearest, less may leave calls out."
+    )
     told = f"Error: not started, for want of your agreement: {ASKED}\n{remedy}\n"
     assert (refused.exit_code, refused.stdout, refused.stderr) == (2, "", told)
     assert (too_little.exit_code, too_little.stderr) == (2, told)
@@ -50,6 +52,23 @@ def test_an_option_agrees_without_a_terminal(
 ) -> None:
     done = invoke(*asks, *agreed, "--quiet")
     assert (done.exit_code, done.stdout, len(models.requests)) == (0, "answer 1 from a\n", 1)
+
+
+def test_a_fork_above_the_limit_needs_an_agreement_of_its_own(
+    asks: tuple[str, ...], models: ModelServer, tmp_path: Path
+) -> None:
+    journal = ("--journal", str(tmp_path / "journal.sqlite"))
+    invoke(*asks, *journal, "--yes")
+    models.clear()
+    fork = ("runs", "fork", "last", "--from", "1", *asks[3:], *journal)
+    refused = invoke(*fork)
+    assert (refused.exit_code, refused.stdout, models.requests) == (2, "", ())
+    assert refused.stderr.startswith(f"Error: not started, for want of your agreement: {ASKED}")
+    agreed = invoke(*fork, "--yes", "--quiet")
+    assert (agreed.exit_code, agreed.stdout, len(models.requests)) == (0, "answer 1 from a\n", 1)
+    capped = invoke(*fork, "--max-cost", "1", "--quiet")
+    assert (capped.exit_code, len(models.requests)) == (3, 1)
+    assert "max_cost_usd = $1 has no room" in capped.stderr
 
 
 @pytest.mark.parametrize("free", ["--estimate", "--offline"])

@@ -396,6 +396,16 @@ SERVED = parse(
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("era", ["auto", "legacy"])
 class TestTool:
+    async def test_tools_that_ask_models_say_so_and_one_that_starts_a_run_with_each_call_too(self, era: Any) -> None:
+        async with Client(App(SERVED, backend=backend()).server, mode=era) as client:
+            hints = {tool.name: tool.annotations for tool in (await client.list_tools()).tools}
+        assert {name for name, each in hints.items() if each and each.open_world_hint} == {
+            *("known", "strange", "moa_wait", "moa_resume", "moa_fork")
+        }
+        assert {name for name, each in hints.items() if each and not each.idempotent_hint} == {
+            *("known", "strange", "moa_fork")
+        }
+
     async def test_it_is_described_as_one_that_only_looks(self, era: Any) -> None:
         async with Client(App(SERVED, backend=backend()).server, mode=era) as client:
             tool = next(tool for tool in (await client.list_tools()).tools if tool.name == "moa_estimate")

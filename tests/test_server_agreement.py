@@ -36,6 +36,12 @@ steps = [{ step = "propose", agents = ["a"], max_tokens = 2000 }]
 confirm_above_usd = 0.8
 steps = [{ step = "propose", agents = ["a"], max_tokens = 2000 }]
 
+[pipelines.two]
+steps = [
+    { step = "propose", agents = ["a"], max_tokens = 2000 },
+    { step = "aggregate", agent = "a", max_tokens = 2000 },
+]
+
 [pipelines.unpriced]
 steps = [{ step = "propose", agents = ["a", "b"], max_tokens = 10 }, { step = "vote", method = "majority" }]
 
@@ -184,6 +190,38 @@ async def test_who_asks_a_model_without_a_known_price_is_asked_at_any_limit(era:
         "unpriced will make 2 model calls. No price is known for b; the others are expected to cost $0.006009, and at "
         "most $0.0100 if nothing has to be repeated; confirm_above_usd is $0.5000. Start it?"
     )
+
+
+async def test_a_fork_above_the_limit_needs_an_agreement_to_what_it_asks_anew(era: str, models: ModelServer) -> None:
+    user = User(models, AGREED, types.ElicitResult(action="decline"), AGREED)
+    async with asking(user, app(models).server, era) as client:
+        whole = content(await client.call_tool("two", QUESTION))
+        models.clear()
+        fork = {"run_id": whole["run_id"], "step": 2}
+        refused = await client.call_tool("moa_fork", fork)
+        assert models.requests == ()
+        agreed = await client.call_tool("moa_fork", fork)
+    assert [asked.split(",")[0] for asked in user.asked] == [
+        "two will make 2 model calls",
+        "two will make 1 model call",
+        "two will make 1 model call",
+    ]
+    assert (refused.is_error, content(agreed)["status"], len(models.requests)) == (True, "complete", 1)
+
+
+async def test_a_client_that_can_not_ask_agrees_to_a_fork_by_its_max_cost_which_then_holds(
+    era: str, models: ModelServer
+) -> None:
+    async with asking(None, app(models).server, era) as client:
+        whole = content(await client.call_tool("two", {**QUESTION, "max_cost_usd": 9}))
+        models.clear()
+        fork = {"run_id": whole["run_id"], "step": 2}
+        refused = await client.call_tool("moa_fork", fork)
+        assert models.requests == ()
+        agreed = content(await client.call_tool("moa_fork", {**fork, "max_cost_usd": 3}))
+    assert "call again with a max_cost_usd of at least 0.7" in text(refused)
+    assert (agreed["status"], len(models.requests)) == ("complete", 1)
+    assert whole["estimate"]["max_cost_usd"] == 9
 
 
 @pytest.mark.parametrize("changes", [[], [("defaults.confirm_above_usd = 0.5", "")], [("= 0.5", "= 0.8")]])

@@ -11,14 +11,14 @@ import anyio
 import click
 from rich.text import Text
 
-from moa_mcp.agreement import Agreement, needed
+from moa_mcp.agreement import needed
 from moa_mcp.backend import Backend
 from moa_mcp.budget import enough_usd
 from moa_mcp.cli import costs, draw
+from moa_mcp.cli.agreeing import settle, yes_option
 from moa_mcp.cli.options import (
     KeysMissing,
     Refused,
-    RunFailed,
     config_option,
     journal_option,
     loaded,
@@ -27,7 +27,7 @@ from moa_mcp.cli.options import (
     offline_option,
     opened,
 )
-from moa_mcp.cli.text import json_text, say
+from moa_mcp.cli.text import json_text
 from moa_mcp.cli.watch import Manner, conclude, failed, ready, runs_of, watch
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.estimate import Estimate, data, estimate, prices
@@ -55,7 +55,7 @@ from moa_mcp.values import Question
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result and the whole trace as JSON.")
 @click.option("--estimate", "estimating", is_flag=True, help="Print what it would take and cost; ask no model.")
-@click.option("-y", "--yes", is_flag=True, help="Agree to what it costs, whatever confirm_above_usd says.")
+@yes_option
 @click.option("-q", "--quiet", is_flag=True, help="Print no trace.")
 @offline_option
 @journal_option
@@ -89,8 +89,7 @@ def command(
         return
     may_cost = max_cost_usd or chosen.max_cost_usd or config.defaults.max_cost_usd
     agreement = anyio.run(needed, chosen, asked, backend.usable(config.models), may_cost)
-    if agreement and not (yes or agreement.given_by(max_cost_usd)):
-        _ask_to_agree(agreement)
+    settle(agreement, yes=yes, max_cost_usd=max_cost_usd)
     manner = Manner(simulated=offline, as_json=as_json, quiet=quiet)
 
     async def begin(runs: Runs, watching: Emit | None) -> Run:
@@ -100,16 +99,6 @@ def command(
     if not seen.trace.steps and routes is not None:
         raise _unstarted(seen.trace, chosen, anyio.run(reach, chosen, routes))
     conclude(seen, manner)
-
-
-def _ask_to_agree(agreement: Agreement) -> None:
-    """Ask whoever sits at the terminal. Raises `Refused` if nobody does, or does not agree."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        remedy = f"Add --yes, or --max-cost {agreement.enough_usd} or more."
-        raise Refused(f"not started, for want of your agreement: {agreement}", remedy)
-    say(str(agreement))
-    if not click.confirm("Start it?", err=True):
-        raise RunFailed("not started: you did not agree", "No model was asked and nothing was spent.")
 
 
 async def _estimate(

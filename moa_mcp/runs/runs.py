@@ -16,9 +16,10 @@ import anyio
 from anyio.abc import TaskGroup
 
 from moa_mcp import replay
+from moa_mcp.agreement import Agreement, needed
 from moa_mcp.backend import Backend
 from moa_mcp.config import Config, Pipeline, models_of
-from moa_mcp.engine import RunSpec, started
+from moa_mcp.engine import Reached, RunSpec, started
 from moa_mcp.errors import JournalError, RunHeld, RunUnknown
 from moa_mcp.events import Emit, Event, RunForked, RunResumed
 from moa_mcp.journal import Journal, RunRecord
@@ -160,38 +161,64 @@ class Runs:
                     _log.info("%s", error)
 
     async def fork(
-        self, run_id: str, step: int, pipeline: Pipeline, *, seed: int | None = None, watch: Emit | None = None
+        self,
+        run_id: str,
+        step: int,
+        pipeline: Pipeline,
+        *,
+        seed: int | None = None,
+        max_cost_usd: Decimal | None = None,
+        watch: Emit | None = None,
     ) -> Run:
         """Start a new run from the answers that stood before a step of another, paying only for what follows.
 
         `pipeline` is the other's with changes from that step on; a model new in it is served where the configuration
-        says, or is its own route.
+        says, or is its own route. `max_cost_usd` takes the place of what the other was allowed to cost.
 
         Raises:
             RunUnknown: the run is not on record.
             RunHeld: it did not come so far, or can't be gone on with from here.
 
         """
+        order, reached, inherited = await self._branch(run_id, step, pipeline)
+        spec = replace(
+            order.spec,
+            run_id=secrets.token_hex(8),
+            seed=order.spec.seed if seed is None else seed,
+            max_cost_usd=max_cost_usd or order.spec.max_cost_usd,
+            stream=watch is not None,
+        )
+        forked = RunForked(from_run=run_id, steps=reached.steps)
+        opening = Opening(reached, Before(), (started(spec), forked, *inherited))
+        run = Run(spec.run_id, Trace(spec.run_id, pipeline.name, spec.question, spec.seed))
+        return self._begin(run, replace(order, spec=spec), watch, opening)
+
+    async def agreement_to_fork(
+        self, run_id: str, step: int, pipeline: Pipeline, max_cost_usd: Decimal | None = None
+    ) -> Agreement | None:
+        """Return what has to be agreed to before a run is forked, by the limit of today. Raises as `fork` does."""
+        order, reached, _ = await self._branch(run_id, step, pipeline)
+        today = self.config.pipelines.get(pipeline.name, self.config.defaults)
+        left = {"steps": pipeline.steps[reached.steps :], "confirm_above_usd": today.confirm_above_usd}
+        return await needed(
+            pipeline.model_copy(update=left),
+            order.spec.question,
+            self.backend.usable(order.routes),
+            max_cost_usd or order.spec.max_cost_usd,
+            reached.state.answers,
+        )
+
+    async def _branch(self, run_id: str, step: int, pipeline: Pipeline) -> tuple[Order, Reached, tuple[Event, ...]]:
+        """Return how a run goes on that branches off from another: its order, and what it takes over."""
         order = self._order(await self._record(run_id))
-        events = await self.journal.events(run_id)
-        inherited = replay.until(events, step)
+        inherited = replay.until(await self.journal.events(run_id), step)
         reached = replay.reached(order.spec.question, inherited)
         if reached.steps != step - 1:
             raise RunHeld(
                 f"run {run_id} finished {reached.steps} steps; it can be forked from step {reached.steps + 1} at most"
             )
-        spec = replace(
-            order.spec,
-            run_id=secrets.token_hex(8),
-            pipeline=pipeline,
-            seed=order.spec.seed if seed is None else seed,
-            stream=watch is not None,
-        )
         routes = {alias: order.routes.get(alias) or self._routes(alias) for alias in models_of(pipeline)}
-        forked = RunForked(from_run=run_id, steps=reached.steps)
-        opening = Opening(reached, Before(), (started(spec), forked, *inherited))
-        run = Run(spec.run_id, Trace(spec.run_id, pipeline.name, spec.question, spec.seed))
-        return self._begin(run, Order(spec, routes, order.simulated), watch, opening)
+        return Order(replace(order.spec, pipeline=pipeline), routes, order.simulated), reached, inherited
 
     def _routes(self, alias: str) -> tuple[Route, ...]:
         named = (Route(model=alias),) if "/" in alias else ()

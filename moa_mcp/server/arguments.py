@@ -15,6 +15,7 @@ class Arguments(BaseModel):
 
 
 Wait = Annotated[float, Field(ge=0, le=3600)]
+USDollars = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class AskArguments(Arguments):
@@ -36,7 +37,7 @@ class AskArguments(Arguments):
     deadline_s: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="Seconds after which the run ends with the best that it has; only shortens its own."
     )
-    max_cost_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+    max_cost_usd: USDollars | None = Field(
         default=None,
         description="US dollars that the run may cost at most; only lowers what is configured. Where a call was not "
         "started because its cost must be agreed to, this agrees.",
@@ -65,7 +66,7 @@ class WaitArguments(RunArguments):
 class ResumeArguments(WaitArguments):
     """What moa_resume takes."""
 
-    max_cost_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+    max_cost_usd: USDollars | None = Field(
         default=None,
         description="What the run may cost at most, in US dollars, all that it has cost included: for one that stopped "
         "at its budget.",
@@ -82,6 +83,11 @@ class ForkArguments(WaitArguments):
         default=[],
         description='What to change, as KEY=VALUE for that step or N.KEY=VALUE for a later one: ["agent=gpt-5-nano", '
         '"4.temperature=0.2"].',
+    )
+    max_cost_usd: USDollars | None = Field(
+        default=None,
+        description="US dollars that the new run may cost at most, else what the other was allowed. Where a call was "
+        "not started because its cost must be agreed to, this agrees.",
     )
     seed: Annotated[int, Field(ge=0, lt=2**53)] | None = Field(
         default=None, description="Another seed for what is left to chance; else that of the run."
@@ -112,10 +118,10 @@ class BadArguments(Exception):
     """A call's arguments are wrong; the text tells the model how to mend them."""
 
 
-def read(kind: type[Given], arguments: dict[str, Any]) -> Given:
+def read(kind: type[Given], arguments: dict[str, Any] | None) -> Given:
     """Return the arguments of a call. Raises `BadArguments`."""
     try:
-        return kind.model_validate(arguments)
+        return kind.model_validate(arguments or {})
     except ValidationError as error:
         known = list(kind.model_fields)
         told = [_told(list(map(str, each["loc"])), each["type"], each["msg"], known) for each in error.errors()]

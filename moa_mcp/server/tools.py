@@ -21,7 +21,6 @@ from moa_mcp.plan import plan
 from moa_mcp.runs import Run, Runs, changed
 from moa_mcp.server import estimates, results
 from moa_mcp.server.arguments import (
-    Arguments,
     AskArguments,
     BadArguments,
     EstimateArguments,
@@ -31,9 +30,9 @@ from moa_mcp.server.arguments import (
     TraceArguments,
     WaitArguments,
     read,
-    schema,
 )
 from moa_mcp.server.asking import Unstarted, hindrance
+from moa_mcp.server.listing import OWN_TOOLS, pipeline_tool
 from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.tasks import TaskResult, Tasks, declared
 from moa_mcp.server.waiting import Context, Patience, follow
@@ -42,12 +41,10 @@ from moa_mcp.values import Question
 
 _LOOK_S = 0.5
 """Seconds between looks at a run that another process drives."""
-_LONG_RESULTS = {"anthropic/maxResultSizeChars": 200_000}
-
 
 Answered = Unstarted | TaskResult
 """What a call is answered with: its result, a question before there is one, or a task for clients that take one."""
-Handler = Callable[[Context, dict[str, Any]], Awaitable[Answered]]
+Handler = Callable[[Context, types.CallToolRequestParams], Awaitable[Answered]]
 
 
 class Tools:
@@ -68,8 +65,9 @@ class Tools:
             "moa_trace": self._trace,
             "moa_estimate": self._estimate,
         }
-        pipelines = [_pipeline_tool(pipeline, runs) for pipeline in runs.config.pipelines.values()]
-        self._tools = {tool.name: tool for tool in (*pipelines, *_OWN_TOOLS)}
+        simulated = runs.backend.simulated
+        pipelines = [pipeline_tool(pipeline, simulated=simulated) for pipeline in runs.config.pipelines.values()]
+        self._tools = {tool.name: tool for tool in (*pipelines, *OWN_TOOLS)}
 
     async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         """Return all tools, the pipelines first, in the order of the configuration."""
@@ -84,10 +82,9 @@ class Tools:
 
     async def call(self, context: Context, params: types.CallToolRequestParams) -> Answered:
         """Answer a call."""
-        arguments = params.arguments or {}
         try:
             if params.name in self._own:
-                return await self._own[params.name](context, arguments)
+                return await self._own[params.name](context, params)
             pipeline = self._runs.config.pipelines.get(params.name)
             if pipeline is None:
                 raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
@@ -98,7 +95,7 @@ class Tools:
             return results.error(f"{error}. {error.remedy}")
 
     async def _ask(self, context: Context, pipeline: Pipeline, params: types.CallToolRequestParams) -> Answered:
-        given = read(AskArguments, params.arguments or {})
+        given = read(AskArguments, params.arguments)
         question = Question(given.question, given.context or None, given.system or None)
         cap = None if given.max_cost_usd is None else Decimal(str(given.max_cost_usd))
         usable = self._runs.backend.usable(self._runs.config.models)
@@ -118,8 +115,8 @@ class Tools:
         wanted = None if wanted_usd is None else Decimal(str(wanted_usd))
         return min((each for each in (wanted, self._runs.max_cost_usd(pipeline)) if each is not None), default=None)
 
-    async def _wait(self, context: Context, arguments: dict[str, Any]) -> Answered:
-        given = read(WaitArguments, arguments)
+    async def _wait(self, context: Context, params: types.CallToolRequestParams) -> Answered:
+        given = read(WaitArguments, params.arguments)
         run = self._runs.find(given.run_id)
         if run is None:
             trace = await self._runs.trace(given.run_id)
@@ -131,21 +128,26 @@ class Tools:
             run = await self._runs.resume(given.run_id)
         return await self._follow(context, run, run.trace.pipeline, given.wait_s)
 
-    async def _resume(self, context: Context, arguments: dict[str, Any]) -> Answered:
-        given = read(ResumeArguments, arguments)
+    async def _resume(self, context: Context, params: types.CallToolRequestParams) -> Answered:
+        given = read(ResumeArguments, params.arguments)
         cap = None
         if given.max_cost_usd is not None:
             cap = self._allowed(await self._runs.pipeline_of(given.run_id), given.max_cost_usd)
         run = await self._runs.resume(given.run_id, max_cost_usd=cap)
         return await self._follow(context, run, run.trace.pipeline, given.wait_s)
 
-    async def _fork(self, context: Context, arguments: dict[str, Any]) -> Answered:
-        given = read(ForkArguments, arguments)
+    async def _fork(self, context: Context, params: types.CallToolRequestParams) -> Answered:
+        given = read(ForkArguments, params.arguments)
         pipeline = await self._runs.pipeline_of(given.run_id)
         if given.step > len(pipeline.steps):
             raise BadArguments(f"step: run {given.run_id} has {len(pipeline.steps)} steps, and no step {given.step}")
         other = changed(pipeline, given.step, given.changes, self._runs.config)
-        run = await self._runs.fork(given.run_id, given.step, other, seed=given.seed)
+        wanted = None if given.max_cost_usd is None else Decimal(str(given.max_cost_usd))
+        may_cost = None if wanted is None else self._allowed(pipeline, given.max_cost_usd)
+        agreement = await self._runs.agreement_to_fork(given.run_id, given.step, other, may_cost)
+        if agreement and (unstarted := await hindrance(context, params, agreement, wanted)):
+            return unstarted
+        run = await self._runs.fork(given.run_id, given.step, other, seed=given.seed, max_cost_usd=may_cost)
         await self._announce()
         return await self._follow(context, run, pipeline.name, given.wait_s)
 
@@ -167,25 +169,25 @@ class Tools:
             await follow(run, context, self._patience_s(wait_s), self._calls.get(pipeline, 0))
         return self._shown(run.trace)
 
-    async def _cancel(self, context: Context, arguments: dict[str, Any]) -> types.CallToolResult:
+    async def _cancel(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         del context
-        given = read(RunArguments, arguments)
+        given = read(RunArguments, params.arguments)
         await self._runs.cancel(given.run_id)
         result = await self._result(given.run_id)
         return result.model_copy(update={"is_error": False})
 
-    async def _trace(self, context: Context, arguments: dict[str, Any]) -> types.CallToolResult:
+    async def _trace(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         del context
-        given = read(TraceArguments, arguments)
+        given = read(TraceArguments, params.arguments)
         found = page(await self._runs.trace(given.run_id), given.page)
         if found is None:
             raise BadArguments(f"page: run {given.run_id} has no page {given.page}; begin with page 1")
         text = types.TextContent(type="text", text=json.dumps(found, ensure_ascii=False, indent=1))
         return types.CallToolResult(content=[text], structured_content=found)
 
-    async def _estimate(self, context: Context, arguments: dict[str, Any]) -> types.CallToolResult:
+    async def _estimate(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         del context
-        given = read(EstimateArguments, arguments)
+        given = read(EstimateArguments, params.arguments)
         pipelines = self._runs.config.pipelines
         pipeline = pipelines.get(given.pipeline)
         if pipeline is None:
@@ -207,112 +209,3 @@ class Tools:
 def _driven(trace: Trace) -> bool:
     """Whether a run goes on, in another process if it is not under way in this one."""
     return trace.status == "running" and not trace.interrupted
-
-
-def _pipeline_tool(pipeline: Pipeline, runs: Runs) -> types.Tool:
-    simulated = " SIMULATED here: no model is asked." if runs.backend.simulated else ""
-    return types.Tool(
-        name=pipeline.name,
-        title=pipeline.title,
-        description=f"{pipeline.description} May take minutes and costs money: every call asks paid models. If the "
-        f"status is running, call moa_wait with the run_id.{simulated}".strip(),
-        input_schema=schema(AskArguments),
-        output_schema=results.RUN_SCHEMA,
-        annotations=types.ToolAnnotations(
-            title=pipeline.title,
-            read_only_hint=True,
-            destructive_hint=False,
-            idempotent_hint=False,
-            open_world_hint=True,
-        ),
-        _meta=_LONG_RESULTS,
-    )
-
-
-def _own_tool(
-    name: str,
-    title: str,
-    description: str,
-    arguments: type[Arguments],
-    output: dict[str, Any],
-    *,
-    stops: bool = False,
-) -> types.Tool:
-    return types.Tool(
-        name=name,
-        title=title,
-        description=description,
-        input_schema=schema(arguments),
-        output_schema=output,
-        annotations=types.ToolAnnotations(
-            title=title,
-            read_only_hint=not stops,
-            destructive_hint=stops,
-            idempotent_hint=True,
-            open_world_hint=False,
-        ),
-        _meta=_LONG_RESULTS,
-    )
-
-
-_TRACE_SCHEMA = {
-    "type": "object",
-    "properties": {
-        "run_id": {"type": "string"},
-        "page": {"type": "integer", "minimum": 1},
-        "pages": {"type": "integer", "minimum": 1},
-        "calls": {"type": "array", "items": {"type": "object"}},
-    },
-    "required": ["run_id", "page", "pages", "calls"],
-}
-
-_OWN_TOOLS = (
-    _own_tool(
-        "moa_wait",
-        "Wait for a run",
-        "Goes on waiting for a pipeline's run that returned status running, and returns its answer when it is there. "
-        "Costs nothing more than the run itself; one that was interrupted goes on from where it was.",
-        WaitArguments,
-        results.RUN_SCHEMA,
-    ),
-    _own_tool(
-        "moa_resume",
-        "Resume a run",
-        "Goes on with a run that failed, was cancelled or was interrupted. What its models already answered is not "
-        "paid for again; only the missing calls are.",
-        ResumeArguments,
-        results.RUN_SCHEMA,
-    ),
-    _own_tool(
-        "moa_fork",
-        "Fork a run",
-        "Starts a new run from the answers that stood before a step of another, with another model, prompt or "
-        "setting from there on, or the same once more. Only what follows is asked and paid.",
-        ForkArguments,
-        results.RUN_SCHEMA,
-    ),
-    _own_tool(
-        "moa_cancel",
-        "Cancel a run",
-        "Stops a run; its model calls end at once. What was answered stays in its trace.",
-        RunArguments,
-        results.RUN_SCHEMA,
-        stops=True,
-    ),
-    _own_tool(
-        "moa_trace",
-        "Show a run's trace",
-        "Shows how a run came to its answer: every prompt, every model's answer, what failed, tokens, seconds and "
-        "cost, in pages. Costs nothing.",
-        TraceArguments,
-        _TRACE_SCHEMA,
-    ),
-    _own_tool(
-        "moa_estimate",
-        "Estimate a pipeline's cost",
-        "Tells what a pipeline would take before it is asked: calls, tokens and US dollars, for each step and model, "
-        "as they are expected and at most. Asks no model and costs nothing.",
-        EstimateArguments,
-        estimates.SCHEMA,
-    ),
-)

@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import click
 
+from moa_mcp.cli.agreeing import settle, yes_option
 from moa_mcp.cli.options import (
     KeysMissing,
     Refused,
@@ -77,6 +78,8 @@ def resume(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change that step; N.KEY=VALUE a later one."
 )
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Another seed; else that of the run.")
+@max_cost_option
+@yes_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result and the whole trace as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print no trace.")
 @offline_option
@@ -87,6 +90,8 @@ def fork(
     step: int,
     settings: tuple[str, ...],
     seed: int | None,
+    max_cost_usd: Decimal | None,
+    yes: bool,
     as_json: bool,
     quiet: bool,
     offline: bool,
@@ -108,9 +113,11 @@ def fork(
             other = changed(pipeline, step, settings, config)
         except ChangeRefused as error:
             raise Refused(f"--set {error}", error.remedy) from error
+        agreement = anyio.run(runs.agreement_to_fork, whole, step, other, max_cost_usd)
+        settle(agreement, yes=yes, max_cost_usd=max_cost_usd)
 
         async def begin(runs: Runs, watching: Emit | None) -> Run:
-            run = await runs.fork(whole, step, other, seed=seed, watch=watching)
+            run = await runs.fork(whole, step, other, seed=seed, max_cost_usd=max_cost_usd, watch=watching)
             if not quiet:
                 say(f"Run {run.run_id} takes over {step - 1} of {counted(total, 'step')} from run {whole}.")
             return run
