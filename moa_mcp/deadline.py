@@ -62,4 +62,5 @@ def deadline(steps: Sequence[Step], seconds: float | None, now: float) -> Deadli
     last, step = list(layers.items())[-1]
     allowed = math.inf if seconds is None else seconds
     end = now + allowed
-    return Deadline(allowed, last, end - min(allowed / len(layers), step.timeout_s or math.inf), end)
+    share = min(allowed / len(layers), step.timeout_s or math.inf)
+    return Deadline(allowed, last, math.inf if end == math.inf else end - share, end)

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from moa_mcp.errors import Problem
 from moa_mcp.redact import redact
-from moa_mcp.routes import Route
+from moa_mcp.routes import PerMillion, Route
 from moa_mcp.steps import Agent, Ahead, Propose, Stop
 
 Where = tuple[str | int, ...]
@@ -25,6 +25,8 @@ _HOLDS_KEY = re.compile(r"(.*_)?(api_?key(_env)?|secret|password)|key|token|(acc
 _EXTRACT = 'should be "text", "last_number", "choice", { json = "field" } or { regex = "pattern" }'
 _AGENT = 'should be a model, "name" or { model = "name", samples = 2 }'
 _STOP = "should be a table, { ahead_by = 2 }"
+_PRICE = "should be a table, { prompt = 0.1, completion = 0.4 }"
+_RETENTION = 'should be a whole number of days, 1 or more, or "forever"'
 _ROUTE = 'should be a route, "provider/model" or { model = "provider/model", api_base = "http://..." }'
 _SHOULD_BE = {
     "missing": "is missing",
@@ -33,6 +35,8 @@ _SHOULD_BE = {
     "string_type": "should be a string",
     "int_type": "should be a whole number",
     "float_type": "should be a number",
+    "finite_number": "should be a finite number",
+    "bool_type": "should be true or false",
     "decimal_type": "should be a number",
     "decimal_parsing": "should be a number",
     "tuple_type": "should be a list",
@@ -94,12 +98,16 @@ def _explained(kind: type[BaseModel], error: ErrorDetails) -> tuple[Where, str]:
     under = next((part for part in reversed(where) if isinstance(part, str)), "")
     if "extract" in where and found != "value_error" and (found, under) != ("extra_forbidden", "extract"):
         return where[: where.index("extract") + 1], f"{shown(error['input'])} {_EXTRACT}"
+    if where[:1] == ("retention_days",):  # pydantic names the branches of its union, too
+        return where[:1], f"{shown(error['input'])} {_RETENTION}"
     if found == "extra_forbidden":
         return where, _unknown_key(kind, where, under)
     if found == "value_error":
         return where, error["msg"].removeprefix("Value error, ")
     if found == "model_type" and under == "stop":
         return where, f"{shown(error['input'])} {_STOP}"
+    if found == "model_type" and under == "usd_per_million":
+        return where, f"{shown(error['input'])} {_PRICE}"
     if found == "model_type":
         return where, f"{shown(error['input'])} {_ROUTE if 'routes' in where else _AGENT}"
     should = _SHOULD_BE.get(found, error["msg"]).format_map(error.get("ctx", {}))
@@ -110,6 +118,8 @@ def _unknown_key(kind: type[BaseModel], where: Where, name: str) -> str:
     if _HOLDS_KEY.fullmatch(name):
         return "keys don't belong in this file; a route names the variable that holds its key: api_key_env"
     owner: type[BaseModel] = Route if "routes" in where else Agent if "agents" in where else kind
+    if "usd_per_million" in where[:-1]:
+        owner = PerMillion
     if where[:1] == ("stop",):
         owner = Stop if kind is Propose else Ahead
     known = sorted(owner.model_fields.keys() - {"name"})

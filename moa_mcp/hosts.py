@@ -28,6 +28,10 @@ class Host(NamedTuple):
     stream_usage: bool = True
     """Whether a stream's usage is asked for with `stream_options`; others send it unasked, or refuse the parameter."""
 
+    def variable(self, environ: Mapping[str, str]) -> str:
+        """Return the environment variable that names another address here, empty if none does."""
+        return next((name for name in self.variables if environ.get(name)), "")
+
 
 HOSTS: Mapping[str, Host] = {
     "cerebras": Host("https://api.cerebras.ai/v1", ("CEREBRAS_API_BASE",), stream_usage=False),

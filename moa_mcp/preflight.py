@@ -42,7 +42,12 @@ def too_long(pipeline: Pipeline, question: Question, windows: Mapping[str, int])
         for call in calls(step, drafts, (0, 0), "max", _smallest if reads_all else _at_least):
             window = windows.get(call.model)
             prompt, said = call.usage.prompt_tokens, call.usage.completion_tokens
-            if window is not None and prompt + said > window:
+            if window is not None and said >= window:
+                reasons[call.model] = (
+                    f"max_tokens = {said} for the answer leaves nothing of the window of {window} for the question; "
+                    "lower max_tokens, or choose a model with a larger window"
+                )
+            elif window is not None and prompt + said > window:
                 reasons[call.model] = (
                     f"the question takes about {prompt} tokens, and with max_tokens = {said} for the answer that is "
                     f"beyond the window of {window}; shorten it or its context, lower max_tokens, or choose a model "

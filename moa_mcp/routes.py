@@ -26,6 +26,7 @@ from moa_mcp.values import Price, Rates, Target, Transport
 
 _OPENAI_HOST = "https://api.openai.com"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PATH = "/chat/completions"
 _MILLION = 1_000_000
 _NO_KEY = "none"
 """What servers that want no key are sent: some insist on one."""
@@ -91,6 +92,15 @@ class Route(BaseModel):
     n: Annotated[int, Field(ge=1)] | None = None
     """How many answers one request can bring there (the wire's `n`), where that is not known of the provider."""
 
+    @field_validator("api_base")
+    @classmethod
+    def _is_base(cls, value: str | None) -> str | None:
+        if value is not None and not _names_server(value):
+            raise ValueError(f"{redact(value)!r} names no server; write it as http://127.0.0.1:8000/v1")
+        if value is not None and value.rstrip("/").endswith(_PATH):
+            raise ValueError(f"should end where {_PATH} begins, which is added: {redact(value.rpartition(_PATH)[0])}")
+        return value
+
     @field_validator("api_key_env")
     @classmethod
     def _is_no_key(cls, value: str | None) -> str | None:
@@ -112,6 +122,14 @@ class Route(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.model} at {redact(self.api_base)}" if self.api_base else self.model
+
+
+def _names_server(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that no socket takes, half an IPv6 address
+        return False
 
 
 RouteEntry = Annotated[Route, BeforeValidator(lambda value: {"model": value} if isinstance(value, str) else value)]
@@ -219,6 +237,8 @@ class Routes:
         base = self._base(known)
         if base is None:
             return RouteState(route, None, known.variables[0])
+        if not base.startswith(("http://", "https://")):
+            return RouteState(route, None, f"{known.variable(self._environ)} to an address that begins with http://")
         key = key or credentials.key(route.provider, self._environ) or _NO_KEY
         name = wire_name(route.provider, route.model)
         return RouteState(route, Target(route.model, route.provider, base, key, wire_model=name), "")
@@ -238,7 +258,7 @@ class Routes:
 
     def _base(self, known: Host) -> str | None:
         """Return a provider's address: that of the environment, else its own."""
-        named = next((self._environ[name] for name in known.variables if self._environ.get(name)), None)
+        named = self._environ.get(known.variable(self._environ))
         return named.rstrip("/") if named else known.base
 
     def _openai_is_elsewhere(self) -> bool:

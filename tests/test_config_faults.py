@@ -12,6 +12,7 @@ GOOD = pipe(X)
 
 DEFAULT_KEYS = ", ".join(sorted(Defaults.model_fields))
 ROUTE = 'should be a route, "provider/model" or { model = "provider/model", api_base = "http://..." }'
+RETENTION = 'should be a whole number of days, 1 or more, or "forever"'
 NO_KEYS = "keys don't belong in this file; a route names the variable that holds its key: api_key_env"
 KEY_ENV = "should name the variable that holds the key, such as OPENAI_API_KEY, not the key itself"
 
@@ -72,6 +73,11 @@ DEFAULTS = [
         ),
     ),
     ('requests_per_minute = { "a b" = "x" }', "requests_per_minute.\"a b\": 'x' should be a whole number"),
+    ('retention_days = "for ever"', f"retention_days: 'for ever' {RETENTION}"),
+    ("retention_days = inf", f"retention_days: inf {RETENTION}"),
+    ("max_cost_usd = inf", "max_cost_usd: inf should be a finite number"),
+    ("hedge = 1", "hedge: 1 should be true or false"),
+    ("timeout_s = nan", "timeout_s: nan should be more than 0"),
     ('api_key = "sk-secret-1234567"', f"api_key: {NO_KEYS}"),
     ('temperature = "sk-secret-1234567"', "temperature: '[key]' should be a number"),
 ]
@@ -99,6 +105,25 @@ MODELS = [
     (
         "m = { routes = [{ model = 'openai/x', api_base = 'localhost:1' }] }",
         "m.routes[0].api_base: 'localhost:1' should begin with http:// or https://",
+    ),
+    (
+        "m = { routes = [{ model = 'openai/x', api_base = 'http:///v1' }] }",
+        "m.routes[0].api_base: 'http:///v1' names no server; write it as http://127.0.0.1:8000/v1",
+    ),
+    (
+        "m = { routes = [{ model = 'openai/x', api_base = 'http://h/v1/chat/completions/' }] }",
+        "m.routes[0].api_base: should end where /chat/completions begins, which is added: http://h/v1",
+    ),
+    (
+        "m = { routes = [{ model = 'openai/x', usd_per_million = { prompt = 1, completion = 2, cashed = 1 } }] }",
+        (
+            "m.routes[0].usd_per_million.cashed: unknown key, did you mean 'cached'? "
+            "Known here: cached, completion, prompt"
+        ),
+    ),
+    (
+        "m = { routes = [{ model = 'openai/x', usd_per_million = 3 }] }",
+        "m.routes[0].usd_per_million: 3 should be a table, { prompt = 0.1, completion = 0.4 }",
     ),
     ("m = { routes = [{ model = 'openai/x', api_key = 'sk-x' }] }", f"m.routes[0].api_key: {NO_KEYS}"),
     (

@@ -121,6 +121,12 @@ async def test_a_last_layer_with_a_short_timeout_has_no_more_time_kept_for_it() 
     assert (took, trace.status) == (55, "degraded")
 
 
+async def test_a_run_without_any_limit_of_time_takes_what_it_takes() -> None:
+    aggregate = '{ step = "aggregate", agent = "z", timeout_s = inf }'
+    took, trace = await timed(f"deadline_s = inf\n{steps(PROPOSE, aggregate)}", taking({"c": 10_000}))
+    assert (took, trace.status) == (10_000, "complete")
+
+
 async def test_a_step_in_the_middle_that_would_take_the_last_ones_time_is_left_out() -> None:
     model = taking({"x": 100, "y": 100})
     took, trace = await timed(within(60, PROPOSE, SYNTHESIZE, AGGREGATE), model)

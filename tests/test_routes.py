@@ -133,6 +133,12 @@ async def test_another_address_for_openai_needs_no_key(variable: str) -> None:
     assert with_key == (Target("openai/x", "openai", "http://localhost:8000/v1", KEY, wire_model="x"),)
 
 
+async def test_an_address_in_the_environment_that_is_none_says_so() -> None:
+    assert await refusal(OPENAI, OPENAI_API_KEY=KEY, OPENAI_BASE_URL="localhost:8000/v1") == (
+        "no route can be used here; set OPENAI_BASE_URL to an address that begins with http://"
+    )
+
+
 async def test_openais_own_address_needs_a_key() -> None:
     environ = {"OPENAI_BASE_URL": "https://api.openai.com/v1"}
     assert await refusal(OPENAI, **environ) == "no route can be used here; set OPENAI_API_KEY"

@@ -210,6 +210,14 @@ async def test_a_question_that_leaves_no_room_for_answers_is_refused_before_anyt
     assert trace.status == "failed"
 
 
+async def test_an_answer_that_may_fill_the_whole_window_is_what_is_blamed_and_not_the_question() -> None:
+    trace = await ended(runs_of(ScriptedModel(), {"a": 100}, PROPOSE, AGGREGATE), Question("Why?"))
+    assert trace.error == (
+        "no model was asked: a: max_tokens = 100 for the answer leaves nothing of the window of 100 for the question; "
+        "lower max_tokens, or choose a model with a larger window"
+    )
+
+
 @pytest.mark.parametrize(("quorum", "status"), [(1, "degraded"), (2, "failed")])
 async def test_an_agent_that_fails_in_a_later_window_fails_the_step_if_its_quorum_needs_it(
     quorum: int, status: str

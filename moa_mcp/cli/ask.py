@@ -26,6 +26,7 @@ from moa_mcp.cli.options import (
     named,
     offline_option,
     opened,
+    seconds,
 )
 from moa_mcp.cli.text import json_text
 from moa_mcp.cli.watch import Manner, conclude, failed, ready, runs_of, watch
@@ -49,7 +50,7 @@ from moa_mcp.values import Question
 @click.option(
     "--deadline",
     "deadline_s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=seconds,
     metavar="SECONDS",
     help="End after so long with the best there is.",
 )

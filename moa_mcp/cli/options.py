@@ -106,6 +106,17 @@ def us_dollars(value: str) -> Decimal:
     return amount
 
 
+def seconds(value: str) -> float:
+    """Read how many seconds, more than none."""
+    try:
+        amount = float(value)
+    except ValueError:
+        amount = 0.0
+    if not amount > 0:
+        raise click.BadParameter(f"{value!r} is no number of seconds above 0, such as 90")
+    return amount
+
+
 def max_cost_option(command: Decorated) -> Decorated:
     """Add --max-cost."""
     return click.option(

@@ -136,6 +136,8 @@ def _told(where: list[str], kind: str, message: str, known: list[str]) -> str:
         return f"unknown argument {name!r}{meant} (known: {', '.join(known)})"
     if kind == "missing":
         return f"{name} is missing"
+    if kind == "string_too_short":
+        return f"{name} is empty"
     return f"{name} {message.removeprefix('Value error, ').removeprefix('Input ')}"
 
 
