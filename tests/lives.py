@@ -44,6 +44,9 @@ class Machine:
     models: ModelServer
     folder: Path
 
+    def __post_init__(self) -> None:
+        served_file(self.models.url, self.folder)
+
     @property
     def path(self) -> Path:
         """The journal."""
@@ -51,7 +54,7 @@ class Machine:
 
     @property
     def options(self) -> tuple[str, ...]:
-        return ("--config", str(served_file(self.models.url, self.folder)), "--journal", str(self.path))
+        return ("--config", str(self.folder / "pipelines.toml"), "--journal", str(self.path))
 
     @property
     def _environ(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import IO, Any, Self
 
 import mcp_types as types
@@ -92,7 +93,8 @@ class ServerProcess:
             self.process.kill()
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream is not None:
-                stream.close()
+                with suppress(BrokenPipeError):  # of what it was sent after its end
+                    stream.close()
         if fault is None:
             assert "Traceback" not in "".join(self.stderr), "".join(self.stderr)
 
@@ -120,8 +122,12 @@ class ServerProcess:
     def send(self, **message: Any) -> None:
         """Send a JSON-RPC message to a server on stdio."""
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError as error:
+            wrote = f"the server ended with {self.ended()}; stderr was {self.stderr}"
+            raise AssertionError(wrote) from error
 
     def ask(self, number: int, method: str, **params: Any) -> Wire:
         """Send a request to a server on stdio and return the message that answers it."""

@@ -13,7 +13,6 @@ import pytest
 from tests.lives import CALLS, POOL, WIDTH, Machine, answered, sent
 from tests.model_server import ModelServer
 from tests.nursery import Nursery
-from tests.served import served_file
 
 LIMITED = """
 import resource
@@ -88,7 +87,6 @@ def small(nursery: Nursery, tmp_path: Path) -> Iterator[Machine]:
 
 def test_when_the_disk_is_full_what_is_on_record_is_used_once_there_is_room(small: Machine) -> None:
     other = small.folder / "other"
-    served_file(small.models.url, small.folder)
     space = os.statvfs(small.folder)
     other.write_bytes(b"x" * (space.f_bavail * space.f_frsize - 200_000))
     assert "make room on the disk" in asked_until_full(small)
