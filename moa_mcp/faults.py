@@ -24,8 +24,10 @@ _LONGEST_SHOWN = 120
 _HOLDS_KEY = re.compile(r"(.*_)?(api_?key(_env)?|secret|password)|key|token|(access|auth|bearer)_token", re.IGNORECASE)
 _EXTRACT = 'should be "text", "last_number", "choice", { json = "field" } or { regex = "pattern" }'
 _AGENT = 'should be a model, "name" or { model = "name", samples = 2 }'
-_STOP = "should be a table, { ahead_by = 2 }"
-_PRICE = "should be a table, { prompt = 0.1, completion = 0.4 }"
+_TABLES = {
+    "stop": "should be a table, { ahead_by = 2 }",
+    "usd_per_million": "should be a table, { prompt = 0.1, completion = 0.4 }",
+}
 _RETENTION = 'should be a whole number of days, 1 or more, or "forever"'
 _ROUTE = 'should be a route, "provider/model" or { model = "provider/model", api_base = "http://..." }'
 _SHOULD_BE = {
@@ -100,18 +102,21 @@ def _explained(kind: type[BaseModel], error: ErrorDetails) -> tuple[Where, str]:
         return where[: where.index("extract") + 1], f"{shown(error['input'])} {_EXTRACT}"
     if where[:1] == ("retention_days",):  # pydantic names the branches of its union, too
         return where[:1], f"{shown(error['input'])} {_RETENTION}"
-    if found == "extra_forbidden":
-        return where, _unknown_key(kind, where, under)
-    if found == "value_error":
-        return where, error["msg"].removeprefix("Value error, ")
-    if found == "model_type" and under == "stop":
-        return where, f"{shown(error['input'])} {_STOP}"
-    if found == "model_type" and under == "usd_per_million":
-        return where, f"{shown(error['input'])} {_PRICE}"
-    if found == "model_type":
-        return where, f"{shown(error['input'])} {_ROUTE if 'routes' in where else _AGENT}"
-    should = _SHOULD_BE.get(found, error["msg"]).format_map(error.get("ctx", {}))
-    return where, should if found in _VALUE_SAYS_NOTHING else f"{shown(error['input'], under)} {should}"
+    return where, _said(kind, where, under, error)
+
+
+def _said(kind: type[BaseModel], where: Where, under: str, error: ErrorDetails) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return _unknown_key(kind, where, under)
+        case "value_error":
+            return error["msg"].removeprefix("Value error, ")
+        case "model_type":
+            entry = _ROUTE if "routes" in where else _AGENT
+            return f"{shown(error['input'])} {_TABLES.get(under, entry)}"
+        case found:
+            should = _SHOULD_BE.get(found, error["msg"]).format_map(error.get("ctx", {}))
+            return should if found in _VALUE_SAYS_NOTHING else f"{shown(error['input'], under)} {should}"
 
 
 def _unknown_key(kind: type[BaseModel], where: Where, name: str) -> str:

@@ -234,12 +234,14 @@ class Routes:
         known = host(route.provider)
         if lacking or known is None:
             return RouteState(route, None if lacking else Target(route.model, route.provider, None, key), lacking)
+        return self._hosted(route, known, key or credentials.key(route.provider, self._environ) or _NO_KEY)
+
+    def _hosted(self, route: Route, known: Host, key: str) -> RouteState:
         base = self._base(known)
         if base is None:
             return RouteState(route, None, known.variables[0])
         if not base.startswith(("http://", "https://")):
             return RouteState(route, None, f"{known.variable(self._environ)} to an address that begins with http://")
-        key = key or credentials.key(route.provider, self._environ) or _NO_KEY
         name = wire_name(route.provider, route.model)
         return RouteState(route, Target(route.model, route.provider, base, key, wire_model=name), "")
 
