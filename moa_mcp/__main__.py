@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from moa_mcp.cli import commands
+import sys
 
 
 def main() -> None:
     """Run the command line."""
-    commands(prog_name="moa-mcp")
+    try:
+        from moa_mcp.cli import commands  # noqa: PLC0415  so that an interrupt while it loads ends it quietly
+
+        commands(prog_name="moa-mcp")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Each command is a module of its own, imported when it is asked for, so that serv
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -15,10 +16,13 @@ from pathlib import Path
 import click
 
 from moa_mcp.cli.groups import Group
+from moa_mcp.cli.text import abandon_stdout
 from moa_mcp.collector import collecting_nothing
 
 COMMANDS = ("serve", "ask", "runs", "check", "pipelines")
 INTERRUPTED = 130
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""How writing fails that nobody has ended: a full disk, an end of a file's limit, a terminal that is gone."""
 
 _EPILOG = """\b
 Exit codes:
@@ -50,8 +54,13 @@ class Commands(Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except (KeyboardInterrupt, click.Abort):
-            click.echo("Interrupted.", err=True)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            abandon_stdout()
+            raise click.ClickException(f"the output can't be written: {error.strerror}") from error
+        except (KeyboardInterrupt, click.Abort) as interrupt:
+            click.echo(str(interrupt) or "Interrupted.", err=True)
             with suppress(OSError):
                 sys.stdout.flush()
             os._exit(INTERRUPTED)  # threads, such as one that imports litellm, would hold up an orderly exit
@@ -75,6 +84,9 @@ def commands(ctx: click.Context, config_path: Path | None, journal: str | None, 
     """
     del config_path, journal, offline  # the commands take them from the context
     warnings.simplefilter("ignore")  # those of libraries, which no user can do anything about
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # whoever started this has closed it
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")

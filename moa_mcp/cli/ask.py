@@ -28,6 +28,7 @@ from moa_mcp.cli.options import (
     opened,
     seconds,
 )
+from moa_mcp.cli.remedies import Remedies
 from moa_mcp.cli.text import json_text
 from moa_mcp.cli.watch import Manner, conclude, failed, ready, runs_of, watch
 from moa_mcp.config import Config, Pipeline
@@ -91,14 +92,14 @@ def command(
     may_cost = max_cost_usd or chosen.max_cost_usd or config.defaults.max_cost_usd
     agreement = anyio.run(needed, chosen, asked, backend.usable(config.models), may_cost)
     settle(agreement, yes=yes, max_cost_usd=max_cost_usd)
-    manner = Manner(simulated=offline, as_json=as_json, quiet=quiet)
+    manner = Manner(offline, as_json, quiet, Remedies(config, journal, config_path, offline=offline))
 
     async def begin(runs: Runs, watching: Emit | None) -> Run:
         return runs.start(chosen, asked, seed=seed, deadline_s=deadline_s, max_cost_usd=max_cost_usd, watch=watching)
 
     seen = watch(runs_of(config, backend, opened(journal, config)), chosen, begin, manner)
     if not seen.trace.steps and routes is not None:
-        raise _unstarted(seen.trace, chosen, anyio.run(reach, chosen, routes))
+        raise _unstarted(seen.trace, manner, chosen, anyio.run(reach, chosen, routes))
     conclude(seen, manner)
 
 
@@ -111,7 +112,8 @@ async def _estimate(
 
 def _show_estimate(estimated: Estimate, enough: Decimal, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json_text({**data(estimated), "enough_usd": float(enough)}))
+        amount = None if estimated.unknown else float(enough)
+        click.echo(json_text({**data(estimated), "enough_usd": amount}))
         return
     out = draw.console()
     costs.show(out, estimated)
@@ -155,12 +157,12 @@ def _decoded(name: str, content: bytes) -> str:
         raise Refused(fault, "Give text in UTF-8.") from error
 
 
-def _unstarted(trace: Trace, pipeline: Pipeline, reached: Sequence[Reach]) -> Refused:
+def _unstarted(trace: Trace, manner: Manner, pipeline: Pipeline, reached: Sequence[Reach]) -> Refused:
     """Return why nothing was asked: too few models can be reached, unless the fault is ours."""
     lost = {each.alias: each for each in reached if each.missing}
     blocked = [lost[alias] for alias in blocking(pipeline, lost)]
     if not blocked:
-        return failed(trace)
+        return failed(trace, manner)
     return KeysMissing(
         f"{pipeline.name} can't run here: nothing serves {', '.join(each.alias for each in blocked)}",
         f"You can {_remedy(blocked)}; moa-mcp check {pipeline.name} shows every model, --offline simulates them.",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import shutil
 import sys
@@ -35,6 +37,22 @@ def say(*lines: str) -> None:
     wrapper = textwrap.TextWrapper(width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     for said in "\n".join(lines).split("\n"):
         click.echo(wrapper.fill(plain(said)), err=True)
+
+
+def written(text: str) -> str:
+    """Write to stdout; return why that failed. It has not if nobody reads it any more, as after ``| head``."""
+    try:
+        click.echo(text)
+    except OSError as error:
+        abandon_stdout()
+        return "" if error.errno == errno.EPIPE else error.strerror or "unknown fault"
+    return ""
+
+
+def abandon_stdout() -> None:
+    """Write nothing more to stdout: what it still holds would fail again when the process ends."""
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def counted(count: int, noun: str) -> str:

@@ -13,7 +13,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import anyio
-import click
 from rich.console import Console
 
 from moa_mcp import report
@@ -21,7 +20,8 @@ from moa_mcp.backend import Backend, real, simulated
 from moa_mcp.cli import draw
 from moa_mcp.cli.display import Layers, Stream
 from moa_mcp.cli.options import Refused, RunFailed
-from moa_mcp.cli.text import json_text, plain, say, shortened
+from moa_mcp.cli.remedies import Remedies
+from moa_mcp.cli.text import json_text, plain, say, shortened, written
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import MoaError
 from moa_mcp.events import Emit
@@ -44,6 +44,7 @@ class Manner:
     simulated: bool
     as_json: bool
     quiet: bool
+    remedies: Remedies
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Seen:
     trace: Trace
     told: str
     """The answer's text so far as it was written while it came."""
+    unwritten: str = ""
+    """Why the answer could not be written, though somebody may want it."""
 
 
 def ready(config: Config, *, offline: bool) -> tuple[Backend, Routes | None]:
@@ -72,15 +75,23 @@ def watch(runs: Runs, pipeline: Pipeline, begin: Begin, manner: Manner) -> Seen:
     """Drive the run to its end, show it meanwhile, and write its answer."""
     _silence_libraries()
     stream = Stream() if not manner.as_json and sys.stdout.isatty() and _speaks(pipeline.steps[-1]) else None
-    told = ""
+    told, begun = "", list[Run]()
+
+    async def noted(runs: Runs, watching: Emit | None) -> Run:
+        begun.append(await begin(runs, watching))
+        return begun[0]
+
     try:
-        trace = anyio.run(_drive, runs, begin, stream)
+        trace = anyio.run(_drive, runs, noted, stream)
+    except KeyboardInterrupt as interrupt:
+        remedies = [manner.remedies.of_interrupted(run.run_id) for run in begun]
+        raise KeyboardInterrupt(" ".join(filter(None, ["Interrupted.", *remedies]))) from interrupt
     finally:
         told = stream.end() if stream else ""
     if manner.as_json:
-        click.echo(_json(trace, simulated=manner.simulated))
-    elif trace.answer is not None and plain(trace.answer).strip() != told.strip():
-        click.echo(plain(trace.answer))
+        return Seen(trace, told, written(_json(trace, simulated=manner.simulated)))
+    if trace.answer is not None and plain(trace.answer).strip() != told.strip():
+        return Seen(trace, told, written(plain(trace.answer)))
     return Seen(trace, told)
 
 
@@ -94,23 +105,16 @@ def conclude(seen: Seen, manner: Manner) -> None:
         _part(screen)
         screen.print(*draw.conclusion(trace, simulated=manner.simulated), sep="\n")
     if trace.answer is None:
-        raise failed(trace, "; the text above broke off and is no answer" if seen.told else "")
+        raise failed(trace, manner, "; the text above broke off and is no answer" if seen.told else "")
+    if seen.unwritten:
+        remedy = manner.remedies.of_unwritten(trace.run_id)
+        raise RunFailed(f"the answer could not be written: {seen.unwritten}", remedy)
 
 
-def failed(trace: Trace, warning: str = "") -> Refused:
+def failed(trace: Trace, manner: Manner, warning: str = "") -> Refused:
     """Return why there is no answer."""
     reason = trace.error or ("another process drives it now" if trace.interrupted else trace.status)
-    return RunFailed(f"{shortened(reason)}{warning}", _remedy(trace))
-
-
-def _remedy(trace: Trace) -> str:
-    if not any(step.answers for step in trace.steps):
-        return "--json shows what every call said."
-    run_id, step = trace.run_id, trace.steps[-1].step
-    return (
-        f"What was answered is kept: moa-mcp runs resume {run_id} tries again, "
-        f"moa-mcp runs fork {run_id} --from {step} --set agent=NAME asks another model."
-    )
+    return RunFailed(f"{shortened(reason)}{warning}", manner.remedies.of_failed(trace))
 
 
 async def _drive(runs: Runs, begin: Begin, stream: Stream | None) -> Trace:

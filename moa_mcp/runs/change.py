@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from moa_mcp import faults
-from moa_mcp.config import Config, Pipeline, models_of
+from moa_mcp.config import STEP_TYPES, Config, Pipeline, models_of
 from moa_mcp.errors import ChangeRefused
 from moa_mcp.routes import PROVIDERS
 from moa_mcp.steps import Step
+from moa_mcp.trace import StepTrace
 
 _SETTING = re.compile(r"(?:(?P<step>\d+)\.)?(?P<key>[A-Za-z_]+)=(?P<value>.*)", re.DOTALL)
 _EXAMPLES = "Write it as agent=NAME, or 4.temperature=0.2 for a later step."
@@ -34,6 +35,11 @@ def changed(pipeline: Pipeline, first: int, settings: Sequence[str], config: Con
     _check_models(after, {*config.models, *models_of(pipeline)})
     _check_end(after, settings)
     return after
+
+
+def another_agent(step: StepTrace) -> str:
+    """Return how a person writes that a step is to ask another model."""
+    return "agents=NAME,NAME" if "agents" in STEP_TYPES[step.kind].model_fields else "agent=NAME"
 
 
 def _by_step(settings: Sequence[str], first: int, last: int) -> Mapping[int, dict[str, str]]:
@@ -62,9 +68,8 @@ def _set(number: int, step: Step, values: Mapping[str, str]) -> Step:
     if found := _errors(step, {**before, **given}):
         found = wrong if "" in values.values() else found  # the words of what was written, not of what it may mean
         problem = next(faults.problems(type(step), f"{number}", found))
-        raise ChangeRefused(
-            str(problem), f"Step {number} is {step.step}; moa-mcp pipelines and README.md tell what it takes."
-        )
+        takes = ", ".join(sorted(type(step).model_fields.keys() - {"step", "name"}))
+        raise ChangeRefused(str(problem), f"Step {number} is {step.step}; it takes {takes}.")
     return type(step).model_validate({**before, **given})
 
 

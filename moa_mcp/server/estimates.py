@@ -53,7 +53,11 @@ SCHEMA: dict[str, Any] = _amounts(
     pipeline={"type": "string"},
     unknown={**_STRINGS, "description": "Models whose price is not known; the cost is then null."},
     steps={"type": "array", "items": _STEP},
-    enough_usd={"type": "number", "minimum": 0, "description": "With a max_cost_usd of so much, no call is left out."},
+    enough_usd={
+        "type": ["number", "null"],
+        "minimum": 0,
+        "description": "With a max_cost_usd of so much, no call is left out; null where a price is unknown.",
+    },
     notes={**_STRINGS, "description": "What the numbers rest on."},
 )
 
@@ -62,12 +66,14 @@ async def of_pipeline(runs: Runs, pipeline: Pipeline, question: Question) -> typ
     """Return what a question to a pipeline would take now. Asks no model."""
     usable = runs.backend.usable(runs.config.models)
     priced = await prices(pipeline, usable)
-    estimated, enough = estimate(pipeline, question, priced), enough_usd(pipeline, question, priced)
+    estimated = estimate(pipeline, question, priced)
+    enough = None if estimated.unknown else enough_usd(pipeline, question, priced)
     text = types.TextContent(type="text", text="\n".join(_lines(estimated, enough)))
-    return types.CallToolResult(content=[text], structured_content={**data(estimated), "enough_usd": float(enough)})
+    amount = None if enough is None else float(enough)
+    return types.CallToolResult(content=[text], structured_content={**data(estimated), "enough_usd": amount})
 
 
-def _lines(estimated: Estimate, enough: Decimal) -> Iterator[str]:
+def _lines(estimated: Estimate, enough: Decimal | None) -> Iterator[str]:
     yield f"{estimated.pipeline}: {_amount(estimated)}"
     for number, step in enumerate(estimated.steps, 1):
         if step.calls:
@@ -76,7 +82,8 @@ def _lines(estimated: Estimate, enough: Decimal) -> Iterator[str]:
     for model, priced in estimated.priced.items():
         route = f" at {priced.route}" if priced.route else ""
         yield f"- {model}{route}: {'' if priced.price else 'price unknown, '}{priced.source}"
-    yield f"- With max_cost_usd = {enough} or more, no call is left out: a budget holds each at its dearest."
+    if enough is not None:
+        yield f"- With max_cost_usd = {enough} or more, no call is left out: a budget holds each at its dearest."
     yield from (f"- {note}" for note in NOTES)
 
 

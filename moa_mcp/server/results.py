@@ -7,6 +7,7 @@ from typing import Any
 import mcp_types as types
 
 from moa_mcp.report import summary
+from moa_mcp.runs import another_agent
 from moa_mcp.trace import Trace
 
 _COUNT = {"type": "integer", "minimum": 0}
@@ -123,11 +124,20 @@ def _text(trace: Trace, notes: list[str]) -> str:
         case "cancelled":
             return f"Run {trace.run_id} was cancelled; there is no answer. moa_trace shows what was done."
         case "failed":
-            return (
-                f"{trace.pipeline} failed: {trace.error}\n\nThere is no answer. What the models said before is kept: "
-                f'moa_trace with run_id = "{trace.run_id}" shows it, moa_resume asks only for what is '
-                f"missing, and moa-mcp runs fork --set agent=NAME asks another model.\n\n{_footer(trace, notes)}"
-            )
+            return f"{trace.pipeline} failed: {trace.error}\n\n{_ways_on(trace)}\n\n{_footer(trace, notes)}"
+
+
+def _ways_on(trace: Trace) -> str:
+    """Return what a caller can do about a run that failed."""
+    run = f'run_id = "{trace.run_id}"'
+    if not trace.steps:
+        return f"There is no answer, and nothing was spent. moa_resume with {run} tries again."
+    last = trace.steps[-1]
+    return (
+        f"There is no answer. What the models said before is kept: moa_trace with {run} shows it, moa_resume asks only "
+        f'for what is missing, and moa_fork with step = {last.step} and changes = ["{another_agent(last)}"] asks '
+        "another model."
+    )
 
 
 def progress(trace: Trace) -> str:

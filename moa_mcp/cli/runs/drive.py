@@ -18,6 +18,7 @@ from moa_mcp.cli.options import (
     max_cost_option,
     offline_option,
 )
+from moa_mcp.cli.remedies import Remedies
 from moa_mcp.cli.runs.record import find, journal_of, run_argument
 from moa_mcp.cli.text import counted, say, shortened
 from moa_mcp.cli.watch import Begin, Manner, conclude, ready, runs_of, watch
@@ -30,7 +31,7 @@ from moa_mcp.trace import Trace
 
 _CODES = "Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 keys are missing, 130 interrupted."
 _EXAMPLES = """\b
-moa-mcp runs fork last --from 3 --set agent=claude-sonnet-4-5
+moa-mcp runs fork last --from 2 --set agent=claude-sonnet-4-5
 moa-mcp runs fork last --from 2 --set n=2 --set 3.temperature=0.2
 
 """
@@ -58,7 +59,7 @@ def resume(
     What its models answered is not paid again. ID may be the beginning of a run's id, or 'last'.
     """
     config = loaded(config_path)
-    manner = Manner(simulated=offline, as_json=as_json, quiet=quiet)
+    manner = Manner(offline, as_json, quiet, Remedies(config, journal, config_path, offline=offline))
     with journal_of(journal, config) as kept:
         whole, pipeline, runs = _taken_up(kept, config, run_id, manner)
 
@@ -103,7 +104,7 @@ def fork(
     Only what follows is asked and paid. ID may be the beginning of a run's id, or 'last'.
     """
     config = loaded(config_path)
-    manner = Manner(simulated=offline, as_json=as_json, quiet=quiet)
+    manner = Manner(offline, as_json, quiet, Remedies(config, journal, config_path, offline=offline))
     with journal_of(journal, config) as kept:
         whole, pipeline, runs = _taken_up(kept, config, run_id, manner)
         total = len(pipeline.steps)
@@ -137,7 +138,8 @@ def _see_through(runs: Runs, pipeline: Pipeline, begin: Begin, manner: Manner) -
     seen = watch(runs, pipeline, begin, manner)
     error = seen.trace.error or ""
     if error.startswith(UNASKED):
-        raise KeysMissing(shortened(error), f"Then moa-mcp runs resume {seen.trace.run_id} goes on with it.")
+        again = manner.remedies.driving("resume", seen.trace.run_id)
+        raise KeysMissing(shortened(error), f"Then {again} goes on with it.")
     conclude(seen, manner)
 
 
