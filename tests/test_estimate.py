@@ -329,7 +329,8 @@ def test_ask_with_estimate_names_the_models_whose_price_is_unknown(tmp_path: Pat
     shown = invoke(tmp_path, "ask", "strange", "Why?", "--estimate")
     data = json.loads(invoke(tmp_path, "ask", "strange", "Why?", "--estimate", "--json"))
     assert "The cost is unknown: no price is known for strange." in shown
-    assert (data["cost_usd"], data["unknown"]) == (None, ["strange"])
+    assert (data["cost_usd"], data["unknown"], data["enough_usd"]) == (None, ["strange"], None)
+    assert "--max-cost" not in shown
     assert [each["cost_usd"] is None for each in data["steps"][0]["models"]] == [False, True]
 
 
@@ -447,6 +448,7 @@ class TestTool:
         Draft202012Validator(SCHEMA).validate(data)
         cost = data["cost_usd"]
         assert (result.is_error, data["pipeline"], data["calls"]) == (False, "known", 2)
+        assert data["enough_usd"] >= cost["max"] > 0
         assert data["steps"][0]["models"][0]["route"] == "openai/gpt-4o-mini"
         assert data["steps"][0]["models"][0]["source"] == source()
         assert text(result).startswith(
@@ -462,7 +464,8 @@ class TestTool:
             result = await client.call_tool("moa_estimate", {"pipeline": "strange", "question": "Why?"})
         data = content(result)
         Draft202012Validator(SCHEMA).validate(data)
-        assert (data["cost_usd"], data["unknown"]) == (None, ["none"])
+        assert (data["cost_usd"], data["unknown"], data["enough_usd"]) == (None, ["none"], None)
+        assert "max_cost_usd" not in text(result)
         assert text(result).startswith("strange: 2 calls, cost unknown, prompt tokens ")
         assert f"\n- none at openai/none: price unknown, no price in the {source()}\n" in text(result)
 
@@ -481,3 +484,4 @@ class TestTool:
         Draft202012Validator(SCHEMA).validate(data)
         assert (data["calls"], data["cost_usd"]) == (5, {"min": 0, "expected": 0, "max": 0})
         assert {model["source"] for step in data["steps"] for model in step["models"]} == {"simulated"}
+        assert "max_cost_usd" not in text(result)

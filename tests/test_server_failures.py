@@ -166,6 +166,16 @@ async def test_when_the_aggregator_fails_no_proposal_passes_for_the_answer_and_a
     assert [call["text"] for call in calls] == ["answer 1 from a", "answer 1 from b", "answer 1 from c", None]
 
 
+async def test_the_fork_that_a_failed_run_names_gives_the_answer(client: Client, models: ModelServer) -> None:
+    models.script("judge", Status(400, "no"))
+    failed = await client.call_tool("panel", QUESTION)
+    assert 'moa_fork with step = 2 and changes = ["agent=NAME"]' in text(failed)
+    fork = {"run_id": content(failed)["run_id"], "step": 2, "changes": ["agent=c"]}
+    forked = content(await client.call_tool("moa_fork", fork))
+    assert (forked["status"], forked["answer"]) == ("complete", "answer 2 from c")
+    assert [request.model for request in models.requests] == ["a", "b", "c", "judge", "c"]
+
+
 async def test_a_provider_that_asks_to_wait_is_asked_again_no_sooner(models: ModelServer) -> None:
     models.script("a", Status(429, "slow down", retry_after="0.2"), Reply("fine"))
     patient = App(parse(CONFIG.replace("URL", models.url).replace("LOCKED", models.url).replace("attempts = 1", "")))
@@ -193,6 +203,8 @@ async def test_a_pipeline_that_lacks_a_key_asks_nobody_and_names_the_variable(
     result = await client.call_tool("absent", QUESTION)
     assert (result.is_error, content(result)["status"], models.requests) == (True, "failed", ())
     assert "ABSENT_KEY" in text(result)
+    assert "nothing was spent" in text(result)
+    assert "is kept" not in text(result)
 
 
 async def test_a_pipeline_tells_which_routes_it_has_here_and_what_it_lacks(client: Client, models: ModelServer) -> None:
