@@ -82,7 +82,7 @@ def _lines(estimated: Estimate, enough: Decimal | None) -> Iterator[str]:
     for model, priced in estimated.priced.items():
         route = f" at {priced.route}" if priced.route else ""
         yield f"- {model}{route}: {'' if priced.price else 'price unknown, '}{priced.source}"
-    if enough:
+    if estimated.cost_usd is not None and estimated.cost_usd.max:
         yield f"- With max_cost_usd = {enough} or more, no call is left out: a budget holds each at its dearest."
     yield from (f"- {note}" for note in NOTES)
 
