@@ -199,6 +199,7 @@ def test_ctrl_c_stops_the_run_and_says_one_line(
         (["ask", "rank_agregate", "Hi"], "there is no pipeline 'rank_agregate'; did you mean 'rank_aggregate'?"),
         (["check", "nothing"], "there is no pipeline 'nothing'"),
         (["ask", "vote", " "], "the question is empty"),
+        (["ask", "vote", "why", "so?"], "the question is several words, of which the first is 'why'"),
         (["ask", "vote", "-"], "the question on stdin is empty"),
         (["ask", "vote"], "the question on stdin is empty"),
         (["ask", "vote", "Hi", "--context", "/nowhere"], "/nowhere can't be read: No such file or directory"),
@@ -237,6 +238,11 @@ def test_a_faulty_configuration_is_told_on_stderr_with_exit_code_2(
         refused = invoke(*args)
         assert (refused.exit_code, refused.stdout) == (2, "")
         assert refused.stderr.startswith(f"Error: {path}: ")
+
+
+def test_a_configuration_that_is_not_there_is_told_with_what_names_it() -> None:
+    refused = invoke("check", MOA_MCP_CONFIG="/nowhere.toml")
+    assert refused.stderr.startswith("Error: /nowhere.toml: there is no such file, though MOA_MCP_CONFIG names it\n")
 
 
 @pytest.mark.parametrize(

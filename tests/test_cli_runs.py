@@ -167,10 +167,20 @@ def test_wrong_usage_gets_the_fault_and_the_remedy(tmp_path: Path, args: list[st
 def test_without_a_journal_there_are_no_runs_and_no_file_is_made(tmp_path: Path) -> None:
     path = tmp_path / "none.sqlite"
     empty = invoke("runs", MOA_MCP_JOURNAL=str(path))
-    assert (empty.exit_code, empty.stdout, empty.stderr) == (0, "", "There are no runs yet.\n")
+    assert (empty.exit_code, empty.stdout, empty.stderr) == (0, "", f"There are no runs yet in {path}.\n")
     assert listed(path) == []
-    assert refused(path, "show", "last") == "there are no runs yet"
+    assert refused(path, "show", "last") == f"there are no runs yet in {path}"
     assert not path.exists()
+
+
+@pytest.mark.parametrize("args", [["list"], ["show", "last"], ["export", "last"], ["gc", "--older-than", "1d"]])
+def test_what_is_on_record_can_be_looked_at_though_the_configuration_is_faulty(
+    asked: Path, tmp_path: Path, args: list[str]
+) -> None:
+    faulty = tmp_path / "pipelines.toml"
+    faulty.write_text("steps = [", "utf-8")
+    done = invoke("--config", str(faulty), "runs", *args, MOA_MCP_JOURNAL=str(asked))
+    assert (done.exit_code, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("args", [["list"], ["show", "last"], ["resume", "last"], ["gc", "--older-than", "1d"]])
@@ -222,7 +232,7 @@ def test_what_is_paid_is_paid_once_through_kill_resume_and_fork(
         options = ["--config", served(server, tmp_path, PROPOSE, RANK, AGGREGATE)]
         with nursery.start(*options, "ask", "one", "Why?", environ=environ):  # and kill it
             server.wait_for(lambda requests: any(each.model == "last" for each in requests), timeout=15)
-        left = listed(path, *options)[0]["status"]
+        left = listed(path)[0]["status"]
         server.clear()
         server.script("last", Reply("So."))
         resumed = run(*options, "runs", "resume", "last")
@@ -234,7 +244,7 @@ def test_what_is_paid_is_paid_once_through_kill_resume_and_fork(
         server.clear()
         keyless = run(*options, "runs", "fork", "last", "--from", "3", "--set", "agent=openai/gpt-5", "-q")
         assert not server.requests
-    unstarted, after, before = listed(path, *options)
+    unstarted, after, before = listed(path)
     assert (left, paid_by_resume, paid_by_fork) == ("interrupted", ["last"], ["second"])
     assert (resumed.returncode, resumed.stdout) == (0, "So.\n")
     assert resumed.stderr.splitlines()[0] == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
@@ -41,7 +42,11 @@ from moa_mcp.trace import Trace
 from moa_mcp.values import Question
 
 
-@click.command("ask", epilog="Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 keys are missing, 130 interrupted.")
+@click.command(
+    "ask",
+    epilog="Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 keys are missing, 130 interrupted.",
+    context_settings={"allow_extra_args": True},
+)
 @click.argument("pipeline")
 @click.argument("question", required=False)
 @click.option("--context", "context_file", type=click.Path(path_type=Path), metavar="FILE", help="Text to answer from.")
@@ -97,7 +102,7 @@ def command(
     async def begin(runs: Runs, watching: Emit | None) -> Run:
         return runs.start(chosen, asked, seed=seed, deadline_s=deadline_s, max_cost_usd=max_cost_usd, watch=watching)
 
-    seen = watch(runs_of(config, backend, opened(journal, config)), chosen, begin, manner)
+    seen = watch(runs_of(config, backend, opened(journal, config.defaults)), chosen, begin, manner)
     if not seen.trace.steps and routes is not None:
         raise _unstarted(seen.trace, manner, chosen, anyio.run(reach, chosen, routes))
     conclude(seen, manner)
@@ -125,6 +130,9 @@ def _show_estimate(estimated: Estimate, enough: Decimal, *, as_json: bool) -> No
 def _question(given: str | None, pipeline: str) -> str:
     """Return the question: the argument, else what stdin holds. Raises `Refused`."""
     remedy = f'Give it as an argument, moa-mcp ask {pipeline} "Why is the sky blue?", or pipe it in.'
+    if further := click.get_current_context().args:
+        whole = shlex.quote(" ".join([given or "", *further]))
+        raise Refused(f"the question is several words, of which the first is {given!r}", f"Put it in quotes: {whole}")
     if given is None and sys.stdin.isatty():
         raise Refused("there is no question", remedy)
     if given is not None and given != "-":

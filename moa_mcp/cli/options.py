@@ -14,7 +14,7 @@ from platformdirs import user_data_path
 
 from moa_mcp import config as configuration
 from moa_mcp.cli.text import say
-from moa_mcp.config import Config, Pipeline
+from moa_mcp.config import Config, Defaults, Pipeline
 from moa_mcp.errors import ConfigError, JournalError
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
@@ -133,13 +133,12 @@ def journal_file(path: str | None) -> Path:
     return Path(path).expanduser() if path else user_data_path("moa-mcp") / "journal.sqlite"
 
 
-def opened(path: str | None, config: Config, *, at_once: bool = True) -> Journal:
+def opened(path: str | None, defaults: Defaults, *, at_once: bool = True) -> Journal:
     """Return the journal, opened now or when it is needed. Raises `Refused`."""
     if path == "none":
         return MemoryJournal()
     from moa_mcp.journal.sqlite import SQLiteJournal  # noqa: PLC0415  not needed for most commands
 
-    defaults = config.defaults
     try:
         return SQLiteJournal(
             journal_file(path),

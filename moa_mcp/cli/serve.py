@@ -57,7 +57,7 @@ def command(
     token = _token(token_env, host, named="--token-env" in given) if http or sse else None
     with collecting_nothing():
         from moa_mcp.server import transports  # noqa: PLC0415  a second's work, which a refusal need not wait for
-    kept = opened(journal, config, at_once=False)
+    kept = opened(journal, config.defaults, at_once=False)
     collect_seldom()
     try:
         if http:

@@ -17,11 +17,13 @@ ENVIRONMENT_VARIABLE = "MOA_MCP_CONFIG"
 
 def find() -> Path:
     """Return the file that holds: `MOA_MCP_CONFIG`, else the one in the user's folder, else the shipped one."""
-    named = os.environ.get(ENVIRONMENT_VARIABLE)
-    if named:
-        return Path(named).expanduser()
     own = user_config_path("moa-mcp") / FILE_NAME
-    return own if own.exists() else shipped()
+    return _named() or (own if own.exists() else shipped())
+
+
+def _named() -> Path | None:
+    path = os.environ.get(ENVIRONMENT_VARIABLE)
+    return Path(path).expanduser() if path else None
 
 
 def shipped() -> Path:
@@ -65,7 +67,8 @@ def _read(path: Path) -> str:
     try:
         return path.read_text("utf-8-sig")
     except FileNotFoundError as error:
-        raise ConfigError(str(path), [Problem("", "there is no such file")]) from error
+        named = f", though {ENVIRONMENT_VARIABLE} names it" if path == _named() else ""
+        raise ConfigError(str(path), [Problem("", f"there is no such file{named}")]) from error
     except UnicodeDecodeError as error:
         fault = f"not UTF-8: byte {error.object[error.start]:#04x} at offset {error.start}; save the file as UTF-8"
         raise ConfigError(str(path), [Problem("", fault)]) from error

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from moa_mcp import amounts, report
 from moa_mcp.cli import draw
-from moa_mcp.cli.options import Refused, config_option, journal_option, loaded
+from moa_mcp.cli.options import Refused, journal_option
 from moa_mcp.cli.runs.record import find, journal_of, run_argument
 from moa_mcp.cli.text import counted, json_text, line, plain
 from moa_mcp.journal import Journal, RunRecord
@@ -27,13 +27,12 @@ from moa_mcp.values import Message
 @run_argument
 @click.option("--full", is_flag=True, help="Show every call with its prompt and answer, a page at a time.")
 @journal_option
-@config_option
-def show(run_id: str, full: bool, journal: str | None, config_path: Path | None) -> None:
+def show(run_id: str, full: bool, journal: str | None) -> None:
     """Show a run: its question, its answer and how it came about.
 
     ID may be the beginning of a run's id, or 'last'.
     """
-    record, trace = _read(run_id, journal, config_path)
+    record, trace = _read(run_id, journal)
     out = draw.console()
     if full and sys.stdout.isatty():
         with out.capture() as captured:
@@ -47,13 +46,12 @@ def show(run_id: str, full: bool, journal: str | None, config_path: Path | None)
 @run_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there, not to stdout.")
 @journal_option
-@config_option
-def export(run_id: str, output: Path | None, journal: str | None, config_path: Path | None) -> None:
+def export(run_id: str, output: Path | None, journal: str | None) -> None:
     """Print all that is on record of a run as JSON: every prompt, answer, failure and price.
 
     ID may be the beginning of a run's id, or 'last'.
     """
-    _, trace = _read(run_id, journal, config_path)
+    _, trace = _read(run_id, journal)
     text = json_text(report.full(trace))
     if output is None:
         click.echo(text)
@@ -64,8 +62,8 @@ def export(run_id: str, output: Path | None, journal: str | None, config_path: P
         raise Refused(f"{output} can't be written: {error.strerror}", "Name another file with -o.") from error
 
 
-def _read(run_id: str, journal: str | None, config_path: Path | None) -> tuple[RunRecord, Trace]:
-    with journal_of(journal, loaded(config_path)) as kept:
+def _read(run_id: str, journal: str | None) -> tuple[RunRecord, Trace]:
+    with journal_of(journal) as kept:
         return anyio.run(_found, kept, run_id)
 
 

@@ -9,14 +9,15 @@ import anyio
 import click
 
 from moa_mcp.cli.options import Refused, journal_file, nearest, opened
-from moa_mcp.config import Config
+from moa_mcp.config import Defaults
 from moa_mcp.errors import JournalError, RunHeld, RunUnknown
 from moa_mcp.journal import Journal, RunRecord
 
 ALL = 2**31 - 1
 """More runs than any journal holds."""
-NO_RUNS = "there are no runs yet"
 _SHOWN = 5
+_ANY = Defaults()
+"""How to open a journal that is only looked at."""
 _FIRST = 'moa-mcp ask vote "Why is the sky blue?" makes the first; --journal PATH names another file.'
 _ANOTHER = "Name another file with --journal PATH."
 
@@ -33,13 +34,21 @@ def absent(path: str | None) -> bool:
         return False
 
 
+def no_runs(path: str | None) -> str:
+    """Return that nothing was recorded, and where that was looked for."""
+    return f"there are no runs yet in {journal_file(path)}"
+
+
 @contextmanager
-def journal_of(path: str | None, config: Config) -> Generator[Journal]:
-    """Open the journal, and close it. What goes wrong inside is told as `Refused`."""
+def journal_of(path: str | None, defaults: Defaults = _ANY) -> Generator[Journal]:
+    """Open the journal, and close it. What goes wrong inside is told as `Refused`.
+
+    How it records matters only to those that drive runs.
+    """
     if absent(path):
-        raise Refused(NO_RUNS, _FIRST)
+        raise Refused(no_runs(path), _FIRST)
     try:
-        journal = opened(path, config)
+        journal = opened(path, defaults)
     except Refused as error:
         raise Refused(error.message, _ANOTHER) from error
     try:
@@ -76,7 +85,7 @@ async def find(journal: Journal, given: str) -> RunRecord:
 
 def _only(found: Sequence[RunRecord], given: str) -> RunRecord:
     if not found:
-        raise Refused(NO_RUNS, _FIRST)
+        raise Refused("there are no runs yet", _FIRST)
     if len(found) > 1:
         ids = ", ".join(each.run_id for each in found[:_SHOWN])
         more = ", …" if len(found) > _SHOWN else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 
 import anyio
 import click
@@ -14,8 +13,8 @@ from rich.text import Text
 
 from moa_mcp import amounts
 from moa_mcp.cli import draw
-from moa_mcp.cli.options import config_option, journal_option, loaded, nearest
-from moa_mcp.cli.runs.record import ALL, NO_RUNS, absent, journal_of, stands
+from moa_mcp.cli.options import journal_option, nearest
+from moa_mcp.cli.runs.record import ALL, absent, journal_of, no_runs, stands
 from moa_mcp.cli.text import counted, json_text, line, say
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.runs import was_simulated
@@ -37,27 +36,19 @@ Row = tuple[RunRecord, Trace]
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @journal_option
-@config_option
-def list_command(
-    status: str | None,
-    pipeline: str | None,
-    limit: int,
-    as_json: bool,
-    journal: str | None,
-    config_path: Path | None,
-) -> None:
+def list_command(status: str | None, pipeline: str | None, limit: int, as_json: bool, journal: str | None) -> None:
     """List the runs on record, the newest first."""
-    config = loaded(config_path)
     if absent(journal):
-        _show((), as_json=as_json, otherwise=f"{NO_RUNS}.")
+        _show((), as_json=as_json, otherwise=f"{no_runs(journal)}.")
         return
-    with journal_of(journal, config) as kept:
+    with journal_of(journal) as kept:
         filtered = status is not None or pipeline is not None
         records = anyio.run(partial(kept.records, limit=ALL if filtered else limit))
         chosen = [each for each in records if status in {None, stands(each)} and pipeline in {None, each.pipeline}]
         rows = anyio.run(_rows, kept, chosen[:limit])
     near = nearest(pipeline or "", {each.pipeline for each in records}) if not rows and pipeline else ""
-    _show(rows, as_json=as_json, otherwise=f"none of the runs on record{near or '.'}" if records else f"{NO_RUNS}.")
+    none = f"none of the runs on record{near or '.'}" if records else f"{no_runs(journal)}."
+    _show(rows, as_json=as_json, otherwise=none)
     if not as_json and filtered and len(chosen) > limit:
         say(f"{counted(len(chosen) - limit, 'more run')}; --limit {len(chosen)} shows all.")
 

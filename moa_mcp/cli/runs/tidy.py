@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import time
 from functools import partial
-from pathlib import Path
 
 import anyio
 import click
 
-from moa_mcp.cli.options import Refused, config_option, journal_option, loaded
+from moa_mcp.cli.options import Refused, journal_option
 from moa_mcp.cli.runs.record import ALL, find, journal_of, run_argument, stands
 from moa_mcp.cli.text import counted
 from moa_mcp.journal import Journal
@@ -22,13 +21,12 @@ _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2*
 @click.command("cancel", epilog="Exit codes: 0 cancelled, 2 wrong usage, or it has ended.")
 @run_argument
 @journal_option
-@config_option
-def cancel(run_id: str, journal: str | None, config_path: Path | None) -> None:
+def cancel(run_id: str, journal: str | None) -> None:
     """End a run, wherever it is driven. It can be resumed later.
 
     ID may be the beginning of a run's id, or 'last'.
     """
-    with journal_of(journal, loaded(config_path)) as kept:
+    with journal_of(journal) as kept:
         click.echo(anyio.run(_cancel, kept, run_id))
 
 
@@ -50,16 +48,13 @@ async def _cancel(journal: Journal, given: str) -> str:
 @click.option("--max-size", metavar="SIZE", help="Delete the oldest runs while the journal is larger: 500MB, 2GB.")
 @click.option("--dry-run", is_flag=True, help="Only say how many runs would be deleted.")
 @journal_option
-@config_option
-def gc(
-    older_than: str | None, max_size: str | None, dry_run: bool, journal: str | None, config_path: Path | None
-) -> None:
+def gc(older_than: str | None, max_size: str | None, dry_run: bool, journal: str | None) -> None:
     """Delete old runs, with their prompts and answers. A run that somebody drives stays."""
     if older_than is None and max_size is None:
         raise Refused("gc needs to know what is old", "Give --older-than 30d, --max-size 500MB, or both.")
     age_s = _measured("--older-than", older_than, _SECONDS, "30d, 12h or 2w")
     size = _measured("--max-size", max_size, _BYTES, "500MB or 2GB")
-    with journal_of(journal, loaded(config_path)) as kept:
+    with journal_of(journal) as kept:
         before = None if age_s is None else time.time() - age_s
         beyond = None if size is None else int(size)
         total = len(anyio.run(partial(kept.records, limit=ALL)))
