@@ -133,7 +133,7 @@ class ModelTurn:
             raise self._out_of_time(answers, too_few) if behind else StepLeftOut(too_few)
         for what, reasons in (("failed", failed), ("left behind", behind)):
             if reasons:
-                text = f"{len(reasons)} of {len(calls)} {what} ({'; '.join(reasons)})"
+                text = f"{len(reasons)} of {len(calls)} {what} ({_listed(reasons)})"
                 self.notes.append(Note(text, degrades=True))
 
     def _call(self, request: Request, equals: int) -> Call:
@@ -176,7 +176,12 @@ def _parameters(request: Request) -> Parameters:
 
 
 def _too_few(answered: int, asked: int, quorum: int, failed: Sequence[str]) -> str:
-    reasons = "; ".join(failed)
+    reasons = _listed(failed)
     if answered == 0:
         return f"no answer came: {reasons}" if asked == 1 else f"none of {asked} calls was answered: {reasons}"
     return f"{answered} of {asked} calls were answered, {quorum} are needed: {reasons}"
+
+
+def _listed(reasons: Sequence[str]) -> str:
+    """Return all reasons, one that several calls have in common once."""
+    return "; ".join(each if count == 1 else f"{each} ({count} times)" for each, count in Counter(reasons).items())

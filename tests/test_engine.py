@@ -111,7 +111,7 @@ async def test_a_quorum_of_refinements_counts_answers_and_not_agents() -> None:
     refine = '{ step = "refine", agents = ["x"], quorum = 2 }'
     model = ScriptedModel({"x": lambda call: ServerFailed("down") if call.place.number > 1 else "better"})
     trace = await run_pipeline(steps(PROPOSE, refine, AGGREGATE), "Why?", model)
-    assert trace.error == "step 2 (refine): 1 of 3 calls were answered, 2 are needed: x: down; x: down"
+    assert trace.error == "step 2 (refine): 1 of 3 calls were answered, 2 are needed: x: down (2 times)"
 
 
 async def test_as_many_answers_as_the_quorum_are_enough() -> None:
