@@ -179,8 +179,10 @@ def test_what_is_on_record_can_be_looked_at_though_the_configuration_is_faulty(
 ) -> None:
     faulty = tmp_path / "pipelines.toml"
     faulty.write_text("steps = [", "utf-8")
-    done = invoke("--config", str(faulty), "runs", *args, MOA_MCP_JOURNAL=str(asked))
-    assert (done.exit_code, done.stderr) == (0, "")
+    config = ["--config", str(faulty)]
+    for given in ([*config, "runs", *args], ["runs", *args, *config]):
+        done = invoke(*given, MOA_MCP_JOURNAL=str(asked))
+        assert (done.exit_code, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("args", [["list"], ["show", "last"], ["resume", "last"], ["gc", "--older-than", "1d"]])

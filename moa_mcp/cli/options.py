@@ -71,6 +71,11 @@ def config_option(command: Decorated) -> Decorated:
     )(command)
 
 
+def config_unread(command: Decorated) -> Decorated:
+    """Take --config as the neighbouring commands do, though what is on record needs none."""
+    return click.option("--config", hidden=True, expose_value=False)(command)
+
+
 def offline_option(command: Decorated) -> Decorated:
     """Add --offline."""
     return click.option(

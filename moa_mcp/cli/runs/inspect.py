@@ -14,7 +14,7 @@ from rich.text import Text
 
 from moa_mcp import amounts, report
 from moa_mcp.cli import draw
-from moa_mcp.cli.options import Refused, journal_option
+from moa_mcp.cli.options import Refused, config_unread, journal_option
 from moa_mcp.cli.runs.record import find, journal_of, run_argument
 from moa_mcp.cli.text import counted, json_text, line, plain
 from moa_mcp.journal import Journal, RunRecord
@@ -27,6 +27,7 @@ from moa_mcp.values import Message
 @run_argument
 @click.option("--full", is_flag=True, help="Show every call with its prompt and answer, a page at a time.")
 @journal_option
+@config_unread
 def show(run_id: str, full: bool, journal: str | None) -> None:
     """Show a run: its question, its answer and how it came about.
 
@@ -46,6 +47,7 @@ def show(run_id: str, full: bool, journal: str | None) -> None:
 @run_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there, not to stdout.")
 @journal_option
+@config_unread
 def export(run_id: str, output: Path | None, journal: str | None) -> None:
     """Print all that is on record of a run as JSON: every prompt, answer, failure and price.
 

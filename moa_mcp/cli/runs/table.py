@@ -13,7 +13,7 @@ from rich.text import Text
 
 from moa_mcp import amounts
 from moa_mcp.cli import draw
-from moa_mcp.cli.options import journal_option, nearest
+from moa_mcp.cli.options import config_unread, journal_option, nearest
 from moa_mcp.cli.runs.record import ALL, absent, journal_of, no_runs, stands
 from moa_mcp.cli.text import counted, json_text, line, say
 from moa_mcp.journal import Journal, RunRecord
@@ -36,6 +36,7 @@ Row = tuple[RunRecord, Trace]
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @journal_option
+@config_unread
 def list_command(status: str | None, pipeline: str | None, limit: int, as_json: bool, journal: str | None) -> None:
     """List the runs on record, the newest first."""
     if absent(journal):

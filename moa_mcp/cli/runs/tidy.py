@@ -9,7 +9,7 @@ from functools import partial
 import anyio
 import click
 
-from moa_mcp.cli.options import Refused, journal_option
+from moa_mcp.cli.options import Refused, config_unread, journal_option
 from moa_mcp.cli.runs.record import ALL, find, journal_of, run_argument, stands
 from moa_mcp.cli.text import counted
 from moa_mcp.journal import Journal
@@ -21,6 +21,7 @@ _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2*
 @click.command("cancel", epilog="Exit codes: 0 cancelled, 2 wrong usage, or it has ended.")
 @run_argument
 @journal_option
+@config_unread
 def cancel(run_id: str, journal: str | None) -> None:
     """End a run, wherever it is driven. It can be resumed later.
 
@@ -48,6 +49,7 @@ async def _cancel(journal: Journal, given: str) -> str:
 @click.option("--max-size", metavar="SIZE", help="Delete the oldest runs while the journal is larger: 500MB, 2GB.")
 @click.option("--dry-run", is_flag=True, help="Only say how many runs would be deleted.")
 @journal_option
+@config_unread
 def gc(older_than: str | None, max_size: str | None, dry_run: bool, journal: str | None) -> None:
     """Delete old runs, with their prompts and answers. A run that somebody drives stays."""
     if older_than is None and max_size is None:
