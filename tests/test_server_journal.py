@@ -48,9 +48,10 @@ def test_a_fork_pays_only_for_what_follows_the_change(nursery: Nursery, tmp_path
         run_id = called(server, 1, "vote", **ASK)["run_id"]
         forked = called(server, 2, "moa_fork", run_id=run_id, step=2, changes=["agent=claude-sonnet-4-5"])
         calls = called(server, 3, "moa_trace", run_id=forked["run_id"])
+        given: list[dict[str, Any]] = [{"step": 3}, {"step": 2, "changes": ["agnet=x"]}, {"step": 2, "changes": {}}]
         wrong = [
             server.ask(number, "tools/call", name="moa_fork", arguments={"run_id": run_id, **arguments})["result"]
-            for number, arguments in ((4, dict[str, Any](step=3)), (5, dict[str, Any](step=2, changes=["agnet=x"])))
+            for number, arguments in enumerate(given, 4)
         ]
     assert (forked["status"], forked["run_id"] != run_id) == ("complete", True)
     assert [layer["models"] for layer in forked["layers"]][1] == ["claude-sonnet-4-5"]
@@ -58,3 +59,4 @@ def test_a_fork_pays_only_for_what_follows_the_change(nursery: Nursery, tmp_path
     told = [each["content"][0]["text"] for each in wrong]
     assert told[0] == f"step: run {run_id} has 2 steps, and no step 3"
     assert told[1].startswith("2.agnet: unknown key, did you mean 'agent'?")
+    assert told[2] == 'Invalid arguments: changes should be a list of strings, such as ["agent=gpt-5-nano"]'

@@ -138,6 +138,8 @@ def _told(where: list[str], kind: str, message: str, known: list[str]) -> str:
         return f"{name} is missing"
     if kind == "string_too_short":
         return f"{name} is empty"
+    if kind == "list_type":
+        return f'{name} should be a list of strings, such as ["agent=gpt-5-nano"]'
     return f"{name} {message.removeprefix('Value error, ').removeprefix('Input ')}"
 
 
