@@ -258,7 +258,10 @@ def test_what_is_paid_is_paid_once_through_kill_resume_and_fork(
     assert told["usage"] == told["trace"][2]["calls"][0]["usage"]
     assert (keyless.returncode, unstarted["status"]) == (3, "failed")
     assert keyless.stderr.splitlines() == [
-        "Error: no model was asked: openai/gpt-5: no route can be used here; set OPENAI_API_KEY",
+        (
+            "Error: no model was asked, for want of keys or servers: "
+            "openai/gpt-5: no route can be used here; set OPENAI_API_KEY"
+        ),
         f"Then moa-mcp runs resume {unstarted['run_id']} {' '.join(options)} goes on with it.",
     ]
 

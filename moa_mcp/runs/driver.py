@@ -24,7 +24,9 @@ from moa_mcp.runs.run import Run
 from moa_mcp.values import State
 
 UNASKED = "no model was asked"
-"""How the error of a run begins that could not start, or not go on, for want of keys or servers."""
+"""How the error of a run begins that could not start, or not go on."""
+UNREACHED = f"{UNASKED}, for want of keys or servers"
+"""How it begins where that is what is wanting."""
 _BEGINNING = 8
 """Runs that are put on record at once. The first ask their models while others wait for it: begun all together, they
 would come to every layer together, too, and all wait there for the processor."""
@@ -75,7 +77,8 @@ class Driver:
                 try:
                     budget = await funded(order.spec, opening, usable, self._purses, self._defaults, emit)
                 except Unstarted as error:
-                    emit(RunFinished(status="failed", answer=None, error=f"{UNASKED}: {error}", seconds=0.0))
+                    begins = UNREACHED if error.unreached else UNASKED
+                    emit(RunFinished(status="failed", answer=None, error=f"{begins}: {error}", seconds=0.0))
                 else:
                     await self._backend.ready(order.routes, usable)
                     layers = stack(self._backend.provider, usable, self._shared, emit, keep, opening.before, budget)

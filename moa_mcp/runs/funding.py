@@ -19,6 +19,11 @@ from moa_mcp.values import Tokens
 class Unstarted(Exception):
     """A run can't start, or not go on; the text says why and what would help."""
 
+    def __init__(self, reason: str, *, unreached: bool = False) -> None:
+        super().__init__(reason)
+        self.unreached = unreached
+        """Whether models can't be reached for want of keys or servers."""
+
 
 async def funded(
     spec: RunSpec, opening: Opening, usable: Usable, purses: Purses, defaults: Defaults, emit: Emit
@@ -32,9 +37,7 @@ async def funded(
     finished, answers = (opening.reached.steps, opening.reached.state.answers) if opening.reached else (0, ())
     pipeline = spec.pipeline
     left = pipeline.model_copy(update={"steps": pipeline.steps[finished:]})
-    fault = await _blocked(left, spec, usable)
-    if fault:
-        raise Unstarted(fault)
+    await _reachable(left, spec, usable)
     known = await prices(pipeline, usable)  # of finished steps, too: what they took must be reckoned
     if opening.reached is None:
         emit(_estimated(estimate(pipeline, spec.question, known), spec))
@@ -53,16 +56,18 @@ async def funded(
     return budget
 
 
-async def _blocked(pipeline: Pipeline, spec: RunSpec, usable: Usable) -> str | None:
-    """Return why a pipeline can't run here at all."""
-    faults = dict(too_long(pipeline, spec.question, spec.windows))
+async def _reachable(pipeline: Pipeline, spec: RunSpec, usable: Usable) -> None:
+    """Hold a pipeline to models that can be reached and that the question fits. Raises `Unstarted`."""
+    long, unreached = too_long(pipeline, spec.question, spec.windows), dict[str, str]()
     for alias in models_of(pipeline):
         try:
             await usable(alias)
         except MissingKey as error:
-            faults[alias] = str(error)
-    reasons = [f"{alias}: {faults[alias]}" for alias in blocking(pipeline, faults)]
-    return "; ".join(reasons) or None
+            unreached[alias] = str(error)
+    faults = {**long, **unreached}
+    if blocked := blocking(pipeline, faults):
+        reasons = "; ".join(f"{alias}: {faults[alias]}" for alias in blocked)
+        raise Unstarted(reasons, unreached=any(alias in unreached for alias in blocked))
 
 
 def _too_small(purse: Purse, smallest: Amount) -> str:

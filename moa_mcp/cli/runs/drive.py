@@ -12,6 +12,7 @@ from moa_mcp.cli.agreeing import settle, yes_option
 from moa_mcp.cli.options import (
     KeysMissing,
     Refused,
+    RunFailed,
     config_option,
     journal_option,
     loaded,
@@ -26,7 +27,7 @@ from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import ChangeRefused
 from moa_mcp.events import Emit
 from moa_mcp.journal import Journal
-from moa_mcp.runs import UNASKED, Run, Runs, changed
+from moa_mcp.runs import UNASKED, UNREACHED, Run, Runs, changed
 from moa_mcp.trace import Trace
 
 _CODES = "Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 keys are missing, 130 interrupted."
@@ -139,7 +140,8 @@ def _see_through(runs: Runs, pipeline: Pipeline, begin: Begin, manner: Manner) -
     error = seen.trace.error or ""
     if error.startswith(UNASKED):
         again = manner.remedies.driving("resume", seen.trace.run_id)
-        raise KeysMissing(shortened(error), f"Then {again} goes on with it.")
+        kind = KeysMissing if error.startswith(UNREACHED) else RunFailed
+        raise kind(shortened(error), f"Then {again} goes on with it.")
     conclude(seen, manner)
 
 
