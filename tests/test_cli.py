@@ -263,6 +263,22 @@ def test_check_fails_for_missing_keys_only_where_a_pipeline_is_named(
     assert ("ONE_KEY" in shown.output) == (key is None and "--offline" not in args)
 
 
+def test_a_pipeline_that_lacks_only_a_fallback_is_ready_and_check_says_what_it_lacks(tmp_path: Path) -> None:
+    models = 'models.m.routes = [{ model = "openai/m", api_base = "http://127.0.0.1:9/v1" }]\n' + KEYED.replace(
+        "models.m.", "models.spare."
+    )
+    fallback = models.replace(
+        'step = "propose", agents = ["m"]', 'step = "aggregate", agent = "m", fallback_agent = "spare"'
+    )
+    path = tmp_path / "pipelines.toml"
+    path.write_text(fallback.replace("steps = [", 'steps = [{ step = "propose", agents = ["m"] }, '), "utf-8")
+    shown = invoke("check", "one", "--config", str(path), ONE_KEY=None)
+    assert shown.exit_code == 0
+    assert "ready, without a fallback" in shown.output
+    assert "none; set ONE_KEY" in shown.output
+    assert "1 of 1 pipeline ready" in shown.output
+
+
 def test_check_tells_what_may_not_fit_a_window(tmp_path: Path) -> None:
     path = tmp_path / "pipelines.toml"
     small = 'models.m.routes = [{ model = "openai/m", api_base = "http://127.0.0.1:9/v1", window = 8192 }]'
