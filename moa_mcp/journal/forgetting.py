@@ -77,7 +77,7 @@ def _forget(db: sqlite3.Connection, runs: Sequence[tuple[str]]) -> None:
     """Delete runs with their events, and the texts that no other run refers to."""
     refs = [row for run in runs for row in db.execute("SELECT text_id FROM refs WHERE run_id = ?", run)]
     db.executemany("DELETE FROM runs WHERE run_id = ?", runs)
-    unused = "DELETE FROM texts WHERE text_id = ?1 AND NOT EXISTS (SELECT 1 FROM refs WHERE text_id = ?1)"
+    unused = "DELETE FROM texts WHERE text_id = ? AND NOT EXISTS (SELECT 1 FROM refs WHERE text_id = texts.text_id)"
     db.executemany(unused, refs)
 
 
