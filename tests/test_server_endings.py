@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from collections import Counter
+from contextlib import suppress
 
 import anyio
 import anyio.to_thread
@@ -72,6 +73,42 @@ def test_a_run_of_a_server_that_ends_is_gone_on_with_by_waiting_for_it_at_the_ne
     assert machine.asked & known == Counter()
     assert machine.asked.total() == CALLS - 8
     assert_whole(machine.trace)
+
+
+@pytest.mark.parametrize("era", ["2025-11-25", "2026-07-28"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, None], ids=["SIGTERM", "EOF"])
+def test_a_run_that_a_call_waits_for_is_left_to_whoever_resumes_it_when_the_host_quits(
+    machine: Machine, number: signal.Signals | None, era: str
+) -> None:
+    machine.answers(8)
+    with machine.serve() as server:
+        peer = Peer(machine, server, era)
+        peer.ask(1)
+        machine.settles(8)
+        if number is None:
+            server.close_stdin()
+        else:
+            server.signal(number)
+        server.ended()
+    assert machine.select(ON_RECORD) == [LEFT]
+
+
+def test_a_run_that_a_call_over_http_waits_for_is_left_to_whoever_resumes_it_when_the_server_ends(
+    machine: Machine,
+) -> None:
+    machine.answers(8)
+
+    async def ask() -> None:
+        async with Client(server.url, read_timeout_seconds=20) as client, anyio.create_task_group() as tasks:
+            tasks.start_soon(Asking(client, POOL))
+            await anyio.to_thread.run_sync(machine.settles, 8)
+            server.signal(signal.SIGTERM)
+            await anyio.to_thread.run_sync(server.ended)
+            tasks.cancel_scope.cancel()
+
+    with machine.serve("--http", "--port", "0") as server, suppress(ExceptionGroup):  # of the client, whose line broke
+        anyio.run(ask)
+    assert machine.select(ON_RECORD) == [LEFT]
 
 
 @pytest.mark.parametrize(
@@ -160,10 +197,14 @@ class Peer:
         if era == "2025-11-25":
             server.initialize()
 
-    def give_up(self, number: int, **reason: str) -> str:
-        """Ask, and give up once models are asked; return the run's id."""
+    def ask(self, number: int) -> None:
+        """Ask, with progress."""
         params = {"name": POOL, "arguments": QUESTION, "_meta": {"progressToken": number}}
         self._server.send(id=number, method="tools/call", params=self._era(params))
+
+    def give_up(self, number: int, **reason: str) -> str:
+        """Ask, and give up once models are asked; return the run's id."""
+        self.ask(number)
         self._machine.waits(lambda seen: len(seen) >= 6)
         self._server.wait_for(lambda: bool(self._told(number)))
         self._server.send(method="notifications/cancelled", params={"requestId": number, **reason})

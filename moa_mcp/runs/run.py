@@ -49,6 +49,6 @@ class Run:
             self._changed = None
 
     def cancel(self) -> None:
-        """End the run because somebody wants it; its model calls stop at once."""
-        self.asked_to_end = True
+        """End the run because somebody wants it; its model calls stop at once. One that stops already only stops."""
+        self.asked_to_end |= not self.scope.cancel_called
         self.scope.cancel()

@@ -96,30 +96,41 @@ class Patience:
 
     @asynccontextmanager
     async def waits(self, context: Context, run: Run) -> AsyncGenerator[None]:
-        """Cancel the run if the request inside is cancelled for any reason but a client's timeout."""
+        """Cancel the run if somebody cancels the request inside, for any reason but a client's timeout.
+
+        A client that is gone without a word, as one over stdio whose host quits, has asked for nothing.
+        """
         key = _key(context, context.request_id)
         waiter = self._waiters[key] = _Waiter()
         try:
             yield
         except anyio.get_cancelled_exc_class():
-            # The SDK cancels a request before it shows the notification that asked for it. A connection that
-            # was closed sends none.
+            # The SDK cancels a request before it shows the notification that asked for it.
             with anyio.move_on_after(REASON_S, shield=True):
                 await waiter.told.wait()
-            if not waiter.timed_out:
+            if (waiter.told.is_set() or _ends_with_its_connection(context)) and not waiter.timed_out:
                 run.cancel()
             raise
         finally:
             del self._waiters[key]
 
 
-def _key(context: Context, request_id: object) -> Hashable:
-    """Request ids are unique within a session, and stdio is one.
+def _ends_with_its_connection(context: Context) -> bool:
+    """Whether closing its connection is how a request is cancelled, as over HTTP since 2026-07-28: no session is there.
 
-    Over HTTP since 2026-07-28 there are none: a request ends with its connection, and no notification can name it.
+    A notification can't name such a request.
     """
+    return context.request is not None and _session(context) is None
+
+
+def _session(context: Context) -> str | None:
     request = context.request
     if request is None:
-        return (None, request_id)
-    session = request.headers.get("mcp-session-id") or request.query_params.get("session_id")
-    return (session, request_id) if session else id(request)
+        return None
+    named: str | None = request.headers.get("mcp-session-id") or request.query_params.get("session_id")
+    return named
+
+
+def _key(context: Context, request_id: object) -> Hashable:
+    """Return what names a request: ids are unique within a session, and stdio is one."""
+    return id(context.request) if _ends_with_its_connection(context) else (_session(context), request_id)
