@@ -11,11 +11,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from moa_mcp.hosts import wire_name
 from moa_mcp.values import Price, Rates, Target
 
 _TABLE = "model_prices_and_context_window_backup.json"
 _NOTHING = Decimal(0)
 _USUAL_CACHE_MINIMUM = 1024
+_LISTED_AS = {"bedrock": "bedrock_converse", "cohere": "cohere_chat"}
+"""Providers whose models stand in the table under another name, and without a prefix; Google's have it as a suffix."""
 _TIER = re.compile(r"input_cost_per_token_above_(\d+)k_tokens")
 
 
@@ -123,8 +126,10 @@ def source() -> str:
 
 def _entry(model: str) -> dict[str, Any]:
     provider, _, name = model.partition("/")
-    bare = _table().get(name, {})
-    return _table().get(model) or (bare if bare.get("litellm_provider") == provider else {})
+    table, bare = _table(), _table().get(name, {})
+    served = str(bare.get("litellm_provider", ""))
+    same = served in {provider, _LISTED_AS.get(provider)} or served.startswith(f"{provider}-")
+    return table.get(model) or table.get(f"{provider}/{wire_name(provider, model)}") or (bare if same else {})
 
 
 def _price(entry: dict[str, Any], key: str) -> Decimal | None:

@@ -31,6 +31,7 @@
         ├── ServerFailed        the provider's fault
         ├── ConnectionFailed    nobody answered, or the line broke
         ├── TimedOut            the attempt took longer than it may
+        ├── UnexpectedFault     a reply or a library did what nobody foresaw
         └── LeftBehind          the step went on without it
 
 A call error says three things of itself: may the same call be tried again (``retryable``), may another route
@@ -157,7 +158,7 @@ class QuotaExceeded(CallError):
 
 
 class ModelNotFound(CallError):
-    """The provider does not serve a model of that name."""
+    """The provider does not serve a model of that name, or is not at that address any more."""
 
 
 class RequestRefused(CallError):
@@ -214,6 +215,7 @@ class ServerFailed(CallError):
     """The provider failed on its side."""
 
     retryable = True
+    paid: bool | None = False
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -231,6 +233,12 @@ class TimedOut(CallError):
     """The attempt took longer than it may."""
 
     retryable = True
+    paid = None
+
+
+class UnexpectedFault(CallError):
+    """A reply or a library did what nobody foresaw."""
+
     paid = None
 
 

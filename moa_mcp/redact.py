@@ -20,7 +20,8 @@ MASK = "[key]"
 def redact(text: str, environ: Mapping[str, str] | None = None) -> str:
     """Return the text with every value of a key variable, and all that looks like a key, masked."""
     variables = os.environ if environ is None else environ
-    values = {value for name, value in variables.items() if len(value) >= _SHORTEST and _SECRET_NAME.search(name)}
+    secrets = {value.strip() for name, value in variables.items() if _SECRET_NAME.search(name)}
+    values = {value for value in secrets if len(value) >= _SHORTEST}
     for value in sorted(values, key=len, reverse=True):  # one may be the beginning of another
         text = text.replace(value, MASK)
     return _LOOKS_SECRET.sub(MASK, text)

@@ -170,7 +170,7 @@ class Routes:
         probe: Probe = answers,
     ) -> None:
         self._models = models
-        self._environ = environ
+        self._environ = {name: value.strip() for name, value in environ.items()}  # a file's line end is in no key
         self._probe = probe
         self._seen: dict[str, tuple[float, bool]] = {}
         """By address: when a local server was asked last, and whether it answered."""

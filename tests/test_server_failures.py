@@ -102,7 +102,7 @@ def prompts(models: ModelServer) -> str:
     [
         ("panel", Status(500, "the cluster is on fire"), "openai/b: the cluster is on fire"),
         ("panel", Status(401, "no such key"), "openai/b: no such key"),
-        ("panel", Reset(), "openai/b: no connection to http://127.0.0.1:"),
+        ("panel", Reset(), "openai/b: the connection to http://127.0.0.1:"),
         ("panel", Reply(""), "no text: openai/b returned none"),
         ("panel", Reply("half a wo", refusal="Not that."), "openai/b declined: Not that."),
         ("panel", BrokenJson(), "openai/b sent a reply that is not valid JSON"),

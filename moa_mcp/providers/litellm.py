@@ -23,6 +23,7 @@ from typing import Any
 import anyio
 
 from moa_mcp.errors import CallError, RequestRefused, ServerFailed
+from moa_mcp.providers.payloads import number, said_in
 from moa_mcp.providers.prompted import messages
 from moa_mcp.providers.refusals import refused, unreached
 from moa_mcp.providers.replies import Choice, completed, garbled, unanswered
@@ -38,6 +39,10 @@ _CLIENT_TIMEOUT_S = 3600.0
 """The same for every call: litellm opens a new connection for each timeout it sees. The timeout layer ends calls."""
 _QUIET_SWITCH_S = 0.0005
 _CLOSE_S = 2.0
+_SAY_THEIR_END = {"anthropic", "azure", "openai"}
+"""Providers whose streams say why they end, and of which litellm keeps whether they did."""
+_END_RECEIVED = ("received_finish_reason", "intermittent_finish_reason")
+"""Where litellm's stream keeps that."""
 
 
 class LiteLLM:
@@ -161,6 +166,8 @@ async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[st
         each.pieces for each in growing.values()
     ):  # so litellm shows what is no stream at all, a proxy's HTML page for one
         raise unanswered(target)
+    if target.provider in _SAY_THEIR_END and not any(getattr(stream, name, True) for name in _END_RECEIVED):
+        raise unreached(target, connected=True)  # litellm makes up a reason for the end
     texts = (Choice("".join(each.pieces), each.finish_reason) for _, each in sorted(growing.items()))
     return completed(target, list(texts), usage)
 
@@ -185,11 +192,11 @@ def _usage(response: Any) -> Usage | None:  # noqa: ANN401
     prompt_details = getattr(usage, "prompt_tokens_details", None)
     completion_details = getattr(usage, "completion_tokens_details", None)
     return Usage(
-        prompt_tokens=usage.prompt_tokens or 0,
-        completion_tokens=usage.completion_tokens or 0,
-        cached_tokens=getattr(prompt_details, "cached_tokens", None) or 0,
-        reasoning_tokens=getattr(completion_details, "reasoning_tokens", None) or 0,
-        cache_write_tokens=getattr(prompt_details, "cache_creation_tokens", None) or 0,
+        prompt_tokens=number(usage.prompt_tokens),
+        completion_tokens=number(usage.completion_tokens),
+        cached_tokens=number(getattr(prompt_details, "cached_tokens", None)),
+        reasoning_tokens=number(getattr(completion_details, "reasoning_tokens", None)),
+        cache_write_tokens=number(getattr(prompt_details, "cache_creation_tokens", None)),
     )
 
 
@@ -245,10 +252,15 @@ def _retry_after(error: Exception) -> str | None:
         asked = headers.get("retry-after")
         if asked is not None:
             return str(asked)
-    return None
+    told = _RETRY_DELAY.search(str(error))  # as Google says it
+    return told and told[1]
+
+
+_RETRY_DELAY = re.compile(r'"retryDelay":\s*"([\d.]+)s"')
+_PREFIXES = re.compile(r"\b(litellm\.\w+|\w*(Error|Exception|Exception - )):\s*|\b\w+Exception(\s+\w+Error)? - ")
 
 
 def _told(error: Exception) -> str:
-    """Return the provider's own words: without litellm's prefixes and tracebacks."""
+    """Return the provider's own words: without litellm's prefixes and tracebacks, or the JSON they stand in."""
     text = str(getattr(error, "message", "") or error).partition("Traceback (most recent call last)")[0]
-    return re.sub(r"\b(litellm\.\w+|\w*(Error|Exception|Exception - )):\s*|\b\w+Exception - ", "", text)
+    return said_in(_PREFIXES.sub("", text).strip())

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 import anyio
 
+from moa_mcp.errors import CallError, UnexpectedFault
 from moa_mcp.providers.litellm import LiteLLM
 from moa_mcp.providers.openai_wire import OpenAIWire
 from moa_mcp.values import Call, Completion, Transport
+
+_log = logging.getLogger(__name__)
 
 
 class Real:
@@ -20,8 +24,17 @@ class Real:
         self._ready: set[Transport] = set()
 
     async def __call__(self, call: Call) -> Completion:
+        """Answer a call. What nobody foresaw in a reply fails this call alone. Raises `CallError`."""
         direct = call.target is not None and call.target.transport == "openai"
-        return await (self._wire(call) if direct else self._litellm(call))
+        try:
+            return await (self._wire(call) if direct else self._litellm(call))
+        except CallError:
+            raise
+        except Exception as error:
+            model = call.target.model if call.target else call.agent
+            _log.exception("a call of %s met an unexpected fault", model)
+            fault = f"{model}: an unexpected fault in moa-mcp ({type(error).__name__}); the log (stderr) tells more"
+            raise UnexpectedFault(fault) from error
 
     async def ready(self, first: Iterable[Transport], later: Iterable[Transport] = ()) -> None:
         """Return when the transports are loaded that come first; those that may come later begin to load."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 from moa_mcp.errors import (
@@ -31,6 +32,11 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 _FILTERED = {"content_policy_violation", "content_filter"}
+_UNKNOWN_MODEL = re.compile(
+    r"\bmodel\b.{0,120}\b(does not exist|doesn't exist|not found|not exist)|\b(invalid|unknown|no such) model\b|"
+    r"not a valid model",
+    re.IGNORECASE,
+)
 
 
 def refused(  # noqa: PLR0911  a table
@@ -54,6 +60,8 @@ def refused(  # noqa: PLR0911  a table
             return QuotaExceeded(message)
         case 429:
             return RateLimited(message, retry_after_s=seconds(retry_after))
+        case 400 | 422 if code == "model_not_found" or _UNKNOWN_MODEL.search(told):
+            return ModelNotFound(message)
         case 400 | 413 | 422:
             return _at_fault(told, message)
         case _:
@@ -72,10 +80,18 @@ def _at_fault(told: str, message: str) -> CallError:
 
 def unreached(target: Target, *, connected: bool) -> ConnectionFailed:
     """Return the error for a line that broke, or was never there: then nothing can have been billed."""
-    failed = ConnectionFailed(f"{target.model}: no connection to {redact(target.api_base or 'the provider')}")
-    if not connected:
-        failed.paid = False
+    place = redact(target.api_base or "the provider")
+    if connected:
+        return ConnectionFailed(f"{target.model}: the connection to {place} broke off, or brought what can't be read")
+    failed = ConnectionFailed(f"{target.model}: no connection to {place}")
+    failed.paid = False
     return failed
+
+
+def retry_after(headers: Mapping[str, str]) -> str | None:
+    """Return how long a reply's headers ask to wait, in the form of Retry-After; some tell it in milliseconds."""
+    milliseconds = seconds(headers.get("retry-after-ms"))
+    return headers.get("retry-after") if milliseconds is None else str(milliseconds / 1000)
 
 
 def seconds(asked: str | None) -> float | None:

@@ -22,6 +22,8 @@ class Choice(NamedTuple):
     finish_reason: str | None
     refusal: str | None = None
     """What the model said in place of an answer."""
+    fault: str = ""
+    """Why it broke off, if it did."""
 
 
 def completed(
@@ -42,28 +44,37 @@ def completed(
             answers.append(_answer(target, choice))
         except CallError as error:
             faults.append(error)
-    cost_usd = _cost(target, usage) if cost_usd is None else cost_usd
+    cost = cost_of(target, usage, cost_usd)
     if answers:
         (text, reason), *rest = answers
         others = tuple([Completion(text, target.model, reason) for text, reason in rest])
-        return Completion(text, target.model, reason, usage, cost_usd, others=others)
+        return Completion(text, target.model, reason, usage, cost, others=others)
     fault = faults[0] if faults else unanswered(target)
-    fault.usage, fault.cost_usd = usage, cost_usd
+    fault.usage, fault.cost_usd = usage, cost
     raise fault
 
 
 def unanswered(target: Target) -> ServerFailed:
     """Return the error for a reply in which no answer was looked for."""
-    return ServerFailed(f"{target.model} sent a reply without an answer in it")
+    return _unclear(f"{target.model} sent a reply without an answer in it")
 
 
 def garbled(target: Target) -> ServerFailed:
     """Return the error for a reply that can't be read."""
-    return ServerFailed(f"{target.model} sent a reply that is not valid JSON")
+    return _unclear(f"{target.model} sent a reply that is not valid JSON")
+
+
+def _unclear(message: str) -> ServerFailed:
+    """Return the error for a reply that came, and may be billed."""
+    error = ServerFailed(message)
+    error.paid = None
+    return error
 
 
 def _answer(target: Target, choice: Choice) -> tuple[str, FinishReason]:
     """Return a text and why it ended. Raises `CallError` where there is no answer."""
+    if choice.fault:
+        raise _unclear(f"{target.model}: {redact(choice.fault)}")
     if choice.refusal and not choice.text:
         raise AnswerRefused(f"{target.model} declined: {redact(choice.refusal)}")
     if choice.finish_reason == "content_filter":
@@ -76,6 +87,9 @@ def _answer(target: Target, choice: Choice) -> tuple[str, FinishReason]:
     return choice.text, reason
 
 
-def _cost(target: Target, usage: Usage | None) -> Decimal | None:
+def cost_of(target: Target, usage: Usage | None, told: Decimal | None = None) -> Decimal | None:
+    """Return what was billed in US dollars: what the provider told, else by the price; None if neither is known."""
     price = catalog.price_at(target)
+    if told is not None:
+        return told
     return None if usage is None or price is None else price.cost_usd(usage)
