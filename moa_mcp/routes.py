@@ -95,6 +95,8 @@ class Route(BaseModel):
     @field_validator("api_base")
     @classmethod
     def _is_base(cls, value: str | None) -> str | None:
+        if value is not None and not _is_bare(value):
+            raise ValueError("should hold no user, password or query; api_key_env names the variable with the key")
         if value is not None and not _names_server(value):
             raise ValueError(f"{redact(value)!r} names no server; write it as http://127.0.0.1:8000/v1")
         if value is not None and value.rstrip("/").endswith(_PATH):
@@ -144,6 +146,11 @@ class RouteState(NamedTuple):
     """None if it can't."""
     missing: str
     """What would make it usable; empty if it is."""
+
+
+def _is_bare(api_base: str) -> bool:
+    """Whether an address holds nothing but a server and a path: configuration and journal are no place for secrets."""
+    return not re.search(r"[?#]|//[^/]*@", api_base)
 
 
 async def answers(api_base: str) -> bool:

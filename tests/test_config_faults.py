@@ -107,6 +107,14 @@ MODELS = [
         "m.routes[0].api_base: 'localhost:1' should begin with http:// or https://",
     ),
     (
+        "m = { routes = [{ model = 'openai/x', api_base = 'http://me:hunter2@h/v1' }] }",
+        "m.routes[0].api_base: should hold no user, password or query; api_key_env names the variable with the key",
+    ),
+    (
+        "m = { routes = [{ model = 'openai/x', api_base = 'http://h/v1?key=hunter2' }] }",
+        "m.routes[0].api_base: should hold no user, password or query; api_key_env names the variable with the key",
+    ),
+    (
         "m = { routes = [{ model = 'openai/x', api_base = 'http:///v1' }] }",
         "m.routes[0].api_base: 'http:///v1' names no server; write it as http://127.0.0.1:8000/v1",
     ),

@@ -17,6 +17,7 @@ from moa_mcp.errors import JournalError
 from moa_mcp.events import Event, TextReceived
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.codec import Packed, Packer, unpacked
+from moa_mcp.journal.damage import readable
 from moa_mcp.journal.entries import Entries, read
 from moa_mcp.journal.forgetting import Forgetting
 from moa_mcp.journal.owners import is_dead, me
@@ -205,7 +206,8 @@ class SQLiteJournal:
         return tuple(map(_record, await self._do(lambda db: db.execute(sql, (limit,)).fetchall())))
 
     async def events(self, run_id: str) -> tuple[Event, ...]:
-        return tuple(unpacked(*await self._do(lambda db: read(db, run_id))))
+        with readable(run_id):
+            return tuple(unpacked(*await self._do(lambda db: read(db, run_id))))
 
     async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None) -> bool:
         def work(db: sqlite3.Connection) -> bool:

@@ -52,8 +52,8 @@ class Account:
 class Lane:
     """One model at one account: most providers count per model, so what refusals teach is kept per model.
 
-    When a second model is held back while the first is, it is the account that is counted, and all its models are
-    held back.
+    When a second model is held back while the first is, it may be the account that is counted, and all its models are
+    held back, as long as a call waits at most: then another is asked, and tells.
     """
 
     def __init__(self, model: str, account: Account) -> None:
@@ -80,7 +80,7 @@ class Lane:
         self.asked_until = max(self.asked_until, until)
         held = sorted(lane.asked_until for lane in self.account.lanes if lane.asked_until > now)
         if len(held) > 1:
-            self.account.held_until = max(self.account.held_until, held[0])
+            self.account.held_until = max(self.account.held_until, min(held[0], now + LARGEST_WAIT_S))
 
 
 @dataclass(slots=True, eq=False)

@@ -26,7 +26,7 @@ from moa_mcp.errors import CallError, RequestRefused, ServerFailed
 from moa_mcp.providers.payloads import number, said_in
 from moa_mcp.providers.prompted import messages
 from moa_mcp.providers.refusals import refused, unreached
-from moa_mcp.providers.replies import Choice, completed, garbled, unanswered
+from moa_mcp.providers.replies import Choice, completed, garbled, mended, unanswered
 from moa_mcp.values import Call, Completion, Target, Usage
 
 _ENVIRONMENT = {
@@ -158,7 +158,7 @@ async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[st
                 if piece := choice.delta.content:
                     each.pieces.append(piece)
                     if call.on_text is not None and not choice.index:
-                        call.on_text(piece)
+                        call.on_text(mended(piece))
     finally:
         with anyio.move_on_after(_CLOSE_S, shield=True):
             await stream.aclose()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeAlias
 
-from moa_mcp.providers.replies import Choice
+from moa_mcp.providers.replies import Choice, mended
 from moa_mcp.values import Target, Usage
 
 Json: TypeAlias = dict[str, Any]
@@ -60,7 +60,7 @@ def _choice(choice: Json) -> Choice:
     message = _object(choice.get("message"))
     text, refusal = _text(message.get("content")), message.get("refusal")
     reason = _name(choice.get("finish_reason"))
-    return Choice(_mended(text), reason, str(refusal) if refusal else None, _broke_off(choice))
+    return Choice(text, reason, str(refusal) if refusal else None, _broke_off(choice))
 
 
 def _broke_off(choice: Json) -> str:
@@ -76,20 +76,6 @@ def _text(content: object) -> str:
     parts = (_object(part) for part in _list(content))
     texts = (part.get("text") for part in parts if part.get("type", "text") in _SAID)
     return "".join(text for text in texts if isinstance(text, str))
-
-
-def _mended(text: str) -> str:
-    """Return the text with the halves of surrogate pairs joined, and a character in place of a half that is alone.
-
-    Servers in JavaScript cut a stream between them, and JSON can write them (RFC 8259, section 8.2).
-    """
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
 
 
 def _name(value: object) -> str | None:
@@ -166,12 +152,12 @@ class Stream:
         piece = _text(delta.get("content"))
         if piece:
             growing.text.append(piece)
-        return "" if index else _mended(piece)
+        return "" if index else mended(piece)
 
     def choices(self) -> list[Choice]:
         """Return the texts, in the order of their numbers."""
         return [
-            Choice(_mended("".join(each.text)), each.finish_reason, "".join(each.refusal) or None, each.fault)
+            Choice("".join(each.text), each.finish_reason, "".join(each.refusal) or None, each.fault)
             for _, each in sorted(self._growing.items())
         ]
 

@@ -22,6 +22,7 @@ from moa_mcp.errors import (
     ServerFailed,
     TimedOut,
 )
+from moa_mcp.providers.replies import mended
 from moa_mcp.redact import redact
 from moa_mcp.values import Target
 
@@ -69,6 +70,8 @@ def refused(  # noqa: PLR0911  a table
 
 
 def _at_fault(told: str, message: str) -> CallError:
+    if "per minute" in told:  # more than the account may have at all
+        return QuotaExceeded(message)
     if _TOO_LONG.search(told):
         return ContextTooLong(message)
     named = _PARAMETER.search(told)
@@ -108,7 +111,7 @@ def seconds(asked: str | None) -> float | None:
 
 def said(text: str, key: str | None, limit: int = 400) -> str:
     """Return a provider's own words on one line, without keys; of a web page, that it is one."""
-    line = redact(" ".join(text.split()), {**os.environ, "ROUTE_KEY": key or ""}).strip(" .")
+    line = redact(" ".join(mended(text).split()), {**os.environ, "ROUTE_KEY": key or ""}).strip(" .")
     if line.startswith("<"):
         return "a web page came in place of an answer"
     return line if len(line) <= limit else line[: limit - 1] + "…"

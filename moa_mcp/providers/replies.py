@@ -74,9 +74,9 @@ def _unclear(message: str) -> ServerFailed:
 def _answer(target: Target, choice: Choice) -> tuple[str, FinishReason]:
     """Return a text and why it ended. Raises `CallError` where there is no answer."""
     if choice.fault:
-        raise _unclear(f"{target.model}: {redact(choice.fault)}")
+        raise _unclear(f"{target.model}: {redact(mended(choice.fault))}")
     if choice.refusal and not choice.text:
-        raise AnswerRefused(f"{target.model} declined: {redact(choice.refusal)}")
+        raise AnswerRefused(f"{target.model} declined: {redact(mended(choice.refusal))}")
     if choice.finish_reason == "content_filter":
         raise AnswerRefused(f"the provider's filter stopped {target.model}")
     at_limit = choice.finish_reason in _AT_LIMIT
@@ -84,7 +84,21 @@ def _answer(target: Target, choice: Choice) -> tuple[str, FinishReason]:
         why = "used up its token limit before it wrote any" if at_limit else "returned none"
         raise AnswerEmpty(f"no text: {target.model} {why}", at_limit=at_limit)
     reason: FinishReason = "length" if at_limit else "stop" if choice.finish_reason in _AT_END else "other"
-    return choice.text, reason
+    return mended(choice.text), reason
+
+
+def mended(text: str) -> str:
+    """Return the text with the halves of surrogate pairs joined, and a character in place of a half that is alone.
+
+    Servers in JavaScript cut a stream between them, and JSON can write them (RFC 8259, section 8.2).
+    """
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def cost_of(target: Target, usage: Usage | None, told: Decimal | None = None) -> Decimal | None:

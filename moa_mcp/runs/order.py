@@ -9,12 +9,15 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import TypeAdapter, ValidationError
 
-from moa_mcp.engine import Reached, RunSpec
+from moa_mcp import replay
+from moa_mcp.engine import Reached, RunSpec, started
 from moa_mcp.errors import RunHeld
-from moa_mcp.events import Event
+from moa_mcp.events import Event, RunResumed
 from moa_mcp.journal import RunRecord
+from moa_mcp.journal.damage import readable
 from moa_mcp.model import Before
 from moa_mcp.routes import Route
+from moa_mcp.runs.run import Run
 from moa_mcp.trace import Trace, trace_of
 from moa_mcp.values import Question
 
@@ -88,9 +91,26 @@ def ordered(record: RunRecord, *, simulated: bool) -> Order:
     return order
 
 
+def reopened(order: Order, events: tuple[Event, ...]) -> tuple[Run, Opening]:
+    """Return a run that goes on, and how, from what is on record. Raises `JournalError` if that makes no sense."""
+    spec = order.spec
+    with readable(spec.run_id):
+        reached = replay.reached(spec.question, events)
+        beginning = () if events else (started(spec),)  # it was left before even that was on record
+        told = (*beginning, RunResumed(finished_steps=reached.steps))
+        trace = trace_of(events)
+        opening = Opening(reached, replay.before(events), told, history=events, new=False)
+    trace.run_id, trace.pipeline, trace.status = spec.run_id, spec.pipeline.name, "running"
+    return Run(spec.run_id, trace, on_record=True), opening
+
+
 def traced(record: RunRecord, events: Iterable[Event]) -> Trace:
-    """Return the trace of a run on record; how it stands is told by its record, since another process may have said."""
-    trace = trace_of(events)
+    """Return the trace of a run on record; how it stands is told by its record, since another process may have said.
+
+    Raises `JournalError` if what is on record makes no sense.
+    """
+    with readable(record.run_id):
+        trace = trace_of(events)
     trace.run_id, trace.pipeline, trace.status = record.run_id, record.pipeline, record.status
     trace.interrupted = record.status == "running" and not record.owned
     if trace.status != "running" or trace.interrupted:
@@ -101,5 +121,6 @@ def traced(record: RunRecord, events: Iterable[Event]) -> Trace:
 
 
 def was_simulated(record: RunRecord) -> bool:
-    """Whether a run on record asks no real model."""
-    return bool(json.loads(record.spec)["simulated"])
+    """Whether a run on record asks no real model. Raises `JournalError` if that can't be read."""
+    with readable(record.run_id):
+        return bool(json.loads(record.spec)["simulated"])

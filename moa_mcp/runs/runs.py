@@ -21,16 +21,17 @@ from moa_mcp.backend import Backend
 from moa_mcp.config import Config, Pipeline, models_of
 from moa_mcp.engine import Reached, RunSpec, started
 from moa_mcp.errors import JournalError, RunHeld, RunUnknown
-from moa_mcp.events import Emit, Event, RunForked, RunResumed
+from moa_mcp.events import Emit, Event, RunForked
 from moa_mcp.journal import Journal, RunRecord
+from moa_mcp.journal.damage import readable
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.model import Before
 from moa_mcp.routes import Route
 from moa_mcp.runs.driver import Driver
-from moa_mcp.runs.order import Opening, Order, ordered, traced, whole
+from moa_mcp.runs.order import Opening, Order, ordered, reopened, traced, whole
 from moa_mcp.runs.retention import Retention
 from moa_mcp.runs.run import Run
-from moa_mcp.trace import Trace, trace_of
+from moa_mcp.trace import Trace
 from moa_mcp.values import Question, Status
 
 RENEW_S = 5.0
@@ -126,26 +127,18 @@ class Runs:
                 return running
             record = await self._record(run_id)
             order = self._order(record)
-            events: tuple[Event, ...] = ()
             if not await self.journal.is_free(run_id):
                 raise RunHeld(_held(record))
+            reopened(order, await self.journal.events(run_id))  # one that can't be read is left as it is
             with anyio.CancelScope(shield=True):  # a run that is claimed is driven
                 if not await self.journal.claim(run_id):
                     raise RunHeld(_held(record))
                 events = await self.journal.events(run_id)
-            if max_cost_usd is not None:
-                order = replace(order, spec=replace(order.spec, max_cost_usd=max_cost_usd))
-            return self._go_on(order, events, watch)
-
-    def _go_on(self, order: Order, events: tuple[Event, ...], watch: Emit | None) -> Run:
-        spec = replace(order.spec, stream=watch is not None)
-        reached = replay.reached(spec.question, events)
-        beginning = () if events else (started(spec),)  # it was left before even that was on record
-        told = (*beginning, RunResumed(finished_steps=reached.steps))
-        trace = trace_of(events)
-        trace.run_id, trace.pipeline, trace.status = spec.run_id, spec.pipeline.name, "running"
-        opening = Opening(reached, replay.before(events), told, history=events, new=False)
-        return self._begin(Run(spec.run_id, trace, on_record=True), replace(order, spec=spec), watch, opening)
+            spec = replace(order.spec, stream=watch is not None)
+            spec = spec if max_cost_usd is None else replace(spec, max_cost_usd=max_cost_usd)
+            order = replace(order, spec=spec)
+            run, opening = reopened(order, events)
+            return self._begin(run, order, watch, opening)
 
     async def _resume_all(self) -> None:
         try:
@@ -211,8 +204,10 @@ class Runs:
     async def _branch(self, run_id: str, step: int, pipeline: Pipeline) -> tuple[Order, Reached, tuple[Event, ...]]:
         """Return how a run goes on that branches off from another: its order, and what it takes over."""
         order = self._order(await self._record(run_id))
-        inherited = replay.until(await self.journal.events(run_id), step)
-        reached = replay.reached(order.spec.question, inherited)
+        events = await self.journal.events(run_id)
+        with readable(run_id):
+            inherited = replay.until(events, step)
+            reached = replay.reached(order.spec.question, inherited)
         if reached.steps != step - 1:
             raise RunHeld(
                 f"run {run_id} finished {reached.steps} steps; it can be forked from step {reached.steps + 1} at most"

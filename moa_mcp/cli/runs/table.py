@@ -16,16 +16,18 @@ from moa_mcp.cli import draw
 from moa_mcp.cli.options import config_unread, journal_option, nearest
 from moa_mcp.cli.runs.record import ALL, absent, journal_of, no_runs, stands
 from moa_mcp.cli.text import counted, json_text, line, say
+from moa_mcp.errors import JournalError
 from moa_mcp.journal import Journal, RunRecord
-from moa_mcp.runs import was_simulated
-from moa_mcp.trace import Trace, trace_of
+from moa_mcp.runs import traced, was_simulated
+from moa_mcp.trace import Trace
 
 STATUSES = ("running", "interrupted", "complete", "degraded", "failed", "cancelled")
 _WIDE, _WIDEST = 100, 120
 """Columns from which ids are shown whole, and from which moments are."""
 _SHORT_ID = 8
 
-Row = tuple[RunRecord, Trace]
+Row = tuple[RunRecord, Trace | None]
+"""A run, and what came of it; None if that can't be read."""
 
 
 @click.command("list", epilog="Exit codes: 0 listed, 2 wrong usage or a journal that can't be used.")
@@ -55,7 +57,15 @@ def list_command(status: str | None, pipeline: str | None, limit: int, as_json: 
 
 
 async def _rows(journal: Journal, records: list[RunRecord]) -> tuple[Row, ...]:
-    return tuple([(record, trace_of(await journal.events(record.run_id))) for record in records])
+    return tuple([(record, await _trace(journal, record)) for record in records])
+
+
+async def _trace(journal: Journal, record: RunRecord) -> Trace | None:
+    try:
+        return traced(record, await journal.events(record.run_id))
+    except JournalError as error:
+        say(f"Error: {error}")
+        return None
 
 
 def _show(rows: tuple[Row, ...], *, as_json: bool, otherwise: str) -> None:
@@ -68,15 +78,15 @@ def _show(rows: tuple[Row, ...], *, as_json: bool, otherwise: str) -> None:
         say(f"{otherwise[0].upper()}{otherwise[1:]}")
 
 
-def _data(record: RunRecord, trace: Trace) -> dict[str, object]:
+def _data(record: RunRecord, trace: Trace | None) -> dict[str, object]:
     return {
         "run_id": record.run_id,
         "pipeline": record.pipeline,
         "status": stands(record),
         "started_at": record.created_at,
-        "seconds": trace.seconds,
-        "cost_usd": None if trace.cost_usd is None else float(trace.cost_usd),
-        "simulated": was_simulated(record),
+        "seconds": None if trace is None else trace.seconds,
+        "cost_usd": None if trace is None or trace.cost_usd is None else float(trace.cost_usd),
+        "simulated": None if trace is None else was_simulated(record),
         "question": record.title,
     }
 
@@ -97,8 +107,8 @@ def _table(rows: tuple[Row, ...], out: Console) -> Table:
             _moment(record.created_at, whole=out.width >= _WIDEST),
             line(record.pipeline),
             draw.status(stands(record)),
-            draw.seconds(trace.seconds),
-            amounts.dollars(trace.cost_usd),
+            draw.seconds(None if trace is None else trace.seconds),
+            amounts.dollars(None if trace is None else trace.cost_usd),
             _question(record.title),
         )
     return table

@@ -1,0 +1,75 @@
+"""A journal of which the disk has lost a bit: the run that it was part of is told as damaged, and no other suffers."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.nursery import Nursery
+from tests.serving import OFFLINE, ServerProcess
+from tests.test_cli import invoke
+
+DAMAGES = [
+    "UPDATE events SET body = replace(body, 'attempt_finished', 'attempt_fjnished') WHERE run_id = ?",
+    "UPDATE events SET body = replace(body, '{', '[') WHERE run_id = ?",
+    "UPDATE events SET body = replace(body, '\"place\":[1,', '\"place\":[7,') WHERE run_id = ?",
+    (
+        "UPDATE texts SET body = x'00', packed = 1 WHERE text_id IN "
+        "(SELECT text_id FROM refs GROUP BY text_id HAVING count(*) = 1 AND max(run_id) = ?)"
+    ),
+]
+
+
+@pytest.fixture(params=DAMAGES, ids=["a kind", "no JSON", "a place", "a text"])
+def damaged(request: pytest.FixtureRequest, nursery: Nursery, tmp_path: Path) -> tuple[Path, str, str]:
+    """A journal, and the ids of a run in it that is damaged and of one that is sound."""
+    path = tmp_path / "runs.sqlite"
+    for question in ("Why?", "Why not?"):
+        asked = nursery.run("ask", "vote", question, "--offline", "-q", environ={"MOA_MCP_JOURNAL": str(path)})
+        assert asked.returncode == 0
+    with closing(sqlite3.connect(path)) as db, db:
+        (sound,), (lost,) = db.execute("SELECT run_id FROM runs ORDER BY created_at DESC")
+        db.execute(request.param, (lost,))
+        db.execute("UPDATE runs SET status = 'running', owner = NULL, lease_until = 0 WHERE run_id = ?", (lost,))
+    return path, lost, sound
+
+
+def test_the_command_line_tells_which_run_is_damaged_and_shows_the_others(damaged: tuple[Path, str, str]) -> None:
+    path, lost, sound = damaged
+    listed = invoke("runs", "list", "--json", MOA_MCP_JOURNAL=str(path))
+    rows = {row["run_id"]: row for row in json.loads(listed.stdout)}
+    assert listed.exit_code == 0
+    assert listed.stderr.startswith(f"Error: what is on record of run {lost} can't be read: it is damaged")
+    assert (rows[lost]["cost_usd"], rows[sound]["cost_usd"]) == (None, 0.0)
+    for command in (["show"], ["export"], ["resume", "--offline"]):
+        refused = invoke("runs", *command, lost, MOA_MCP_JOURNAL=str(path))
+        assert refused.exit_code == 2
+        assert refused.stderr.startswith(f"Error: what is on record of run {lost} can't be read: it is damaged")
+    assert invoke("runs", "show", sound, MOA_MCP_JOURNAL=str(path)).exit_code == 0
+
+
+def test_a_server_that_resumes_by_itself_goes_on_serving(
+    nursery: Nursery, damaged: tuple[Path, str, str], tmp_path: Path
+) -> None:
+    path, lost, sound = damaged
+    config = tmp_path / "pipelines.toml"
+    whole = Path(OFFLINE[-1]).read_text("utf-8").replace("[defaults]", '[defaults]\nresume = "auto"', 1)
+    config.write_text(whole, "utf-8")
+    here = ("--offline", "--config", str(config), "--journal", str(path))
+    with ServerProcess(*here, nursery=nursery) as server:
+        server.initialize()
+        told = [
+            server.ask(number, "tools/call", name=tool, arguments={"run_id": lost})["result"]
+            for number, tool in enumerate(("moa_wait", "moa_trace", "moa_resume"), 1)
+        ]
+        kept = server.ask(4, "tools/call", name="moa_trace", arguments={"run_id": sound})["result"]
+        asked = server.ask(5, "tools/call", name="vote", arguments={"question": "And now?"})["result"]
+    for each in told:
+        assert each["isError"]
+        assert f"run {lost} can't be read: it is damaged" in each["content"][0]["text"]
+    assert not kept.get("isError")
+    assert asked["structuredContent"]["status"] == "complete"
