@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from moa_mcp.amounts import dollars
-from moa_mcp.budget import enough_usd, rounded
+from moa_mcp.budget import enough_usd, least_usd, rounded
 from moa_mcp.config import Pipeline
 from moa_mcp.estimate import Estimate, estimate, prices
 from moa_mcp.model import Usable
@@ -30,7 +30,7 @@ class Agreement:
     unknown: tuple[str, ...]
     """The models whose price is not known."""
     least_usd: Decimal
-    """A `max_cost_usd` that agrees to the expected cost."""
+    """A `max_cost_usd` that agrees to the expected cost, and with which the run can start."""
     enough_usd: Decimal
     """A `max_cost_usd` that every call fits at its dearest, so that the budget leaves none out."""
     limit_usd: Decimal
@@ -70,13 +70,15 @@ async def needed(
     unreachable = {model for model, each in priced.items() if each.route is None}
     if blocking(pipeline, unreachable):
         return None  # it fails before its first call
-    enough = enough_usd(pipeline, question, priced, answers)
-    agreement = _agreement(estimated, unreachable, enough, pipeline.confirm_above_usd)
+    least, enough = (each(pipeline, question, priced, answers) for each in (least_usd, enough_usd))
+    agreement = _agreement(estimated, unreachable, least, enough, pipeline.confirm_above_usd)
     may_cost = min(agreement.expected_usd, max_cost_usd or agreement.expected_usd)
     return agreement if agreement.unknown or may_cost > agreement.limit_usd else None
 
 
-def _agreement(estimated: Estimate, unreachable: set[str], dearest: Decimal, limit_usd: Decimal) -> Agreement:
+def _agreement(
+    estimated: Estimate, unreachable: set[str], least: Decimal, enough: Decimal, limit_usd: Decimal
+) -> Agreement:
     """Return what a run would cost; a model that can't be reached is not asked, and costs nothing."""
     asked = [each for step in estimated.steps for each in step.models if each.model not in unreachable]
     known = [each.cost_usd for each in asked if each.cost_usd is not None]
@@ -87,7 +89,7 @@ def _agreement(estimated: Estimate, unreachable: set[str], dearest: Decimal, lim
         expected,
         sum((each.max for each in known), Decimal(0)),
         tuple(dict.fromkeys(each.model for each in asked if each.cost_usd is None)),
-        rounded(expected),
-        rounded(dearest),
+        rounded(max(expected, least)),
+        rounded(enough),
         limit_usd,
     )

@@ -209,6 +209,14 @@ def enough_usd(
     return rounded(Decimal(total.nanodollars) / _NANO)
 
 
+def least_usd(
+    pipeline: Pipeline, question: Question, priced: Mapping[str, Priced], answers: Sequence[Answer] = ()
+) -> Decimal:
+    """Return what a run that begins with these answers needs at least, in US dollars: with less, it is refused."""
+    tariff = RunTariff(pipeline, question, {alias: each.price for alias, each in priced.items()})
+    return Decimal(tariff.smallest(0, answers).nanodollars) / _NANO
+
+
 def _lengths(answers: Sequence[Answer]) -> Lengths:
     return tuple(-(-size(answer.text) // BYTES) for answer in answers)
 

@@ -38,6 +38,12 @@ def until(events: Sequence[Event], step: int) -> tuple[Event, ...]:
     return tuple(event for event in events if 0 < _step(event) < step)
 
 
+def own(events: Sequence[Event]) -> Sequence[Event]:
+    """Return what a run did itself: without the steps that it took over from another, which that one paid for."""
+    inherited = next((event.steps for event in events if isinstance(event, RunForked)), 0)
+    return [event for event in events if not 0 < _step(event) <= inherited] if inherited else events
+
+
 def _step(event: Event) -> int:
     match event:
         case StepStarted() | StepFinished():

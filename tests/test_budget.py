@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -19,6 +20,7 @@ from moa_mcp.budget import enough_usd
 from moa_mcp.errors import AnswerEmpty, CallError, RateLimited, ServerFailed, TimedOut
 from moa_mcp.estimate import prices
 from moa_mcp.journal import Journal
+from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.model import Usable
 from moa_mcp.runs import Run, Runs
@@ -269,6 +271,45 @@ async def test_what_nobody_said_the_cost_of_counts_at_its_dearest_when_a_run_goe
     assert refused.error
     assert refused.error.startswith("no model was asked: the smallest form")
     assert again.error == "step 2 (aggregate): no answer came: z: no"
+
+
+@pytest.mark.anyio
+async def test_what_a_fork_takes_over_is_not_in_its_budget_when_it_goes_on() -> None:
+    provider = saying(tokens=100)
+    plenty = provider.answer
+
+    async def failing(call: Call) -> Completion:
+        if call.agent != "z":
+            return await plenty(call)
+        error = ServerFailed("no")
+        error.paid = False
+        raise error
+
+    provider.answer = failing
+    journal = MemoryJournal()
+    runs = provider.runs("", PROPOSE, AGGREGATE, journal=journal)
+    async with runs.open():
+        pipeline = runs.config.pipelines["p"]
+        run = runs.start(pipeline, WHY, seed=0)
+        await run.ended.wait()
+        fork = await runs.fork(run.run_id, 2, pipeline, max_cost_usd=Decimal(12))
+        await fork.ended.wait()
+        provider.answer = plenty
+        finished = await resumed(runs, fork)
+    assert fork.trace.status == "failed"
+    assert (finished.status, finished.cost_usd) == ("complete", Decimal(2))
+    assert await journal.spending(datetime.now(UTC).date().isoformat()) == provider.billed * 10**9
+
+
+@pytest.mark.anyio
+async def test_what_processes_without_a_cap_for_the_day_have_spent_counts_for_one_that_has() -> None:
+    journal = MemoryJournal()
+    await ended(saying(tokens=100).runs("", PROPOSE, VOTE, journal=journal))
+    provider = saying(tokens=100)
+    refused = await ended(provider.runs("max_cost_usd_per_day = 7", PROPOSE, VOTE, journal=journal))
+    assert refused.error
+    assert "max_cost_usd_per_day = $7 has no room for it" in refused.error
+    assert provider.calls == []
 
 
 LAST = [AGGREGATE, VOTE, '{ step = "aggregate", agent = "z", fallback_agent = "y" }']

@@ -38,7 +38,7 @@ def test_without_a_terminal_a_run_above_the_limit_is_refused(asks: tuple[str, ..
     refused = invoke(*asks)
     too_little = invoke(*asks, "--max-cost", "0.69")
     remedy = (
-        "Add --yes, or --max-cost 0.7000 or more; 2.0000 covers every call at its dearest, less may leave calls out."
+        "Add --yes, or --max-cost 2.0000 or more; 2.0000 covers every call at its dearest, less may leave calls out."
     )
     told = f"Error: not started, for want of your agreement: {ASKED}\n{remedy}\n"
     assert (refused.exit_code, refused.stdout, refused.stderr) == (2, "", told)

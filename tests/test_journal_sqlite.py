@@ -556,14 +556,17 @@ async def test_where_only_hashes_are_kept_nothing_that_anybody_said_is_in_the_fi
     assert {word: word.encode() in found for word in WORDS} == dict.fromkeys(WORDS, texts)
 
 
-async def test_where_only_hashes_are_kept_a_trace_tells_them_and_a_resume_is_refused(path: Path) -> None:
+async def test_where_only_hashes_are_kept_another_process_is_told_these_and_refused_a_resume(path: Path) -> None:
     with anyio.fail_after(20):
         async with runs_of(ScriptedModel(otherwise=says), SQLiteJournal(path, texts=False), ONE_TRY).open() as runs:
             run = runs.start(P, SPOKEN)
             await run.ended.wait()
+            here = await runs.trace(run.run_id)
+        async with runs_of(ScriptedModel(otherwise=says), SQLiteJournal(path, texts=False), ONE_TRY).open() as runs:
             trace = await runs.trace(run.run_id)
             with pytest.raises(RunHeld, match="its question was not kept"):
                 await runs.resume(run.run_id)
+    assert here.answer == run.trace.answer
     assert (trace.status, trace.pipeline, trace.usage) == ("degraded", "p", run.trace.usage)
     assert [step.answered for step in trace.steps] == [2, 2, 1]
     assert str(trace.answer).startswith("[text not kept; sha256 ")

@@ -169,7 +169,7 @@ async def test_a_client_that_can_not_ask_is_told_what_to_call_with_and_that_agre
     assert text(refused) == (
         f"Not started: this client can't ask its user, and this run needs an agreement. {ASKED} No model was asked and "
         "nothing was spent. If that cost is all right for whoever pays, call again with a max_cost_usd "
-        "of at least 0.7001; 2.0001 covers every call at its dearest, less may leave calls out."
+        "of at least 2.0001; 2.0001 covers every call at its dearest, less may leave calls out."
     )
     assert content(agreed)["status"] == "complete"
 
@@ -219,7 +219,7 @@ async def test_a_client_that_can_not_ask_agrees_to_a_fork_by_its_max_cost_which_
         refused = await client.call_tool("moa_fork", fork)
         assert models.requests == ()
         agreed = content(await client.call_tool("moa_fork", {**fork, "max_cost_usd": 3}))
-    assert "call again with a max_cost_usd of at least 0.7" in text(refused)
+    assert "call again with a max_cost_usd of at least 2.0" in text(refused)
     assert (agreed["status"], len(models.requests)) == ("complete", 1)
     assert whole["estimate"]["max_cost_usd"] == 9
 

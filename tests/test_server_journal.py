@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.lives import called
+from tests.model_server import ModelServer, Reply, Status
 from tests.nursery import Nursery
 from tests.serving import OFFLINE, ServerProcess
+from tests.test_cli import served
 
 ASK = {"question": "What is 17 * 23?"}
 
@@ -60,3 +62,31 @@ def test_a_fork_pays_only_for_what_follows_the_change(nursery: Nursery, tmp_path
     assert told[0] == f"step: run {run_id} has 2 steps, and no step 3"
     assert told[1].startswith("2.agnet: unknown key, did you mean 'agent'?")
     assert told[2] == 'Invalid arguments: changes should be a list of strings, such as ["agent=gpt-5-nano"]'
+
+
+def test_a_run_of_which_only_hashes_are_kept_is_gone_on_with_by_its_own_process_alone(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.sqlite"
+    with ModelServer() as models:
+        models.script("last", Status(400, "no"), Reply("So."))
+        config = Path(
+            served(models, tmp_path, '{step="propose", agents=["first"]}', '{step="aggregate", agent="last"}')
+        )
+        config.write_text(f'{config.read_text("utf-8")}\n[defaults]\nrecord = "hashes"\n', "utf-8")
+        here = ("--config", str(config), "--journal", str(path))
+        with ServerProcess(*here, nursery=nursery) as server:
+            server.initialize()
+            failed = server.ask(1, "tools/call", name="one", arguments={"question": "a walrus question"})["result"]
+            run_id = failed["structuredContent"]["run_id"]
+            resumed = called(server, 2, "moa_resume", run_id=run_id)
+            forked = called(server, 3, "moa_fork", run_id=run_id, step=2)
+        asked = [each.model for each in models.requests]
+        with ServerProcess(*here, nursery=nursery) as server:
+            server.initialize()
+            refused = server.ask(1, "tools/call", name="moa_fork", arguments={"run_id": run_id, "step": 2})["result"]
+    assert "moa_resume asks only for what is missing" in failed["content"][0]["text"]
+    assert (resumed["status"], resumed["answer"], forked["answer"]) == ("complete", "So.", "So.")
+    assert asked == ["first", "last", "last", "last"]
+    assert "only the process that began it can go on with it" in refused["content"][0]["text"]
+    assert b"walrus" not in b"".join(each.read_bytes() for each in tmp_path.glob("journal.sqlite*"))

@@ -162,6 +162,11 @@ class Budget:
         self._turn = anyio.Lock(fast_acquire=True)
         self._at_once = all(purse.at_once for purse in purses)
 
+    @property
+    def spent(self) -> Amount:
+        """What the run has taken so far."""
+        return self._spent
+
     async def open(self, smallest: Amount) -> Purse | None:
         """Reserve the smallest form of the run; return the purse that has no room for it."""
         lacking = await self._commit(self._spent.plus(smallest))

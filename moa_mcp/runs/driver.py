@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Awaitable
 from dataclasses import replace
 from functools import partial
 
@@ -111,11 +112,16 @@ class Driver:
         if budget is not None:
             budget.close()
         with anyio.move_on_after(_LAST_WORDS_S, shield=True):
-            try:
-                await self._purses.write()
-                if run.trace.status == "running":
-                    await self._journal.release(run.run_id)
-                else:
-                    await self._journal.finish(run.run_id, run.trace.status)
-            except JournalError as error:
-                _log.warning("%s", error)
+            if budget is not None:
+                await _warned(self._purses.leave(run.run_id, budget))
+            ended = run.trace.status != "running"
+            journal = self._journal
+            await _warned(journal.finish(run.run_id, run.trace.status) if ended else journal.release(run.run_id))
+
+
+async def _warned(work: Awaitable[None]) -> None:
+    """Do what the journal may not take; then it is logged, and what comes after it is done all the same."""
+    try:
+        await work
+    except JournalError as error:
+        _log.warning("%s", error)

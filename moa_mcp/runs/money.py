@@ -11,6 +11,7 @@ from moa_mcp.engine import RunSpec
 from moa_mcp.estimate import Priced
 from moa_mcp.journal import Journal
 from moa_mcp.model import Amount, Budget, Purse, TokenPurse
+from moa_mcp.replay import own
 from moa_mcp.runs.order import Opening
 
 
@@ -59,6 +60,10 @@ class Purses:
 
     def __init__(self, defaults: Defaults, journal: Journal) -> None:
         self._defaults = defaults
+        self._journal = journal
+        self._began: dict[str, tuple[str, int]] = {}
+        """By run without a purse for the day: the day on which this process began to drive it, and what it had spent
+        before that."""
         self._day: DayPurse | None = None
         self._server: Purse | None = None
         if defaults.max_cost_usd_per_day is not None:
@@ -69,20 +74,32 @@ class Purses:
     def budget(self, spec: RunSpec, opening: Opening, tariff: RunTariff, prices: Mapping[str, Priced]) -> Budget:
         """Return the budget of a run, which has spent what its events say."""
         by_model = {each.route: each.price for each in prices.values() if each.route is not None}
-        before = spent(opening.history, by_model)
+        history = own(opening.history)
+        before = spent(history, by_model)
         purses: list[Purse] = [TokenPurse("max_run_tokens", self._defaults.max_run_tokens)]
         if spec.max_cost_usd is not None:
             purses.append(Purse("max_cost_usd", nanodollars(spec.max_cost_usd)))
         if self._server is not None:
             self._server.enter(spec.run_id, before)
             purses.append(self._server)
-        if self._day is not None:
-            midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-            self._day.enter(spec.run_id, before.plus(spent(opening.history, by_model, midnight), -1))
+        now = datetime.now(UTC)
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+        earlier = before.plus(spent(history, by_model, midnight), -1)
+        if self._day is None:
+            self._began[spec.run_id] = (now.date().isoformat(), earlier.nanodollars)
+        else:
+            self._day.enter(spec.run_id, earlier)
             purses.append(self._day)
         return Budget(spec.run_id, purses, tariff, before, opening.before.paid)
 
-    async def write(self) -> None:
-        """Put on record what was spent today. Raises `JournalError`."""
+    async def leave(self, run_id: str, budget: Budget) -> None:
+        """Put on record what a run has spent today, for every process that has a cap for the day.
+
+        Raises `JournalError`.
+        """
         if self._day is not None:
             await self._day.write()
+            return
+        day, earlier = self._began.pop(run_id)
+        if budget.spent.nanodollars > earlier:
+            await self._journal.commit_spending(run_id, day, budget.spent.nanodollars - earlier, None)

@@ -84,7 +84,10 @@ def ordered(record: RunRecord, *, simulated: bool) -> Order:
             f"run {record.run_id} was recorded by another version of moa-mcp, which must resume it"
         ) from error
     if not order.spec.question.text:
-        raise RunHeld(f'run {record.run_id} can\'t be resumed: its question was not kept (record = "hashes")')
+        raise RunHeld(
+            f'run {record.run_id} can\'t be resumed here: its question was not kept (record = "hashes"); only the '
+            "process that began it can go on with it"
+        )
     if order.simulated != simulated:
         how = "was simulated; add --offline" if order.simulated else "asked real models; leave --offline out"
         raise RunHeld(f"run {record.run_id} {how}")

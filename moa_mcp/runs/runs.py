@@ -28,6 +28,7 @@ from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.model import Before
 from moa_mcp.routes import Route
 from moa_mcp.runs.driver import Driver
+from moa_mcp.runs.kept import Kept
 from moa_mcp.runs.order import Opening, Order, ordered, reopened, traced, whole
 from moa_mcp.runs.retention import Retention
 from moa_mcp.runs.run import Run
@@ -49,6 +50,7 @@ class Runs:
         self.config = config
         self.backend = backend
         self.journal = journal or MemoryJournal()
+        self._kept = Kept()
         self._driver = Driver(config.defaults, backend, self.journal)
         self._retention = Retention(config.defaults, self.journal)
         self._under_way: dict[str, Run] = {}
@@ -129,11 +131,12 @@ class Runs:
             order = self._order(record)
             if not await self.journal.is_free(run_id):
                 raise RunHeld(_held(record))
-            reopened(order, await self.journal.events(run_id))  # one that can't be read is left as it is
+            events = await self._events(run_id)
+            reopened(order, events)  # one that can't be read is left as it is
             with anyio.CancelScope(shield=True):  # a run that is claimed is driven
                 if not await self.journal.claim(run_id):
                     raise RunHeld(_held(record))
-                events = await self.journal.events(run_id)
+                events = await self._events(run_id)
             spec = replace(order.spec, stream=watch is not None)
             spec = spec if max_cost_usd is None else replace(spec, max_cost_usd=max_cost_usd)
             order = replace(order, spec=spec)
@@ -204,7 +207,7 @@ class Runs:
     async def _branch(self, run_id: str, step: int, pipeline: Pipeline) -> tuple[Order, Reached, tuple[Event, ...]]:
         """Return how a run goes on that branches off from another: its order, and what it takes over."""
         order = self._order(await self._record(run_id))
-        events = await self.journal.events(run_id)
+        events = await self._events(run_id)
         with readable(run_id):
             inherited = replay.until(events, step)
             reached = replay.reached(order.spec.question, inherited)
@@ -224,12 +227,14 @@ class Runs:
         return self._order(await self._record(run_id)).spec.pipeline
 
     def _order(self, record: RunRecord) -> Order:
-        return ordered(record, simulated=self.backend.simulated)
+        return self._kept.order(record.run_id) or ordered(record, simulated=self.backend.simulated)
 
     def _begin(self, run: Run, order: Order, watch: Emit | None, opening: Opening) -> Run:
         if self._tasks is None:
             raise RuntimeError("runs are started inside `async with runs.open()`")
         self._under_way[run.run_id] = run
+        if not self.journal.keeps_texts:
+            watch = self._kept.begin(order, watch)
         self._retention.due.set()
         self._tasks.start_soon(self._drive, run, order, watch, opening)
         return run
@@ -288,7 +293,11 @@ class Runs:
         if run is not None:
             return run.trace
         record = await self._record(run_id)
-        return traced(record, await self.journal.events(run_id))
+        return traced(record, await self._events(run_id))
+
+    async def _events(self, run_id: str) -> tuple[Event, ...]:
+        kept = self._kept.events(run_id)
+        return await self.journal.events(run_id) if kept is None else kept
 
     async def _record(self, run_id: str) -> RunRecord:
         record = await self.journal.record(run_id)
