@@ -10,7 +10,7 @@ from moa_mcp.errors import MissingKey
 from moa_mcp.forecast import Drafts, Lengths, after, assumed, calls
 from moa_mcp.model import Usable
 from moa_mcp.plan import Lint
-from moa_mcp.steps import Aggregate, ModelStep, Synthesize
+from moa_mcp.steps import Aggregate, ModelStep, Rank, Synthesize, Vote
 from moa_mcp.steps.windows import least, size
 from moa_mcp.values import Message, Question
 
@@ -61,21 +61,23 @@ def doubts(pipeline: Pipeline, windows: Mapping[str, int]) -> tuple[Lint, ...]:
     found: list[Lint] = []
     lengths: Lengths = ()
     for index, step in enumerate(pipeline.steps):
-        if isinstance(step, Synthesize | Aggregate):
+        if isinstance(step, Synthesize | Aggregate | Rank | Vote):
             place = f"pipelines.{pipeline.name}.steps[{index}]"
             found += [Lint(place, doubt) for doubt in dict.fromkeys(_doubts(step, lengths, windows))]
         lengths = after(step, lengths, "max")
     return tuple(found)
 
 
-def _doubts(step: Synthesize | Aggregate, lengths: Lengths, windows: Mapping[str, int]) -> Iterator[str]:
+def _doubts(step: Synthesize | Aggregate | Rank | Vote, lengths: Lengths, windows: Mapping[str, int]) -> Iterator[str]:
+    compares = isinstance(step, Rank | Vote)
+    then = "it would be shown their beginnings" if compares else "it would be asked several times"
     for call in calls(step, Drafts(assumed()), lengths, "max"):
         window = windows.get(call.model)
         prompt, said = call.usage.prompt_tokens, call.usage.completion_tokens
         if window is not None and prompt + said > window:
             yield (
                 f"{len(lengths)} answers may have {sum(lengths)} tokens, and {call.model} has a window of {window}, of "
-                f"which {said} are kept for its own (max_tokens); it would be asked several times"
+                f"which {said} are kept for its own (max_tokens); {then}"
             )
 
 

@@ -273,3 +273,32 @@ def test_what_may_not_fit_is_told_beforehand() -> None:
         Lint("pipelines.p.steps[1]", f"{told}; it would be asked several times"),
     )
     assert doubts(pipeline, {}) == ()
+    judged = config_of(PROPOSE, '{ step = "vote", agent = "x" }', defaults="max_tokens = 1000").pipelines["p"]
+    assert doubts(judged, {"x": 8192}) == (Lint("pipelines.p.steps[1]", f"{told}; it would be shown their beginnings"),)
+
+
+@pytest.mark.parametrize(
+    "judge",
+    [
+        '{ step = "rank", agent = "x", n = 12, passes = 2 }',
+        '{ step = "vote", agent = "x" }',
+        '{ step = "vote", agent = "x", method = "restate" }',
+    ],
+)
+async def test_a_judge_is_shown_as_much_of_every_answer_as_fits_and_chooses_among_the_whole_ones(judge: str) -> None:
+    def says(call: Call) -> str:
+        asked = call.messages[0].content
+        return json.dumps({"ranking": [*range(1, 13)], "answer": 2}) if "JSON" in asked else "So."
+
+    model = ScriptedModel({"a": lambda call: words(call, 400), "x": says, "z": "last"})
+    last = () if "vote" in judge else ('{ step = "aggregate", agent = "z" }',)
+    trace = await ended(runs_of(model, {"x": 2500}, PROPOSE, judge, *last))
+    for call in model.calls_of("x"):
+        assert len(shown(call)) == 12
+        assert tokens(call.messages) <= 2400
+        assert call.messages[0].content.count(", only its beginning -----") == 12
+    note = "cut to fit the window of x (2500 tokens): answers 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"
+    assert (trace.status, trace.notes[0].partition(": ")[2]) == ("degraded", note)
+    handed_on = trace.steps[1].answers
+    assert all(len(each.text) > 2000 for each in handed_on if each.agent == "a")
+    assert not any(each.shortened for each in handed_on)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -12,7 +11,8 @@ from moa_mcp import prompts, tally
 from moa_mcp.errors import StepFailed
 from moa_mcp.steps.extracting import Ahead, Extractor, compilable, described, extract, short, stopped
 from moa_mcp.steps.step import ModelStep, SoleStep, Turn, asked_of, given, numbered
-from moa_mcp.values import Answer, Note, Request, State
+from moa_mcp.steps.windows import Compose, Fit, excerpts
+from moa_mcp.values import Answer, Message, Note, Request, State
 
 Reading = TypeVar("Reading")
 
@@ -45,15 +45,20 @@ class Rank(SoleStep):
         keep = min(self.n, count)
         orders = [_order(count, turn, self.passes) for _ in range(self.passes)]
 
-        def conversation(agent: str, index: int, again: bool) -> Request:
-            shown = [answers[position] for position in orders[index]]
-            return self.request(agent, prompts.rank(state.question, shown, self.prompt, again=again))
+        def compose(shown: Sequence[Answer], again: bool = False) -> tuple[Message, ...]:
+            return prompts.rank(state.question, shown, self.prompt, again=again)
 
         def read(reply: str) -> tuple[int, ...] | None:
             return prompts.read_ranking(reply, count, keep)
 
         async def consult(agent: str) -> tuple[list[tuple[int, ...] | None], list[Note]]:
-            return await _consult(turn, partial(conversation, agent), read, times=self.passes)
+            shown, cut = _shown(self, turn, agent, compose, answers)
+
+            def conversation(index: int, again: bool) -> Request:
+                return self.request(agent, compose([shown[position] for position in orders[index]], again))
+
+            readings, said = await _consult(turn, conversation, read, times=self.passes)
+            return readings, [*cut, *said]
 
         (readings, said), instead = await asked_of(self.agent, self.fallback_agent, consult)
         notes = [*instead, *said]
@@ -154,14 +159,19 @@ class Vote(ModelStep):
         if self.agent is None:
             return self._count(state)
         if self.method == "restate":
-            messages = prompts.restate(state.question, state.answers, self.prompt)
-
-            async def ask(agent: str) -> tuple[Answer, ...]:
-                return given(await turn.ask([self.request(agent, messages)]))
-
-            answers, notes = await asked_of(self.agent, self.fallback_agent, ask)
-            return state.then(answers, *notes)
+            return await self._restate(self.agent, state, turn)
         return await self._judge(self.agent, state, turn)
+
+    async def _restate(self, agent: str, state: State, turn: Turn) -> State:
+        def compose(shown: Sequence[Answer]) -> tuple[Message, ...]:
+            return prompts.restate(state.question, shown, self.prompt)
+
+        async def ask(agent: str) -> tuple[tuple[Answer, ...], list[Note]]:
+            shown, cut = _shown(self, turn, agent, compose, state.answers)
+            return given(await turn.ask([self.request(agent, compose(shown))])), cut
+
+        (answers, cut), instead = await asked_of(agent, self.fallback_agent, ask)
+        return state.then(answers, *instead, *cut)
 
     def _count(self, state: State) -> State:
         outcome = tally.majority([answer.text for answer in state.answers], extract(self.extract))
@@ -193,9 +203,13 @@ class Vote(ModelStep):
         self, judge: str, state: State, turn: Turn, orders: Sequence[tuple[int, ...]]
     ) -> tuple[int, list[Note]]:
         """Return the position of the answer that a judge names, or names most often."""
-        count = len(state.answers)
+
+        def compose(shown: Sequence[Answer], again: bool = False) -> tuple[Message, ...]:
+            return prompts.vote(state.question, shown, self.prompt, again=again)
+
+        shown, notes = _shown(self, turn, judge, compose, state.answers)
+        count = len(shown)
         named: list[int] = []
-        notes: list[Note] = []
         made, size, lead = 0, self.fewest, tally.Lead("", 0)
 
         def read(reply: str) -> int | None:
@@ -204,8 +218,7 @@ class Vote(ModelStep):
         while size:
 
             def conversation(index: int, again: bool, made: int = made) -> Request:
-                shown = [state.answers[position] for position in orders[made + index]]
-                return self.request(judge, prompts.vote(state.question, shown, self.prompt, again=again))
+                return self.request(judge, compose([shown[position] for position in orders[made + index]], again))
 
             last = made + size == self.passes
             least = 0 if named else 1
@@ -230,6 +243,19 @@ def _told(judge: str, outcome: tally.Majority, passes: int, count: int) -> Itera
         yield Note(f"{judge} named answer {outcome.value} of {count} in {outcome.votes} of {passes} passes")
     if outcome.tied:
         yield Note(f"a tie with {', '.join(outcome.tied)}; the one named first was taken", degrades=True)
+
+
+def _shown(
+    step: ModelStep, turn: Turn, judge: str, compose: Compose, answers: tuple[Answer, ...]
+) -> tuple[tuple[Answer, ...], list[Note]]:
+    """Return the answers as a judge is shown them, who compares all at once, and what is to be noted of that."""
+    window = turn.window(judge)
+    if window is None:
+        return answers, []
+    shown = excerpts(Fit(compose, window - (step.max_tokens or 0)), answers)
+    cut = numbered(at for at, (one, whole) in enumerate(zip(shown, answers, strict=True), 1) if one is not whole)
+    note = Note(f"cut to fit the window of {judge} ({window} tokens): answers {cut}", degrades=True)
+    return shown, [note] if cut else []
 
 
 def _order(count: int, turn: Turn, passes: int) -> tuple[int, ...]:

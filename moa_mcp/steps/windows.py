@@ -78,6 +78,18 @@ def part(fit: Fit, so_far: Answer | None, answers: tuple[Answer, ...]) -> Part |
     return Part(tuple(shortened(answer, most_bytes) for answer in pair), answers[1:])
 
 
+def excerpts(fit: Fit, answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
+    """Return as much of every answer as fits beside the others, for who must see all at once to compare them.
+
+    The whole ones if not even pieces fit: the provider then says so.
+    """
+    if fit(answers):
+        return answers
+    longest = max(size(answer.text) for answer in answers)
+    most_bytes = _largest(lambda limit: fit(tuple(shortened(answer, limit) for answer in answers)), longest)
+    return answers if most_bytes < _LEAST else tuple(shortened(answer, most_bytes) for answer in answers)
+
+
 def shortened(answer: Answer, limit: int) -> Answer:
     """Return an answer of `limit` bytes at most, cut at the end of a paragraph, a line, a sentence or a word."""
     if size(answer.text) <= limit:
