@@ -8,9 +8,9 @@ import anyio
 import pytest
 
 from moa_mcp.errors import AnswerEmpty, CallError, ParameterRefused
-from moa_mcp.model import Shared
+from moa_mcp.model import Shared, Usable
 from moa_mcp.testing import Said, ScriptedModel
-from moa_mcp.values import Call, Completion, Parameters
+from moa_mcp.values import Call, Completion, Parameters, Target
 from tests.layers import Layers, at, call_of
 
 pytestmark = pytest.mark.anyio
@@ -96,6 +96,21 @@ async def test_what_one_model_refuses_is_still_sent_to_another() -> None:
     await picky.ask(call_of())
     model = ScriptedModel()
     await Layers(model, at("p/b"), shared).ask(call_of("b"))
+    assert sent(model) == [{"temperature": 0.7, "max_tokens": 100}]
+
+
+async def test_what_a_model_refuses_at_one_server_is_still_sent_to_another_server() -> None:
+    def served(base: str) -> Usable:
+        async def usable(_: str) -> tuple[Target, ...]:
+            return (Target("openai/m", "openai", base),)
+
+        return usable
+
+    shared = Shared()
+    picky = Layers(ScriptedModel({"a": refusing(temperature=None)}), served("http://one/v1"), shared)
+    await picky.ask(call_of())
+    model = ScriptedModel()
+    await Layers(model, served("http://other/v1"), shared).ask(call_of())
     assert sent(model) == [{"temperature": 0.7, "max_tokens": 100}]
 
 

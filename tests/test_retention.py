@@ -91,6 +91,19 @@ async def test_runs_that_are_too_old_go_once_something_is_run(path: Path, defaul
             assert {record.run_id for record in await journal.records()} == left | {"driven", run.run_id}
 
 
+async def test_a_process_that_ends_before_it_is_time_forgets_at_its_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "FIRST_S", 60.0)
+    await with_runs_of_age(path, 1, 91)
+    async with runs_of(ScriptedModel(), SQLiteJournal(path)).open() as runs:
+        run = runs.start(P, Question("Why?"))
+        await run.ended.wait()
+    left = await (journal := SQLiteJournal(path)).records()
+    await journal.close()
+    assert {record.run_id for record in left} == {"1 days", "driven", run.run_id}
+
+
 async def test_the_oldest_runs_go_while_the_journal_is_larger_than_it_may_be(path: Path) -> None:
     await with_runs_of_age(path, *range(1, 21))
     journal = Watched(path)

@@ -185,6 +185,14 @@ async def test_no_count_of_tokens_makes_a_cost_that_can_not_be(wire: OpenAIWire,
     assert completion.cost_usd > Decimal(0)
 
 
+async def test_answers_that_nobody_asked_for_take_no_part_of_what_was_billed(wire: OpenAIWire) -> None:
+    said = [{"index": at, "message": {"content": f"So {at}."}, "finish_reason": "stop"} for at in range(3)]
+    async with serving(json.dumps({"choices": said, "usage": USAGE}).encode()) as (_, call):
+        alone, two = await wire(call), await wire(call._replace(samples=2))
+    assert (alone.text, alone.others, alone.usage) == ("So 0.", (), Usage(9, 3))
+    assert [each.text for each in two.others] == ["So 1."]
+
+
 async def test_a_server_that_minds_stream_options_is_asked_without_and_from_then_on(wire: OpenAIWire) -> None:
     async with serving(events(SO, END, b"[DONE]"), {"Content-Type": "text/event-stream"}) as (server, call):
         server.minds = "stream_options"

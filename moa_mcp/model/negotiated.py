@@ -9,8 +9,8 @@ from moa_mcp.errors import AnswerEmpty, ParameterRefused
 from moa_mcp.model.interface import Model
 from moa_mcp.values import Call, Completion, Parameters
 
-Refusals: TypeAlias = MutableMapping[str, dict[str, str | None]]
-"""By model: the parameters it refuses, each with the name it wants instead, if any."""
+Refusals: TypeAlias = MutableMapping[tuple[str, str | None], dict[str, str | None]]
+"""By model and address: the parameters it refuses there, each with the name it wants instead, if any."""
 
 
 class Negotiated:
@@ -21,9 +21,9 @@ class Negotiated:
         self._refused = refused
 
     async def __call__(self, call: Call) -> Completion:
-        name = call.target.model if call.target else call.agent
+        name, base = (call.target.model, call.target.api_base) if call.target else (call.agent, None)
         while True:
-            refused = self._refused.setdefault(name, {})
+            refused = self._refused.setdefault((name, base), {})
             adapted = call._replace(parameters=_adapted(call.parameters, refused)) if refused else call
             try:
                 completion = await self._with_room(adapted)

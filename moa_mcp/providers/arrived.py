@@ -29,7 +29,7 @@ def whole(call: Call, target: Target, raw: bytes) -> Completion:
     if (error := _broken(target, body)) or not body.get("choices"):
         raise _billed(error or replies.unanswered(target), target, body)
     completion = replies.completed(
-        target, payloads.choices(body), payloads.usage(body), payloads.cost_usd(target, body)
+        target, payloads.choices(body), payloads.usage(body), payloads.cost_usd(target, body), most=call.samples
     )
     if call.on_text is not None:  # a server that does not stream
         call.on_text(completion.text)
@@ -55,9 +55,8 @@ async def streamed(call: Call, target: Target, response: aiohttp.ClientResponse)
             await response.read()
     if not stream.ended:
         raise refusals.unreached(target, connected=True)
-    return replies.completed(
-        target, stream.choices(), payloads.usage(stream.billed), payloads.cost_usd(target, stream.billed)
-    )
+    bill = payloads.usage(stream.billed), payloads.cost_usd(target, stream.billed)
+    return replies.completed(target, stream.choices(), *bill, most=call.samples)
 
 
 async def refused(target: Target, response: aiohttp.ClientResponse) -> CallError:

@@ -70,7 +70,7 @@ class LiteLLM:
         arguments = _arguments(call, target)
         with _errors_mapped(target):
             if call.on_text is None:
-                return _completion(target, await litellm.acompletion(**arguments))
+                return _completion(call, target, await litellm.acompletion(**arguments))
             return await _streamed(litellm, call, target, arguments)
 
     async def ready(self) -> None:
@@ -169,14 +169,14 @@ async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[st
     if target.provider in _SAY_THEIR_END and not any(getattr(stream, name, True) for name in _END_RECEIVED):
         raise unreached(target, connected=True)  # litellm makes up a reason for the end
     texts = (Choice("".join(each.pieces), each.finish_reason) for _, each in sorted(growing.items()))
-    return completed(target, list(texts), usage)
+    return completed(target, list(texts), usage, most=call.samples)
 
 
-def _completion(target: Target, response: Any) -> Completion:  # noqa: ANN401
+def _completion(call: Call, target: Target, response: Any) -> Completion:  # noqa: ANN401
     choices = getattr(response, "choices", None)
     if not choices:
         raise unanswered(target)
-    return completed(target, [_choice(each) for each in choices], _usage(response))
+    return completed(target, [_choice(each) for each in choices], _usage(response), most=call.samples)
 
 
 def _choice(choice: Any) -> Choice:  # noqa: ANN401

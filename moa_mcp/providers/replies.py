@@ -27,9 +27,9 @@ class Choice(NamedTuple):
 
 
 def completed(
-    target: Target, choices: Sequence[Choice], usage: Usage | None, cost_usd: Decimal | None = None
+    target: Target, choices: Sequence[Choice], usage: Usage | None, cost_usd: Decimal | None = None, *, most: int = 1
 ) -> Completion:
-    """Return the answers of a reply as one completion, without the choices that are none.
+    """Return the answers of a reply as one completion, without the choices that are none; `most` were asked for.
 
     `cost_usd` is what the provider said that it cost; without it, the price decides.
 
@@ -46,7 +46,7 @@ def completed(
             faults.append(error)
     cost = cost_of(target, usage, cost_usd)
     if answers:
-        (text, reason), *rest = answers
+        (text, reason), *rest = answers[:most]
         others = tuple([Completion(text, target.model, reason) for text, reason in rest])
         return Completion(text, target.model, reason, usage, cost, others=others)
     fault = faults[0] if faults else unanswered(target)

@@ -75,6 +75,7 @@ class Runs:
         finally:
             with anyio.CancelScope(shield=True):
                 await self.backend.close()
+                await self._retention.end()
             await self.journal.close()
 
     def start(
