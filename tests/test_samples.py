@@ -453,6 +453,13 @@ async def test_with_a_cache_the_other_samples_wait_for_the_first_ones_first_word
     assert [call.on_text is not None for call in model.calls] == [True, *[False] * 5]
 
 
+async def test_a_first_sample_that_does_not_begin_holds_the_others_back_for_some_time_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("moa_mcp.model.sampled.FIRST_S", 0.0)
+    assert await asked_first(Streaming()) == (6, 6)
+
+
 async def test_if_the_first_sample_fails_the_others_are_asked_all_the_same() -> None:
     assert await asked_first(Streaming(ServerFailed("500"))) == (1, 6)
 

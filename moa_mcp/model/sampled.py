@@ -15,6 +15,8 @@ from moa_mcp.values import Call, Completion
 
 _CHARACTERS = 4
 """Of one token, as English text has them."""
+FIRST_S = 30.0
+"""How long the first of several calls may take to begin its answer before the others go out without its cache."""
 _OF_MANY = (BudgetReached, RateLimited, RequestRefused, TimedOut)
 """What a request may meet with because it asks for several answers: too many tokens for the budget or the minute, a
 parameter that is not known, one slow answer that keeps the others. Only then may single calls do better."""
@@ -90,7 +92,8 @@ class Sampled:
 
     async def _after_the_first(self, party: Party, call: Call) -> Completion:
         if party.led:
-            await party.done.wait()
+            with anyio.move_on_after(FIRST_S):
+                await party.done.wait()
             return await self._inner(call)
         party.led = True
 
