@@ -163,6 +163,27 @@ def test_any_output_that_cannot_be_written_is_told_in_a_line(environ: dict[str, 
     assert (done.returncode, done.stderr) == (1, "Error: the output can't be written: No space left on device\n")
 
 
+def test_a_fault_of_the_program_is_told_in_a_line_and_fails_its_call_alone(
+    nursery: Nursery, environ: dict[str, str], broken: ModelServer, kept: list[str]
+) -> None:
+    prelude = """
+from moa_mcp.providers import payloads
+whole = payloads.choices
+def choices(body):
+    if "first" in str(body):
+        raise ZeroDivisionError("sk-4f9a2c7be1d84f6a93")
+    return whole(body)
+payloads.choices = choices
+"""
+    broken.script("last", Reply("So."))
+    done = nursery.run("ask", "one", "Why?", *kept, environ=environ, prelude=prelude)
+    told = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (0, "So.\n")
+    assert told[0].startswith("a call of openai/first met an unexpected fault: ZeroDivisionError: [key] (")
+    assert "first: openai/first: an unexpected fault in moa-mcp (ZeroDivisionError)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @POSIX
 @pytest.mark.parametrize(
     ("closed", "code", "said"),

@@ -221,7 +221,8 @@ async def test_a_client_that_can_not_ask_agrees_to_a_fork_by_its_max_cost_which_
         agreed = content(await client.call_tool("moa_fork", {**fork, "max_cost_usd": 3}))
     assert "call again with a max_cost_usd of at least 2.0" in text(refused)
     assert (agreed["status"], len(models.requests)) == ("complete", 1)
-    assert whole["estimate"]["max_cost_usd"] == 9
+    assert (whole["estimate"]["max_cost_usd"], whole["estimate"]["calls"]) == (9, 2)
+    assert (agreed["estimate"]["max_cost_usd"], agreed["estimate"]["calls"]) == (3, 1)
 
 
 @pytest.mark.parametrize("changes", [[], [("defaults.confirm_above_usd = 0.5", "")], [("= 0.5", "= 0.8")]])

@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import anyio
 from rich.console import Console
@@ -21,11 +23,12 @@ from moa_mcp.cli import draw
 from moa_mcp.cli.display import Layers, Stream
 from moa_mcp.cli.options import Refused, RunFailed
 from moa_mcp.cli.remedies import Remedies
-from moa_mcp.cli.text import json_text, plain, say, shortened, written
+from moa_mcp.cli.text import json_text, line, plain, say, shortened, written
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import MoaError
 from moa_mcp.events import Emit
 from moa_mcp.journal import Journal
+from moa_mcp.redact import redact
 from moa_mcp.routes import Routes
 from moa_mcp.runs import Run, Runs
 from moa_mcp.steps import Aggregate, Propose, Refine, Step, Synthesize, Vote
@@ -156,8 +159,21 @@ def _silence_libraries() -> None:
     """Let no log but our own faults reach the terminal."""
     logging.getLogger().addHandler(logging.NullHandler())
     ours = logging.getLogger("moa_mcp")
-    ours.addHandler(logging.StreamHandler())
+    handler = logging.StreamHandler()
+    handler.setFormatter(_InALine())
+    ours.addHandler(handler)
     ours.propagate = False
+
+
+class _InALine(logging.Formatter):
+    """Tells a fault, and where it happened, in a line and without keys: no user reads a stack trace."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = record.getMessage()
+        if record.exc_info and (error := record.exc_info[1]):
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            said += f": {type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"
+        return redact(line(said))
 
 
 def _speaks(step: Step) -> bool:

@@ -39,8 +39,8 @@ async def funded(
     left = pipeline.model_copy(update={"steps": pipeline.steps[finished:]})
     await _reachable(left, spec, usable)
     known = await prices(pipeline, usable)  # of finished steps, too: what they took must be reckoned
-    if opening.reached is None:
-        emit(_estimated(estimate(pipeline, spec.question, known), spec))
+    if opening.new:
+        emit(_estimated(estimate(left, spec.question, known, answers), spec))
     asked = {alias: known[alias] for alias in models_of(left)}
     unpriced = [alias for alias, each in asked.items() if each.price is None and each.route is not None]
     if unpriced and defaults.unpriced == "refuse":
