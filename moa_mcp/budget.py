@@ -16,7 +16,8 @@ from typing import Literal
 from moa_mcp import catalog, forecast
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import CallError, Failure, Unpriced
-from moa_mcp.estimate import Priced
+from moa_mcp.estimate import Estimate, Priced
+from moa_mcp.estimate import data as estimate_data
 from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, CallStarted, Event
 from moa_mcp.forecast import Drafts, Lengths
 from moa_mcp.model import Amount
@@ -207,6 +208,11 @@ def enough_usd(
             total = total.plus(_amount(priced[each.model].price, each.usage), each.times)
         lengths = forecast.after(step, lengths, "max")
     return rounded(Decimal(total.nanodollars) / _NANO)
+
+
+def data(estimated: Estimate, enough: Decimal) -> dict[str, object]:
+    """Return an estimate as JSON values, with what is enough for a budget; null where a price is unknown."""
+    return {**estimate_data(estimated), "enough_usd": None if estimated.unknown else float(enough)}
 
 
 def least_usd(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, NamedTuple
@@ -186,8 +187,8 @@ class Routes:
 
     def of(self, models: Mapping[str, Sequence[Route]]) -> Routes:
         """Return the routes of other models in the same environment."""
-        others = Routes(models, self._environ, self._probe)
-        others._seen, others._settled = self._seen, self._settled
+        others = copy(self)
+        others._models = models  # noqa: SLF001  its own kind
         return others
 
     async def usable(self, alias: str) -> tuple[Target, ...]:

@@ -65,6 +65,18 @@ class Provider:
         self.calls.append(call)
         return await self.answer(call)
 
+    def fails_at(self, agent: str, error: CallError) -> Callable[[Call], Awaitable[Completion]]:
+        """Let one agent fail from now on; return how all answered before."""
+        plenty = self.answer
+
+        async def failing(call: Call) -> Completion:
+            if call.agent == agent:
+                raise error
+            return await plenty(call)
+
+        self.answer = failing
+        return plenty
+
     def bill(self, prompt_tokens: int, completion_tokens: int) -> tuple[Usage, Decimal]:
         usage = Usage(prompt_tokens, completion_tokens)
         cost = (self.price or PRICE).cost_usd(usage)
@@ -231,14 +243,7 @@ async def resumed(runs: Runs, run: Run, max_cost_usd: int | None = None) -> Trac
 @pytest.mark.anyio
 async def test_a_run_whose_aggregator_can_not_be_paid_keeps_its_proposals_and_is_finished_with_more_money() -> None:
     provider = saying(tokens=10)
-    plenty = provider.answer
-
-    async def failing(call: Call) -> Completion:
-        if call.agent != "z":
-            return await plenty(call)
-        raise TimedOut("took too long")  # may have been paid: nobody knows
-
-    provider.answer = failing
+    plenty = provider.fails_at("z", TimedOut("took too long"))  # may have been paid: nobody knows
     runs = provider.runs("max_cost_usd = 29", PROPOSE, AGGREGATE)
     async with runs.open():
         run = runs.start(runs.config.pipelines["p"], WHY, seed=0)
@@ -276,16 +281,7 @@ async def test_what_nobody_said_the_cost_of_counts_at_its_dearest_when_a_run_goe
 @pytest.mark.anyio
 async def test_what_a_fork_takes_over_is_not_in_its_budget_when_it_goes_on() -> None:
     provider = saying(tokens=100)
-    plenty = provider.answer
-
-    async def failing(call: Call) -> Completion:
-        if call.agent != "z":
-            return await plenty(call)
-        error = ServerFailed("no")
-        error.paid = False
-        raise error
-
-    provider.answer = failing
+    plenty = provider.fails_at("z", ServerFailed("no"))  # unpaid
     journal = MemoryJournal()
     runs = provider.runs("", PROPOSE, AGGREGATE, journal=journal)
     async with runs.open():

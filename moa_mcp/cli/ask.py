@@ -14,7 +14,7 @@ from rich.text import Text
 
 from moa_mcp.agreement import needed
 from moa_mcp.backend import Backend
-from moa_mcp.budget import enough_usd
+from moa_mcp.budget import data, enough_usd
 from moa_mcp.cli import costs, draw
 from moa_mcp.cli.agreeing import settle, yes_option
 from moa_mcp.cli.options import (
@@ -33,7 +33,7 @@ from moa_mcp.cli.remedies import Remedies
 from moa_mcp.cli.text import json_text
 from moa_mcp.cli.watch import Manner, conclude, failed, ready, runs_of, watch
 from moa_mcp.config import Config, Pipeline
-from moa_mcp.estimate import Estimate, data, estimate, prices
+from moa_mcp.estimate import Estimate, estimate, prices
 from moa_mcp.events import Emit
 from moa_mcp.plan import Reach, blocking, reach
 from moa_mcp.routes import remedy
@@ -117,8 +117,7 @@ async def _estimate(
 
 def _show_estimate(estimated: Estimate, enough: Decimal, *, as_json: bool) -> None:
     if as_json:
-        amount = None if estimated.unknown else float(enough)
-        click.echo(json_text({**data(estimated), "enough_usd": amount}))
+        click.echo(json_text(data(estimated, enough)))
         return
     out = draw.console()
     costs.show(out, estimated)

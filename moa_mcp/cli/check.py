@@ -44,13 +44,18 @@ class Checked:
     @property
     def runs(self) -> bool:
         """Whether it can run from here, be it degraded."""
-        return not blocking(self.pipeline, {each.alias for each in self.reached if each.route is None})
+        return not blocking(self.pipeline, {each.alias for each in self.unreached})
+
+    @property
+    def unreached(self) -> tuple[Reach, ...]:
+        """Return the models without a route that can be used."""
+        return tuple(each for each in self.reached if each.route is None)
 
     @property
     def missing(self) -> tuple[Reach, ...]:
-        """Return the models without a route that can be used, but for those that only stand in for others."""
+        """Return those of the unreached that do not only stand in for others."""
         asked = {alias for step in self.pipeline.steps for alias in step.models}
-        return tuple(each for each in self.reached if each.route is None and each.alias in asked)
+        return tuple(each for each in self.unreached if each.alias in asked)
 
 
 @click.command(
@@ -167,7 +172,7 @@ def _overview(checked: Sequence[Checked]) -> Table:
 
 def _readiness(checked: Checked) -> Text:
     total, missing = len(checked.reached), len(checked.missing)
-    if not missing and any(each.route is None for each in checked.reached):
+    if not missing and checked.unreached:
         return Text("ready, without a fallback", style="yellow")
     if not missing:
         return Text("ready", style="green")

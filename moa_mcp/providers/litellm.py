@@ -26,7 +26,8 @@ from moa_mcp.errors import CallError, RequestRefused, ServerFailed
 from moa_mcp.providers.payloads import number, said_in
 from moa_mcp.providers.prompted import messages
 from moa_mcp.providers.refusals import refused, unreached
-from moa_mcp.providers.replies import Choice, completed, garbled, mended, unanswered
+from moa_mcp.providers.replies import Choice, completed, garbled, unanswered
+from moa_mcp.surrogates import mended
 from moa_mcp.values import Call, Completion, Target, Usage
 
 _ENVIRONMENT = {

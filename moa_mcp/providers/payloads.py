@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeAlias
 
-from moa_mcp.providers.replies import Choice, mended
+from moa_mcp.providers.replies import Choice
+from moa_mcp.surrogates import mended
 from moa_mcp.values import Target, Usage
 
 Json: TypeAlias = dict[str, Any]

@@ -22,8 +22,8 @@ from moa_mcp.errors import (
     ServerFailed,
     TimedOut,
 )
-from moa_mcp.providers.replies import mended
 from moa_mcp.redact import redact
+from moa_mcp.surrogates import mended
 from moa_mcp.values import Target
 
 _PARAMETER = re.compile(r"\b(temperature|top_p|max_tokens|max_completion_tokens)\b")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from moa_mcp import catalog
 from moa_mcp.errors import AnswerEmpty, AnswerRefused, CallError, ServerFailed
 from moa_mcp.redact import redact
+from moa_mcp.surrogates import mended
 from moa_mcp.values import Completion, FinishReason, Target, Usage
 
 _AT_LIMIT = {"length", "max_tokens"}
@@ -85,20 +86,6 @@ def _answer(target: Target, choice: Choice) -> tuple[str, FinishReason]:
         raise AnswerEmpty(f"no text: {target.model} {why}", at_limit=at_limit)
     reason: FinishReason = "length" if at_limit else "stop" if choice.finish_reason in _AT_END else "other"
     return mended(choice.text), reason
-
-
-def mended(text: str) -> str:
-    """Return the text with the halves of surrogate pairs joined, and a character in place of a half that is alone.
-
-    Servers in JavaScript cut a stream between them, and JSON can write them (RFC 8259, section 8.2).
-    """
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
 
 
 def cost_of(target: Target, usage: Usage | None, told: Decimal | None = None) -> Decimal | None:

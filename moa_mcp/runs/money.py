@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from weakref import WeakKeyDictionary
 
 from moa_mcp.budget import RunTariff, nanodollars, spent
 from moa_mcp.config import Defaults
@@ -61,9 +62,8 @@ class Purses:
     def __init__(self, defaults: Defaults, journal: Journal) -> None:
         self._defaults = defaults
         self._journal = journal
-        self._began: dict[str, tuple[str, int]] = {}
-        """By run without a purse for the day: the day on which this process began to drive it, and what it had spent
-        before that."""
+        self._began: WeakKeyDictionary[Budget, tuple[str, int]] = WeakKeyDictionary()
+        """By budget: the day on which this process began to drive its run, and what that had spent before."""
         self._day: DayPurse | None = None
         self._server: Purse | None = None
         if defaults.max_cost_usd_per_day is not None:
@@ -85,12 +85,12 @@ class Purses:
         now = datetime.now(UTC)
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
         earlier = before.plus(spent(history, by_model, midnight), -1)
-        if self._day is None:
-            self._began[spec.run_id] = (now.date().isoformat(), earlier.nanodollars)
-        else:
+        if self._day is not None:
             self._day.enter(spec.run_id, earlier)
             purses.append(self._day)
-        return Budget(spec.run_id, purses, tariff, before, opening.before.paid)
+        budget = Budget(spec.run_id, purses, tariff, before, opening.before.paid)
+        self._began[budget] = (now.date().isoformat(), earlier.nanodollars)
+        return budget
 
     async def leave(self, run_id: str, budget: Budget) -> None:
         """Put on record what a run has spent today, for every process that has a cap for the day.
@@ -100,6 +100,6 @@ class Purses:
         if self._day is not None:
             await self._day.write()
             return
-        day, earlier = self._began.pop(run_id)
+        day, earlier = self._began[budget]
         if budget.spent.nanodollars > earlier:
             await self._journal.commit_spending(run_id, day, budget.spent.nanodollars - earlier, None)

@@ -18,6 +18,7 @@ from moa_mcp.journal.damage import readable
 from moa_mcp.model import Before
 from moa_mcp.routes import Route
 from moa_mcp.runs.run import Run
+from moa_mcp.surrogates import mended
 from moa_mcp.trace import Trace, trace_of
 from moa_mcp.values import Question
 
@@ -53,11 +54,8 @@ _orders = TypeAdapter(Order)
 
 def whole(question: Question) -> Question:
     """Return a question without half characters, as a command's arguments may hold: no provider takes them."""
-    return Question(_whole(question.text) or "", _whole(question.context), _whole(question.system))
-
-
-def _whole(text: str | None) -> str | None:
-    return text and text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    context, system = (text and mended(text) for text in (question.context, question.system))
+    return Question(mended(question.text), context, system)
 
 
 def recorded(order: Order, *, texts: bool) -> RunRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
 
@@ -16,6 +17,11 @@ class Arguments(BaseModel):
 
 Wait = Annotated[float, Field(ge=0, le=3600)]
 USDollars = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def exact(usd: float | None) -> Decimal | None:
+    """Return US dollars as they were written."""
+    return None if usd is None else Decimal(str(usd))
 
 
 class AskArguments(Arguments):

@@ -9,9 +9,9 @@ from typing import Any
 import mcp_types as types
 
 from moa_mcp.amounts import dollars
-from moa_mcp.budget import enough_usd
+from moa_mcp.budget import data, enough_usd
 from moa_mcp.config import Pipeline
-from moa_mcp.estimate import NOTES, Estimate, StepEstimate, data, estimate, prices
+from moa_mcp.estimate import NOTES, Estimate, StepEstimate, estimate, prices
 from moa_mcp.runs import Runs
 from moa_mcp.values import Dollars, Question, Tokens
 
@@ -66,14 +66,12 @@ async def of_pipeline(runs: Runs, pipeline: Pipeline, question: Question) -> typ
     """Return what a question to a pipeline would take now. Asks no model."""
     usable = runs.backend.usable(runs.config.models)
     priced = await prices(pipeline, usable)
-    estimated = estimate(pipeline, question, priced)
-    enough = None if estimated.unknown else enough_usd(pipeline, question, priced)
+    estimated, enough = estimate(pipeline, question, priced), enough_usd(pipeline, question, priced)
     text = types.TextContent(type="text", text="\n".join(_lines(estimated, enough)))
-    amount = None if enough is None else float(enough)
-    return types.CallToolResult(content=[text], structured_content={**data(estimated), "enough_usd": amount})
+    return types.CallToolResult(content=[text], structured_content=data(estimated, enough))
 
 
-def _lines(estimated: Estimate, enough: Decimal | None) -> Iterator[str]:
+def _lines(estimated: Estimate, enough: Decimal) -> Iterator[str]:
     yield f"{estimated.pipeline}: {_amount(estimated)}"
     for number, step in enumerate(estimated.steps, 1):
         if step.calls:

@@ -29,6 +29,7 @@ from moa_mcp.server.arguments import (
     RunArguments,
     TraceArguments,
     WaitArguments,
+    exact,
     read,
 )
 from moa_mcp.server.asking import Unstarted, hindrance
@@ -97,9 +98,9 @@ class Tools:
     async def _ask(self, context: Context, pipeline: Pipeline, params: types.CallToolRequestParams) -> Answered:
         given = read(AskArguments, params.arguments)
         question = Question(given.question, given.context or None, given.system or None)
-        cap = None if given.max_cost_usd is None else Decimal(str(given.max_cost_usd))
+        cap = exact(given.max_cost_usd)
         usable = self._runs.backend.usable(self._runs.config.models)
-        may_cost = self._allowed(pipeline, given.max_cost_usd)
+        may_cost = self._allowed(pipeline, cap)
         agreement = await needed(pipeline, question, usable, may_cost)
         if agreement and (unstarted := await hindrance(context, params, agreement, cap)):
             return unstarted
@@ -110,9 +111,8 @@ class Tools:
         await self._announce()
         return await self._follow(context, run, pipeline.name, given.wait_s)
 
-    def _allowed(self, pipeline: Pipeline, wanted_usd: float | None) -> Decimal | None:
+    def _allowed(self, pipeline: Pipeline, wanted: Decimal | None) -> Decimal | None:
         """Return what a run may cost, in US dollars: a caller can lower what is configured, and not raise it."""
-        wanted = None if wanted_usd is None else Decimal(str(wanted_usd))
         return min((each for each in (wanted, self._runs.max_cost_usd(pipeline)) if each is not None), default=None)
 
     async def _wait(self, context: Context, params: types.CallToolRequestParams) -> Answered:
@@ -130,9 +130,9 @@ class Tools:
 
     async def _resume(self, context: Context, params: types.CallToolRequestParams) -> Answered:
         given = read(ResumeArguments, params.arguments)
-        cap = None
-        if given.max_cost_usd is not None:
-            cap = self._allowed(await self._runs.pipeline_of(given.run_id), given.max_cost_usd)
+        cap = exact(given.max_cost_usd)
+        if cap is not None:
+            cap = self._allowed(await self._runs.pipeline_of(given.run_id), cap)
         run = await self._runs.resume(given.run_id, max_cost_usd=cap)
         return await self._follow(context, run, run.trace.pipeline, given.wait_s)
 
@@ -142,8 +142,8 @@ class Tools:
         if given.step > len(pipeline.steps):
             raise BadArguments(f"step: run {given.run_id} has {len(pipeline.steps)} steps, and no step {given.step}")
         other = changed(pipeline, given.step, given.changes, self._runs.config)
-        wanted = None if given.max_cost_usd is None else Decimal(str(given.max_cost_usd))
-        may_cost = None if wanted is None else self._allowed(pipeline, given.max_cost_usd)
+        wanted = exact(given.max_cost_usd)
+        may_cost = None if wanted is None else self._allowed(pipeline, wanted)
         agreement = await self._runs.agreement_to_fork(given.run_id, given.step, other, may_cost)
         if agreement and (unstarted := await hindrance(context, params, agreement, wanted)):
             return unstarted

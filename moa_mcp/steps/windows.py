@@ -70,12 +70,8 @@ def part(fit: Fit, so_far: Answer | None, answers: tuple[Answer, ...]) -> Part |
     count = _largest(lambda count: fit(carried + answers[:count]), most)
     if count:
         return Part(carried + answers[:count], answers[count:])
-    pair = (*carried, answers[0])
-    longest = max(size(answer.text) for answer in pair)
-    most_bytes = _largest(lambda limit: fit(tuple(shortened(answer, limit) for answer in pair)), longest)
-    if most_bytes < _LEAST:
-        return None
-    return Part(tuple(shortened(answer, most_bytes) for answer in pair), answers[1:])
+    cut = _cut(fit, (*carried, answers[0]))
+    return None if cut is None else Part(cut, answers[1:])
 
 
 def excerpts(fit: Fit, answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
@@ -83,11 +79,14 @@ def excerpts(fit: Fit, answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
 
     The whole ones if not even pieces fit: the provider then says so.
     """
-    if fit(answers):
-        return answers
+    return answers if fit(answers) else _cut(fit, answers) or answers
+
+
+def _cut(fit: Fit, answers: tuple[Answer, ...]) -> tuple[Answer, ...] | None:
+    """Return the answers cut at the same length so that they fit together; None if not even pieces of them do."""
     longest = max(size(answer.text) for answer in answers)
     most_bytes = _largest(lambda limit: fit(tuple(shortened(answer, limit) for answer in answers)), longest)
-    return answers if most_bytes < _LEAST else tuple(shortened(answer, most_bytes) for answer in answers)
+    return None if most_bytes < _LEAST else tuple(shortened(answer, most_bytes) for answer in answers)
 
 
 def shortened(answer: Answer, limit: int) -> Answer:
