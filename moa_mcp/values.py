@@ -43,6 +43,14 @@ class Place(NamedTuple):
         return f"{self.step}.{self.number}"
 
 
+class ReplySchema(NamedTuple):
+    """The form in which a reply is wanted, where the provider can hold its model to one (`response_format`)."""
+
+    name: str
+    json_schema: str
+    """A JSON schema, as JSON text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a step wants from one agent."""
@@ -55,6 +63,8 @@ class Request:
     """Seconds that one attempt may take; None waits for as long as the provider does."""
     hedge: bool = False
     """Whether a spare call may be made if it takes much longer than the others of its step."""
+    reply_schema: ReplySchema | None = None
+    """Sent where the route has structured output; the prompt says the same in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +199,8 @@ class Call(NamedTuple):
     """How many routes it leaves to the calls that it is a spare of, if there are so many."""
     on_text: Callable[[str], None] | None = None
     """Wanted when somebody watches the text arrive; called with each piece, in order."""
+    reply_schema: ReplySchema | None = None
+    """Sent where the route has structured output."""
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -219,6 +231,8 @@ class Completion:
     """What the layers did on the way: parameters left out, routes that failed."""
     others: tuple[Completion, ...] = ()
     """Further answers that the same request brought; what was billed for all of them stands on this one alone."""
+    reasoning: str = ""
+    """What the model thought aloud before its answer, where the provider shows it; never a part of `text`."""
 
     @property
     def cut(self) -> bool:
