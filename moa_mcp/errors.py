@@ -114,6 +114,8 @@ class CallError(MoaError):
     usage: Usage | None = None
     """What the provider billed for it, if it said so."""
     cost_usd: Decimal | None = None
+    reasoning: str = ""
+    """What the model thought before it gave no answer."""
 
     @property
     def kind(self) -> str:
@@ -263,11 +265,13 @@ class Failure:
     """None where nobody can know."""
     usage: Usage | None = None
     cost_usd: Decimal | None = None
+    reasoning: str = ""
+    """What the model thought before it gave no answer."""
 
     @classmethod
     def of(cls, error: CallError) -> Failure:
         """Return what is to be kept of an error."""
-        return cls(error.kind, str(error), error.retryable, error.paid, error.usage, error.cost_usd)
+        return cls(error.kind, str(error), error.retryable, error.paid, error.usage, error.cost_usd, error.reasoning)
 
 
 STOPPED = Failure("Stopped", "stopped before an answer came", retryable=False, paid=None)

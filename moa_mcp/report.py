@@ -98,6 +98,7 @@ def _call(call: CallTrace) -> dict[str, object]:
         "messages": [{"role": message.role, "content": message.content} for message in call.messages],
         "attempts": [_attempt(attempt) for attempt in call.attempts],
         "text": None if call.completion is None else call.completion.text,
+        "reasoning": None if call.completion is None else call.completion.reasoning or None,
         "notes": [] if call.completion is None else list(call.completion.notes),
         "failure": _failure(call.failure),
         "seconds": call.seconds,
@@ -122,6 +123,7 @@ def _completion(completion: Completion | None) -> dict[str, object] | None:
         return None
     return {
         "text": completion.text,
+        "reasoning": completion.reasoning or None,
         "model": completion.model,
         "finish_reason": completion.finish_reason,
         "usage": None if completion.usage is None else _usage(completion.usage),
@@ -137,6 +139,7 @@ def _failure(failure: Failure | None) -> dict[str, object] | None:
         "message": failure.message,
         "retryable": failure.retryable,
         "paid": failure.paid,
+        "reasoning": failure.reasoning or None,
         "usage": None if failure.usage is None else _usage(failure.usage),
         "cost_usd": _dollars(failure.cost_usd),
     }

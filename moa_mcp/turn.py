@@ -152,7 +152,11 @@ class ModelTurn:
         )
 
     def _telling(self, place: Place) -> Callable[[str], None]:
-        return lambda text: self._emit(TextReceived(place=place, text=text))
+        def tell(text: str) -> None:
+            if text:  # nothing is told of thoughts, which arrive, too
+                self._emit(TextReceived(place=place, text=text))
+
+        return tell
 
     async def _outcome(self, call: Call) -> Outcome:
         try:

@@ -198,7 +198,7 @@ class Call(NamedTuple):
     spare: int = 0
     """How many routes it leaves to the calls that it is a spare of, if there are so many."""
     on_text: Callable[[str], None] | None = None
-    """Wanted when somebody watches the text arrive; called with each piece, in order."""
+    """Wanted when somebody watches the text arrive; called with each piece in order, and with none for a thought."""
     reply_schema: ReplySchema | None = None
     """Sent where the route has structured output."""
 

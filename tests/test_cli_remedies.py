@@ -168,12 +168,12 @@ def test_a_fault_of_the_program_is_told_in_a_line_and_fails_its_call_alone(
 ) -> None:
     prelude = """
 from moa_mcp.providers import payloads
-whole = payloads.choices
-def choices(body):
+take = payloads.Reply.take
+def broken(reply, body):
     if "first" in str(body):
         raise ZeroDivisionError("sk-4f9a2c7be1d84f6a93")
-    return whole(body)
-payloads.choices = choices
+    return take(reply, body)
+payloads.Reply.take = broken
 """
     broken.script("last", Reply("So."))
     done = nursery.run("ask", "one", "Why?", *kept, environ=environ, prelude=prelude)

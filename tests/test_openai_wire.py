@@ -17,7 +17,7 @@ import pytest
 from aiohttp import web
 
 from moa_mcp import errors
-from moa_mcp.providers import payloads
+from moa_mcp.providers import billing, payloads
 from moa_mcp.providers.openai_wire import OpenAIWire
 from moa_mcp.values import Call, Completion, Message, Place, Target, Usage
 from tests.model_server import ModelServer, Reply
@@ -101,14 +101,68 @@ async def test_what_openrouter_says_that_it_cost_is_the_cost(wire: OpenAIWire, s
             },
             Usage(5, 12, 0, 10),
         ),
+        ({"prompt_tokens": 8, "completion_tokens": 5, "total_tokens": 500}, Usage(8, 492, 0, 487)),
+        ({"prompt_tokens": 8, "completion_tokens": 0, "total_tokens": 20}, Usage(8, 12)),
+        (
+            {"prompt_tokens": 8, "completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 40}},
+            Usage(8, 45, 0, 40),
+        ),
+        (
+            {
+                "prompt_tokens": 8,
+                "completion_tokens": 5,
+                "total_tokens": 13,
+                "completion_tokens_details": {"reasoning_tokens": 40},
+            },
+            Usage(8, 5),
+        ),
+        ({"prompt_tokens": 8, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 99}}, Usage(8, 5)),
+        ({"prompt_tokens": 8, "completion_tokens": 5, "total_tokens": 0}, Usage(8, 5)),
+        ({"prompt_tokens": "8", "completion_tokens": 5.0}, Usage(8, 5)),
+        ({"input_tokens": 8, "output_tokens": 5}, Usage(8, 5)),
+        ({"input_tokens": 8, "output_tokens": 5, "cache_read_input_tokens": 30}, Usage(38, 5, 30)),
         ({"prompt_tokens": "many"}, None),
-        ({"prompt_tokens": -5, "completion_tokens": 1e400}, Usage()),
-        (None, None),
-        ([], None),
+        ({"completion_tokens": 5}, None),
+        ({"prompt_tokens": 8, "completion_tokens": True}, None),
+        ({"prompt_tokens": 8, "completion_tokens": 2.5}, None),
+        ({"prompt_tokens": -5, "completion_tokens": 1e400}, None),
+        ({"total_tokens": 50}, None),
+        ({}, None),
     ],
 )
 def test_tokens_are_read_in_every_form_that_they_are_told_in(told: Any, usage: Usage | None) -> None:
-    assert payloads.usage({"usage": told}) == usage
+    assert billing.usage(told) == usage
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+        {"prompt_tokens": 9, "completion_tokens": 0},
+        {"prompt_tokens": 0, "completion_tokens": 3},
+        {"completion_tokens": 3},
+        {"prompt_tokens": 9},
+        {"total_tokens": 12},
+        [],
+        "none",
+    ],
+    ids=str,
+)
+async def test_counts_that_can_not_be_make_a_cost_unknown_and_never_zero(wire: OpenAIWire, told: Any) -> None:
+    body = {"choices": [{"message": {"content": "So."}, "finish_reason": "stop"}], "usage": told}
+    async with Saying(json.dumps(body)) as url:
+        completion = await wire(call_to(url, "openai/gpt-4o-mini"))
+    assert (completion.text, completion.usage, completion.cost_usd) == ("So.", None, None)
+
+
+async def test_counts_of_a_stream_are_not_taken_back_by_zeros_that_come_later(wire: OpenAIWire) -> None:
+    said = {"choices": [{"delta": {"content": "So."}, "finish_reason": "stop"}]}
+    counts = [{"prompt_tokens": 9, "completion_tokens": 3}, {"prompt_tokens": 0, "completion_tokens": 0}]
+    chunks = [said, *({"choices": [], "usage": usage} for usage in counts)]
+    body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
+    async with Saying(body, content_type="text/event-stream") as url:
+        completion = await wire(call_to(url, "openai/gpt-4o-mini"))
+    assert completion.usage == Usage(9, 3)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +200,7 @@ async def test_the_parts_of_a_text_are_joined_without_the_thoughts_between(wire:
     parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": "So."}]
     body = {"choices": [{"message": {"content": parts}, "finish_reason": "stop"}]}
     async with Saying(json.dumps(body)) as url:
-        assert await wire(call_to(url)) == Completion("So.", "openai/m")
+        assert await wire(call_to(url)) == Completion("So.", "openai/m", reasoning="Hm.")
 
 
 async def test_a_stream_may_hold_comments_and_end_without_the_last_word(wire: OpenAIWire) -> None:

@@ -19,17 +19,19 @@ from moa_mcp.values import Answer, Completion, Place
 
 _COMPLETION = (
     ("completion", "text"),
+    ("completion", "reasoning"),
     ("completion", "notes", "*"),
     ("completion", "others", "*", "text"),
+    ("completion", "others", "*", "reasoning"),
     ("completion", "others", "*", "notes", "*"),
 )
 _TEXT_FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "run_started": (("question", "text"), ("question", "context"), ("question", "system")),
     "call_started": (("messages", "*", "1"),),
     "attempt_finished": _COMPLETION,
-    "attempt_failed": (("failure", "message"),),
+    "attempt_failed": (("failure", "message"), ("failure", "reasoning")),
     "call_finished": _COMPLETION,
-    "call_failed": (("failure", "message"),),
+    "call_failed": (("failure", "message"), ("failure", "reasoning")),
     "step_finished": (("answers", "*", "text"), ("notes", "*", "text")),
     "run_finished": (("answer",), ("error",)),
 }
@@ -155,6 +157,8 @@ def _completion(completion: Completion, ref: _Say, tell: _Say) -> dict[str, obje
         "usage": completion.usage,
         "cost_usd": None if completion.cost_usd is None else str(completion.cost_usd),
     }
+    if completion.reasoning:
+        told["reasoning"] = ref(completion.reasoning)
     if completion.notes:
         told["notes"] = [*map(ref, completion.notes)]
     if completion.others:
@@ -217,7 +221,9 @@ def _finder(path: Sequence[str]) -> _Find:
     first, *rest = path
     key = int(first) if first.isdigit() else first
     if not rest:
-        return (lambda held: [(held, at) for at in range(len(held))]) if first == "*" else lambda held: [(held, key)]
+        if first == "*":
+            return lambda held: [(held, at) for at in range(len(held))]
+        return lambda held: [(held, key)] if not isinstance(held, dict) or key in held else []
     inner = _finder(rest)
     if first == "*":
         return lambda held: [place for each in held for place in inner(each)]
@@ -231,5 +237,5 @@ def _places(dumped: Any, kind: type) -> Iterator[tuple[Any, Any]]:  # noqa: ANN4
     """Yield the containers and keys of an event's texts, which are of this kind there."""
     for find in _PLACES.get(dumped["kind"], ()):
         for holder, key in find(dumped):
-            if isinstance(holder[key], kind):
+            if isinstance(holder[key], kind) and holder[key]:
                 yield holder, key

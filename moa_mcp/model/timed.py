@@ -1,4 +1,4 @@
-"""An attempt ends that takes longer than it may; one whose text is arriving ends only when the text stops."""
+"""An attempt ends that takes longer than it may; one whose text is arriving ends when the text stops, or never ends."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from moa_mcp.model.interface import Model
 from moa_mcp.values import Call, Completion
 
 STALL_S = 30.0
+LONGEST = 10
+"""So many times its limit an attempt may take in all, however its text arrives."""
 
 
 class Timed:
-    """Ends an attempt that takes longer than its step allows; once text is arriving, only a pause of `stall_s` does."""
+    """Ends an attempt that takes longer than its step allows.
+
+    Once text or a thought is arriving, a pause of `stall_s` does, and `LONGEST` times what the step allows.
+    """
 
     def __init__(self, inner: Model, now: Clock, stall_s: float = STALL_S) -> None:
         self._inner = inner
@@ -23,9 +28,10 @@ class Timed:
         self._stall_s = stall_s
 
     async def __call__(self, call: Call) -> Completion:
-        fault = "did not answer within"
-        bound_s = call.timeout_s
-        with anyio.CancelScope(deadline=inf if bound_s is None else self._now() + bound_s) as scope:
+        fault, bound_s = "did not answer within", call.timeout_s
+        began = self._now()
+        last = inf if bound_s is None else began + LONGEST * bound_s
+        with anyio.CancelScope(deadline=inf if bound_s is None else began + bound_s) as scope:
             if call.on_text is None:
                 return await self._inner(call)
             on_text = call.on_text
@@ -34,6 +40,9 @@ class Timed:
                 nonlocal fault, bound_s
                 fault, bound_s = "stopped in the middle of its answer: nothing came for", self._stall_s
                 scope.deadline = self._now() + self._stall_s
+                if scope.deadline >= last:
+                    fault, bound_s = "did not come to an end within", last - began
+                    scope.deadline = last
                 on_text(text)
 
             return await self._inner(call._replace(on_text=heard))

@@ -13,22 +13,21 @@ import os
 import re
 import sys
 import threading
-from collections import defaultdict
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
 import anyio
 
 from moa_mcp.errors import CallError, RequestRefused, ServerFailed
-from moa_mcp.providers.payloads import number, said_in
+from moa_mcp.providers import billing
+from moa_mcp.providers.endless import Bounds
+from moa_mcp.providers.payloads import Reply, said_in
 from moa_mcp.providers.prompted import messages
 from moa_mcp.providers.refusals import refused, unreached
-from moa_mcp.providers.replies import Choice, completed, garbled, unanswered
-from moa_mcp.surrogates import mended
-from moa_mcp.values import Call, Completion, Target, Usage
+from moa_mcp.providers.replies import completed, garbled, unanswered
+from moa_mcp.values import Call, Completion, Target
 
 _ENVIRONMENT = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it fetches a file while it is imported
@@ -140,65 +139,82 @@ def _arguments(call: Call, target: Target) -> dict[str, Any]:
     }
 
 
-@dataclass(slots=True)
-class _Growing:
-    pieces: list[str] = field(default_factory=list[str])
-    finish_reason: str | None = None
-
-
 async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[str, Any]) -> Completion:  # noqa: ANN401
     stream = await litellm.acompletion(**arguments)
-    growing: defaultdict[int, _Growing] = defaultdict(_Growing)
-    usage: Usage | None = None
+    reply, bounds = Reply(), Bounds.of(call)
+    note = ""
     try:
         async for chunk in stream:
-            usage = _usage(chunk) or usage
-            for choice in chunk.choices:
-                each = growing[choice.index or 0]
-                each.finish_reason = choice.finish_reason or each.finish_reason
-                if piece := choice.delta.content:
-                    each.pieces.append(piece)
-                    if call.on_text is not None and not choice.index:
-                        call.on_text(mended(piece))
+            told = reply.take(_part(chunk, "delta"))
+            if told is not None and call.on_text is not None:
+                call.on_text(told)
+            if note := bounds.exceeded(reply.longest, reply.thought):
+                reply.cut()
+                break
     finally:
         with anyio.move_on_after(_CLOSE_S, shield=True):
             await stream.aclose()
-    if usage is None and not any(
-        each.pieces for each in growing.values()
-    ):  # so litellm shows what is no stream at all, a proxy's HTML page for one
+    if not (reply.billed or reply.begun):  # so litellm shows what is no stream at all, a proxy's HTML page for one
         raise unanswered(target)
-    if target.provider in _SAY_THEIR_END and not any(getattr(stream, name, True) for name in _END_RECEIVED):
+    if (
+        not note
+        and target.provider in _SAY_THEIR_END
+        and not any(getattr(stream, name, True) for name in _END_RECEIVED)
+    ):
         raise unreached(target, connected=True)  # litellm makes up a reason for the end
-    texts = (Choice("".join(each.pieces), each.finish_reason) for _, each in sorted(growing.items()))
-    return completed(target, list(texts), usage, most=call.samples)
+    completion = _completed(call, target, reply)
+    if call.on_text is not None and (rest := reply.rest(completion.text)):
+        call.on_text(rest)
+    return completion.noted(note) if note else completion
 
 
 def _completion(call: Call, target: Target, response: Any) -> Completion:  # noqa: ANN401
-    choices = getattr(response, "choices", None)
-    if not choices:
+    reply = Reply()
+    reply.take(_part(response, "message"))
+    if not reply.answers:
         raise unanswered(target)
-    return completed(target, [_choice(each) for each in choices], _usage(response), most=call.samples)
+    return _completed(call, target, reply)
 
 
-def _choice(choice: Any) -> Choice:  # noqa: ANN401
-    extras: Any = getattr(choice.message, "provider_specific_fields", None) or {}
-    refusal = extras.get("refusal") or getattr(choice.message, "refusal", None)
-    return Choice(choice.message.content or "", choice.finish_reason, None if refusal is None else str(refusal))
+def _completed(call: Call, target: Target, reply: Reply) -> Completion:
+    usage = billing.usage(reply.billed.get("usage", {}))
+    return completed(target, reply.choices(), usage, most=call.samples)
 
 
-def _usage(response: Any) -> Usage | None:  # noqa: ANN401
+def _part(response: Any, name: str) -> dict[str, Any]:  # noqa: ANN401
+    """Return a response or chunk of litellm's in the form of the OpenAI wire."""
+    choices = getattr(response, "choices", None) or ()
     usage = getattr(response, "usage", None)
-    if usage is None:
-        return None
-    prompt_details = getattr(usage, "prompt_tokens_details", None)
-    completion_details = getattr(usage, "completion_tokens_details", None)
-    return Usage(
-        prompt_tokens=number(usage.prompt_tokens),
-        completion_tokens=number(usage.completion_tokens),
-        cached_tokens=number(getattr(prompt_details, "cached_tokens", None)),
-        reasoning_tokens=number(getattr(completion_details, "reasoning_tokens", None)),
-        cache_write_tokens=number(getattr(prompt_details, "cache_creation_tokens", None)),
-    )
+    return {"choices": [_choice(each, name) for each in choices], "usage": _usage(usage) if usage else None}
+
+
+def _choice(choice: Any, name: str) -> dict[str, Any]:  # noqa: ANN401
+    message = getattr(choice, name, None)
+    extras: Any = getattr(message, "provider_specific_fields", None) or {}
+    said = {key: getattr(message, key, None) or extras.get(key) for key in ("content", "refusal", *_THOUGHTS)}
+    native: Any = getattr(choice, "provider_specific_fields", None) or {}
+    return {
+        "index": getattr(choice, "index", None),
+        "finish_reason": choice.finish_reason,
+        "native_finish_reason": native.get("native_finish_reason"),
+        name: said,
+    }
+
+
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking_blocks")
+
+
+def _usage(usage: Any) -> dict[str, Any]:  # noqa: ANN401
+    prompt, completion = (getattr(usage, f"{part}_tokens_details", None) for part in ("prompt", "completion"))
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": getattr(usage, "total_tokens", None),
+        "prompt_tokens_details": {
+            name: getattr(prompt, name, None) for name in ("cached_tokens", "cache_creation_tokens")
+        },
+        "completion_tokens_details": {"reasoning_tokens": getattr(completion, "reasoning_tokens", None)},
+    }
 
 
 @contextmanager

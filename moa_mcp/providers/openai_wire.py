@@ -93,9 +93,7 @@ class OpenAIWire:
             ) as response:
                 if response.status != 200:  # noqa: PLR2004
                     raise await arrived.refused(target, response)
-                if call.on_text is not None and response.content_type == "text/event-stream":
-                    return await arrived.streamed(call, target, response)
-                return arrived.whole(call, target, await response.read())
+                return await arrived.answered(call, target, response)
         except aiohttp.ClientConnectorError as error:
             raise refusals.unreached(target, connected=False) from error
         except (aiohttp.ClientError, OSError) as error:

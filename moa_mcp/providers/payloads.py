@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
+from moa_mcp.providers import billing
+from moa_mcp.providers.endings import worse
+from moa_mcp.providers.reasoning_stream import Arriving
 from moa_mcp.providers.replies import Choice
 from moa_mcp.surrogates import mended
-from moa_mcp.values import Target, Usage
 
 Json: TypeAlias = dict[str, Any]
 
 _SAID = {"text", "output_text"}
-_MANY = 2**53
-"""More tokens than any request has."""
+_THOUGHT = {
+    "thinking",
+    "reasoning",
+    "thought",
+    "reasoning_content",
+    "summary_text",
+    "reasoning.text",
+    "reasoning.summary",
+}
+_REASONING = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "reasoning_details", "thinking_blocks")
+"""Where a message or a delta holds a thought; where several do, all hold the same."""
+_DEPTH = 4
+"""How deep a thought may stand in its parts."""
 
 
 class Fault(NamedTuple):
@@ -52,16 +65,168 @@ def broken(body: Json) -> Fault | None:
     return fault(body) if body.get("error") or body.get("object") == "error" else None
 
 
-def choices(body: Json) -> list[Choice]:
-    """Return the texts of a whole reply."""
-    return [_choice(_object(each)) for each in _list(body.get("choices"))]
+def said(content: object) -> str:
+    """Return what is said: some models send it in parts, with their thoughts between."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, dict):
+        content = [cast("Json", content)]
+    return "".join(_of_part(part) for part in _list(content))
 
 
-def _choice(choice: Json) -> Choice:
-    message = _object(choice.get("message"))
-    text, refusal = _text(message.get("content")), message.get("refusal")
-    reason = _name(choice.get("finish_reason"))
-    return Choice(text, reason, str(refusal) if refusal else None, _broke_off(choice))
+def _of_part(part: object) -> str:
+    if isinstance(part, str):
+        return part
+    held = _object(part)
+    text = held.get("text") if held.get("type", "text") in _SAID else None
+    return text if isinstance(text, str) else ""
+
+
+def thought(message: Json) -> str:
+    """Return what was thought: in a field of its own, or in parts of the content."""
+    own = next((text for name in _REASONING if (text := _thought(message.get(name)))), "")
+    parts = [_object(part) for part in _list(message.get("content"))]
+    return own + "".join(_thought(part) for part in parts if part.get("type") in _THOUGHT)
+
+
+def _thought(held: object, depth: int = _DEPTH) -> str:
+    """Return the text of a thought, which may stand in parts and summaries of parts."""
+    if isinstance(held, str) or not depth:
+        return held if isinstance(held, str) else ""
+    if isinstance(held, list):
+        return "".join(_thought(each, depth - 1) for each in _list(cast("object", held)))
+    inside = _object(held)
+    return next((text for key in _INSIDE if (text := _thought(inside.get(key), depth - 1))), "")
+
+
+_INSIDE = ("text", "thinking", "reasoning", "content", "summary", "reasoning_content")
+
+
+def _name(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+@dataclass(slots=True)
+class _Growing:
+    """One of the answers of a reply, as far as it came."""
+
+    text: list[str] = field(default_factory=list[str])
+    reasoning: list[str] = field(default_factory=list[str])
+    refusal: list[str] = field(default_factory=list[str])
+    finish_reason: str | None = None
+    native_reason: str | None = None
+    fault: str = ""
+    characters: int = 0
+    arriving: Arriving = field(default_factory=Arriving)
+    half: str = ""
+    """The first half of a character whose second is in the next piece."""
+
+    def say(self, piece: str) -> str:
+        """Take a piece of the text; return what can be told of it."""
+        self.text.append(piece)
+        self.characters += len(piece)
+        piece, self.half = self.half + piece, ""
+        if "\ud800" <= piece[-1:] <= "\udbff":
+            piece, self.half = piece[:-1], piece[-1]
+        return self.arriving.take(mended(piece)) if piece else ""
+
+    def whole(self, text: str) -> str:
+        """Take a text that is all of it, or the next piece if what came is not its beginning."""
+        came = "".join(self.text)
+        return self.say(text.removeprefix(came) if came and text.startswith(came) else text)
+
+    @property
+    def choice(self) -> Choice:
+        """What came of it."""
+        reason = worse(self.finish_reason, self.native_reason)
+        text, refusal = "".join(self.text), "".join(self.refusal) or None
+        return Choice(text, reason, refusal, self.fault, "".join(self.reasoning))
+
+
+class Reply:
+    """A reply as far as it came: whole, or in the chunks of a stream."""
+
+    def __init__(self) -> None:
+        self.billed: Json = {}
+        """The part that held the usage."""
+        self.ended = False
+        """Whether it said that it was over."""
+        self.answers = 0
+        """How many answers, or pieces of one, have come."""
+        self.thought = 0
+        """How many characters of thoughts have come."""
+        self._growing: defaultdict[int, _Growing] = defaultdict(_Growing)
+
+    @property
+    def begun(self) -> bool:
+        """Whether any text or thought came."""
+        return any(each.text or each.reasoning for each in self._growing.values())
+
+    @property
+    def longest(self) -> int:
+        """How many characters the longest of its texts has so far, thoughts not counted."""
+        return max((each.characters for each in self._growing.values()), default=0)
+
+    def take(self, part: Json) -> str | None:
+        """Keep a part and return what can be told of the first answer; None if there is nothing of one in it."""
+        self._bill(part)
+        choices = _list(part.get("choices"))
+        self.answers += len(choices)
+        told = [self._take(at, _object(choice)) for at, choice in enumerate(choices)]
+        return "".join(each for each in told if each) if any(each is not None for each in told) else None
+
+    def cut(self) -> None:
+        """Take in that nothing more is read of it, though it goes on."""
+        self.ended = True
+        for each in self._growing.values():
+            each.finish_reason = each.finish_reason or "length"
+
+    def choices(self) -> list[Choice]:
+        """Return the answers, in the order of their numbers."""
+        return [each.choice for _, each in sorted(self._growing.items())]
+
+    def rest(self, answer: str) -> str:
+        """Return what was not told yet of the first answer, now that all of it is there."""
+        first = self._growing.get(0)
+        return first.arriving.end(answer) if first else ""
+
+    def _bill(self, part: Json) -> None:
+        for holder in (part, *(_object(each) for each in _list(part.get("choices"))), _object(part.get("x_groq"))):
+            usage = _object(holder.get("usage"))
+            if usage and billing.later(_object(self.billed.get("usage")), usage) is usage:
+                self.billed = {"usage": usage}
+
+    def _take(self, position: int, choice: Json) -> str | None:
+        index = choice.get("index")
+        is_whole = isinstance(choice.get("message"), dict) or isinstance(choice.get("text"), str)
+        numbered = not is_whole and isinstance(index, int) and 0 <= index < _MOST_ANSWERS
+        number = cast("int", index) if numbered else position
+        growing = self._growing[number]
+        first = growing is self._growing.get(0)
+        self._end(growing, choice)
+        told: str | None = None
+        for held, say in ((choice.get("delta"), growing.say), (choice.get("message"), growing.whole)):
+            message = _object(held)
+            piece, thinking = said(message.get("content")), thought(message)
+            growing.reasoning += [thinking] if thinking else []
+            self.thought += len(thinking)
+            growing.refusal += [str(message["refusal"])] if message.get("refusal") else []
+            if piece or thinking:
+                told = (told or "") + (say(piece) if piece else "")
+        if is_whole and isinstance(choice.get("text"), str):
+            told = (told or "") + growing.whole(choice["text"])
+        self.ended |= is_whole and not _object(choice.get("delta"))
+        return told if first else None
+
+    def _end(self, growing: _Growing, choice: Json) -> None:
+        if reason := _name(choice.get("finish_reason")):
+            growing.finish_reason, self.ended = reason, True
+        growing.native_reason = _name(choice.get("native_finish_reason")) or growing.native_reason
+        if fault := _broke_off(choice):
+            growing.fault, self.ended = fault, True
+
+
+_MOST_ANSWERS = 1024
 
 
 def _broke_off(choice: Json) -> str:
@@ -70,111 +235,9 @@ def _broke_off(choice: Json) -> str:
     return told or ("the answer broke off" if choice.get("finish_reason") == "error" else "")
 
 
-def _text(content: object) -> str:
-    """Return what is said: some models send it in parts, with their thoughts between."""
-    if isinstance(content, str):
-        return content
-    parts = (_object(part) for part in _list(content))
-    texts = (part.get("text") for part in parts if part.get("type", "text") in _SAID)
-    return "".join(text for text in texts if isinstance(text, str))
-
-
-def _name(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def usage(body: Json) -> Usage | None:
-    """Return the tokens that a reply says were billed."""
-    told = _object(body.get("usage"))
-    if not any(isinstance(told.get(name), int | float) for name in ("prompt_tokens", "completion_tokens")):
-        return None
-    prompt, completion = number(told.get("prompt_tokens")), number(told.get("completion_tokens"))
-    details = _object(told.get("prompt_tokens_details"))
-    cached = details.get("cached_tokens") or told.get("prompt_cache_hit_tokens") or told.get("cached_tokens")
-    reasoning = number(_object(told.get("completion_tokens_details")).get("reasoning_tokens"))
-    if told.get("total_tokens") == prompt + completion + reasoning:  # some count apart what was thought
-        completion += reasoning
-    written = details.get("cache_write_tokens") or details.get("cache_creation_tokens")
-    return Usage(prompt, completion, number(cached), reasoning, number(written))
-
-
-def cost_usd(target: Target, body: Json) -> Decimal | None:
-    """Return what the provider says that a call cost; None where it does not say."""
-    told = _object(body.get("usage"))
-    cost = _dollars(told.get("cost"))
-    if not target.model.startswith("openrouter/") or cost is None:
-        return None
-    # With a key of one's own at the maker, the cost is OpenRouter's share alone.
-    upstream = _object(told.get("cost_details")).get("upstream_inference_cost") if told.get("is_byok") else None
-    return cost + (_dollars(upstream) or 0)
-
-
-@dataclass(slots=True)
-class _Growing:
-    text: list[str] = field(default_factory=list[str])
-    refusal: list[str] = field(default_factory=list[str])
-    finish_reason: str | None = None
-    fault: str = ""
-
-
-class Stream:
-    """A streamed reply as far as it came."""
-
-    def __init__(self) -> None:
-        self.billed: Json = {}
-        """The part that held the usage."""
-        self.ended = False
-        """Whether it said that it was over."""
-        self._growing: defaultdict[int, _Growing] = defaultdict(_Growing)
-
-    @property
-    def begun(self) -> bool:
-        """Whether any text came."""
-        return any(each.text for each in self._growing.values())
-
-    def take(self, chunk: Json) -> str:
-        """Keep a chunk and return what it adds to the first text."""
-        if chunk.get("usage"):
-            self.billed = chunk
-        return "".join([self._take(_object(choice)) for choice in _list(chunk.get("choices"))])
-
-    def _take(self, choice: Json) -> str:
-        index = number(choice.get("index"))
-        growing = self._growing[index]
-        delta = _object(choice.get("delta"))
-        if choice.get("usage"):
-            self.billed = choice
-        if reason := _name(choice.get("finish_reason")):
-            growing.finish_reason, self.ended = reason, True
-        if fault := _broke_off(choice):
-            growing.fault, self.ended = fault, True
-        if delta.get("refusal"):
-            growing.refusal.append(str(delta["refusal"]))
-        piece = _text(delta.get("content"))
-        if piece:
-            growing.text.append(piece)
-        return "" if index else mended(piece)
-
-    def choices(self) -> list[Choice]:
-        """Return the texts, in the order of their numbers."""
-        return [
-            Choice("".join(each.text), each.finish_reason, "".join(each.refusal) or None, each.fault)
-            for _, each in sorted(self._growing.items())
-        ]
-
-
 def _object(value: object) -> Json:
     return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
-def _list(value: object) -> list[object]:
+def _list(value: object) -> Sequence[object]:
     return value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]
-
-
-def _dollars(value: object) -> Decimal | None:
-    return Decimal(str(value)) if isinstance(value, int | float) and 0 <= value < _MANY else None
-
-
-def number(value: object) -> int:
-    """Return how many tokens were counted; none where no such number is told."""
-    return int(value) if isinstance(value, int | float) and 0 <= value < _MANY else 0

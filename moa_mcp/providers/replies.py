@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
 
 from moa_mcp import catalog
 from moa_mcp.errors import AnswerEmpty, AnswerRefused, CallError, ServerFailed
+from moa_mcp.providers import billing
+from moa_mcp.providers.endings import ending
+from moa_mcp.providers.reasoning import joined, split
 from moa_mcp.redact import redact
 from moa_mcp.surrogates import mended
-from moa_mcp.values import Completion, FinishReason, Target, Usage
-
-_AT_LIMIT = {"length", "max_tokens"}
-_AT_END = {"stop", "eos", "end_turn", "", None}
+from moa_mcp.values import Completion, Target, Usage
 
 
 class Choice(NamedTuple):
@@ -25,6 +26,8 @@ class Choice(NamedTuple):
     """What the model said in place of an answer."""
     fault: str = ""
     """Why it broke off, if it did."""
+    reasoning: str = ""
+    """What was thought, where the provider has a place for that."""
 
 
 def completed(
@@ -38,18 +41,18 @@ def completed(
         CallError: not one of the choices is an answer.
 
     """
-    answers: list[tuple[str, FinishReason]] = []
+    answers: list[Completion] = []
     faults: list[CallError] = []
     for choice in choices:
         try:
             answers.append(_answer(target, choice))
         except CallError as error:
             faults.append(error)
+    usage = billing.credible(usage, said=any(each.text or each.reasoning for each in choices))
     cost = cost_of(target, usage, cost_usd)
     if answers:
-        (text, reason), *rest = answers[:most]
-        others = tuple([Completion(text, target.model, reason) for text, reason in rest])
-        return Completion(text, target.model, reason, usage, cost, others=others)
+        first, *rest = answers[:most]
+        return replace(first, usage=usage, cost_usd=cost, others=tuple(rest))
     fault = faults[0] if faults else unanswered(target)
     fault.usage, fault.cost_usd = usage, cost
     raise fault
@@ -57,35 +60,48 @@ def completed(
 
 def unanswered(target: Target) -> ServerFailed:
     """Return the error for a reply in which no answer was looked for."""
-    return _unclear(f"{target.model} sent a reply without an answer in it")
+    return unclear(f"{target.model} sent a reply without an answer in it")
 
 
 def garbled(target: Target) -> ServerFailed:
     """Return the error for a reply that can't be read."""
-    return _unclear(f"{target.model} sent a reply that is not valid JSON")
+    return unclear(f"{target.model} sent a reply that is not valid JSON")
 
 
-def _unclear(message: str) -> ServerFailed:
+def unclear(message: str) -> ServerFailed:
     """Return the error for a reply that came, and may be billed."""
     error = ServerFailed(message)
     error.paid = None
     return error
 
 
-def _answer(target: Target, choice: Choice) -> tuple[str, FinishReason]:
-    """Return a text and why it ended. Raises `CallError` where there is no answer."""
+def _answer(target: Target, choice: Choice) -> Completion:
+    """Return an answer without what it took. Raises `CallError` where there is none."""
     if choice.fault:
-        raise _unclear(f"{target.model}: {redact(mended(choice.fault))}")
-    if choice.refusal and not choice.text:
+        raise unclear(f"{target.model}: {redact(mended(choice.fault))}")
+    thought, text = split(mended(choice.text))
+    reasoning = joined(mended(choice.reasoning), thought)
+    kind = ending(choice.finish_reason)
+    if choice.refusal and not text:
         raise AnswerRefused(f"{target.model} declined: {redact(mended(choice.refusal))}")
-    if choice.finish_reason == "content_filter":
-        raise AnswerRefused(f"the provider's filter stopped {target.model}")
-    at_limit = choice.finish_reason in _AT_LIMIT
-    if not choice.text.strip():
-        why = "used up its token limit before it wrote any" if at_limit else "returned none"
-        raise AnswerEmpty(f"no text: {target.model} {why}", at_limit=at_limit)
-    reason: FinishReason = "length" if at_limit else "stop" if choice.finish_reason in _AT_END else "other"
-    return mended(choice.text), reason
+    if kind == "filter":
+        raise AnswerRefused(f"the provider's filter stopped {target.model} (finish_reason {choice.finish_reason!r})")
+    if kind == "fault":
+        raise unclear(f"{target.model} broke off its answer (finish_reason {choice.finish_reason!r})")
+    if not text.strip():
+        raise _empty(target, reasoning, at_limit=kind == "limit")
+    if kind == "unknown":
+        note = f"{target.model} ended its answer for a reason that is not known: {choice.finish_reason!r:.80}"
+        return Completion(text, target.model, "other", reasoning=reasoning, notes=(redact(note),))
+    return Completion(text, target.model, "length" if kind == "limit" else "stop", reasoning=reasoning)
+
+
+def _empty(target: Target, reasoning: str, *, at_limit: bool) -> AnswerEmpty:
+    what = "only reasoning" if reasoning else "none"
+    why = f"used up its token limit and wrote {what}" if at_limit else f"returned {what}"
+    error = AnswerEmpty(f"no text: {target.model} {why}", at_limit=at_limit)
+    error.reasoning = reasoning
+    return error
 
 
 def cost_of(target: Target, usage: Usage | None, told: Decimal | None = None) -> Decimal | None:

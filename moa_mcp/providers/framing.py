@@ -1,0 +1,196 @@
+"""From the bytes of a reply to the JSON objects in it, however the server frames them.
+
+A reply may be one JSON document, lines of JSON, or server-sent events (WHATWG HTML, section 9.2), and what its headers
+or the request say of that is not relied on: the bytes tell. It knows nothing of what the objects mean.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, cast
+
+_BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_FIELD = re.compile(rb"(data|event|id|retry)[ \t]*(?::|\Z)|:")
+DONE = "[DONE]"
+"""What ends a stream of OpenAI's wire."""
+
+
+class Garbled(Exception):
+    """What came is no JSON."""
+
+
+class Frames:
+    """Takes the bytes of one reply as they arrive, and yields the objects that are complete."""
+
+    def __init__(self, encoding: str = "utf-8") -> None:
+        self._encoding = encoding
+        self._rest = b""
+        """What has come of the line that is not complete."""
+        self._document: list[bytes] | None = None
+        """The lines of a JSON document, if that is what comes."""
+        self._data: list[bytes] = []
+        """The lines of the event that is arriving."""
+        self._event = b""
+        self._begun = False
+
+    @property
+    def documents(self) -> bool:
+        """Whether the reply is no stream of events, so that it is complete only at its end."""
+        return self._document is not None
+
+    def take(self, piece: bytes) -> Iterator[Any]:
+        """Take the next bytes; yield the objects that are complete, or `DONE`. Raises `Garbled`."""
+        if self._document is not None:
+            self._document.append(piece)
+            return
+        held = self._rest + piece
+        if not self._begun:
+            held = self._opened(held)
+            if self._document is not None or not self._begun:
+                return
+        *lines, self._rest = _LINE_END.split(held) if b"\r" in held else held.split(b"\n")
+        if held.endswith(b"\r"):  # the half of a line end, perhaps
+            self._rest = lines.pop() + b"\r" if lines else b"\r"
+        for at, line in enumerate(lines):
+            yield from self._line(line)
+            if self._document is not None:
+                self._document += [b"\n".join(lines[at + 1 :]), b"\n" if lines[at + 1 :] else b"", self._rest]
+                return
+
+    def end(self) -> Iterator[Any]:
+        """Yield what is complete now that nothing more comes. Raises `Garbled`."""
+        if not self._begun and self._rest:
+            self._document = [self._rest]
+        if self._document is None:
+            for line in _LINE_END.split(self._rest):
+                yield from self._line(line)
+                if self._document is not None:
+                    break
+            else:
+                yield from self._dispatched()
+        if self._document is not None:
+            yield from _documents(b"".join(self._document), self._encoding)
+
+    def _opened(self, held: bytes) -> bytes:
+        """Look at the first bytes, which tell what comes."""
+        for bom in _BOMS:
+            if bom.startswith(held) and held != bom:
+                self._rest = held  # more has to come before anybody can know
+                return held
+        first = held.removeprefix(_BOMS[0]).lstrip()
+        if not first:
+            self._rest = held
+            return held
+        self._begun = True
+        if held.startswith(_BOMS[1:]) or b"\0" in first[:4] or not (_FIELD.match(first) or _may_be_field(first)):
+            self._document = [held]
+        return first
+
+    def _line(self, line: bytes) -> Iterator[Any]:
+        if not line.strip():
+            yield from self._dispatched()
+        elif line.startswith(b"data:"):
+            yield from self._datum(line[5:].strip())
+        elif line.startswith(b"event:"):
+            self._event = line[6:].strip()
+        elif line.lstrip().startswith((b"{", b"[")) and not self._data:
+            self._document = [line, b"\n"]  # comments before a document
+        elif self._data and not _FIELD.match(line):
+            self._data.append(line)  # JSON over several lines of which only the first is marked
+
+    def _datum(self, data: bytes) -> Iterator[Any]:
+        if data == b"[DONE]":
+            yield from self._dispatched()
+            yield DONE
+        elif data and not self._data:
+            try:
+                yield self._named(_parsed(data, self._encoding))
+            except Garbled:
+                self._data.append(data)
+        elif data:
+            self._data.append(data)
+
+    def _dispatched(self) -> Iterator[Any]:
+        """Yield the objects of an event that came in several lines: one document, or one in each line."""
+        lines, self._data = self._data, []
+        if lines:
+            yield from (self._named(each) for each in _of_lines(lines, self._encoding))
+        self._event = b""
+
+    def _named(self, parsed: Any) -> Any:  # noqa: ANN401  JSON
+        """Return an object with what the name of its event says: that it is an error."""
+        told = isinstance(parsed, dict) and "error" in parsed
+        return {"error": cast("object", parsed)} if self._event == b"error" and not told else parsed
+
+
+def _may_be_field(first: bytes) -> bool:
+    """Whether these bytes are the beginning of a field's name."""
+    return any(name.startswith(first) for name in (b"data:", b"event:", b"id:", b"retry:"))
+
+
+def _of_lines(lines: list[bytes], encoding: str) -> Iterator[Any]:
+    try:
+        yield _parsed(b"\n".join(lines), encoding)
+    except Garbled:
+        if len(lines) == 1:
+            raise
+        for line in lines:
+            yield _parsed(line, encoding)
+
+
+def _documents(raw: bytes, encoding: str) -> Iterator[Any]:
+    """Yield the JSON documents that follow each other in some bytes; what ends a stream may stand after them."""
+    try:
+        yield _parsed(raw, encoding)
+    except Garbled:
+        text = _text(raw, encoding)
+        decoder = json.JSONDecoder()
+        at, found = 0, False
+        while (start := _start(text, at)) is not None:
+            try:
+                document, at = decoder.raw_decode(text, start)
+            except (ValueError, RecursionError) as error:
+                raise Garbled from error
+            yield document
+            found = True
+        if not found or text[at:].strip(" \t\r\n\0"):
+            _trailing(text[at:], found=found)
+
+
+def _trailing(text: str, *, found: bool) -> None:
+    """Take what follows the documents: the end of a stream, which says nothing, or what nobody can read."""
+    if not found or text.strip().removeprefix("data:").strip() != DONE:
+        raise Garbled
+
+
+def _start(text: str, at: int) -> int | None:
+    while at < len(text) and text[at] in " \t\r\n,\ufeff":
+        at += 1
+    return at if text[at : at + 1] in {"{", "["} else None
+
+
+def _parsed(raw: bytes, encoding: str) -> Any:  # noqa: ANN401  JSON
+    import orjson  # noqa: PLC0415  late, as the transport says
+
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        pass
+    try:  # halves of surrogate pairs, NaN, a byte order mark, other encodings of Unicode
+        return json.loads(_text(raw, encoding))
+    except (ValueError, RecursionError) as error:
+        raise Garbled from error
+
+
+def _text(raw: bytes, encoding: str) -> str:
+    """Return bytes as text; what is no character is replaced, since a paid answer stands around it."""
+    detected = json.detect_encoding(raw)
+    if detected != "utf-8":
+        return raw.decode(detected, "replace").removeprefix("\ufeff")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode(encoding, "replace")

@@ -1,0 +1,243 @@
+"""Splits what a model thought aloud from what it answers, where both stand in one text. Pure.
+
+A thought is known by the grammar of a model family, and only where that grammar has it: at the beginning of the text,
+or as a channel. An answer about such tags stays whole. `thoughts` does the same for a text that is still arriving.
+
+The grammars, as chat templates and the reasoning parsers of inference servers document them: XML tags (DeepSeek R1,
+Qwen, GLM, MiniMax, EXAONE, Seed-OSS, ERNIE, Hunyuan), `[THINK]` (Magistral), harmony channels (gpt-oss), channels of
+Gemma 4, `<|begin_of_thought|>` (OpenThinker), `<|START_THINKING|>` (Command A), ◁think▷ (Kimi-VL), `<unused94>`
+(MedGemma), `<|inner_prefix|>` (Apertus), sentences (Granite 3.2), and two that gateways write (Open WebUI, Poe).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_NAMES = (
+    r"(?:seed:|mm:|antml:|longcat_)?(?:think(?:ing)?(?:_process)?|thoughts?(?:_process)?|reasoning(?:_process)?|"
+    r"reflection|scratchpad|inner_(?:monologue|thoughts?)|chain_of_thought)"
+)
+OPENING = re.compile(
+    rf"<(?P<xml>{_NAMES})(?:\s[^<>]{{0,200}})?>"
+    r"|\[(?P<square>(?-i:THINK(?:ING)?))\]"
+    r"|◁(?P<kimi>think)▷"
+    r"|<\|(?P<phrase>begin_of|start_of|start)_(?P<of>thought|thinking|think|reasoning)\|>"
+    r"|<\|(?P<bar>think(?:ing)?|thought|reasoning)\|>"
+    r"|(?P<inner><\|inner_prefix\|>)"
+    r"|(?P<unused><unused94>(?:thought\s)?)"
+    r"|(?P<channel><\|channel>\s*(?:thought|thinking|analysis)\s)"
+    r"|(?P<details><details\s+type=\"reasoning\"[^<>]{0,400}>)"
+    r"|(?P<granite>Here(?:'s|\u2019s|\sis)\smy\sthought\sprocess:)",
+    re.IGNORECASE,
+)
+_ANY_XML_CLOSING = rf"</(?:{_NAMES})\s*>"
+_CLOSING_ALONE = re.compile(
+    r"</(?:(?:seed:|mm:|antml:|longcat_)?think(?:ing)?|thoughts?|reasoning)\s*>"
+    r"|\[/THINK(?:ING)?\]|◁/think▷|<\|end_of_(?:thought|thinking)\|>|<\|END_THINKING\|>"
+    r"|<\|/think(?:ing)?\|>|<unused95>|<channel\|>|<\|inner_suffix\|>",
+    re.IGNORECASE,
+)
+"""Ends of a thought whose beginning the chat template has swallowed."""
+_WRAPPED = re.compile(
+    r"\s*(?:<(?P<xml>answer|response|output|final|final_answer|solution)>|<\|begin_of_(?P<of>solution|answer|response)\|>"
+    r"|<\|START_(?P<start>RESPONSE|TEXT|ANSWER)\|>)",
+    re.IGNORECASE,
+)
+_OF_TURNS = re.compile(
+    r"(?:\s*(?:<\|(?:im_end|eot_id|eom_id|endoftext|end_of_text|end_of_turn|end|return|END_RESPONSE|END_TEXT|"
+    r"END_OF_TURN_TOKEN|end_of_solution|end_of_response)\|>|<end_of_turn>|<turn\|>|<eos>|<\uff5cend▁of▁sentence\uff5c>))+\s*\Z"
+    r"|\s*</s>\s*\Z",
+    re.IGNORECASE,
+)
+"""Tokens that end a turn, which some servers leave in the text."""
+_LONGEST_TAIL = 400
+"""Characters at the end of a text in which such tokens are looked for."""
+_CHANNEL = re.compile(
+    r"<\|channel\|>\s*(?P<name>\w+)(?P<header>[^<]{0,400}(?:<\|constrain\|>[^<]{0,400})?)<\|message\|>"
+    r"(?P<body>.*?)(?=<\|(?:end|return|call|start|channel)\|>|\Z)",
+    re.DOTALL,
+)
+_HARMONY_BEGINS = re.compile(r"\s*(?:<\|start\|>\s*assistant\s*)?<\|channel\|>")
+_HARMONY_FINAL = re.compile(r"(?<![`\"'])<\|channel\|>\s*final[^<]{0,100}(?:<\|constrain\|>[^<]{0,100})?<\|message\|>")
+_BARE_HARMONY = re.compile(r"\s*analysis(?=[A-Z][a-z'\u2019]* |[A-Z]\b)")
+"""Of a server that leaves the special tokens out: ``analysisWe need …assistantfinalParis``."""
+_BARE_FINAL = "assistantfinal"
+_POE = re.compile(r"\s*\*Thinking(?:\.\.\.|…)\*\s*(?P<thought>(?:>[^\n]*(?:\n|\Z))+)")
+_BLANK = re.compile(r"[\s\ufeff\u200b]*")
+_MENTION = re.compile(r"\s*(?:and|or|to|und|et|y|e|,|/|&|\+|\.{2,3}|…|-+)?\s*", re.IGNORECASE)
+"""What stands between two tags that are written about."""
+
+
+class Split(NamedTuple):
+    """A text in its two parts."""
+
+    reasoning: str
+    text: str
+
+
+def split(text: str) -> Split:
+    """Return what of a text is thought and what is the answer; a text without thoughts comes back as it is."""
+    if "<" not in text and "[" not in text and "◁" not in text and not _begins_in_words(text):
+        return Split("", text)
+    found = _channels(text) or _bare_channels(text) or _quoted(text) or _blocks(text) or _closed_alone(text)
+    if found is None:
+        return Split("", _without_end(text))
+    reasoning, answer = found
+    return Split(reasoning.strip(), _without_end(_unwrapped(answer.lstrip())))
+
+
+def joined(*parts: str) -> str:
+    """Return thoughts from several places as one text."""
+    return "\n\n".join(part for part in (each.strip() for each in parts) if part)
+
+
+def _begins_in_words(text: str) -> bool:
+    head = text[:200].lstrip()
+    return head.startswith(("analysis", "Here", "*Thinking"))
+
+
+def _channels(text: str) -> Split | None:
+    """Read harmony channels: the final one is the answer, every other one is not (OpenAI's harmony format)."""
+    if "<|channel|>" not in text:
+        return None
+    begins = _HARMONY_BEGINS.match(text)
+    final = None if begins else _HARMONY_FINAL.search(text)
+    if begins is None and final is None:
+        return None
+    start = 0 if begins else text.find("<|channel|>")
+    before = "" if begins else re.sub(r"(?:<\|end\|>)?\s*(?:<\|start\|>\s*assistant\s*)?\Z", "", text[:start])
+    messages = list(_CHANNEL.finditer(text, start))
+    said = [each["body"] for each in messages if each["name"] == "final"]
+    thought = [each["body"] for each in messages if each["name"] != "final"]
+    return Split(joined(before, *thought), "".join(said))
+
+
+def _bare_channels(text: str) -> Split | None:
+    begins = _BARE_HARMONY.match(text)
+    if begins is None:
+        return None
+    thought, final, answer = text[begins.end() :].rpartition(_BARE_FINAL)
+    return Split(thought, answer) if final else Split(answer, "")
+
+
+def _quoted(text: str) -> Split | None:
+    found = _POE.match(text)
+    if found is None:
+        return None
+    lines = found["thought"].splitlines()
+    return Split("\n".join(line.removeprefix(">").removeprefix(" ") for line in lines), text[found.end() :])
+
+
+def _blocks(text: str) -> Split | None:
+    """Read the thoughts between tags with which a text begins."""
+    thoughts: list[str] = []
+    at = 0
+    while block := _block(text, at):
+        thought, at = block
+        thoughts.append(thought)
+    return Split(joined(*thoughts), text[at:]) if at else None
+
+
+def _block(text: str, start: int) -> tuple[str, int] | None:
+    """Return the thought that begins at a place, and where what follows it begins."""
+    blank = _BLANK.match(text, start)
+    opening = OPENING.match(text, blank.end() if blank else start)
+    if opening is None:
+        return None
+    begins = opening.end()
+    for closing in closings(opening):
+        if closed := closing.search(text, begins):
+            thought, ends = text[begins : closed.start()], closed.end()
+            if _MENTION.fullmatch(thought) and thought.strip():
+                return None  # "<think> and </think> mark …"
+            return _nested(text, thought, begins, ends, closing)
+    return None if opening["granite"] else (text[begins:], len(text))
+
+
+def _nested(text: str, thought: str, begins: int, ends: int, closing: re.Pattern[str]) -> tuple[str, int]:
+    """Go on to the end of the outer one of two thoughts of which one stands in the other."""
+    closed = closing.search(text, ends) if OPENING.search(thought) else None
+    if closed is None or _is_mentioned(text, closed):
+        return thought, ends
+    return text[begins : closed.start()], closed.end()
+
+
+def closings(opening: re.Match[str]) -> Iterator[re.Pattern[str]]:
+    """Yield what can end a thought that began so, the likeliest first."""
+    kind = opening.lastgroup
+    named = opening["xml"]
+    if named:
+        yield re.compile(rf"</{named}\s*>", re.IGNORECASE)
+        yield re.compile(_ANY_XML_CLOSING, re.IGNORECASE)
+    elif kind == "square":
+        yield re.compile(rf"\[/{opening['square']}\]", re.IGNORECASE)
+    elif opening["of"]:
+        yield re.compile(rf"<\|end(?:_of)?_{opening['of']}\|>", re.IGNORECASE)
+    elif kind == "bar":
+        yield re.compile(rf"<\|(?:/|end_(?:of_)?){opening['bar']}\|>|<\|end\|>", re.IGNORECASE)
+    else:
+        yield _OTHER_CLOSINGS[str(kind)]
+
+
+_OTHER_CLOSINGS = {
+    "kimi": re.compile("◁/think▷"),
+    "inner": re.compile(r"<\|inner_suffix\|>"),
+    "unused": re.compile("<unused95>"),
+    "channel": re.compile(r"<channel\|>"),
+    "details": re.compile("</details>", re.IGNORECASE),
+    "granite": re.compile(r"Here(?:'s|\u2019s|\sis)\smy\sresponse:", re.IGNORECASE),
+}
+
+
+def _closed_alone(text: str) -> Split | None:
+    """Read thoughts of which only the end stands in the text."""
+    ends = list(_CLOSING_ALONE.finditer(text))
+    if not ends or OPENING.search(text, 0, ends[0].start()):
+        return None
+    at, begins, fenced, scanned = 0, 0, False, 0
+    thoughts: list[str] = []
+    for found in ends:
+        fenced ^= bool(text.count("```", scanned, found.start()) % 2)
+        scanned = found.start()
+        if not fenced and not _is_mentioned(text, found):
+            thoughts.append(text[begins : found.start()])
+            at = begins = found.end()
+    return Split(joined(*thoughts), text[at:]) if at else None
+
+
+def _is_mentioned(text: str, tag: re.Match[str]) -> bool:
+    """Whether a sentence speaks of a tag: in quotes, in code, or between words of one line."""
+    before, after = text[max(0, tag.start() - 1) : tag.start()], text[tag.end() : tag.end() + 2]
+    if before in {"`", '"', "'", "\u201c", "\u2018", "("} or after[:1] in {"`", '"', "'", "\u201d", "\u2019", ")"}:
+        return True
+    line = text[max(0, tag.start() - _LONGEST_TAIL) : tag.start()].rpartition("\n")[2]
+    if line.count("`") % 2:
+        return True
+    return before == " " and line.rstrip()[-1:].isalnum() and after[:1] == " " and after[1:2].islower()
+
+
+def _unwrapped(answer: str) -> str:
+    """Take the tags off that some families put around the answer after a thought."""
+    wrapped = _WRAPPED.match(answer)
+    if wrapped is None:
+        return answer
+    named = wrapped["xml"]
+    name = named or wrapped["of"] or wrapped["start"]
+    closing = rf"</{name}\s*>" if named else rf"<\|end_(?:of_)?{name}\|>"
+    closed = list(re.finditer(closing, answer, re.IGNORECASE))
+    if closed and answer[closed[-1].end() :].strip() and not _OF_TURNS.fullmatch(answer[closed[-1].end() :]):
+        return answer  # more follows: the tags are a part of what was asked for
+    return answer[wrapped.end() : closed[-1].start() if closed else len(answer)].strip()
+
+
+def _without_end(text: str) -> str:
+    """Return a text without the tokens that end a turn."""
+    if not text.rstrip().endswith((">", "\uff1e")):
+        return text
+    tail = text[-_LONGEST_TAIL:]
+    found = _OF_TURNS.search(tail)
+    if found is None or ("</s>" in found[0].lower() and "<s>" in text.lower()):
+        return text
+    return text[: len(text) - len(tail) + found.start()]
