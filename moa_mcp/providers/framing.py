@@ -122,8 +122,9 @@ class Frames:
 
     def _named(self, parsed: Any) -> Any:  # noqa: ANN401  JSON
         """Return an object with what the name of its event says: that it is an error."""
-        told = isinstance(parsed, dict) and "error" in parsed
-        return {"error": cast("object", parsed)} if self._event == b"error" and not told else parsed
+        if self._event != b"error" or "error" in cast("dict[str, Any]", parsed if isinstance(parsed, dict) else {}):
+            return cast("object", parsed)
+        return {"error": cast("object", parsed)}
 
 
 def _may_be_field(first: bytes) -> bool:
