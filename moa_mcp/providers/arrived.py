@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing, suppress
-from math import inf
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -33,52 +32,108 @@ async def answered(call: Call, target: Target, response: aiohttp.ClientResponse)
     """
     import aiohttp  # noqa: PLC0415  late, as the transport says
 
-    reply, frames = payloads.Reply(), Frames(response.charset or "utf-8")
-    note = ""
-    with anyio.CancelScope() as trailing:
-        try:
-            note = await _collect(call, target, response, reply, frames, trailing)
-        except TooLong as error:
-            raise _billed(replies.unclear(f"{target.model} {error}"), target, reply.billed) from error
-        except Garbled as error:
-            if not reply.ended:
-                raise _billed(replies.garbled(target), target, reply.billed) from error
-        except (aiohttp.ClientError, OSError):  # the line broke; what came may be whole all the same
-            if not reply.ended:
-                raise
-    if note:
-        response.close()
-    elif not trailing.cancelled_caught:
-        await _read_out(response)
-    completion = _completed(call, target, reply, whole=frames.documents)
-    return completion.noted(note) if note else completion
+    arriving = _Arriving(call, target, response.charset or "utf-8")
+    try:
+        await arriving.read(response)
+    except TooLong as error:
+        raise arriving.billed(replies.unclear(f"{target.model} {error}")) from error
+    except Garbled as error:
+        if not arriving.reply.ended:
+            raise arriving.billed(replies.garbled(target)) from error
+    except (aiohttp.ClientError, OSError):  # the line broke; what came may be whole all the same
+        arriving.break_off()
+        if not arriving.reply.ended:
+            raise
+    return arriving.completion()
 
 
-async def _collect(
-    call: Call,
-    target: Target,
-    response: aiohttp.ClientResponse,
-    reply: payloads.Reply,
-    frames: Frames,
-    trailing: anyio.CancelScope,
-) -> str:
-    """Read a reply to its end, or to where it is cut; return what is to be noted of that.
+class _Arriving:
+    """A reply that is being read."""
 
-    Raises `CallError`, `Garbled` and `TooLong`.
-    """
-    bounds = Bounds.of(call)
-    async with aclosing(_parts(response, frames, bounds)) as parts:
-        async for part in parts:
-            if part == DONE:
-                reply.ended = True
+    def __init__(self, call: Call, target: Target, encoding: str) -> None:
+        self.reply = payloads.Reply()
+        self._call = call
+        self._target = target
+        self._frames = Frames(encoding)
+        self._bounds = Bounds.of(call)
+        self._over = False
+        """Whether nothing more is to be read."""
+        self._note = ""
+
+    async def read(self, response: aiohttp.ClientResponse) -> None:
+        """Read the reply to its end, or to where it is cut. Raises `CallError`, `Garbled` and `TooLong`."""
+        pieces = response.content.iter_any()
+        async for piece in pieces:
+            self._take_bytes(piece)
+            if self._over or (self.reply.ended and not self._frames.documents):
                 break
-            _take(call, target, reply, part)
-            if note := bounds.exceeded(reply.longest, reply.thought):
-                reply.cut()
-                return note
-            if reply.ended and not frames.documents and trailing.deadline == inf:
-                trailing.deadline = anyio.current_time() + _TRAILER_S
-    return ""
+        else:
+            self._take(self._frames.end())
+            return
+        with anyio.move_on_after(_TRAILER_S):
+            while not (self._over or response.content.at_eof()):
+                self._take_bytes(await response.content.readany())
+        if self._note:
+            response.close()
+            return
+        with anyio.move_on_after(_LAST_BYTES_S):  # read to its end, the connection can be used again
+            while not response.content.at_eof():
+                await response.content.readany()
+
+    def break_off(self) -> None:
+        """Take what is complete of a reply whose line broke. Raises `CallError`."""
+        if self._frames.documents:
+            with suppress(Garbled):
+                self._take(self._frames.end())
+
+    def completion(self) -> Completion:
+        """Return what came of the reply. Raises `CallError`."""
+        call, target, reply = self._call, self._target, self.reply
+        if not reply.answers:
+            raise self.billed(replies.unanswered(target))
+        if not (reply.ended or self._frames.documents):
+            raise refusals.unreached(target, connected=True)
+        told = _object(reply.billed.get("usage"))
+        bill = billing.usage(told), billing.cost_usd(target, told)
+        completion = replies.completed(target, reply.choices(), *bill, most=call.samples)
+        if call.on_text is not None and (rest := reply.rest(completion.text)):
+            call.on_text(rest)
+        return completion.noted(self._note) if self._note else completion
+
+    def billed(self, error: CallError) -> CallError:
+        """Return the error with what the provider billed all the same."""
+        told = _object(self.reply.billed.get("usage"))
+        if usage := billing.credible(billing.usage(told), said=False):
+            error.paid, error.usage = True, usage
+            error.cost_usd = replies.cost_of(self._target, usage, billing.cost_usd(self._target, told))
+        return error
+
+    def _take_bytes(self, piece: bytes) -> None:
+        self._bounds.count(len(piece))
+        self._take(self._frames.take(piece))
+
+    def _take(self, parts: Iterable[object]) -> None:
+        for part in parts:
+            if part == DONE:
+                self.reply.ended = self._over = True
+            elif isinstance(part, list):  # as Google's servers frame a stream, and its errors
+                self._take(part)  # pyright: ignore[reportUnknownArgumentType]
+            else:
+                self._take_object(_object(part))
+            if self._over:
+                break
+
+    def _take_object(self, body: Json) -> None:
+        told = self.reply.take(body)
+        if fault := payloads.broken(body):
+            error = refusals.refused(self._target, fault.status, fault.told, code=fault.code)
+            error.paid = None if self.reply.begun else error.paid
+            raise self.billed(error)
+        if told is not None and self._call.on_text is not None:
+            self._call.on_text(told)
+        if note := self._bounds.exceeded(self.reply.longest, self.reply.thought):
+            self._note, self._over = note, True
+            self.reply.cut()
 
 
 async def refused(target: Target, response: aiohttp.ClientResponse) -> CallError:
@@ -96,64 +151,6 @@ async def refused(target: Target, response: aiohttp.ClientResponse) -> CallError
     )
 
 
-def _completed(call: Call, target: Target, reply: payloads.Reply, *, whole: bool) -> Completion:
-    """Return what came of a reply that has ended. Raises `CallError`."""
-    if not reply.answers:
-        raise _billed(replies.unanswered(target), target, reply.billed)
-    if not (reply.ended or whole):
-        raise refusals.unreached(target, connected=True)
-    told = _usage(reply.billed)
-    bill = billing.usage(told), billing.cost_usd(target, told)
-    completion = replies.completed(target, reply.choices(), *bill, most=call.samples)
-    if call.on_text is not None and (rest := reply.rest(completion.text)):
-        call.on_text(rest)
-    return completion
-
-
-def _take(call: Call, target: Target, reply: payloads.Reply, part: object) -> None:
-    """Take a part of a reply and tell what it adds to the text. Raises `CallError`."""
-    if isinstance(part, list):  # as Google's servers frame a stream, and its errors
-        for each in part:  # pyright: ignore[reportUnknownVariableType]
-            _take(call, target, reply, each)  # pyright: ignore[reportUnknownArgumentType]
-        return
-    body = _object(part)
-    told = reply.take(body)
-    if fault := payloads.broken(body):
-        error = refusals.refused(target, fault.status, fault.told, code=fault.code)
-        error.paid = None if reply.begun else error.paid
-        raise _billed(error, target, reply.billed)
-    if told is not None and call.on_text is not None:
-        call.on_text(told)
-
-
-async def _parts(response: aiohttp.ClientResponse, frames: Frames, bounds: Bounds) -> AsyncGenerator[Any]:
-    """Yield the objects of a reply. Raises `Garbled` and `TooLong`."""
-    import aiohttp  # noqa: PLC0415  late, as the transport says
-
-    try:
-        async for piece in response.content.iter_any():
-            bounds.count(len(piece))
-            for part in frames.take(piece):
-                yield part
-    except (aiohttp.ClientError, OSError):
-        if frames.documents:
-            with suppress(Garbled):
-                for part in frames.end():
-                    yield part
-        raise
-    for part in frames.end():
-        yield part
-
-
-async def _read_out(response: aiohttp.ClientResponse) -> None:
-    """Read what is left, which is next to nothing: then the connection can be used again."""
-    import aiohttp  # noqa: PLC0415
-
-    with anyio.move_on_after(_LAST_BYTES_S), suppress(aiohttp.ClientError, OSError):
-        while not response.content.at_eof():
-            await response.content.readany()
-
-
 async def _beginning(response: aiohttp.ClientResponse, most: int) -> bytes:
     """Return the first bytes of a body."""
     raw = b""
@@ -168,19 +165,6 @@ async def _beginning(response: aiohttp.ClientResponse, most: int) -> bytes:
 def _whole(raw: bytes, encoding: str) -> Iterable[object]:
     frames = Frames(encoding)
     return [*frames.take(raw), *frames.end()]
-
-
-def _billed(error: CallError, target: Target, body: Json) -> CallError:
-    """Return the error with what the provider billed all the same."""
-    told = _usage(body)
-    if usage := billing.credible(billing.usage(told), said=False):
-        error.paid, error.usage = True, usage
-        error.cost_usd = replies.cost_of(target, usage, billing.cost_usd(target, told))
-    return error
-
-
-def _usage(body: Json) -> Json:
-    return _object(body.get("usage"))
 
 
 def _object(value: object) -> Json:

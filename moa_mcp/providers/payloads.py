@@ -84,19 +84,21 @@ def _of_part(part: object) -> str:
 
 def thought(message: Json) -> str:
     """Return what was thought: in a field of its own, or in parts of the content."""
-    own = next((text for name in _REASONING if (text := _thought(message.get(name)))), "")
+    own = next((text for name in _REASONING if name in message and (text := _thought(message[name]))), "")
     parts = [_object(part) for part in _list(message.get("content"))]
     return own + "".join(_thought(part) for part in parts if part.get("type") in _THOUGHT)
 
 
 def _thought(held: object, depth: int = _DEPTH) -> str:
     """Return the text of a thought, which may stand in parts and summaries of parts."""
-    if isinstance(held, str) or not depth:
-        return held if isinstance(held, str) else ""
+    if isinstance(held, str):
+        return held
+    if not held or not depth:
+        return ""
     if isinstance(held, list):
         return "".join(_thought(each, depth - 1) for each in _list(cast("object", held)))
     inside = _object(held)
-    return next((text for key in _INSIDE if (text := _thought(inside.get(key), depth - 1))), "")
+    return next((text for key in _INSIDE if key in inside and (text := _thought(inside[key], depth - 1))), "")
 
 
 _INSIDE = ("text", "thinking", "reasoning", "content", "summary", "reasoning_content")
@@ -191,9 +193,9 @@ class Reply:
         return first.arriving.end(answer) if first else ""
 
     def _bill(self, part: Json) -> None:
-        for holder in (part, *(_object(each) for each in _list(part.get("choices"))), _object(part.get("x_groq"))):
-            usage = _object(holder.get("usage"))
-            if usage and billing.later(_object(self.billed.get("usage")), usage) is usage:
+        for holder in (part, *_list(part.get("choices")), part.get("x_groq")):
+            usage = _object(holder).get("usage")
+            if usage and billing.later(_object(self.billed.get("usage")), _object(usage)) is usage:
                 self.billed = {"usage": usage}
 
     def _take(self, position: int, choice: Json) -> str | None:
