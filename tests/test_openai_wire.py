@@ -102,7 +102,7 @@ async def test_what_openrouter_says_that_it_cost_is_the_cost(wire: OpenAIWire, s
             Usage(5, 12, 0, 10),
         ),
         ({"prompt_tokens": 8, "completion_tokens": 5, "total_tokens": 500}, Usage(8, 492, 0, 487)),
-        ({"prompt_tokens": 8, "completion_tokens": 0, "total_tokens": 20}, Usage(8, 12)),
+        ({"prompt_tokens": 8, "completion_tokens": 0, "total_tokens": 20}, Usage(8, 12, 0, 12)),
         (
             {"prompt_tokens": 8, "completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 40}},
             Usage(8, 45, 0, 40),

@@ -30,7 +30,7 @@ def usage(told: Mapping[str, Any]) -> Usage | None:
         return None
     reasoning = _reasoning(told)
     beyond = 0 if total is None else max(0, total - prompt - completion)
-    if beyond and completion:
+    if beyond:
         reasoning = max(reasoning, beyond)
     elif total is None and reasoning > completion:  # counted apart, and no total tells of it
         beyond = reasoning

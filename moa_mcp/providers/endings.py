@@ -26,7 +26,7 @@ def ending(reason: str | None) -> Ending:
     """Return what a finish reason means; a text without one has come to its end."""
     if not reason or not reason.strip():
         return "end"
-    word = reason.strip().casefold().replace("-", "_").replace(" ", "_")
+    word = reason.casefold().partition(":")[0].strip().replace("-", "_").replace(" ", "_")
     return _KNOWN.get(word.removeprefix("finish_reason_"), "unknown")
 
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-_FIELD = re.compile(rb"(data|event|id|retry)[ \t]*(?::|\Z)|:")
+_FIELD = re.compile(rb"(data|event|id|retry|error)[ \t]*(?::|\Z)|:")
 DONE = "[DONE]"
 """What ends a stream of OpenAI's wire."""
 
@@ -94,6 +94,9 @@ class Frames:
             yield from self._dispatched()
         elif line.startswith(b"data:"):
             yield from self._datum(line[5:].strip())
+        elif line.startswith(b"error:"):  # as llama.cpp's server tells one
+            self._event = b"error"
+            yield from self._datum(line[6:].strip())
         elif line.startswith(b"event:"):
             self._event = line[6:].strip()
         elif line.lstrip().startswith((b"{", b"[")) and not self._data:
@@ -105,6 +108,8 @@ class Frames:
         if data == b"[DONE]":
             yield from self._dispatched()
             yield DONE
+        elif data.startswith(b":"):
+            pass  # a comment that a gateway has put into an event
         elif data and not self._data:
             try:
                 yield self._named(_parsed(data, self._encoding))
@@ -129,7 +134,7 @@ class Frames:
 
 def _may_be_field(first: bytes) -> bool:
     """Whether these bytes are the beginning of a field's name."""
-    return any(name.startswith(first) for name in (b"data:", b"event:", b"id:", b"retry:"))
+    return any(name.startswith(first) for name in (b"data:", b"event:", b"error:", b"id:", b"retry:"))
 
 
 def _of_lines(lines: list[bytes], encoding: str) -> Iterator[Any]:

@@ -144,13 +144,17 @@ async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[st
     reply, bounds = Reply(), Bounds.of(call)
     note = ""
     try:
-        async for chunk in stream:
-            told = reply.take(_part(chunk, "delta"))
-            if told is not None and call.on_text is not None:
-                call.on_text(told)
-            if note := bounds.exceeded(reply.longest, reply.thought):
-                reply.cut()
-                break
+        with _errors_mapped(target):
+            async for chunk in stream:
+                told = reply.take(_part(chunk, "delta"))
+                if told is not None and call.on_text is not None:
+                    call.on_text(told)
+                if note := bounds.exceeded(reply.longest, reply.thought):
+                    reply.cut()
+                    break
+    except CallError as error:
+        error.paid = None if reply.begun else error.paid
+        raise
     finally:
         with anyio.move_on_after(_CLOSE_S, shield=True):
             await stream.aclose()

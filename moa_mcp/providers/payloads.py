@@ -132,6 +132,12 @@ class _Growing:
             piece, self.half = piece[:-1], piece[-1]
         return self.arriving.take(mended(piece)) if piece else ""
 
+    def think(self, piece: str) -> None:
+        """Take a piece of a thought, after which the text has no blanks before its first word."""
+        self.reasoning.append(piece)
+        if not self.characters:
+            self.arriving.skip_blanks()
+
     def whole(self, text: str) -> str:
         """Take a text that is all of it, or the next piece if what came is not its beginning."""
         came = "".join(self.text)
@@ -172,9 +178,9 @@ class Reply:
     def take(self, part: Json) -> str | None:
         """Keep a part and return what can be told of the first answer; None if there is nothing of one in it."""
         self._bill(part)
-        choices = _list(part.get("choices"))
+        choices = [_object(choice) for choice in _list(part.get("choices"))]
         self.answers += len(choices)
-        told = [self._take(at, _object(choice)) for at, choice in enumerate(choices)]
+        told = [self._take(number, choice) for number, choice in zip(_numbers(choices), choices, strict=True)]
         return "".join(each for each in told if each) if any(each is not None for each in told) else None
 
     def cut(self) -> None:
@@ -198,11 +204,8 @@ class Reply:
             if usage and billing.later(_object(self.billed.get("usage")), _object(usage)) is usage:
                 self.billed = {"usage": usage}
 
-    def _take(self, position: int, choice: Json) -> str | None:
-        index = choice.get("index")
+    def _take(self, number: int, choice: Json) -> str | None:
         is_whole = isinstance(choice.get("message"), dict) or isinstance(choice.get("text"), str)
-        numbered = not is_whole and isinstance(index, int) and 0 <= index < _MOST_ANSWERS
-        number = cast("int", index) if numbered else position
         growing = self._growing[number]
         first = growing is self._growing.get(0)
         self._end(growing, choice)
@@ -210,13 +213,14 @@ class Reply:
         for held, say in ((choice.get("delta"), growing.say), (choice.get("message"), growing.whole)):
             message = _object(held)
             piece, thinking = said(message.get("content")), thought(message)
-            growing.reasoning += [thinking] if thinking else []
-            self.thought += len(thinking)
+            if thinking:
+                growing.think(thinking)
+                self.thought += len(thinking)
             growing.refusal += [str(message["refusal"])] if message.get("refusal") else []
             if piece or thinking:
                 told = (told or "") + (say(piece) if piece else "")
-        if is_whole and isinstance(choice.get("text"), str):
-            told = (told or "") + growing.whole(choice["text"])
+        if told is None and isinstance(choice.get("text"), str):
+            told = growing.whole(choice["text"])
         self.ended |= is_whole and not _object(choice.get("delta"))
         return told if first else None
 
@@ -229,6 +233,13 @@ class Reply:
 
 
 _MOST_ANSWERS = 1024
+
+
+def _numbers(choices: Sequence[Json]) -> Sequence[int]:
+    """Return the numbers of the answers that choices hold: their own, if they have them and these differ."""
+    own = [choice.get("index") for choice in choices]
+    numbers = [index for index in own if isinstance(index, int) and 0 <= index < _MOST_ANSWERS]
+    return numbers if len(set(numbers)) == len(choices) else range(len(choices))
 
 
 def _broke_off(choice: Json) -> str:

@@ -54,6 +54,10 @@ class Arriving:
             self._begin()
         return self._tell() if self._begun else ""
 
+    def skip_blanks(self) -> None:
+        """Learn that a thought has come by another way."""
+        self._thought = True
+
     def end(self, answer: str) -> str:
         """Return what is left to tell of the answer; nothing if it is another than it seemed."""
         told = "".join(self._told)
