@@ -121,7 +121,9 @@ class Frames:
     def _dispatched(self) -> Iterator[Any]:
         """Yield the objects of an event that came in several lines: one document, or one in each line."""
         lines, self._data = self._data, []
-        if lines:
+        if lines and self._event == b"error" and not lines[0].startswith((b"{", b"[")):
+            yield {"error": _text(b"\n".join(lines), self._encoding)}
+        elif lines:
             yield from (self._named(each) for each in _of_lines(lines, self._encoding))
         self._event = b""
 

@@ -254,7 +254,14 @@ def _code(error: Exception) -> str:
 
 
 _UNCONNECTED = {"ClientConnectorError", "ConnectionRefusedError", "gaierror"}
-_DISCONNECTIONS = {"ConnectError", "ClientConnectionError", "ConnectionError", "RemoteProtocolError", "ReadError"}
+_DISCONNECTIONS = {
+    "ConnectError",
+    "ClientConnectionError",
+    "ConnectionError",
+    "RemoteProtocolError",
+    "ReadError",
+    "StopAsyncIteration",  # a stream that ended without saying why
+}
 
 
 def _kinds(error: BaseException) -> set[str]:

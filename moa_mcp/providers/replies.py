@@ -81,7 +81,7 @@ def _answer(target: Target, choice: Choice) -> Completion:
         raise unclear(f"{target.model}: {redact(mended(choice.fault))}")
     thought, text = split(mended(choice.text))
     reasoning = joined(mended(choice.reasoning), thought)
-    text = text.lstrip() if reasoning else text
+    text = text.lstrip() if reasoning or choice.reasoning else text
     kind = ending(choice.finish_reason)
     if choice.refusal and not text:
         raise AnswerRefused(f"{target.model} declined: {redact(mended(choice.refusal))}")
