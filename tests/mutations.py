@@ -18,6 +18,10 @@ _ENDS = {"finish_reason", "native_finish_reason", "error", "object", "base_resp"
 """Keys whose values decide whether a text is an answer."""
 
 
+_TEXTS = {"content", "text", "thinking", "reasoning", "reasoning_content", "refusal", "summary", "arguments"}
+_THOUGHTS = ("reasoning", "thinking")
+
+
 class Document(NamedTuple):
     """A JSON value of a body, and what stands before it there."""
 
@@ -38,6 +42,25 @@ class Body(NamedTuple):
             for number, each in enumerate(self.documents)
         )
         return "".join(written) + self.after
+
+    def with_twice(self, at: int) -> Body:
+        """Return the body in which an event comes twice."""
+        again = Document("\n\ndata: ", self.documents[at].value)
+        return Body((*self.documents[: at + 1], again, *self.documents[at + 1 :]), self.after)
+
+    def holds(self, word: str) -> bool:
+        """Whether a word stands in one of the texts, outside of the fields that are for thoughts."""
+        return any(
+            isinstance(text, str) and word in text and not any(str(key).startswith(_THOUGHTS) for key in path)
+            for each in self.documents
+            for path, text in values(each.value)
+        )
+
+
+def is_silent(document: Document) -> bool:
+    """Whether an event adds nothing to a text, so that it may come twice."""
+    said = (text for path, text in values(document.value) if path[-1] in _TEXTS and isinstance(text, str))
+    return document.before.rstrip().endswith("data:") and not any(said)
 
 
 def body_of(shape: Shape) -> Body | None:
@@ -60,36 +83,38 @@ def body_of(shape: Shape) -> Body | None:
     return Body(tuple(documents), shape.body[at:]) if documents else None
 
 
-def paths(value: object, path: Path = ()) -> Iterator[Path]:
-    """Yield the way to every value inside another."""
+def values(value: object, path: Path = ()) -> Iterator[tuple[Path, object]]:
+    """Yield every value inside another, with the way to it."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in items:
-        yield (*path, key)
-        yield from paths(inner, (*path, key))
+        yield (*path, key), inner
+        yield from values(inner, (*path, key))
 
 
-def replaced(value: Any, path: Path, new: object) -> Any:  # noqa: ANN401  JSON
+def paths(value: object) -> list[Path]:
+    """Return the way to every value inside another."""
+    return [path for path, _ in values(value)]
+
+
+def replaced(value: Any, path: Path, new: object) -> Any:
     """Return a document with another value at a place."""
     if not path:
         return new
     key, *rest = path
-    changed = dict(value) if isinstance(value, dict) else list(value)
+    changed: Any = value.copy()
     changed[key] = replaced(value[key], tuple(rest), new)
     return changed
 
 
-def without(value: Any, path: Path) -> Any:  # noqa: ANN401  JSON
+def without(value: Any, path: Path) -> Any:
     """Return a document without the value at a place."""
-    *rest, key = path
-    holder = value
-    for each in rest:
-        holder = holder[each]
-    kept = (
-        {k: v for k, v in holder.items() if k != key}
-        if isinstance(holder, dict)
-        else [v for k, v in enumerate(holder) if k != key]
-    )
-    return replaced(value, tuple(rest), kept)
+    key, *rest = path
+    changed: Any = value.copy()
+    if rest:
+        changed[key] = without(value[key], tuple(rest))
+    else:
+        del changed[key]
+    return changed
 
 
 def doubled(value: object, path: Path) -> str:
@@ -106,7 +131,7 @@ def doubled(value: object, path: Path) -> str:
     return json.dumps(value)
 
 
-def reordered(value: object, order: Callable[[list[str]], list[str]]) -> Any:  # noqa: ANN401  JSON
+def reordered(value: object, order: Callable[[list[str]], list[str]]) -> Any:
     """Return a document with the fields of each of its objects in another order."""
     if isinstance(value, dict):
         return {key: reordered(value[key], order) for key in order(list(value))}
@@ -115,9 +140,8 @@ def reordered(value: object, order: Callable[[list[str]], list[str]]) -> Any:  #
 
 def says(value: object, path: Path) -> bool:
     """Whether the value at a place is a part of the text, or decides what of the document is."""
-    for key in path:
-        value = value[key]  # type: ignore[index]
-    return path[-1] in _SAID or any(key in _SAID - {"choices", "delta", "message"} for key in path) or _holds(value)
+    inside = any(key in _SAID - {"choices", "delta", "message"} for key in path)
+    return inside or path[-1] in _SAID or _holds(dict(values(value))[path])
 
 
 def ends(path: Path) -> bool:

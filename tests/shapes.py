@@ -1,4 +1,4 @@
-"""The shapes of replies in `tests/replies/`: their files, and what must come of each. The README there tells the form."""
+"""The replies in `tests/replies/`: their files, whose form the README there tells, and what must come of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from moa_mcp import errors
 from moa_mcp.errors import CallError
 from moa_mcp.model import Model
 from moa_mcp.values import Call, Completion, Message, Place, Target, Transport, Usage
@@ -273,10 +272,3 @@ def _cost(came: Decimal | None, expected: str | None) -> str:
     if expected in {"known", "unknown", None}:
         return "known"
     return expected if expected is not None and Decimal(expected) == came else str(came)
-
-
-def error_class(name: str) -> type[CallError]:
-    """Return the error of a name."""
-    found = getattr(errors, name)
-    assert issubclass(found, CallError)
-    return found

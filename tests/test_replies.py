@@ -8,11 +8,12 @@ from importlib import import_module
 import anyio
 import pytest
 
+from moa_mcp import errors
 from moa_mcp.model import Limits, Model, Shared, stack
 from moa_mcp.providers.real import Real
 from moa_mcp.values import Target
 from tests.byte_server import ByteServer, serving_bytes
-from tests.shapes import Case, Sent, cases, error_class, outcome, shapes
+from tests.shapes import Case, Sent, cases, outcome, shapes
 
 pytestmark = pytest.mark.anyio
 
@@ -72,7 +73,7 @@ def test_every_expected_failure_is_one_of_ours() -> None:
     for shape in shapes():
         assert (shape.expect.error is None) != (shape.expect.text is None), shape.name
         if shape.expect.error:
-            error_class(shape.expect.error)
+            assert issubclass(getattr(errors, shape.expect.error), errors.CallError)
 
 
 def test_the_providers_that_people_use_are_all_there() -> None:

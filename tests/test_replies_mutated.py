@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import json
+from collections.abc import Callable, Coroutine, Iterator
 from importlib import import_module
+from itertools import pairwise
+from random import Random
 from typing import Any
 
 import anyio
@@ -16,13 +19,13 @@ from moa_mcp.errors import CallError
 from moa_mcp.providers.real import Real
 from tests import mutations
 from tests.byte_server import Bytes, ByteServer, Framing, serving_bytes
-from tests.mutations import Body, body_of
+from tests.mutations import Body, body_of, is_silent
 from tests.shapes import Case, Outcome, cases, outcome
 
 OVER_OPENAI = [case for case in cases() if case.over == "openai" and not case.shape.layers]
-STREAMS = [case for case in OVER_OPENAI if case.asked == "stream"]
 OVER_LITELLM = [case for case in cases() if case.over == "litellm" and case.asked == "stream" and not case.shape.layers]
 IN_JSON = [(case, body) for case in OVER_OPENAI if (body := body_of(case.shape))]
+IN_EVENTS = [(case, body) for case, body in IN_JSON if any(map(is_silent, body.documents))]
 SAYS_ITS_END_AT_ONCE = {"gateways/finish-reason-repeated"}
 """Nobody can know that more was to come."""
 OTHERS: list[Any] = [None, 0, 7, -1, 1.5, True, 10**30, "x", "", [], {}, ["x"], {"x": 1}, [None], {"text": 7}]
@@ -34,14 +37,13 @@ def examples(number: int) -> settings:
     return settings(max_examples=number, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
 
-
 class Asked:
     """Asks for replies that are changed, and remembers what comes of those that are not.
 
     It runs its own event loop: what hypothesis raises to end an example does not go through one.
     """
 
-    def __init__(self, run: Callable[[Awaitable[Outcome]], Outcome], real: Real, server: ByteServer) -> None:
+    def __init__(self, run: Callable[[Coroutine[Any, Any, Outcome]], Outcome], real: Real, server: ByteServer) -> None:
         self._run = run
         self._real = real
         self._server = server
@@ -107,7 +109,7 @@ def test_in_which_pieces_a_reply_comes_changes_nothing(
     assume(case.shape.framing != "short")
     raw = case.shape.raw
     ends = [0, *sorted({cut for cut in cuts if cut < len(raw)}), len(raw)]
-    pieces = [raw[a:b] for a, b in zip(ends, ends[1:], strict=False) if a < b]
+    pieces = [raw[a:b] for a, b in pairwise(ends) if a < b]
     sent = case.shape.bytes()
     came = asked.for_bytes(case, Bytes(pieces, sent.status, sent.headers, framing))
     assert seen(came) == seen(asked.unchanged(case))
@@ -126,7 +128,10 @@ def test_how_lines_end_changes_nothing(asked: Asked, case: Case, line_end: str, 
 @examples(500)
 @given(st.sampled_from(IN_JSON), st.randoms(use_true_random=False), st.data())
 def test_the_order_of_fields_and_those_that_stand_twice_change_nothing(
-    asked: Asked, chosen: tuple[Case, Body], random: Any, data: st.DataObject  # noqa: ANN401  hypothesis' own
+    asked: Asked,
+    chosen: tuple[Case, Body],
+    random: Random,
+    data: st.DataObject,
 ) -> None:
     case, body = chosen
     at = data.draw(st.integers(0, len(body.documents) - 1))
@@ -136,8 +141,19 @@ def test_the_order_of_fields_and_those_that_stand_twice_change_nothing(
 
     mixed = Body(tuple(d._replace(value=mutations.reordered(d.value, shuffled)) for d in body.documents), body.after)
     document = mixed.documents[at].value
-    twice = data.draw(st.sampled_from(list(mutations.paths(document)) or [()]))
+    twice = data.draw(st.sampled_from(mutations.paths(document) or [()]))
     came = asked.for_text(case, mixed.text(at, lambda value: mutations.doubled(value, twice)))
+    assert seen(came) == seen(asked.unchanged(case))
+
+
+@examples(300)
+@given(st.sampled_from(IN_EVENTS), st.data())
+def test_an_event_without_a_text_that_comes_twice_changes_nothing(
+    asked: Asked, chosen: tuple[Case, Body], data: st.DataObject
+) -> None:
+    case, body = chosen
+    at = data.draw(st.sampled_from([n for n, each in enumerate(body.documents) if is_silent(each)]))
+    came = asked.for_text(case, body.with_twice(at).text())
     assert seen(came) == seen(asked.unchanged(case))
 
 
@@ -174,18 +190,19 @@ def test_a_field_that_is_missing_or_of_another_type_loses_no_answer_and_makes_no
     case, body = chosen
     at = data.draw(st.integers(0, len(body.documents) - 1))
     document = body.documents[at].value
-    path = data.draw(st.sampled_from(list(mutations.paths(document)) or [()]))
+    path = data.draw(st.sampled_from(mutations.paths(document) or [()]))
     assume(path)
     changed = mutations.without(document, path) if isinstance(other, str) else None
     if isinstance(other, int):
         changed = mutations.replaced(document, path, OTHERS[other])
     before = asked.unchanged(case)
-    came = asked.for_text(case, body.text(at, lambda _: mutations.json.dumps(changed)))
+    came = asked.for_text(case, body.text(at, lambda _: json.dumps(changed)))
     if isinstance(came.came, CallError):
         lost = not (isinstance(before.came, CallError) or mutations.says(document, path) or mutations.ends(path))
         assert not lost
         return
     assert came.came.cost_usd is None or came.came.cost_usd > 0 or before.came.cost_usd == 0
     assert case.shape.status == 200
+    assert body.holds("Rome") or "Rome" not in came.came.text
     if not (mutations.says(document, path) or (isinstance(before.came, CallError) and mutations.ends(path))):
         assert is_whole(came, before)
