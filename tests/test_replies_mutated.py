@@ -92,13 +92,18 @@ def seen(came: Outcome) -> object:
 
 
 def is_whole(came: Outcome, before: Outcome) -> bool:
-    """Whether an outcome is an error, or the answer that is there, with nothing made up beside it."""
+    """Whether an outcome is an error, or the answer that is there, with nothing made up beside it.
+
+    Blanks do not count: before an answer they are cut off only if there was a thought.
+    """
     if isinstance(came.came, CallError):
         return True
     if isinstance(before.came, CallError):
         return False
     others = {other.text for other in before.came.others}
-    return came.came.text == before.came.text and others.issuperset(other.text for other in came.came.others)
+    return came.came.text.strip() == before.came.text.strip() and others.issuperset(
+        other.text for other in came.came.others
+    )
 
 
 @examples(400)
