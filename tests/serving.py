@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import IO, Any, Self
 
 import mcp_types as types
@@ -121,10 +122,14 @@ class ServerProcess:
 
     def send(self, **message: Any) -> None:
         """Send a JSON-RPC message to a server on stdio."""
-        assert self.process.stdin is not None
+        self.write(json.dumps({"jsonrpc": "2.0", **message}).encode())
+
+    def write(self, line: bytes) -> None:
+        """Write a line to a server on stdio, whatever it says."""
+        assert isinstance(self.process.stdin, TextIOWrapper)
         try:
-            self.process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
-            self.process.stdin.flush()
+            self.process.stdin.buffer.write(line + b"\n")
+            self.process.stdin.buffer.flush()
         except BrokenPipeError as error:
             wrote = f"the server ended with {self.ended()}; stderr was {self.stderr}"
             raise AssertionError(wrote) from error

@@ -26,6 +26,7 @@ from moa_mcp.runs import Runs
 from moa_mcp.server.asking import STATE_S
 from moa_mcp.server.prompts import Prompts
 from moa_mcp.server.resources import Resources
+from moa_mcp.server.static import Listings, announce
 from moa_mcp.server.tasks import Tasks
 from moa_mcp.server.tools import Tools
 from moa_mcp.server.waiting import Context, Patience
@@ -64,11 +65,11 @@ class App:
         self._answered = anyio.Event()
         patience = Patience()
 
-        async def announce() -> None:
+        async def changed() -> None:
             await bus.publish(ResourcesListChanged())
 
         tasks = Tasks(self.runs)
-        tools = Tools(self.runs, tasks, patience, announce)
+        tools = Tools(self.runs, tasks, patience, changed)
         resources = Resources(self.runs, routes)
         prompts = Prompts(config)
         self.server: Server[Runs] = Server(
@@ -99,8 +100,9 @@ class App:
         # Not as on_call_tool, which knows of no tasks.
         self.server.add_request_handler("tools/call", types.CallToolRequestParams, tools.call)
         states = RequestStateBoundary(RequestStateSecurity.ephemeral(ttl=STATE_S), default_audience=self.server.name)
-        self.server.middleware += [self._guard, patience.watch, states]
+        self.server.middleware += [self._guard, patience.watch, Listings().keep, tools.take, states]
         tasks.register(self.server)
+        announce(self.server)
 
     @asynccontextmanager
     async def lifespan(self, server: Server[Runs]) -> AsyncGenerator[Runs]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from difflib import get_close_matches
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from moa_mcp.redact import redact
+from moa_mcp.server import spellings
 
 
 class Arguments(BaseModel):
@@ -15,8 +20,15 @@ class Arguments(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-Wait = Annotated[float, Field(ge=0, le=3600)]
-USDollars = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_TEXT, _WHOLE, _NUMBER = map(BeforeValidator, (spellings.text, spellings.whole, spellings.number))
+
+Text = Annotated[str, _TEXT]
+Name = Annotated[str, Field(min_length=1), _TEXT]
+Seed = Annotated[int, Field(ge=0, le=2**53 - 1), _WHOLE]
+Position = Annotated[int, Field(ge=1), _WHOLE]
+"""Counted from 1."""
+Wait = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False), _NUMBER]
+MoreThanZero = Annotated[float, Field(gt=0, allow_inf_nan=False), _NUMBER]
 
 
 def exact(usd: float | None) -> Decimal | None:
@@ -27,23 +39,21 @@ def exact(usd: float | None) -> Decimal | None:
 class AskArguments(Arguments):
     """What a pipeline tool takes."""
 
-    question: Annotated[str, Field(min_length=1)] = Field(
+    question: Name = Field(
         description="The question or task, complete in itself: the models see nothing of this conversation."
     )
-    context: str | None = Field(
+    context: Text | None = Field(
         default=None, description="Material to answer it with: file contents, data, what was said before."
     )
-    system: str | None = Field(default=None, description="Instructions for every model: role, language, format.")
-    seed: Annotated[int, Field(ge=0, lt=2**53)] | None = Field(
-        default=None, description="Repeats what is left to chance: orders, dropouts, samples."
-    )
+    system: Text | None = Field(default=None, description="Instructions for every model: role, language, format.")
+    seed: Seed | None = Field(default=None, description="Repeats what is left to chance: orders, dropouts, samples.")
     wait_s: Wait | None = Field(
         default=None, description="Seconds to wait for the answer before the run's id is returned instead."
     )
-    deadline_s: Annotated[float, Field(gt=0)] | None = Field(
+    deadline_s: MoreThanZero | None = Field(
         default=None, description="Seconds after which the run ends with the best that it has; only shortens its own."
     )
-    max_cost_usd: USDollars | None = Field(
+    max_cost_usd: MoreThanZero | None = Field(
         default=None,
         description="US dollars that the run may cost at most; only lowers what is configured. Where a call was not "
         "started because its cost must be agreed to, this agrees.",
@@ -60,7 +70,7 @@ class AskArguments(Arguments):
 class RunArguments(Arguments):
     """What names a run."""
 
-    run_id: Annotated[str, Field(min_length=1)] = Field(description="The id that the pipeline's tool returned.")
+    run_id: Name = Field(description="The id that the pipeline's tool returned.")
 
 
 class WaitArguments(RunArguments):
@@ -72,7 +82,7 @@ class WaitArguments(RunArguments):
 class ResumeArguments(WaitArguments):
     """What moa_resume takes."""
 
-    max_cost_usd: USDollars | None = Field(
+    max_cost_usd: MoreThanZero | None = Field(
         default=None,
         description="What the run may cost at most, in US dollars, all that it has cost included: for one that stopped "
         "at its budget.",
@@ -82,20 +92,20 @@ class ResumeArguments(WaitArguments):
 class ForkArguments(WaitArguments):
     """What moa_fork takes."""
 
-    step: Annotated[int, Field(ge=1)] = Field(
+    step: Position = Field(
         description="The first step to do anew, from 1; those before it are taken over and cost nothing."
     )
-    changes: list[str] = Field(
+    changes: Annotated[list[str], BeforeValidator(spellings.settings)] = Field(
         default=[],
         description='What to change, as KEY=VALUE for that step or N.KEY=VALUE for a later one: ["agent=gpt-5-nano", '
         '"4.temperature=0.2"].',
     )
-    max_cost_usd: USDollars | None = Field(
+    max_cost_usd: MoreThanZero | None = Field(
         default=None,
         description="US dollars that the new run may cost at most, else what the other was allowed. Where a call was "
         "not started because its cost must be agreed to, this agrees.",
     )
-    seed: Annotated[int, Field(ge=0, lt=2**53)] | None = Field(
+    seed: Seed | None = Field(
         default=None, description="Another seed for what is left to chance; else that of the run."
     )
 
@@ -103,18 +113,18 @@ class ForkArguments(WaitArguments):
 class TraceArguments(RunArguments):
     """What moa_trace takes."""
 
-    page: Annotated[int, Field(ge=1)] = Field(default=1, description="Which page of the trace.")
+    page: Position = Field(default=1, description="Which page of the trace.")
 
 
 class EstimateArguments(Arguments):
     """What moa_estimate takes."""
 
-    pipeline: Annotated[str, Field(min_length=1)] = Field(description="Which pipeline: the name of its tool.")
-    question: Annotated[str, Field(min_length=1)] | None = Field(
+    pipeline: Name = Field(description="Which pipeline: the name of its tool.")
+    question: Name | None = Field(
         default=None, description="The question it would be asked; one of 200 tokens is assumed."
     )
-    context: str | None = Field(default=None, description="The context it would be given.")
-    system: str | None = Field(default=None, description="The instructions it would be given.")
+    context: Text | None = Field(default=None, description="The context it would be given.")
+    system: Text | None = Field(default=None, description="The instructions it would be given.")
 
 
 Given = TypeVar("Given", bound=Arguments)
@@ -127,30 +137,63 @@ class BadArguments(Exception):
 def read(kind: type[Given], arguments: dict[str, Any] | None) -> Given:
     """Return the arguments of a call. Raises `BadArguments`."""
     try:
-        return kind.model_validate(arguments or {})
+        return kind.model_validate(_given(kind, arguments or {}))
     except ValidationError as error:
         known = list(kind.model_fields)
-        told = [_told(list(map(str, each["loc"])), each["type"], each["msg"], known) for each in error.errors()]
+        told = [_told(str(each["loc"][0]), each["type"], each["msg"], each["input"], known) for each in error.errors()]
         raise BadArguments(f"Invalid arguments: {'; '.join(told)}") from error
 
 
-def _told(where: list[str], kind: str, message: str, known: list[str]) -> str:
-    name = where[0]
+def _given(kind: type[Arguments], arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments without those that say of themselves that they are not given."""
+    types = {name: each["type"] for name, each in schema(kind)["properties"].items() if not _required(kind, name)}
+    return {
+        name: value
+        for name, value in arguments.items()
+        if name not in types or not spellings.absent(value, types[name])
+    }
+
+
+def _required(kind: type[Arguments], name: str) -> bool:
+    return kind.model_fields[name].is_required()
+
+
+def _told(name: str, kind: str, message: str, value: object, known: list[str]) -> str:
     if kind == "extra_forbidden":
         close = get_close_matches(name, known, n=1)
         meant = f", did you mean {close[0]}?" if close else ""
-        return f"unknown argument {name!r}{meant} (known: {', '.join(known)})"
+        return f"unknown argument {_shown(name)}{meant} (known: {', '.join(known)})"
     if kind == "missing":
         return f"{name} is missing"
     if kind == "string_too_short":
         return f"{name} is empty"
+    if kind == "value_error":
+        return f"{name} {message.removeprefix('Value error, ')}"
     if kind == "list_type":
-        return f'{name} should be a list of strings, such as ["agent=gpt-5-nano"]'
-    return f"{name} {message.removeprefix('Value error, ').removeprefix('Input ')}"
+        return f'{name} should be a list of strings, such as ["agent=gpt-5-nano"] (it is {_shown(value)})'
+    example = _EXAMPLES.get(kind, "")
+    return f"{name} {message.removeprefix('Input ')}{example} (it is {_shown(value)})"
 
 
+_EXAMPLES = {"int_type": ", such as 7", "float_type": ", such as 45"}
+_SHOWN = 80
+"""Characters of a wrong value that are told."""
+
+
+def _shown(value: object) -> str:
+    """Return a value as its caller wrote it, if it is short enough to be found by that."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    whole = redact(value if isinstance(value, str) else json.dumps(value))
+    shortened = whole if len(whole) <= _SHOWN else f"{whole[: _SHOWN - 1]}…"
+    return repr(shortened) if isinstance(value, str) else shortened
+
+
+@cache
 def schema(kind: type[Arguments]) -> dict[str, Any]:
-    """Return the JSON schema of arguments, without pydantic's titles and nullable unions: absent means absent."""
+    """Return the JSON schema of arguments, as plain as it can be: without titles, nullable unions and open bounds."""
     whole = kind.model_json_schema()
     properties = {name: _plain(value) for name, value in whole["properties"].items()}
     required = {"required": whole["required"]} if "required" in whole else {}
@@ -160,4 +203,15 @@ def schema(kind: type[Arguments]) -> dict[str, Any]:
 def _plain(value: dict[str, Any]) -> dict[str, Any]:
     union = value.get("anyOf", [{}])
     kept = {key: item for key, item in value.items() if key not in {"title", "anyOf"} and item is not None}
-    return {**union[0], **kept}
+    return _bounded({**union[0], **kept})
+
+
+def _bounded(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a number's schema with plain bounds; that the bound itself is too little is said when it is given.
+
+    Hosts hand schemas to models whose providers refuse all tools for a keyword that they do not know.
+    """
+    return {_PLAIN_BOUNDS.get(key, key): item for key, item in value.items()}
+
+
+_PLAIN_BOUNDS = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}

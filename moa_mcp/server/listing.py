@@ -35,7 +35,7 @@ def pipeline_tool(pipeline: Pipeline, *, simulated: bool) -> types.Tool:
         output_schema=results.RUN_SCHEMA,
         annotations=types.ToolAnnotations(
             title=pipeline.title,
-            read_only_hint=True,
+            read_only_hint=False,  # it spends money, which nobody should be made to by surprise
             destructive_hint=False,
             idempotent_hint=False,
             open_world_hint=True,
@@ -64,7 +64,7 @@ def _own_tool(
         output_schema=output,
         annotations=types.ToolAnnotations(
             title=title,
-            read_only_hint=not stops,
+            read_only_hint=not (asks or stops),
             destructive_hint=stops,
             idempotent_hint=not starts,
             open_world_hint=asks,

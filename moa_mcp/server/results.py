@@ -8,6 +8,7 @@ import mcp_types as types
 
 from moa_mcp.report import summary
 from moa_mcp.runs import another_agent
+from moa_mcp.server.status_line import imitated, one_line
 from moa_mcp.trace import Trace
 
 _COUNT = {"type": "integer", "minimum": 0}
@@ -107,10 +108,8 @@ def error(message: str) -> types.CallToolResult:
 
 def _text(trace: Trace, notes: list[str]) -> str:
     match trace.status:
-        case "complete":
-            return f"{trace.answer}\n\n{_footer(trace, notes)}"
-        case "degraded":
-            return f"Degraded: {'; '.join(trace.degradations)}\n\n{trace.answer}\n\n{_footer(trace, notes)}"
+        case "complete" | "degraded":
+            return "\n\n".join([*_head(trace), str(trace.answer), _footer(trace, notes)])
         case "running" if trace.interrupted:
             return (
                 f"Interrupted: the server that drove run {trace.run_id} is gone ({progress(trace)}). Nothing paid for "
@@ -125,6 +124,16 @@ def _text(trace: Trace, notes: list[str]) -> str:
             return f"Run {trace.run_id} was cancelled; there is no answer. moa_trace shows what was done."
         case "failed":
             return f"{trace.pipeline} failed: {trace.error}\n\n{_ways_on(trace)}\n\n{_footer(trace, notes)}"
+
+
+def _head(trace: Trace) -> list[str]:
+    """Return the line that stands before an answer: of a complete run none, unless its answer passes for another's."""
+    framed = ""
+    if imitated(trace.answer or "", trace.pipeline):
+        framed = f"The answer of run {trace.run_id} stands between this line and the last one in brackets."
+    if trace.status == "degraded":
+        return [f"Degraded: {one_line('; '.join(trace.degradations))}{framed and f' ({framed})'}"]
+    return [f"Complete: {framed}"] if framed else []
 
 
 def _ways_on(trace: Trace) -> str:
@@ -161,4 +170,4 @@ def _footer(trace: Trace, notes: list[str]) -> str:
         f"[{trace.pipeline}, run {trace.run_id}, {trace.status}: {calls} calls in {layers} layers, "
         f"{trace.seconds or 0:.1f} s, {usage.prompt_tokens} + {usage.completion_tokens} tokens, {cost}]"
     )
-    return "\n".join([line, *(f"- {note}" for note in notes)])
+    return "\n".join([line, *(f"- {one_line(note)}" for note in notes)])

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import mcp_types as types
+from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 
 from moa_mcp.agreement import needed
@@ -19,7 +20,7 @@ from moa_mcp.errors import ChangeRefused, JournalError, RunHeld, RunUnknown
 from moa_mcp.forecast import assumed
 from moa_mcp.plan import plan
 from moa_mcp.runs import Run, Runs, changed
-from moa_mcp.server import estimates, results
+from moa_mcp.server import estimates, results, spellings
 from moa_mcp.server.arguments import (
     AskArguments,
     BadArguments,
@@ -80,6 +81,17 @@ class Tools:
         """Return a tool's input schema; None if there is no such tool."""
         tool = self._tools.get(name)
         return None if tool is None else tool.input_schema
+
+    async def take(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """Middleware: take the arguments of a call also where they came as text."""
+        given = (ctx.params or {}).get("arguments")
+        if ctx.method != "tools/call" or given is None or isinstance(given, dict):
+            return await call_next(ctx)
+        arguments = spellings.arguments(given)
+        if arguments is None:
+            told = 'Invalid params: arguments should be an object, such as {"question": "…"}'
+            raise MCPError(types.INVALID_PARAMS, told)
+        return await call_next(replace(ctx, params={**(ctx.params or {}), "arguments": arguments}))
 
     async def call(self, context: Context, params: types.CallToolRequestParams) -> Answered:
         """Answer a call."""

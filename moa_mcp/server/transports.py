@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import hmac
+import asyncio
+import io
 import logging
 import os
 import signal
@@ -10,6 +11,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import BinaryIO
 
 import anyio
 import uvicorn
@@ -17,11 +19,12 @@ from mcp.server.runner import serve_dual_era_loop
 from mcp.server.sse import SseServerTransport
 from mcp.server.stdio import stdio_server
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from mcp.shared.message import SessionMessage
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from moa_mcp.config import Config
 from moa_mcp.journal import Journal
@@ -29,6 +32,10 @@ from moa_mcp.redact import redact
 from moa_mcp.runs import Runs
 from moa_mcp.server.access import LOOPBACK, CannotServe, require_token
 from moa_mcp.server.app import App
+from moa_mcp.server.bearer import BearerAuth
+from moa_mcp.server.bodies import Bodies
+from moa_mcp.server.connections import BACKLOG, IDLE_S, Faults, limited, most_connections
+from moa_mcp.server.frames import receive
 
 _SHUTDOWN_S = 3
 _FAREWELL_S = 1.0
@@ -72,12 +79,26 @@ def serve_sse(
 
 
 async def _stdio(app: App) -> None:
-    async with stdio_server() as (read, write), anyio.create_task_group() as tasks:
+    wire = _claimed_stdin()
+    nothing = anyio.wrap_file(io.StringIO())  # in place of stdin, which the SDK would read with its own eyes
+    async with stdio_server(stdin=nothing) as (unread, write), anyio.create_task_group() as tasks:
         sys.stdout = sys.stderr  # what a library prints must not reach the protocol, not even at exit
+        await unread.aclose()
+        send, read = anyio.create_memory_object_stream[SessionMessage | Exception]()
+        tasks.start_soon(receive, wire, send, write.send)
         if sys.platform != "win32":
             tasks.start_soon(_leave_on_signal, app.runs)
         await app.server.run(read, write, app.server.create_initialization_options())
         tasks.cancel_scope.cancel()
+
+
+def _claimed_stdin() -> BinaryIO:
+    """Return stdin; nobody else in this process, or started by it, reads from it any more."""
+    wire = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return os.fdopen(wire, "rb", closefd=False)  # a thread may still wait for it when the server ends
 
 
 async def _leave_on_signal(runs: Runs) -> None:
@@ -146,9 +167,18 @@ def _serve(app: App, asgi: ASGIApp, host: str, port: int, token: str | None, *, 
     require_token(host, token)
     _log_to_stderr()
     listener = _listen(host, port)
-    guarded = BearerAuth(asgi, token) if token else asgi
     config = uvicorn.Config(
-        guarded, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=_SHUTDOWN_S
+        BearerAuth(Bodies(asgi), token) if token else Bodies(asgi),
+        http=limited(most_connections()),
+        ws="none",
+        loop="asyncio",
+        backlog=BACKLOG,
+        timeout_keep_alive=IDLE_S,
+        timeout_graceful_shutdown=_SHUTDOWN_S,
+        lifespan="on",
+        log_config=None,
+        log_level=logging.ERROR,  # of each request that is no HTTP it would say so
+        access_log=False,
     )
     address = f"[{host}]" if ":" in host else host
     sys.stderr.write(f"moa-mcp serves MCP at http://{address}:{listener.getsockname()[1]}{path}\n")
@@ -171,35 +201,20 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class _Uvicorn(uvicorn.Server):
-    """Ends runs and open listen streams first, so that shutting down does not wait for them."""
+    """Says little of clients' faults, and ends runs and open listen streams before it waits for them."""
 
     def __init__(self, config: uvicorn.Config, app: App) -> None:
         super().__init__(config)
         self._app = app
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(Faults())
+        await super().startup(sockets)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.listening.close()
         self._app.runs.stop_all()
         await super().shutdown(sockets)
-
-
-class BearerAuth:
-    """Lets only requests with the token through (RFC 6750), and /health."""
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
-        self._expected = f"Bearer {token}".encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] == "/health" or self._authorized(scope):
-            await self._app(scope, receive, send)
-            return
-        refusal = JSONResponse({"error": "unauthorized"}, 401, {"WWW-Authenticate": "Bearer"})
-        await refusal(scope, receive, send)
-
-    def _authorized(self, scope: Scope) -> bool:
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        return hmac.compare_digest(given, self._expected)
 
 
 class _WithoutKeys(logging.Formatter):

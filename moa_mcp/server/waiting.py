@@ -14,6 +14,8 @@ from typing import Any
 
 import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.shared.dispatcher import as_request_id, coerce_request_id
+from mcp_types import RequestId
 
 from moa_mcp.runs import Run
 from moa_mcp.server.results import progress
@@ -85,14 +87,20 @@ class Patience:
         self._waiters: dict[Hashable, _Waiter] = {}
 
     async def watch(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Middleware: look at the reasons of cancellations."""
-        if ctx.method == "notifications/cancelled" and ctx.params:
-            waiter = self._waiters.get(_key(ctx, ctx.params.get("requestId")))
-            if waiter is not None:
-                reason = str(ctx.params.get("reason") or "").lower()
-                waiter.timed_out = "timed out" in reason or "timeout" in reason
-                waiter.told.set()
-        return await call_next(ctx)
+        """Middleware: look at the reasons of cancellations, of which nobody else here wants to know.
+
+        One that names no request is ignored, as it is to be of a race that a client lost.
+        """
+        if ctx.method != "notifications/cancelled":
+            return await call_next(ctx)
+        params = ctx.params or {}
+        request_id = as_request_id(params.get("requestId"))
+        waiter = None if request_id is None else self._waiters.get(_key(ctx, request_id))
+        if waiter is not None:
+            reason = str(params.get("reason") or "").lower()
+            waiter.timed_out = "timed out" in reason or "timeout" in reason
+            waiter.told.set()
+        return None
 
     @asynccontextmanager
     async def waits(self, context: Context, run: Run) -> AsyncGenerator[None]:
@@ -112,7 +120,8 @@ class Patience:
                 run.cancel()
             raise
         finally:
-            del self._waiters[key]
+            if self._waiters.get(key) is waiter:  # a client may have given its id to another request, too
+                del self._waiters[key]
 
 
 def _ends_with_its_connection(context: Context) -> bool:
@@ -131,6 +140,8 @@ def _session(context: Context) -> str | None:
     return named
 
 
-def _key(context: Context, request_id: object) -> Hashable:
-    """Return what names a request: ids are unique within a session, and stdio is one."""
-    return id(context.request) if _ends_with_its_connection(context) else (_session(context), request_id)
+def _key(context: Context, request_id: RequestId | None) -> Hashable:
+    """Return what names a request: ids are unique within a session, and stdio is one. To the SDK, "7" and 7 are one."""
+    if _ends_with_its_connection(context):
+        return id(context.request)
+    return _session(context), None if request_id is None else coerce_request_id(request_id)

@@ -1,0 +1,33 @@
+"""Who may call over HTTP: whoever has the server's one token, and everybody for /health."""
+
+from __future__ import annotations
+
+import hmac
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_BLANKS = b" \t"
+
+
+class BearerAuth:
+    """Lets only requests with the token through (RFC 6750), and /health."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._expected = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] == "/health" or self._authorized(scope):
+            await self._app(scope, receive, send)
+            return
+        # Closed, so that whoever has no token can't hold connections that others need.
+        headers = {"WWW-Authenticate": "Bearer", "Connection": "close"}
+        await JSONResponse({"error": "unauthorized"}, 401, headers)(scope, receive, send)
+
+    def _authorized(self, scope: Scope) -> bool:
+        """Whether a request has the token; the scheme's name is of either case (RFC 9110, section 11.1)."""
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        scheme, _, token = given.strip(_BLANKS).partition(b" ")
+        same = hmac.compare_digest(token.strip(_BLANKS), self._expected)
+        return scheme.lower() == b"bearer" and same

@@ -1,0 +1,83 @@
+"""The bodies of HTTP requests, read whole before anybody looks at them: JSON-RPC that can be read, or an answer."""
+
+from __future__ import annotations
+
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from moa_mcp.server import frames
+from moa_mcp.server.frames import Refused, read
+
+MAX_BYTES = 4 * 2**20
+"""What a body may hold; the SDK's own limit."""
+_CLOSE = {"Connection": "close"}
+
+
+class Bodies:
+    """Hands on POST requests whose body is one message; the others are answered here.
+
+    The SDK takes a request with an unusable id for a notification, which nobody answers, and writes a traceback for a
+    client that goes away before its body is there.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        body = await _whole(receive)
+        if body is None:
+            return
+        if len(body) > MAX_BYTES:
+            told = f"Request body too large: it may have {MAX_BYTES} bytes at most"
+            await Response(told, 413, _CLOSE)(scope, receive, send)
+            return
+        message = read(body)
+        if isinstance(message, Refused):
+            await _refusal(message)(scope, receive, send)
+            return
+        if (exact := frames.exact(body, message)) is not body:
+            scope = {**scope, "headers": _with_length(scope["headers"], len(exact))}
+        await self._app(scope, _replayed(exact, receive), send)
+
+
+async def _whole(receive: Receive) -> bytes | None:
+    """Return a request's body, or the beginning of one that is too long; None if the client is gone."""
+    body = bytearray()
+    while len(body) <= MAX_BYTES:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            break
+    return bytes(body)
+
+
+def _refusal(refused: Refused) -> Response:
+    if len(refused.answers) == 1:
+        error = refused.answers[0]
+    else:
+        error = frames.invalid(refused.answers[0].error.message if refused.answers else "Invalid request")
+    return JSONResponse(error.model_dump(by_alias=True, exclude_unset=True), 400)
+
+
+def _with_length(headers: list[tuple[bytes, bytes]], length: int) -> list[tuple[bytes, bytes]]:
+    kept = [(name, value) for name, value in headers if name != b"content-length"]
+    return [*kept, (b"content-length", b"%d" % length)]
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Return a receiver that tells of the body, and then of what comes after it."""
+    told = False
+
+    async def replay() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay

@@ -1,0 +1,115 @@
+"""Arguments as clients write them: numbers as text, lists as the text of JSON, an object for a list of settings.
+
+Each function returns the value that was meant where only one can be, and else what it was given, for the schema to
+refuse. Truth values are no numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+
+from pydantic import JsonValue
+
+from moa_mcp.surrogates import mended
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_LONGEST = 60
+"""Characters of a number as text; more would only be slow to read."""
+_EXACT = 2**53
+"""From here on not every whole number is a float, so one that was written as a float may have been another."""
+_NOTHING = frozenset({"", "null", "none", "undefined"})
+
+
+def absent(value: JsonValue, kind: str) -> bool:
+    """Whether a value says that an optional argument of this JSON type is not given."""
+    if value is None:
+        return True
+    return kind != "string" and isinstance(value, str) and value.strip().lower() in _NOTHING
+
+
+def number(value: JsonValue) -> JsonValue:
+    """Return a number that is written as text."""
+    exactly = _decimal(value)
+    return value if exactly is None else float(exactly)
+
+
+def whole(value: JsonValue) -> JsonValue:
+    """Return a whole number that is written as text or with a decimal point: ``"7"``, ``7.0``."""
+    exactly = Decimal(value) if isinstance(value, float) and math.isfinite(value) else _decimal(value)
+    if exactly is None or abs(exactly) > _EXACT or exactly != exactly.to_integral_value():
+        return value
+    return int(exactly)
+
+
+def text(value: JsonValue) -> JsonValue:
+    """Return a text without halves of characters, which JSON can write and nothing can send on."""
+    return mended(value) if isinstance(value, str) else value
+
+
+def settings(value: JsonValue) -> JsonValue:
+    """Return a list of ``KEY=VALUE`` from the text of JSON, a single text, an object, or a list of these."""
+    value = _parsed(value)
+    if isinstance(value, str):
+        return [mended(value)]
+    if isinstance(value, dict):
+        return list(_assigned(value))
+    if isinstance(value, list):
+        return [setting for each in value for setting in _settings(each)]
+    return value
+
+
+def arguments(value: JsonValue) -> dict[str, JsonValue] | None:
+    """Return the arguments of a call that came as the text of an object or as an empty list; None if they did not.
+
+    An empty object is an empty list to languages that have one type for both.
+    """
+    if value in ([], ""):
+        return {}
+    found = _parsed(value)
+    return found if isinstance(found, dict) else None
+
+
+def _decimal(value: JsonValue) -> Decimal | None:
+    if not isinstance(value, str) or len(value) > _LONGEST:
+        return None
+    stripped = value.strip()
+    return Decimal(stripped) if _NUMBER.fullmatch(stripped) else None
+
+
+def _parsed(value: JsonValue) -> JsonValue:
+    """Return the list or object that a text is JSON of. No setting begins with a bracket."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in {"[", "{"}:
+        return value
+    try:
+        found: JsonValue = json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    return found
+
+
+def _settings(each: JsonValue) -> Iterator[JsonValue]:
+    found = _parsed(each)
+    if isinstance(found, dict):
+        yield from _assigned(found)
+    else:
+        yield text(each)
+
+
+def _assigned(table: dict[str, JsonValue]) -> Iterator[str]:
+    for key, value in table.items():
+        yield mended(f"{key}={value if isinstance(value, str) else _toml(value)}")
+
+
+def _toml(value: JsonValue) -> str:
+    """Return a value as settings write what is no text."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_toml(each)}' for key, each in value.items())} }}"
+    return json.dumps(value, ensure_ascii=False)
