@@ -59,7 +59,7 @@ async def test_every_pipeline_takes_a_question_and_what_belongs_to_it(client: Cl
             "seed": {
                 "type": "integer",
                 "minimum": 0,
-                "exclusiveMaximum": 2**53,
+                "maximum": 2**53 - 1,
                 "description": "Repeats what is left to chance: orders, dropouts, samples.",
             },
             "wait_s": {
@@ -70,12 +70,12 @@ async def test_every_pipeline_takes_a_question_and_what_belongs_to_it(client: Cl
             },
             "deadline_s": {
                 "type": "number",
-                "exclusiveMinimum": 0,
+                "minimum": 0,
                 "description": "Seconds after which the run ends with the best that it has; only shortens its own.",
             },
             "max_cost_usd": {
                 "type": "number",
-                "exclusiveMinimum": 0,
+                "minimum": 0,
                 "description": "US dollars that the run may cost at most; only lowers what is configured. Where a call "
                 "was not started because its cost must be agreed to, this agrees.",
             },
@@ -111,7 +111,7 @@ async def test_the_schema_of_a_run_arrives_as_it_is(client: Client) -> None:
 async def test_a_host_is_told_which_tools_cost_which_stop_and_which_only_look(client: Client) -> None:
     hints = {tool.name: tool.annotations for tool in (await client.list_tools()).tools}
     asks = types.ToolAnnotations(
-        title="Vote", read_only_hint=True, destructive_hint=False, idempotent_hint=False, open_world_hint=True
+        title="Vote", read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
     )
     looks = types.ToolAnnotations(
         title="Show a run's trace",
@@ -128,6 +128,54 @@ async def test_a_host_is_told_which_tools_cost_which_stop_and_which_only_look(cl
         open_world_hint=False,
     )
     assert (hints["vote"], hints["moa_trace"], hints["moa_cancel"]) == (asks, looks, stops)
+    only_look = [name for name, each in hints.items() if each is not None and each.read_only_hint]
+    assert only_look == ["moa_trace", "moa_estimate"]
+
+
+def keywords(schema: Any) -> set[str]:
+    """Return every keyword of a JSON schema, and whatever else it uses as a name."""
+    if isinstance(schema, dict):
+        return set(schema).union(*map(keywords, schema.values()))
+    return set[str]().union(*map(keywords, schema)) if isinstance(schema, list) else set()
+
+
+REFUSED_BY_SOME_PROVIDER = {
+    *(
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+        "anyOf",
+        "oneOf",
+        "allOf",
+        "not",
+        "$ref",
+        "$defs",
+        "$schema",
+    ),
+    *("const", "pattern", "patternProperties", "propertyNames", "format", "uniqueItems", "if", "title"),
+}
+
+
+async def test_every_host_can_hand_the_schemas_to_its_model(client: Client) -> None:
+    for tool in (await client.list_tools()).tools:
+        assert not keywords(tool.input_schema) & REFUSED_BY_SOME_PROVIDER
+        assert not keywords(tool.output_schema) & {"exclusiveMinimum", "exclusiveMaximum", "$ref", "$defs"}
+        assert {type(each["type"]) for each in tool.input_schema["properties"].values()} == {str}
+
+
+async def test_only_the_list_of_resources_is_said_to_change(client: Client) -> None:
+    capabilities = client.server_capabilities
+    assert capabilities is not None
+    assert capabilities.tools == types.ToolsCapability(list_changed=False)
+    assert capabilities.prompts == types.PromptsCapability(list_changed=False)
+    assert capabilities.resources is not None
+    assert capabilities.resources.list_changed is (client.mode == "auto")
+
+
+async def test_a_listing_that_is_asked_for_again_is_the_same(client: Client) -> None:
+    first, again = await client.list_tools(), await client.list_tools()
+    assert again.tools == first.tools
+    assert (await client.list_prompts()).prompts == (await client.list_prompts()).prompts
 
 
 @pytest.mark.parametrize(
@@ -138,7 +186,26 @@ async def test_a_host_is_told_which_tools_cost_which_stop_and_which_only_look(cl
         ("vote", {"question": 17}, "question should be a valid string"),
         ("vote", {**QUESTION, "contxt": "x"}, "unknown argument 'contxt', did you mean context?"),
         ("vote", {**QUESTION, "wait_s": -1}, "wait_s should be greater than or equal to 0"),
-        ("vote", {**QUESTION, "seed": "7"}, "seed should be a valid integer"),
+        ("vote", {**QUESTION, "wait_s": True}, "wait_s should be a valid number, such as 45 (it is true)"),
+        ("vote", {**QUESTION, "wait_s": "soon"}, "wait_s should be a valid number, such as 45 (it is 'soon')"),
+        ("vote", {**QUESTION, "wait_s": "45 s"}, "wait_s should be a valid number, such as 45 (it is '45 s')"),
+        ("vote", {**QUESTION, "wait_s": "0,5"}, "wait_s should be a valid number, such as 45 (it is '0,5')"),
+        ("vote", {**QUESTION, "wait_s": "nan"}, "wait_s should be a valid number"),
+        ("vote", {**QUESTION, "wait_s": "1e999"}, "wait_s should be a valid number, such as 45 (it is '1e999')"),
+        ("vote", {**QUESTION, "seed": "seven"}, "seed should be a valid integer, such as 7 (it is 'seven')"),
+        ("vote", {**QUESTION, "seed": False}, "seed should be a valid integer, such as 7 (it is false)"),
+        ("vote", {**QUESTION, "seed": 7.5}, "seed should be a valid integer, such as 7 (it is 7.5)"),
+        ("vote", {**QUESTION, "seed": "7" * 5000}, "seed should be a valid integer, such as 7 (it is '77777"),
+        ("vote", {**QUESTION, "seed": [7]}, "seed should be a valid integer, such as 7 (it is a list)"),
+        ("vote", {**QUESTION, "seed": 2**53}, "seed should be less than or equal to 9007199254740991"),
+        ("vote", {**QUESTION, "max_cost_usd": 0}, "max_cost_usd should be greater than 0 (it is 0)"),
+        ("vote", {**QUESTION, "max_cost_usd": "0.0"}, "max_cost_usd should be greater than 0 (it is '0.0')"),
+        ("vote", {**QUESTION, "deadline_s": 0}, "deadline_s should be greater than 0 (it is 0)"),
+        ("vote", {"question": None}, "question should be a valid string (it is null)"),
+        ("vote", {"question": {"text": "?"}}, "question should be a valid string (it is an object)"),
+        ("vote", {**QUESTION, "contxt": None}, "unknown argument 'contxt', did you mean context?"),
+        ("moa_fork", {"run_id": "x", "step": 1, "changes": 5}, "changes should be a list of strings, such as ["),
+        ("moa_fork", {"run_id": "x", "step": "last"}, "step should be a valid integer, such as 7 (it is 'last')"),
         ("moa_wait", {"runid": "x"}, "run_id is missing; unknown argument 'runid', did you mean run_id?"),
         ("moa_trace", {"run_id": "x", "page": 0}, "page should be greater than or equal to 1"),
         ("moa_wait", {"run_id": "x"}, "there is no run 'x'"),
@@ -160,6 +227,27 @@ async def test_an_unknown_tool_and_an_unknown_page_of_tools_are_protocol_errors(
     with pytest.raises(MCPError) as unknown_page:
         await client.list_tools(cursor="2")
     assert (unknown_tool.value.code, unknown_page.value.code) == (types.INVALID_PARAMS, types.INVALID_PARAMS)
+
+
+@pytest.mark.parametrize(
+    ("given", "same"),
+    [
+        ({"seed": "279"}, {"seed": 279}),
+        ({"seed": 279.0, "wait_s": "45"}, {"seed": 279}),
+        ({"seed": " 279.0 ", "deadline_s": "9e2"}, {"seed": 279}),
+        ({"seed": "+279", "max_cost_usd": "0.05"}, {"seed": 279}),
+        ({"seed": 279, "wait_s": "", "max_cost_usd": "null", "deadline_s": None, "context": None}, {"seed": 279}),
+        ({"seed": 279, "context": "", "system": None, "deadline_s": "None"}, {"seed": 279}),
+        ({"seed": 279, "context": "null"}, {"seed": 279, "context": "null"}),
+    ],
+)
+async def test_arguments_that_are_written_as_text_are_taken_for_what_they_say(
+    client: Client, given: dict[str, Any], same: dict[str, Any]
+) -> None:
+    asked = content(await client.call_tool("vote", {**QUESTION, **given}))
+    trace = content(await client.call_tool("moa_trace", {"run_id": asked["run_id"], "page": "1"}))
+    assert asked["status"] == "complete"
+    assert (trace["seed"], trace["question"]["context"]) == (same["seed"], same.get("context"))
 
 
 class Asked(NamedTuple):
@@ -204,6 +292,51 @@ async def test_a_long_trace_comes_in_pages_that_hold_every_call_once(client: Cli
     assert {content(page)["pages"] for page in pages} == {4}
     assert content(pages[0])["answer"] == content(asked.result)["answer"]
     assert [json.loads(text(page)) for page in pages] == [content(page) for page in pages]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (["agent=nobody"], "'nobody' is no model of the configuration"),
+        ("agent=nobody", "'nobody' is no model of the configuration"),
+        ('["agent=nobody"]', "'nobody' is no model of the configuration"),
+        (' [{"agent": "nobody"}] ', "'nobody' is no model of the configuration"),
+        ({"agent": "nobody"}, "'nobody' is no model of the configuration"),
+        ({"2.agent": "nobody"}, "'nobody' is no model of the configuration"),
+        ('{"agent": "nobody", "temperature": 0.5}', "'nobody' is no model of the configuration"),
+        ([{"temperature": 0.5}, '{"agent": "nobody"}'], "'nobody' is no model of the configuration"),
+        ({"agent": 5}, "'5' is no model of the configuration"),
+        ({"temperature": "warm"}, "temperature"),
+        ("['agent=nobody']", "['agent=nobody'] is no KEY=VALUE"),
+        ("nobody", "nobody is no KEY=VALUE"),
+    ],
+)
+async def test_changes_are_read_in_every_form_that_clients_give_them(
+    client: Client, asked: Asked, changes: Any, told: str
+) -> None:
+    fork = {"run_id": content(asked.result)["run_id"], "step": "2", "changes": changes}
+    result = await client.call_tool("moa_fork", fork)
+    assert (result.is_error, told in text(result)) == (True, True), text(result)
+
+
+@pytest.mark.parametrize(
+    ("changes", "temperature"),
+    [
+        ({"temperature": 0.5}, 0.5),
+        ('{"temperature": 0.5}', 0.5),
+        ("temperature=0.5", 0.5),
+        ("", 0.7),
+        ("[]", 0.7),
+        (None, 0.7),
+    ],
+)
+async def test_a_fork_is_changed_as_it_is_asked_to_in_any_form(
+    client: Client, asked: Asked, changes: Any, temperature: float
+) -> None:
+    fork = {"run_id": content(asked.result)["run_id"], "step": 2.0, "changes": changes, "seed": "279"}
+    forked = content(await client.call_tool("moa_fork", fork))
+    judged = content(await client.call_tool("moa_trace", {"run_id": forked["run_id"], "page": "4"}))["calls"][-1]
+    assert (forked["status"], judged["attempts"][0]["parameters"]["temperature"]) == ("complete", temperature)
 
 
 async def test_a_page_beyond_the_last_is_refused_with_what_to_do(client: Client, asked: Asked) -> None:

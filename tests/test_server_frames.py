@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -228,5 +229,44 @@ def test_a_request_that_is_cancelled_twice_ends_its_run_once(server: ServerProce
     assert ended["result"]["structuredContent"]["status"] == "cancelled"
 
 
-def test_a_malformed_answer_ends_a_question_to_the_client(nursery: Nursery, tmp_path: Any) -> None:
-    raise NotImplementedError
+@pytest.mark.parametrize("arguments", ['{"run_id": "x"}', '{"run_id": "x", "page": null}'])
+def test_arguments_may_be_the_text_of_an_object(server: ServerProcess, arguments: str) -> None:
+    answer = server.ask(next(_numbers), "tools/call", name="moa_trace", arguments=arguments)
+    assert "there is no run 'x'" in answer["result"]["content"][0]["text"]
+
+
+@pytest.mark.parametrize("arguments", [[], "", None, {}])
+def test_arguments_that_are_not_there_are_missed_by_name(server: ServerProcess, arguments: Any) -> None:
+    answer = server.ask(next(_numbers), "tools/call", name="vote", arguments=arguments)
+    assert answer["result"]["content"][0]["text"] == "Invalid arguments: question is missing"
+
+
+@pytest.mark.parametrize("arguments", [5, "question=?", '"?"', ["?"], True])
+def test_arguments_that_are_no_object_are_refused(server: ServerProcess, arguments: Any) -> None:
+    error = server.ask(next(_numbers), "tools/call", name="vote", arguments=arguments)["error"]
+    assert (error["code"], "arguments should be an object" in error["message"]) == (PARAMS, True)
+
+
+CONFIG = """
+defaults.confirm_above_usd = 0.5
+models.a.routes = [{ model = "openai/a", api_base = "http://127.0.0.1:9", usd_per_million = { prompt = 1, completion = 1000 } }]
+pipelines.dear.steps = [{ step = "propose", agents = ["a"], max_tokens = 2000 }]
+"""
+
+
+@pytest.mark.parametrize("said", [{"result": 5}, {"error": "no"}, {"result": {"action": "shrug"}}])
+def test_an_answer_of_the_client_that_is_none_ends_the_wait_for_it(
+    nursery: Nursery, tmp_path: Path, said: Wire
+) -> None:
+    config = tmp_path / "pipelines.toml"
+    config.write_text(CONFIG)
+    with ServerProcess("--config", str(config), nursery=nursery) as server:
+        client = {"name": "wire", "version": "1"}
+        can_ask = {"elicitation": {}}
+        server.ask(0, "initialize", protocolVersion="2025-11-25", capabilities=can_ask, clientInfo=client)
+        server.send(method="notifications/initialized")
+        server.send(id=71, method="tools/call", params={"name": "dear", "arguments": {"question": "?"}})
+        server.wait_for(lambda: any(each.get("method") == "elicitation/create" for each in server.messages))
+        question = next(each for each in server.messages if each.get("method") == "elicitation/create")
+        server.send(id=question["id"], **said)
+        assert "its user could not be asked" in server.answer(71)["result"]["content"][0]["text"]

@@ -10,6 +10,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from pydantic_core import ErrorDetails
+
 from moa_mcp.redact import redact
 from moa_mcp.server import spellings
 
@@ -140,7 +142,7 @@ def read(kind: type[Given], arguments: dict[str, Any] | None) -> Given:
         return kind.model_validate(_given(kind, arguments or {}))
     except ValidationError as error:
         known = list(kind.model_fields)
-        told = [_told(str(each["loc"][0]), each["type"], each["msg"], each["input"], known) for each in error.errors()]
+        told = [_told(each, _written(each, arguments or {}), known) for each in error.errors()]
         raise BadArguments(f"Invalid arguments: {'; '.join(told)}") from error
 
 
@@ -158,7 +160,14 @@ def _required(kind: type[Arguments], name: str) -> bool:
     return kind.model_fields[name].is_required()
 
 
-def _told(name: str, kind: str, message: str, value: object, known: list[str]) -> str:
+def _written(error: ErrorDetails, arguments: dict[str, Any]) -> object:
+    """Return the value at fault as its caller wrote it."""
+    first, *inner = error["loc"]
+    return error["input"] if inner else arguments.get(str(first))
+
+
+def _told(error: ErrorDetails, value: object, known: list[str]) -> str:
+    name, kind, message = str(error["loc"][0]), error["type"], error["msg"]
     if kind == "extra_forbidden":
         close = get_close_matches(name, known, n=1)
         meant = f", did you mean {close[0]}?" if close else ""

@@ -21,8 +21,8 @@ BODY_S = 60.0
 """Seconds in which its body must have arrived after that."""
 IDLE_S = 120
 """Seconds for which a connection is kept between two requests: longer than clients and proxies reuse one."""
-BACKLOG = 64
-"""How many connections are accepted at once; asyncio goes on that far when there are no descriptors left."""
+WAITING = 2048
+"""How many connections may wait to be accepted, the kernel willing."""
 _MOST = 10_000
 _LEAST = 16
 _TOLD_EVERY_S = 60.0
@@ -52,6 +52,12 @@ class Connection(H11Protocol):
         """Take what has arrived, and wait for the rest of it."""
         super().data_received(data)
         self._watch()
+
+    def on_response_complete(self) -> None:
+        """Wait for another request, of which a part may have arrived already."""
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY or self.conn.trailing_data[0]:
+            self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
@@ -123,6 +129,11 @@ def most_connections() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft = wanted
     return _MOST if soft == resource.RLIM_INFINITY else max(_LEAST, min(_MOST, soft // 2))
+
+
+def accepted_at_once(most: int) -> int:
+    """Return how many connections to accept before the oldest are closed: that takes two rounds of the event loop."""
+    return max(4, min(256, most // 8))
 
 
 class Faults:

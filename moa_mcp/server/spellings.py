@@ -34,7 +34,7 @@ def absent(value: JsonValue, kind: str) -> bool:
 def number(value: JsonValue) -> JsonValue:
     """Return a number that is written as text."""
     exactly = _decimal(value)
-    return value if exactly is None else float(exactly)
+    return value if exactly is None or math.isinf(float(exactly)) else float(exactly)
 
 
 def whole(value: JsonValue) -> JsonValue:

@@ -34,7 +34,7 @@ from moa_mcp.server.access import LOOPBACK, CannotServe, require_token
 from moa_mcp.server.app import App
 from moa_mcp.server.bearer import BearerAuth
 from moa_mcp.server.bodies import Bodies
-from moa_mcp.server.connections import BACKLOG, IDLE_S, Faults, limited, most_connections
+from moa_mcp.server.connections import IDLE_S, WAITING, Faults, accepted_at_once, limited, most_connections
 from moa_mcp.server.frames import receive
 
 _SHUTDOWN_S = 3
@@ -44,7 +44,10 @@ _FAREWELL_S = 1.0
 def serve_stdio(config: Config, *, journal: Journal | None = None, offline: bool = False) -> None:
     """Serve one client over stdin and stdout, until it closes them."""
     _log_to_stderr()
-    anyio.run(_stdio, App(config, offline=offline, journal=journal))
+    try:
+        anyio.run(_stdio, App(config, offline=offline, journal=journal))
+    except* BrokenPipeError:  # the client reads no more
+        os._exit(0)  # the thread that reads would wait for stdin to close
 
 
 def serve_http(
@@ -167,12 +170,13 @@ def _serve(app: App, asgi: ASGIApp, host: str, port: int, token: str | None, *, 
     require_token(host, token)
     _log_to_stderr()
     listener = _listen(host, port)
+    most = most_connections()
     config = uvicorn.Config(
         BearerAuth(Bodies(asgi), token) if token else Bodies(asgi),
-        http=limited(most_connections()),
+        http=limited(most),
         ws="none",
         loop="asyncio",
-        backlog=BACKLOG,
+        backlog=accepted_at_once(most),
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=_SHUTDOWN_S,
         lifespan="on",
@@ -210,6 +214,8 @@ class _Uvicorn(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         asyncio.get_running_loop().set_exception_handler(Faults())
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(WAITING)  # asyncio has but one number for what waits and what is accepted at once
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.listening.close()
