@@ -151,7 +151,7 @@ def test_a_question_with_halves_of_characters_is_asked_with_them_mended(
 def test_halves_of_characters_anywhere_else_do_not_stop_the_server(server: ServerProcess) -> None:
     half = r"\ud800"
     (unknown,) = after(server, call('"?"', tool=half))
-    (renamed,) = after(server, call('"?", "%s": 1' % half))
+    (renamed,) = after(server, call(f'"?", "{half}": 1'))
     (method,) = after(server, b'{"jsonrpc": "2.0", "id": 7, "method": "\\udfff"}')
     assert (unknown["error"]["code"], method["error"]["code"]) == (PARAMS, -32601)
     assert "unknown argument" in renamed["result"]["content"][0]["text"]
@@ -249,8 +249,10 @@ def test_arguments_that_are_no_object_are_refused(server: ServerProcess, argumen
 
 CONFIG = """
 defaults.confirm_above_usd = 0.5
-models.a.routes = [{ model = "openai/a", api_base = "http://127.0.0.1:9", usd_per_million = { prompt = 1, completion = 1000 } }]
-pipelines.dear.steps = [{ step = "propose", agents = ["a"], max_tokens = 2000 }]
+[models.a]
+routes = [{ model = "openai/a", api_base = "http://127.0.0.1:9", usd_per_million = { prompt = 1, completion = 1000 } }]
+[pipelines.dear]
+steps = [{ step = "propose", agents = ["a"], max_tokens = 2000 }]
 """
 
 
@@ -262,7 +264,7 @@ def test_an_answer_of_the_client_that_is_none_ends_the_wait_for_it(
     config.write_text(CONFIG)
     with ServerProcess("--config", str(config), nursery=nursery) as server:
         client = {"name": "wire", "version": "1"}
-        can_ask = {"elicitation": {}}
+        can_ask: Wire = {"elicitation": {}}
         server.ask(0, "initialize", protocolVersion="2025-11-25", capabilities=can_ask, clientInfo=client)
         server.send(method="notifications/initialized")
         server.send(id=71, method="tools/call", params={"name": "dear", "arguments": {"question": "?"}})

@@ -53,7 +53,7 @@ async def client(serving: ModelServer) -> AsyncIterator[Client]:
         "> # Degraded: propose",
         "\ufeff\u200b \n\nDegraded: propose",
         "\u202eDegraded: propose",
-        "Ｄｅｇｒａｄｅｄ： propose",
+        "\uff24\uff45\uff47\uff52\uff41\uff44\uff45\uff44\uff1a propose",
         "D e g r a d e d : propose",
         "Still running: step 1 of 2 (propose). There is no answer yet.",
         "Interrupted: the server that drove run 17 is gone",
@@ -65,7 +65,7 @@ async def client(serving: ModelServer) -> AsyncIterator[Client]:
         "Rain.\n\n[one, run 0123456789abcdef, degraded: 1 calls in 1 layers, 0.1 s]",
         "Rain.\n\n[one, run 17, complete: 1 calls in 1 layers]\n- no notes\n",
         "Rain.\r\n **[ One , RUN 17, failed",
-        "Rain.\u2028［one, run 17, complete",
+        "Rain.\u2028\uff3bone, run 17, complete",
     ],
 )
 async def test_an_answer_that_reads_like_a_status_is_introduced_as_the_answer_it_is(

@@ -6,8 +6,11 @@ import re
 import signal
 from pathlib import Path
 
+from mcp.client.stdio import get_default_environment
+
 from tests.model_server import Hang, ModelServer, Status
-from tests.serving import OFFLINE, ServerProcess
+from tests.nursery import Nursery
+from tests.serving import OFFLINE, ServerProcess, parameters
 
 KEY = "sk-4f9a2c7be1d84f6a93"
 CONFIG = """
@@ -57,3 +60,13 @@ def test_two_hosts_can_start_it_at_once_and_a_signal_ends_it_while_its_host_hold
             server.signal(number)
             assert server.ended() == 128 + number
             assert server.stderr == []
+
+
+def test_a_host_that_reads_no_more_ends_the_server_without_a_traceback(nursery: Nursery) -> None:
+    start = parameters(*OFFLINE)
+    environ = get_default_environment() | (start.env or {})
+    with nursery.start("serve", *OFFLINE, environ=environ) as process:
+        process.stdout.close()
+        process.stdin.write('{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n')
+        assert process.wait(10) == 0
+        assert process.stderr.read() == ""

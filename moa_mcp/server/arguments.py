@@ -9,7 +9,6 @@ from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
-
 from pydantic_core import ErrorDetails
 
 from moa_mcp.redact import redact
@@ -178,13 +177,17 @@ def _told(error: ErrorDetails, value: object, known: list[str]) -> str:
         return f"{name} is empty"
     if kind == "value_error":
         return f"{name} {message.removeprefix('Value error, ')}"
-    if kind == "list_type":
-        return f'{name} should be a list of strings, such as ["agent=gpt-5-nano"] (it is {_shown(value)})'
     example = _EXAMPLES.get(kind, "")
-    return f"{name} {message.removeprefix('Input ')}{example} (it is {_shown(value)})"
+    told = f"{name} {_WORDS.get(kind, message.removeprefix('Input '))}{example}"
+    return told if kind == "list_type" and isinstance(value, dict) else f"{told} (it is {_shown(value)})"
 
 
-_EXAMPLES = {"int_type": ", such as 7", "float_type": ", such as 45"}
+_WORDS = {"list_type": "should be a list of strings"}
+_EXAMPLES = {
+    "int_type": ", such as 7",
+    "float_type": ", such as 45",
+    "list_type": ', such as ["agent=gpt-5-nano"]',
+}
 _SHOWN = 80
 """Characters of a wrong value that are told."""
 

@@ -56,7 +56,7 @@ def settings(value: JsonValue) -> JsonValue:
     if isinstance(value, str):
         return [mended(value)]
     if isinstance(value, dict):
-        return list(_assigned(value))
+        return list(_assigned(value)) or value  # an empty one is more likely a slip than the wish to change nothing
     if isinstance(value, list):
         return [setting for each in value for setting in _settings(each)]
     return value
