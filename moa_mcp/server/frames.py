@@ -107,7 +107,10 @@ def invalid(told: str) -> types.JSONRPCError:
 
 def _next(wire: BinaryIO) -> types.JSONRPCMessage | Refused | None:
     """Return what the next line says; None at the end."""
-    line = wire.readline(MAX_BYTES)
+    try:
+        line = wire.readline(MAX_BYTES)
+    except OSError:  # as of a terminal that was closed
+        line = b""
     if not line:
         return None
     if not line.strip():

@@ -35,7 +35,7 @@ def pipeline_tool(pipeline: Pipeline, *, simulated: bool) -> types.Tool:
         output_schema=results.RUN_SCHEMA,
         annotations=types.ToolAnnotations(
             title=pipeline.title,
-            read_only_hint=False,  # it spends money, which nobody should be made to by surprise
+            read_only_hint=False,  # it spends money, and hosts run what only reads unasked
             destructive_hint=False,
             idempotent_hint=False,
             open_world_hint=True,

@@ -83,7 +83,7 @@ def serve_sse(
 
 async def _stdio(app: App) -> None:
     wire = _claimed_stdin()
-    nothing = anyio.wrap_file(io.StringIO())  # in place of stdin, which the SDK would read with its own eyes
+    nothing = anyio.wrap_file(io.StringIO())  # in place of stdin: the SDK drops what it can't read
     async with stdio_server(stdin=nothing) as (unread, write), anyio.create_task_group() as tasks:
         sys.stdout = sys.stderr  # what a library prints must not reach the protocol, not even at exit
         await unread.aclose()

@@ -87,9 +87,9 @@ class Patience:
         self._waiters: dict[Hashable, _Waiter] = {}
 
     async def watch(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Middleware: look at the reasons of cancellations, of which nobody else here wants to know.
+        """Middleware: look at the reasons of cancellations, which have no other handler.
 
-        One that names no request is ignored, as it is to be of a race that a client lost.
+        One that names no request here is ignored: it may have been answered meanwhile, or the name may be none.
         """
         if ctx.method != "notifications/cancelled":
             return await call_next(ctx)
