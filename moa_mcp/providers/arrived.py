@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -68,7 +68,8 @@ class _Arriving:
             if self._over or (self.reply.ended and not self._frames.documents):
                 break
         else:
-            self._take(self._frames.end())
+            with closing(self._frames.end()) as parts:
+                self._take(parts)
             return
         with anyio.move_on_after(_TRAILER_S):
             while not (self._over or response.content.at_eof()):
@@ -83,8 +84,8 @@ class _Arriving:
     def break_off(self) -> None:
         """Take what is complete of a reply whose line broke. Raises `CallError`."""
         if self._frames.documents:
-            with suppress(Garbled):
-                self._take(self._frames.end())
+            with suppress(Garbled), closing(self._frames.end()) as parts:
+                self._take(parts)
 
     def completion(self) -> Completion:
         """Return what came of the reply. Raises `CallError`."""
@@ -110,7 +111,8 @@ class _Arriving:
 
     def _take_bytes(self, piece: bytes) -> None:
         self._bounds.count(len(piece))
-        self._take(self._frames.take(piece))
+        with closing(self._frames.take(piece)) as parts:
+            self._take(parts)
 
     def _take(self, parts: Iterable[object]) -> None:
         for part in parts:

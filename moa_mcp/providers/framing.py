@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, cast
 
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
@@ -41,7 +41,7 @@ class Frames:
         """Whether the reply is no stream of events, so that it is complete only at its end."""
         return self._document is not None
 
-    def take(self, piece: bytes) -> Iterator[Any]:
+    def take(self, piece: bytes) -> Generator[Any]:
         """Take the next bytes; yield the objects that are complete, or `DONE`. Raises `Garbled`."""
         if self._document is not None:
             self._document.append(piece)
@@ -60,7 +60,7 @@ class Frames:
                 self._document += [b"\n".join(lines[at + 1 :]), b"\n" if lines[at + 1 :] else b"", self._rest]
                 return
 
-    def end(self) -> Iterator[Any]:
+    def end(self) -> Generator[Any]:
         """Yield what is complete now that nothing more comes. Raises `Garbled`."""
         if not self._begun and self._rest:
             self._document = [self._rest]
@@ -89,7 +89,7 @@ class Frames:
             self._document = [held]
         return first
 
-    def _line(self, line: bytes) -> Iterator[Any]:
+    def _line(self, line: bytes) -> Generator[Any]:
         if not line.strip():
             yield from self._dispatched()
         elif line.startswith(b"data:"):
@@ -104,7 +104,7 @@ class Frames:
         elif self._data and not _FIELD.match(line):
             self._data.append(line)  # JSON over several lines of which only the first is marked
 
-    def _datum(self, data: bytes) -> Iterator[Any]:
+    def _datum(self, data: bytes) -> Generator[Any]:
         if data == b"[DONE]":
             yield from self._dispatched()
             yield DONE
@@ -118,7 +118,7 @@ class Frames:
         elif data:
             self._data.append(data)
 
-    def _dispatched(self) -> Iterator[Any]:
+    def _dispatched(self) -> Generator[Any]:
         """Yield the objects of an event that came in several lines: one document, or one in each line."""
         lines, self._data = self._data, []
         if lines and self._event == b"error" and not lines[0].startswith((b"{", b"[")):
@@ -139,7 +139,7 @@ def _may_be_field(first: bytes) -> bool:
     return any(name.startswith(first) for name in (b"data:", b"event:", b"error:", b"id:", b"retry:"))
 
 
-def _of_lines(lines: list[bytes], encoding: str) -> Iterator[Any]:
+def _of_lines(lines: list[bytes], encoding: str) -> Generator[Any]:
     try:
         yield _parsed(b"\n".join(lines), encoding)
     except Garbled:
@@ -149,7 +149,7 @@ def _of_lines(lines: list[bytes], encoding: str) -> Iterator[Any]:
             yield _parsed(line, encoding)
 
 
-def _documents(raw: bytes, encoding: str) -> Iterator[Any]:
+def _documents(raw: bytes, encoding: str) -> Generator[Any]:
     """Yield the JSON documents that follow each other in some bytes; what ends a stream may stand after them."""
     try:
         yield _parsed(raw, encoding)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 import os
 import re
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -41,6 +42,7 @@ _QUIET_SWITCH_S = 0.0005
 _CLOSE_S = 2.0
 _SAY_THEIR_END = {"anthropic", "azure", "openai"}
 """Providers whose streams say why they end, and of which litellm keeps whether they did."""
+_GOOGLE = {"gemini", "vertex_ai"}
 _END_RECEIVED = ("received_finish_reason", "intermittent_finish_reason")
 """Where litellm's stream keeps that."""
 
@@ -141,6 +143,7 @@ def _arguments(call: Call, target: Target) -> dict[str, Any]:
 
 async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[str, Any]) -> Completion:  # noqa: ANN401
     stream = await litellm.acompletion(**arguments)
+    lines = _lines(target, stream)
     reply, bounds = Reply(), Bounds.of(call)
     note = ""
     try:
@@ -160,16 +163,62 @@ async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[st
             await stream.aclose()
     if not (reply.billed or reply.begun):  # so litellm shows what is no stream at all, a proxy's HTML page for one
         raise unanswered(target)
-    if (
-        not note
-        and target.provider in _SAY_THEIR_END
-        and not any(getattr(stream, name, True) for name in _END_RECEIVED)
-    ):
-        raise unreached(target, connected=True)  # litellm makes up a reason for the end
+    if not note and _is_broken(target, stream, lines):
+        raise unreached(target, connected=True)
     completion = _completed(call, target, reply)
     if call.on_text is not None and (rest := reply.rest(completion.text)):
         call.on_text(rest)
     return completion.noted(note) if note else completion
+
+
+class _Lines:
+    """The lines of Google's stream on their way into litellm, which makes up a reason for every end of one."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        """Whether one of them said why the answer ended."""
+
+    def watch(self, stream: Any) -> None:  # noqa: ANN401
+        """Look at the lines that litellm is about to read."""
+        make_call = stream.make_call
+
+        async def watched(**arguments: Any) -> Any:  # noqa: ANN401
+            reader = await make_call(**arguments)
+            reader.streaming_response = self._read(reader.streaming_response)
+            return reader
+
+        stream.make_call = watched
+
+    async def _read(self, lines: Any) -> AsyncGenerator[Any]:  # noqa: ANN401
+        async for line in lines:
+            self.ended = self.ended or _says_why_it_ended(line)
+            yield line
+
+
+def _says_why_it_ended(line: str) -> bool:
+    if 'Reason"' not in line:
+        return False
+    try:
+        json.loads(line.removeprefix("data:"))
+    except ValueError:  # only the beginning of a line
+        return False
+    return True
+
+
+def _lines(target: Target, stream: Any) -> _Lines | None:  # noqa: ANN401
+    """Return the lines of a stream of Google's; None of any other."""
+    if target.provider not in _GOOGLE or getattr(stream, "make_call", None) is None:
+        return None
+    lines = _Lines()
+    lines.watch(stream)
+    return lines
+
+
+def _is_broken(target: Target, stream: Any, lines: _Lines | None) -> bool:  # noqa: ANN401
+    """Whether a stream ended without saying why, which litellm hides."""
+    if lines is not None:
+        return not lines.ended
+    return target.provider in _SAY_THEIR_END and not any(getattr(stream, name, True) for name in _END_RECEIVED)
 
 
 def _completion(call: Call, target: Target, response: Any) -> Completion:  # noqa: ANN401

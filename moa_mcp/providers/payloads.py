@@ -78,7 +78,7 @@ def _of_part(part: object) -> str:
     if isinstance(part, str):
         return part
     held = _object(part)
-    text = held.get("text") if held.get("type", "text") in _SAID else None
+    text = held.get("text") if _is_of(held, _SAID, "text") else None
     return text if isinstance(text, str) else ""
 
 
@@ -86,7 +86,7 @@ def thought(message: Json) -> str:
     """Return what was thought: in a field of its own, or in parts of the content."""
     own = next((text for name in _REASONING if name in message and (text := _thought(message[name]))), "")
     parts = [_object(part) for part in _list(message.get("content"))]
-    return own + "".join(_thought(part) for part in parts if part.get("type") in _THOUGHT)
+    return own + "".join(_thought(part) for part in parts if _is_of(part, _THOUGHT))
 
 
 def _thought(held: object, depth: int = _DEPTH) -> str:
@@ -104,8 +104,14 @@ def _thought(held: object, depth: int = _DEPTH) -> str:
 _INSIDE = ("text", "thinking", "reasoning", "content", "summary", "reasoning_content")
 
 
+def _is_of(part: Json, kinds: set[str], usual: str = "") -> bool:
+    kind = part.get("type", usual)
+    return isinstance(kind, str) and kind in kinds
+
+
 def _name(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    """Return a finish reason; some servers write that there is none."""
+    return value if isinstance(value, str) and value.lower() not in {"null", "none", ""} else None
 
 
 @dataclass(slots=True)
@@ -205,7 +211,6 @@ class Reply:
                 self.billed = {"usage": usage}
 
     def _take(self, number: int, choice: Json) -> str | None:
-        is_whole = isinstance(choice.get("message"), dict) or isinstance(choice.get("text"), str)
         growing = self._growing[number]
         first = growing is self._growing.get(0)
         self._end(growing, choice)
@@ -220,8 +225,8 @@ class Reply:
             if piece or thinking:
                 told = (told or "") + (say(piece) if piece else "")
         if told is None and isinstance(choice.get("text"), str):
-            told = growing.whole(choice["text"])
-        self.ended |= is_whole and not _object(choice.get("delta"))
+            told = growing.say(choice["text"])
+        self.ended |= isinstance(choice.get("message"), dict) and not _object(choice.get("delta"))
         return told if first else None
 
     def _end(self, growing: _Growing, choice: Json) -> None:
