@@ -51,7 +51,7 @@ class _Arriving:
     """A reply that is being read."""
 
     def __init__(self, call: Call, target: Target, encoding: str) -> None:
-        self.reply = payloads.Reply()
+        self.reply = payloads.Reply(watched=call.on_text is not None)
         self._call = call
         self._target = target
         self._frames = Frames(encoding)

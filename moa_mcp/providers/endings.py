@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 Ending = Literal["end", "limit", "filter", "fault", "unknown"]
@@ -22,6 +23,7 @@ _WORDS: dict[Ending, str] = {
 _KNOWN: dict[str, Ending] = {word: kind for kind, words in _WORDS.items() for word in words.split()}
 
 
+@lru_cache(256)
 def ending(reason: str | None) -> Ending:
     """Return what a finish reason means; a text without one has come to its end."""
     if not reason or not reason.strip():
@@ -32,5 +34,7 @@ def ending(reason: str | None) -> Ending:
 
 def worse(reason: str | None, native: str | None) -> str | None:
     """Return which of two reasons for one end counts: a gateway's, or the model's own where that says more."""
+    if native is None:
+        return reason
     tame = ending(reason) in {"end", "unknown"}
     return native if tame and ending(native) in {"limit", "filter", "fault"} else reason

@@ -144,7 +144,7 @@ def _arguments(call: Call, target: Target) -> dict[str, Any]:
 async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[str, Any]) -> Completion:  # noqa: ANN401
     stream = await litellm.acompletion(**arguments)
     lines = _lines(target, stream)
-    reply, bounds = Reply(), Bounds.of(call)
+    reply, bounds = Reply(watched=True), Bounds.of(call)
     note = ""
     try:
         with _errors_mapped(target):
@@ -222,7 +222,7 @@ def _is_broken(target: Target, stream: Any, lines: _Lines | None) -> bool:  # no
 
 
 def _completion(call: Call, target: Target, response: Any) -> Completion:  # noqa: ANN401
-    reply = Reply()
+    reply = Reply(watched=False)
     reply.take(_part(response, "message"))
     if not reply.answers:
         raise unanswered(target)

@@ -12,7 +12,6 @@ from moa_mcp.providers import billing
 from moa_mcp.providers.endings import worse
 from moa_mcp.providers.reasoning_stream import Arriving
 from moa_mcp.providers.replies import Choice
-from moa_mcp.surrogates import mended
 
 Json: TypeAlias = dict[str, Any]
 
@@ -125,29 +124,11 @@ class _Growing:
     native_reason: str | None = None
     fault: str = ""
     characters: int = 0
-    arriving: Arriving = field(default_factory=Arriving)
-    half: str = ""
-    """The first half of a character whose second is in the next piece."""
 
-    def say(self, piece: str) -> str:
-        """Take a piece of the text; return what can be told of it."""
-        self.text.append(piece)
-        self.characters += len(piece)
-        piece, self.half = self.half + piece, ""
-        if "\ud800" <= piece[-1:] <= "\udbff":
-            piece, self.half = piece[:-1], piece[-1]
-        return self.arriving.take(mended(piece)) if piece else ""
-
-    def think(self, piece: str) -> None:
-        """Take a piece of a thought, after which the text has no blanks before its first word."""
-        self.reasoning.append(piece)
-        if not self.characters:
-            self.arriving.skip_blanks()
-
-    def whole(self, text: str) -> str:
-        """Take a text that is all of it, or the next piece if what came is not its beginning."""
+    def new_in(self, text: str) -> str:
+        """Return what a text adds that is all of the answer; all of it if what came is not its beginning."""
         came = "".join(self.text)
-        return self.say(text.removeprefix(came) if came and text.startswith(came) else text)
+        return text.removeprefix(came) if came else text
 
     @property
     def choice(self) -> Choice:
@@ -160,7 +141,8 @@ class _Growing:
 class Reply:
     """A reply as far as it came: whole, or in the chunks of a stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, watched: bool) -> None:
+        """Tell pieces of the first answer if it is `watched`."""
         self.billed: Json = {}
         """The part that held the usage."""
         self.ended = False
@@ -170,6 +152,7 @@ class Reply:
         self.thought = 0
         """How many characters of thoughts have come."""
         self._growing: defaultdict[int, _Growing] = defaultdict(_Growing)
+        self._arriving = Arriving() if watched else None
 
     @property
     def begun(self) -> bool:
@@ -182,12 +165,16 @@ class Reply:
         return max((each.characters for each in self._growing.values()), default=0)
 
     def take(self, part: Json) -> str | None:
-        """Keep a part and return what can be told of the first answer; None if there is nothing of one in it."""
-        self._bill(part)
+        """Keep a part and return what can be told of the first answer; None if nothing of one is in it."""
         choices = [_object(choice) for choice in _list(part.get("choices"))]
+        self._bill(part, choices)
         self.answers += len(choices)
-        told = [self._take(number, choice) for number, choice in zip(_numbers(choices), choices, strict=True)]
-        return "".join(each for each in told if each) if any(each is not None for each in told) else None
+        told: str | None = None
+        for number, choice in zip(_numbers(choices), choices, strict=True):
+            piece = self._take(self._growing[number], choice)
+            if not number and piece is not None and self._arriving is not None:
+                told = (told or "") + self._arriving.take(piece)
+        return told
 
     def cut(self) -> None:
         """Take in that nothing more is read of it, though it goes on."""
@@ -201,33 +188,46 @@ class Reply:
 
     def rest(self, answer: str) -> str:
         """Return what was not told yet of the first answer, now that all of it is there."""
-        first = self._growing.get(0)
-        return first.arriving.end(answer) if first else ""
+        return self._arriving.end(answer) if self._arriving is not None else ""
 
-    def _bill(self, part: Json) -> None:
-        for holder in (part, *_list(part.get("choices")), part.get("x_groq")):
-            usage = _object(holder).get("usage")
+    def _bill(self, part: Json, choices: Sequence[Json]) -> None:
+        for holder in (part, *choices, _object(part.get("x_groq"))):
+            usage = holder.get("usage")
             if usage and billing.later(_object(self.billed.get("usage")), _object(usage)) is usage:
                 self.billed = {"usage": usage}
 
-    def _take(self, number: int, choice: Json) -> str | None:
-        growing = self._growing[number]
-        first = growing is self._growing.get(0)
+    def _take(self, growing: _Growing, choice: Json) -> str | None:
+        """Take what a choice holds; return what it adds to the text, None if that and the thoughts stay as they are."""
         self._end(growing, choice)
-        told: str | None = None
-        for held, say in ((choice.get("delta"), growing.say), (choice.get("message"), growing.whole)):
+        added: str | None = None
+        for held in (choice.get("delta"), choice.get("message")):
             message = _object(held)
-            piece, thinking = said(message.get("content")), thought(message)
-            if thinking:
-                growing.think(thinking)
-                self.thought += len(thinking)
-            growing.refusal += [str(message["refusal"])] if message.get("refusal") else []
-            if piece or thinking:
-                told = (told or "") + (say(piece) if piece else "")
-        if told is None and isinstance(choice.get("text"), str):
-            told = growing.say(choice["text"])
-        self.ended |= isinstance(choice.get("message"), dict) and not _object(choice.get("delta"))
-        return told if first else None
+            if not message:
+                continue
+            self._think(growing, message)
+            if message.get("refusal"):
+                growing.refusal.append(str(message["refusal"]))
+            piece = said(message.get("content"))
+            if piece:
+                piece = growing.new_in(piece) if held is choice.get("message") else piece
+                growing.text.append(piece)
+                growing.characters += len(piece)
+            if piece or growing.reasoning:
+                added = (added or "") + piece
+        if added is None and isinstance(choice.get("text"), str):
+            added = choice["text"]
+            growing.text.append(added)
+            growing.characters += len(added)
+        self.ended |= isinstance(choice.get("message"), dict) and not choice.get("delta")
+        return added
+
+    def _think(self, growing: _Growing, message: Json) -> None:
+        thinking = thought(message)
+        if thinking:
+            growing.reasoning.append(thinking)
+            self.thought += len(thinking)
+            if self._arriving is not None and not growing.characters:
+                self._arriving.skip_blanks()
 
     def _end(self, growing: _Growing, choice: Json) -> None:
         if reason := _name(choice.get("finish_reason")):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from moa_mcp.providers import reasoning
+from moa_mcp.surrogates import mended
 
 _BEGINNINGS: Sequence[str] = (
     *(
@@ -42,6 +43,8 @@ class Arriving:
         """Whether a thought has come."""
         self._closing: re.Pattern[str] | None = None
         """What ends the thought that is arriving."""
+        self._half: str = ""
+        """The first half of a character whose second is in the next piece."""
         self._held = ""
         self._told: list[str] = []
 
@@ -49,7 +52,12 @@ class Arriving:
         """Take the next piece; return what can be told of the answer, which may be nothing."""
         if self._hidden:
             return ""
-        self._held += piece
+        piece = self._half + piece
+        self._half = ""
+        if "\ud800" <= piece[-1:] <= "\udbff":
+            self._half = piece[-1]
+            piece = piece[:-1]
+        self._held += mended(piece)
         if not self._begun:
             self._begin()
         return self._tell() if self._begun else ""
