@@ -81,9 +81,10 @@ _COMPLETION = (
     *(TEXTS, _NAMES, st.sampled_from(get_args(FinishReason)), _USAGES, _MONEY),
     st.lists(TEXTS, max_size=2).map(tuple),
 )
-_COMPLETIONS = st.builds(Completion, *_COMPLETION, st.lists(st.builds(Completion, *_COMPLETION), max_size=2).map(tuple))
+_OTHERS = st.lists(st.builds(Completion, *_COMPLETION, reasoning=TEXTS), max_size=2).map(tuple)
+_COMPLETIONS = st.builds(Completion, *_COMPLETION, _OTHERS, TEXTS)
 _MAYBE = st.sampled_from([True, False, None])
-_FAILURES = st.builds(Failure, _NAMES, TEXTS, st.booleans(), _MAYBE, _USAGES, _MONEY)
+_FAILURES = st.builds(Failure, _NAMES, TEXTS, st.booleans(), _MAYBE, _USAGES, _MONEY, TEXTS)
 _ANSWERS = st.lists(st.builds(Answer, TEXTS, _NAMES, _PLACES, st.booleans()), max_size=3).map(tuple)
 _NOTES = st.lists(st.builds(Note, TEXTS, st.booleans()), max_size=2).map(tuple)
 _PARAMETERS = st.dictionaries(_NAMES, st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False))

@@ -23,7 +23,7 @@ import pytest
 
 from moa_mcp.backend import real
 from moa_mcp.config import parse
-from moa_mcp.errors import STOPPED, JournalError, LeaseLost, RunHeld, ServerFailed
+from moa_mcp.errors import STOPPED, AnswerEmpty, CallError, JournalError, LeaseLost, RunHeld, ServerFailed
 from moa_mcp.events import AttemptFinished, CallFinished, Event, RunStarted, StepFinished, StepStarted
 from moa_mcp.journal import owners
 from moa_mcp.journal.schema import MIGRATIONS
@@ -50,7 +50,7 @@ SOLO = '{ step = "propose", agents = ["a"] }'
 PASSPHRASE = "quartz lantern meadow"
 KEY = "sk-4f9a2c7be1d84f6a93"
 SPOKEN = Question("a marmalade question", "a walrus context", "a zeppelin system")
-WORDS = ("marmalade", "walrus", "zeppelin", "pomegranate", "obsidian")
+WORDS = ("marmalade", "walrus", "zeppelin", "pomegranate", "obsidian", "tangerine", "periscope")
 
 
 @pytest.fixture
@@ -540,8 +540,14 @@ async def test_half_a_character_in_a_question_is_left_out_and_the_run_is_done(jo
     assert trace.question == Question("Why \ufffd is \U0001f600?", "\ufffd", "\ufffd")
 
 
-def says(call: Call) -> str | ServerFailed:
-    return ServerFailed("obsidian fault") if call.agent == "b" else f"pomegranate {call.place}"
+def says(call: Call) -> Completion | CallError:
+    if call.agent == "b":
+        return ServerFailed("obsidian fault")
+    if call.agent == "y":
+        empty = AnswerEmpty("no text", at_limit=False)
+        empty.reasoning = "a periscope thought"
+        return empty
+    return Completion(f"pomegranate {call.place}", "p/m", reasoning=f"a tangerine thought at {call.place}")
 
 
 @pytest.mark.parametrize("texts", [True, False])
@@ -568,7 +574,7 @@ async def test_where_only_hashes_are_kept_another_process_is_told_these_and_refu
                 await runs.resume(run.run_id)
     assert here.answer == run.trace.answer
     assert (trace.status, trace.pipeline, trace.usage) == ("degraded", "p", run.trace.usage)
-    assert [step.answered for step in trace.steps] == [2, 2, 1]
+    assert [step.answered for step in trace.steps] == [2, 1, 1]
     assert str(trace.answer).startswith("[text not kept; sha256 ")
 
 

@@ -231,6 +231,13 @@ async def test_a_text_that_stops_in_the_middle_is_given_up_after_the_stall_limit
     assert str(failure) == "p/a stopped in the middle of its answer: nothing came for 10 s"
 
 
+async def test_a_text_that_arrives_without_end_is_given_up_after_ten_times_the_timeout() -> None:
+    layers = Layers(streaming(*[20] * 20), shared=Shared(Limits(attempts=1), stall_s=30))
+    failure = await layers.failure(call_of(timeout_s=30)._replace(on_text=heard))
+    assert (failure.kind, failure.paid) == ("TimedOut", None)
+    assert str(failure) == "p/a did not come to an end within 300 s"
+
+
 async def test_a_text_must_begin_within_the_timeout() -> None:
     layers = Layers(streaming(31), shared=Shared(Limits(attempts=1), stall_s=60))
     failure = await layers.failure(call_of(timeout_s=30)._replace(on_text=heard))

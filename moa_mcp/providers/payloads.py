@@ -214,10 +214,11 @@ class Reply:
                 growing.characters += len(piece)
             if piece or growing.reasoning:
                 added = (added or "") + piece
-        if added is None and isinstance(choice.get("text"), str):
-            added = choice["text"]
-            growing.text.append(added)
-            growing.characters += len(added)
+        text = choice.get("text")
+        if added is None and isinstance(text, str):
+            added = text
+            growing.text.append(text)
+            growing.characters += len(text)
         self.ended |= isinstance(choice.get("message"), dict) and not choice.get("delta")
         return added
 
