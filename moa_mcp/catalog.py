@@ -102,6 +102,16 @@ def default_effort(model: str) -> str | None:
     return _entry(model).get("default_reasoning_effort")
 
 
+def takes_schema(target: Target) -> bool:
+    """Return whether a model is known to keep to a JSON schema for its reply where a call is served."""
+    return _takes_schema(target.model)
+
+
+@cache
+def _takes_schema(model: str) -> bool:
+    return not model.startswith("simulated/") and _entry(model).get("supports_response_schema") is True
+
+
 def window_at(target: Target) -> int | None:
     """Return how many tokens prompt and answer may have together where a call is served; None if that is not known."""
     return target.window or window(target.model)

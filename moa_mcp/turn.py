@@ -149,6 +149,7 @@ class ModelTurn:
             timeout_s=request.timeout_s,
             equals=equals,
             hedge=request.hedge,
+            reply_schema=request.reply_schema,
         )
 
     def _telling(self, place: Place) -> Callable[[str], None]:

@@ -79,7 +79,7 @@ class Fake:
             return self._said[model]
         if '"ranking"' in prompt or "Rank these responses" in prompt:
             return f'{{"ranking": {list(range(len(references), 0, -1))}}}'
-        if '{"answer": N}' in prompt:
+        if '"answer": N}' in prompt:
             return '{"answer": 1}'
         self._counts[model] += 1
         return f"«{model} {self._counts[model]}»"

@@ -25,7 +25,7 @@ from moa_mcp.errors import CallError, RequestRefused, ServerFailed
 from moa_mcp.providers import billing
 from moa_mcp.providers.endless import Bounds
 from moa_mcp.providers.payloads import Reply, said_in
-from moa_mcp.providers.prompted import messages
+from moa_mcp.providers.prompted import messages, reply_form
 from moa_mcp.providers.refusals import refused, unreached
 from moa_mcp.providers.replies import completed, garbled, unanswered
 from moa_mcp.values import Call, Completion, Target
@@ -136,6 +136,7 @@ def _arguments(call: Call, target: Target) -> dict[str, Any]:
         "timeout": _CLIENT_TIMEOUT_S,
         "max_retries": 0,
         **call.parameters,
+        **reply_form(call),
         **samples,
         **streaming,
     }

@@ -65,10 +65,9 @@ def _reply(call: Call, rng: Random) -> str:
     question = call.messages[-1].content
     answers = prompts.unfenced(system)
     own = _solved(question, call.agent, rng)
-    if '{"ranking": [...]}' in system:
-        return _ranking(answers)
-    if '{"answer": N}' in system:
-        return _vote(answers)
+    form = prompts.asked_form(system)
+    if form is not None:
+        return _judged(form, answers)
     if answers:
         return _synthesis(call.agent, answers, own)
     return _proposal(call.agent, question, own)
@@ -102,12 +101,10 @@ def _synthesis(agent: str, answers: Sequence[str], own: str | None) -> str:
     return f"[simulated {agent}] {agreed} of {len(answers)} answers agree on this. {_VERDICT}{settled}"
 
 
-def _vote(answers: Sequence[str]) -> str:
-    return f'{{"answer": {_by_agreement(answers)[0]}, "simulated": true}}'
-
-
-def _ranking(answers: Sequence[str]) -> str:
-    return f'{{"ranking": {_by_agreement(answers)}, "simulated": true}}'
+def _judged(form: prompts.VerdictForm, answers: Sequence[str]) -> str:
+    ranking = _by_agreement(answers)
+    said = ranking if form.field == "ranking" else ranking[0]
+    return f'{{"key": "{form.key}", "{form.field}": {said}, "simulated": true}}'
 
 
 def _by_agreement(answers: Sequence[str]) -> list[int]:

@@ -164,6 +164,7 @@ def _body(call: Call, endpoint: _Endpoint, parameters: Mapping[str, float | int]
         "model": endpoint.model,
         "messages": prompted.messages(call),
         **parameters,
+        **prompted.reply_form(call),
         **endpoint.extra,
     }
     if call.samples > 1:

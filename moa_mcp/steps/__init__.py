@@ -6,7 +6,8 @@ from typing import TypeAlias
 
 from moa_mcp.steps.answering import Aggregate, Propose, Refine, Synthesize
 from moa_mcp.steps.extracting import Ahead, Stop
-from moa_mcp.steps.judging import Rank, Vote
+from moa_mcp.steps.judging import Vote
+from moa_mcp.steps.ranking import Rank
 from moa_mcp.steps.selecting import Dropout, Sample, Shuffle, Take
 from moa_mcp.steps.step import Agent, ModelStep, PanelStep, SoleStep, Turn
 

@@ -1,78 +1,19 @@
-"""The layers whose calls judge what others answered: rank and vote."""
+"""The layer that comes to one of its answers, by a judge's vote or by counting, or to their consensus."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from moa_mcp import prompts, tally
-from moa_mcp.errors import StepFailed
+from moa_mcp.errors import DeadlinePassed, StepFailed, StepLeftOut
+from moa_mcp.steps.consulting import Judge, Posed, orders
 from moa_mcp.steps.extracting import Ahead, Extractor, compilable, described, extract, short, stopped
-from moa_mcp.steps.step import ModelStep, SoleStep, Turn, asked_of, given, numbered
-from moa_mcp.steps.windows import Compose, Fit, excerpts
-from moa_mcp.values import Answer, Message, Note, Request, State
-
-Reading = TypeVar("Reading")
-
-
-class Rank(SoleStep):
-    """A judge ranks the answers; the best `n` go on, best first."""
-
-    step: Literal["rank"] = "rank"
-    n: Annotated[int, Field(ge=1)] = 3
-    passes: Annotated[int, Field(ge=1, le=20)] = 1
-    """With more than one, each pass sees the answers in another order and the rankings are merged by Borda count,
-    since judges favour early places (Wang et al. 2023, arXiv 2305.17926)."""
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        return (self.agent,) * self.passes
-
-    @property
-    def judges(self) -> bool:
-        return True
-
-    def answers_out(self, answers_in: int) -> int:
-        return min(self.n, answers_in)
-
-    async def run(self, state: State, turn: Turn) -> State:
-        answers = state.answers
-        count = len(answers)
-        if count == 1:
-            return state.then(answers)
-        keep = min(self.n, count)
-        orders = [_order(count, turn, self.passes) for _ in range(self.passes)]
-
-        def compose(shown: Sequence[Answer], again: bool = False) -> tuple[Message, ...]:
-            return prompts.rank(state.question, shown, self.prompt, again=again)
-
-        def read(reply: str) -> tuple[int, ...] | None:
-            return prompts.read_ranking(reply, count, keep)
-
-        async def consult(agent: str) -> tuple[list[tuple[int, ...] | None], list[Note]]:
-            shown, cut = _shown(self, turn, agent, compose, answers)
-
-            def conversation(index: int, again: bool) -> Request:
-                return self.request(agent, compose([shown[position] for position in orders[index]], again))
-
-            readings, said = await _consult(turn, conversation, read, times=self.passes)
-            return readings, [*cut, *said]
-
-        (readings, said), instead = await asked_of(self.agent, self.fallback_agent, consult)
-        notes = [*instead, *said]
-        rankings = [
-            tuple(order[number - 1] for number in numbers)
-            for order, numbers in zip(orders, readings, strict=True)
-            if numbers is not None
-        ]
-        if not rankings:
-            unranked = Note("the ranking could not be read; all answers go on, unranked", degrades=True)
-            return state.then(answers, *notes, unranked)
-        best = tally.borda(rankings, count)[:keep]
-        kept = Note(f"kept {numbered(position + 1 for position in best)} of {count}, best first")
-        return state.then(tuple(answers[position] for position in best), *notes, kept)
+from moa_mcp.steps.step import ModelStep, Turn, asked_of, numbered
+from moa_mcp.values import Answer, Note, State
+from moa_mcp.verdicts import Asked, read_vote
 
 
 class Vote(ModelStep):
@@ -163,15 +104,17 @@ class Vote(ModelStep):
         return await self._judge(self.agent, state, turn)
 
     async def _restate(self, agent: str, state: State, turn: Turn) -> State:
-        def compose(shown: Sequence[Answer]) -> tuple[Message, ...]:
-            return prompts.restate(state.question, shown, self.prompt)
+        def pose(shown: tuple[Answer, ...], *, again: bool) -> Posed[Answer]:
+            del again  # any text is an answer
+            return Posed(prompts.restate(state.question, shown, self.prompt), None, _as_it_is)
 
-        async def ask(agent: str) -> tuple[tuple[Answer, ...], list[Note]]:
-            shown, cut = _shown(self, turn, agent, compose, state.answers)
-            return given(await turn.ask([self.request(agent, compose(shown))])), cut
+        async def ask(agent: str) -> tuple[tuple[Answer, ...], tuple[Note, ...]]:
+            judge = Judge(agent, self, turn, state.answers, pose)
+            answers = await judge.ask(orders(len(state.answers), 1, turn))
+            return tuple(answer for answer in answers if answer is not None), judge.notes
 
-        (answers, cut), instead = await asked_of(agent, self.fallback_agent, ask)
-        return state.then(answers, *instead, *cut)
+        (answers, said), instead = await asked_of(agent, self.fallback_agent, ask)
+        return state.then(answers, *instead, *said)
 
     def _count(self, state: State) -> State:
         outcome = tally.majority([answer.text for answer in state.answers], extract(self.extract))
@@ -191,48 +134,64 @@ class Vote(ModelStep):
         answers = state.answers
         if len(answers) == 1:
             return state.then(answers)
-        orders = [_order(len(answers), turn, self.passes) for _ in range(self.passes)]
+        passes = orders(len(answers), self.passes, turn)
 
         async def consult(judge: str) -> tuple[int, list[Note]]:
-            return await self._verdict(judge, state, turn, orders)
+            return await self._verdict(judge, state, turn, passes)
 
-        (chosen, said), instead = await asked_of(agent, self.fallback_agent, consult)
+        try:
+            (chosen, said), instead = await asked_of(agent, self.fallback_agent, consult)
+        except (DeadlinePassed, StepLeftOut):
+            raise
+        except StepFailed as error:
+            return self._counted_instead(state, error)
         return state.then((answers[chosen],), *instead, *said)
 
+    def _counted_instead(self, state: State, error: StepFailed) -> State:
+        """Return the answer that more than one gave, where no judge has named any. Raises `StepFailed` if none is."""
+        outcome = tally.majority([answer.text for answer in state.answers], extract(self.extract))
+        if outcome is None or outcome.votes == 1 or outcome.tied:
+            raise StepFailed(
+                f"{error}; the answers can't be counted instead: no single one was given most often; "
+                "set another fallback_agent, or fork the run with another judge"
+            ) from error
+        counted = f"{outcome.votes} of {len(state.answers)} answers say {short(outcome.value)}"
+        return state.then((state.answers[outcome.winner],), Note(f"{error}; counted instead: {counted}", degrades=True))
+
     async def _verdict(
-        self, judge: str, state: State, turn: Turn, orders: Sequence[tuple[int, ...]]
+        self, agent: str, state: State, turn: Turn, orders: Sequence[tuple[int, ...]]
     ) -> tuple[int, list[Note]]:
         """Return the position of the answer that a judge names, or names most often."""
+        count = len(state.answers)
 
-        def compose(shown: Sequence[Answer], again: bool = False) -> tuple[Message, ...]:
-            return prompts.vote(state.question, shown, self.prompt, again=again)
+        def pose(shown: tuple[Answer, ...], *, again: bool) -> Posed[int]:
+            messages = prompts.vote(state.question, shown, self.prompt, again=again)
+            asked = Asked.of(count, prompts.key(state.question, shown, self.prompt), messages)
 
-        shown, notes = _shown(self, turn, judge, compose, state.answers)
-        count = len(shown)
+            def read(answer: Answer) -> int | None:
+                return read_vote(answer.text, asked)
+
+            return Posed(messages, prompts.vote_schema(count), read)
+
+        judge = Judge(agent, self, turn, state.answers, pose)
         named: list[int] = []
         made, size, lead = 0, self.fewest, tally.Lead("", 0)
-
-        def read(reply: str) -> int | None:
-            return prompts.read_vote(reply, count)
-
         while size:
-
-            def conversation(index: int, again: bool, made: int = made) -> Request:
-                return self.request(judge, compose([shown[position] for position in orders[made + index]], again))
-
-            last = made + size == self.passes
-            least = 0 if named else 1
-            numbers, said = await _consult(turn, conversation, read, times=size, quorum=least, required=last)
-            named += [orders[made + index][number - 1] for index, number in enumerate(numbers) if number is not None]
-            notes += said
+            wave = orders[made : made + size]
             made += size
+            numbers = await judge.ask(wave, quorum=0 if named else 1, required=made == self.passes)
+            named += [order[number - 1] for order, number in zip(wave, numbers, strict=True) if number is not None]
             lead = tally.lead(str(position + 1) for position in named)
             size = self.stop.next_wave(lead, self.passes - made) if self.stop else 0
         outcome = tally.majority([str(position + 1) for position in named], lambda number: number)
         if outcome is None:  # nothing was named
-            raise StepFailed(f"{judge} named no answer in a form that can be read, asked twice")
+            raise StepFailed(f"{agent} named no answer in a form that can be read, asked twice")
         saved = [stopped(made, self.passes, f"answer {outcome.value}", lead.by)] if made < self.passes else []
-        return named[outcome.winner], [*notes, *_told(judge, outcome, made, count), *saved]
+        return named[outcome.winner], [*judge.notes, *_told(agent, outcome, made, count), *saved]
+
+
+def _as_it_is(answer: Answer) -> Answer:
+    return answer
 
 
 def _told(judge: str, outcome: tally.Majority, passes: int, count: int) -> Iterator[Note]:
@@ -243,46 +202,3 @@ def _told(judge: str, outcome: tally.Majority, passes: int, count: int) -> Itera
         yield Note(f"{judge} named answer {outcome.value} of {count} in {outcome.votes} of {passes} passes")
     if outcome.tied:
         yield Note(f"a tie with {', '.join(outcome.tied)}; the one named first was taken", degrades=True)
-
-
-def _shown(
-    step: ModelStep, turn: Turn, judge: str, compose: Compose, answers: tuple[Answer, ...]
-) -> tuple[tuple[Answer, ...], list[Note]]:
-    """Return the answers as a judge is shown them, who compares all at once, and what is to be noted of that."""
-    window = turn.window(judge)
-    if window is None:
-        return answers, []
-    shown = excerpts(Fit(compose, window - (step.max_tokens or 0)), answers)
-    cut = numbered(at for at, (one, whole) in enumerate(zip(shown, answers, strict=True), 1) if one is not whole)
-    note = Note(f"cut to fit the window of {judge} ({window} tokens): answers {cut}", degrades=True)
-    return shown, [note] if cut else []
-
-
-def _order(count: int, turn: Turn, passes: int) -> tuple[int, ...]:
-    return tuple(turn.rng.sample(range(count), count)) if passes > 1 else tuple(range(count))
-
-
-async def _consult(
-    turn: Turn,
-    conversation: Callable[[int, bool], Request],
-    read: Callable[[str], Reading | None],
-    *,
-    times: int,
-    quorum: int = 1,
-    required: bool = True,
-) -> tuple[list[Reading | None], list[Note]]:
-    """Ask a judge `times` times; a reply that can't be read is asked for once more, and noted."""
-    readings: list[Reading | None] = [None] * times
-    notes: list[Note] = []
-    pending = list(range(times))
-    for again in (False, True):
-        requests = [conversation(index, again) for index in pending]
-        asked = await turn.ask(requests, quorum=0 if again else quorum, required=required)
-        replies = dict(zip(pending, asked, strict=True))
-        readings = [read(reply.text) if (reply := replies.get(i)) else was for i, was in enumerate(readings)]
-        pending = [index for index in pending if replies[index] is not None and readings[index] is None]
-        what = "could not be read a second time" if again else "could not be read and was asked for again"
-        notes += [Note(f"the judge's reply {what}", degrades=again)] * len(pending)
-        if not pending:
-            break
-    return readings, notes

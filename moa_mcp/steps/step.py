@@ -11,7 +11,7 @@ from typing import Annotated, Protocol, TypeAlias, TypeVar
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from moa_mcp.errors import DeadlinePassed, StepFailed
-from moa_mcp.values import Answer, Message, Note, Request, State
+from moa_mcp.values import Answer, Message, Note, ReplySchema, Request, State
 
 Reply = TypeVar("Reply")
 
@@ -136,9 +136,10 @@ class ModelStep(StepBase):
     hedge: bool | None = None
     """Whether a call that takes much longer than the step's others gets a spare one, which is paid for too."""
 
-    def request(self, agent: str, messages: tuple[Message, ...]) -> Request:
+    def request(self, agent: str, messages: tuple[Message, ...], reply_schema: ReplySchema | None = None) -> Request:
         """Return a request with the step's parameters."""
-        return Request(agent, messages, self.temperature, self.max_tokens, self.timeout_s, self.hedge or False)
+        limits = self.temperature, self.max_tokens, self.timeout_s
+        return Request(agent, messages, *limits, self.hedge or False, reply_schema)
 
 
 class PanelStep(ModelStep):

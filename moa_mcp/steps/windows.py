@@ -82,6 +82,13 @@ def excerpts(fit: Fit, answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
     return answers if fit(answers) else _cut(fit, answers) or answers
 
 
+def halved(answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
+    """Return half as much of the answers together, the longest cut first, for who must see all at once."""
+    sizes = [size(answer.text) for answer in answers]
+    most_bytes = _largest(lambda limit: sum(min(each, limit) for each in sizes) <= sum(sizes) // 2, max(sizes))
+    return tuple(shortened(answer, max(most_bytes, 1)) for answer in answers)
+
+
 def _cut(fit: Fit, answers: tuple[Answer, ...]) -> tuple[Answer, ...] | None:
     """Return the answers cut at the same length so that they fit together; None if not even pieces of them do."""
     longest = max(size(answer.text) for answer in answers)

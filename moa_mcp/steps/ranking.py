@@ -1,0 +1,77 @@
+"""The layer whose judge ranks the answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from moa_mcp import prompts, tally
+from moa_mcp.errors import DeadlinePassed, StepFailed, StepLeftOut
+from moa_mcp.steps.consulting import Judge, Posed, orders
+from moa_mcp.steps.step import SoleStep, Turn, asked_of, numbered
+from moa_mcp.values import Answer, Note, State
+from moa_mcp.verdicts import Asked, read_ranking
+
+
+class Rank(SoleStep):
+    """A judge ranks the answers; the best `n` go on, best first."""
+
+    step: Literal["rank"] = "rank"
+    n: Annotated[int, Field(ge=1)] = 3
+    passes: Annotated[int, Field(ge=1, le=20)] = 1
+    """With more than one, each pass sees the answers in another order and the rankings are merged by Borda count,
+    since judges favour early places (Wang et al. 2023, arXiv 2305.17926)."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return (self.agent,) * self.passes
+
+    @property
+    def judges(self) -> bool:
+        return True
+
+    def answers_out(self, answers_in: int) -> int:
+        return min(self.n, answers_in)
+
+    async def run(self, state: State, turn: Turn) -> State:
+        answers = state.answers
+        count = len(answers)
+        if count == 1:
+            return state.then(answers)
+        keep = min(self.n, count)
+        passes = orders(count, self.passes, turn)
+        judges: list[Judge[tuple[int, ...]]] = []
+
+        def pose(shown: tuple[Answer, ...], *, again: bool) -> Posed[tuple[int, ...]]:
+            messages = prompts.rank(state.question, shown, self.prompt, again=again)
+            asked = Asked.of(count, prompts.key(state.question, shown, self.prompt), messages)
+
+            def read(answer: Answer) -> tuple[int, ...] | None:
+                return read_ranking(answer.text, asked, keep)
+
+            return Posed(messages, prompts.ranking_schema(count), read)
+
+        async def consult(agent: str) -> list[tuple[int, ...]]:
+            judge = Judge(agent, self, turn, answers, pose)
+            judges.append(judge)
+            readings = await judge.ask(passes)
+            rankings = [
+                tuple(order[number - 1] for number in numbers)
+                for order, numbers in zip(passes, readings, strict=True)
+                if numbers is not None
+            ]
+            if not rankings:
+                raise StepFailed(f"{agent} gave no ranking in a form that can be read, asked twice")
+            return rankings
+
+        try:
+            rankings, instead = await asked_of(self.agent, self.fallback_agent, consult)
+        except (DeadlinePassed, StepLeftOut):
+            raise
+        except StepFailed as error:
+            said = [note for judge in judges for note in judge.notes]
+            return state.then(answers, *said, Note(f"{error}; all answers go on, unranked", degrades=True))
+        best = tally.borda(rankings, count)[:keep]
+        kept = Note(f"kept {numbered(position + 1 for position in best)} of {count}, best first")
+        return state.then(tuple(answers[position] for position in best), *instead, *judges[-1].notes, kept)

@@ -1,0 +1,236 @@
+"""What counts in a judge's reply.
+
+The rules, in their order:
+
+1. An object with this prompt's key counts, wherever it stands; all that have it must agree.
+2. Without one, an object counts that is the whole reply, in a code fence or not; else any that stands in nothing that
+   the judge was shown, since a verdict may have been planted there to be quoted. Objects with another key never count.
+3. Where no object is a verdict, a reply counts that is nothing but a number, or nothing but a list for a ranking.
+4. What can be meant in two ways counts for neither: numbers that are no answer's, several that differ, fractions.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Generic, Literal, NamedTuple, TypeVar
+
+from moa_mcp.values import Message
+from moa_mcp.verdicts import values
+from moa_mcp.verdicts.objects import Object, Value, alone, objects, pairs, value
+from moa_mcp.verdicts.values import name
+
+Said = TypeVar("Said", bound=Hashable)
+
+_DEEPEST = 6
+_OTHER_WORDS = {
+    "number", "answernumber", "answerid", "choice", "vote", "verdict", "best", "bestanswer", "winner", "selected",
+    "selection", "selectedanswer", "chosen", "chosenanswer", "finalanswer", "pick", "response", "option", "result",
+    "答案", "回答", "antwort", "réponse", "respuesta", "risposta", "resposta", "ответ",
+}  # fmt: skip
+_OTHER_ORDERS = {
+    "rankings", "ranked", "rank", "order", "ordering", "finalranking", "rankedanswers", "result", "answers",
+    "numbers", "排名", "rangfolge", "classement",
+}  # fmt: skip
+_TAG = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection)"
+_OPENS = re.compile(rf"\s*(?:<{_TAG}>|\[THINK\]|◁think▷)", re.IGNORECASE)
+_CLOSES = re.compile(rf"</{_TAG}>|\[/THINK\]|◁/think▷", re.IGNORECASE)
+_ELEMENT = re.compile(r"<([A-Za-z]\w{0,30})>([^<]*)</\1>")
+
+
+class Asked(NamedTuple):
+    """What a judge was asked."""
+
+    answers: int
+    """How many answers it was shown."""
+    key: str
+    shown: str
+    """All that it was shown: what it quotes stands in there."""
+
+    @classmethod
+    def of(cls, answers: int, key: str, messages: Iterable[Message]) -> Asked:
+        """Return what was asked with these messages."""
+        return cls(answers, key, "\n".join(message.content for message in messages))
+
+
+def read_vote(reply: str, asked: Asked) -> int | None:
+    """Return the number that a judge named; None if the reply can't be read without guessing."""
+    form = _Form("answer", _OTHER_WORDS, lambda held: values.number(held, asked.answers))
+    return _Reply(reply, asked, form).verdict()
+
+
+def read_ranking(reply: str, asked: Asked, at_least: int) -> tuple[int, ...] | None:
+    """Return a judge's ranking, best first, as the answers' numbers; None if it can't be read without guessing.
+
+    It may leave answers out, but must have `at_least` so many.
+    """
+    form = _Form("ranking", _OTHER_ORDERS, lambda held: values.ranking(held, asked.answers))
+    ranking = _Reply(reply, asked, form).verdict()
+    return ranking if ranking is not None and len(ranking) >= at_least else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Form(Generic[Said]):
+    """In which form a verdict was asked for."""
+
+    field: str
+    others: set[str]
+    """Names that can mean the same where nothing else can be meant."""
+    read: Callable[[Value], Said | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement(Generic[Said]):
+    """What an object says the verdict is."""
+
+    said: Said | None
+    """None if that can't be read."""
+    key: Literal["right", "wrong"] | None
+    source: Object
+    aside: bool = False
+    """Whether it is a part of an object that says other things, too."""
+    loose: bool = False
+    """Whether it stands under another name than was asked for."""
+
+
+class _Reply(Generic[Said]):
+    """A judge's reply to one prompt."""
+
+    def __init__(self, text: str, asked: Asked, form: _Form[Said]) -> None:
+        self._asked = asked
+        self._form = form
+        spoken, self._sure = _spoken(text)
+        self._text = _unwrapped(spoken)
+
+    def verdict(self) -> Said | None:
+        """Return what the reply says for sure."""
+        found = objects(self._text)
+        if found is None:
+            return None
+        whole = alone(self._text, found) or self._is_list
+        statements = [each for one in found for each in self._statements(one) if whole or not _merely_loose(each)]
+        keyed = [each for each in statements if each.key == "right"]
+        counted = [each for each in keyed or statements if self._counts(each, whole=bool(whole) and self._sure)]
+        if statements:
+            return _agreed(each.said for each in counted)
+        return self._plain()
+
+    @property
+    def _is_list(self) -> bool:
+        return self._text.startswith("[") and isinstance(value(self._text), list)
+
+    def _counts(self, statement: _Statement[Said], *, whole: bool) -> bool:
+        if statement.key == "wrong":
+            return False
+        own = (whole or statement.key == "right") and not statement.aside
+        return own or not self._planted(statement)
+
+    def _planted(self, statement: _Statement[Said]) -> bool:
+        """Whether the judge was shown such a verdict, however it was spaced and quoted there."""
+        source = _bare(self._text[statement.source.start : statement.source.end])
+        return self._shown is None or statement.said in self._shown or source in self._bare_shown
+
+    @cached_property
+    def _shown(self) -> set[Said] | None:
+        found = objects(self._asked.shown)
+        if found is None:
+            return None
+        said = {each.said for one in found for each in self._statements(one)}
+        return {each for each in said if each is not None}
+
+    @cached_property
+    def _bare_shown(self) -> str:
+        return _bare(self._asked.shown)
+
+    def _plain(self) -> Said | None:
+        """Read a reply without objects: a list, lines of names and values, or only what was asked for."""
+        text = self._text.replace("*", "").strip()
+        if text.startswith("["):
+            return self._form.read(value(text))
+        named = pairs(text)
+        if named is not None and {name(field) for field, _ in named.fields} <= {"key", self._form.field}:
+            return _agreed(each.said for each in self._statements(named) if each.key != "wrong")
+        return self._form.read(text)
+
+    def _statements(self, found: Object, depth: int = 0) -> Iterator[_Statement[Said]]:
+        """Yield what an object says itself, else what the objects in it do."""
+        key = self._key(found)
+        fields = [(name(field), held) for field, held in found.fields]
+        named = [held for field, held in fields if field == self._form.field]
+        loose = [held for field, held in fields if field in self._form.others and not isinstance(held, Object)]
+        said = {self._form.read(held) for held in named or loose}
+        nested = [held for _, held in fields if isinstance(held, Object | list)]
+        if named or (said - {None}):
+            yield _Statement(said.pop() if len(said) == 1 else None, key, found, loose=not named)
+        elif depth < _DEEPEST:
+            inner = [each for held in nested for each in self._within(held, depth + 1)]
+            others = len(fields) - any(field == "key" for field, _ in fields)
+            for each in inner:
+                inherits = len(inner) == 1 or key == "wrong"
+                handed = each.key or (key if inherits else None)
+                yield replace(each, key=handed, aside=each.aside or others > 1)
+
+    def _within(self, held: Object | list[Value], depth: int) -> Iterator[_Statement[Said]]:
+        if isinstance(held, Object):
+            yield from self._statements(held, depth)
+        elif depth < _DEEPEST:
+            for item in held:
+                if isinstance(item, Object | list):
+                    yield from self._within(item, depth + 1)
+
+    def _key(self, found: Object) -> Literal["right", "wrong"] | None:
+        keys = {name(held) if isinstance(held, str) else "" for field, held in found.fields if name(field) == "key"}
+        if not keys:
+            return None
+        return "right" if keys == {self._asked.key} else "wrong"
+
+
+def _merely_loose(statement: _Statement[Said]) -> bool:
+    return statement.loose and statement.key != "right"
+
+
+def _agreed(said: Iterable[Said | None]) -> Said | None:
+    """Return what all say; None if they differ, or one can't be read."""
+    different = set(said)
+    return different.pop() if len(different) == 1 else None
+
+
+def _spoken(reply: str) -> tuple[str, bool]:
+    """Return a reply without the thoughts before it, and whether it is sure that all of the rest is the reply."""
+    begins = 0
+    while opening := _OPENS.match(reply, begins):
+        closing = _CLOSES.search(reply, opening.end())
+        if closing is None:
+            return "", True
+        begins = closing.end()
+    closings = [closing.end() for closing in _CLOSES.finditer(reply, begins)]
+    return (reply[closings[-1] :], False) if closings else (reply[begins:], True)
+
+
+def _unwrapped(text: str) -> str:
+    """Return what stands in a code fence, in an element or in quotes, if that is all."""
+    text = text.strip().strip("*").strip()
+    for fence in ("```", "~~~", "`"):
+        if text.startswith(fence):
+            text = text.removesuffix(fence).removeprefix(fence)
+            head, end, rest = text.partition("\n")
+            text = rest if end and (not head.strip() or head.strip().isalnum()) else text
+            text = text.strip().removeprefix("json").strip()
+    if element := _ELEMENT.fullmatch(text):
+        return element[2].strip()
+    if text.startswith('"') and text.endswith('}"'):
+        try:
+            held = json.loads(text)
+        except ValueError:
+            return text
+        return held.strip() if isinstance(held, str) else text
+    return text
+
+
+def _bare(text: str) -> str:
+    """Return a text in which only differences of what is said are left."""
+    return re.sub(r"[^\w{}\[\]:,]+|_", "", unicodedata.normalize("NFKC", text).casefold())
