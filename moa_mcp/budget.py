@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
-from functools import cache, reduce
+from functools import cache, partial, reduce
 from math import ceil
 from typing import Literal
 
@@ -29,6 +29,8 @@ BYTES = 6
 """So many bytes a token of an answer is reckoned to have that is not written yet."""
 MESSAGE_TOKENS = 16
 """What a message may take beside its text."""
+SCHEMA_TOKENS = 512
+"""What the form of a reply may take in a prompt, with the words that providers put around it."""
 LARGEST_ANSWER = 32_768
 """Tokens of an answer whose limit is neither set nor known."""
 
@@ -65,7 +67,9 @@ class RunTariff:
                 f'the price of {model} is not known, and unpriced = "refuse"; give its route usd_per_million, or '
                 'set unpriced = "allow"'
             )
-        return dearest(price, model, call.messages, call.parameters, call.samples, written=call.prompt_recurs)
+        more = SCHEMA_TOKENS if call.reply_schema else 0
+        written = call.prompt_recurs
+        return dearest(price, model, call.messages, call.parameters, call.samples, more=more, written=written)
 
     def bill(self, ended: Completion | CallError, held: Amount) -> Amount:
         """Return what a call took; where nobody can know, what was held for it."""
@@ -130,7 +134,7 @@ class RunTariff:
 
     def _calls(self, step: ModelStep, lengths: Lengths) -> Iterable[tuple[Amount, int]]:
         """Yield what each of the step's calls takes, and how many there are of it."""
-        for asked in forecast.calls(step, self._drafts, lengths, "max", most_tokens):
+        for asked in forecast.calls(step, self._drafts, lengths, "max", _counting(step)):
             yield _amount(self._prices.get(asked.model), asked.usage), asked.times
 
 
@@ -150,18 +154,27 @@ def dearest(
     parameters: Parameters,
     samples: int = 1,
     *,
+    more: int = 0,
     written: bool = False,
 ) -> Amount:
-    """Return the most that a request to a model can take; more if its prompt may be `written` to a cache."""
+    """Return the most that a request to a model can take; more if its prompt may be `written` to a cache.
+
+    `more` tokens may stand in the prompt beside the messages.
+    """
     limit = parameters.get("max_tokens") or parameters.get("max_completion_tokens")
     said = samples * int(limit or catalog.largest_answer(model) or LARGEST_ANSWER)
-    prompt = most_tokens(messages)
+    prompt = most_tokens(messages, more=more)
     return _amount(price, Usage(prompt, said, cache_write_tokens=prompt if written else 0))
 
 
-def most_tokens(messages: Sequence[Message], unwritten: int = 0) -> int:
-    """Return the most tokens that messages can have. `unwritten` tokens of answers will stand in them."""
-    return sum([size(message.content) + MESSAGE_TOKENS for message in messages]) + BYTES * unwritten
+def most_tokens(messages: Sequence[Message], unwritten: int = 0, *, more: int = 0) -> int:
+    """Return the most tokens that messages can have. `unwritten` tokens of answers will stand in them, and `more`."""
+    return sum([size(message.content) + MESSAGE_TOKENS for message in messages]) + BYTES * unwritten + more
+
+
+def _counting(step: ModelStep) -> forecast.Count:
+    """Return what counts the most tokens of a step's prompts."""
+    return partial(most_tokens, more=SCHEMA_TOKENS) if step.judges else most_tokens
 
 
 def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: float = 0.0) -> Amount:
@@ -203,7 +216,7 @@ def enough_usd(
     drafts = Drafts(question)
     lengths = _lengths(answers)
     for step in pipeline.steps:
-        asked = forecast.calls(step, drafts, lengths, "max", most_tokens) if isinstance(step, ModelStep) else ()
+        asked = forecast.calls(step, drafts, lengths, "max", _counting(step)) if isinstance(step, ModelStep) else ()
         for each in asked:
             total = total.plus(_amount(priced[each.model].price, each.usage), each.times)
         lengths = forecast.after(step, lengths, "max")

@@ -22,7 +22,7 @@ CHARACTERS = 4
 """Of one token, as English text has them."""
 USUAL_ANSWER = 700
 """The most tokens that an answer is expected to have, which takes 60 % of its limit where that is less."""
-USUAL_VERDICT = 15
+USUAL_VERDICT = 20
 """Tokens of a judge's line of JSON."""
 ASSUMED_TOKENS = 200
 """Of a question that is not known yet."""

@@ -110,7 +110,7 @@ def test_an_answer_is_expected_to_use_a_part_of_its_limit_and_no_more_than_is_us
 def test_a_judge_replies_one_line_and_hands_on_an_answer(judge: str) -> None:
     found = of(propose("a", "b", tokens=300), judge, LAST)
     one, both = found.steps[2].prompt, of(propose("a", "b", tokens=300), LAST).steps[1].prompt
-    assert found.steps[1].completion == Tokens(1, 15, 90)
+    assert found.steps[1].completion == Tokens(1, 20, 90)
     assert 180 <= both.expected - one.expected < 180 + 30
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -302,3 +303,68 @@ async def test_a_judge_is_shown_as_much_of_every_answer_as_fits_and_chooses_amon
     handed_on = trace.steps[1].answers
     assert all(len(each.text) > 2000 for each in handed_on if each.agent == "a")
     assert not any(each.shortened for each in handed_on)
+
+
+JUDGES = [
+    '{ step = "rank", agent = "x", n = 2, passes = 2 }',
+    '{ step = "vote", agent = "x", passes = 2 }',
+    '{ step = "vote", agent = "x", method = "restate" }',
+]
+
+
+def narrow(tokens_most: int) -> Reply:
+    """Reply as a judge does whose window is smaller than anybody knew."""
+
+    def says(call: Call) -> Said:
+        if tokens(call.messages) > tokens_most:
+            return ContextTooLong("too long")
+        return json.dumps({"ranking": [2, 1, 3], "answer": 2}) if "JSON" in call.messages[0].content else "So."
+
+    return says
+
+
+def judged_by(judge: str) -> tuple[str, ...]:
+    three = '{ step = "propose", agents = [{ model = "a", samples = 3 }] }'
+    return (three, judge, *(() if "vote" in judge else (AGGREGATE.replace("x", "z"),)))
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+async def test_a_judge_whose_provider_finds_the_answers_too_long_is_shown_half_of_them_and_again(judge: str) -> None:
+    model = ScriptedModel({"a": lambda call: words(call, 400), "x": narrow(1000), "z": "last"})
+    trace = await ended(runs_of(model, {}, *judged_by(judge)))
+    calls = model.calls_of("x")
+    passes = 1 if "restate" in judge else 2
+    sizes = [sum(len(answer) for answer in shown(call)) for call in calls[::passes]]
+    assert len(sizes) == 3
+    assert all(half <= whole / 2 for whole, half in pairwise(sizes))
+    assert all(call.messages[0].content.count(", only its beginning -----") == 3 for call in calls[passes:])
+    assert trace.status == "degraded"
+    assert trace.notes[0].partition(": ")[2] == "cut to fit the window of x: answers 1, 2, 3"
+    assert not any(each.shortened for each in trace.steps[1].answers)
+
+
+@pytest.mark.parametrize(("judge", "status"), [*zip(JUDGES, ["degraded", "failed", "failed"], strict=True)])
+async def test_a_judge_that_finds_everything_too_long_is_asked_a_few_times_and_then_counts_as_failed(
+    judge: str, status: str
+) -> None:
+    model = ScriptedModel({"a": words, "x": ContextTooLong("too long"), "z": "last"})
+    trace = await ended(runs_of(model, {}, *judged_by(judge)))
+    assert len(model.calls_of("x")) == 6 * (1 if "restate" in judge else 2)
+    assert trace.status == status
+    assert "x: too long" in (trace.error or trace.notes[-1])
+
+
+async def test_a_pass_that_fits_is_not_asked_again_while_another_is_shown_less() -> None:
+    def says(call: Call) -> Said:
+        return ContextTooLong("too long") if call.place.number == 2 else json.dumps({"ranking": [1, 2, 3]})
+
+    model = ScriptedModel({"a": words, "x": says, "z": "last"})
+    trace = await ended(runs_of(model, {}, *judged_by(JUDGES[0])))
+    assert len(model.calls_of("x")) == 3
+    assert trace.status == "degraded"
+
+
+async def test_short_answers_stay_whole_beside_a_long_one_that_is_cut() -> None:
+    model = ScriptedModel({"a": lambda call: words(call, 400 if call.place.number == 2 else 3), "x": narrow(500)})
+    trace = await ended(runs_of(model, {}, *judged_by('{ step = "vote", agent = "x" }')))
+    assert trace.notes[0] == "vote: cut to fit the window of x: answers 2"

@@ -62,7 +62,7 @@ class Rank(SoleStep):
                 if numbers is not None
             ]
             if not rankings:
-                raise StepFailed(f"{agent} gave no ranking in a form that can be read, asked twice")
+                raise StepFailed("the ranking could not be read")
             return rankings
 
         try:

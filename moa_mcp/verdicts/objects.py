@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-MOST_TOKENS = 50_000
+MOST_TOKENS = 20_000
 """A text with more within its braces is not read: nobody was asked for so much."""
 
 Value: TypeAlias = "str | bool | Object | list[Value] | None"

@@ -111,17 +111,19 @@ class _Reply(Generic[Said]):
         found = objects(self._text)
         if found is None:
             return None
-        whole = alone(self._text, found) or self._is_list
+        whole = alone(self._text, found) is not None or self._list is not None
         statements = [each for one in found for each in self._statements(one) if whole or not _merely_loose(each)]
         keyed = [each for each in statements if each.key == "right"]
-        counted = [each for each in keyed or statements if self._counts(each, whole=bool(whole) and self._sure)]
+        counted = [each for each in keyed or statements if self._counts(each, whole=whole and self._sure)]
         if statements:
             return _agreed(each.said for each in counted)
         return self._plain()
 
-    @property
-    def _is_list(self) -> bool:
-        return self._text.startswith("[") and isinstance(value(self._text), list)
+    @cached_property
+    def _list(self) -> list[Value] | None:
+        """The list that the reply is; None if it is none."""
+        held = value(self._text) if self._text.startswith("[") else None
+        return held if isinstance(held, list) else None
 
     def _counts(self, statement: _Statement[Said], *, whole: bool) -> bool:
         if statement.key == "wrong":
@@ -149,8 +151,8 @@ class _Reply(Generic[Said]):
     def _plain(self) -> Said | None:
         """Read a reply without objects: a list, lines of names and values, or only what was asked for."""
         text = self._text.replace("*", "").strip()
-        if text.startswith("["):
-            return self._form.read(value(text))
+        if self._list is not None:
+            return self._form.read(self._list)
         named = pairs(text)
         if named is not None and {name(field) for field, _ in named.fields} <= {"key", self._form.field}:
             return _agreed(each.said for each in self._statements(named) if each.key != "wrong")
