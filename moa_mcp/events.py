@@ -84,6 +84,8 @@ class CallStarted(Happened):
     place: Place
     agent: str
     messages: tuple[Message, ...]
+    window: str = ""
+    """Which of the answers before it stand in its prompt, where not all do: ``window 2, answers 7 to 11 of 12``."""
 
 
 class Joined(NamedTuple):

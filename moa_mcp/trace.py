@@ -53,6 +53,8 @@ class CallTrace:
     place: Place
     agent: str
     messages: tuple[Message, ...]
+    window: str = ""
+    """Which of the answers before it stand in its prompt; empty if all do."""
     attempts: list[AttemptTrace] = field(default_factory=list[AttemptTrace])
     completion: Completion | None = None
     failure: Failure | None = None
@@ -102,6 +104,11 @@ class StepTrace:
     def failed(self) -> int:
         """How many calls failed."""
         return sum(call.failure is not None for call in self.calls)
+
+    @property
+    def window(self) -> str:
+        """Which of the answers its last call shows; empty if all."""
+        return self.calls[-1].window if self.calls else ""
 
     @property
     def saved(self) -> int:
@@ -261,7 +268,7 @@ class Trace:
 
     def _begin(self, event: CallStarted) -> None:
         calls = self.steps[event.place.step - 1].calls
-        fresh = CallTrace(event.place, event.agent, event.messages)
+        fresh = CallTrace(event.place, event.agent, event.messages, event.window)
         if event.place.number > len(calls):
             calls.append(fresh)
         else:  # asked again after a resume: what its attempts cost stays

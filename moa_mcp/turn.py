@@ -81,10 +81,11 @@ class ModelTurn:
         self._began = time.monotonic()
         equals = Counter(requests)
         calls = [self._call(request, equals[request]) for request in requests]
-        if self._streams and len(calls) == 1:
+        if self._streams and len(calls) == 1 and _says_the_answer(requests[0]):
             calls = [call._replace(on_text=self._telling(call.place)) for call in calls]
-        for call in calls:  # here, since tasks may start in any order
-            self._emit(CallStarted(place=call.place, agent=call.agent, messages=call.messages))
+        for request, call in zip(requests, calls, strict=True):  # here, since tasks may start in any order
+            window = str(request.window or "")
+            self._emit(CallStarted(place=call.place, agent=call.agent, messages=call.messages, window=window))
         outcomes = await fan_out(calls, self._outcome, quorum=quorum, grace_s=grace_s, cutoffs=self._cutoffs)
         for call, outcome in zip(calls, outcomes, strict=True):
             if isinstance(outcome, LeftBehind):
@@ -173,6 +174,11 @@ class ModelTurn:
 
     def _took(self) -> float:
         return time.monotonic() - self._began
+
+
+def _says_the_answer(request: Request) -> bool:
+    """Whether what is said to it stands at the end, and is not shown in a further prompt."""
+    return request.window is None or request.window.final
 
 
 def _parameters(request: Request) -> Parameters:

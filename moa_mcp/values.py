@@ -51,6 +51,24 @@ class ReplySchema(NamedTuple):
     """A JSON schema, as JSON text."""
 
 
+class Window(NamedTuple):
+    """Which of the answers a prompt shows, where they do not fit one: numbers from 1, and how many there are."""
+
+    number: int
+    first: int
+    last: int
+    of: int
+
+    @property
+    def final(self) -> bool:
+        """Whether what is said to it is the answer, and not what the next window begins with."""
+        return self.last == self.of
+
+    def __str__(self) -> str:
+        shown = f"answer {self.first}" if self.first == self.last else f"answers {self.first} to {self.last}"
+        return f"window {self.number}, {shown} of {self.of}"
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a step wants from one agent."""
@@ -65,6 +83,8 @@ class Request:
     """Whether a spare call may be made if it takes much longer than the others of its step."""
     reply_schema: ReplySchema | None = None
     """Sent where the route has structured output; the prompt says the same in words."""
+    window: Window | None = None
+    """What its prompt shows where there are several; None where it shows all. It is not sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,12 @@ from pathlib import Path
 import click
 
 from moa_mcp.cli.groups import Group
+from moa_mcp.cli.signals import INTERRUPTED, Interrupted
 from moa_mcp.cli.text import abandon_stdout
 from moa_mcp.collector import collecting_nothing
+from moa_mcp.visible import visible
 
 COMMANDS = ("serve", "ask", "runs", "check", "pipelines")
-INTERRUPTED = 130
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """How writing fails that nobody has ended: a full disk, an end of a file's limit, a terminal that is gone."""
 
@@ -30,7 +31,7 @@ Exit codes:
   1    the run failed, or check found something
   2    wrong usage, or a fault in the configuration
   3    nothing was asked: too few models can be reached, keys are missing
-  130  interrupted
+  130  interrupted, 143 by SIGTERM; a run can be resumed
 """
 
 
@@ -60,10 +61,11 @@ class Commands(Group):
             abandon_stdout()
             raise click.ClickException(f"the output can't be written: {error.strerror}") from error
         except (KeyboardInterrupt, click.Abort) as interrupt:
-            click.echo(str(interrupt) or "Interrupted.", err=True)
-            with suppress(OSError):
+            with suppress(OSError):  # the terminal may be gone
+                click.echo(visible(str(interrupt) or "Interrupted."), err=True)
                 sys.stdout.flush()
-            os._exit(INTERRUPTED)  # threads, such as one that imports litellm, would hold up an orderly exit
+            # Threads, such as one that imports litellm, would hold up an orderly exit.
+            os._exit(interrupt.exit_code if isinstance(interrupt, Interrupted) else INTERRUPTED)
 
 
 @click.group(

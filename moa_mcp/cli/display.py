@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Self
 
 import click
@@ -15,9 +16,10 @@ from rich.live import Live
 from rich.text import Text
 
 from moa_mcp.cli.draw import SIMULATED
-from moa_mcp.cli.text import counted, line, plain
-from moa_mcp.events import AttemptStarted, Event, TextReceived
+from moa_mcp.cli.text import counted, line
+from moa_mcp.events import AttemptFailed, CallFailed, Event, TextReceived
 from moa_mcp.trace import CallTrace, StepTrace, Trace
+from moa_mcp.visible import Visible
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _FRAMES_PER_S = 10
@@ -41,7 +43,8 @@ class Layers:
 
     def close(self) -> None:
         """Clear the screen of it; drawing has no effect afterwards."""
-        self._live.stop()
+        with suppress(OSError):  # the terminal may be gone
+            self._live.stop()
 
     def draw(self, trace: Trace) -> None:
         """Show how far the run is."""
@@ -77,14 +80,14 @@ def _step(number: int, kind: str, step: StepTrace | None) -> Text:
 
 
 def _agents(step: StepTrace) -> Iterator[Text]:
-    """Yield a line for each model of a step; the samples of one share theirs."""
+    """Yield a line for each model of a step; the samples of one share theirs, and its windows follow each other."""
     for agent in step.models:
         calls = [call for call in step.calls if call.agent == agent]
-        yield _call(calls[0]) if len(calls) == 1 else _samples(agent, calls)
+        yield _call(calls[-1]) if len(calls) == 1 or calls[-1].window else _samples(agent, calls)
 
 
 def _call(call: CallTrace) -> Text:
-    name = line(call.agent)
+    name = line(call.agent) + (f"  {call.window}" if call.window else "")
     if call.failure is not None:
         return _line(("    ✗ ", "red"), name, (f"  {line(call.failure.message)}", "dim"))
     if call.completion is not None:
@@ -120,19 +123,25 @@ def _frame() -> str:
     return _FRAMES[int(time.monotonic() * _FRAMES_PER_S) % len(_FRAMES)]
 
 
+BROKE_OFF = "(broke off; the answer starts anew)"
+
+
 class Stream:
-    """The answer's text, written to stdout as it comes. A new attempt starts it anew, and says so."""
+    """The answer's text, written to stdout as it comes. What comes after a failure starts it anew, and says so."""
 
     def __init__(self) -> None:
         self._pending: list[str | None] = []
         self._told = ""
+        self._visible = Visible()
+        self._failed = False
 
     def tell(self, event: Event) -> None:
         """Keep what arrived; it is written with the next `write`."""
         if isinstance(event, TextReceived):
-            self._pending.append(plain(event.text))
-        elif isinstance(event, AttemptStarted) and (self._told or self._pending):
-            self._pending.append(None)
+            self._pending += [None, event.text] if self._failed else [event.text]
+            self._failed = False
+        elif isinstance(event, AttemptFailed | CallFailed):
+            self._failed = bool(self._told or self._pending)
 
     @property
     def pending(self) -> bool:
@@ -143,16 +152,19 @@ class Stream:
         """Write what arrived."""
         for piece in self._pending:
             if piece is not None:
-                click.echo(piece, nl=False)
-                self._told += piece
-            elif self._told:
-                self.end()
-                click.echo("(broke off; the answer starts anew)", err=True)
+                self._write(self._visible.add(piece))
+            elif self.end():
+                click.echo(BROKE_OFF, err=True)
         self._pending.clear()
+
+    def _write(self, shown: str) -> None:
+        click.echo(shown, nl=False)
+        self._told += shown
 
     def end(self) -> str:
         """Close the last line and return the text that stands there."""
-        told, self._told = self._told, ""
+        self._write(self._visible.end())
+        told, self._told, self._visible = self._told, "", Visible()
         if told and not told.endswith("\n"):
             click.echo()
         return told

@@ -5,24 +5,18 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import shutil
 import sys
 import textwrap
 
 import click
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def plain(text: str) -> str:
-    """Return the text without control characters, so that it can't command the terminal; lines and tabs stay."""
-    return _CONTROLS.sub("", text)
+from moa_mcp.visible import visible
 
 
 def line(text: str) -> str:
-    """Return the text on one line, without control characters."""
-    return " ".join(plain(text).split())
+    """Return the text on one line, with nothing in it that acts unseen."""
+    return " ".join(visible(text).split())
 
 
 def shortened(text: str, limit: int = 400) -> str:
@@ -35,8 +29,8 @@ def say(*lines: str) -> None:
     """Say something on stderr, broken at words where that is a terminal."""
     width = shutil.get_terminal_size().columns - 1 if sys.stderr.isatty() else sys.maxsize
     wrapper = textwrap.TextWrapper(width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-    for said in "\n".join(lines).split("\n"):
-        click.echo(wrapper.fill(plain(said)), err=True)
+    for said in visible("\n".join(lines)).split("\n"):
+        click.echo(wrapper.fill(said), err=True)
 
 
 def written(text: str) -> str:

@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,10 +20,11 @@ from rich.console import Console
 from moa_mcp import report
 from moa_mcp.backend import Backend, real, simulated
 from moa_mcp.cli import draw
-from moa_mcp.cli.display import Layers, Stream
+from moa_mcp.cli.display import BROKE_OFF, Layers, Stream
 from moa_mcp.cli.options import Refused, RunFailed
 from moa_mcp.cli.remedies import Remedies
-from moa_mcp.cli.text import json_text, line, plain, say, shortened, written
+from moa_mcp.cli.signals import Interrupted, ended_as_by_ctrl_c
+from moa_mcp.cli.text import json_text, line, say, shortened, written
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import MoaError
 from moa_mcp.events import Emit
@@ -33,6 +34,7 @@ from moa_mcp.routes import Routes
 from moa_mcp.runs import Run, Runs
 from moa_mcp.steps import Aggregate, Propose, Refine, Step, Synthesize, Vote
 from moa_mcp.trace import Trace
+from moa_mcp.visible import visible
 
 _REDRAWN_S = 0.1
 
@@ -84,18 +86,24 @@ def watch(runs: Runs, pipeline: Pipeline, begin: Begin, manner: Manner) -> Seen:
         begun.append(await begin(runs, watching))
         return begun[0]
 
-    try:
-        trace = anyio.run(_drive, runs, noted, stream)
-    except KeyboardInterrupt as interrupt:
-        remedies = [manner.remedies.of_interrupted(run.run_id) for run in begun]
-        raise KeyboardInterrupt(" ".join(filter(None, ["Interrupted.", *remedies]))) from interrupt
-    finally:
-        told = stream.end() if stream else ""
+    with ended_as_by_ctrl_c() as ending:
+        try:
+            trace = anyio.run(_drive, runs, noted, stream)
+        except KeyboardInterrupt as interrupt:
+            remedies = [manner.remedies.of_interrupted(run.run_id) for run in begun]
+            with suppress(OSError):  # the terminal may be gone
+                if stream:
+                    stream.end()
+            raise Interrupted(" ".join(filter(None, ["Interrupted.", *remedies])), ending.exit_code) from interrupt
+    told = stream.end() if stream else ""
     if manner.as_json:
         return Seen(trace, told, written(_json(trace, simulated=manner.simulated)))
-    if trace.answer is not None and plain(trace.answer).strip() != told.strip():
-        return Seen(trace, told, written(plain(trace.answer)))
-    return Seen(trace, told)
+    answer = None if trace.answer is None else visible(trace.answer)
+    if answer is None or answer.strip() == told.strip():
+        return Seen(trace, told)
+    if told.strip():
+        say(BROKE_OFF)
+    return Seen(trace, told, written(answer))
 
 
 def conclude(seen: Seen, manner: Manner) -> None:

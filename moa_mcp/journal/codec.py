@@ -117,6 +117,8 @@ class Packer:
         match event:
             case CallStarted():
                 told = {"agent": event.agent, "messages": [(role, ref(content)) for role, content in event.messages]}
+                if event.window:
+                    told["window"] = event.window
             case AttemptStarted():
                 told = {"attempt": event.attempt, "model": event.model, "parameters": event.parameters}
             case AttemptFinished():

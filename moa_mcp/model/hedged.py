@@ -80,7 +80,9 @@ class Hedged:
 
             async def ask(spare: int) -> None:
                 try:
-                    answered.append((spare, await self._inner(call._replace(spare=spare))))
+                    # The text of two answers would be told as one.
+                    asked = call._replace(spare=spare, on_text=None) if spare else call
+                    answered.append((spare, await self._inner(asked)))
                 except CallError as error:
                     failed.append(error)
                 if answered or len(failed) == (1 if late_s is None else 2):

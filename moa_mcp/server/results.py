@@ -156,7 +156,8 @@ def progress(trace: Trace) -> str:
     step = trace.steps[-1]
     done = f": {step.answered} of {len(step.calls)} calls answered" if step.calls else ""
     failed = f", {step.failed} failed" if step.failed else ""
-    return f"step {step.step} of {len(trace.planned)} ({step.kind}){done}{failed}"
+    window = f", {step.window}" if step.window else ""
+    return f"step {step.step} of {len(trace.planned)} ({step.kind}){done}{failed}{window}"
 
 
 def _footer(trace: Trace, notes: list[str]) -> str:

@@ -36,6 +36,7 @@ from moa_mcp.server.bearer import BearerAuth
 from moa_mcp.server.bodies import Bodies
 from moa_mcp.server.connections import IDLE_S, WAITING, Faults, accepted_at_once, limited, most_connections
 from moa_mcp.server.frames import receive
+from moa_mcp.visible import visible
 
 _SHUTDOWN_S = 3
 _FAREWELL_S = 1.0
@@ -224,10 +225,13 @@ class _Uvicorn(uvicorn.Server):
 
 
 class _WithoutKeys(logging.Formatter):
-    """Masks keys, which the text of a fault may hold; hosts keep what a server writes to stderr."""
+    """Masks keys, which the text of a fault may hold; hosts keep what a server writes to stderr.
+
+    Nothing that others wrote acts unseen in the log, hides a key, or looks like a line of its own.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        return redact(visible(super().format(record)).rstrip().replace("\n", "\n  "))
 
 
 def _log_to_stderr() -> None:

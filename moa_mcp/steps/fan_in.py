@@ -10,7 +10,7 @@ from moa_mcp import prompts
 from moa_mcp.errors import PromptTooLong, StepFailed
 from moa_mcp.steps.step import ModelStep, Turn, given
 from moa_mcp.steps.windows import Compose, Fit, Part, part
-from moa_mcp.values import Answer, Message, Note, Request, State
+from moa_mcp.values import Answer, Message, Note, Request, State, Window
 
 
 async def fan_in(
@@ -104,7 +104,12 @@ class _Way:
 
     def request(self) -> Request:
         """Return what to ask next."""
-        return self._step.request(self._agent, self._fit.compose(self._next.shown))
+        request = self._step.request(self._agent, self._fit.compose(self._next.shown))
+        return replace(request, window=self._window_shown()) if self._asked or self._next.rest else request
+
+    def _window_shown(self) -> Window:
+        first = self._all - len(self._rest) + 1
+        return Window(self._asked + 1, first, self._all - len(self._next.rest), self._all)
 
     def show_half(self) -> None:
         """Show half as many answers at once from now on."""

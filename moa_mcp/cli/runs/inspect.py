@@ -16,11 +16,12 @@ from moa_mcp import amounts, report
 from moa_mcp.cli import draw
 from moa_mcp.cli.options import Refused, config_unread, journal_option
 from moa_mcp.cli.runs.record import find, journal_of, run_argument
-from moa_mcp.cli.text import counted, json_text, line, plain
+from moa_mcp.cli.text import counted, json_text, line
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.runs import traced, was_simulated
 from moa_mcp.trace import AttemptTrace, CallTrace, Trace
 from moa_mcp.values import Message
+from moa_mcp.visible import visible
 
 
 @click.command("show", epilog="Exit codes: 0 shown, 2 wrong usage or a journal that can't be used.")
@@ -98,7 +99,7 @@ def _show(out: Console, record: RunRecord, trace: Trace, *, full: bool) -> None:
 
 def _block(out: Console, title: str, text: str) -> None:
     out.print(Text(title, "bold"))
-    out.print(Text(plain(text)), soft_wrap=True)
+    out.print(Text(visible(text)), soft_wrap=True)
     out.print()
 
 
@@ -136,7 +137,7 @@ def _heading(call: CallTrace, kind: str) -> Text:
 
 
 def _said(title: str, text: str) -> Text:
-    return Text.assemble((f"{title}\n", "bold"), plain(text).rstrip(), "\n")
+    return Text.assemble((f"{title}\n", "bold"), visible(text).rstrip(), "\n")
 
 
 def _outcome(call: CallTrace) -> Iterator[Text]:

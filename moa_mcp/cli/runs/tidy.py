@@ -11,7 +11,7 @@ import click
 
 from moa_mcp.cli.options import Refused, config_unread, journal_option
 from moa_mcp.cli.runs.record import ALL, find, journal_of, run_argument, stands
-from moa_mcp.cli.text import counted
+from moa_mcp.cli.text import counted, line
 from moa_mcp.journal import Journal
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -28,7 +28,7 @@ def cancel(run_id: str, journal: str | None) -> None:
     ID may be the beginning of a run's id, or 'last'.
     """
     with journal_of(journal) as kept:
-        click.echo(anyio.run(_cancel, kept, run_id))
+        click.echo(line(anyio.run(_cancel, kept, run_id)))
 
 
 async def _cancel(journal: Journal, given: str) -> str:
