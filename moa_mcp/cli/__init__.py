@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from moa_mcp.cli.arguments import no_such_option
 from moa_mcp.cli.groups import Group
 from moa_mcp.cli.signals import INTERRUPTED, Interrupted
 from moa_mcp.cli.text import abandon_stdout
@@ -55,6 +56,13 @@ class Commands(Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            if error.ctx is None or error.possibilities is None:
+                raise
+            raise no_such_option(error.option_name, error.ctx) from error
+        except click.ClickException as error:
+            error.message = visible(error.message)  # it may quote an argument
+            raise
         except OSError as error:
             if error.errno not in _FULL:
                 raise

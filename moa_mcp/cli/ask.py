@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from moa_mcp.backend import Backend
 from moa_mcp.budget import data, enough_usd
 from moa_mcp.cli import costs, draw
 from moa_mcp.cli.agreeing import settle, yes_option
+from moa_mcp.cli.arguments import QuestionCommand
 from moa_mcp.cli.options import (
     KeysMissing,
     Refused,
@@ -30,7 +32,7 @@ from moa_mcp.cli.options import (
     seconds,
 )
 from moa_mcp.cli.remedies import Remedies
-from moa_mcp.cli.text import json_text
+from moa_mcp.cli.text import json_text, shortened
 from moa_mcp.cli.watch import Manner, conclude, failed, ready, runs_of, watch
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.estimate import Estimate, estimate, prices
@@ -41,13 +43,17 @@ from moa_mcp.runs import Run, Runs
 from moa_mcp.trace import Trace
 from moa_mcp.values import Question
 
+_NAME = re.compile(r"[\w-]+")
+_EXAMPLE = "vote"
+
 
 @click.command(
     "ask",
-    epilog="Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 keys are missing, 130 interrupted.",
+    cls=QuestionCommand,
+    epilog="Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 keys are missing, 130 or 143 interrupted.",
     context_settings={"allow_extra_args": True},
 )
-@click.argument("pipeline")
+@click.argument("pipeline", required=False, metavar="PIPELINE")
 @click.argument("question", required=False)
 @click.option("--context", "context_file", type=click.Path(path_type=Path), metavar="FILE", help="Text to answer from.")
 @click.option("--system", metavar="TEXT", help="System text of your own, for every model.")
@@ -68,7 +74,7 @@ from moa_mcp.values import Question
 @journal_option
 @config_option
 def command(
-    pipeline: str,
+    pipeline: str | None,
     question: str | None,
     context_file: Path | None,
     system: str | None,
@@ -88,8 +94,8 @@ def command(
     The question comes from stdin where it is left out or "-". The answer goes to stdout, the trace to stderr.
     """
     config = loaded(config_path)
-    chosen = named(config, pipeline)
-    asked = Question(_question(question, pipeline), _context(context_file), system)
+    chosen = _chosen(config, pipeline, question)
+    asked = Question(_question(question, chosen.name), _context(context_file), system)
     backend, routes = ready(config, offline=offline)
     if estimating:
         _show_estimate(*anyio.run(_estimate, config, backend, chosen, asked), as_json=as_json)
@@ -124,6 +130,24 @@ def _show_estimate(estimated: Estimate, enough: Decimal, *, as_json: bool) -> No
     if estimated.cost_usd is not None and estimated.cost_usd.max:
         held = f"- With --max-cost {enough} or more, no call is left out: a budget holds each at its dearest."
         out.print(Text(held, style="dim"))
+
+
+def _chosen(config: Config, name: str | None, question: str | None) -> Pipeline:
+    """Return the pipeline that is named. Raises `Refused`."""
+    if name is not None and (name in config.pipelines or _NAME.fullmatch(name)):
+        return named(config, name)
+    first = _EXAMPLE if _EXAMPLE in config.pipelines else next(iter(config.pipelines))
+    if name is None:
+        raise Refused(
+            "the pipeline and the question are missing",
+            f'Give both: moa-mcp ask {first} "Why is the sky blue?". moa-mcp pipelines lists the pipelines.',
+        )
+    asked, pipeline = (name, question) if question in config.pipelines else (name, first)
+    raise Refused(
+        f"the pipeline is missing: {shortened(name)!r} is not the name of one",
+        f"Put it before the question: {shlex.join(['moa-mcp', 'ask', str(pipeline), asked])}. moa-mcp pipelines lists "
+        "the pipelines.",
+    )
 
 
 def _question(given: str | None, pipeline: str) -> str:

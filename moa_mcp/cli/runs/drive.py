@@ -30,7 +30,7 @@ from moa_mcp.journal import Journal
 from moa_mcp.runs import UNASKED, UNREACHED, Run, Runs, changed
 from moa_mcp.trace import Trace
 
-_CODES = "Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 keys are missing, 130 interrupted."
+_CODES = "Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 keys are missing, 130 or 143 interrupted."
 _EXAMPLES = """\b
 moa-mcp runs fork last --from 2 --set agent=claude-sonnet-4-5
 moa-mcp runs fork last --from 2 --set n=2 --set 3.temperature=0.2

@@ -27,21 +27,23 @@ from moa_mcp.visible import visible
 @click.command("show", epilog="Exit codes: 0 shown, 2 wrong usage or a journal that can't be used.")
 @run_argument
 @click.option("--full", is_flag=True, help="Show every call with its prompt and answer, a page at a time.")
+@click.option("--reasoning", is_flag=True, help="Show every call with the reasoning before its answer, too.")
 @journal_option
 @config_unread
-def show(run_id: str, full: bool, journal: str | None) -> None:
+def show(run_id: str, full: bool, reasoning: bool, journal: str | None) -> None:
     """Show a run: its question, its answer and how it came about.
 
     ID may be the beginning of a run's id, or 'last'.
     """
     record, trace = _read(run_id, journal)
     out = draw.console()
+    full = full or reasoning
     if full and sys.stdout.isatty():
         with out.capture() as captured:
-            _show(out, record, trace, full=True)
+            _show(out, record, trace, full=True, reasoning=reasoning)
         click.echo_via_pager(captured.get())
     else:
-        _show(out, record, trace, full=full)
+        _show(out, record, trace, full=full, reasoning=reasoning)
 
 
 @click.command("export", epilog="Exit codes: 0 exported, 2 wrong usage or a journal that can't be used.")
@@ -75,7 +77,7 @@ async def _found(journal: Journal, run_id: str) -> tuple[RunRecord, Trace]:
     return record, traced(record, await journal.events(record.run_id))
 
 
-def _show(out: Console, record: RunRecord, trace: Trace, *, full: bool) -> None:
+def _show(out: Console, record: RunRecord, trace: Trace, *, full: bool, reasoning: bool) -> None:
     question = trace.question
     _block(out, "Question", question.text or record.title)
     if question.system:
@@ -89,11 +91,11 @@ def _show(out: Console, record: RunRecord, trace: Trace, *, full: bool) -> None:
     if trace.error or trace.degradations:
         out.print()
     if full:
-        for text in _calls(trace):
+        for text in _calls(trace, reasoning=reasoning):
             out.print(text, soft_wrap=True)
     for part in draw.conclusion(trace, simulated=was_simulated(record)):
         out.print(part)
-    for said in _history(record, trace):
+    for said in (*_history(record, trace), *([] if full else _thoughts(trace))):
         out.print(Text(said, "dim"))
 
 
@@ -113,7 +115,17 @@ def _history(record: RunRecord, trace: Trace) -> Iterator[str]:
         yield f"nobody drives it; moa-mcp runs resume {record.run_id} goes on with it"
 
 
-def _calls(trace: Trace) -> Iterator[Text]:
+def _thoughts(trace: Trace) -> Iterator[str]:
+    lengths = [length for step in trace.steps for call in step.calls if (length := sum(map(len, _reasoning(call))))]
+    if lengths:
+        yield f"reasoning of {counted(len(lengths), 'call')}: {_hidden(sum(lengths))}"
+
+
+def _hidden(characters: int) -> str:
+    return f"{characters:,} characters, hidden; --reasoning shows it"
+
+
+def _calls(trace: Trace, *, reasoning: bool) -> Iterator[Text]:
     """Yield every call; a prompt that stood before is not repeated."""
     seen: dict[tuple[Message, ...], CallTrace] = {}
     for step in trace.steps:
@@ -124,7 +136,7 @@ def _calls(trace: Trace) -> Iterator[Text]:
                 yield from (_said(message.role, message.content) for message in call.messages)
             else:
                 yield Text(f"asked the same as call {first.place}\n", "dim")
-            yield from _outcome(call)
+            yield from _outcome(call, reasoning=reasoning)
 
 
 def _heading(call: CallTrace, kind: str) -> Text:
@@ -140,10 +152,18 @@ def _said(title: str, text: str) -> Text:
     return Text.assemble((f"{title}\n", "bold"), visible(text).rstrip(), "\n")
 
 
-def _outcome(call: CallTrace) -> Iterator[Text]:
+def _reasoning(call: CallTrace) -> list[str]:
+    """Return what a model thought in each attempt that it answered, or thought in without an answer."""
+    ends = [attempt.completion or attempt.failure for attempt in call.attempts]
+    return [end.reasoning for end in ends if end is not None and end.reasoning]
+
+
+def _outcome(call: CallTrace, *, reasoning: bool) -> Iterator[Text]:
     for number, attempt in enumerate(call.attempts, 1):
         if attempt.failure is not None:
             yield Text(f"attempt {number}, {_model(attempt)}: {line(attempt.failure.message)}\n", "yellow")
+    for thought in _reasoning(call):
+        yield _said("reasoning", thought) if reasoning else Text(f"reasoning: {_hidden(len(thought))}\n", "dim")
     if call.completion is not None:
         yield _said("answer", call.completion.text)
     elif call.failure is not None:

@@ -1,0 +1,85 @@
+"""Which words of a command line are options, where what a command works on may begin with a dash, too.
+
+A question such as "-5 + 3 = ?" is a question. What is written as options are is one, and refused if it is unknown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+
+import click
+
+_LONG = re.compile(r"--[A-Za-z][A-Za-z-]*(=.*)?", re.DOTALL)
+_WORD = re.compile(r"-[A-Za-z][A-Za-z-]*")
+_NEAR = 0.7
+_SHORTEST_TYPO = 3
+"""Letters from which a word after a single dash may be meant as a long option."""
+
+
+class QuestionCommand(click.Command):
+    """A command whose last argument is what somebody asks, so that it may begin with a dash."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
+        takes_value = {name: not each.is_flag for each in options for name in each.opts}
+        given, others, doubtful = _sorted_out(args, takes_value)
+        most = sum(isinstance(each, click.Argument) for each in self.params)
+        for at in doubtful:
+            alone = 0 < at < most == len(others)  # nothing else could be the question, nor it the pipeline
+            if _reads_as_option(others[at], takes_value, alone=alone):
+                raise no_such_option(
+                    others[at].partition("=")[0], ctx, "Put -- before a question that begins with a dash."
+                )
+        return super().parse_args(ctx, [*given, "--", *others])
+
+
+def no_such_option(name: str, ctx: click.Context, otherwise: str = "") -> click.NoSuchOption:
+    """Return the refusal of an option, with those of the command that are near it, else what helps otherwise."""
+    known = [option for each in ctx.command.get_params(ctx) for option in each.opts if option.startswith("--")]
+    close = near(name, known)
+    message = f"No such option {name!r}." if close else f"No such option {name!r}. {otherwise}".rstrip()
+    return click.NoSuchOption(name, message, close, ctx)
+
+
+def near(name: str, known: Iterable[str]) -> list[str]:
+    """Return the options that may have been meant, the nearest first; the dashes that all have make none alike."""
+    bare = {each.lstrip("-"): each for each in known}
+    return [bare[each] for each in get_close_matches(name.lstrip("-"), bare, cutoff=_NEAR)]
+
+
+def _sorted_out(args: Sequence[str], takes_value: Mapping[str, bool]) -> tuple[list[str], list[str], list[int]]:
+    """Return the known options with their values, the other words, and which of these begin with a dash."""
+    given: list[str] = []
+    others: list[str] = []
+    doubtful: list[int] = []
+    left = list(args)
+    while left:
+        word = left.pop(0)
+        if word == "--":
+            return given, [*others, *left], doubtful
+        if _is_known(word, takes_value):
+            given += [word, *(left[:1] if takes_value.get(word) else [])]
+            left = left[1:] if takes_value.get(word) else left
+            continue
+        if word.startswith("-") and word != "-":
+            doubtful.append(len(others))
+        others.append(word)
+    return given, others, doubtful
+
+
+def _is_known(word: str, takes_value: Mapping[str, bool]) -> bool:
+    """Whether it is an option, one with its value, or several flags of one letter."""
+    if word.partition("=")[0] in takes_value:
+        return True
+    letters = word[1:] if word[:1] == "-" else ""
+    return bool(letters) and all(takes_value.get(f"-{letter}") is False for letter in letters)
+
+
+def _reads_as_option(word: str, takes_value: Mapping[str, bool], *, alone: bool) -> bool:
+    if _LONG.fullmatch(word):
+        return True
+    if not _WORD.fullmatch(word):
+        return False
+    return not alone or (len(word) > _SHORTEST_TYPO and bool(near(word, takes_value)))
