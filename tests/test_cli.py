@@ -78,6 +78,10 @@ class Terminal:
         with self.process:
             return self.process.wait(10)
 
+    def close(self) -> None:
+        """Let the terminal go away."""
+        os.close(self._screen)
+
     def _more(self) -> bytes:
         assert select.select([self._screen], [], [], 20)[0], self.shown
         return os.read(self._screen, 4096)

@@ -164,6 +164,25 @@ def test_wrong_usage_gets_the_fault_and_the_remedy(tmp_path: Path, args: list[st
     assert refused(path, *args) == fault
 
 
+def test_reasoning_is_folded_unless_it_is_asked_for_and_stands_in_the_export(
+    nursery: Nursery, environ: dict[str, str], tmp_path: Path
+) -> None:
+    with ModelServer() as server:
+        server.script("first", Reply("<think>Is it so? \u202eYes.</think>So."))
+        server.script("second", Reply("So."))
+        config = ["--config", served(server, tmp_path, PROPOSE, AGGREGATE)]
+        assert nursery.run(*config, "ask", "one", "Why?", environ=environ).returncode == 0
+    path = Path(environ["MOA_MCP_JOURNAL"])
+    shown, full = looked(path, "show", "last"), looked(path, "show", "last", "--full")
+    opened = looked(path, "show", "last", "--reasoning")
+    calls = [call for step in json.loads(looked(path, "export", "last"))["steps"] for call in step["calls"]]
+    assert "reasoning of 1 call: 15 characters, hidden; --reasoning shows it\n" in shown
+    assert "reasoning: 15 characters, hidden; --reasoning shows it\n\nanswer\nSo.\n" in full
+    assert "Is it so?" not in shown + full
+    assert "reasoning\nIs it so? ⟨U+202E⟩Yes.\n\nanswer\nSo.\n" in opened
+    assert [call["reasoning"] for call in calls] == ["Is it so? \u202eYes.", None, None]
+
+
 def test_without_a_journal_there_are_no_runs_and_no_file_is_made(tmp_path: Path) -> None:
     path = tmp_path / "none.sqlite"
     empty = invoke("runs", MOA_MCP_JOURNAL=str(path))

@@ -248,3 +248,14 @@ async def test_a_key_in_the_text_of_a_fault_does_not_reach_the_log(tmp_path: Pat
     log = (tmp_path / "stderr").read_text()
     assert "RuntimeError: [key]" in log
     assert KEY not in log
+
+
+async def test_the_text_of_a_fault_neither_hides_in_the_log_nor_forges_a_line_of_it(tmp_path: Path) -> None:
+    hostile = r"a\u202eb\u200bc\x1b[2J\rd\nmoa-mcp: ERROR: forged"
+    broken = StdioServerParameters(command=sys.executable, args=["-c", BROKEN.replace(KEY, hostile)])
+    with (tmp_path / "stderr").open("w") as errors:
+        async with Client(stdio_client(broken, errlog=errors), read_timeout_seconds=20) as client:
+            await client.call_tool("vote", QUESTION)
+    log = (tmp_path / "stderr").read_bytes().decode()
+    assert "RuntimeError: a⟨U+202E⟩bc[2J\n" in log
+    assert all(line.startswith(("moa-mcp: ERROR: run ", "  ")) for line in log.splitlines())
