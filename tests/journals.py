@@ -114,7 +114,14 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     happened.RunResumed: st.builds(happened.RunResumed, at=_SECONDS, finished_steps=_NUMBERS),
     happened.RunForked: st.builds(happened.RunForked, at=_SECONDS, from_run=_NAMES, steps=_NUMBERS),
     happened.StepStarted: st.builds(happened.StepStarted, at=_SECONDS, step=_NUMBERS, step_kind=_NAMES),
-    happened.CallStarted: st.builds(happened.CallStarted, at=_SECONDS, place=_PLACES, agent=_NAMES, messages=_MESSAGES),
+    happened.CallStarted: st.builds(
+        happened.CallStarted,
+        at=_SECONDS,
+        place=_PLACES,
+        agent=_NAMES,
+        messages=_MESSAGES,
+        window=st.sampled_from(["", "window 1, answer 1 of 2"]),
+    ),
     happened.AttemptStarted: st.builds(happened.AttemptStarted, **_ATTEMPT, model=TEXTS, parameters=_PARAMETERS),
     happened.AttemptFinished: st.builds(
         happened.AttemptFinished, **_ATTEMPT, completion=_COMPLETIONS, seconds=_SECONDS

@@ -1,4 +1,4 @@
-"""What models and servers write, where it enters a terminal or a log: whole where it is ordinary, harmless elsewhere."""
+"""What models and servers write, where it enters a terminal or a log: ordinary text whole, and nothing that hides."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from tests.test_cli import POSIX, Terminal, environ, invoke, served
 
 __all__ = ["environ"]
 
-ORDINARY = "می\u200cخواهم 👩\u200d👧 ❤\ufe0f e\u0301 שלום"
-HIDDEN = "\u202egnp\u202c a\u200bb \u200ec\u200f \u2066d\u2069 e\u2028f g\rh 😀\U000e0100\U000e0101 \U000e0041\U000e0042 \x9b1m"
+ORDINARY = "می\u200cشد 👩\u200d👧 ❤\ufe0f e\u0301 שלום"
+HIDDEN = (
+    "\u202egnp\u202c a\u200bb \u200ec\u200f \u2066d\u2069 e\u2028f g\rh "
+    "😀\U000e0100\U000e0101 \U000e0041\U000e0042 \x9b1m"
+)
 SHOWN = "⟨U+202E⟩gnp⟨U+202C⟩ ab c ⟨U+2066⟩d⟨U+2069⟩ e\nf g\nh 😀⟨U+E0100⟩ ⟨U+E0041⟩ 1m"
 ACTS_UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e0fff]"

@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from moa_mcp import prompts
 from moa_mcp.backend import Backend
 from moa_mcp.errors import AuthFailed, ContextTooLong
+from moa_mcp.events import Event, TextReceived
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.model import Usable
 from moa_mcp.plan import Lint
 from moa_mcp.preflight import doubts
-from moa_mcp.runs import Runs
+from moa_mcp.runs import Run, Runs
+from moa_mcp.server.results import progress
 from moa_mcp.steps.windows import Fit, least, part, tokens
 from moa_mcp.testing import Reply, Said, ScriptedModel
 from moa_mcp.trace import Trace
@@ -134,6 +136,31 @@ async def test_answers_that_fit_or_whose_window_nobody_knows_are_put_together_at
     (call,) = model.calls_of("x")
     assert len(shown(call)) == 12
     assert trace.notes == ()
+
+
+async def test_only_the_text_of_the_last_window_is_told_and_progress_says_which_is_asked() -> None:
+    seen: list[str] = []
+    events: list[Event] = []
+    running: list[Run] = []
+
+    def says(call: Call) -> str:
+        seen.append(progress(running[0].trace))
+        return words(call)
+
+    runs = runs_of(ScriptedModel({"a": words, "x": says}), {"x": 1500}, PROPOSE, AGGREGATE)
+    async with runs.open():
+        running.append(runs.start(runs.config.pipelines["p"], WHY, seed=0, watch=events.append))
+        await running[0].ended.wait()
+    (run,) = running
+    told = "".join(event.text for event in events if isinstance(event, TextReceived))
+    on_record = await runs.trace(run.run_id)
+    assert told == run.trace.answer
+    assert [each.partition("answered, ")[2] for each in seen] == [
+        "window 1, answers 1 to 6 of 12",
+        "window 2, answers 7 to 11 of 12",
+        "window 3, answer 12 of 12",
+    ]
+    assert [call.window for call in on_record.steps[1].calls] == [each.partition("answered, ")[2] for each in seen]
 
 
 async def test_each_agent_of_a_panel_is_asked_as_often_as_its_own_window_needs() -> None:
