@@ -53,12 +53,12 @@ class CallTrace:
     place: Place
     agent: str
     messages: tuple[Message, ...]
-    window: str = ""
-    """Which of the answers before it stand in its prompt; empty if all do."""
     attempts: list[AttemptTrace] = field(default_factory=list[AttemptTrace])
     completion: Completion | None = None
     failure: Failure | None = None
     seconds: float | None = None
+    window: str = ""
+    """Which of the answers before it stand in its prompt; empty if all do."""
 
     @property
     def usage(self) -> Usage:
@@ -268,7 +268,7 @@ class Trace:
 
     def _begin(self, event: CallStarted) -> None:
         calls = self.steps[event.place.step - 1].calls
-        fresh = CallTrace(event.place, event.agent, event.messages, event.window)
+        fresh = CallTrace(event.place, event.agent, event.messages, window=event.window)
         if event.place.number > len(calls):
             calls.append(fresh)
         else:  # asked again after a resume: what its attempts cost stays

@@ -60,9 +60,11 @@ class Commands(Group):
             if error.ctx is None or error.possibilities is None:
                 raise
             raise no_such_option(error.option_name, error.ctx) from error
-        except click.ClickException as error:
-            error.message = visible(error.message)  # it may quote an argument
-            raise
+        except click.UsageError as error:  # it may quote an argument
+            said = error.format_message()
+            if visible(said) == said:
+                raise
+            raise click.UsageError(visible(said), error.ctx) from error
         except OSError as error:
             if error.errno not in _FULL:
                 raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 import anyio
@@ -95,7 +96,7 @@ def _show(out: Console, record: RunRecord, trace: Trace, *, full: bool, reasonin
             out.print(text, soft_wrap=True)
     for part in draw.conclusion(trace, simulated=was_simulated(record)):
         out.print(part)
-    for said in (*_history(record, trace), *([] if full else _thoughts(trace))):
+    for said in chain(_history(record, trace), () if full else _thoughts(trace)):
         out.print(Text(said, "dim"))
 
 
