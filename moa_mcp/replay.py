@@ -59,6 +59,7 @@ def before(events: Sequence[Event]) -> Before:
     asked: dict[Place, CallStarted] = {}
     paid: dict[Place, Paid] = {}
     attempts: Counter[Place] = Counter()
+    seconds: dict[Place, float] = {}
     for event in events:
         match event:
             case CallStarted():
@@ -68,12 +69,14 @@ def before(events: Sequence[Event]) -> Before:
             case AttemptFinished():
                 for place, completion in zip(_answered(event), shares(event.completion), strict=False):
                     paid[place] = Paid(asked[place].agent, asked[place].messages, completion)
+                    seconds[place] = event.seconds
             case CallFinished():  # the same answer, with what the layers had to say of it
                 call = asked[event.place]
                 paid[event.place] = Paid(call.agent, call.messages, event.completion)
+                seconds[event.place] = event.seconds
             case _:
                 pass
-    return Before(paid, attempts)
+    return Before(paid, attempts, seconds)
 
 
 def _answered(event: AttemptStarted | AttemptFinished) -> tuple[Place, ...]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import anyio
 import pytest
 
 from moa_mcp.backend import Backend
+from moa_mcp.config import Pipeline
 from moa_mcp.errors import STOPPED, AuthFailed
+from moa_mcp.events import AttemptFinished, CallFinished, Event
+from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.runs import Runs
 from moa_mcp.testing import Said, ScriptedModel
 from moa_mcp.trace import CallTrace, Trace
@@ -139,3 +143,101 @@ async def test_the_configuration_can_hedge_all_steps() -> None:
     config = config_of('{ step = "propose", agents = ["a", "b", "c", "x"] }', AGGREGATE, defaults="hedge = true")
     _, trace = await asked(taking({**QUICK, SLOW: 60}), config=config)
     assert outcomes(trace) == ["stopped", "spare"]
+
+
+ALONE = '{ step = "aggregate", agent = "x", hedge = true }'
+
+
+@pytest.mark.parametrize(
+    ("steps", "seconds", "late_s"),
+    [
+        (['{ step = "propose", agents = ["a", "b", "c"] }'], QUICK, 4.0),
+        (['{ step = "propose", agents = ["a", "b"] }'], QUICK, 4.0),
+        (['{ step = "propose", agents = ["a"] }'], QUICK, 10.6),
+        (['{ step = "propose", agents = ["a"] }', '{ step = "refine", agents = ["b"] }'], QUICK, 4.0),
+    ],
+    ids=["a panel", "two", "one", "one after the other"],
+)
+async def test_a_call_that_is_alone_goes_by_the_steps_before_whether_or_not_they_were_hedged(
+    steps: list[str], seconds: Mapping[str, float], late_s: float
+) -> None:
+    took, trace = await asked(taking({**seconds, SLOW: 60}), config=config_of(*steps, ALONE))
+    assert (took, trace.answer) == (2 * len(steps) + late_s + 1, "spare")
+    assert f"late after {late_s} s, asked once more; the spare call answered first" in trace.notes
+
+
+async def test_of_two_the_second_goes_by_the_first_and_by_the_steps_before() -> None:
+    panel = config_of(
+        '{ step = "propose", agents = ["b"] }', '{ step = "propose", agents = ["a", "x"], hedge = true }', AGGREGATE
+    )
+    _, trace = await asked(taking({**QUICK, SLOW: 60}), config=panel)
+    (slow,) = [call for call in trace.steps[1].calls if call.agent == SLOW]
+    assert slow.completion is not None
+    assert slow.completion.notes == ("late after 4.0 s, asked once more; the spare call answered first",)
+
+
+PARTS = '{ step = "propose", agents = ["a", "b", "c"] }'
+
+
+class Timed(MemoryJournal):
+    """Records that every call took two seconds: the clock that jumps is not the one that is recorded."""
+
+    async def events(self, run_id: str) -> tuple[Event, ...]:
+        events = await super().events(run_id)
+        return tuple(replace(each, seconds=2.0) if isinstance(each, _ANSWERED) else each for each in events)
+
+
+_ANSWERED = (AttemptFinished, CallFinished)
+
+
+async def interrupted(runs: Runs, pipeline: Pipeline) -> str:
+    """Return the id of a run that is left when nothing but its slow call is under way."""
+    run = runs.start(pipeline, Question("Why?"))
+    while not run.trace.steps or all(call.agent != SLOW for call in run.trace.steps[-1].calls):
+        await run.changed()
+    await anyio.sleep(2.5)
+    run.scope.cancel()
+    await run.ended.wait()
+    assert run.trace.interrupted
+    return run.run_id
+
+
+@pytest.mark.parametrize(
+    "steps", [(PARTS, ALONE), ('{ step = "propose", agents = ["a", "b", "c", "x"], hedge = true }',)]
+)
+async def test_a_call_that_is_asked_again_after_a_resume_goes_by_what_is_on_record(steps: tuple[str, ...]) -> None:
+    """Its step's siblings are answered from there, or the steps before are finished."""
+
+    async def slow(call: Call) -> Said:
+        await anyio.sleep(1 if call.spare else 60)
+        return "spare"
+
+    async def other(_: Call) -> Said:
+        await anyio.sleep(2)
+        return "other"
+
+    model = ScriptedModel({SLOW: slow}, otherwise=other)
+    config = config_of(*steps, *(() if len(steps) == 2 else (AGGREGATE,)))
+    async with Runs(config, Backend(model, lambda _: at("p/m")), Timed()).open() as runs:
+        run_id = await interrupted(runs, config.pipelines["p"])
+        began = anyio.current_time()
+        run = await runs.resume(run_id)
+        await run.ended.wait()
+        (call,) = [call for step in run.trace.steps for call in step.calls if call.agent == SLOW]
+        assert call.completion is not None
+        late_s = 4.0 if len(steps) == 2 else 2.0
+        assert call.completion.notes == (f"late after {late_s} s, asked once more; the spare call answered first",)
+        others_s = 0 if len(steps) == 2 else 2
+        assert anyio.current_time() - began == pytest.approx(late_s + 1 + others_s, abs=0.1)
+
+
+async def test_a_call_of_a_fork_goes_by_the_steps_that_it_took_over() -> None:
+    model = taking({**QUICK, SLOW: 60})
+    plain = config_of(PARTS, '{ step = "aggregate", agent = "z" }')
+    async with Runs(plain, Backend(model, lambda _: at("p/m")), Timed()).open() as runs:
+        first = runs.start(plain.pipelines["p"], Question("Why?"))
+        await first.ended.wait()
+        hedged = config_of(PARTS, ALONE).pipelines["p"]
+        fork = await runs.fork(first.run_id, 2, hedged)
+        await fork.ended.wait()
+    assert "late after 4.0 s, asked once more; the spare call answered first" in fork.trace.notes

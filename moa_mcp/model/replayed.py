@@ -25,6 +25,8 @@ class Before:
     paid: Mapping[Place, Paid] = field(default_factory=dict[Place, Paid])
     attempts: Mapping[Place, int] = field(default_factory=dict[Place, int])
     """How many attempts were made at each place."""
+    seconds: Mapping[Place, float] = field(default_factory=dict[Place, float])
+    """How long the calls took that were answered."""
 
 
 class Replayed:

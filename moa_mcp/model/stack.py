@@ -64,5 +64,5 @@ def stack(
     gathering = Gathering(shared.observed)
     model = Sampled(model, gathering, cache_first=shared.cache_first)
     model = Routed(model, usable)
-    model = Hedged(Announced(model, gathering))
+    model = Hedged(Announced(model, gathering), shared.now, before.seconds)
     return Replayed(model, before.paid) if before.paid else model

@@ -178,6 +178,7 @@ class Runs:
 
         """
         order, reached, inherited = await self._branch(run_id, step, pipeline)
+        seconds = replay.before(inherited).seconds
         spec = replace(
             order.spec,
             run_id=secrets.token_hex(8),
@@ -186,7 +187,7 @@ class Runs:
             stream=watch is not None,
         )
         forked = RunForked(from_run=run_id, steps=reached.steps)
-        opening = Opening(reached, Before(), (started(spec), forked, *inherited))
+        opening = Opening(reached, Before(seconds=seconds), (started(spec), forked, *inherited))
         run = Run(spec.run_id, Trace(spec.run_id, pipeline.name, spec.question, spec.seed))
         return self._begin(run, replace(order, spec=spec), watch, opening)
 
