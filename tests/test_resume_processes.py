@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import signal
 import time
 from collections import Counter
@@ -78,8 +77,9 @@ def test_a_server_that_is_killed_while_answers_come_in_pays_again_for_those_on_t
     assert_whole(machine.trace)
 
 
-def test_a_server_that_slept_while_another_process_took_its_run_over_stops_and_writes_nothing(
-    machine: Machine,
+@pytest.mark.parametrize("wait_s", [0, 5])
+def test_a_server_that_slept_while_another_process_took_its_run_over_writes_nothing_and_tells_of_its_end(
+    machine: Machine, wait_s: int
 ) -> None:
     with machine.serve(prelude=SHORT_LEASES) as sleeper:
         machine.answers(9)
@@ -95,7 +95,6 @@ def test_a_server_that_slept_while_another_process_took_its_run_over_stops_and_w
 
         finished = machine.look()
         sleeper.signal(signal.SIGCONT)
-        numbers = itertools.count(2)
-        until(lambda: called(sleeper, next(numbers), "moa_wait", run_id=run_id)["status"] == "complete")
+        assert called(sleeper, 2, "moa_wait", run_id=run_id, wait_s=wait_s)["status"] == "complete"
         assert machine.look() == finished
         assert machine.asked == second

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from collections import Counter
 
+import pytest
+
 from tests.lives import CALLS, POOL, QUESTION, WIDTH, Machine, answered, assert_whole, begun, called
 
 
@@ -70,7 +72,30 @@ def test_of_two_servers_that_are_asked_for_an_interrupted_run_at_once_one_drives
             server.send(id=1, method="tools/call", params=wait)
         said = [server.answer(1)["result"] for server in (here, there)]
         machine.waits(lambda seen: len(seen) == 2 * WIDTH - 9)
-        driven = [result for result in said if not result.get("isError")]
-        assert {result["structuredContent"]["status"] for result in driven} == {"running"}
+        assert [result["structuredContent"]["status"] for result in said] == ["running", "running"]
         assert machine.asked & known == Counter()
     assert machine.asked.total() == 2 * WIDTH - 9
+
+
+@pytest.mark.parametrize("waiting", ["at one server", "at two servers"])
+def test_all_who_wait_for_an_interrupted_run_at_once_get_its_end(machine: Machine, waiting: str) -> None:
+    machine.answers(9)
+    with machine.serve() as first, machine.serve() as here, machine.serve() as there:
+        run_id = begun(first)
+        machine.settles(9)
+        first.signal(signal.SIGKILL)
+        first.ended()
+        known = answered(machine.look()[1])
+        for server in (here, there):
+            server.initialize()
+        machine.answers_all()
+        numbers = range(1, 7)
+        servers = [here, there if waiting == "at two servers" else here] * 3
+        for number, server in zip(numbers, servers, strict=True):
+            wait = {"name": "moa_wait", "arguments": {"run_id": run_id, "wait_s": 20}}
+            server.send(id=number, method="tools/call", params=wait)
+        said = [server.answer(number)["result"] for number, server in zip(numbers, servers, strict=True)]
+    assert [result.get("structuredContent", result)["status"] for result in said] == ["complete"] * 6
+    assert machine.asked & known == Counter()
+    assert machine.asked.total() == CALLS - 9
+    assert_whole(machine.trace)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -55,6 +56,8 @@ class Runs:
         self._retention = Retention(config.defaults, self.journal)
         self._under_way: dict[str, Run] = {}
         self._resuming = anyio.Lock()
+        self._renewed = time.monotonic()
+        """When the leases of own runs were renewed last."""
         self._tasks: TaskGroup | None = None
 
     @asynccontextmanager
@@ -125,7 +128,7 @@ class Runs:
 
         """
         async with self._resuming:  # who asks for the same run meanwhile gets that one
-            running = self.find(run_id)
+            running = await self.under_way(run_id)
             if running is not None:
                 return running
             record = await self._record(run_id)
@@ -258,15 +261,30 @@ class Runs:
                 _log.warning("%s", error)
 
     async def _renew_once(self) -> None:
+        now = time.monotonic()
         mine = {run_id: run for run_id, run in self._under_way.items() if run.on_record}
         for run_id in mine.keys() - await self.journal.renew(tuple(mine)):
             record = await self.journal.record(run_id)
             mine[run_id].asked_to_end = record is not None and record.status == "cancelled"
             mine[run_id].scope.cancel()
+        self._renewed = now
 
     def find(self, run_id: str) -> Run | None:
         """Return a run that is under way in this process."""
         return self._under_way.get(run_id)
+
+    async def under_way(self, run_id: str) -> Run | None:
+        """Return what `find` does, but for a run that another process took over while this one was stopped."""
+        run = self.find(run_id)
+        if run is not None and time.monotonic() - self._renewed > 2 * RENEW_S:
+            try:
+                await self._renew_once()
+            except JournalError as error:  # the next call of the run finds out, and says so
+                _log.warning("%s", error)
+        if run is not None and run.scope.cancel_called:
+            with anyio.move_on_after(_LAST_WORDS_S):
+                await run.ended.wait()
+        return self.find(run_id)
 
     async def cancel(self, run_id: str) -> None:
         """End a run, wherever it is driven. Raises `RunUnknown`."""
@@ -291,7 +309,7 @@ class Runs:
 
     async def trace(self, run_id: str) -> Trace:
         """Return a run's trace so far. Raises `RunUnknown`."""
-        run = self.find(run_id)
+        run = await self.under_way(run_id)
         if run is not None:
             return run.trace
         record = await self._record(run_id)

@@ -129,16 +129,23 @@ class Tools:
 
     async def _wait(self, context: Context, params: types.CallToolRequestParams) -> Answered:
         given = read(WaitArguments, params.arguments)
-        run = self._runs.find(given.run_id)
-        if run is None:
+        ends = anyio.current_time() + self._patience_s(given.wait_s)
+        while True:
+            left_s = max(0.0, ends - anyio.current_time())
+            run = await self._runs.under_way(given.run_id)
+            if run is not None:
+                return await self._follow(context, run, run.trace.pipeline, left_s)
             trace = await self._runs.trace(given.run_id)
             if _driven(trace) and declared(context):
                 return await self._tasks.handle(given.run_id)
-            trace = await self._watched(trace, self._patience_s(given.wait_s))
+            trace = await self._watched(trace, left_s)
             if not trace.interrupted:
                 return self._shown(trace)
-            run = await self._runs.resume(given.run_id)
-        return await self._follow(context, run, run.trace.pipeline, given.wait_s)
+            try:
+                await self._runs.resume(given.run_id)
+            except RunHeld:
+                if (await self._runs.trace(given.run_id)).interrupted:
+                    raise  # else somebody was faster, and that run is waited for
 
     async def _resume(self, context: Context, params: types.CallToolRequestParams) -> Answered:
         given = read(ResumeArguments, params.arguments)
@@ -178,8 +185,15 @@ class Tools:
         async with self._patience.waits(context, run):
             if declared(context):  # once it has the task, only tasks/cancel ends the run
                 return await self._tasks.handle(run.run_id)
+            ends = anyio.current_time() + self._patience_s(wait_s)
             await follow(run, context, self._patience_s(wait_s), self._calls.get(pipeline, 0))
-        return self._shown(run.trace)
+        return self._shown(await self._as_recorded(run.trace, ends))
+
+    async def _as_recorded(self, trace: Trace, ends: float) -> Trace:
+        """Return the trace of a run that was followed; of one that was taken from this process, what became of it."""
+        if not trace.interrupted:
+            return trace
+        return await self._watched(await self._runs.trace(trace.run_id), max(0.0, ends - anyio.current_time()))
 
     async def _cancel(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         del context
