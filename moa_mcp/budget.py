@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from functools import cache, partial, reduce
+from itertools import accumulate
 from math import ceil
 from typing import Literal
 
@@ -57,6 +58,8 @@ class RunTariff:
         self._refuses = unpriced == "refuse"
         self._form = cache(self._least_after)
         self._layer = cache(self._least_of)
+        self._after: tuple[Amount, ...] | None = None
+        """By how many steps are finished: what all calls of the others can take."""
 
     def dearest(self, call: Call) -> Amount:
         """Return the most that a call can take. Raises `Unpriced`."""
@@ -92,6 +95,21 @@ class RunTariff:
         """
         for kept in range(max(0, len(self._left(step)) - 1), -1, -1):
             yield self._form(step, answers, kept)
+
+    def whole(self, finished: int) -> Amount:
+        """Return what all calls of the steps after so many can take."""
+        if self._after is None:
+            self._after = self._wholes()
+        return self._after[finished]
+
+    def _wholes(self) -> tuple[Amount, ...]:
+        lengths: Lengths = ()
+        taken: list[Amount] = []
+        for step in self._steps:
+            calls = self._calls(step, lengths) if isinstance(step, ModelStep) else ()
+            taken.append(reduce(lambda total, asked: total.plus(*asked), calls, Amount()))
+            lengths = forecast.after(step, lengths, "max")
+        return tuple(accumulate(reversed(taken), Amount.plus, initial=Amount()))[::-1]
 
     def _least_after(self, step: int, answers: int | None, kept: int) -> Amount:
         """Return what the steps after one need of which so many layers are kept, and the last one."""

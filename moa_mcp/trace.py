@@ -153,6 +153,8 @@ class Trace:
     steps: list[StepTrace] = field(default_factory=list[StepTrace])
     interrupted: bool = False
     """Whether it is unfinished and nobody drives it."""
+    waiting: str = ""
+    """For what it waits before its next call, as whoever drives it says; empty if it does not."""
     forked_from: str | None = None
     """The run whose first steps it took over."""
     inherited: int = 0

@@ -62,7 +62,7 @@ class Layers:
 
 
 def _heading(trace: Trace, elapsed: float, *, simulated: bool) -> Text:
-    said = _line((trace.pipeline, "bold"), (f"  {elapsed:.1f} s", "dim"))
+    said = _line((trace.pipeline, "bold"), (f"  {elapsed:.1f} s", "dim"), (f"  {trace.waiting}".rstrip(), "dim"))
     return said.append("  ").append_text(SIMULATED) if simulated else said
 
 

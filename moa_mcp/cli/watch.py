@@ -152,9 +152,13 @@ async def _begun(beginning: Awaitable[Run]) -> Run | MoaError:
 
 
 async def _follow(run: Run, layers: Layers | None, stream: Stream | None) -> None:
+    told = layers is not None
     while run.trace.status == "running" and not run.ended.is_set():
         with anyio.move_on_after(_REDRAWN_S):
             await run.changed()
+        if run.trace.waiting and not told:
+            told = True
+            say(f"The run is {run.trace.waiting}.")
         if stream is not None and stream.pending:
             if layers is not None:
                 layers.close()

@@ -6,7 +6,7 @@ lease; what another process than the owner wants to write is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -106,16 +106,20 @@ class Journal(Protocol):
         """Return what happened in a run, in order."""
         ...
 
-    async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None) -> bool:
+    async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None, held: int = 0) -> bool:
         """Set what a run has committed on a day (ISO date, UTC): spent, in flight and reserved.
 
-        It is refused, and nothing changes, if it grows and the sum over all runs of that day would pass the cap. Any
-        number of processes may do so at once.
+        What is `held` of it is not spent, or not yet. It is refused, and nothing changes, if it grows and the sum over
+        all runs of that day would pass the cap. Any number of processes may do so at once.
         """
         ...
 
     async def spending(self, day: str) -> int:
         """Return what all runs have committed on a day, in nanodollars, those forgotten since included."""
+        ...
+
+    async def held(self, day: str) -> Mapping[str, int]:
+        """Return what each run that a living process drives holds of what it has committed on a day."""
         ...
 
     async def forget(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from moa_mcp.errors import LeaseLost
@@ -21,6 +21,8 @@ class MemoryJournal:
         self._events: dict[str, list[Event]] = {}
         self._spending: dict[str, dict[str, int]] = {}
         """By day and run."""
+        self._held: dict[str, dict[str, int]] = {}
+        """Of that, what is not spent."""
 
     @property
     def keeps_texts(self) -> bool:
@@ -82,16 +84,21 @@ class MemoryJournal:
     async def events(self, run_id: str) -> tuple[Event, ...]:
         return tuple(self._events.get(run_id, ()))
 
-    async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None) -> bool:
+    async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None, held: int = 0) -> bool:
         runs = self._spending.setdefault(day, {})
         before = runs.get(run_id, 0)
         if cap is not None and nanodollars > before and sum(runs.values()) - before + nanodollars > cap:
             return False
         runs[run_id] = nanodollars
+        self._held.setdefault(day, {})[run_id] = held
         return True
 
     async def spending(self, day: str) -> int:
         return sum(self._spending.get(day, {}).values())
+
+    async def held(self, day: str) -> Mapping[str, int]:
+        holding = self._held.get(day, {}).items()
+        return {run_id: held for run_id, held in holding if held and not await self.is_free(run_id)}
 
     async def forget(
         self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False
@@ -101,7 +108,7 @@ class MemoryJournal:
         for each in () if dry else old:
             del self._records[each], self._events[each]
         for day in [] if dry else [day for day in self._spending if day < oldest_day()]:
-            del self._spending[day]
+            del self._spending[day], self._held[day]
         return len(old)
 
     async def close(self) -> None:

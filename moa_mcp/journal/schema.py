@@ -39,6 +39,11 @@ MIGRATIONS = (
         FROM events, json_tree(events.body) AS part JOIN texts ON texts.digest = part.value WHERE part.key = 'sha256';
     """,
     "",  # the same tables, but events that hold answers, which earlier versions can't read
+    """
+    ALTER TABLE spending ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE runs ADD COLUMN crc INTEGER;
+    ALTER TABLE events ADD COLUMN crc INTEGER;
+    """,
 )
 """Each brings a file from the version that is its position to the next. What was released is never changed."""
 

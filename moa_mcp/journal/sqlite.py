@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -94,7 +94,7 @@ class SQLiteJournal:
         def work(db: sqlite3.Connection) -> None:
             until = time.time() + self._lease_s
             db.execute(
-                "INSERT INTO runs VALUES(?,?,?,?,?,?,?,?,?)",
+                "INSERT INTO runs VALUES(?,?,?,?,?,?,?,?,?,NULL)",
                 (
                     *(record.run_id, record.pipeline, record.spec, record.status, record.title),
                     *(self._me, until, record.created_at, record.updated_at),
@@ -209,19 +209,28 @@ class SQLiteJournal:
         with readable(run_id):
             return tuple(unpacked(*await self._do(lambda db: read(db, run_id))))
 
-    async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None) -> bool:
+    async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None, held: int = 0) -> bool:
         def work(db: sqlite3.Connection) -> bool:
             row = db.execute("SELECT nanodollars FROM spending WHERE day = ? AND run_id = ?", (day, run_id)).fetchone()
             before = row[0] if row else 0
             if cap is not None and nanodollars > before and _spending(db, day) - before + nanodollars > cap:
                 return False
-            db.execute("INSERT OR REPLACE INTO spending VALUES(?,?,?)", (run_id, day, nanodollars))
+            sql = "INSERT OR REPLACE INTO spending(run_id, day, nanodollars, held) VALUES(?,?,?,?)"
+            db.execute(sql, (run_id, day, nanodollars, held))
             return True
 
         return await self._do(work)
 
     async def spending(self, day: str) -> int:
         return 0 if self._is_empty else await self._do(lambda db: _spending(db, day))
+
+    async def held(self, day: str) -> Mapping[str, int]:
+        sql = (
+            "SELECT run_id, held, owner FROM spending JOIN runs USING(run_id) "
+            "WHERE day = ? AND held > 0 AND status = 'running' AND lease_until > ?"
+        )
+        rows = await self._do(lambda db: db.execute(sql, (day, time.time())).fetchall())
+        return {run_id: held for run_id, held, owner in rows if not is_dead(owner)}
 
     async def forget(
         self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from moa_mcp.model.budgeted import Amount, Budget, Purse, TokenPurse
+from moa_mcp.model.budgeted import Budget
 from moa_mcp.model.interface import Keep, Model, Usable
 from moa_mcp.model.limits import Limits
+from moa_mcp.model.purses import Amount, Others, Purse, TokenPurse
 from moa_mcp.model.recorded import Recorded
 from moa_mcp.model.replayed import Before, Paid
 from moa_mcp.model.routed import remembered
@@ -17,6 +18,7 @@ __all__ = [
     "Keep",
     "Limits",
     "Model",
+    "Others",
     "Paid",
     "Purse",
     "Recorded",

@@ -6,111 +6,16 @@ It knows purses and amounts; what a call can cost, and what the rest of the run 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from operator import attrgetter
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import anyio
 
 from moa_mcp.errors import BudgetReached, CallError, JournalError, Unrecorded
 from moa_mcp.model.interface import Model
+from moa_mcp.model.purses import Amount, Others, Purse
 from moa_mcp.values import Call, Completion, Place
-
-
-class Amount(NamedTuple):
-    """What calls take."""
-
-    nanodollars: int = 0
-    """Billionths of a US dollar; what has no known price counts nothing here."""
-    tokens: int = 0
-    """Of prompts and completions."""
-
-    def plus(self, other: Amount, times: int = 1) -> Amount:
-        """Return what both take, the other one so many times."""
-        return Amount(self.nanodollars + times * other.nanodollars, self.tokens + times * other.tokens)
-
-
-class Purse:
-    """A cap that one run has, or several of a process share.
-
-    Each run commits what it has spent, holds for calls in flight, and reserves for its steps to come.
-    """
-
-    measure: Callable[[Amount], int] = attrgetter("nanodollars")
-    at_once = True
-    """Whether a commitment needs nobody to be waited for."""
-
-    def __init__(self, name: str, cap: int) -> None:
-        """Take the setting's name and its value, in what `measure` returns."""
-        self.name = name
-        self.cap = cap
-        self.in_flight = 0
-        self._earlier: dict[str, int] = {}
-        """By run: what it had spent before it came to this purse."""
-        self._committed: dict[str, int] = {}
-        self._total = 0
-        self.returned = 0
-        """How many calls have come back."""
-        self._came_back: anyio.Event | None = None
-
-    def enter(self, run_id: str, earlier: Amount) -> None:
-        """Let a run spend from now on that has spent something `earlier`, from other purses or from this one."""
-        self._earlier[run_id] = self.measure(earlier) - self._committed.get(run_id, 0)
-
-    async def commit(self, run_id: str, amount: Amount) -> bool:
-        """Replace what a run has committed, unless that would exceed the cap."""
-        now = self._of(run_id, amount)
-        more = now - self._committed.get(run_id, 0)
-        if more > 0 and self._total + more > self.cap:
-            return False
-        self._committed[run_id] = now
-        self._total += more
-        return True
-
-    def correct(self, run_id: str, amount: Amount) -> None:
-        """Replace what a run has committed, whatever it is: it is spent, or it is less."""
-        now = self._of(run_id, amount)
-        self._total += now - self._committed.get(run_id, 0)
-        self._committed[run_id] = now
-
-    def _of(self, run_id: str, amount: Amount) -> int:
-        return self.measure(amount) - self._earlier.get(run_id, 0)
-
-    def of_others(self, run_id: str) -> int:
-        """Return what all other runs have committed."""
-        return self._total - self._committed.get(run_id, 0)
-
-    def shown(self, measured: int) -> str:
-        """Return an amount as a message shows it."""
-        return f"${measured / 1e9:.6f}".rstrip("0").rstrip(".")
-
-    def take(self) -> None:
-        """Take note that a call goes out."""
-        self.in_flight += 1
-
-    def settle(self) -> None:
-        """Take note that a call came back."""
-        self.in_flight -= 1
-        self.returned += 1
-        if self._came_back is not None:
-            self._came_back.set()
-            self._came_back = None
-
-    async def eased(self) -> None:
-        """Return when the next call comes back."""
-        if self._came_back is None:
-            self._came_back = anyio.Event()
-        await self._came_back.wait()
-
-
-class TokenPurse(Purse):
-    """A cap in tokens, which holds for what has no price, too."""
-
-    measure: Callable[[Amount], int] = attrgetter("tokens")
-
-    def shown(self, measured: int) -> str:
-        return f"{measured} tokens"
 
 
 class Tariff(Protocol):
@@ -135,6 +40,14 @@ class Tariff(Protocol):
         """
         ...
 
+    def whole(self, finished: int) -> Amount:
+        """Return what all calls of the steps after so many can take."""
+        ...
+
+
+_NOTABLE_S = 1.0
+"""A run that waited longer for others is told so."""
+
 
 class Budget:
     """What one run has spent and holds, and the purses that it must fit into."""
@@ -149,11 +62,14 @@ class Budget:
     ) -> None:
         """Begin with what was `spent` before, on the calls that were `answered` among others."""
         self.purses = purses
-        self._run_id = run_id
+        self.run_id = run_id
         self._tariff = tariff
         self._spent = spent or Amount()
         self._held = Amount()
         self._reserved = Amount()
+        self._granted = Amount()
+        """What shared purses keep for the run, whether or not it has use for it yet: whoever waits holds none of it,
+        so a run that began need not wait for one that waits."""
         self._asked: defaultdict[int, set[int]] = defaultdict(set)
         for place in answered:
             self._asked[place.step].add(place.number)
@@ -161,22 +77,36 @@ class Budget:
         """By step: what those after it need at their dearest, if all of it is asked."""
         self._turn = anyio.Lock(fast_acquire=True)
         self._at_once = all(purse.at_once for purse in purses)
+        self._shares = any(purse.shared for purse in purses)
+        self.note: str | None = None
+        """What is to be told of waiting for other runs, with the next answer."""
 
     @property
     def spent(self) -> Amount:
         """What the run has taken so far."""
         return self._spent
 
-    async def open(self, smallest: Amount) -> Purse | None:
-        """Reserve the smallest form of the run; return the purse that has no room for it."""
-        lacking = await self._commit(self._spent.plus(smallest))
-        self._reserved = Amount() if lacking else smallest
+    async def open(self, smallest: Amount, granted: Amount | None = None) -> Purse | None:
+        """Reserve the smallest form of the run, in shared purses what is `granted` to it; return one without room."""
+        most = self.most(smallest if granted is None else granted)
+        lacking = await self._commit(self._spent.plus(smallest), most)
+        if lacking is None:
+            self._reserved, self._granted = smallest, most
+            for purse in self.purses:
+                purse.moves(self.run_id)
         return lacking
+
+    def most(self, amount: Amount) -> Amount:
+        """Return what the run has taken in the end if it takes so much more; of its own money it can't spend more."""
+        after = self._spent.plus(amount)
+        caps = [purse.cap for purse in self.purses if not purse.shared and purse.counts_money]
+        return after._replace(nanodollars=min([after.nanodollars, *caps]))
 
     async def admit(self, call: Call) -> Amount:
         """Return what is held for a call, once it fits.
 
-        What does not fit waits while calls are in flight that may turn out cheaper than what is held for them.
+        What does not fit waits while calls are in flight that may turn out cheaper than what is held for them, and
+        while other runs go on that hold something.
 
         Raises:
             BudgetReached: it will not fit.
@@ -185,17 +115,31 @@ class Budget:
         hold = self._tariff.dearest(call)
         if self._at_once and not self._turn.locked() and await self._fit(call, hold) is None:
             return hold  # mostly it fits, and a turn costs more than all of this
+        began = anyio.current_time()
         async with self._turn:  # first come, first served
             while True:
-                returned = [purse.returned for purse in self.purses]
+                changes = [purse.changes for purse in self.purses]
                 lacking = await self._fit(call, hold)
                 if lacking is None:
                     return hold
-                if lacking.returned != returned[self.purses.index(lacking)]:
-                    continue  # it came back while another process's spending was looked up
-                if not lacking.in_flight:
-                    raise BudgetReached(self._why(lacking, hold))
-                await lacking.eased()
+                others = await lacking.others(self.run_id)
+                if not lacking.in_flight and not (others.held and lacking.can_ease(self.run_id)):
+                    raise BudgetReached(self._why(lacking, hold, others))
+                await self._eased(lacking, changes[self.purses.index(lacking)])
+                if others.held:
+                    self.waited(anyio.current_time() - began, lacking, others)
+
+    async def _eased(self, purse: Purse, changes: int) -> None:
+        purse.waits(self.run_id)
+        try:
+            await purse.eased(changes)
+        finally:
+            purse.moves(self.run_id)
+
+    def waited(self, seconds: float, purse: Purse, others: Others) -> None:
+        """Take note that the run waited for what others held."""
+        if seconds > _NOTABLE_S:
+            self.note = f"waited {seconds:.0f} s: other runs held {purse.shown(others.held)} of {purse}"
 
     def settle(self, hold: Amount, ended: Completion | CallError | None) -> None:
         """Replace what was held for a call by what it took; one that was stopped may have been paid in full."""
@@ -207,15 +151,17 @@ class Budget:
 
     def close(self) -> None:
         """Reserve nothing any more."""
-        self._reserved = Amount()
+        self._reserved = self._granted = Amount()
         self._correct()
+        for purse in self.purses:
+            purse.leave(self.run_id)
 
     async def _fit(self, call: Call, hold: Amount) -> Purse | None:
         """Commit to a call if it fits, else return the purse that is too small."""
         lacking: Purse | None = None
         held = self._held.plus(hold)
         for reserve in self._reserves(call):
-            lacking = await self._commit(self._spent.plus(held).plus(reserve))
+            lacking = await self._commit(self._spent.plus(held).plus(reserve), self._granted)
             if lacking is None:
                 self._asked[call.place.step].update(_numbers(call))
                 self._held, self._reserved = held, reserve
@@ -229,24 +175,32 @@ class Budget:
         step = call.place.step
         if step not in self._later:
             self._later[step] = next(iter(self._tariff.reserves(step, None)))
+            if self._shares:  # what the steps before did not take is there for others
+                left = self._spent.plus(self._held).plus(self._tariff.whole(step - 1))
+                self._granted = min(self._granted, left)
         yield self._later[step]  # mostly it fits
         answers = len(self._asked[step].union(_numbers(call)))
         expendable = answers > self._tariff.needed(step)  # samples are left out before layers are
         yield from islice(self._tariff.reserves(step, answers), 1 if expendable else None)
 
-    async def _commit(self, amount: Amount) -> Purse | None:
+    async def _commit(self, amount: Amount, granted: Amount) -> Purse | None:
         for purse in self.purses:
-            if not await purse.commit(self._run_id, amount):
+            try:
+                if await purse.commit(self.run_id, max(amount, granted) if purse.shared else amount):
+                    continue
+            except BaseException:
                 self._correct()
-                return purse
+                raise
+            self._correct()
+            return purse
         return None
 
     def _correct(self) -> None:
         committed = self._spent.plus(self._held).plus(self._reserved)
         for purse in self.purses:
-            purse.correct(self._run_id, committed)
+            purse.correct(self.run_id, max(committed, self._granted) if purse.shared else committed)
 
-    def _why(self, purse: Purse, hold: Amount) -> str:
+    def _why(self, purse: Purse, hold: Amount, others: Others) -> str:
         parts = {
             "spent": self._spent,
             "held for calls under way": self._held,
@@ -254,10 +208,9 @@ class Budget:
         }
         measured = {what: purse.measure(amount) for what, amount in parts.items()}
         told = [f"{purse.shown(amount)} {what}" for what, amount in measured.items() if amount]
-        others = purse.of_others(self._run_id)
-        told += [f"{purse.shown(others)} committed by other runs"] if others else []
+        told += purse.told(others)
         return (
-            f"{purse.name} = {purse.shown(purse.cap)} leaves too little ({', '.join(told) or 'nothing spent yet'}): "
+            f"{purse} leaves too little ({', '.join(told) or 'nothing spent yet'}): "
             f"this call may take up to {purse.shown(purse.measure(hold))}"
         )
 
@@ -287,4 +240,5 @@ class Budgeted:
             raise
         finally:
             self._budget.settle(hold, ended)
-        return completion
+        note, self._budget.note = self._budget.note, None
+        return completion.noted(note) if note else completion

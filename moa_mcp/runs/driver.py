@@ -12,7 +12,7 @@ import anyio
 
 from moa_mcp.backend import Backend
 from moa_mcp.config import Defaults
-from moa_mcp.engine import Reached, execute, started
+from moa_mcp.engine import Reached, RunSpec, execute, started
 from moa_mcp.errors import JournalError
 from moa_mcp.events import Emit, Event, RunFinished, tee
 from moa_mcp.journal import Journal
@@ -34,6 +34,8 @@ would come to every layer together, too, and all wait there for the processor.""
 
 _log = logging.getLogger(__name__)
 _LAST_WORDS_S = 5.0
+_UNNOTED_S = 1.0
+"""What a run takes to look at its models and its budget is no part of its deadline, if it is less."""
 _FAULT = "an unexpected fault in moa-mcp stopped the run; the server's log (stderr) tells more"
 
 
@@ -75,15 +77,17 @@ class Driver:
             for event in opening.events if opening.reached else (started(order.spec),):
                 emit(event)
             with run.scope:
+                began_to_wait = anyio.current_time()
                 try:
-                    budget = await funded(order.spec, opening, usable, self._purses, self._defaults, emit)
+                    budget = await funded(order.spec, opening, usable, self._purses, self._defaults, emit, run.waits)
                 except Unstarted as error:
                     begins = UNREACHED if error.unreached else UNASKED
                     emit(RunFinished(status="failed", answer=None, error=f"{begins}: {error}", seconds=0.0))
                 else:
+                    spec = _since(order.spec, anyio.current_time() - began_to_wait)
                     await self._backend.ready(order.routes, usable)
                     layers = stack(self._backend.provider, usable, self._shared, emit, keep, opening.before, budget)
-                    await execute(order.spec, layers, emit, reached)
+                    await execute(spec, layers, emit, reached)
             if run.scope.cancelled_caught and run.asked_to_end:
                 emit(RunFinished(status="cancelled", answer=None, error=None, seconds=time.monotonic() - began))
         except JournalError as error:
@@ -112,11 +116,17 @@ class Driver:
         if budget is not None:
             budget.close()
         with anyio.move_on_after(_LAST_WORDS_S, shield=True):
-            if budget is not None:
-                await _warned(self._purses.leave(run.run_id, budget))
+            await _warned(self._purses.leave(run.run_id, budget))
             ended = run.trace.status != "running"
             journal = self._journal
             await _warned(journal.finish(run.run_id, run.trace.status) if ended else journal.release(run.run_id))
+
+
+def _since(spec: RunSpec, waited_s: float) -> RunSpec:
+    """Return what is left to do of a run that waited for its budget: that is a part of its time."""
+    if spec.deadline_s is None or waited_s < _UNNOTED_S:
+        return spec
+    return replace(spec, deadline_s=max(0.0, round(spec.deadline_s - waited_s, 1)))
 
 
 async def _warned(work: Awaitable[None]) -> None:

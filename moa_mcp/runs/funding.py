@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
+import anyio
+
 from moa_mcp.budget import RunTariff
 from moa_mcp.config import Defaults, Pipeline, models_of
 from moa_mcp.engine import RunSpec
 from moa_mcp.errors import MissingKey
 from moa_mcp.estimate import Estimate, estimate, prices
 from moa_mcp.events import Emit, RunEstimated
-from moa_mcp.model import Amount, Budget, Purse, Usable
+from moa_mcp.model import Amount, Budget, Usable
 from moa_mcp.plan import blocking
 from moa_mcp.preflight import too_long
-from moa_mcp.runs.money import Purses
+from moa_mcp.runs.money import Purses, Refusal
 from moa_mcp.runs.order import Opening
 from moa_mcp.values import Tokens
 
@@ -26,9 +31,17 @@ class Unstarted(Exception):
 
 
 async def funded(
-    spec: RunSpec, opening: Opening, usable: Usable, purses: Purses, defaults: Defaults, emit: Emit
+    spec: RunSpec,
+    opening: Opening,
+    usable: Usable,
+    purses: Purses,
+    defaults: Defaults,
+    emit: Emit,
+    waits: Callable[[str], None],
 ) -> Budget:
     """Return the budget of a run, which can be carried through; a new one's estimate is told.
+
+    While it waits for what other runs hold, `waits` is told for what; an empty text when it does no more.
 
     Raises:
         Unstarted: it can't.
@@ -50,9 +63,18 @@ async def funded(
         )
     tariff = RunTariff(pipeline, spec.question, {alias: each.price for alias, each in known.items()}, defaults.unpriced)
     budget = purses.budget(spec, opening, tariff, known)
-    lacking = await budget.open(smallest := tariff.smallest(finished, answers))
-    if lacking is not None:
-        raise Unstarted(_too_small(lacking, smallest))
+    smallest = tariff.smallest(finished, answers)
+    refusal: Refusal | None = None
+    with anyio.move_on_after(math.inf if spec.deadline_s is None else spec.deadline_s) as time_up:
+        refusal = await purses.open(budget, smallest, tariff.whole(finished), waits)
+    if time_up.cancelled_caught:
+        caps = " and ".join(str(purse) for purse in budget.purses if purse.shared)
+        raise Unstarted(
+            f"the deadline of {spec.deadline_s:g} s passed while other runs held what {caps} has left; "
+            "try again when they have ended, or raise it"
+        )
+    if refusal is not None:
+        raise Unstarted(_too_small(refusal, smallest))
     return budget
 
 
@@ -70,12 +92,15 @@ async def _reachable(pipeline: Pipeline, spec: RunSpec, usable: Usable) -> None:
         raise Unstarted(reasons, unreached=any(alias in unreached for alias in blocked))
 
 
-def _too_small(purse: Purse, smallest: Amount) -> str:
+def _too_small(refusal: Refusal, smallest: Amount) -> str:
     """Return why not even the smallest form of a run fits a purse, and what can be done."""
-    need, cap = purse.shown(purse.measure(smallest)), purse.shown(purse.cap)
+    purse, others = refusal
+    told = purse.told(others)
+    why = f" ({', '.join(told)})" if told else ""
     return (
         f"the smallest form of what is to be done (as few calls as its quorums allow, then the last layer) may take up "
-        f"to {need}, and {purse.name} = {cap} has no room for it; raise it, or choose a cheaper pipeline"
+        f"to {purse.shown(purse.measure(smallest))}, and {purse} has no room for it{why}; raise it, or choose a "
+        "cheaper pipeline"
     )
 
 

@@ -37,9 +37,15 @@ class Run:
         self.trace.add(event)
         self._wake()
 
+    def waits(self, what: str) -> None:
+        """Take in for what it waits before it can begin; nothing for an empty text."""
+        self.trace.waiting = what
+        self._wake()
+
     def end(self) -> None:
         """Say that this process does no more for it, whether or not it has its answer."""
         self.trace.interrupted = self.trace.status == "running"
+        self.trace.waiting = ""
         self.ended.set()
         self._wake()
 

@@ -151,6 +151,8 @@ def _ways_on(trace: Trace) -> str:
 
 def progress(trace: Trace) -> str:
     """Return how far a run is, in a few words."""
+    if trace.waiting:
+        return trace.waiting
     if not trace.steps:
         return "about to start"
     step = trace.steps[-1]
