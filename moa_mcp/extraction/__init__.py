@@ -1,0 +1,5 @@
+"""What an answer comes down to, in a form in which equal answers are equal, or None where it does not say.
+
+One module for each kind of value; each states its rules. All of them read characters of all widths and scripts alike
+(`folding`), and take time in proportion to the length of the answer.
+"""

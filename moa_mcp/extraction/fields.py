@@ -1,0 +1,116 @@
+"""The value of a field of the JSON object in an answer.
+
+The last object in the text that has the field counts, an outer one before those in it. Numbers are compared by value
+(``7`` and ``7.0``), texts as `texts` does; other values are JSON with sorted keys.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
+from typing import Any, NamedTuple
+
+from moa_mcp.extraction.numerals import written
+from moa_mcp.extraction.texts import whole_text
+
+_MARK = re.compile(r'[{}"]')
+_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+_TRAILING_COMMA = re.compile(r",(?=\s{0,200}[}\]])")
+_MOST_LOOKS = 4
+"""So many times its length an answer is decoded at most: objects in faulty objects cost a look each."""
+
+
+class _Span(NamedTuple):
+    start: int
+    end: int
+
+
+def json_field(answer: str, name: str) -> str | None:
+    """Return the value of a field of the last JSON object that has it."""
+    left = _MOST_LOOKS * len(answer) + 1000
+    skipped = len(answer)
+    for span in _objects(answer):
+        if span.end > skipped:  # a part of one that could be decoded
+            continue
+        left -= span.end - span.start
+        if left < 0:
+            return None
+        if answer.find('"', span.start, span.end) < 0:
+            continue
+        decoded = _decoded(answer[span.start : span.end])
+        if decoded is None:
+            continue
+        skipped = span.start
+        for held in _nested(decoded):
+            if name in held:
+                return _folded(held[name])
+    return None
+
+
+def _objects(text: str) -> list[_Span]:
+    """Return where braces are balanced, the last first and an outer one before those in it."""
+    spans: list[_Span] = []
+    opened: list[int] = []
+    at = no_strings_before = 0
+    while found := _MARK.search(text, at):
+        at = found.end()
+        match found[0]:
+            case "{":
+                opened.append(found.start())
+            case "}" if opened:
+                spans.append(_Span(opened.pop(), at))
+            case '"' if opened and at > no_strings_before:
+                if string := _STRING.match(text, found.start()):
+                    at = string.end()
+                else:  # a quote that nothing closes on its line is a character
+                    no_strings_before = text.find("\n", at) + 1 or len(text) + 1
+            case _:
+                pass
+    return sorted(spans, key=lambda span: (-span.end, span.start))
+
+
+def _decoded(text: str) -> object:
+    for candidate in (text, _TRAILING_COMMA.sub("", text)):
+        try:
+            return json.loads(candidate, parse_float=Decimal, parse_int=Decimal)
+        except (ValueError, InvalidOperation, RecursionError):
+            continue
+    return None
+
+
+def _nested(value: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+    """Yield an object and those in it: outer before inner, later before earlier."""
+    level = [value]
+    while level:
+        yield from (each for each in reversed(level) if isinstance(each, dict))
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+
+
+def _folded(value: Any) -> str | None:  # noqa: ANN401
+    if isinstance(value, str):
+        return whole_text(value)
+    if isinstance(value, Decimal):
+        return written(value)
+    try:
+        return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False)
+    except RecursionError:
+        return None
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    match value:
+        case dict():
+            return {str(key): _plain(inner) for key, inner in value.items()}
+        case list():
+            return [_plain(inner) for inner in value]
+        case str() | Decimal():
+            return _folded(value)
+        case _:
+            return value

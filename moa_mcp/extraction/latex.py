@@ -1,0 +1,167 @@
+r"""LaTeX in an answer, as the plain text that a reader sees: ``\frac{3}{4}`` is ``3/4``, ``1{,}234`` is ``1,234``.
+
+One pass over the text with a stack, however deep braces are nested. What ``\boxed`` holds stands between `BOXED` and
+`BOXED_END`; what can't be said in plain text leaves `UNKNOWN`, or `UNREADABLE` for a number.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+BOXED, BOXED_END = "\x0e", "\x0f"
+SEAM = "\x01"
+"""Where something was taken out that separates what stands before and after it, and means nothing else."""
+UNKNOWN = "\u03be"
+UNREADABLE = "\x02"
+"""In place of a number that can't be said in plain text."""
+
+_PART = re.compile(r"\\[A-Za-z]+\*?|\\[^A-Za-z]|[{}]|[\^_](?=\s?[{\\])|[^\\{}^_]+|[\^_\\]", re.DOTALL)
+_SEPARATOR = re.compile(r"\{\s?([,.])\s?\}|\\(?:text|mathrm|mbox)\s?\{([,.])\}")
+_ROOT_OF = re.compile(r"\\sqrt\s?\[[^\[\]{}]{0,20}\]")
+_SHORT_FRACTION = re.compile(r"(\\[cdt]?frac)\s?(\d)\s?(\d)")
+_PLAIN_POWER = re.compile(r"[-+\u2212]?\s?\d{1,20}")
+_FRACTION_PART = re.compile(r"-?\s?[\d.,' ]*\d\s?")
+
+_SAYS = {
+    **dict.fromkeys(("times", "cdot", "ast", "bullet"), "\u00d7"),
+    **dict.fromkeys(("div",), "\u00f7"),
+    **dict.fromkeys(("pm", "mp"), "\u00b1"),
+    **dict.fromkeys(("approx", "simeq", "sim", "equiv", "cong"), "\u2248"),
+    **dict.fromkeys(("to", "implies", "Rightarrow", "rightarrow", "longrightarrow", "therefore", "iff"), " \u21d2 "),
+    **dict.fromkeys(("le", "leq", "leqslant", "ge", "geq", "geqslant", "lt", "gt", "ne", "neq"), " < "),
+    **dict.fromkeys(("quad", "qquad", "space", "thinspace", "newline", "medspace", "hfill", "par"), " "),
+    **dict.fromkeys(("circ", "degree"), "\u00b0"),
+    **dict.fromkeys(("ldots", "dots", "cdots"), "..."),
+    "percent": "%",
+    "euro": "$",
+    "pounds": "$",
+    "sqrt": "\u221a",
+    "infty": "\u221e",
+    "pi": "\u03c0",
+    **dict.fromkeys(("n", "r", "t"), "\n"),  # escaped once too often
+}
+_ESCAPED = {"!": "", **dict.fromkeys("()[]", SEAM), "{": "(", "}": ")", **{each: each for each in "%#&_$^' \n"}}
+_UNSEEN = {
+    *("left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "displaystyle", "textstyle"),
+    *("limits", "rm", "bf", "it", "tt", "sf", "scriptstyle", "boldsymbol", "mathbf", "mathbb", "centering", "Large"),
+    *("large", "mathit", "mathsf", "mathtt", "mathcal", "bm", "normalsize", "small", "huge", "Huge", "hline"),
+    *("mathnormal", "ensuremath", "displaylines", "underline", "underbrace", "item"),
+}
+_SPACED = {"text", "mathrm", "textbf", "textit", "textrm", "texttt", "textsf", "mbox", "operatorname", "emph", "hbox"}
+_DROPPED = {
+    *("tag", "label", "ref", "eqref", "cite", "footnote", "footnotemark", "hspace", "vspace", "phantom", "hphantom"),
+    *("cancel", "sout", "bcancel", "xcancel", "textcolor", "vphantom", "url", "includegraphics", "begin", "end", "color"),
+}
+_OPENS = {"box": BOXED, "spaced": " ", "": "("}
+_BOXES = {"boxed", "fbox", "framebox", "Boxed"}
+
+
+@dataclass(slots=True)
+class _Group:
+    kind: str
+    start: int
+    """Where its output begins."""
+    above: str | None = None
+    """Of a fraction whose second part this is: the first."""
+
+
+@dataclass(slots=True)
+class _Reader:
+    out: list[str] = field(default_factory=list[str])
+    groups: list[_Group] = field(default_factory=list[_Group])
+    expects: str = ""
+    """What the next pair of braces holds."""
+    above: str | None = None
+
+    def read(self, part: str) -> None:
+        """Take in the next part of the text."""
+        expects, above = self.expects, self.above
+        if expects and part != "{":
+            if part.isspace() and expects != "unseen":
+                return
+            self.expects, self.above = "", None
+            if expects == "fraction":
+                self.out.append(UNREADABLE)
+            elif expects in "^_" and part[0] == "\\":
+                self.out.append("" if part == "\\circ" else f"{expects}{UNKNOWN}")
+        match part[0]:
+            case "{":
+                self.expects, self.above = "", None
+                self.groups.append(_Group(expects, len(self.out), above))
+                self.out.append(_OPENS.get(expects, ""))
+            case "}":
+                if self.groups:
+                    self._close(self.groups.pop())
+            case "\\":
+                self._command(part[1:].rstrip("*"))
+            case "^" | "_":
+                self.expects = part
+            case _:
+                self.out.append(part)
+
+    def _command(self, name: str) -> None:
+        if name in _BOXES:
+            self.expects = "box"
+        elif name.endswith("frac") and len(name) <= 5:  # noqa: PLR2004  dfrac, tfrac, cfrac
+            self.expects = "fraction"
+        elif name in _SPACED:
+            self.expects = "spaced"
+        elif name in _DROPPED:
+            self.expects = "dropped"
+        elif name in _SAYS:
+            self.out.append(_SAYS[name])
+        elif name and not name.isalpha():
+            self.out.append(_ESCAPED.get(name, " "))
+        elif name in _UNSEEN:
+            self.expects = "unseen"
+        else:
+            self.out.append(UNKNOWN)
+
+    def _close(self, group: _Group) -> None:
+        match group.kind:
+            case "box":
+                self.out.append(BOXED_END)
+            case "dropped":
+                del self.out[group.start :]
+                self.out.append(SEAM)
+            case "^":
+                power = self._taken(group)
+                degrees = power.strip() == "\u00b0"
+                self.out.append("\u00b0" if degrees else f"^{power if _PLAIN_POWER.fullmatch(power) else UNKNOWN}")
+            case "_":
+                self._taken(group)
+                self.out.append(UNKNOWN)
+            case "fraction" if group.above is None:
+                self.expects, self.above = "fraction", self._taken(group)
+            case "fraction":
+                below = self._taken(group)
+                self.out.append(self._fraction(group.above or "", below))
+            case "":
+                self.out.append(")")
+            case _:
+                pass
+
+    def _taken(self, group: _Group) -> str:
+        """Return the output of a group if it is short, and take it back."""
+        parts = self.out[group.start : group.start + 20]
+        short = len(self.out) - group.start <= len(parts)
+        del self.out[group.start :]
+        return "".join(parts).replace(SEAM, "") if short else UNKNOWN
+
+    def _fraction(self, above: str, below: str) -> str:
+        if not _FRACTION_PART.fullmatch(above) or not _FRACTION_PART.fullmatch(below) or below.strip()[0] == "-":
+            return UNREADABLE
+        before = self.out[-1][-1:] if self.out else ""
+        return f"{' ' if before.isdigit() else ''}{above.strip()}/{below.strip()}"
+
+
+def plain(text: str) -> str:
+    """Return the text without LaTeX."""
+    if "\\" not in text and "{" not in text:
+        return text
+    text = _SHORT_FRACTION.sub(r"\1{\2}{\3}", _ROOT_OF.sub(r"\\sqrt", _SEPARATOR.sub(r"\1\2", text)))
+    reader = _Reader()
+    for found in _PART.finditer(text):
+        reader.read(found[0])
+    return "".join(reader.out)

@@ -1,0 +1,73 @@
+"""Words around a choice that say whether it is the answer, in the languages that are read, as parts of patterns."""
+
+from __future__ import annotations
+
+CHOICE = (
+    "choice|option|pick|selection|alternative|letter|conclusion|verdict|final|Option|Wahl|Auswahl|Variante|Möglichkeit"
+    "|choix|opción|opcion|alternativa|inciso|elección|opzione|scelta|opção|opcao|escolha|optie|keuze|вариант|варіант"
+    "|выбор|opcja|wybór|alternativet|alternatief|seçenek|şık|pilihan"
+)
+CHOICE_UNSPACED = "选项|選項|選択肢|正解|正答|선택지|보기|本题|本題|विकल्प"
+FILLERS = (
+    "the|a|an|my|clearly|definitely|therefore|thus|then|hence|simply|just|indeed|most likely|likely|probably|in fact"
+    "|actually|instead|rather|obviously|certainly|undoubtedly|only|either|both|option|options|choice|choices|letter"
+    "|answer|number|statement|correct|right|best|one|final|also|still|really|always|given by"
+    "|die|der|das|eindeutig|klar|also|daher|Option|Antwort|Buchstabe|Variante|Antwortmöglichkeit|la|le|el|il|lo|o|het|de"
+    "|l'option|réponse|lettre|donc|respuesta|opción|opcion|letra|alternativa|inciso|opzione|lettera|risposta|resposta"
+    "|opção|optie|letter|antwoord|вариант|ответ|буква|под буквой|opcja|şık|seçenek|pilihan"
+    "|选项|選項|选择|選擇|选|選|项|项目|选项为|第|记号|記号|보기|번|번호"
+)
+POSITIVE = (
+    "correct|right|best|true|accurate|the answer|answer|my answer|my choice|my final answer|richtig|korrekt|die Antwort"
+    "|wahr|zutreffend|correcte|correct|juste|vraie|bonne|la réponse|correcta|correcto|la respuesta|cierta|verdadera"
+    "|corretta|giusta|esatta|la risposta|correta|certa|a resposta|juist|goed|het antwoord|верен|верна|верно|верный"
+    "|правильный|правильная|правильно|правильным|является верным|является правильным|poprawna|prawidłowa|rätt|riktig"
+    "|doğru|benar"
+)
+POSITIVE_UNSPACED = (
+    "正确|正確|对的|對的|答案|正解|正しい|正答|答え|最も適切|適切|最合适|最佳|정답|맞|옳|답이|답입|सही"
+)
+NEGATIVE = (
+    "not|wrong|incorrect|false|n't|never|out|impossible|ruled out|eliminated|excluded|tempting|irrelevant|unlikely"
+    "|nicht|falsch|pas|fausse|faux|incorrecte|no es|falsa|falso|incorrecta|errata|sbagliata|non|errada|não|incorreta"
+    "|niet|fout|onjuist|не|неверен|неверно|неправильный|ошибочный"
+)
+NEGATIVE_UNSPACED = "错|錯|不对|不對|不正确|不正確|誤り|間違|ではな|じゃな|でない|不是|不|틀|아니|아닙|오답"
+IS = (
+    "is|are|was|would be|must be|should be|seems|looks|remains|ist|sind|wäre|est|sont|es|son|è|sono|é|são|zijn"
+    "|является|jest|är|er"
+)
+IS_UNSPACED = "选项|選項|项|項|が|は|가|이|은|는|번|是|为|為|最|也|都|唯一|才是|:"
+THEREFORE = (
+    "therefore|thus|hence|so|consequently|accordingly|finally|in conclusion|daher|deshalb|somit|folglich|also|donc|ainsi"
+    "|por tanto|por lo tanto|entonces|así que|quindi|pertanto|dunque|portanto|logo|assim|dus|daarom|следовательно|поэтому"
+    "|значит|итак|więc|zatem|alltså"
+)
+THEREFORE_UNSPACED = "所以|因此|故|综上|綜上|よって|従って|したがって|따라서|그러므로"
+IT_IS = (
+    "it is|it's|it must be|it has to be|it should be|that is|that's|this is|that leaves|which leaves|leaving|this gives"
+    "|this leaves|es ist|c'est|ce serait|sería|es la|è la|é a|het is|это|оно"
+)
+SUBJECT = "I|we|I'd|I'll|I'm|I've|we'd|we'll|let's|let us|let me|you should|one should|ich|wir|je|j'|nous|я|мы|jag|ik"
+VERB = (
+    "choose|chose|pick|picked|select|selected|go with|going with|went with|opt for|vote for|settle on|settled on|say"
+    "|lean towards|lean toward|prefer|answer|conclude|believe|believe it's|believe it is|think|think it's|think it is|mark"
+    "|wähle|wählen|nehme|tippe auf|entscheide mich für|stimme für|choisis|choisirais|opte pour|opterais pour|kies|kiezen"
+    "|выбираю|выбрал|выбрала|väljer"
+)
+VERB_ALONE = (
+    "choose|select|pick|go with|mark|elijo|escojo|elegiría|selecciono|me quedo con|scelgo|sceglierei|escolho|escolheria"
+    "|выбираем"
+)
+VERB_UNSPACED = "(?:我|应该?|應該?|故|所以|因此|本题|本題|就|正确|答案)(?:会|會|要|认为)?(?:选择?|選擇?)|私は|僕は|나는|저는"
+BUT = "but rather|but|rather|instead|sondern|mais|sino|bensì|ma|mas|maar|sim|а|але|men|而是|應是|应是|なく|で(?:は)?なく"
+OR = (
+    "or|and|and/or|oder|und|ou|et|o|y|e|u|of|en|или|и|lub|i|eller|och|versus|vs|nor|noch|ni|né|nem"
+    "|或|或者|和|与|與|及|または|もしくは|か|と|또는|와|과|이나|나"
+)
+FOLLOWS = (
+    "because|since|as|for|which|with|but|due|given|though|although|so|and|or|in|is|are|would|where|while|after|if|when"
+    "|based|by|not|rather|instead|here|then|too|from|from|unless|without|despite|over"
+    "|weil|da|denn|und|oder|mit|nicht|parce|car|puisque|et|ou|avec|porque|ya|pues|y|o|con|no|perché|poiché|e|non|pois|com"
+    "|omdat|want|en|of|met|niet|потому|так|поскольку|и|или|с|а|не|bo|ponieważ|eftersom"
+)

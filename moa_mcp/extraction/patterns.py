@@ -1,0 +1,89 @@
+"""What a regular expression of the configuration matches last in an answer.
+
+Such expressions may take exponential time, so each answer has a time limit: one that takes longer holds nothing.
+Expressions are those of Python's `re`; the `regex` package, which has the limit, is told to read them so.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from moa_mcp.extraction.texts import whole_text
+
+if TYPE_CHECKING:
+    import regex
+
+TIME_LIMIT_S = 1.0
+"""Seconds for one answer."""
+
+_PART = re.compile(r"\\.|\[\^?\]?|\]|\{(?!\d+\}|\d*,\d*\})|.", re.DOTALL)
+
+
+class PatternTooSlow(Exception):
+    """The expression was stopped at its time limit."""
+
+
+def faults_of(pattern: str) -> str | None:
+    """Return why a text is no regular expression; None if it is one."""
+    try:
+        re.compile(pattern)
+        _compiled(pattern)
+    except _errors() as error:
+        return str(error)
+    return None
+
+
+def last_match(answer: str, pattern: str) -> str | None:
+    """Return the first group, or all, of the last match.
+
+    Raises:
+        PatternTooSlow: it takes longer than `TIME_LIMIT_S`.
+
+    """
+    compiled = _compiled(pattern)
+    last, ends = None, time.monotonic() + TIME_LIMIT_S
+    try:
+        for match in compiled.finditer(answer, timeout=TIME_LIMIT_S, concurrent=True):
+            last = match
+            if time.monotonic() > ends:
+                raise TimeoutError
+    except TimeoutError as error:
+        raise PatternTooSlow(f"{pattern!r} took longer than {TIME_LIMIT_S:g} s") from error
+    return None if last is None else whole_text(last[1 if compiled.groups else 0] or "")
+
+
+@lru_cache(maxsize=64)
+def _compiled(pattern: str) -> regex.Pattern[str]:
+    import regex  # noqa: PLC0415  only those who use patterns wait for it
+
+    return regex.compile(_as_re_reads(pattern), regex.VERSION0)
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    import regex  # noqa: PLC0415
+
+    return re.error, regex.error
+
+
+def _as_re_reads(pattern: str) -> str:
+    """Return the expression with what only `regex` reads as more than characters escaped.
+
+    ``x{e}`` is a fuzzy match there, and ``[[:alpha:]]`` a class.
+    """
+    parts: list[str] = []
+    in_set = False
+    for found in _PART.finditer(pattern):
+        part = found[0]
+        if not in_set and part[0] == "[":
+            in_set = True
+            parts.append(part.replace("]", "\\]"))  # the first bracket in a set does not close it
+        elif part[0] in "[{" and (in_set or part == "{"):
+            parts.append(f"\\{part}")
+            in_set = in_set and not part.endswith("]")
+        else:
+            parts.append(part)
+            in_set = in_set and part != "]"
+    return "".join(parts)

@@ -1,0 +1,99 @@
+"""Words that tell what a number or a letter beside them is, in the languages that are read, as parts of patterns."""
+
+from __future__ import annotations
+
+AND = "and|und|et|y|e|en|og|och|и|i"
+BETWEEN_NUMBERS = (
+    "to|or|bis|oder|à|a|ou|o|y o|of|out of|through|thru|versus|vs\\.?|against|von|sur|de|из|или|до|или же|или"
+    "|от|lub|z|eller|til|av|of|tot|met|até|fino a|hasta|minus|plus|times|divided by|over|mal|fois|por|per"
+    "|到|至|或|或者|または|から|か|또는|에서|~|\u301c|\uff5e"
+)
+MINUS = "minus|negative|moins|menos|meno|минус|负|負|マイナス|마이너스|영하"
+SCALES = (
+    "hundred|thousand|million(?:en|s|i|es)?|milli[oó]n(?:es)?|milhões|milhão|milione|milioni|miljoen|миллион(?:а|ов)?"
+    "|billion(?:s)?|milliard(?:e|en|s)?|miliard(?:o|i)|miljard|bilhão|bilhões|миллиард(?:а|ов)?|trillions?"
+    "|Mio\\.?|Mrd\\.?|Tsd\\.?|mln\\.?|mlrd\\.?|млн\\.?|млрд\\.?|тыс(?:\\.|яч[аи]?)?|bn|mn|lakhs?|crores?"
+    "|Tausend|Hundert|mille|mil|mila|duizend|[百千万萬億亿만억천백]+"
+)
+_SCALE_OF = (
+    (("hundred", "hundert"), 2),
+    (("thousand", "tausend", "mille", "mil", "mila", "duizend", "tsd", "тыс", "тысяч", "тысяча", "тысячи"), 3),
+    (("lakh", "lakhs"), 5),
+    (("mio", "mln", "mn", "млн"), 6),
+    (("crore", "crores"), 7),
+    (("bn", "mrd", "mlrd", "млрд"), 9),
+)
+_CJK_SCALE = {"百": 2, "백": 2, "千": 3, "천": 3, "万": 4, "萬": 4, "만": 4, "億": 8, "亿": 8, "억": 8}
+_SCALE_STEMS = (
+    (("milliard", "miliard", "miljard", "миллиард", "bilh"), 9),
+    (("milli", "mili", "milh", "miljoen", "миллион"), 6),
+    (("billion",), 9),
+    (("trillion",), 12),
+)
+
+
+def scale(word: str) -> int:
+    """Return of which power of ten a word of `SCALES` is the name."""
+    word = word.casefold().rstrip(".")
+    if word[0] in _CJK_SCALE:
+        return sum(_CJK_SCALE[character] for character in word)
+    exact = next((tens for names, tens in _SCALE_OF if word in names), None)
+    return exact or next(tens for stems, tens in _SCALE_STEMS if word.startswith(stems))
+
+
+MAJOR_UNITS = (
+    "h|hrs?|hours?|Stunden?|Std\\.?|heures?|horas?|ore|ora|uur|час(?:а|ов)?|min|mins|minutes?|Minuten?|d|days?|Tage?"
+    "|jours?|días?|giorni|weeks?|Wochen?|months?|Monate?|years?|Jahre?|ans?|años?|anni|anos"
+    "|feet|foot|ft|miles?|yards?|yd|lbs?|pounds?|stone|gallons?|degrees?|Grad|dollars?|euros?|Euro|hours"
+    "|小时|小時|時間|分钟|分鐘|天|시간|분|일|년"
+)
+UNITS = (
+    "km|cm|mm|nm|m|\u03bcm|kg|mg|g|\u03bcg|t|l|L|ml|mL|dl|cl|h|min|ms|ns|Hz|kHz|MHz|GHz|W|kW|MW|GW|kWh|V|A|mA|J|kJ|N|Pa"
+    "|kPa|hPa|bar|mol|ft|in|lbs?|oz|mph|km/h|kph|mi|yd|ha|dB|cal|kcal|eV|rad|deg|px|pt|rpm|bps"
+    "|USD|EUR|GBP|CHF|INR|JPY|CNY|RUB|BRL|CAD|AUD|kr|Ft|TL|zł|руб|р|кг|км|см|мм|м|г|л|ч|мин"
+    "|B|KB|kB|MB|GB|TB|KiB|MiB|GiB|C|F|Uhr|Euro|Stück|Personen|pcs|people|apples|units"
+)
+LABELS = (
+    "step|steps|equation|equations|eqn?s?|figure|figures|fig|table|section|sections|sec|question|part|case|option|page"
+    "|pages|p|pp|note|line|lines|chapter|example|problem|exercise|method|approach|version|appendix|footnote|ref|lemma"
+    "|theorem|item|point|phase|round|iteration|attempt|test|Schritt|Gleichung|Abbildung|Tabelle|Abschnitt|Frage|Seite"
+    "|étape|équation|tableau|partie|paso|ecuación|figura|tabla|pregunta|passo|equazione|domanda|etapa|equação"
+    "|stap|vraag|шаг|вопрос|步骤|第|步驟|公式|题|ステップ|問|단계"
+)
+MONTHS = (
+    "January|February|March|April|May|June|July|August|September|October|November|December"
+    "|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec|Januar|Februar|März|Mai|Juni|Juli|Oktober|Dezember"
+    "|janvier|février|mars|avril|mai|juin|juillet|août|septembre|octobre|novembre|décembre"
+    "|enero|febrero|marzo|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre"
+    "|gennaio|febbraio|aprile|maggio|giugno|luglio|settembre|ottobre|dicembre"
+    "|janeiro|fevereiro|março|maio|junho|julho|setembro|outubro|novembro|dezembro"
+    "|januari|februari|maart|mei|augustus|januari|oktober"
+    "|января|февраля|марта|апреля|мая|июня|июля|августа|сентября|октября|ноября|декабря"
+)
+SCALES_IN_DISPUTE = "Billion(?:en|e)|billones|billón|trillones|Trillion(?:en|e)|trilh[õã]\\w*|bili\\w*|k|K|M|T|兆|조"
+"""Names of different powers in different places, and letters that are units, too."""
+
+ANSWER = (
+    "answers?|result|solution|Antwort|Ergebnis|Lösung|réponse|résultat|respuesta|resultado|solución|risposta|risultato"
+    "|soluzione|resposta|solução|antwoord|resultaat|oplossing|ответ|результат|решение|відповідь|odpowiedź|wynik|svaret"
+    "|svar|resultatet|vastaus|odpověď|răspunsul|válasz|cevap|yanıt|jawaban(?:nya)?|đáp án|απάντηση"
+)
+ANSWER_UNSPACED = (
+    "答案|答え|解答|答复|回答|正解|结果|結果|答|정답|답변|답안|답|결과|उत्तर|जवाब|الجواب|الإجابة|الاجابة|คำตอบ"
+)
+COPULA = (
+    "is|are|was|equals|be|becomes|seems to be|appears to be|comes to|comes out as|=|:|->|→|⇒|⟹|≈|ist|sind|lautet|beträgt|wäre"
+    "|est|sont|vaut|serait|es|son|sería|sea|è|sono|sarebbe|é|são|seria|is|bedraagt|это|является|равен|равна|равно|равняется"
+    "|составляет|jest|to|är|er|on|este|là|adalah|—|–"
+)
+COPULA_UNSPACED = "应该是|應該是|应当是|应为|應為|应是|就是|即为|是|为|為|等于|等於|は|が|은|는|이|가|है|هو|هي|คือ|:|="
+NOT = "not|n't|never|nicht|kein|pas|no|non|não|nao|nie|niet|не|inte|ikke|ei|不|并不|ではない"
+VOID = (
+    "wrong|incorrect|false|common|tempting|popular|initial|first|previous|prior|earlier|intermediate|partial|naive"
+    "|another|other|student'?s?|falsche[nrs]?|erste[nrs]?|mauvaise|fausse|première|incorrecta?|errata|sbagliata|primera"
+    "|errada|verkeerde|eerste|неправильный|неверный|первый|错误|錯誤|错的|間違い|틀린|not the|not a|isn't the"
+)
+IF = (
+    "if|whether|unless|suppose|supposing|assume|assuming|wenn|falls|ob|angenommen|si|se|als|indien|если|предположим|如果|若"
+    "|假设|もし|만약"
+)
