@@ -130,7 +130,8 @@ async def _step(spec: RunSpec, number: int, state: State, time_up: Deadline, mod
         after = rescued
     notes = (*turn.notes, *after.state.notes)
     answers = after.state.answers
-    emit(StepFinished(step=number, answers=answers, notes=notes, seconds=time.monotonic() - began))
+    seconds = time.monotonic() - began
+    emit(StepFinished(step=number, answers=answers, notes=notes, seconds=seconds, tally=after.state.tally))
     return _After(after.state.then(answers, *notes), after.over)
 
 

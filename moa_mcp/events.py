@@ -9,7 +9,19 @@ from decimal import Decimal
 from typing import Literal, NamedTuple, TypeAlias
 
 from moa_mcp.errors import Failure
-from moa_mcp.values import Answer, Completion, Dollars, Message, Note, Parameters, Place, Question, Status, Tokens
+from moa_mcp.values import (
+    Answer,
+    Completion,
+    Dollars,
+    Message,
+    Note,
+    Parameters,
+    Place,
+    Question,
+    Status,
+    Tally,
+    Tokens,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +182,8 @@ class StepFinished(Happened):
     answers: tuple[Answer, ...]
     notes: tuple[Note, ...]
     seconds: float
+    tally: Tally | None = None
+    """What it counted, if it did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,17 @@ Dollars become floats, None where unknown; what a run has not reached yet is Non
 
 from __future__ import annotations
 
+import sys
 from decimal import Decimal
 
 from moa_mcp.errors import Failure
 from moa_mcp.events import RunEstimated
 from moa_mcp.trace import AttemptTrace, CallTrace, StepTrace, Trace
 from moa_mcp.values import Answer, Completion, Place, Usage
+
+
+_LONGEST_VALUE = 200
+"""Characters of a counted value in a summary."""
 
 
 def summary(trace: Trace) -> dict[str, object]:
@@ -25,6 +30,7 @@ def summary(trace: Trace) -> dict[str, object]:
         "usage": _usage(trace.usage),
         "cost_usd": _dollars(trace.cost_usd),
         "estimate": _estimate(trace.estimated),
+        "tally": _last_tally(trace),
         "notes": list(trace.notes),
     }
 
@@ -88,6 +94,27 @@ def _step(step: StepTrace) -> dict[str, object]:
         "calls": [_call(call) for call in step.calls],
         "answers": [_answer(answer) for answer in step.answers],
         "notes": [{"text": note.text, "degrades": note.degrades} for note in step.notes],
+        "tally": _tally(step),
+    }
+
+
+def _last_tally(trace: Trace) -> dict[str, object] | None:
+    """Return what the last step that counted has counted; values are cut short, since a result is small."""
+    step = next((step for step in reversed(trace.steps) if step.tally is not None), None)
+    return None if step is None else _tally(step, _LONGEST_VALUE)
+
+
+def _tally(step: StepTrace, longest: int = sys.maxsize) -> dict[str, object] | None:
+    if step.tally is None:
+        return None
+    return {
+        "step": step.step,
+        "values": [
+            {"value": value if len(value) <= longest else f"{value[: longest - 1]}…", "votes": votes}
+            for value, votes in step.tally.values
+        ],
+        "abstained": step.tally.abstained,
+        "of": step.tally.of,
     }
 
 

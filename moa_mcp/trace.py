@@ -26,7 +26,7 @@ from moa_mcp.events import (
     StepStarted,
 )
 from moa_mcp.shares import shares
-from moa_mcp.values import Answer, Completion, Message, Note, Parameters, Place, Question, Status, Usage
+from moa_mcp.values import Answer, Completion, Message, Note, Parameters, Place, Question, Status, Tally, Usage
 
 
 @dataclass(slots=True)
@@ -92,6 +92,8 @@ class StepTrace:
     calls: list[CallTrace] = field(default_factory=list[CallTrace])
     answers: tuple[Answer, ...] = ()
     notes: tuple[Note, ...] = ()
+    tally: Tally | None = None
+    """What it counted, if it did."""
     seconds: float | None = None
     """None while the step runs, and if it failed."""
 
@@ -255,6 +257,7 @@ class Trace:
             case StepFinished():
                 step = self.steps[-1]
                 step.answers, step.notes, step.seconds = event.answers, event.notes, event.seconds
+                step.tally = event.tally
             case RunFinished():
                 self.status, self.answer, self.error = event.status, event.answer, event.error
                 self.seconds = self._earlier_s + event.seconds

@@ -288,6 +288,28 @@ class Note:
     """How many calls were not made, since they could change nothing."""
 
 
+class Votes(NamedTuple):
+    """How often a value was given."""
+
+    value: str
+    votes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What was counted to come to an answer."""
+
+    values: tuple[Votes, ...]
+    """What the answers came down to, or which of them a judge named (by their numbers); the most votes first."""
+    abstained: int = 0
+    """How many gave no value that could be read."""
+
+    @property
+    def of(self) -> int:
+        """How many were counted, abstentions included."""
+        return sum(votes for _, votes in self.values) + self.abstained
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """What one step hands to the next."""
@@ -296,7 +318,9 @@ class State:
     answers: tuple[Answer, ...] = ()
     notes: tuple[Note, ...] = ()
     """What the step that made this state has to say for the trace."""
+    tally: Tally | None = None
+    """What that step counted, if it did."""
 
-    def then(self, answers: tuple[Answer, ...], *notes: Note) -> State:
+    def then(self, answers: tuple[Answer, ...], *notes: Note, tally: Tally | None = None) -> State:
         """Return the state after a step: its answers in place of the ones before."""
-        return State(self.question, answers, notes)
+        return State(self.question, answers, notes, tally)

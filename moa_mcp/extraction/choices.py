@@ -73,15 +73,17 @@ _WRONG = re.compile(
 )
 _UNDER_IF = re.compile(rf"\)?,?\s(?:only\s)?(?:{words.IF}|unless)(?![{_WORD}])", _I)
 _ENDS = re.compile(rf"\)?'?\s?(?:[.,;:!?)\u3002\u3001\n]|$|{BOXED_END})")
-_FOLLOWED = re.compile(rf"\)?'?\s?(?:[.,;:!?()\u3002\u3001\n\u2013\u2014{BOXED_END}-]|$|[^\W{_WORD}\d_]|(?:{letters.FOLLOWS})(?![{_WORD}]))")
-_BEFORE_NAME = re.compile(r"\s[A-Z\u00c0-\u00de\u0410-\u042f0-9]")
-_OR = re.compile(
-    rf"\)?\s?(?:[,/&\u3001]\s?|,?\s?(?:(?<![{_WORD}])(?:{letters.OR})(?![{_WORD}]))\s?){_FILL}\(?", _I
+_FOLLOWED = re.compile(
+    rf"\)?'?\s?(?:[.,;:!?()\u3002\u3001\n\u2013\u2014{BOXED_END}-]|$|[^\W{_WORD}\d_]|(?:{letters.FOLLOWS})(?![{_WORD}]))"
 )
+_BEFORE_NAME = re.compile(r"\s[A-Z\u00c0-\u00de\u0410-\u042f0-9]")
+_OR = re.compile(rf"\)?\s?(?:[,/&\u3001]\s?|,?\s?(?:(?<![{_WORD}])(?:{letters.OR})(?![{_WORD}]))\s?){_FILL}\(?", _I)
 _BUT = re.compile(rf"\)?[,;:.]?\s?(?:{letters.BUT})[\s,]?(?:{letters.IT_IS})?{_FILL}\(?", _I)
 _SENTENCE = re.compile(r"[.!?\u3002]+(?:\s|(?=[^\W\d]))|[;\n]")
 _QUESTION = re.compile(r"[^.!?\n\u3002]{0,80}\?")
-_PURE = re.compile(r"(?:[-\u2022\u2013]\s?)?(?:(?:[Oo]ption|[Cc]hoice|[Ll]etter|选项|選項)\s?)?(?:\(?([A-J])\)?|\(([a-j])\)|([a-j])\))[.!:,]?")
+_PURE = re.compile(
+    r"(?:[-\u2022\u2013]\s?)?(?:(?:[Oo]ption|[Cc]hoice|[Ll]etter|选项|選項)\s?)?(?:\(?([A-J])\)?|\(([a-j])\)|([a-j])\))[.!:,]?"
+)
 _LABELLED = re.compile(
     r"(?:[-\u2022\u2013]\s?)?(?:\(([A-Ja-j])\)|([A-J])(?:\)|[.:](?=\s)|,(?=\s)|\s[-\u2013\u2014:](?=\s))|([a-j])\)"
     r"|([B-HJ])(?=\s(?:because|since|as|weil|parce|car|porque|perché|porque|omdat|потому)\b))"
@@ -203,7 +205,9 @@ def _are_alternatives(text: str, one: _Letter, other: _Letter) -> bool:
     gap, after = text[one.end : other.start], text[other.end : other.end + _REACH]
     if len(gap) > _REACH or not _OR.fullmatch(gap.replace(BOXED, "").replace(BOXED_END, "")):
         return False
-    return bool(_RIGHT.match(after)) or (_is_letter(other.letter, after) and not _WRONG.match(after) and not _is_clause(after))
+    return bool(_RIGHT.match(after)) or (
+        _is_letter(other.letter, after) and not _WRONG.match(after) and not _is_clause(after)
+    )
 
 
 def _is_clause(after: str) -> bool:

@@ -51,7 +51,19 @@ _UNSEEN = {
 _SPACED = {"text", "mathrm", "textbf", "textit", "textrm", "texttt", "textsf", "mbox", "operatorname", "emph", "hbox"}
 _DROPPED = {
     *("tag", "label", "ref", "eqref", "cite", "footnote", "footnotemark", "hspace", "vspace", "phantom", "hphantom"),
-    *("cancel", "sout", "bcancel", "xcancel", "textcolor", "vphantom", "url", "includegraphics", "begin", "end", "color"),
+    *(
+        "cancel",
+        "sout",
+        "bcancel",
+        "xcancel",
+        "textcolor",
+        "vphantom",
+        "url",
+        "includegraphics",
+        "begin",
+        "end",
+        "color",
+    ),
 }
 _OPENS = {"box": BOXED, "spaced": " ", "": "("}
 _BOXES = {"boxed", "fbox", "framebox", "Boxed"}

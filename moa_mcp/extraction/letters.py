@@ -24,9 +24,7 @@ POSITIVE = (
     "|правильный|правильная|правильно|правильным|является верным|является правильным|poprawna|prawidłowa|rätt|riktig"
     "|doğru|benar"
 )
-POSITIVE_UNSPACED = (
-    "正确|正確|对的|對的|答案|正解|正しい|正答|答え|最も適切|適切|最合适|最佳|정답|맞|옳|답이|답입|सही"
-)
+POSITIVE_UNSPACED = "正确|正確|对的|對的|答案|正解|正しい|正答|答え|最も適切|適切|最合适|最佳|정답|맞|옳|답이|답입|सही"
 NEGATIVE = (
     "not|wrong|incorrect|false|n't|never|out|impossible|ruled out|eliminated|excluded|tempting|irrelevant|unlikely"
     "|nicht|falsch|pas|fausse|faux|incorrecte|no es|falsa|falso|incorrecta|errata|sbagliata|non|errada|não|incorreta"
@@ -59,8 +57,12 @@ VERB_ALONE = (
     "choose|select|pick|go with|mark|elijo|escojo|elegiría|selecciono|me quedo con|scelgo|sceglierei|escolho|escolheria"
     "|выбираем"
 )
-VERB_UNSPACED = "(?:我|应该?|應該?|故|所以|因此|本题|本題|就|正确|答案)(?:会|會|要|认为)?(?:选择?|選擇?)|私は|僕は|나는|저는"
-BUT = "but rather|but|rather|instead|sondern|mais|sino|bensì|ma|mas|maar|sim|а|але|men|而是|應是|应是|なく|で(?:は)?なく"
+VERB_UNSPACED = (
+    "(?:我|应该?|應該?|故|所以|因此|本题|本題|就|正确|答案)(?:会|會|要|认为)?(?:选择?|選擇?)|私は|僕は|나는|저는"
+)
+BUT = (
+    "but rather|but|rather|instead|sondern|mais|sino|bensì|ma|mas|maar|sim|а|але|men|而是|應是|应是|なく|で(?:は)?なく"
+)
 OR = (
     "or|and|and/or|oder|und|ou|et|o|y|e|u|of|en|или|и|lub|i|eller|och|versus|vs|nor|noch|ni|né|nem"
     "|或|或者|和|与|與|及|または|もしくは|か|と|또는|와|과|이나|나"

@@ -287,7 +287,11 @@ def _is_labelled(text: str, start: int, end: int) -> bool:
     seen = _seamless(before)
     lists = seen[seen.rfind("\n") + 1 :].strip(" (") == "" and re.match(r"[.)]\s\S", after)
     cited = seen.endswith("[") and after.startswith("]")
-    return bool(lists and (start < len(before) + 1 or "\n" in before)) or cited or bool(_LABEL.search(seen) or _OF_NAME.search(seen))
+    return (
+        bool(lists and (start < len(before) + 1 or "\n" in before))
+        or cited
+        or bool(_LABEL.search(seen) or _OF_NAME.search(seen))
+    )
 
 
 _ASIDE_REACH = 200
@@ -337,9 +341,7 @@ def _is_bold(text: str, piece: _Piece) -> bool:
 
 _BOX = re.compile(f"{BOXED}|{BOXED_END}")
 _CUE = re.compile(rf"\b(?:{words.ANSWER})\b|(?:{words.ANSWER_UNSPACED})", re.IGNORECASE)
-_COPULA = re.compile(
-    rf"(?:(?<=\s)|\b)(?:{words.COPULA})(?![{_LETTER}])|(?:{words.COPULA_UNSPACED})|\n", re.IGNORECASE
-)
+_COPULA = re.compile(rf"(?:(?<=\s)|\b)(?:{words.COPULA})(?![{_LETTER}])|(?:{words.COPULA_UNSPACED})|\n", re.IGNORECASE)
 _SENTENCE_END = re.compile(rf"[.!?](?={_M}*(?:\s|$))|[\u3002;\n]|\.{_M}*$")
 _BEGINS = re.compile(rf"(?:\s|{_M}|[:=>*])*")
 _DIRECTLY = re.compile(

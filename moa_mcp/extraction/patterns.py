@@ -26,7 +26,7 @@ class PatternTooSlow(Exception):
     """The expression was stopped at its time limit."""
 
 
-def faults_of(pattern: str) -> str | None:
+def fault_of(pattern: str) -> str | None:
     """Return why a text is no regular expression; None if it is one."""
     try:
         re.compile(pattern)

@@ -32,7 +32,7 @@ _TEXT_FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "attempt_failed": (("failure", "message"), ("failure", "reasoning")),
     "call_finished": _COMPLETION,
     "call_failed": (("failure", "message"), ("failure", "reasoning")),
-    "step_finished": (("answers", "*", "text"), ("notes", "*", "text")),
+    "step_finished": (("answers", "*", "text"), ("notes", "*", "text"), ("tally", "values", "*", "0")),
     "run_finished": (("answer",), ("error",)),
 }
 """By kind of event: where people's and models' words stand in it, errors included, which may quote them.
@@ -127,7 +127,7 @@ class Packer:
             case CallFinished():
                 told = {"completion": self._ended(event, ref), "seconds": event.seconds}
             case StepFinished():
-                return {
+                finished: dict[str, object] = {
                     "at": event.at,
                     "kind": event.kind,
                     "step": event.step,
@@ -137,6 +137,10 @@ class Packer:
                     ],
                     "seconds": event.seconds,
                 }
+                if event.tally is not None:
+                    values = [[ref(value), votes] for value, votes in event.tally.values]
+                    finished["tally"] = {"values": values, "abstained": event.tally.abstained}
+                return finished
             case _:
                 return _dumped(event, ref)
         if isinstance(event, AttemptStarted | AttemptFinished) and event.others:
@@ -229,7 +233,7 @@ def _finder(path: Sequence[str]) -> _Find:
     inner = _finder(rest)
     if first == "*":
         return lambda held: [place for each in held for place in inner(each)]
-    return lambda held: inner(held.get(first, ()))
+    return lambda held: inner(held.get(first) or {})
 
 
 _PLACES = {kind: tuple(map(_finder, paths)) for kind, paths in _TEXT_FIELDS.items()}

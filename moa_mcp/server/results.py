@@ -49,6 +49,26 @@ _ESTIMATE = {
     },
 }
 
+_TALLY = {
+    "type": ["object", "null"],
+    "description": "How the last step that counted came to its answer; null where none has counted.",
+    "properties": {
+        "step": {"type": "integer", "minimum": 1},
+        "values": {
+            "type": "array",
+            "description": "What the answers came down to, or which of them a judge named; most votes first.",
+            "items": {
+                "type": "object",
+                "properties": {"value": {"type": "string"}, "votes": {"type": "integer", "minimum": 1}},
+                "required": ["value", "votes"],
+            },
+        },
+        "abstained": {**_COUNT, "description": "How many hold no value that could be read."},
+        "of": {**_COUNT, "description": "How many were counted, abstentions included."},
+    },
+    "required": ["step", "values", "abstained", "of"],
+}
+
 RUN_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -78,6 +98,7 @@ RUN_SCHEMA: dict[str, Any] = {
         },
         "cost_usd": _COST,
         "estimate": _ESTIMATE,
+        "tally": _TALLY,
         "notes": {
             "type": "array",
             "items": {"type": "string"},

@@ -60,14 +60,15 @@ class Propose(PanelStep):
         """Ask in waves, each as small as could make the leader lead by enough."""
         requests = [self.request(model, messages) for model in self.models]
         quorum = min(self.quorum or 1, len(requests))
-        read = extract(stop.extract)
         answers: tuple[Answer, ...] = ()
+        values: list[str | None] = []
+        notes: list[Note] = []
         asked, size, lead = 0, self.fewest, tally.Lead("", 0)
         while size:
             wave, asked = requests[asked : asked + size], asked + size
             needed = max(0, quorum - len(answers))
             last = asked == len(requests)
-            answers += given(
+            fresh = given(
                 await turn.ask(
                     wave,
                     quorum=needed if last else min(needed, size),
@@ -75,10 +76,14 @@ class Propose(PanelStep):
                     required=last,
                 )
             )
-            lead = tally.lead(read(answer.text) for answer in answers)
+            extracted = await extract(stop, fresh, counted=len(answers))
+            answers += fresh
+            values += extracted.values
+            notes += extracted.notes
+            lead = tally.lead(values)
             size = stop.next_wave(lead, len(requests) - asked, quorum - len(answers))
         saved = [stopped(asked, len(requests), short(lead.value), lead.by)] if asked < len(requests) else []
-        return answers, saved
+        return answers, [*notes, *saved]
 
 
 class Synthesize(PanelStep):

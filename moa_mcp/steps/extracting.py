@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Annotated, Literal, NamedTuple, Protocol, TypeAlias
 
-from pydantic import Field, field_validator
+import anyio.to_thread
+from pydantic import Field, ValidationInfo, field_validator
 
 from moa_mcp import tally
-from moa_mcp.steps.step import Frozen
-from moa_mcp.values import Note
+from moa_mcp.extraction import (
+    TIME_LIMIT_S,
+    DecimalMark,
+    PatternTooSlow,
+    choice_letter,
+    fault_of,
+    json_field,
+    last_match,
+    last_number,
+    whole_text,
+)
+from moa_mcp.steps.step import Frozen, numbered
+from moa_mcp.values import Answer, Note
 
 
 class JsonField(Frozen):
@@ -27,24 +39,74 @@ class Pattern(Frozen):
 Extractor: TypeAlias = Literal["text", "last_number", "choice"] | JsonField | Pattern
 
 
-def extract(extractor: Extractor) -> tally.Extract:
-    """Return the function that extracts."""
-    if isinstance(extractor, JsonField):
-        return tally.json_field(extractor.json_name)
-    if isinstance(extractor, Pattern):
-        return tally.pattern(extractor.regex)
-    named = {"text": tally.whole_text, "last_number": tally.last_number, "choice": tally.choice_letter}
-    return named[extractor]
+class Counts(Protocol):
+    """What of answers is counted."""
+
+    @property
+    def extract(self) -> Extractor: ...
+    @property
+    def decimal(self) -> DecimalMark | None: ...
+
+
+class Extracted(NamedTuple):
+    """What answers come down to, in their order; None for one that holds no such thing."""
+
+    values: tuple[str | None, ...]
+    notes: tuple[Note, ...] = ()
+
+
+async def extract(how: Counts, answers: Sequence[Answer], *, counted: int = 0) -> Extracted:
+    """Return what answers come down to, of which so many were counted before them.
+
+    Where that may take long, other work of the process goes on meanwhile.
+    """
+    texts = [answer.text for answer in answers]
+    if not isinstance(how.extract, Pattern) and sum(map(len, texts)) <= _SHORT:
+        return _extracted(how, texts, counted)
+    return await anyio.to_thread.run_sync(_extracted, how, texts, counted, abandon_on_cancel=True)
+
+
+def _extracted(how: Counts, texts: Sequence[str], counted: int) -> Extracted:
+    values: list[str | None] = []
+    slow: list[int] = []
+    for number, text in enumerate(texts, counted + 1):
+        try:
+            values.append(_value(how, text))
+        except PatternTooSlow:
+            values.append(None)
+            slow.append(number)
+    if not slow:
+        return Extracted(tuple(values))
+    which = f"on answers {numbered(slow)}, which count as abstentions"
+    return Extracted(tuple(values), (Note(f"the regex took longer than {TIME_LIMIT_S:g} s {which}"),))
+
+
+def _value(how: Counts, text: str) -> str | None:
+    match how.extract:
+        case JsonField(json_name=name):
+            return json_field(text, name)
+        case Pattern(regex=regex):
+            return last_match(text, regex)
+        case "last_number":
+            return last_number(text, how.decimal or "point")
+        case "choice":
+            return choice_letter(text)
+        case "text":
+            return whole_text(text)
 
 
 def compilable(extractor: Extractor) -> Extractor:
     """Return the extractor. Raises `ValueError` if its regular expression is none."""
-    if isinstance(extractor, Pattern):
-        try:
-            re.compile(extractor.regex)
-        except re.error as error:
-            raise ValueError(f"{extractor.regex!r} is not a regular expression: {error}") from error
+    if isinstance(extractor, Pattern) and (fault := fault_of(extractor.regex)):
+        raise ValueError(f"{extractor.regex!r} is not a regular expression: {fault}")
     return extractor
+
+
+def of_numbers(decimal: DecimalMark | None, extractor: Extractor | None) -> DecimalMark | None:
+    """Return the decimal mark. Raises `ValueError` if no numbers are read; `extractor` is None if it is not known."""
+    if decimal is not None and extractor not in {"last_number", None}:
+        raise ValueError('says how extract = "last_number" reads numbers; remove it, or choose that extract')
+    return decimal
 
 
 def described(extractor: Extractor) -> str:
@@ -54,6 +116,10 @@ def described(extractor: Extractor) -> str:
     if isinstance(extractor, Pattern):
         return f"extract = {{ regex = '{extractor.regex}' }}"
     return f'extract = "{extractor}"'
+
+
+_SHORT = 20_000
+"""Characters that are read at once: a few milliseconds."""
 
 
 def short(value: str, limit: int = 60) -> str:
@@ -82,8 +148,15 @@ class Stop(Ahead):
     """When no more calls are made, and what of the answers is compared."""
 
     extract: Extractor = "text"
+    decimal: DecimalMark | None = None
+    """Which mark divides where both could, with ``last_number``: the point by default, so that ``1,234`` is 1234."""
 
     @field_validator("extract")
     @classmethod
     def _can_be_extracted(cls, value: Extractor) -> Extractor:
         return compilable(value)
+
+    @field_validator("decimal")
+    @classmethod
+    def _reads_numbers(cls, value: DecimalMark | None, info: ValidationInfo) -> DecimalMark | None:
+        return of_numbers(value, info.data.get("extract"))

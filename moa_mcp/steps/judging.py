@@ -9,8 +9,9 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from moa_mcp import prompts, tally
 from moa_mcp.errors import DeadlinePassed, StepFailed, StepLeftOut
+from moa_mcp.extraction import DecimalMark
 from moa_mcp.steps.consulting import Judge, Posed, orders
-from moa_mcp.steps.extracting import Ahead, Extractor, compilable, described, extract, short, stopped
+from moa_mcp.steps.extracting import Ahead, Extractor, compilable, described, extract, of_numbers, short, stopped
 from moa_mcp.steps.step import ModelStep, Turn, asked_of, numbered
 from moa_mcp.values import Answer, Note, State
 from moa_mcp.verdicts import Asked, read_vote
@@ -31,6 +32,8 @@ class Vote(ModelStep):
     """Asked in its place when it gave no answer, after all its routes."""
     extract: Extractor = "text"
     """What of an answer counts, with ``majority``."""
+    decimal: DecimalMark | None = None
+    """Which mark divides where both could, with ``last_number``: the point by default, so that ``1,234`` is 1234."""
     passes: Annotated[int, Field(ge=1, le=20)] = 1
     """How often ``judge`` asks. With more than one, each sees the answers in another order, and the answer that most
     of them name goes on."""
@@ -60,6 +63,11 @@ class Vote(ModelStep):
         if value != "text" and info.data.get("method", "majority") != "majority":
             raise ValueError('says what method = "majority" counts; remove it, or choose that method')
         return compilable(value)
+
+    @field_validator("decimal")
+    @classmethod
+    def _reads_numbers(cls, value: DecimalMark | None, info: ValidationInfo) -> DecimalMark | None:
+        return of_numbers(value, info.data.get("extract"))
 
     @field_validator("passes")
     @classmethod
@@ -98,7 +106,7 @@ class Vote(ModelStep):
 
     async def run(self, state: State, turn: Turn) -> State:
         if self.agent is None:
-            return self._count(state)
+            return await self._count(state)
         if self.method == "restate":
             return await self._restate(self.agent, state, turn)
         return await self._judge(self.agent, state, turn)
@@ -116,19 +124,14 @@ class Vote(ModelStep):
         (answers, said), instead = await asked_of(agent, self.fallback_agent, ask)
         return state.then(answers, *instead, *said)
 
-    def _count(self, state: State) -> State:
-        outcome = tally.majority([answer.text for answer in state.answers], extract(self.extract))
+    async def _count(self, state: State) -> State:
+        extracted = await extract(self, state.answers)
+        outcome = tally.majority(extracted.values)
         if outcome is None:
-            raise StepFailed(f"no answer holds what is to be counted ({described(self.extract)})")
-        total = len(state.answers)
-        notes = [Note(f"{outcome.votes} of {total} answers say {short(outcome.value)}")]
-        if outcome.tied:
-            others = ", ".join(short(value) for value in outcome.tied)
-            notes.append(Note(f"a tie with {others}; the one given first was taken", degrades=True))
-        if outcome.abstained:
-            blank = numbered(position + 1 for position in outcome.abstained)
-            notes.append(Note(f"answers that hold nothing to count: {blank}"))
-        return state.then((state.answers[outcome.winner],), *notes)
+            slow = "".join(f"; {note.text}" for note in extracted.notes)
+            raise StepFailed(f"no answer holds what is to be counted ({described(self.extract)}){slow}")
+        notes = [*extracted.notes, *_counted(outcome)]
+        return state.then((state.answers[outcome.winner],), *notes, tally=outcome.tally)
 
     async def _judge(self, agent: str, state: State, turn: Turn) -> State:
         answers = state.answers
@@ -136,32 +139,35 @@ class Vote(ModelStep):
             return state.then(answers)
         passes = orders(len(answers), self.passes, turn)
 
-        async def consult(judge: str) -> tuple[int, list[Note]]:
+        async def consult(judge: str) -> tuple[tally.Majority, list[Note]]:
             return await self._verdict(judge, state, turn, passes)
 
         try:
-            (chosen, said), instead = await asked_of(agent, self.fallback_agent, consult)
+            (outcome, said), instead = await asked_of(agent, self.fallback_agent, consult)
         except (DeadlinePassed, StepLeftOut):
             raise
         except StepFailed as error:
-            return self._counted_instead(state, error)
-        return state.then((answers[chosen],), *instead, *said)
+            return await self._counted_instead(state, error)
+        chosen = answers[int(outcome.value) - 1]
+        return state.then((chosen,), *instead, *said, tally=outcome.tally if self.passes > 1 else None)
 
-    def _counted_instead(self, state: State, error: StepFailed) -> State:
+    async def _counted_instead(self, state: State, error: StepFailed) -> State:
         """Return the answer that more than one gave, where no judge has named any. Raises `StepFailed` if none is."""
-        outcome = tally.majority([answer.text for answer in state.answers], extract(self.extract))
+        extracted = await extract(self, state.answers)
+        outcome = tally.majority(extracted.values)
         if outcome is None or outcome.votes == 1 or outcome.tied:
             raise StepFailed(
                 f"{error}; the answers can't be counted instead: no single one was given most often; "
                 "set another fallback_agent, or fork the run with another judge"
             ) from error
         counted = f"{outcome.votes} of {len(state.answers)} answers say {short(outcome.value)}"
-        return state.then((state.answers[outcome.winner],), Note(f"{error}; counted instead: {counted}", degrades=True))
+        instead = Note(f"{error}; counted instead: {counted}", degrades=True)
+        return state.then((state.answers[outcome.winner],), instead, tally=outcome.tally)
 
     async def _verdict(
         self, agent: str, state: State, turn: Turn, orders: Sequence[tuple[int, ...]]
-    ) -> tuple[int, list[Note]]:
-        """Return the position of the answer that a judge names, or names most often."""
+    ) -> tuple[tally.Majority, list[Note]]:
+        """Return the number of the answer that a judge names, or names most often."""
         count = len(state.answers)
 
         def pose(shown: tuple[Answer, ...], *, again: bool) -> Posed[int]:
@@ -174,24 +180,42 @@ class Vote(ModelStep):
             return Posed(messages, prompts.vote_schema(count), read)
 
         judge = Judge(agent, self, turn, state.answers, pose)
-        named: list[int] = []
+        named: list[str | None] = []
         made, size, lead = 0, self.fewest, tally.Lead("", 0)
         while size:
             wave = orders[made : made + size]
             made += size
-            numbers = await judge.ask(wave, quorum=0 if named else 1, required=made == self.passes)
-            named += [order[number - 1] for order, number in zip(wave, numbers, strict=True) if number is not None]
-            lead = tally.lead(str(position + 1) for position in named)
+            numbers = await judge.ask(wave, quorum=0 if any(named) else 1, required=made == self.passes)
+            named += [
+                None if number is None else str(order[number - 1] + 1)
+                for order, number in zip(wave, numbers, strict=True)
+            ]
+            lead = tally.lead(named)
             size = self.stop.next_wave(lead, self.passes - made) if self.stop else 0
-        outcome = tally.majority([str(position + 1) for position in named], lambda number: number)
+        outcome = tally.majority(named)
         if outcome is None:  # nothing was named
             raise StepFailed(f"{agent} named no answer in a form that can be read, asked twice")
         saved = [stopped(made, self.passes, f"answer {outcome.value}", lead.by)] if made < self.passes else []
-        return named[outcome.winner], [*judge.notes, *_told(agent, outcome, made, count), *saved]
+        return outcome, [*judge.notes, *_told(agent, outcome, made, count), *saved]
 
 
 def _as_it_is(answer: Answer) -> Answer:
     return answer
+
+
+def _counted(outcome: tally.Majority) -> Iterator[Note]:
+    """Yield what a count came to: the value with the most votes of all answers that could be read."""
+    yield Note(f"{outcome.votes} of {outcome.tally.of} answers say {short(outcome.value)}")
+    if outcome.tied:
+        others = ", ".join(short(value) for value in outcome.tied)
+        yield Note(f"a tie with {others}; the one given first was taken", degrades=True)
+    elif 2 * outcome.votes <= outcome.readable:
+        yield Note(f"no majority: {outcome.votes} of {outcome.readable} answers that could be read, the most votes")
+    if outcome.abstained:
+        blank = numbered(position + 1 for position in outcome.abstained)
+        most = 2 * len(outcome.abstained) > outcome.tally.of
+        what = "more than half of the answers hold" if most else "answers that hold"
+        yield Note(f"{what} nothing to count: {blank}", degrades=most)
 
 
 def _told(judge: str, outcome: tally.Majority, passes: int, count: int) -> Iterator[Note]:
