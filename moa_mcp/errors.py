@@ -12,6 +12,7 @@
     ├── RunHeld                 the run can't be taken on: it has ended, or a living process drives it
     ├── ChangeRefused           a fork can't have its pipeline changed so
     ├── JournalError            the journal can't be read or written
+    │   ├── JournalDamaged          what it holds, or one run of it, makes no sense
     │   └── LeaseLost               another process drives the run now, or it was cancelled there
     └── CallError               one model call failed
         ├── Unrecorded          the journal did not take it, and so it was not made
@@ -99,6 +100,10 @@ class ChangeRefused(MoaError):
 
 class JournalError(MoaError):
     """The journal can't be read or written; no call is made that could not be recorded."""
+
+
+class JournalDamaged(JournalError):
+    """What the journal holds, or one run of it, makes no sense; the text quotes none of it."""
 
 
 class LeaseLost(JournalError):

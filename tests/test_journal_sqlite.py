@@ -142,7 +142,7 @@ async def test_a_file_that_was_damaged_while_open_says_so(journal: SQLiteJournal
     await journal.begin(record_of())
     with closing(sqlite3.connect(path)) as db:
         db.execute("DROP TABLE events")
-    with pytest.raises(JournalError, match="can't be used: no such table: events"):
+    with pytest.raises(JournalError, match="what is on record of run r can't be read: it is damaged"):
         await journal.events("r")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import sqlite3
 import zlib
 from contextlib import closing
@@ -47,7 +49,9 @@ CREATE TABLE texts(digest TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 INSERT INTO runs VALUES('r', 'p', '{}', 'running', 'Why?', NULL, 0, 1.0, 2.0);
 PRAGMA user_version = 1;
 """
-TEXTS = {"d1": "Why?", "d2": "Because.", "d3": "no such model", "d4": "left out temperature"}
+WORDS = {"d1": "Why?", "d2": "Because.", "d3": "no such model", "d4": "left out temperature"}
+DIGESTS = {key: hashlib.sha256(text.encode()).hexdigest() for key, text in WORDS.items()}
+"""By the name that stands in the events below."""
 COMPLETION = (
     '{"text":{"sha256":"d2"},"model":"p/a","finish_reason":"length","usage":{"prompt_tokens":5,"completion_tokens":4,'
     '"cached_tokens":3,"reasoning_tokens":2},"cost_usd":"0.0012","notes":[{"sha256":"d4"}]}'
@@ -103,8 +107,10 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "journal.sqlite"
     with closing(sqlite3.connect(path)) as db:
         db.executescript(VERSION_1)
-        db.executemany("INSERT INTO events(run_id, body) VALUES('r', ?)", [(body,) for body in BODIES])
-        db.executemany("INSERT INTO texts VALUES(?,?)", [(key, zlib.compress(TEXTS[key].encode())) for key in TEXTS])
+        bodies = [re.sub("d[1-4]", lambda key: DIGESTS[key[0]], body) for body in BODIES]
+        db.executemany("INSERT INTO events(run_id, body) VALUES('r', ?)", [(body,) for body in bodies])
+        texts = [(DIGESTS[key], zlib.compress(text.encode())) for key, text in WORDS.items()]
+        db.executemany("INSERT INTO texts VALUES(?,?)", texts)
         db.commit()
     return path
 

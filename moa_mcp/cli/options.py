@@ -138,8 +138,8 @@ def journal_file(path: str | None) -> Path:
     return Path(path).expanduser() if path else user_data_path("moa-mcp") / "journal.sqlite"
 
 
-def opened(path: str | None, defaults: Defaults, *, at_once: bool = True) -> Journal:
-    """Return the journal, opened now or when it is needed. Raises `Refused`."""
+def opened(path: str | None, defaults: Defaults, *, at_once: bool = True, to_read: bool = False) -> Journal:
+    """Return the journal, opened now or when it is needed, and to write unless it is `to_read`. Raises `Refused`."""
     if path == "none":
         return MemoryJournal()
     from moa_mcp.journal.sqlite import SQLiteJournal  # noqa: PLC0415  not needed for most commands
@@ -150,6 +150,7 @@ def opened(path: str | None, defaults: Defaults, *, at_once: bool = True) -> Jou
             synchronous="FULL" if defaults.durability == "power" else "NORMAL",
             texts=defaults.record == "calls",
             at_once=at_once,
+            to_read=to_read,
         )
     except JournalError as error:
         raise Refused(str(error), "Name another file with --journal, or none.") from error

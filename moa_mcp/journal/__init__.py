@@ -31,6 +31,8 @@ class RunRecord:
     updated_at: float
     owned: bool = False
     """Whether a living process drives it."""
+    damaged: bool = False
+    """Whether it makes no sense, and nothing but its id is told."""
 
 
 _SPENDING_DAYS = 35

@@ -5,6 +5,8 @@ Texts are shared by all runs; which run refers to which is kept beside, so that 
 
 from __future__ import annotations
 
+import hashlib
+import re
 import sqlite3
 import zlib
 from collections.abc import Mapping, Sequence
@@ -12,6 +14,7 @@ from itertools import chain
 
 from moa_mcp.errors import LeaseLost
 from moa_mcp.journal.codec import CODEC, Packed
+from moa_mcp.journal.damage import checked
 from moa_mcp.journal.writer import Refused
 
 _LONG = 2**14
@@ -40,9 +43,11 @@ class Entries:
 
     def write(self, db: sqlite3.Connection, pages: Mapping[str, Sequence[Packed]]) -> None:
         """Put events of runs on record, in order; those of all of them or none. Raises `NotOurs`."""
-        rows = [(run_id, "\n".join([line.body for line in lines])) for run_id, lines in pages.items()]
+        rows = [
+            (run_id, *self._row("\n".join([line.body for line in lines]), run_id)) for run_id, lines in pages.items()
+        ]
         ours = f"SELECT count(*) FROM runs WHERE owner = ? AND run_id IN ({','.join('?' * len(rows))})"  # noqa: S608
-        sql = f"INSERT INTO events(run_id, body) SELECT * FROM ({_values(rows)}) WHERE ({ours}) = ?"  # noqa: S608
+        sql = f"INSERT INTO events(run_id, body, crc) SELECT * FROM ({_values(rows)}) WHERE ({ours}) = ?"  # noqa: S608
         if not db.execute(sql, (*chain.from_iterable(rows), self._owner, *pages, len(rows))).rowcount:
             raise NotOurs(*pages)
         if self._texts:
@@ -53,6 +58,11 @@ class Entries:
                 for digest, text in line.texts.items()
             )
             self._refer(db, {key: text for key, text in told if key not in self._known})
+
+    def _row(self, body: str, run_id: str) -> tuple[str, int]:
+        """Return events with their checksum; below zero where nothing is kept of their texts."""
+        crc = checked(body, run_id)
+        return body, crc if self._texts else -1 - crc
 
     def undone(self) -> None:
         """Learn that what was written last is not on record."""
@@ -96,12 +106,32 @@ def _values(rows: Sequence[tuple[object, ...]]) -> str:
 
 
 def read(db: sqlite3.Connection, run_id: str) -> tuple[list[str], dict[str, str]]:
-    """Return a run's events as they are packed, in order, and its texts by hash."""
-    rows = db.execute("SELECT body FROM events WHERE run_id = ? ORDER BY seq", (run_id,))
-    bodies = [body for (row,) in rows for body in row.split("\n")]
+    """Return a run's events as they are packed, in order, and its texts by hash.
+
+    Raises `ValueError` if that is not what was written.
+    """
+    rows = db.execute("SELECT body, crc FROM events WHERE run_id = ? ORDER BY seq", (run_id,)).fetchall()
+    (ended_with,) = db.execute("SELECT parts FROM runs WHERE run_id = ?", (run_id,)).fetchone() or (None,)
+    if ended_with not in {None, len(rows)} or not all(_is_sound(run_id, *row) for row in rows):
+        raise ValueError("not what was written")
     sql = "SELECT digest, packed, body FROM refs JOIN texts USING(text_id) WHERE run_id = ?"
-    return bodies, {digest: _text(packed, body) for digest, packed, body in db.execute(sql, (run_id,))}
+    texts = {digest: _text(digest, packed, body) for digest, packed, body in db.execute(sql, (run_id,))}
+    for body, crc in rows:
+        if crc is not None and crc >= 0 and not texts.keys() >= {*_DIGEST.findall(body)}:
+            raise ValueError("a text is gone")
+    return [each for body, _ in rows for each in body.split("\n")], texts
 
 
-def _text(packed: int, body: bytes) -> str:
-    return (zlib.decompress(body) if packed else body).decode(*CODEC)
+_DIGEST = re.compile('"sha256":"([0-9a-f]{64})"')
+
+
+def _is_sound(run_id: str, body: str, crc: int | None) -> bool:
+    """Whether events are what was written; earlier versions kept no checksum."""
+    return crc is None or checked(body, run_id) == (crc if crc >= 0 else -1 - crc)
+
+
+def _text(digest: str, packed: int, body: bytes) -> str:
+    raw = zlib.decompress(body) if packed else body
+    if hashlib.sha256(raw).hexdigest() != digest:
+        raise ValueError("not the text of this hash")
+    return raw.decode(*CODEC)

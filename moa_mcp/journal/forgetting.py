@@ -5,9 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from moa_mcp.journal import oldest_day
@@ -44,11 +42,10 @@ class Forgetting:
         free = db.execute(f"SELECT count(*) FROM runs WHERE {_FREE}", (time.time(),)).fetchone()[0]  # noqa: S608
         return max(1, int(free) * (size - self.beyond_bytes) // size)
 
-    def would(self, path: Path) -> int:
-        """Return how many runs would go, for the size about how many, without keeping anybody from writing."""
-        with closing(sqlite3.connect(path)) as db:
-            rows = [_Run(*row) for row in db.execute(_RUNS, (time.time(),))]
-            size = _size(db)
+    def would(self, db: sqlite3.Connection) -> int:
+        """Return how many runs would go, for the size about how many."""
+        rows = [_Run(*row) for row in db.execute(_RUNS, (time.time(),))]
+        size = _size(db)
         whole, texts = size, max(1, sum(run.bytes for run in rows))
         gone = 0
         for run in rows:

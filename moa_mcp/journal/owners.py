@@ -24,10 +24,11 @@ def is_dead(owner: str | None) -> bool:
     """
     if owner is None:
         return True
-    space, *process = owner.split(":")
-    if not space or space != _space():
+    space, _, process = owner.partition(":")
+    pid, _, rest = process.partition(":")
+    start, _, _ = rest.partition(":")
+    if not space or space != _space() or not pid.isascii() or not pid.isdecimal():
         return False
-    pid, start, _ = process
     return _start(int(pid)) != start
 
 

@@ -42,19 +42,24 @@ MIGRATIONS = (
     """
     ALTER TABLE spending ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE runs ADD COLUMN crc INTEGER;
+    ALTER TABLE runs ADD COLUMN parts INTEGER;
     ALTER TABLE events ADD COLUMN crc INTEGER;
     """,
 )
 """Each brings a file from the version that is its position to the next. What was released is never changed."""
 
 
+_OURS = {"runs", "events"}
+"""Tables that a journal of any version has."""
+
+
 def opened(path: Path, synchronous: str) -> sqlite3.Connection:
     """Open the file, or make it, and bring it to the latest version. Raises `JournalError` for one that is newer."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.touch(mode=0o600, exist_ok=True)
-    db = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MS / 1000, check_same_thread=False)
+    db = connected(str(path))
     try:
-        _version(db, path)  # a file that is not ours to change stays as it is
+        version(db, path)  # a file that is not ours to change stays as it is
         for pragma in (f"busy_timeout = {_BUSY_MS}", "journal_mode = WAL", f"synchronous = {synchronous}"):
             db.execute(f"PRAGMA {pragma}")
         db.execute("PRAGMA foreign_keys = ON")
@@ -65,21 +70,39 @@ def opened(path: Path, synchronous: str) -> sqlite3.Connection:
     return db
 
 
+def connected(name: str, *, uri: bool = False) -> sqlite3.Connection:
+    """Return a connection to a file. What is no UTF-8 is read all the same: whoever reads it finds that damaged."""
+    db = sqlite3.connect(name, isolation_level=None, timeout=_BUSY_MS / 1000, check_same_thread=False, uri=uri)
+    db.text_factory = _text
+    return db
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
 def _migrate(db: sqlite3.Connection, path: Path) -> None:
-    if _version(db, path) == len(MIGRATIONS):
+    if version(db, path) == len(MIGRATIONS):
         return
     db.execute("BEGIN IMMEDIATE")  # another process may be at it; the version is read again inside
-    for statements in MIGRATIONS[_version(db, path) :]:
+    for statements in MIGRATIONS[version(db, path) :]:
         for statement in filter(str.strip, statements.split(";")):
             db.execute(statement)
     db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     db.execute("COMMIT")
 
 
-def _version(db: sqlite3.Connection, path: Path) -> int:
-    version = int(db.execute("PRAGMA user_version").fetchone()[0])
-    if version > len(MIGRATIONS):
+def version(db: sqlite3.Connection, path: Path) -> int:
+    """Return the version of a file's tables. Raises `JournalError` for a newer one, and for what is no journal."""
+    found = int(db.execute("PRAGMA user_version").fetchone()[0])
+    tables = {str(name) for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if (tables or 0 < found <= len(MIGRATIONS)) and not tables >= _OURS:
         raise JournalError(
-            f"{path} was written by a newer moa-mcp (version {version}); update, or name another --journal"
+            f"{path} is a SQLite database but no journal of moa-mcp, or a damaged one; name another with --journal PATH"
         )
-    return version
+    if found > len(MIGRATIONS):
+        raise JournalError(
+            f"{path} was written by a newer moa-mcp (version {found}); update, or name another --journal. "
+            "If no newer one was in use, it is damaged"
+        )
+    return found

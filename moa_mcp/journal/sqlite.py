@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -13,15 +13,17 @@ from typing import Literal, TypeVar
 import anyio
 import anyio.to_thread
 
-from moa_mcp.errors import JournalError
+from moa_mcp.errors import JournalDamaged, JournalError
 from moa_mcp.events import Event, TextReceived
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.codec import Packed, Packer, unpacked
-from moa_mcp.journal.damage import readable
+from moa_mcp.journal.damage import SENSELESS, damaged_file, damaged_run, explained, read_only, readable
 from moa_mcp.journal.entries import Entries, read
 from moa_mcp.journal.forgetting import Forgetting
+from moa_mcp.journal.opening import Opened, opened_at_best
 from moa_mcp.journal.owners import is_dead, me
-from moa_mcp.journal.schema import opened
+from moa_mcp.journal.rows import SELECT, any_record_of, insert, record_of
+from moa_mcp.journal.schema import connected
 from moa_mcp.journal.writer import Work, Writer
 from moa_mcp.values import Status
 
@@ -49,6 +51,7 @@ class SQLiteJournal:
         texts: bool = True,
         lease_s: float = LEASE_S,
         at_once: bool = True,
+        to_read: bool = False,
     ) -> None:
         """Open the file, or make it.
 
@@ -58,6 +61,7 @@ class SQLiteJournal:
             texts: Whether questions, prompts and answers are kept, or their hashes only.
             lease_s: How long a run is this process's without a `renew`.
             at_once: Whether to open it now, or when it is needed: a server that is started twice touches nothing.
+            to_read: Whether one that can't be written will do, for as long as nothing is to be written.
 
         Raises:
             JournalError: it can't be used; says why and what can be done.
@@ -69,51 +73,54 @@ class SQLiteJournal:
         self._me = me()
         self._driven: dict[str, Packer] = {}
         self._synchronous = synchronous
-        if at_once:
-            self._writer  # noqa: B018  opens it
+        if at_once and not (self._opened.writes or to_read):
+            self._opened.db.close()
+            raise read_only(path)
+
+    @cached_property
+    def _opened(self) -> Opened:
+        with _explained(self._path):
+            return opened_at_best(self._path, self._synchronous)
 
     @cached_property
     def _writer(self) -> Writer[Packed]:
-        with _explained(self._path):
-            return Writer(opened(self._path, self._synchronous), Entries(self._me, texts=self._texts))
+        return Writer(self._opened.db, Entries(self._me, texts=self._texts), writes=self._opened.writes)
 
     @property
     def _is_empty(self) -> bool:
         """Whether nothing was ever written, so that nothing need be opened to read it."""
-        return "_writer" not in self.__dict__ and not self._path.exists()
+        return "_opened" not in self.__dict__ and not self._path.exists()
 
     async def _do(self, work: Work[Value]) -> Value:
+        if not self._opened.writes:
+            raise read_only(self._path)
         with _explained(self._path):
             return await self._writer.do(work)
+
+    async def _read(self, work: Work[Value]) -> Value:
+        with _explained(self._path):
+            return await self._writer.do(work, reads=True)
 
     @property
     def keeps_texts(self) -> bool:
         return self._texts
 
     async def begin(self, record: RunRecord) -> None:
-        def work(db: sqlite3.Connection) -> None:
-            until = time.time() + self._lease_s
-            db.execute(
-                "INSERT INTO runs VALUES(?,?,?,?,?,?,?,?,?,NULL)",
-                (
-                    *(record.run_id, record.pipeline, record.spec, record.status, record.title),
-                    *(self._me, until, record.created_at, record.updated_at),
-                ),
-            )
-
-        await self._do(work)
+        await self._do(lambda db: insert(db, record, self._me, time.time() + self._lease_s))
         self._drives(record.run_id)
 
     async def keep(self, run_id: str, event: Event) -> None:
+        if not self._opened.writes:
+            raise read_only(self._path)
         packer = self._packer(run_id)
         try:
             await self._writer.write(run_id, packer.pack(event))
         except (sqlite3.Error, OSError) as error:
             packer.forget()
-            raise _explanation(self._path, error) from error
+            raise explained(self._path, error) from error
 
     def append(self, run_id: str, event: Event) -> None:
-        if not isinstance(event, TextReceived):  # the whole text comes with the end of its call
+        if self._opened.writes and not isinstance(event, TextReceived):  # the whole text comes with the end of its call
             self._writer.write_soon(run_id, self._packer(run_id).pack(event))
 
     def _packer(self, run_id: str) -> Packer:
@@ -127,7 +134,10 @@ class SQLiteJournal:
         self._writer.patience_s = _PATIENCE_S if len(self._driven) >= _MANY else 0
 
     async def finish(self, run_id: str, status: Status) -> None:
-        sql = "UPDATE runs SET status = ?, owner = NULL, lease_until = 0, updated_at = ? WHERE run_id = ? AND owner = ?"
+        sql = (
+            "UPDATE runs SET status = ?, owner = NULL, lease_until = 0, updated_at = ?, "
+            "parts = (SELECT count(*) FROM events WHERE events.run_id = runs.run_id) WHERE run_id = ? AND owner = ?"
+        )
         await self._last(run_id, lambda db: db.execute(sql, (status, time.time(), run_id, self._me)))
 
     async def _last(self, run_id: str, work: Work[object]) -> None:
@@ -136,7 +146,8 @@ class SQLiteJournal:
         try:
             await self._do(work)
         except JournalError:
-            self._writer.soon(work)
+            if self._opened.writes:
+                self._writer.soon(work)
             raise
 
     async def is_free(self, run_id: str) -> bool:
@@ -153,7 +164,9 @@ class SQLiteJournal:
 
     async def _lease(self, run_id: str) -> tuple[str | None, float]:
         sql = "SELECT owner, lease_until FROM runs WHERE run_id = ?"
-        row: tuple[str | None, float] | None = await self._do(lambda db: db.execute(sql, (run_id,)).fetchone())
+        row: tuple[str | None, float] | None = await self._read(lambda db: db.execute(sql, (run_id,)).fetchone())
+        if row is not None and not isinstance(row[1], float):  # pyright: ignore[reportUnnecessaryIsInstance]  a file may hold anything
+            raise damaged_run(run_id)
         return row or (None, 0.0)
 
     async def claim(self, run_id: str) -> bool:
@@ -162,7 +175,10 @@ class SQLiteJournal:
             now = time.time()
             if row is None or row[2] not in _RESUMABLE or not (row[1] < now or is_dead(row[0])):
                 return False
-            sql = "UPDATE runs SET owner = ?, lease_until = ?, status = 'running', updated_at = ? WHERE run_id = ?"
+            sql = (
+                "UPDATE runs SET owner = ?, lease_until = ?, status = 'running', updated_at = ?, parts = NULL "
+                "WHERE run_id = ?"
+            )
             db.execute(sql, (self._me, now + self._lease_s, now, run_id))
             return True
 
@@ -188,7 +204,8 @@ class SQLiteJournal:
 
     async def cancel(self, run_id: str) -> bool:
         sql = (
-            "UPDATE runs SET status = 'cancelled', owner = NULL, lease_until = 0, updated_at = ? "
+            "UPDATE runs SET status = 'cancelled', owner = NULL, lease_until = 0, updated_at = ?, "
+            "parts = (SELECT count(*) FROM events WHERE events.run_id = runs.run_id) "
             "WHERE run_id = ? AND status = 'running'"
         )
         return await self._do(lambda db: bool(db.execute(sql, (time.time(), run_id)).rowcount))
@@ -196,18 +213,23 @@ class SQLiteJournal:
     async def record(self, run_id: str) -> RunRecord | None:
         if self._is_empty:
             return None
-        rows = await self._do(lambda db: db.execute(f"{_SELECT} WHERE run_id = ?", (run_id,)).fetchall())
-        return _record(rows[0]) if rows else None
+        rows = await self._read(lambda db: db.execute(f"{SELECT} WHERE run_id = ?", (run_id,)).fetchall())
+        return record_of(rows[0]) if rows else None
 
     async def records(self, *, limit: int = 1000) -> tuple[RunRecord, ...]:
         if self._is_empty:
             return ()
-        sql = f"{_SELECT} ORDER BY created_at DESC, rowid DESC LIMIT ?"
-        return tuple(map(_record, await self._do(lambda db: db.execute(sql, (limit,)).fetchall())))
+        sql = f"{SELECT} ORDER BY created_at DESC, rowid DESC LIMIT ?"
+        return tuple(map(any_record_of, await self._read(lambda db: db.execute(sql, (limit,)).fetchall())))
 
     async def events(self, run_id: str) -> tuple[Event, ...]:
         with readable(run_id):
-            return tuple(unpacked(*await self._do(lambda db: read(db, run_id))))
+            try:
+                found = await self._writer.do(lambda db: read(db, run_id), reads=True)
+            except sqlite3.Error as error:
+                told = explained(self._path, error)
+                raise damaged_run(run_id) if isinstance(told, JournalDamaged) else told from error
+            return tuple(unpacked(*found))
 
     async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None, held: int = 0) -> bool:
         def work(db: sqlite3.Connection) -> bool:
@@ -222,14 +244,14 @@ class SQLiteJournal:
         return await self._do(work)
 
     async def spending(self, day: str) -> int:
-        return 0 if self._is_empty else await self._do(lambda db: _spending(db, day))
+        return 0 if self._is_empty else await self._read(lambda db: _spending(db, day))
 
     async def held(self, day: str) -> Mapping[str, int]:
         sql = (
             "SELECT run_id, held, owner FROM spending JOIN runs USING(run_id) "
             "WHERE day = ? AND held > 0 AND status = 'running' AND lease_until > ?"
         )
-        rows = await self._do(lambda db: db.execute(sql, (day, time.time())).fetchall())
+        rows = await self._read(lambda db: db.execute(sql, (day, time.time())).fetchall())
         return {run_id: held for run_id, held, owner in rows if not is_dead(owner)}
 
     async def forget(
@@ -239,8 +261,10 @@ class SQLiteJournal:
             return 0
         what = Forgetting(older_than or 0.0, beyond_bytes)
         if dry:
+            if not self._opened.writes:
+                return await self._read(what.would)
             with _explained(self._path):
-                return await anyio.to_thread.run_sync(what.would, self._path)
+                return await anyio.to_thread.run_sync(self._apart, what.would)
         gone, more = 0, True
         while more:
             began = time.monotonic()
@@ -249,49 +273,30 @@ class SQLiteJournal:
             await anyio.sleep(time.monotonic() - began)  # others have their turn, those of other processes too
         return gone
 
+    def _apart(self, work: Work[Value]) -> Value:
+        """Do what takes long on a connection of its own, without keeping anybody from writing."""
+        with closing(connected(str(self._path))) as db:
+            return work(db)
+
     async def close(self) -> None:
         if "_writer" in self.__dict__:
             await self._writer.close()
-
-
-_SELECT = "SELECT run_id, pipeline, spec, status, title, created_at, updated_at, owner, lease_until FROM runs"
+        elif "_opened" in self.__dict__:
+            self._opened.db.close()
+        if "_opened" in self.__dict__ and self._opened.copy is not None:
+            self._opened.copy.cleanup()
 
 
 def _spending(db: sqlite3.Connection, day: str) -> int:
     return int(db.execute("SELECT coalesce(sum(nanodollars), 0) FROM spending WHERE day = ?", (day,)).fetchone()[0])
 
 
-def _record(row: tuple[str, str, str, Status, str, float, float, str | None, float]) -> RunRecord:
-    run_id, pipeline, spec, status, title, created_at, updated_at, owner, lease_until = row
-    owned = lease_until > time.time() and not is_dead(owner)
-    return RunRecord(run_id, pipeline, spec, status, title, created_at, updated_at, owned)
-
-
 @contextmanager
 def _explained(path: Path) -> Generator[None]:
-    """Tell what is wrong with the file in words that help."""
+    """Tell what is wrong with the file in words that help, and that quote nothing of it."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise _explanation(path, error) from error
-
-
-def _explanation(path: Path, error: sqlite3.Error | OSError) -> JournalError:
-    said = str(error)
-    remedy = next((words for sign, words in _REMEDIES.items() if sign in said), "name another with --journal PATH")
-    return JournalError(
-        f"the journal {path} can't be used: {said}; {remedy}. No model is asked for what could not be recorded; "
-        "--journal none does without"
-    )
-
-
-_REMEDIES = {
-    "disk is full": "make room on the disk",
-    "disk I/O": "see whether its disk is sound and your quota not used up, or name another with --journal PATH",
-    "readonly": "make the file writable",
-    "Read-only": "name a writable place with --journal PATH",
-    "Permission": "make the folder writable",
-    "not a database": "it is damaged or no journal: move it away",
-    "malformed": "it is damaged: move it away",
-    "locked": "another process holds it for too long: end that one",
-}
+        raise explained(path, error) from error
+    except SENSELESS as error:
+        raise damaged_file(path) from error

@@ -24,7 +24,7 @@ import anyio.to_thread
 
 _log = logging.getLogger(__name__)
 _BATCH = 512
-_PAGES = 256
+_PAGES = 240
 _RETRY_S = 1.0
 """Seconds after which what could not be written is tried again, if nothing else is to be written before."""
 
@@ -41,7 +41,7 @@ class Book(Protocol[Line_contra]):
     """Where lines go that come one by one and are cheaper to write together."""
 
     def write(self, connection: sqlite3.Connection, pages: Mapping[str, Sequence[Line_contra]], /) -> None:
-        """Write the lines of 256 pages at most, in order.
+        """Write the lines of 240 pages at most, in order.
 
         Raises `Refused`, and writes none, if those of one may not be.
         """
@@ -55,6 +55,8 @@ class Book(Protocol[Line_contra]):
 @dataclass(slots=True, eq=False)
 class _Job(Generic[Value]):
     work: Work[Value] | None = None
+    reads: bool = False
+    """Whether it writes nothing, so that what goes wrong concerns nobody else."""
     page: str = ""
     """Where its line belongs, if it is one and no work."""
     line: Any = None
@@ -67,10 +69,12 @@ class _Job(Generic[Value]):
 class Writer(Generic[Line_contra]):
     """Does work on a connection, and writes lines, in order, grouped into transactions."""
 
-    def __init__(self, connection: sqlite3.Connection, book: Book[Line_contra]) -> None:
+    def __init__(self, connection: sqlite3.Connection, book: Book[Line_contra], *, writes: bool = True) -> None:
+        """Take whether the connection can write at all."""
         self._connection = connection
         self._book = book
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
         self._left: list[_Job[Any]] = []
         """What nobody waits for and could not be written; it goes first when it can."""
         self.patience_s = 0.0
@@ -81,8 +85,8 @@ class Writer(Generic[Line_contra]):
         self._thread = threading.Thread(target=self._write_all, name="moa-journal", daemon=True)
         self._thread.start()
 
-    async def do(self, work: Work[Value]) -> Value:
-        """Do a piece of work and return its value once its transaction is committed.
+    async def do(self, work: Work[Value], *, reads: bool = False) -> Value:
+        """Do a piece of work, which may say that it only `reads`; return its value once its transaction is committed.
 
         Raises:
             Refused: the work refused.
@@ -90,14 +94,14 @@ class Writer(Generic[Line_contra]):
 
         """
         self._loop = asyncio.get_running_loop()
-        return cast("Value", await self._done(_Job(work)))
+        return cast("Value", await self._done(_Job(work, reads)))
 
     async def write(self, page: str, line: Line_contra) -> None:
         """Write a line and return, or be cancelled, once it is committed. Raises as `do`.
 
         What has begun with work in one event loop writes its lines there.
         """
-        job: _Job[None] = _Job(None, page, line)
+        job: _Job[None] = _Job(None, page=page, line=line)
         try:
             await self._done(job)
         except anyio.get_cancelled_exc_class():
@@ -124,7 +128,7 @@ class Writer(Generic[Line_contra]):
 
     def write_soon(self, page: str, line: Line_contra) -> None:
         """Write a line in its turn, without anybody waiting for it."""
-        self._jobs.put(_Job(None, page, line))
+        self._jobs.put(_Job(None, page=page, line=line))
 
     async def close(self) -> None:
         """Do what is left, and close the connection."""
@@ -164,10 +168,14 @@ class Writer(Generic[Line_contra]):
         if not due:
             return
         try:
-            with _transaction(self._connection):
+            with _transaction(self._connection, self._begin):
                 self._do_all(due)
         except sqlite3.Error as error:
             self._book.undone()
+            if len(due) > 1 and not isinstance(error, sqlite3.OperationalError):  # a damaged page is not everybody's
+                for job in due:
+                    self._commit([job])
+                return
             for job in jobs:
                 job.error = error
             if isinstance(error, sqlite3.OperationalError):  # no room, no access: it may pass
@@ -182,7 +190,7 @@ class Writer(Generic[Line_contra]):
                 continue
             self._write(lines)
             lines = {}
-            _attempt([job], partial(job.work, self._connection))
+            _attempt([job], partial(job.work, self._connection), self._connection)
         self._write(lines)
 
     def _write(self, pages: dict[str, list[_Job[Any]]]) -> None:
@@ -193,7 +201,7 @@ class Writer(Generic[Line_contra]):
     def _write_some(self, pages: dict[str, list[_Job[Any]]]) -> None:
         jobs = [job for of_page in pages.values() for job in of_page]
         lines = {page: [job.line for job in of_page] for page, of_page in pages.items()}
-        _attempt(jobs, partial(self._book.write, self._connection, lines))
+        _attempt(jobs, partial(self._book.write, self._connection, lines), self._connection)
         if isinstance(jobs[0].error, Refused) and len(pages) > 1:
             for page, of_page in pages.items():
                 for job in of_page:
@@ -201,12 +209,14 @@ class Writer(Generic[Line_contra]):
                 self._write_some({page: of_page})
 
 
-def _attempt(jobs: list[_Job[Any]], work: Callable[[], Any]) -> None:
+def _attempt(jobs: list[_Job[Any]], work: Callable[[], Any], connection: sqlite3.Connection) -> None:
     """Do what is work for all these jobs, and give each what came of it."""
     try:
         value = work()
-    except sqlite3.Error:
-        raise
+    except sqlite3.Error as error:
+        if not (jobs[0].reads and connection.in_transaction):
+            raise
+        jobs[0].error = error
     except Exception as error:  # noqa: BLE001  whoever waits gets it; the thread serves all others
         for job in jobs:
             job.error = error
@@ -218,8 +228,8 @@ def _attempt(jobs: list[_Job[Any]], work: Callable[[], Any]) -> None:
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection) -> Generator[None]:
-    connection.execute("BEGIN IMMEDIATE")
+def _transaction(connection: sqlite3.Connection, begin: str) -> Generator[None]:
+    connection.execute(begin)
     try:
         yield
         connection.execute("COMMIT")

@@ -14,7 +14,7 @@ from moa_mcp.engine import Reached, RunSpec, started
 from moa_mcp.errors import RunHeld
 from moa_mcp.events import Event, RunResumed
 from moa_mcp.journal import RunRecord
-from moa_mcp.journal.damage import readable
+from moa_mcp.journal.damage import damaged_run, readable
 from moa_mcp.model import Before
 from moa_mcp.routes import Route
 from moa_mcp.runs.run import Run
@@ -110,6 +110,8 @@ def traced(record: RunRecord, events: Iterable[Event]) -> Trace:
 
     Raises `JournalError` if what is on record makes no sense.
     """
+    if record.damaged:
+        raise damaged_run(record.run_id)
     with readable(record.run_id):
         trace = trace_of(events)
     trace.run_id, trace.pipeline, trace.status = record.run_id, record.pipeline, record.status

@@ -48,7 +48,7 @@ def journal_of(path: str | None, defaults: Defaults = _ANY) -> Generator[Journal
     if absent(path):
         raise Refused(no_runs(path), _FIRST)
     try:
-        journal = opened(path, defaults)
+        journal = opened(path, defaults, to_read=True)
     except Refused as error:
         raise Refused(error.message, _ANOTHER) from error
     try:

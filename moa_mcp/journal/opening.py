@@ -1,0 +1,95 @@
+"""How a journal's file is opened: to write where that can be, else to read it without changing anything there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from moa_mcp.errors import JournalError
+from moa_mcp.journal.damage import explained
+from moa_mcp.journal.schema import MIGRATIONS, connected, opened, version
+
+_UNWRITABLE = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM})
+
+
+class Opened(NamedTuple):
+    """A connection, and what it is good for."""
+
+    db: sqlite3.Connection
+    writes: bool = True
+    copy: TemporaryDirectory[str] | None = None
+    """Where the file was copied to, since it could not be read as it is; to be removed at last."""
+
+
+def opened_at_best(path: Path, synchronous: str) -> Opened:
+    """Open a file to write, or to read if nothing can be written there.
+
+    Raises:
+        JournalError: it can't even be read; says why.
+        sqlite3.Error, OSError: the same, and SQLite or the system says why.
+
+    """
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "no file of the usual kind"
+        raise JournalError(f"the journal {path} can't be used: it is {what}; name a file with --journal PATH")
+    if not path.exists() or os.access(path, os.W_OK):
+        try:
+            return Opened(opened(path, synchronous))
+        except (OSError, sqlite3.OperationalError) as error:
+            if not _can_be_read(path, error):
+                raise
+    return _opened_to_read(path)
+
+
+def _can_be_read(path: Path, error: OSError | sqlite3.OperationalError) -> bool:
+    """Whether a file that can't be opened to write may still be read."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return path.is_file() and (isinstance(error, OSError) or (code is not None and code & 0xFF in _UNWRITABLE))
+
+
+def _opened_to_read(path: Path) -> Opened:
+    """Open a file that can't be written, or a copy of it where not even SQLite's bookkeeping finds a place beside it.
+
+    What was written last may stand in its write-ahead log alone; without one, nobody writes now.
+    """
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise explained(path, error) from error
+    wal = path.with_name(f"{path.name}-wal")
+    unchanging = not wal.exists() or not wal.stat().st_size
+    for how in ("mode=ro", "mode=ro&immutable=1"):
+        db = connected(f"{path.absolute().as_uri()}?{how}", uri=True)
+        try:
+            if version(db, path) == len(MIGRATIONS):
+                return Opened(db, writes=False)
+        except sqlite3.OperationalError as error:
+            db.close()
+            if not _can_be_read(path, error):
+                raise
+        except BaseException:
+            db.close()
+            raise
+        else:
+            db.close()
+            break
+        if not unchanging:
+            break
+    return _copied(path, wal)
+
+
+def _copied(path: Path, wal: Path) -> Opened:
+    copy = TemporaryDirectory(prefix="moa-mcp-journal-", ignore_cleanup_errors=True)
+    try:
+        there = Path(copy.name) / path.name
+        shutil.copyfile(path, there)
+        if wal.exists():
+            shutil.copyfile(wal, there.with_name(wal.name))
+        return Opened(opened(there, "OFF"), writes=False, copy=copy)
+    except BaseException:
+        copy.cleanup()
+        raise
