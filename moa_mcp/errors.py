@@ -24,7 +24,8 @@
         ├── QuotaExceeded       the account has no money left
         ├── ModelNotFound       the provider does not serve that model
         ├── RequestRefused      the request itself is at fault
-        │   ├── ParameterRefused    one parameter is; it can be left out
+        │   ├── ParameterRefused    one parameter is; it can be left out, renamed or brought within its bounds
+        │   ├── SystemRoleRefused   the model takes no system message
         │   └── ContextTooLong      the prompt does not fit the model's window
         ├── AnswerRefused       the model or its filter declined to answer
         ├── AnswerEmpty         no text came
@@ -44,6 +45,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Literal, NamedTuple
 
 from moa_mcp.values import Answer, Usage
 
@@ -174,18 +176,51 @@ class RequestRefused(CallError):
     elsewhere = False
 
 
-class ParameterRefused(RequestRefused):
-    """The model does not take one of the parameters."""
+class Bounds(NamedTuple):
+    """Between which values a provider takes a parameter, as far as it says so."""
 
-    def __init__(self, message: str, *, parameter: str, instead: str | None = None) -> None:
+    least: float | None = None
+    most: float | None = None
+    least_excluded: bool = False
+    most_excluded: bool = False
+
+
+Reason = Literal["unknown", "value", "together"]
+"""Why a parameter is refused: the model does not take it, or not this value, or not beside another one."""
+
+
+class ParameterRefused(RequestRefused):
+    """The model does not take one of the parameters, or not with that value."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        parameter: str,
+        instead: str | None = None,
+        reason: Reason = "unknown",
+        bounds: Sequence[Bounds] = (),
+    ) -> None:
         super().__init__(message)
         self.parameter = parameter
         self.instead = instead
         """The name the provider wants in its place, if it said one."""
+        self.reason = reason
+        self.bounds = tuple(bounds)
+        """What may be the bounds, the surest first: the provider's words can be read in several ways."""
+
+
+class SystemRoleRefused(RequestRefused):
+    """The model takes no system message."""
 
 
 class ContextTooLong(RequestRefused):
-    """The prompt does not fit the model's context window."""
+    """The prompt does not fit the model's context window, or leaves no room there for as long an answer."""
+
+    def __init__(self, message: str, *, room: int | None = None) -> None:
+        super().__init__(message)
+        self.room = room
+        """How many tokens the prompt leaves for the answer, where the provider says so."""
 
 
 class AnswerRefused(CallError):

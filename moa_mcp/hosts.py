@@ -12,6 +12,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 _TABLE = Path("llms/openai_like/providers.json")
 _PLAIN = {"base_url", "api_key_env", "api_base_env", "base_class", "param_mappings", "supported_endpoints"}
@@ -70,6 +71,22 @@ def host(provider: str) -> Host | None:
     if entry is None or not _PLAIN.issuperset(entry):
         return None
     return Host(entry["base_url"].rstrip("/"), (entry["api_base_env"],) if "api_base_env" in entry else ())
+
+
+def is_usual(url: str) -> bool:
+    """Whether an address is a provider's own, which says nothing that its name does not."""
+    return any(url.startswith(f"{base}/") for base in _bases())
+
+
+def base_at(address: str) -> str | None:
+    """Return the usual address at a server of which only the name is given; None if it is nobody's that is known."""
+    server = urlsplit(address).netloc.lower()
+    return next((base for base in _bases() if urlsplit(base).netloc == server), None)
+
+
+def _bases() -> list[str]:
+    listed = (host(name) for name in _listed())
+    return [known.base for known in (*HOSTS.values(), *listed) if known is not None and known.base is not None]
 
 
 def key_variable(provider: str) -> str | None:

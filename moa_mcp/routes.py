@@ -18,16 +18,15 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from moa_mcp import catalog, credentials
+from moa_mcp import addresses, catalog, credentials, proxies
 from moa_mcp.capabilities import samples_at
 from moa_mcp.errors import MissingKey
-from moa_mcp.hosts import HOSTS, Host, host, wire_name
+from moa_mcp.hosts import HOSTS, Host, base_at, host, wire_name
 from moa_mcp.redact import redact
 from moa_mcp.values import Price, Rates, Target, Transport
 
 _OPENAI_HOST = "https://api.openai.com"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PATH = "/chat/completions"
 _MILLION = 1_000_000
 _NO_KEY = "none"
 """What servers that want no key are sent: some insist on one."""
@@ -75,6 +74,10 @@ class PerMillion(BaseModel):
         )
 
 
+def _stripped(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
+
+
 class Route(BaseModel):
     """One place where a model alias is served."""
 
@@ -82,7 +85,7 @@ class Route(BaseModel):
 
     model: Annotated[str, Field(min_length=1)]
     """The name that litellm knows, ``provider/model``."""
-    api_base: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    api_base: Annotated[str, Field(pattern=r"^https?://"), BeforeValidator(_stripped)] | None = None
     """An OpenAI-compatible server: vLLM, llama.cpp, LM Studio, Ollama, a gateway."""
     api_key_env: Annotated[str, Field(min_length=1)] | None = None
     """The variable that holds the key. A server with its own address needs none."""
@@ -100,9 +103,7 @@ class Route(BaseModel):
             raise ValueError("should hold no user, password or query; api_key_env names the variable with the key")
         if value is not None and not _names_server(value):
             raise ValueError(f"{redact(value)!r} names no server; write it as http://127.0.0.1:8000/v1")
-        if value is not None and value.rstrip("/").endswith(_PATH):
-            raise ValueError(f"should end where {_PATH} begins, which is added: {redact(value.rpartition(_PATH)[0])}")
-        return value
+        return None if value is None else _base(value)
 
     @field_validator("api_key_env")
     @classmethod
@@ -125,6 +126,13 @@ class Route(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.model} at {redact(self.api_base)}" if self.api_base else self.model
+
+
+def _base(written: str) -> str:
+    """Return the address that requests begin with, for one that is written in any of the usual ways."""
+    address = addresses.trimmed(written)
+    bare = not urlsplit(address).path
+    return (base_at(address) if bare else address) or addresses.base(address)
 
 
 def _names_server(address: str) -> bool:
@@ -155,11 +163,15 @@ def _is_bare(api_base: str) -> bool:
 
 
 async def answers(api_base: str) -> bool:
-    """Whether an OpenAI-compatible server answers at an address."""
+    """Whether an OpenAI-compatible server answers at an address, by the way that calls go."""
     try:
-        _ = urlsplit(api_base).port  # raises ValueError for a port that no socket takes
-        async with httpx2.AsyncClient(timeout=1.0, trust_env=False) as client:
-            reply = await client.get(f"{api_base}/models")
+        url = f"{addresses.trimmed(api_base)}/models"
+        _ = urlsplit(url).port  # raises ValueError for a port that no socket takes
+        proxy = proxies.proxy_for(url)
+        if not proxies.is_usable(proxy):
+            return False
+        async with httpx2.AsyncClient(timeout=1.0, trust_env=False, proxy=proxy) as client:
+            reply = await client.get(url)
             return reply.is_success and "data" in reply.json()
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError):
         return False
@@ -255,9 +267,9 @@ class Routes:
 
     async def _local(self, route: Route, local: Local, key: str | None) -> RouteState:
         named = self._environ.get(local.variable)
-        base = _with_version(named) if named else local.base
+        base = addresses.local_base(named) if named else local.base
         if not await self._answering(base):
-            return RouteState(route, None, f"{local.title} at {base}")
+            return RouteState(route, None, f"{local.title} at {base}{_through_proxy(base)}")
         return RouteState(route, _own_server(route, base, key), "")
 
     async def _answering(self, base: str) -> bool:
@@ -269,7 +281,7 @@ class Routes:
     def _base(self, known: Host) -> str | None:
         """Return a provider's address: that of the environment, else its own."""
         named = self._environ.get(known.variable(self._environ))
-        return named.rstrip("/") if named else known.base
+        return _base(named) if named else known.base
 
     def _openai_is_elsewhere(self) -> bool:
         """Whether the environment gives another address for OpenAI than its own: that may want no key."""
@@ -294,6 +306,7 @@ def _own_server(route: Route, base: str, key: str | None) -> Target:
     return Target(f"openai/{named}", route.provider, base, key or _NO_KEY, wire_model=named)
 
 
-def _with_version(base: str) -> str:
-    trimmed = base.rstrip("/")
-    return trimmed if trimmed.endswith("/v1") else f"{trimmed}/v1"
+def _through_proxy(base: str) -> str:
+    """Return what to say of a proxy through which a server on one's own machine is looked for."""
+    proxy = proxies.proxy_for(base)
+    return f" (asked through the proxy {addresses.shown(proxy)}; {proxies.remedy(base)})" if proxy else ""

@@ -119,10 +119,6 @@ MODELS = [
         "m.routes[0].api_base: 'http:///v1' names no server; write it as http://127.0.0.1:8000/v1",
     ),
     (
-        "m = { routes = [{ model = 'openai/x', api_base = 'http://h/v1/chat/completions/' }] }",
-        "m.routes[0].api_base: should end where /chat/completions begins, which is added: http://h/v1",
-    ),
-    (
         "m = { routes = [{ model = 'openai/x', usd_per_million = { prompt = 1, completion = 2, cashed = 1 } }] }",
         (
             "m.routes[0].usd_per_million.cashed: unknown key, did you mean 'cached'? "

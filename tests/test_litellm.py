@@ -75,6 +75,14 @@ def test_every_switch_that_is_set_on_litellm_is_one_it_has(switch: str) -> None:
     )
 
 
+@pytest.mark.usefixtures("provider")
+def test_litellm_asks_its_transport_for_the_proxy() -> None:
+    transport = import_module("litellm.llms.custom_httpx.aiohttp_transport").LiteLLMAiohttpTransport
+    assert "self._proxy_from_env(" in inspect.getsource(transport), (
+        "litellm finds its proxy elsewhere: have it ask moa_mcp.proxies there, in providers/litellm.py, _decide_proxies"
+    )
+
+
 def test_litellms_table_of_prices_is_where_it_is_read() -> None:
     assert catalog.provider_of("gpt-4o-mini") == "openai", (
         f"litellm keeps its prices elsewhere than in {catalog._TABLE}, or in another form: change moa_mcp/catalog.py"

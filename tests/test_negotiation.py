@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import anyio
 import pytest
 
 from moa_mcp.errors import AnswerEmpty, CallError, ParameterRefused
 from moa_mcp.model import Shared, Usable
+from moa_mcp.model.learned import FORGOTTEN_S
 from moa_mcp.testing import Said, ScriptedModel
 from moa_mcp.values import Call, Completion, Parameters, Target
+from tests.clocks import jumping
 from tests.layers import Layers, at, call_of
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    return jumping(request.param)
+
 
 NO_TEMPERATURE = "p/a does not take temperature; left out"
 RENAMED = "p/a does not take max_tokens; sent as max_completion_tokens"
@@ -57,15 +66,14 @@ async def test_several_parameters_can_be_refused_one_after_the_other() -> None:
     assert sent(model)[-1] == {"max_completion_tokens": 100}
 
 
-async def test_a_new_name_that_is_refused_too_is_left_out_and_not_exchanged_forever() -> None:
+async def test_a_limit_whose_new_name_is_refused_too_is_neither_left_out_nor_exchanged_forever() -> None:
     model = ScriptedModel({"a": refusing(max_tokens="max_output_tokens", max_output_tokens="max_tokens")})
     with anyio.fail_after(5):
-        completion = await Layers(model).ask(call_of())
-    assert completion.notes == ("p/a does not take max_tokens; left out",)
+        error = await Layers(model).failure(call_of())
+    assert isinstance(error, ParameterRefused)
     assert [set(parameters) for parameters in sent(model)] == [
         {"temperature", "max_tokens"},
         {"temperature", "max_output_tokens"},
-        {"temperature"},
     ]
 
 
@@ -88,6 +96,15 @@ async def test_calls_that_are_refused_at_the_same_time_learn_the_same_thing() ->
     answered = await anyio.amap(layers.ask, [call_of(number=number) for number in range(1, 7)])
     assert answered == [Completion("there", "p/a", notes=(NO_TEMPERATURE, RENAMED))] * 6
     assert sent(model)[-1] == {"max_completion_tokens": 100}
+
+
+async def test_what_a_model_refuses_is_forgotten_after_an_hour() -> None:
+    model = ScriptedModel({"a": refusing(temperature=None)})
+    layers = Layers(model)
+    await layers.ask(call_of(number=1))
+    await anyio.sleep(FORGOTTEN_S + 1)
+    await layers.ask(call_of(number=2))
+    assert [parameters.get("temperature") for parameters in sent(model)] == [0.7, None, 0.7, None]
 
 
 async def test_what_one_model_refuses_is_still_sent_to_another() -> None:

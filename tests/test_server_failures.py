@@ -147,7 +147,7 @@ async def test_when_every_proposer_fails_the_call_is_an_error_that_holds_the_run
     result = await client.call_tool("panel", QUESTION)
     data = content(result)
     assert (result.is_error, data["status"], data["answer"]) == (True, "failed", None)
-    assert text(result).startswith("panel failed: step 1 (propose): none of 3 calls was answered: a: openai/a: no; b:")
+    assert text(result).startswith("panel failed: step 1 (propose): none of 3 calls was answered: a: openai/a: no (asked at ")
     assert f'moa_trace with run_id = "{data["run_id"]}"' in text(result)
     assert [request.model for request in models.requests if request.model == "judge"] == []
 
@@ -159,7 +159,8 @@ async def test_when_the_aggregator_fails_no_proposal_passes_for_the_answer_and_a
     result = await client.call_tool("panel", QUESTION)
     data = content(result)
     assert (result.is_error, data["status"], data["answer"]) == (True, "failed", None)
-    assert data["error"] == "step 2 (aggregate): no answer came: judge: openai/judge: no"
+    asked = f"asked at {models.url}/chat/completions"
+    assert data["error"] == f"step 2 (aggregate): no answer came: judge: openai/judge: no ({asked})"
     assert "answer 1 from a" not in text(result)
 
     calls = (await trace(client, data["run_id"]))["calls"]

@@ -1,74 +1,138 @@
-"""What a model refuses is left out or renamed, and remembered."""
+"""What a model refuses is left out, renamed, brought within its bounds or said in another way, and remembered."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from moa_mcp.errors import AnswerEmpty, ParameterRefused
+from moa_mcp.errors import AnswerEmpty, CallError, ContextTooLong, ParameterRefused, SystemRoleRefused
 from moa_mcp.model.interface import Model
-from moa_mcp.values import Call, Completion, Parameters
+from moa_mcp.model.learned import LIMITS, Learned, Refused
+from moa_mcp.values import Call, Completion, Message
 
-Refusals: TypeAlias = MutableMapping[tuple[str, str | None], dict[str, str | None]]
-"""By model and address: the parameters it refuses there, each with the name it wants instead, if any."""
+_ROUNDS = 8
+"""How often one call is asked in other ways at most."""
+_LEAST_ROOM = 32
+"""Tokens without which an answer is not worth asking for."""
+
+
+class _Asked(NamedTuple):
+    completion: Completion
+    sent: Call
+    notes: tuple[str, ...]
 
 
 class Negotiated:
-    """Leaves out or renames what a model refuses, and remembers it; gives more room when thinking used it all up."""
+    """Asks as the model takes it, and remembers how; gives more room when thinking used it all up."""
 
-    def __init__(self, inner: Model, refused: Refusals) -> None:
+    def __init__(self, inner: Model, learned: Learned) -> None:
         self._inner = inner
-        self._refused = refused
+        self._learned = learned
 
     async def __call__(self, call: Call) -> Completion:
-        name, base = (call.target.model, call.target.api_base) if call.target else (call.agent, None)
-        while True:
-            refused = self._refused.setdefault((name, base), {})
-            adapted = call._replace(parameters=_adapted(call.parameters, refused)) if refused else call
-            try:
-                completion = await self._with_room(adapted)
-            except ParameterRefused as error:
-                if error.parameter not in adapted.parameters:
-                    raise
-                _learn(refused, error)
-            else:
-                return completion.noted(*_told(name, call.parameters, refused))
-
-    async def _with_room(self, call: Call) -> Completion:
+        refused = self._learned.of(_server(call))
         try:
-            return await self._inner(call)
+            asked = await self._ask(call, refused)
         except AnswerEmpty as error:
-            larger = {
-                key: min(4 * int(value), max(16_384, int(value))) if key in _TOKEN_LIMITS else value
-                for key, value in call.parameters.items()
-            }
-            if not error.at_limit or larger == call.parameters:
+            larger = _larger(call)
+            if not error.at_limit or _limit(_sent(larger, refused)[0]) == _limit(_sent(call, refused)[0]):
                 raise
-            completion = await self._inner(call._replace(parameters=larger))
-            limit = next(larger[key] for key in _TOKEN_LIMITS if key in larger)
-            return completion.noted(f"no text came within the token limit; asked again with {limit} tokens")
+            asked = await self._ask(larger, refused)
+            note = f"no text came within the token limit; asked again with {_limit(asked.sent)} tokens"
+            return asked.completion.noted(*asked.notes, note)
+        return asked.completion.noted(*asked.notes)
+
+    async def _ask(self, call: Call, refused: Refused) -> _Asked:
+        """Ask until nothing more is refused about which anything can be done. Raises `CallError`."""
+        room: int | None = None
+        for _ in range(_ROUNDS):
+            sent, notes = _sent(call, refused, room) if refused or room is not None else (call, ())
+            try:
+                return _Asked(await self._inner(sent), sent, notes)
+            except ContextTooLong as error:
+                room = _room(error, sent)
+                if room is None:
+                    raise
+            except (ParameterRefused, SystemRoleRefused) as error:
+                known = _sent(call, refused, room)[0] != sent  # another call has learned it meanwhile
+                if not known and not self._learn(error, sent, refused):
+                    raise
+        return _Asked(await self._inner(sent), sent, notes)
+
+    def _learn(self, error: CallError, sent: Call, refused: Refused) -> bool:
+        """Take in what was refused; return whether anything can be done about it."""
+        if isinstance(error, ParameterRefused) and error.parameter == "response_format":
+            if sent.reply_schema is None:
+                return False
+            refused.reply_schema = self._learned.now()
+            return True
+        if isinstance(error, ParameterRefused):
+            return refused.learn(error, sent.parameters, self._learned.now())
+        if _folded(sent.messages) == sent.messages:
+            refused.system = None  # that was not it
+            return False
+        refused.system = self._learned.now()
+        return True
 
 
-_TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")
+def _server(call: Call) -> tuple[str, str | None]:
+    return (call.target.model, call.target.api_base) if call.target else (call.agent, None)
 
 
-def _adapted(parameters: Parameters, refused: Mapping[str, str | None]) -> Parameters:
-    renamed = {refused.get(key, key): value for key, value in parameters.items()}
-    return {key: value for key, value in renamed.items() if key is not None}
+def _sent(call: Call, refused: Refused, room: int | None = None) -> tuple[Call, tuple[str, ...]]:
+    """Return a call as its model takes it, and what is to be told of it."""
+    model = _server(call)[0]
+    parameters, notes = refused.adapt(model, call.parameters)
+    call = call._replace(parameters=parameters)
+    if refused.reply_schema is not None and call.reply_schema is not None:
+        call = call._replace(reply_schema=None)
+        notes += (f"{model} does not take response_format; left out",)
+    if refused.system is not None and (folded := _folded(call.messages)) != call.messages:
+        call = call._replace(messages=folded)
+        notes += (f"{model} takes no system message; its text was sent in the user's turn",)
+    limit = _limit(call)
+    if room is not None and limit is not None and room < limit:
+        call = _limited(call, room)
+        notes += (f"the prompt leaves {model} room for {room} tokens, not {limit}; sent {room} as its limit",)
+    return call, notes
 
 
-def _learn(refused: dict[str, str | None], error: ParameterRefused) -> None:
-    """Keep what a model refuses; a new name that it refuses too is not exchanged again, but left out."""
-    originals = [key for key, instead in refused.items() if instead == error.parameter]
-    if originals:
-        refused[originals[0]] = None
-    else:
-        refused[error.parameter] = None if error.instead == error.parameter else error.instead
+def _folded(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Return messages with the system's text in the first turn of the user, and with turns that alternate."""
+    system = [each.content for each in messages if each.role == "system"]
+    turns = [each for each in messages if each.role != "system"]
+    if system:
+        turns.insert(0, Message("user", "\n\n".join(system)))
+    folded: list[Message] = []
+    for turn in turns:
+        if folded and folded[-1].role == turn.role:
+            folded[-1] = Message(turn.role, f"{folded[-1].content}\n\n{turn.content}")
+        else:
+            folded.append(turn)
+    return tuple(folded)
 
 
-def _told(model: str, parameters: Parameters, refused: Mapping[str, str | None]) -> list[str]:
-    return [
-        f"{model} does not take {key}; " + (f"sent as {refused[key]}" if refused[key] else "left out")
-        for key in parameters
-        if key in refused
-    ]
+def _limit(call: Call) -> int | None:
+    return next((int(call.parameters[key]) for key in LIMITS if key in call.parameters), None)
+
+
+def _limited(call: Call, most: int) -> Call:
+    limited = {key: min(most, value) if key in LIMITS else value for key, value in call.parameters.items()}
+    return call._replace(parameters=limited)
+
+
+def _larger(call: Call) -> Call:
+    larger = {
+        key: min(4 * int(value), max(16_384, int(value))) if key in LIMITS else value
+        for key, value in call.parameters.items()
+    }
+    return call._replace(parameters=larger)
+
+
+def _room(error: ContextTooLong, sent: Call) -> int | None:
+    """Return with which limit the call may fit after all; None if nothing in the error speaks for that."""
+    limit = _limit(sent)
+    if limit is None or error.room is None:
+        return None
+    room = error.room if error.room < limit else limit // 2  # some servers count no further than they must
+    return room if room >= _LEAST_ROOM else None

@@ -8,8 +8,9 @@ from moa_mcp.model.clock import Clock
 from moa_mcp.model.gathered import Announced, Gathering, Observed
 from moa_mcp.model.hedged import Hedged
 from moa_mcp.model.interface import Keep, Model, Usable
+from moa_mcp.model.learned import Learned
 from moa_mcp.model.limits import Limits
-from moa_mcp.model.negotiated import Negotiated, Refusals
+from moa_mcp.model.negotiated import Negotiated
 from moa_mcp.model.recorded import Recorded
 from moa_mcp.model.replayed import Before, Replayed
 from moa_mcp.model.retried import Retried
@@ -29,7 +30,7 @@ class Shared:
         self.stall_s = stall_s
         self.now = Clock()
         self.slots = Slots(self.limits, self.now)
-        self.refused: Refusals = {}
+        self.learned = Learned(self.now)
         self.observed: Observed = {}
         self.cache_first = cache_first
 
@@ -59,7 +60,7 @@ def stack(
     model = Slotted(model, shared.slots)
     if budget is not None:
         model = Budgeted(model, budget)
-    model = Negotiated(model, shared.refused)
+    model = Negotiated(model, shared.learned)
     model = Retried(model, shared.limits.attempts)
     gathering = Gathering(shared.observed)
     model = Sampled(model, gathering, cache_first=shared.cache_first)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from moa_mcp.errors import CallError, ModelNotFound
-from moa_mcp.providers import billing, payloads, refusals, replies
+from moa_mcp.errors import CallError, ModelNotFound, RequestRefused, ServerFailed
+from moa_mcp.providers import billing, error_bodies, payloads, refusals, replies
 from moa_mcp.providers.endless import Bounds, TooLong
 from moa_mcp.providers.framing import DONE, Frames, Garbled
-from moa_mcp.providers.payloads import Json
+from moa_mcp.providers.error_bodies import Fault, Json
 from moa_mcp.values import Call, Completion, Target
 
 if TYPE_CHECKING:
@@ -127,9 +127,11 @@ class _Arriving:
 
     def _take_object(self, body: Json) -> None:
         told = self.reply.take(body)
-        if fault := payloads.broken(body):
-            error = refusals.refused(self._target, fault.status, fault.told, code=fault.code)
-            error.paid = None if self.reply.begun else error.paid
+        if fault := error_bodies.broken(body):
+            error = refusals.refused(self._target, None, fault)
+            if self.reply.begun:
+                error = ServerFailed(str(error)) if isinstance(error, RequestRefused) else error
+                error.paid = None
             raise self.billed(error)
         if told is not None and self._call.on_text is not None:
             self._call.on_text(told)
@@ -144,13 +146,16 @@ async def refused(target: Target, response: aiohttp.ClientResponse) -> CallError
     moved = response.headers.get("location")
     if moved is not None and response.status < 400:  # noqa: PLR2004
         return ModelNotFound(f"{target.model}: {target.api_base} has moved to {refusals.said(moved, target.api_key)}")
-    try:
-        fault = payloads.fault(_object(next(iter(_whole(raw, response.charset or "utf-8")), None)))
-    except Garbled:
-        fault = payloads.Fault(raw.decode("utf-8", "replace"))
-    return refusals.refused(
-        target, response.status, fault.told, code=fault.code, retry_after=refusals.retry_after(response.headers)
-    )
+    return refusals.refused(target, response.status, _fault(raw, response.charset or "utf-8"), response.headers)
+
+
+def _fault(raw: bytes, encoding: str) -> Fault:
+    """Return what the body of an error says, be it JSON, in events or not, markup or plain text."""
+    with suppress(Garbled):
+        faults = [fault for part in _whole(raw, encoding) if (fault := error_bodies.fault(part)).told]
+        if faults:
+            return faults[0]
+    return error_bodies.fault_in(raw.decode(encoding, "replace"))
 
 
 async def _beginning(response: aiohttp.ClientResponse, most: int) -> bytes:

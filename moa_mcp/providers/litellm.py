@@ -16,17 +16,21 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 import anyio
 
-from moa_mcp.errors import CallError, RequestRefused, ServerFailed
-from moa_mcp.providers import billing
+from moa_mcp import addresses, proxies
+from moa_mcp.errors import CallError, ParameterRefused, RequestRefused, ServerFailed
+from moa_mcp.hosts import host
+from moa_mcp.providers import billing, error_bodies
 from moa_mcp.providers.endless import Bounds
-from moa_mcp.providers.payloads import Reply, said_in
+from moa_mcp.providers.error_bodies import Fault
+from moa_mcp.providers.payloads import Reply
 from moa_mcp.providers.prompted import messages, reply_form
-from moa_mcp.providers.refusals import refused, unreached
+from moa_mcp.providers.refusals import Place, barred, refused, unreached, unusable_proxy
 from moa_mcp.providers.replies import completed, garbled, unanswered
 from moa_mcp.values import Call, Completion, Target
 
@@ -56,6 +60,8 @@ class LiteLLM:
         self._thread: threading.Thread | None = None
         self._module: ModuleType | None = None
         self._fault: Exception | None = None
+        self._no_stream_options: set[Target] = set()
+        """Where the parameter is refused that asks for the usage of a stream."""
 
     def load(self) -> None:
         """Start to load litellm in the background; returns at once, and does so only the first time."""
@@ -70,10 +76,17 @@ class LiteLLM:
             raise RequestRefused(f"no route was chosen for {call.agent}")
         litellm = await self._litellm()
         arguments = _arguments(call, target)
-        with _errors_mapped(target):
-            if call.on_text is None:
-                return _completion(call, target, await litellm.acompletion(**arguments))
+        if call.on_text is None:
+            return await _whole(litellm, call, target, arguments)
+        if target in self._no_stream_options:
+            arguments.pop("stream_options", None)
+        try:
             return await _streamed(litellm, call, target, arguments)
+        except ParameterRefused as error:
+            if error.parameter != "stream_options" or "stream_options" not in arguments:
+                raise
+        self._no_stream_options.add(target)
+        return await self(call)
 
     async def ready(self) -> None:
         """Return when litellm is loaded, or can't be: an attempt that then begins is not charged for the loading."""
@@ -116,6 +129,7 @@ def _imported() -> ModuleType:
     litellm.drop_params = False  # what a model refuses is negotiated, and stands in the trace
     litellm.cache = None
     litellm.num_retries = 0
+    _decide_proxies()
     warm = {
         "model": "openai/gpt-4o-mini",
         "messages": [{"role": "user", "content": "x"}],
@@ -125,13 +139,23 @@ def _imported() -> ModuleType:
     return litellm
 
 
+def _decide_proxies() -> None:
+    """Have litellm take the proxy that every other call and probe takes."""
+    transport: Any = import_module("litellm.llms.custom_httpx.aiohttp_transport").LiteLLMAiohttpTransport
+
+    def chosen(_: object, url: object) -> str | None:
+        return proxies.proxy_for(str(url))
+
+    transport._proxy_from_env = chosen  # noqa: SLF001  it has no switch for that
+
+
 def _arguments(call: Call, target: Target) -> dict[str, Any]:
     streaming = {"stream": True, "stream_options": {"include_usage": True}} if call.on_text else {}
     samples = {"n": call.samples} if call.samples > 1 else {}
     return {
         "model": target.model,
         "messages": messages(call),
-        "api_base": target.api_base,
+        "api_base": addresses.trimmed(target.api_base) if target.api_base else None,
         "api_key": target.api_key,
         "timeout": _CLIENT_TIMEOUT_S,
         "max_retries": 0,
@@ -142,8 +166,22 @@ def _arguments(call: Call, target: Target) -> dict[str, Any]:
     }
 
 
+async def _whole(litellm: Any, call: Call, target: Target, arguments: dict[str, Any]) -> Completion:  # noqa: ANN401
+    replies: list[str] = []
+
+    def keep(details: Mapping[str, Any]) -> None:
+        """Keep what came: of a reply of status 200 that holds an error, litellm does not tell the words."""
+        came = details.get("original_response")
+        if isinstance(came, str):
+            replies[:] = [came]
+
+    with _errors_mapped(target, replies):
+        return _completion(call, target, await litellm.acompletion(**arguments, logger_fn=keep), replies)
+
+
 async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[str, Any]) -> Completion:  # noqa: ANN401
-    stream = await litellm.acompletion(**arguments)
+    with _errors_mapped(target):
+        stream = await litellm.acompletion(**arguments)
     lines = _lines(target, stream)
     reply, bounds = Reply(watched=True), Bounds.of(call)
     note = ""
@@ -222,9 +260,12 @@ def _is_broken(target: Target, stream: Any, lines: _Lines | None) -> bool:  # no
     return target.provider in _SAY_THEIR_END and not any(getattr(stream, name, True) for name in _END_RECEIVED)
 
 
-def _completion(call: Call, target: Target, response: Any) -> Completion:  # noqa: ANN401
+def _completion(call: Call, target: Target, response: Any, replies: Sequence[str]) -> Completion:  # noqa: ANN401
     reply = Reply(watched=False)
     reply.take(_part(response, "message"))
+    for raw in replies if not reply.begun else ():
+        if (fault := error_bodies.broken(_parsed(raw))) is not None:
+            raise refused(target, None, fault, place=_place(target, None))
     if not reply.answers:
         raise unanswered(target)
     return _completed(call, target, reply)
@@ -272,35 +313,80 @@ def _usage(usage: Any) -> dict[str, Any]:  # noqa: ANN401
 
 
 @contextmanager
-def _errors_mapped(target: Target) -> Generator[None]:
+def _errors_mapped(target: Target, replies: Sequence[str] = ()) -> Generator[None]:
     """Turn litellm's exceptions into ours: by status and cause, since its classes differ between providers."""
     try:
         yield
     except CallError:
         raise
     except Exception as error:  # litellm lets bare exceptions of many libraries through
-        raise _error(target, error) from error
+        raise _error(target, error, replies) from error
 
 
-def _error(target: Target, error: Exception) -> CallError:
+def _error(target: Target, error: Exception, replies: Sequence[str] = ()) -> CallError:
     kinds = _kinds(error)
-    if kinds & _DISCONNECTIONS:
-        return unreached(target, connected=not kinds & _UNCONNECTED)
-    if "JSONDecodeError" in kinds:
+    response = _response(error)
+    place = _place(target, response)
+    if not proxies.is_usable(place.proxy):
+        return unusable_proxy(target, place)
+    if (proxy_status := _of_proxy(error)) is not None:
+        return barred(target, proxy_status, "", place)
+    if response is None and kinds & _DISCONNECTIONS:
+        return unreached(target, connected=not kinds & _UNCONNECTED, place=place)
+    for raw in replies:  # of status 200, with an error in it
+        if (fault := error_bodies.broken(_parsed(raw))) is not None:
+            return refused(target, None, fault, place=place)
+    if response is None and "JSONDecodeError" in kinds:
         return garbled(target)
-    return refused(target, _status(error), _told(error), code=_code(error), retry_after=_retry_after(error))
+    return refused(target, _status(error, response), _fault(error, response), _headers(error, response), place=place)
 
 
-def _status(error: Exception) -> int | None:
-    status = getattr(error, "status_code", None)
+def _parsed(raw: str) -> dict[str, Any]:
+    try:
+        body: object = json.loads(raw)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
+def _status(error: Exception, response: Any) -> int | None:  # noqa: ANN401  httpx
+    status = getattr(response, "status_code", None) or getattr(error, "status_code", None)
     return status if isinstance(status, int) else None
 
 
-def _code(error: Exception) -> str:
-    if type(error).__name__ == "ContentPolicyViolationError":
-        return "content_policy_violation"
-    quota = "insufficient_quota" in str(getattr(error, "body", ""))
-    return "insufficient_quota" if quota else str(getattr(error, "code", None) or "")
+def _fault(error: Exception, response: Any) -> Fault:  # noqa: ANN401  httpx
+    """Return what the provider said: the body that came, else what litellm made of it."""
+    body = error_bodies.fault_in(response.text) if response is not None else Fault("")
+    fault = body if body.told else error_bodies.fault_in(_told(error))
+    filtered = (_FILTERED,) if type(error).__name__ == "ContentPolicyViolationError" else ()
+    return fault._replace(codes=(*fault.codes, *filtered))
+
+
+_FILTERED = "content_policy_violation"
+_ERROR_STATUS = 400
+
+
+def _response(error: BaseException) -> Any:  # noqa: ANN401  httpx
+    """Return the HTTP reply that an error comes from, as it arrived; litellm's own exceptions hold an empty one."""
+    for cause in _causes(error):
+        response: Any = getattr(cause, "response", None)
+        if getattr(response, "_content", b"") and getattr(response, "status_code", 0) >= _ERROR_STATUS:
+            return response
+    return None
+
+
+def _place(target: Target, response: Any) -> Place:  # noqa: ANN401  httpx
+    """Return where the call went, as far as litellm lets that be known."""
+    if getattr(response, "_request", None) is None and host(target.provider) is not None:
+        return Place.of(target)
+    url = addresses.shown(str(response.url)) if response is not None else target.api_base
+    return Place(url, proxies.proxy_for(url) if url else None)
+
+
+def _of_proxy(error: BaseException) -> int | None:
+    """Return the status with which a proxy refused to connect; None if it did not."""
+    refused = (cause for cause in _causes(error) if type(cause).__name__ == "ClientHttpProxyError")
+    return next((int(getattr(cause, "status", 0)) for cause in refused), None)
 
 
 _UNCONNECTED = {"ClientConnectorError", "ConnectionRefusedError", "gaierror"}
@@ -314,31 +400,30 @@ _DISCONNECTIONS = {
 }
 
 
-def _kinds(error: BaseException) -> set[str]:
-    """Return the kinds of all errors underneath: litellm reports a broken line as a server error of status 500."""
-    kinds: set[str] = set()
+def _causes(error: BaseException) -> Generator[BaseException]:
+    """Yield an error and all that is underneath: litellm reports a broken line as a server error of status 500."""
     cause: BaseException | None = error
     while cause is not None:
-        kinds |= {kind.__name__ for kind in type(cause).__mro__}
+        yield cause
         cause = cause.__cause__ or cause.__context__
-    return kinds
 
 
-def _retry_after(error: Exception) -> str | None:
-    for holder in (error, getattr(error, "response", None)):
-        headers: Any = getattr(holder, "litellm_response_headers", None) or getattr(holder, "headers", None) or {}
-        asked = headers.get("retry-after")
-        if asked is not None:
-            return str(asked)
-    told = _RETRY_DELAY.search(str(error))  # as Google says it
-    return told and told[1]
+def _kinds(error: BaseException) -> set[str]:
+    return {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
 
 
-_RETRY_DELAY = re.compile(r'"retryDelay":\s*"([\d.]+)s"')
+def _headers(error: Exception, response: Any) -> Mapping[str, str]:  # noqa: ANN401  httpx
+    for holder in (response, error):
+        headers: Any = getattr(holder, "headers", None) or getattr(holder, "litellm_response_headers", None)
+        if headers:
+            return headers
+    return {}
+
+
 _PREFIXES = re.compile(r"\b(litellm\.\w+|\w*(Error|Exception|Exception - )):\s*|\b\w+Exception(\s+\w+Error)? - ")
 
 
 def _told(error: Exception) -> str:
-    """Return the provider's own words: without litellm's prefixes and tracebacks, or the JSON they stand in."""
+    """Return the provider's own words: without litellm's prefixes and tracebacks."""
     text = str(getattr(error, "message", "") or error).partition("Traceback (most recent call last)")[0]
-    return said_in(_PREFIXES.sub("", text).strip())
+    return _PREFIXES.sub("", text).strip()

@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import anyio
 import anyio.to_thread
 
-from moa_mcp.errors import AuthFailed, RequestRefused
+from moa_mcp import proxies
+from moa_mcp.errors import AuthFailed, ParameterRefused, RequestRefused
 from moa_mcp.hosts import host
 from moa_mcp.providers import arrived, families, prompted, refusals
 from moa_mcp.values import Call, Completion, Target
@@ -76,8 +75,8 @@ class OpenAIWire:
         endpoint = self._endpoints.get(target) or self._endpoint(target)
         try:
             return await self._asked(call, target, endpoint)
-        except RequestRefused as error:
-            if call.on_text is None or not endpoint.stream_usage or "stream_options" not in str(error):
+        except ParameterRefused as error:
+            if call.on_text is None or not endpoint.stream_usage or error.parameter != "stream_options":
                 raise
         endpoint = self._endpoints[target] = endpoint._replace(stream_usage=False)
         return await self._asked(call, target, endpoint)
@@ -94,6 +93,8 @@ class OpenAIWire:
                 if response.status != 200:  # noqa: PLR2004
                     raise await arrived.refused(target, response)
                 return await arrived.answered(call, target, response)
+        except aiohttp.ClientHttpProxyError as error:
+            raise refusals.barred(target, error.status, error.message) from error
         except aiohttp.ClientConnectorError as error:
             raise refusals.unreached(target, connected=False) from error
         except (aiohttp.ClientError, OSError) as error:
@@ -126,10 +127,13 @@ class OpenAIWire:
             headers["Authorization"] = f"Bearer {target.api_key}"
         prefix = target.model.partition("/")[0]
         known = host(prefix)
+        place = refusals.Place.of(target)
+        if not proxies.is_usable(place.proxy):
+            raise refusals.unusable_proxy(target, place)
         endpoint = self._endpoints[target] = _Endpoint(
-            URL(f"{target.api_base}/chat/completions"),
+            URL(place.url or ""),
             headers,
-            _proxy(target.api_base),
+            place.proxy,
             target.wire_model or target.model,
             known is None or known.stream_usage,
             {"usage": {"include": True}} if prefix == "openrouter" else {},
@@ -150,11 +154,6 @@ def _tls_context() -> ssl.SSLContext:
     if not context.cert_store_stats()["x509_ca"]:
         context.load_verify_locations(certifi.where())
     return context
-
-
-def _proxy(base: str) -> str | None:
-    address = urlsplit(base)
-    return None if proxy_bypass(address.hostname or "") else getproxies().get(address.scheme)
 
 
 def _body(call: Call, endpoint: _Endpoint, parameters: Mapping[str, float | int]) -> bytes:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import cast
 
 from moa_mcp.providers import billing
 from moa_mcp.providers.endings import worse
+from moa_mcp.providers.error_bodies import Json, fault
 from moa_mcp.providers.reasoning_stream import Arriving
 from moa_mcp.providers.replies import Choice
-
-Json: TypeAlias = dict[str, Any]
 
 _SAID = {"text", "output_text"}
 _THOUGHT = {
@@ -29,39 +27,6 @@ _REASONING = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "r
 """Where a message or a delta holds a thought; where several do, all hold the same."""
 _DEPTH = 4
 """How deep a thought may stand in its parts."""
-
-
-class Fault(NamedTuple):
-    """What a server says went wrong."""
-
-    told: str
-    code: str = ""
-    status: int | None = None
-
-
-def fault(body: Json) -> Fault:
-    """Return what an error's body says: OpenAI's form, or one of those that other servers use."""
-    error: object = body.get("error", body)
-    entries = _object(error)
-    if not entries:
-        return Fault(str(error))
-    told = next((str(entries[key]) for key in ("message", "detail", "msg") if entries.get(key)), "")
-    code = entries.get("code")
-    return Fault(told, str(code or entries.get("type") or ""), code if isinstance(code, int) else None)
-
-
-def said_in(text: str) -> str:
-    """Return what an error's body says, where the text is one; else the text."""
-    try:
-        body: object = json.loads(text)
-    except ValueError:
-        return text
-    return fault(_object(body)).told or text
-
-
-def broken(body: Json) -> Fault | None:
-    """Return what went wrong after all, where a reply of status 200 or a part of a stream says so; else None."""
-    return fault(body) if body.get("error") or body.get("object") == "error" else None
 
 
 def said(content: object) -> str:

@@ -1,13 +1,16 @@
-"""From how a provider refused a request to our error, whichever transport brought it."""
+"""From how a provider refused a request to our error, whichever transport brought it.
+
+What kind of failure it is, is told by `kinds`; which parameter is refused, by `parameters`; how long to wait, by
+`waits`. Here they become one error, with a message that holds the provider's words and where it was asked.
+"""
 
 from __future__ import annotations
 
 import os
-import re
-import time
-from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
+from moa_mcp import addresses, proxies
 from moa_mcp.errors import (
     AnswerRefused,
     AuthFailed,
@@ -15,103 +18,158 @@ from moa_mcp.errors import (
     ConnectionFailed,
     ContextTooLong,
     ModelNotFound,
-    ParameterRefused,
     QuotaExceeded,
     RateLimited,
     RequestRefused,
     ServerFailed,
+    SystemRoleRefused,
     TimedOut,
 )
+from moa_mcp.hosts import is_usual
+from moa_mcp.providers import kinds, parameters, too_long, waits
+from moa_mcp.providers.error_bodies import Fault
 from moa_mcp.redact import redact
 from moa_mcp.surrogates import mended
 from moa_mcp.values import Target
 
-_PARAMETER = re.compile(r"\b(temperature|top_p|max_tokens|max_completion_tokens)\b")
-_INSTEAD = re.compile(r"[Uu]se\W+(max_tokens|max_completion_tokens)\b")
-_TOO_LONG = re.compile(
-    r"context.?(length|window)|maximum context|too long|too many (input )?tokens|prompt is too large",
-    re.IGNORECASE,
-)
-_FILTERED = {"content_policy_violation", "content_filter"}
-_UNKNOWN_MODEL = re.compile(
-    r"\bmodel\b.{0,120}\b(does not exist|doesn't exist|not found|not exist)|\b(invalid|unknown|no such) model\b|"
-    r"not a valid model",
-    re.IGNORECASE,
-)
+_SUCCESS = range(200, 400)
+_NO_HEADERS: Mapping[str, str] = {}
 
 
-def refused(  # noqa: PLR0911  a table
-    target: Target, status: int | None, told: str, *, code: str = "", retry_after: str | None = None
+class Place(NamedTuple):
+    """Where a request went: its address, and the proxy that stood in between."""
+
+    url: str | None
+    proxy: str | None = None
+
+    @classmethod
+    def of(cls, target: Target) -> Place:
+        """Return where a target's calls go over the OpenAI wire."""
+        if target.api_base is None:
+            return cls(None)
+        url = f"{addresses.base(target.api_base)}{addresses.PATH}"
+        return cls(url, proxies.proxy_for(url))
+
+    def __str__(self) -> str:
+        through = f"through the proxy {addresses.shown(self.proxy)}" if self.proxy else ""
+        url = "" if self.url is None or (is_usual(self.url) and not through) else addresses.shown(self.url)
+        return " ".join(part for part in (url, through) if part)
+
+
+def refused(
+    target: Target, status: int | None, fault: Fault, headers: Mapping[str, str] = _NO_HEADERS, *, place: Place | None = None
 ) -> CallError:
-    """Return the error for an HTTP status, the provider's words, and the code it gave beside them."""
-    told = said(told, target.api_key) or ("no reason given" if status is None else f"HTTP status {status}")
+    """Return the error for what a provider says; `status` is HTTP's, None where that is not known."""
+    told = said(fault.told, target.api_key) or _unsaid(status)
+    fault = fault._replace(told=fault.told if fault.told else told)
+    status = fault.status if status is None or status in _SUCCESS else status
+    in_body = fault.wait_s if fault.wait_s is not None else waits.in_words(fault.told)
+    kind = kinds.kind(status, fault, wait_s=in_body)
+    place = place or Place.of(target)
+    asked = waits.asked(headers)
+    wait_s = in_body if asked is None else asked
+    if wait_s is None and kind == "rate":
+        wait_s = waits.resets(headers)
+    message = _message(target, told, fault, place, kind)
+    if status == _PROXY_WANTS_KEY:
+        return barred(target, status, told, place)
+    return _error(kind, message, fault, status, wait_s)
+
+
+_PROXY_WANTS_KEY = 407
+
+
+def _error(kind: kinds.Kind, message: str, fault: Fault, status: int | None, wait_s: float | None) -> CallError:
+    if kind == "rate":
+        return RateLimited(message, retry_after_s=wait_s)
+    if kind == "server" and (refusal := _in_disguise(status, message, fault)):
+        return refusal
+    if kind == "server":
+        return ServerFailed(message, retry_after_s=wait_s)
+    if kind in {"request", "long"}:
+        return _at_fault(kind, message, fault)
+    return _PLAIN[kind](message)
+
+
+def _in_disguise(status: int | None, message: str, fault: Fault) -> CallError | None:
+    """Return the error for a parameter that a gateway refuses as if it had failed itself."""
+    refusal = parameters.refusal(fault, message) if status in {None, 500} else None
+    return refusal if refusal is not None and (refusal.bounds or fault.param or status is None) else None
+
+
+def _at_fault(kind: kinds.Kind, message: str, fault: Fault) -> CallError:
+    """Return the error for a request that would have been taken otherwise."""
+    room = too_long.room(fault.told)
+    if room is not None or (kind == "long" and not parameters.bounds_a_limit(fault)):
+        return ContextTooLong(message, room=room)
+    return parameters.refusal(fault, message) or RequestRefused(message)
+
+
+_PLAIN: Mapping[kinds.Kind, Callable[[str], CallError]] = {
+    "key": AuthFailed,
+    "quota": QuotaExceeded,
+    "timeout": TimedOut,
+    "path": ModelNotFound,
+    "model": ModelNotFound,
+    "filter": AnswerRefused,
+    "system": SystemRoleRefused,
+}
+
+
+def _message(target: Target, told: str, fault: Fault, place: Place, kind: kinds.Kind) -> str:
+    param = said(fault.param, target.api_key, 80)
+    named = [f"param {param}"] if param and param.casefold() not in told.casefold() else []
+    asked = redact(str(place))
+    where = [f"asked at {asked}" if not asked.startswith("through") else f"asked {asked}"] if asked else []
     message = f"{target.model}: {told}"
-    if code in _FILTERED:
-        return AnswerRefused(message)
-    match status:
-        case 401 | 403:
-            return AuthFailed(message)
-        case 402:
-            return QuotaExceeded(message)
-        case 404:
-            return ModelNotFound(message)
-        case 408:
-            return TimedOut(message)
-        case 429 if code == "insufficient_quota" or "exceeded your current quota" in told:
-            return QuotaExceeded(message)
-        case 429:
-            return RateLimited(message, retry_after_s=seconds(retry_after))
-        case 400 | 422 if code == "model_not_found" or _UNKNOWN_MODEL.search(told):
-            return ModelNotFound(message)
-        case 400 | 413 | 422:
-            return _at_fault(told, message)
-        case _:
-            return ServerFailed(message, retry_after_s=seconds(retry_after))
+    if named or where:
+        message += f" ({'; '.join((*named, *where))})"
+    if kind == "path" and place.url is not None:
+        message += f"; {addresses.advice(place.url)}"
+    return message
 
 
-def _at_fault(told: str, message: str) -> CallError:
-    if "per minute" in told:  # more than the account may have at all
-        return QuotaExceeded(message)
-    if _TOO_LONG.search(told):
-        return ContextTooLong(message)
-    named = _PARAMETER.search(told)
-    if named is None:
-        return RequestRefused(message)
-    instead = _INSTEAD.search(told)
-    return ParameterRefused(message, parameter=named[1], instead=instead[1] if instead else None)
+def _unsaid(status: int | None) -> str:
+    return "no reason given" if status is None else f"HTTP status {status}"
 
 
-def unreached(target: Target, *, connected: bool) -> ConnectionFailed:
+def unreached(target: Target, *, connected: bool, place: Place | None = None) -> ConnectionFailed:
     """Return the error for a line that broke, or was never there: then nothing can have been billed."""
-    place = redact(target.api_base or "the provider")
+    place = place or Place.of(target)
+    server = redact(addresses.shown(target.api_base or place.url) or "the provider")
+    proxy = redact(addresses.shown(place.proxy))
     if connected:
-        return ConnectionFailed(f"{target.model}: the connection to {place} broke off, or brought what can't be read")
-    failed = ConnectionFailed(f"{target.model}: no connection to {place}")
+        through = f" (through the proxy {proxy})" if proxy else ""
+        return ConnectionFailed(
+            f"{target.model}: the connection to {server}{through} broke off, or brought what can't be read"
+        )
+    failed = ConnectionFailed(
+        f"{target.model}: no connection to the proxy {proxy} on the way to {server}; {proxies.remedy(place.url)}"
+        if proxy
+        else f"{target.model}: no connection to {server}"
+    )
     failed.paid = False
     return failed
 
 
-def retry_after(headers: Mapping[str, str]) -> str | None:
-    """Return how long a reply's headers ask to wait, in the form of Retry-After; some tell it in milliseconds."""
-    milliseconds = seconds(headers.get("retry-after-ms"))
-    return headers.get("retry-after") if milliseconds is None else str(milliseconds / 1000)
+def barred(target: Target, status: int, told: str, place: Place | None = None) -> CallError:
+    """Return the error for a proxy that lets nothing through."""
+    proxy = redact(addresses.shown((place or Place.of(target)).proxy)) or "in between"
+    message = f"{target.model}: the proxy {proxy} refuses the connection: {said(told, None) or f'HTTP status {status}'}"
+    if status in {401, 403, _PROXY_WANTS_KEY}:
+        return AuthFailed(f"{message} ({status})")
+    failed = ConnectionFailed(f"{message} ({status})")
+    failed.paid = False
+    return failed
 
 
-def seconds(asked: str | None) -> float | None:
-    """Read a Retry-After value: seconds, or a date (RFC 9110, section 10.2.3)."""
-    try:
-        return None if asked is None else max(0.0, float(asked))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(asked or "").timestamp() - time.time())
-    except ValueError:
-        return None
+def unusable_proxy(target: Target, place: Place) -> RequestRefused:
+    """Return the error for a proxy of a kind that is not known here."""
+    proxy = redact(addresses.shown(place.proxy))
+    return RequestRefused(f"{target.model}: the proxy {proxy} is no HTTP proxy; {proxies.remedy(place.url)}")
 
 
 def said(text: str, key: str | None, limit: int = 400) -> str:
-    """Return a provider's own words on one line, without keys; of a web page, that it is one."""
-    line = redact(" ".join(mended(text).split()), {**os.environ, "ROUTE_KEY": key or ""}).strip(" .")
-    if line.startswith("<"):
-        return "a web page came in place of an answer"
+    """Return a provider's own words on one line, without keys."""
+    line = redact(" ".join(mended(text[: 20 * limit]).split()), {**os.environ, "ROUTE_KEY": key or ""}).strip(" .")
     return line if len(line) <= limit else line[: limit - 1] + "…"
