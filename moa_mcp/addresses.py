@@ -52,4 +52,5 @@ def advice(url: str) -> str:
     parts = urlsplit(address)
     if _VERSION.search(parts.path):
         return f"is the address right? api_base is what stands before {PATH}"
-    return f"is the address right? Most servers answer at {parts.scheme}://{parts.netloc}/v1{PATH}: set api_base to {parts.scheme}://{parts.netloc}/v1"
+    usual = f"{parts.scheme}://{parts.netloc}/v1"
+    return f"is the address right? Most servers answer at {usual}{PATH}: set api_base to {usual}"

@@ -61,7 +61,9 @@ def _of_system(scheme: str, host: str) -> str | None:
 
 
 def _goes_past(host: str, port: int | None, no_proxy: str) -> bool:
-    return any(_matches(entry, host.lower().rstrip("."), port) for entry in re.split(r"[,\s]+", no_proxy.lower()) if entry)
+    return any(
+        _matches(entry, host.lower().rstrip("."), port) for entry in re.split(r"[,\s]+", no_proxy.lower()) if entry
+    )
 
 
 def _matches(entry: str, host: str, port: int | None) -> bool:

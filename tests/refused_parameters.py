@@ -1,5 +1,7 @@
 """What providers say of a parameter that they refuse, and what is sent to them after that."""
 
+# ruff: noqa: E501, RUF001  what a provider says stays in one piece, with its own characters
+
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -20,16 +22,52 @@ class Case(NamedTuple):
 
 CASES = [
     # a limit that is too large
-    Case("max_tokens is too large: 20000. This model supports at most 16384 completion tokens, whereas you provided 20000.", LIMIT, {"max_tokens": 16_384}),
+    Case(
+        "max_tokens is too large: 20000. This model supports at most 16384 completion tokens, whereas you provided 20000.",
+        LIMIT,
+        {"max_tokens": 16_384},
+    ),
     Case("Invalid max_tokens value, the valid range of max_tokens is [1, 8192]", LIMIT, {"max_tokens": 8192}),
-    Case("max_tokens: 20000 > 8192, which is the maximum allowed number of output tokens for claude-3-5-haiku", LIMIT, {"max_tokens": 8192}),
-    Case("Unable to submit request because it has a maxOutputTokens value of 20000 but the supported range is from 1 (inclusive) to 8193 (exclusive). Update the value and try again.", LIMIT, {"max_tokens": 8192}),
-    Case("`max_tokens` must be less than or equal to `8192`, the maximum value for `max_tokens` is less than the `context_window` for this model", LIMIT, {"max_tokens": 8192}),
-    Case("too many tokens: max tokens must be less than or equal to 4096, the maximum output for this model - received 20000.", LIMIT, {"max_tokens": 4096}),
-    Case("The maximum tokens you requested exceeds the model limit of 4096. Try again with a maximum tokens value that is lower than 4096.", LIMIT, {"max_tokens": 4096}),
-    Case("Malformed input request: #/max_tokens_to_sample: 20000 is not less or equal to 4096, please reformat your input and try again.", LIMIT, {"max_tokens": 4096}),
-    Case("Value '20000' at 'inferenceConfig.maxTokens' failed to satisfy constraint: Member must have value less than or equal to 10000", LIMIT, {"max_tokens": 10_000}),
-    Case("The parameter `max_tokens` specified in the request are not valid: integer above maximum value, expected a value <= 12288, but got 20000 instead.", LIMIT, {"max_tokens": 12_288}),
+    Case(
+        "max_tokens: 20000 > 8192, which is the maximum allowed number of output tokens for claude-3-5-haiku",
+        LIMIT,
+        {"max_tokens": 8192},
+    ),
+    Case(
+        "Unable to submit request because it has a maxOutputTokens value of 20000 but the supported range is from 1 (inclusive) to 8193 (exclusive). Update the value and try again.",
+        LIMIT,
+        {"max_tokens": 8192},
+    ),
+    Case(
+        "`max_tokens` must be less than or equal to `8192`, the maximum value for `max_tokens` is less than the `context_window` for this model",
+        LIMIT,
+        {"max_tokens": 8192},
+    ),
+    Case(
+        "too many tokens: max tokens must be less than or equal to 4096, the maximum output for this model - received 20000.",
+        LIMIT,
+        {"max_tokens": 4096},
+    ),
+    Case(
+        "The maximum tokens you requested exceeds the model limit of 4096. Try again with a maximum tokens value that is lower than 4096.",
+        LIMIT,
+        {"max_tokens": 4096},
+    ),
+    Case(
+        "Malformed input request: #/max_tokens_to_sample: 20000 is not less or equal to 4096, please reformat your input and try again.",
+        LIMIT,
+        {"max_tokens": 4096},
+    ),
+    Case(
+        "Value '20000' at 'inferenceConfig.maxTokens' failed to satisfy constraint: Member must have value less than or equal to 10000",
+        LIMIT,
+        {"max_tokens": 10_000},
+    ),
+    Case(
+        "The parameter `max_tokens` specified in the request are not valid: integer above maximum value, expected a value <= 12288, but got 20000 instead.",
+        LIMIT,
+        {"max_tokens": 12_288},
+    ),
     Case("max_tokens should be between 1 and 8,192", LIMIT, {"max_tokens": 8192}),
     Case("max_tokens must not exceed 4096 for this model", LIMIT, {"max_tokens": 4096}),
     Case("The maximum value for max_tokens is 4096", LIMIT, {"max_tokens": 4096}),
@@ -41,22 +79,72 @@ CASES = [
     Case("max_tokens 不能大于 8192", LIMIT, {"max_tokens": 8192}),
     Case("max_tokens参数非法。限制数值范围[1,98304]", {"max_tokens": 100_000}, {"max_tokens": 98_304}),
     Case("body.max_tokens: Input should be less than or equal to 8192", LIMIT, {"max_tokens": 8192}, 422),
-    Case("max_completion_tokens is too large: 20000. This model supports at most 4096 completion tokens.", RENAMED, {"max_completion_tokens": 4096}),
-    Case("Param Incorrect", LIMIT, {"max_tokens": 4096}, param="max_tokens is too large: 20000. This model supports at most 4096 completion tokens"),
+    Case(
+        "max_completion_tokens is too large: 20000. This model supports at most 4096 completion tokens.",
+        RENAMED,
+        {"max_completion_tokens": 4096},
+    ),
+    Case(
+        "Param Incorrect",
+        LIMIT,
+        {"max_tokens": 4096},
+        param="max_tokens is too large: 20000. This model supports at most 4096 completion tokens",
+    ),
     Case("max_tokens is too large", LIMIT, {"max_tokens": 10_000}),
     Case("Invalid value", LIMIT, {"max_tokens": 10_000}, param="max_tokens"),
-    Case("Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16, but got 1 instead.", {"max_tokens": 1}, {"max_tokens": 16}),
+    Case(
+        "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16, but got 1 instead.",
+        {"max_tokens": 1},
+        {"max_tokens": 16},
+    ),
     # a limit for which the prompt leaves no room
-    Case("'max_tokens' or 'max_completion_tokens' is too large: 20000. This model's maximum context length is 8192 tokens and your request has 4000 input tokens (20000 > 8192 - 4000).", LIMIT, {"max_tokens": 4192}),
-    Case("This model's maximum context length is 8192 tokens. However, you requested 24000 tokens (4000 in the messages, 20000 in the completion). Please reduce the length of the messages or completion.", LIMIT, {"max_tokens": 4192}),
-    Case("This endpoint's maximum context length is 8192 tokens. However, you requested about 24000 tokens (4000 of text input, 20000 in the output).", LIMIT, {"max_tokens": 4192}),
-    Case("input length and `max_tokens` exceed context limit: 4000 + 20000 > 8192, decrease input length or `max_tokens` and try again", LIMIT, {"max_tokens": 4192}),
-    Case("Requested token count exceeds the model's maximum context length of 8192 tokens. You requested a total of 24000 tokens: 4000 tokens from the input messages and 20000 tokens for the completion.", LIMIT, {"max_tokens": 4192}),
-    Case("Input validation error: `inputs` tokens + `max_new_tokens` must be <= 8192. Given: 4000 `inputs` tokens and 20000 `max_new_tokens`", LIMIT, {"max_tokens": 4192}, 422),
-    Case("This model's maximum context length is 8192 tokens. However, you requested 20000 output tokens and your prompt contains at least 4000 input tokens, for a total of at least 24000 tokens.", LIMIT, {"max_tokens": 4192}),
-    Case("This model's maximum context length is 8192 tokens. However, you requested 28192 tokens (8190 in the messages, 20000 in the completion).", LIMIT, None),
+    Case(
+        "'max_tokens' or 'max_completion_tokens' is too large: 20000. This model's maximum context length is 8192 tokens and your request has 4000 input tokens (20000 > 8192 - 4000).",
+        LIMIT,
+        {"max_tokens": 4192},
+    ),
+    Case(
+        "This model's maximum context length is 8192 tokens. However, you requested 24000 tokens (4000 in the messages, 20000 in the completion). Please reduce the length of the messages or completion.",
+        LIMIT,
+        {"max_tokens": 4192},
+    ),
+    Case(
+        "This endpoint's maximum context length is 8192 tokens. However, you requested about 24000 tokens (4000 of text input, 20000 in the output).",
+        LIMIT,
+        {"max_tokens": 4192},
+    ),
+    Case(
+        "input length and `max_tokens` exceed context limit: 4000 + 20000 > 8192, decrease input length or `max_tokens` and try again",
+        LIMIT,
+        {"max_tokens": 4192},
+    ),
+    Case(
+        "Requested token count exceeds the model's maximum context length of 8192 tokens. You requested a total of 24000 tokens: 4000 tokens from the input messages and 20000 tokens for the completion.",
+        LIMIT,
+        {"max_tokens": 4192},
+    ),
+    Case(
+        "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 8192. Given: 4000 `inputs` tokens and 20000 `max_new_tokens`",
+        LIMIT,
+        {"max_tokens": 4192},
+        422,
+    ),
+    Case(
+        "This model's maximum context length is 8192 tokens. However, you requested 20000 output tokens and your prompt contains at least 4000 input tokens, for a total of at least 24000 tokens.",
+        LIMIT,
+        {"max_tokens": 4192},
+    ),
+    Case(
+        "This model's maximum context length is 8192 tokens. However, you requested 28192 tokens (8190 in the messages, 20000 in the completion).",
+        LIMIT,
+        None,
+    ),
     # a limit under another name
-    Case("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.", LIMIT, RENAMED),
+    Case(
+        "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+        LIMIT,
+        RENAMED,
+    ),
     Case("max_tokens: Extra inputs are not permitted", LIMIT, RENAMED, 422),
     Case("Unknown parameter: 'max_completion_tokens'.", RENAMED, LIMIT),
     Case("property 'max_completion_tokens' is unsupported, did you mean 'max_tokens'?", RENAMED, LIMIT),
@@ -65,24 +153,46 @@ CASES = [
     Case("temperature: range: 0..1", WARM, {"temperature": 1, "max_tokens": 100}),
     Case("temperature: Input should be less than or equal to 1", WARM, {"temperature": 1, "max_tokens": 100}, 422),
     Case("The temperature parameter is illegal.：限制数值范围[0,1]", WARM, {"temperature": 1, "max_tokens": 100}),
-    Case("<400> InternalError.Algo.InvalidParameter: Temperature should be in (0.0, 1.5)", WARM, {"temperature": 1.49, "max_tokens": 100}),
-    Case("Invalid 'temperature': decimal above maximum value. Expected a value <= 1.5, but got 1.7 instead.", WARM, {"temperature": 1.5, "max_tokens": 100}),
+    Case(
+        "<400> InternalError.Algo.InvalidParameter: Temperature should be in (0.0, 1.5)",
+        WARM,
+        {"temperature": 1.49, "max_tokens": 100},
+    ),
+    Case(
+        "Invalid 'temperature': decimal above maximum value. Expected a value <= 1.5, but got 1.7 instead.",
+        WARM,
+        {"temperature": 1.5, "max_tokens": 100},
+    ),
     Case("1.7 is greater than the maximum of 1.5 - 'temperature'", WARM, {"temperature": 1.5, "max_tokens": 100}),
     Case("temperature must be between 0 and 1", WARM, {"temperature": 1, "max_tokens": 100}),
     Case("temperature is out of range", WARM, {"temperature": 1, "max_tokens": 100}),
     Case("`temperature` must be strictly positive", {"temperature": 0}, {"temperature": 0.01}, 422),
     Case("Invalid params: temperature must be in range (0, +inf)", {"temperature": 0.0}, {"temperature": 0.01}, 422),
-    Case("`top_p` must be > 0.0 and < 1.0. If you wish to disable it, leave it out", {"top_p": 1.0}, {"top_p": 0.99}, 422),
+    Case(
+        "`top_p` must be > 0.0 and < 1.0. If you wish to disable it, leave it out", {"top_p": 1.0}, {"top_p": 0.99}, 422
+    ),
     Case("top_p must be in (0, 1], got 1.2.", {"top_p": 1.2}, {"top_p": 1.0}),
     # a temperature that is not taken
-    Case("Unsupported value: 'temperature' does not support 0.7 with this model. Only the default (1) value is supported.", {"temperature": 0.7}, {}),
+    Case(
+        "Unsupported value: 'temperature' does not support 0.7 with this model. Only the default (1) value is supported.",
+        {"temperature": 0.7},
+        {},
+    ),
     Case("`temperature` is deprecated for this model.", {"temperature": 0.7}, {}),
     Case("`temperature` may only be set to 1 when thinking is enabled.", {"temperature": 0.7}, {}),
     Case("invalid temperature: only 1 is allowed for this model", {"temperature": 0.7}, {}),
     Case("Argument not supported on this model: temperature", {"temperature": 0.7}, {}),
-    Case("openai does not support parameters: ['temperature'], for model=m. To drop these, set `litellm.drop_params=True`", {"temperature": 0.7}, {}),
+    Case(
+        "openai does not support parameters: ['temperature'], for model=m. To drop these, set `litellm.drop_params=True`",
+        {"temperature": 0.7},
+        {},
+    ),
     # two that are not taken together
-    Case("`temperature` and `top_p` cannot both be specified for this model. Please use only one.", {"temperature": 0.5, "top_p": 0.9}, {"temperature": 0.5}),
+    Case(
+        "`temperature` and `top_p` cannot both be specified for this model. Please use only one.",
+        {"temperature": 0.5, "top_p": 0.9},
+        {"temperature": 0.5},
+    ),
     Case("top_p and temperature are mutually exclusive", {"temperature": 0.5, "top_p": 0.9}, {"temperature": 0.5}),
 ]
 

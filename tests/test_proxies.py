@@ -151,11 +151,20 @@ class Proxy:
             _, _, rest = url.partition("://")
             server, _, path = rest.partition("/")
             host, _, port = server.partition(":")
-            length = next((int(line.split(": ")[1]) for line in head.split("\r\n") if line.lower().startswith("content-length")), 0)
+            length = next(
+                (int(line.split(": ")[1]) for line in head.split("\r\n") if line.lower().startswith("content-length")),
+                0,
+            )
             body = await reader.readexactly(length)
             inner_reader, inner_writer = await asyncio.open_connection(host, int(port))
-            fields = [line for line in head.split("\r\n")[1:] if line and not line.lower().startswith(("connection", "proxy-"))]
-            inner_writer.write("\r\n".join([f"{method} /{path} HTTP/1.1", *fields, "Connection: close", "", ""]).encode() + body)
+            fields = [
+                line
+                for line in head.split("\r\n")[1:]
+                if line and not line.lower().startswith(("connection", "proxy-"))
+            ]
+            inner_writer.write(
+                "\r\n".join([f"{method} /{path} HTTP/1.1", *fields, "Connection: close", "", ""]).encode() + body
+            )
             writer.write(await inner_reader.read())
             inner_writer.close()
         await writer.drain()

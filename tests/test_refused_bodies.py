@@ -13,7 +13,7 @@ from moa_mcp.model import Model
 from moa_mcp.providers.litellm import LiteLLM
 from moa_mcp.providers.openai_wire import OpenAIWire
 from moa_mcp.values import Call, Message, Place, Target
-from tests.byte_server import ByteServer, Bytes, serving_bytes
+from tests.byte_server import Bytes, ByteServer, serving_bytes
 from tests.refused_bodies import REFUSED, Said
 
 pytestmark = pytest.mark.anyio
@@ -72,7 +72,9 @@ async def test_a_refusal_is_told_by_its_kind_with_the_providers_words_and_the_ad
     assert told.retryable is (said.kind in {"RateLimited", "ServerFailed"})
 
 
-async def test_the_parameter_that_a_provider_names_beside_its_words_is_told(provider: Model, server: ByteServer) -> None:
+async def test_the_parameter_that_a_provider_names_beside_its_words_is_told(
+    provider: Model, server: ByteServer
+) -> None:
     body = b'{"error": {"message": "Param Incorrect", "param": "messages[0].name"}}'
     base = server.script("param", Bytes([body], 400, {"Content-Type": "application/json"}))
     told = str(await failure(provider, call_to(base, streamed=False)))
@@ -85,7 +87,8 @@ async def test_a_wrong_path_is_told_with_what_would_be_right(provider: Model, se
     assert isinstance(told, errors.ModelNotFound)
     asked = f"openai/m: 404 page not found (asked at {base}/chat/completions)"
     assert str(told) == (
-        f"{asked}; is the address right? Most servers answer at {server.url}/v1/chat/completions: set api_base to {server.url}/v1"
+        f"{asked}; is the address right? Most servers answer at {server.url}/v1/chat/completions: "
+        f"set api_base to {server.url}/v1"
     )
 
 
@@ -94,6 +97,29 @@ async def test_a_model_that_is_unknown_is_not_taken_for_a_wrong_path(provider: M
     base = server.script("unknown", Bytes([body], 404, {"Content-Type": "application/json"}))
     told = str(await failure(provider, call_to(base, streamed=False)))
     assert told == f"openai/m: The model `m` does not exist (asked at {base}/chat/completions)"
+
+
+@pytest.mark.parametrize(
+    ("model", "written", "asked"),
+    [
+        ("anthropic/claude-x", "", "/v1/messages"),
+        ("anthropic/claude-x", "/", "/v1/messages"),
+        ("anthropic/claude-x", "/v1", "/v1/messages"),
+        ("anthropic/claude-x", "/v1/messages/", "/v1/messages"),
+        ("gemini/gemini-x", "/", "/v1beta/models/gemini-x:generateContent"),
+        ("gemini/gemini-x", "/v1beta/", "/v1beta/models/gemini-x:generateContent"),
+        ("gemini/gemini-x", "/v1beta/openai", "/v1beta/models/gemini-x:generateContent"),
+    ],
+)
+async def test_an_address_in_litellms_variables_may_end_as_people_write_it(
+    server: ByteServer, monkeypatch: pytest.MonkeyPatch, model: str, written: str, asked: str
+) -> None:
+    name = asked.split("/")[1]
+    server.script(name, Bytes([b'{"error": {"message": "no"}}'], 401, {"Content-Type": "application/json"}))
+    provider, _, _ = model.partition("/")
+    monkeypatch.setenv(f"{provider.upper()}_API_BASE", f"{server.url}{written}")
+    call = call_to("", streamed=False)._replace(target=Target(model, provider, None, KEY))
+    assert str(await failure(LiteLLM(), call)) == f"{model}: no (asked at {server.url}{asked})"
 
 
 @pytest.mark.parametrize("end", ["/", "/chat/completions", "/chat/completions/", " ", "/models"])

@@ -14,12 +14,16 @@ from moa_mcp.model import Limits, Model, Shared, stack
 from moa_mcp.providers.litellm import LiteLLM
 from moa_mcp.providers.openai_wire import OpenAIWire
 from moa_mcp.values import Call, Message, Parameters, Place, ReplySchema, Target
-from tests.byte_server import ByteServer, Bytes, serving_bytes
+from tests.byte_server import Bytes, ByteServer, serving_bytes
 from tests.refused_parameters import CASES, FORMAT, SYSTEM, Case
 
 pytestmark = pytest.mark.anyio
 
-OK = Bytes([b'{"choices": [{"message": {"content": "So."}, "finish_reason": "stop"}]}'], 200, {"Content-Type": "application/json"})
+OK = Bytes(
+    [b'{"choices": [{"message": {"content": "So."}, "finish_reason": "stop"}]}'],
+    200,
+    {"Content-Type": "application/json"},
+)
 NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", "temperature", "top_p")
 
 
@@ -128,7 +132,10 @@ async def test_a_limit_that_is_refused_under_both_names_is_not_left_out(provider
     base = server.script("limit", *map(refusal, told), OK)
     with pytest.raises(errors.ParameterRefused, match="max_completion_tokens is not supported"):
         await layers(provider, base)(call_of({"max_tokens": 100}))
-    assert [given(request) for request in server.asked("limit")] == [{"max_tokens": 100}, {"max_completion_tokens": 100}]
+    assert [given(request) for request in server.asked("limit")] == [
+        {"max_tokens": 100},
+        {"max_completion_tokens": 100},
+    ]
 
 
 async def test_a_limit_without_a_stated_bound_is_halved_once(provider: Model, server: ByteServer) -> None:

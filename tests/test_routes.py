@@ -133,6 +133,59 @@ async def test_another_address_for_openai_needs_no_key(variable: str) -> None:
     assert with_key == (Target("openai/x", "openai", "http://localhost:8000/v1", KEY, wire_model="x"),)
 
 
+WRITTEN = [
+    ("http://gate:9/v1", "http://gate:9/v1"),
+    ("http://gate:9/v1/", "http://gate:9/v1"),
+    ("http://gate:9", "http://gate:9/v1"),
+    ("http://gate:9/", "http://gate:9/v1"),
+    (" http://gate:9/v1 ", "http://gate:9/v1"),
+    ("http://gate:9//v1//", "http://gate:9/v1"),
+    ("http://gate:9/v1/chat/completions", "http://gate:9/v1"),
+    ("http://gate:9/v1/chat/completions/", "http://gate:9/v1"),
+    ("http://gate:9/chat/completions", "http://gate:9/v1"),
+    ("http://gate:9/v1/completions", "http://gate:9/v1"),
+    ("http://gate:9/v1/models", "http://gate:9/v1"),
+    ("http://gate:9/openai/v1", "http://gate:9/openai/v1"),
+    ("https://gate/api/paas/v4/", "https://gate/api/paas/v4"),
+    ("http://[::1]:9", "http://[::1]:9/v1"),
+    ("https://openrouter.ai", "https://openrouter.ai/api/v1"),
+    ("https://api.groq.com/", "https://api.groq.com/openai/v1"),
+]
+
+
+@pytest.mark.parametrize(("written", "asked"), WRITTEN)
+async def test_an_address_may_be_written_in_any_of_the_usual_ways(written: str, asked: str) -> None:
+    (own,) = await usable(Route(model="openai/x", api_base=written))
+    (named,) = await usable(OPENAI, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=written)
+    assert (own.api_base, named.api_base) == (asked, asked)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "http://h:1",
+        "http://h:1/",
+        "http://h:1/v1/",
+        "h:1",
+        "h:1/v1",
+        "http://h:1/api",
+        "http://h:1/v1/chat/completions",
+        "http://h:1/api/chat",
+    ],
+)
+async def test_the_address_of_a_server_of_ones_own_may_be_its_name_alone_or_its_own_api(written: str) -> None:
+    async def probe(address: str) -> bool:
+        return address == "http://h:1/v1"
+
+    (target,) = await usable(Route(model="ollama/m"), probe=probe, OLLAMA_API_BASE=written)
+    assert target.api_base == "http://h:1/v1"
+
+
+async def test_openais_own_address_without_its_path_is_still_its_own() -> None:
+    (target,) = await usable(OPENAI, OPENAI_API_KEY=KEY, OPENAI_BASE_URL="https://api.openai.com")
+    assert (target.api_base, target.samples) == (AT_OPENAI, 128)
+
+
 async def test_an_address_in_the_environment_that_is_none_says_so() -> None:
     assert await refusal(OPENAI, OPENAI_API_KEY=KEY, OPENAI_BASE_URL="localhost:8000/v1") == (
         "no route can be used here; set OPENAI_BASE_URL to an address that begins with http://"

@@ -147,7 +147,9 @@ async def test_when_every_proposer_fails_the_call_is_an_error_that_holds_the_run
     result = await client.call_tool("panel", QUESTION)
     data = content(result)
     assert (result.is_error, data["status"], data["answer"]) == (True, "failed", None)
-    assert text(result).startswith("panel failed: step 1 (propose): none of 3 calls was answered: a: openai/a: no (asked at ")
+    assert text(result).startswith(
+        "panel failed: step 1 (propose): none of 3 calls was answered: a: openai/a: no (asked at "
+    )
     assert f'moa_trace with run_id = "{data["run_id"]}"' in text(result)
     assert [request.model for request in models.requests if request.model == "judge"] == []
 

@@ -150,7 +150,9 @@ def _within(bounds: Bounds, step: float) -> tuple[float | None, float | None]:
 
 def _told(model: str, key: str, asked: float, rule: _Rule, sent: float) -> list[str]:
     if rule.left_out:
-        return [f"{model} does not take {key}" + (f" together with {rule.beside}" if rule.beside else "") + "; left out"]
+        return [
+            f"{model} does not take {key}" + (f" together with {rule.beside}" if rule.beside else "") + "; left out"
+        ]
     name = f" as {rule.instead}" if rule.instead else ""
     if sent == asked:
         return [f"{model} does not take {key}; sent{name}"] if rule.instead else []

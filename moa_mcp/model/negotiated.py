@@ -45,19 +45,20 @@ class Negotiated:
     async def _ask(self, call: Call, refused: Refused) -> _Asked:
         """Ask until nothing more is refused about which anything can be done. Raises `CallError`."""
         room: int | None = None
-        for _ in range(_ROUNDS):
+        rounds = 0
+        while True:
+            rounds += 1
             sent, notes = _sent(call, refused, room) if refused or room is not None else (call, ())
             try:
                 return _Asked(await self._inner(sent), sent, notes)
             except ContextTooLong as error:
                 room = _room(error, sent)
-                if room is None:
+                if room is None or rounds == _ROUNDS:
                     raise
             except (ParameterRefused, SystemRoleRefused) as error:
                 known = _sent(call, refused, room)[0] != sent  # another call has learned it meanwhile
-                if not known and not self._learn(error, sent, refused):
+                if rounds == _ROUNDS or not (known or self._learn(error, sent, refused)):
                     raise
-        return _Asked(await self._inner(sent), sent, notes)
 
     def _learn(self, error: CallError, sent: Call, refused: Refused) -> bool:
         """Take in what was refused; return whether anything can be done about it."""

@@ -11,8 +11,8 @@ import anyio
 from moa_mcp.errors import CallError, ModelNotFound, RequestRefused, ServerFailed
 from moa_mcp.providers import billing, error_bodies, payloads, refusals, replies
 from moa_mcp.providers.endless import Bounds, TooLong
-from moa_mcp.providers.framing import DONE, Frames, Garbled
 from moa_mcp.providers.error_bodies import Fault, Json
+from moa_mcp.providers.framing import DONE, Frames, Garbled
 from moa_mcp.values import Call, Completion, Target
 
 if TYPE_CHECKING:

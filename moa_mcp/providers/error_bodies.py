@@ -30,9 +30,17 @@ _CODES = (
     *("status_code", "statusCode", "http_code", "httpStatusCode", "quotaId", "__type", "errorType", "error"),
 )
 _STATUSES = ("code", "status", "status_code", "statusCode", "http_code", "httpStatusCode", "http_status", "error_code")
-_WAITS = ("retryDelay", "retry_delay", "retry_after", "retryAfter", "retry_after_seconds", "retry_after_s", "Retry-After")
+_WAITS = (
+    "retryDelay",
+    "retry_delay",
+    "retry_after",
+    "retryAfter",
+    "retry_after_seconds",
+    "retry_after_s",
+    "Retry-After",
+)
 _NO_FAULT = {"", "0", "200", "20000", "ok", "success", "succeeded", "none", "normal"}
-_IS_REPLY = {"choices", "candidates", "usage", "content", "output", "done", "delta", "object", "usageMetadata", "data"}
+_IS_REPLY = {"choices", "candidates", "usage", "content", "output", "done", "delta", "object", "usageMetadata"}
 
 
 class Detail(NamedTuple):
@@ -82,12 +90,13 @@ def _is_broken(body: Json) -> bool:
         return True
     if body.get("choices"):
         return False
-    if str(_object(body.get("base_resp")).get("status_code", 0)) != "0" or body.get("success") is False:
+    refused = str(_object(body.get("base_resp")).get("status_code", 0)) != "0" or body.get("success") is False
+    if refused or body.get("type") == "error" or body.get("errors"):
         return True
-    if body.get("type") == "error" or body.get("errors"):
-        return True
-    if body.keys() & _IS_REPLY - {"data"}:
-        return False
+    return not body.keys() & _IS_REPLY and _says_why(body)
+
+
+def _says_why(body: Json) -> bool:
     told = any(isinstance(body.get(name), str) and body[name] for name in _TEXTS)
     codes = [body[name] for name in ("code", "status", "status_code", "statusCode", "errcode") if name in body]
     if codes:
@@ -107,7 +116,7 @@ def _leaves(held: object, depth: int, name: str = "") -> Iterator[str]:
 
 
 def _says_something(error: object) -> bool:
-    return any(_object(error).values()) if isinstance(error, dict) else bool(error)
+    return any(_object(error).values()) if _object(error) else bool(error)
 
 
 def _fault(body: object, depth: int) -> Fault:
@@ -132,7 +141,9 @@ def _details(errors: Sequence[object]) -> Iterator[Detail]:
         if isinstance(told, str) and "loc" in error:
             name = next((part for part in reversed(place) if not part.isdigit()), "")
             where = ".".join(place)
-            yield Detail(name, str(error.get("type", "")), f"{where}: {told}" if where else told, _object(error.get("ctx")))
+            yield Detail(
+                name, str(error.get("type", "")), f"{where}: {told}" if where else told, _object(error.get("ctx"))
+            )
 
 
 def _of_object(body: Json, depth: int) -> Fault:
@@ -152,7 +163,8 @@ def _of_object(body: Json, depth: int) -> Fault:
 
 
 def _inside(held: object, depth: int) -> Fault | None:
-    return _fault(held, depth - 1) if isinstance(held, dict | list | str) and depth else None
+    is_one = isinstance(held, dict | list | str) and depth
+    return _fault(cast("object", held), depth - 1) if is_one else None
 
 
 def _from_upstream(body: Json, told: str, depth: int) -> str:
@@ -210,9 +222,12 @@ def _waits(body: Json) -> Iterator[float]:
         told = holder.get("retry_after_ms")
         if isinstance(told, int | float):
             yield told / 1000
-    headers = {name.lower(): str(value) for name, value in _object(_object(body.get("metadata")).get("headers")).items()}
+    headers = {
+        name.lower(): str(value) for name, value in _object(_object(body.get("metadata")).get("headers")).items()
+    }
     wait = waits.asked(headers)
-    if (wait if wait is not None else (wait := waits.resets(headers))) is not None:
+    wait = waits.resets(headers) if wait is None else wait
+    if wait is not None:
         yield wait
 
 
@@ -263,10 +278,14 @@ def _of_markup(text: str) -> Fault:
     text = text[: 4 * _MOST]
     if told := _MARKED.search(text):
         code = _MARKED_CODE.search(text)
-        return Fault(unescape(told[1]).strip(), code[1].strip() if code else "", codes=(code[1].strip(),) if code else ())
+        return Fault(
+            unescape(told[1]).strip(), code[1].strip() if code else "", codes=(code[1].strip(),) if code else ()
+        )
     title = _TITLE.search(text)
     named = unescape(title[1]).strip() if title else ""
-    return Fault(f"a web page came in place of an answer: {named}" if named else "a web page came in place of an answer")
+    return Fault(
+        f"a web page came in place of an answer: {named}" if named else "a web page came in place of an answer"
+    )
 
 
 def _first(values: Any) -> Any:  # noqa: ANN401  of any kind

@@ -14,7 +14,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
@@ -25,7 +25,7 @@ import anyio
 from moa_mcp import addresses, proxies
 from moa_mcp.errors import CallError, ParameterRefused, RequestRefused, ServerFailed
 from moa_mcp.hosts import host
-from moa_mcp.providers import billing, error_bodies
+from moa_mcp.providers import billing, error_bodies, native
 from moa_mcp.providers.endless import Bounds
 from moa_mcp.providers.error_bodies import Fault
 from moa_mcp.providers.payloads import Reply
@@ -155,7 +155,7 @@ def _arguments(call: Call, target: Target) -> dict[str, Any]:
     return {
         "model": target.model,
         "messages": messages(call),
-        "api_base": addresses.trimmed(target.api_base) if target.api_base else None,
+        "api_base": native.base(target, os.environ),
         "api_key": target.api_key,
         "timeout": _CLIENT_TIMEOUT_S,
         "max_retries": 0,
@@ -416,7 +416,7 @@ def _headers(error: Exception, response: Any) -> Mapping[str, str]:  # noqa: ANN
     for holder in (response, error):
         headers: Any = getattr(holder, "headers", None) or getattr(holder, "litellm_response_headers", None)
         if headers:
-            return headers
+            return {str(name).lower(): str(value) for name, value in headers.items()}
     return {}
 
 

@@ -28,6 +28,8 @@ from moa_mcp.errors import (
 from moa_mcp.hosts import is_usual
 from moa_mcp.providers import kinds, parameters, too_long, waits
 from moa_mcp.providers.error_bodies import Fault
+from moa_mcp.providers.failure_codes import Kind
+from moa_mcp.providers.phrases import plain
 from moa_mcp.redact import redact
 from moa_mcp.surrogates import mended
 from moa_mcp.values import Target
@@ -57,11 +59,16 @@ class Place(NamedTuple):
 
 
 def refused(
-    target: Target, status: int | None, fault: Fault, headers: Mapping[str, str] = _NO_HEADERS, *, place: Place | None = None
+    target: Target,
+    status: int | None,
+    fault: Fault,
+    headers: Mapping[str, str] = _NO_HEADERS,
+    *,
+    place: Place | None = None,
 ) -> CallError:
     """Return the error for what a provider says; `status` is HTTP's, None where that is not known."""
     told = said(fault.told, target.api_key) or _unsaid(status)
-    fault = fault._replace(told=fault.told if fault.told else told)
+    fault = fault._replace(told=plain(fault.told or told))
     status = fault.status if status is None or status in _SUCCESS else status
     in_body = fault.wait_s if fault.wait_s is not None else waits.in_words(fault.told)
     kind = kinds.kind(status, fault, wait_s=in_body)
@@ -79,7 +86,7 @@ def refused(
 _PROXY_WANTS_KEY = 407
 
 
-def _error(kind: kinds.Kind, message: str, fault: Fault, status: int | None, wait_s: float | None) -> CallError:
+def _error(kind: Kind, message: str, fault: Fault, status: int | None, wait_s: float | None) -> CallError:
     if kind == "rate":
         return RateLimited(message, retry_after_s=wait_s)
     if kind == "server" and (refusal := _in_disguise(status, message, fault)):
@@ -97,7 +104,7 @@ def _in_disguise(status: int | None, message: str, fault: Fault) -> CallError | 
     return refusal if refusal is not None and (refusal.bounds or fault.param or status is None) else None
 
 
-def _at_fault(kind: kinds.Kind, message: str, fault: Fault) -> CallError:
+def _at_fault(kind: Kind, message: str, fault: Fault) -> CallError:
     """Return the error for a request that would have been taken otherwise."""
     room = too_long.room(fault.told)
     if room is not None or (kind == "long" and not parameters.bounds_a_limit(fault)):
@@ -105,7 +112,7 @@ def _at_fault(kind: kinds.Kind, message: str, fault: Fault) -> CallError:
     return parameters.refusal(fault, message) or RequestRefused(message)
 
 
-_PLAIN: Mapping[kinds.Kind, Callable[[str], CallError]] = {
+_PLAIN: Mapping[Kind, Callable[[str], CallError]] = {
     "key": AuthFailed,
     "quota": QuotaExceeded,
     "timeout": TimedOut,
@@ -116,7 +123,7 @@ _PLAIN: Mapping[kinds.Kind, Callable[[str], CallError]] = {
 }
 
 
-def _message(target: Target, told: str, fault: Fault, place: Place, kind: kinds.Kind) -> str:
+def _message(target: Target, told: str, fault: Fault, place: Place, kind: Kind) -> str:
     param = said(fault.param, target.api_key, 80)
     named = [f"param {param}"] if param and param.casefold() not in told.casefold() else []
     asked = redact(str(place))

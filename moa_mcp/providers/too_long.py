@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import re
 
-_SAID = re.compile(
-    r"context.?(?:length|window|size|limit|exceeded)|maximum context|n_ctx|"
-    r"(?:prompt|input|inputs|request|messages?|conversation|text|string|query|content)(?: is| are| was)? too (?:long|large)|too long\b|"
-    r"too many (?:input |prompt |total )?tokens|"
-    r"(?:input|prompt|request)(?:ed)?[ _-](?:token[ _-]?(?:count|length)?s?|length|size)\b.{0,80}?(?:exceed|greater than|larger than|longer than|more than|over\b)|"
-    r"(?:number of|total) (?:input |prompt )?tokens\b.{0,80}?(?:exceed|greater than|larger than|more than)|"
-    r"exceed.{0,60}?(?:maximum|max|allowed|limit).{0,30}?(?:input|prompt|sequence|request|message)|"
-    r"maximum (?:allowed )?(?:number of )?(?:input|prompt|sequence|model|request|message)(?: token)?s?[ _](?:length|size|tokens|count)|max_(?:prompt|input|model)_(?:tokens|len)|"
-    r"(?:reduce|shorten|decrease) (?:the )?(?:length|size) of (?:the |your )?(?:messages?|input|prompt)|reduce (?:your )?(?:prompt|input|message)|"
-    r"tokens to keep from the initial prompt|longer than the (?:model|maximum)|(?:exceeds|larger than) the (?:model|available|maximum) ?.{0,20}(?:length|context|size)|"
-    r"(?:maximum|max) number of tokens allowed|input length .{0,60}exceed|`?inputs`? (?:tokens )?(?:\+|must have)|shorter (?:input|prompt)|range of (?:the )?(?:input|prompt|message)|"
-    r"(?:payload|entity|body|content|request)[ _](?:entity[ _])?too[ _]large|上下文.{0,12}(?:超|过长)|(?:输入|提示|prompt).{0,12}(?:过长|超长|超过|超出)|(?:最大|限制).{0,6}上下文",
-    re.IGNORECASE | re.DOTALL,
-)
-CODES = frozenset(
-    {
-        *("context_length_exceeded", "exceed_context_size_error", "context_exceeded", "context_window_exceeded"),
-        *("request_too_large", "prompt_too_long", "string_above_max_length", "input_too_long", "1261"),
-        *("contextwindowexceedederror", "context_overflow", "max_tokens_exceeded_error", "model_context_window_exceeded"),
-    }
-)
+from moa_mcp.providers.phrases import phrases
+
+_SAID = phrases(r"""
+    context.?(?:length|window|size|limit|exceeded)|maximum context|n_ctx
+    (?:prompt|input|inputs|request|messages?|conversation|text|string|query|content)(?: is| are
+        | was)? too (?:long|large)
+    too long\b|too many (?:input |prompt |total )?tokens
+    (?:input|prompt|request)(?:ed)?[ _-](?:token[ _-]?(?:count|length)?s?|length|size)\b.{0,80}?(?:exceed
+        |greater than|larger than|longer than|more than|over\b)
+    (?:number of|total) (?:input |prompt )?tokens\b.{0,80}?(?:exceed|greater than|larger than|more than)
+    exceed.{0,60}?(?:maximum|max|allowed|limit).{0,30}?(?:input|prompt|sequence|request|message)
+    maximum (?:allowed )?(?:number of )?(?:input|prompt|sequence|model|request|message)
+        (?: token)?s?[ _](?:length|size|tokens|count)
+    max_(?:prompt|input|model)_(?:tokens|len)
+    (?:reduce|shorten|decrease) (?:the )?(?:length|size) of (?:the |your )?(?:messages?|input|prompt)
+    reduce (?:your )?(?:prompt|input|message)|tokens to keep from the initial prompt
+    longer than the (?:model|maximum)
+    (?:exceeds|larger than) the (?:model|available|maximum) ?.{0,20}(?:length|context|size)
+    (?:maximum|max) number of tokens allowed|input length .{0,60}exceed|`?inputs`? (?:tokens )?(?:\+|must have)
+    shorter (?:input|prompt)|range of (?:the )?(?:input|prompt|message)
+    (?:payload|entity|body|content|request)[ _](?:entity[ _])?too[ _]large|上下文.{0,12}(?:超|过长)
+    (?:输入|提示|prompt).{0,12}(?:过长|超长|超过|超出)|(?:最大|限制).{0,6}上下文
+""")
 
 _N = r"(\d{1,3}(?:[,_]\d{3})+|\d{1,9})"
 _WINDOWS = (
@@ -33,10 +35,11 @@ _WINDOWS = (
     rf"maximum (?:model |sequence |total )?(?:length|tokens)[^\d\n]{{0,20}}{_N}",
     rf"{_N}[ -]tokens? (?:context|window|limit)",
 )
-_PROMPTS = (
+_HAS = r"(?: (?:has|have|contains?|is|of|resulted in)|:| length)?"
+_PROMPTS: tuple[str, ...] = (
     rf"{_N}(?: tokens)? (?:in|from|of|for)(?: the| your)? (?:input messages|messages|prompt|text input|input|inputs)\b",
     rf"{_N} (?:`?inputs?`?|prompt|text) tokens",
-    rf"(?:prompt|input|request|messages?)(?: has| have| contains?| is| of| resulted in|:| length)?(?: at least| about)? {_N} (?:input |prompt )?tokens",
+    rf"(?:prompt|input|request|messages?){_HAS}(?: at least| about)? {_N} (?:input |prompt )?tokens",
 )
 _SUM = re.compile(rf"{_N} \+ {_N} > {_N}")
 _MINUS = re.compile(rf"> {_N} - {_N}\)")

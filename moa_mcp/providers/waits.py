@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 _UNITS: tuple[tuple[str, float], ...] = (
@@ -20,8 +20,7 @@ _PART = rf"\d{{1,12}}(?:\.\d{{1,12}})?\s?(?:{_UNIT})(?![a-z])"
 _DURATION = re.compile(rf"{_PART}(?:,?\s?(?:and\s)?{_PART}){{0,4}}", re.IGNORECASE)
 _PARTS = re.compile(rf"(\d{{1,12}}(?:\.\d{{1,12}})?)\s?({_UNIT})(?![a-z])", re.IGNORECASE)
 _ASKED = re.compile(
-    r"(?:(?:try|request|submit)(?: your request)? again|retry(?:ing|[ -]after)?|wait(?:ing)?|resets?|available(?: again)?|请)"
-    r"[^.\d\n]{0,40}?(?=\d)",
+    r"(?:(?:try|request|submit)(?: your request)? again|retry|wait|resets?|available|请)[^.\d\n]{0,40}?(?=\d)",
     re.IGNORECASE,
 )
 _RESETS = re.compile(r"(?:x-|anthropic-)?ratelimit(?:-[a-z-]*)?-?reset(?:-[a-z-]+)?|x-ratelimit-reset-after")
@@ -55,7 +54,10 @@ def _nothing_left(headers: Mapping[str, str], name: str) -> bool:
 
 
 def seconds(told: str | None) -> float | None:
-    """Read a wait: seconds, a duration such as ``6m0s``, or a moment (RFC 9110 10.2.3, RFC 3339, seconds since 1970)."""
+    """Read a wait: seconds, a duration such as ``6m0s``, or a moment.
+
+    Moments are written as in RFC 9110 (10.2.3) or RFC 3339, or in seconds or milliseconds since 1970.
+    """
     text = (told or "").strip()
     try:
         number = float(text)
@@ -90,6 +92,6 @@ def _until(text: str) -> float | None:
             moment = parse(text)
         except ValueError:
             continue
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return max(0.0, moment.timestamp() - time.time())
     return None
