@@ -97,6 +97,13 @@ CASES = [
         {"max_tokens": 1},
         {"max_tokens": 16},
     ),
+    Case("max_tokens out of bounds: 1 <= max_tokens <= 8192", LIMIT, {"max_tokens": 8192}),
+    Case(
+        "[{'type': 'less_than_equal', 'loc': ('body', 'max_tokens'), 'msg': 'Input should be valid', 'ctx': {'le': 8192}}]",
+        LIMIT,
+        {"max_tokens": 8192},
+    ),
+    Case("max_tokens may be 32k at most, the limit is 16k", {"max_tokens": 40_000}, {"max_tokens": 16_000}),
     # a limit for which the prompt leaves no room
     Case(
         "'max_tokens' or 'max_completion_tokens' is too large: 20000. This model's maximum context length is 8192 tokens and your request has 4000 input tokens (20000 > 8192 - 4000).",
@@ -195,6 +202,31 @@ CASES = [
     ),
     Case("top_p and temperature are mutually exclusive", {"temperature": 0.5, "top_p": 0.9}, {"temperature": 0.5}),
 ]
+
+VALIDATED = [
+    (
+        [{"type": "less_than_equal", "loc": ["body", "max_tokens"], "msg": "wrong", "ctx": {"le": 8192}}],
+        {"max_tokens": 8192},
+    ),
+    ([{"type": "less_than", "loc": ["body", "max_tokens"], "msg": "wrong", "ctx": {"lt": 8192}}], {"max_tokens": 8191}),
+    (
+        [
+            {
+                "type": "value_error.number.not_le",
+                "loc": ["body", "max_tokens"],
+                "msg": "wrong",
+                "ctx": {"limit_value": 8192},
+            }
+        ],
+        {"max_tokens": 8192},
+    ),
+    (
+        [{"type": "value_error.number.not_ge", "loc": ["max_tokens"], "msg": "wrong", "ctx": {"limit_value": 30_000}}],
+        {"max_tokens": 30_000},
+    ),
+    ([{"type": "extra_forbidden", "loc": ["body", "max_tokens"], "msg": "Extra inputs are not permitted"}], RENAMED),
+]
+"""What a server's validation tells of the limit, and the next request."""
 
 SYSTEM = [
     (400, "Developer instruction is not enabled for models/gemma-3-27b-it"),

@@ -15,7 +15,7 @@ from moa_mcp.providers.litellm import LiteLLM
 from moa_mcp.providers.openai_wire import OpenAIWire
 from moa_mcp.values import Call, Message, Parameters, Place, ReplySchema, Target
 from tests.byte_server import Bytes, ByteServer, serving_bytes
-from tests.refused_parameters import CASES, FORMAT, SYSTEM, Case
+from tests.refused_parameters import CASES, FORMAT, SYSTEM, VALIDATED, Case
 
 pytestmark = pytest.mark.anyio
 
@@ -83,6 +83,18 @@ async def test_the_next_request_is_one_that_the_provider_takes(provider: Model, 
     assert [given(request) for request in server.asked("parameters")] == [case.sent, case.then]
     assert len(completion.notes) == 1
     assert completion.notes[0].startswith(("openai/m takes ", "openai/m does not take ", "the prompt leaves openai/m "))
+
+
+@pytest.mark.parametrize(("details", "then"), VALIDATED)
+@pytest.mark.parametrize("form", ["detail", "message", "error"])
+async def test_what_a_servers_validation_tells_is_read_wherever_it_stands(
+    provider: Model, server: ByteServer, details: Any, then: Parameters, form: str
+) -> None:
+    body = {"error": {"message": json.dumps(details)}} if form == "error" else {"object": "error", form: details}
+    reply = Bytes([json.dumps(body).encode()], 422, {"Content-Type": "application/json"})
+    base = server.script("validated", reply, OK)
+    await layers(provider, base)(call_of({"max_tokens": 20_000}))
+    assert given(server.asked("validated")[-1]) == then
 
 
 @pytest.mark.parametrize(("status", "told"), SYSTEM)

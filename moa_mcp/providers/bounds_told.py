@@ -9,7 +9,7 @@ from typing import NamedTuple
 from moa_mcp.errors import Bounds
 from moa_mcp.providers.error_bodies import Detail
 
-_NUM = r"[-+]?\d{1,15}(?:[,_]\d{3}){0,4}(?:\.\d{1,9})?k?(?![\w.]*\w)"
+_NUM = r"[-+]?\d{1,15}(?:[,_]\d{3}){0,4}(?:\.\d{1,9})?k?(?!\w|\.\w)"
 _Q = r"['\"`]?"
 _S = r"\s{0,3}"
 _GAP = r"""[\s:=('"`\[]{0,4}"""

@@ -163,8 +163,8 @@ def _of_object(body: Json, depth: int) -> Fault:
 
 
 def _inside(held: object, depth: int) -> Fault | None:
-    is_one = isinstance(held, dict | list | str) and depth
-    return _fault(cast("object", held), depth - 1) if is_one else None
+    is_one = depth and (isinstance(held, str) or bool(_object(held) or _list(held)))
+    return _fault(held, depth - 1) if is_one else None
 
 
 def _from_upstream(body: Json, told: str, depth: int) -> str:
@@ -241,31 +241,22 @@ def _in_text(text: str, depth: int) -> Fault:
 
 
 def _document_in(text: str) -> object:
-    """Return the JSON object or list that a text is, or ends or begins with; some write it as Python does."""
-    start = re.search(r"b?'?\s*(\[\s*)?\{", text)
+    """Return the JSON object or list that a text is, or holds; some write it as Python does."""
+    start = re.search(r"\[?\s{0,9}\{", text)
     if start is None:
         return None
-    beginning = text[start.start() :]
-    at = re.search(r"[\[{]", beginning)
-    document = beginning[at.start() :] if at else beginning
-    if beginning.startswith("b'") and (written := _literal(beginning[: beginning.rfind("'") + 1])):
-        return written
+    document = text[start.start() :]
     try:
         return cast("object", json.JSONDecoder(strict=False).raw_decode(document)[0])
     except (ValueError, RecursionError):
-        pass
-    return _literal(beginning) or _literal(document[: document.rfind("]" if document.startswith("[") else "}") + 1])
+        return _literal(document[: document.rfind("]" if document.startswith("[") else "}") + 1])
 
 
 def _literal(text: str) -> object:
     try:
-        value: object = ast.literal_eval(text)
+        return cast("object", ast.literal_eval(text))
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         return None
-    if isinstance(value, bytes):
-        text = value.decode("utf-8", "replace").strip()
-        return _document_in(text) if text.startswith(("{", "[")) else text
-    return value if isinstance(value, dict | list) else None  # pyright: ignore[reportUnknownVariableType]
 
 
 _MARKED = re.compile(r"<(?:message|errormessage|faultstring)>(.{1,2000}?)</", re.IGNORECASE | re.DOTALL)

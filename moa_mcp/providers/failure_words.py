@@ -10,7 +10,7 @@ FILTERED = phrases(r"""
     (?:input|prompt|content|request|messages?|text)\b.{0,60}\bflagged|flagged as potentially|requires moderation
     blocked by .{0,40}(?:polic|filter|safety)|inappropriate content|data inspection|prohibited (?:content|use)
     content (?:filter|moderation)|(?:unsafe|sensitive) (?:or sensitive )?(?:content|information|words)|敏感|不安全|违规
-    不合规
+    不合规|content\b.{0,60} is blocked
 """)
 NO_MONEY = phrases(r"""
     insufficient[_ ](?:balance|quota|credits?|funds)|credit balance
@@ -24,7 +24,7 @@ NO_MONEY = phrases(r"""
     quota (?:has been |is )?(?:exhausted|used up|depleted)
     (?:daily|monthly|weekly) (?:usage |request |quota |spend\w* )?(?:limit|quota)|余额不足|欠费|充值
     额度(?:已)?(?:不足|用尽|用完)|配额不足|limit: 0\b(?!\.)|reached your .{0,30}(?:usage|spend\w{0,3}) limit
-    purchase (?:more )?credits
+    purchase (?:more )?credits|key limit exceeded
 """)
 BAD_KEY = phrases(r"""
     (?:invalid|incorrect|wrong|bad|missing|expired|revoked|leaked) (?:x-)?(?:api|access|auth\w*|proxy|bearer
@@ -62,6 +62,7 @@ NO_PATH = phrases(r"""
     cannot post|no route (?:matched|found)|method not allowed|no static resource
 """)
 SYSTEM = phrases(r"""
+    role\b.{0,30}(?:must be|should be|expected)\b.{0,40}\buser\b.{0,12}\bassistant\b
     (?:system|developer)[\s_-]?(?:role|messages?|prompts?|instructions?)['\"`]?.{0,60}?(?:not|n't|un)
         [\s-]?(?:be )?(?:enabled|supported|allowed|available|permitted|accepted|implemented)
     (?:not|n't|un)[\s-]?(?:support|allow|accept)(?:ed|s)?\b.{0,60}?(?:['\"`]?(?:system|developer)

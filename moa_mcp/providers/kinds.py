@@ -39,24 +39,25 @@ def kind(status: int | None, fault: Fault, *, wait_s: float | None) -> Kind:
 def _limit(status: int | None, told: str, codes: set[str], coded: set[Kind], wait_s: float | None) -> Kind | None:
     """Return whether what was reached is a limit that waiting helps against, or the end of what was paid for."""
     no_money = words.NO_MONEY.search(told)
-    found = no_money[0].lower() if no_money else ""
+    unpaid = no_money[0].lower() if no_money else ""
     can_wait = wait_s is not None and status == _TOO_MANY and "limit: 0" not in told
     table: tuple[tuple[bool, Kind], ...] = (
         (status == _UNPAID or "quota_is_zero" in codes or any("perday" in code for code in codes), "quota"),
         (any("perminute" in code or "persecond" in code for code in codes), "rate"),
         (_is_beyond_minute(status, told), "quota"),
-        ("resource_exhausted" in codes and (not found or "current quota" in found), "rate"),
+        ("resource_exhausted" in codes and (not unpaid or "current quota" in unpaid), "rate"),
         ("quota" in coded, "quota"),
-        (bool(found) and status not in {401, 404}, "rate" if can_wait else "quota"),
+        (bool(unpaid) and can_wait, "rate"),
+        (bool(unpaid) and status not in {401, 404}, "quota"),
     )
-    return next((kind for holds, kind in table if holds), None)
+    return next((found for holds, found in table if holds), None)
 
 
 def _is_beyond_minute(status: int | None, told: str) -> bool:
     """Whether one request is more than the account may have in a minute: no waiting helps against that."""
     if status in {400, 413, 422} and _PER_MINUTE.search(told):
         return True
-    found = _BEYOND_MINUTE.search(told)
+    found = _BEYOND_MINUTE.search(told) if status == _TOO_MANY else None
     return found is not None and int(found[2]) > int(found[1]) and "used" not in told.lower()
 
 
@@ -70,19 +71,22 @@ def _other(status: int | None, told: str, codes: set[str], coded: set[Kind]) -> 
     table: tuple[tuple[bool, Kind], ...] = (
         (status == _TIMED_OUT, "timeout"),
         (missing and busy and not no_model, "server"),
-        (missing, "model" if no_model else "path"),
+        (missing and no_model, "model"),
+        (missing, "path"),
         (bad_key, "key"),
         (words.SYSTEM.search(told) is not None and words.NO_TEMPLATE.search(told) is None, "system"),
         (long and not failing, "long"),
-        (no_model and not failing, "server" if busy else "model"),
+        (no_model and not failing and busy, "server"),
+        (no_model and not failing, "model"),
         (unsaid and words.NO_PATH.search(told) is not None, "path"),
         (unsaid and words.TOO_OFTEN.search(told) is not None, "rate"),
-        (unsaid, "request" if "request" in coded and "server" not in coded else "server"),
+        (unsaid and "request" in coded and "server" not in coded, "request"),
+        (unsaid, "server"),
         (status is not None and (status in _TRANSIENT or status >= _SERVERS), "server"),
         (busy and not coded & {"request"} and not _VAGUE & codes and status in {400, 412, 422}, "server"),
+        (True, "request"),
     )
-    usual: Kind = "request"
-    return next((found for holds, found in table if holds), usual)
+    return next(found for holds, found in table if holds)
 
 
 _PROXY_WANTS_KEY, _UNPAID, _TIMED_OUT, _TOO_LARGE, _TOO_MANY, _SERVERS = 407, 402, 408, 413, 429, 500

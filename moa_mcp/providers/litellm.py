@@ -11,27 +11,24 @@ import gc
 import json
 import logging
 import os
-import re
 import sys
 import threading
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 import anyio
 
-from moa_mcp import addresses, proxies
+from moa_mcp import proxies
 from moa_mcp.errors import CallError, ParameterRefused, RequestRefused, ServerFailed
-from moa_mcp.hosts import host
 from moa_mcp.providers import billing, error_bodies, native
 from moa_mcp.providers.endless import Bounds
-from moa_mcp.providers.error_bodies import Fault
+from moa_mcp.providers.litellm_errors import errors_mapped, parsed, place_of
 from moa_mcp.providers.payloads import Reply
 from moa_mcp.providers.prompted import messages, reply_form
-from moa_mcp.providers.refusals import Place, barred, refused, unreached, unusable_proxy
-from moa_mcp.providers.replies import completed, garbled, unanswered
+from moa_mcp.providers.refusals import refused, unreached
+from moa_mcp.providers.replies import completed, unanswered
 from moa_mcp.values import Call, Completion, Target
 
 _ENVIRONMENT = {
@@ -175,18 +172,18 @@ async def _whole(litellm: Any, call: Call, target: Target, arguments: dict[str, 
         if isinstance(came, str):
             replies[:] = [came]
 
-    with _errors_mapped(target, replies):
+    with errors_mapped(target, replies):
         return _completion(call, target, await litellm.acompletion(**arguments, logger_fn=keep), replies)
 
 
 async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[str, Any]) -> Completion:  # noqa: ANN401
-    with _errors_mapped(target):
+    with errors_mapped(target):
         stream = await litellm.acompletion(**arguments)
     lines = _lines(target, stream)
     reply, bounds = Reply(watched=True), Bounds.of(call)
     note = ""
     try:
-        with _errors_mapped(target):
+        with errors_mapped(target):
             async for chunk in stream:
                 told = reply.take(_part(chunk, "delta"))
                 if told is not None and call.on_text is not None:
@@ -264,8 +261,8 @@ def _completion(call: Call, target: Target, response: Any, replies: Sequence[str
     reply = Reply(watched=False)
     reply.take(_part(response, "message"))
     for raw in replies if not reply.begun else ():
-        if (fault := error_bodies.broken(_parsed(raw))) is not None:
-            raise refused(target, None, fault, place=_place(target, None))
+        if (fault := error_bodies.broken(parsed(raw))) is not None:
+            raise refused(target, None, fault, place=place_of(target, None))
     if not reply.answers:
         raise unanswered(target)
     return _completed(call, target, reply)
@@ -310,120 +307,3 @@ def _usage(usage: Any) -> dict[str, Any]:  # noqa: ANN401
         },
         "completion_tokens_details": {"reasoning_tokens": getattr(completion, "reasoning_tokens", None)},
     }
-
-
-@contextmanager
-def _errors_mapped(target: Target, replies: Sequence[str] = ()) -> Generator[None]:
-    """Turn litellm's exceptions into ours: by status and cause, since its classes differ between providers."""
-    try:
-        yield
-    except CallError:
-        raise
-    except Exception as error:  # litellm lets bare exceptions of many libraries through
-        raise _error(target, error, replies) from error
-
-
-def _error(target: Target, error: Exception, replies: Sequence[str] = ()) -> CallError:
-    kinds = _kinds(error)
-    response = _response(error)
-    place = _place(target, response)
-    if not proxies.is_usable(place.proxy):
-        return unusable_proxy(target, place)
-    if (proxy_status := _of_proxy(error)) is not None:
-        return barred(target, proxy_status, "", place)
-    if response is None and kinds & _DISCONNECTIONS:
-        return unreached(target, connected=not kinds & _UNCONNECTED, place=place)
-    for raw in replies:  # of status 200, with an error in it
-        if (fault := error_bodies.broken(_parsed(raw))) is not None:
-            return refused(target, None, fault, place=place)
-    if response is None and "JSONDecodeError" in kinds:
-        return garbled(target)
-    return refused(target, _status(error, response), _fault(error, response), _headers(error, response), place=place)
-
-
-def _parsed(raw: str) -> dict[str, Any]:
-    try:
-        body: object = json.loads(raw)
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}  # pyright: ignore[reportUnknownVariableType]
-
-
-def _status(error: Exception, response: Any) -> int | None:  # noqa: ANN401  httpx
-    status = getattr(response, "status_code", None) or getattr(error, "status_code", None)
-    return status if isinstance(status, int) else None
-
-
-def _fault(error: Exception, response: Any) -> Fault:  # noqa: ANN401  httpx
-    """Return what the provider said: the body that came, else what litellm made of it."""
-    body = error_bodies.fault_in(response.text) if response is not None else Fault("")
-    fault = body if body.told else error_bodies.fault_in(_told(error))
-    filtered = (_FILTERED,) if type(error).__name__ == "ContentPolicyViolationError" else ()
-    return fault._replace(codes=(*fault.codes, *filtered))
-
-
-_FILTERED = "content_policy_violation"
-_ERROR_STATUS = 400
-
-
-def _response(error: BaseException) -> Any:  # noqa: ANN401  httpx
-    """Return the HTTP reply that an error comes from, as it arrived; litellm's own exceptions hold an empty one."""
-    for cause in _causes(error):
-        response: Any = getattr(cause, "response", None)
-        if getattr(response, "_content", b"") and getattr(response, "status_code", 0) >= _ERROR_STATUS:
-            return response
-    return None
-
-
-def _place(target: Target, response: Any) -> Place:  # noqa: ANN401  httpx
-    """Return where the call went, as far as litellm lets that be known."""
-    if getattr(response, "_request", None) is None and host(target.provider) is not None:
-        return Place.of(target)
-    url = addresses.shown(str(response.url)) if response is not None else target.api_base
-    return Place(url, proxies.proxy_for(url) if url else None)
-
-
-def _of_proxy(error: BaseException) -> int | None:
-    """Return the status with which a proxy refused to connect; None if it did not."""
-    refused = (cause for cause in _causes(error) if type(cause).__name__ == "ClientHttpProxyError")
-    return next((int(getattr(cause, "status", 0)) for cause in refused), None)
-
-
-_UNCONNECTED = {"ClientConnectorError", "ConnectionRefusedError", "gaierror"}
-_DISCONNECTIONS = {
-    "ConnectError",
-    "ClientConnectionError",
-    "ConnectionError",
-    "RemoteProtocolError",
-    "ReadError",
-    "StopAsyncIteration",  # a stream that ended without saying why
-}
-
-
-def _causes(error: BaseException) -> Generator[BaseException]:
-    """Yield an error and all that is underneath: litellm reports a broken line as a server error of status 500."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
-
-
-def _kinds(error: BaseException) -> set[str]:
-    return {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
-
-
-def _headers(error: Exception, response: Any) -> Mapping[str, str]:  # noqa: ANN401  httpx
-    for holder in (response, error):
-        headers: Any = getattr(holder, "headers", None) or getattr(holder, "litellm_response_headers", None)
-        if headers:
-            return {str(name).lower(): str(value) for name, value in headers.items()}
-    return {}
-
-
-_PREFIXES = re.compile(r"\b(litellm\.\w+|\w*(Error|Exception|Exception - )):\s*|\b\w+Exception(\s+\w+Error)? - ")
-
-
-def _told(error: Exception) -> str:
-    """Return the provider's own words: without litellm's prefixes and tracebacks."""
-    text = str(getattr(error, "message", "") or error).partition("Traceback (most recent call last)")[0]
-    return _PREFIXES.sub("", text).strip()

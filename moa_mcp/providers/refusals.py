@@ -34,6 +34,8 @@ from moa_mcp.redact import redact
 from moa_mcp.surrogates import mended
 from moa_mcp.values import Target
 
+_MOST = 8192
+"""Characters of a provider's words that are looked at: some repeat the whole prompt."""
 _SUCCESS = range(200, 400)
 _NO_HEADERS: Mapping[str, str] = {}
 
@@ -68,7 +70,7 @@ def refused(
 ) -> CallError:
     """Return the error for what a provider says; `status` is HTTP's, None where that is not known."""
     told = said(fault.told, target.api_key) or _unsaid(status)
-    fault = fault._replace(told=plain(fault.told or told))
+    fault = fault._replace(told=plain((fault.told or told)[:_MOST]))
     status = fault.status if status is None or status in _SUCCESS else status
     in_body = fault.wait_s if fault.wait_s is not None else waits.in_words(fault.told)
     kind = kinds.kind(status, fault, wait_s=in_body)

@@ -7,6 +7,7 @@ import re
 from moa_mcp.providers.phrases import phrases
 
 _SAID = phrases(r"""
+    exceeded (?:the )?model token limit
     context.?(?:length|window|size|limit|exceeded)|maximum context|n_ctx
     (?:prompt|input|inputs|request|messages?|conversation|text|string|query|content)(?: is| are
         | was)? too (?:long|large)
