@@ -73,3 +73,76 @@ def test_a_server_that_resumes_by_itself_goes_on_serving(
         assert f"run {lost} can't be read: it is damaged" in each["content"][0]["text"]
     assert not kept.get("isError")
     assert asked["structuredContent"]["status"] == "complete"
+
+
+OF_A_RUN = [
+    "UPDATE runs SET title = 'a walrus' WHERE run_id = ?",
+    "UPDATE runs SET status = 'comqlete' WHERE run_id = ?",
+    "UPDATE runs SET created_at = 'a walrus' WHERE run_id = ?",
+    "UPDATE runs SET updated_at = 1e300 WHERE run_id = ?",
+    "UPDATE runs SET spec = CAST(x'7b22ff61207761' AS TEXT) WHERE run_id = ?",
+    "UPDATE runs SET lease_until = x'00' WHERE run_id = ?",
+    "UPDATE events SET body = CAST(x'61ff2077616c727573' AS TEXT) WHERE run_id = ?",
+    "DELETE FROM events WHERE run_id = ? AND seq % 2",
+    "DELETE FROM refs WHERE run_id = ?",
+    "UPDATE texts SET body = 'a walrus' WHERE text_id IN (SELECT text_id FROM refs WHERE run_id = ?)",
+]
+
+
+@pytest.mark.parametrize("damage", OF_A_RUN)
+def test_whatever_is_lost_of_a_run_it_is_damaged_at_every_door_and_nothing_of_it_is_quoted(
+    nursery: Nursery, tmp_path: Path, damage: str
+) -> None:
+    path = tmp_path / "runs.sqlite"
+    for question in ("Does a walrus talk?", "Does a carpenter?"):
+        nursery.run("ask", "vote", question, "--offline", "-q", environ={"MOA_MCP_JOURNAL": str(path)})
+    with closing(sqlite3.connect(path)) as db, db:
+        (sound,), (lost,) = db.execute("SELECT run_id FROM runs ORDER BY created_at DESC").fetchall()
+        db.execute(damage, (lost,))
+    listed = invoke("runs", "list", "--json", MOA_MCP_JOURNAL=str(path))
+    assert listed.exit_code == 0
+    assert f"run {lost} can't be read: it is damaged" in listed.stderr
+    assert {row["run_id"] for row in json.loads(listed.stdout)} == {lost, sound}
+    assert invoke("runs", "list", MOA_MCP_JOURNAL=str(path)).exit_code == 0
+    for command in (["show"], ["show", "--full"], ["export"], ["resume", "--offline"]):
+        refused = invoke("runs", *command, lost, MOA_MCP_JOURNAL=str(path))
+        assert refused.exit_code == 2
+        assert "damaged" in refused.stderr or "there is nothing to resume" in refused.stderr
+        assert "walrus" not in refused.output
+    with ServerProcess("--journal", str(path), *OFFLINE, nursery=nursery) as server:
+        server.initialize()
+        wait, trace = (
+            server.ask(number, "tools/call", name=tool, arguments={"run_id": lost})["result"]
+            for number, tool in enumerate(("moa_wait", "moa_trace"), 1)
+        )
+        resource = server.ask(3, "resources/read", uri=f"moa://runs/{lost}")["error"]
+        uris = [each["uri"] for each in server.ask(4, "resources/list")["result"]["resources"]]
+        stderr = "\n".join(server.stderr)
+    for each in (wait["content"][0]["text"], trace["content"][0]["text"], resource["message"]):
+        assert f"run {lost} can't be read: it is damaged" in each
+    assert {f"moa://runs/{each}" for each in (lost, sound)} <= {*uris}
+    assert "Traceback" not in stderr
+    gone = invoke("runs", "gc", "--max-size", "1b", MOA_MCP_JOURNAL=str(path))
+    assert "walrus" not in gone.output
+    assert gone.exit_code == 0 or "damaged" in gone.stderr
+
+
+def test_a_damaged_page_fails_only_what_needs_it(tmp_path: Path, nursery: Nursery) -> None:
+    """What a server does at the same time goes into one transaction."""
+    path = tmp_path / "runs.sqlite"
+    nursery.run("ask", "vote", "Why?", "--offline", "-q", environ={"MOA_MCP_JOURNAL": str(path)})
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+        (size,), (root,) = (
+            db.execute("PRAGMA page_size").fetchone(),
+            db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'spending'").fetchone(),
+        )
+    raw = bytearray(path.read_bytes())
+    raw[(root - 1) * size : root * size] = b"\xff" * size
+    path.write_bytes(raw)
+    for command in (["list"], ["show", "last"]):
+        assert invoke("runs", *command, MOA_MCP_JOURNAL=str(path)).exit_code == 0
+    for command in (["gc", "--older-than", "1s"],):
+        refused = invoke("runs", *command, MOA_MCP_JOURNAL=str(path))
+        assert refused.exit_code == 2
+        assert f"the journal {path} can't be used: it is damaged" in refused.stderr.replace("\n", " ")

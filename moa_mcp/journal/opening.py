@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sqlite3
@@ -10,10 +11,13 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from moa_mcp.errors import JournalError
-from moa_mcp.journal.damage import explained
+from moa_mcp.journal import wal
 from moa_mcp.journal.schema import MIGRATIONS, connected, opened, version
 
+_log = logging.getLogger(__name__)
 _UNWRITABLE = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM})
+
+_HEADER, _SMALLEST = b"SQLite format 3\0", 512
 
 
 class Opened(NamedTuple):
@@ -36,13 +40,37 @@ def opened_at_best(path: Path, synchronous: str) -> Opened:
     if path.exists() and not path.is_file():
         what = "a folder" if path.is_dir() else "no file of the usual kind"
         raise JournalError(f"the journal {path} can't be used: it is {what}; name a file with --journal PATH")
+    if path.exists() and not _looks_like_one(path):
+        raise JournalError(
+            f"the journal {path} can't be used: file is not a database; it is damaged or no journal: move it away, or "
+            "name another with --journal PATH"
+        )
     if not path.exists() or os.access(path, os.W_OK):
         try:
-            return Opened(opened(path, synchronous))
+            return Opened(_opened(path, synchronous))
         except (OSError, sqlite3.OperationalError) as error:
             if not _can_be_read(path, error):
                 raise
     return _opened_to_read(path)
+
+
+def _opened(path: Path, synchronous: str, original: Path | None = None) -> sqlite3.Connection:
+    before = wal.lengths(path)
+    db = opened(path, synchronous)
+    if wal.is_cut(path, before):
+        _log.warning(
+            "the journal %s is damaged: what was written last, beside it in a file -wal, can't be read from some place "
+            "on; its runs are as they stood before. A copy of both files may still have it",
+            original or path,
+        )
+    return db
+
+
+def _looks_like_one(path: Path) -> bool:
+    """Whether a file is empty or begins as SQLite's do, which takes files that are no more than a beginning."""
+    with path.open("rb") as file:
+        head = file.read(_SMALLEST)
+    return not head or (len(head) == _SMALLEST and head.startswith(_HEADER))
 
 
 def _can_be_read(path: Path, error: OSError | sqlite3.OperationalError) -> bool:
@@ -56,12 +84,8 @@ def _opened_to_read(path: Path) -> Opened:
 
     What was written last may stand in its write-ahead log alone; without one, nobody writes now.
     """
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise explained(path, error) from error
-    wal = path.with_name(f"{path.name}-wal")
-    unchanging = not wal.exists() or not wal.stat().st_size
+    log = path.with_name(f"{path.name}-wal")
+    unchanging = not log.exists() or not log.stat().st_size
     for how in ("mode=ro", "mode=ro&immutable=1"):
         db = connected(f"{path.absolute().as_uri()}?{how}", uri=True)
         try:
@@ -79,17 +103,17 @@ def _opened_to_read(path: Path) -> Opened:
             break
         if not unchanging:
             break
-    return _copied(path, wal)
+    return _copied(path, log)
 
 
-def _copied(path: Path, wal: Path) -> Opened:
+def _copied(path: Path, log: Path) -> Opened:
     copy = TemporaryDirectory(prefix="moa-mcp-journal-", ignore_cleanup_errors=True)
     try:
         there = Path(copy.name) / path.name
         shutil.copyfile(path, there)
-        if wal.exists():
-            shutil.copyfile(wal, there.with_name(wal.name))
-        return Opened(opened(there, "OFF"), writes=False, copy=copy)
+        if log.exists():
+            shutil.copyfile(log, there.with_name(log.name))
+        return Opened(_opened(there, "OFF", path), writes=False, copy=copy)
     except BaseException:
         copy.cleanup()
         raise

@@ -10,7 +10,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from moa_mcp.config import Pipeline
-from moa_mcp.errors import RunUnknown
+from moa_mcp.errors import JournalError, RunUnknown
 from moa_mcp.journal import RunRecord
 from moa_mcp.plan import Reach, blocking, plan, reach
 from moa_mcp.routes import Routes
@@ -40,7 +40,7 @@ class Resources:
         """Return the pipelines, then the runs, the newest first. A cursor is the last resource of the page before."""
         del context
         pipelines = map(_pipeline_resource, self._runs.config.pipelines.values())
-        runs = map(_run_resource, await self._runs.journal.records())
+        runs = map(_run_resource, await self._records())
         resources = [*pipelines, *runs]
         start = _after(params.cursor if params else None, resources)
         shown = resources[start : start + PAGE]
@@ -75,7 +75,15 @@ class Resources:
                 return page(await self._runs.trace(run_id), int(number or 1))
             except (RunUnknown, ValueError):
                 return None
+            except JournalError as error:
+                raise _unreadable(error) from error
         return None
+
+    async def _records(self) -> Sequence[RunRecord]:
+        try:
+            return await self._runs.journal.records()
+        except JournalError as error:
+            raise _unreadable(error) from error
 
     async def _described(self, pipeline: Pipeline) -> dict[str, Any]:
         whole = plan(pipeline)
@@ -97,7 +105,7 @@ class Resources:
         known: dict[str, Sequence[str]] = {
             "name": tuple(self._runs.config.pipelines),
             "pipeline": tuple(self._runs.config.pipelines),
-            "run_id": [record.run_id for record in await self._runs.journal.records()],
+            "run_id": [record.run_id for record in await self._records()],
         }
         typed = params.argument.value
         values = [value for value in known.get(params.argument.name, ()) if value.startswith(typed)]
@@ -131,6 +139,10 @@ _TEMPLATES = (
 )
 
 
+def _unreadable(error: JournalError) -> MCPError:
+    return MCPError(types.INTERNAL_ERROR, str(error))
+
+
 def _pipeline_resource(pipeline: Pipeline) -> types.Resource:
     return types.Resource(
         uri=f"{_PIPELINE}{pipeline.name}",
@@ -146,7 +158,7 @@ def _run_resource(record: RunRecord) -> types.Resource:
         uri=f"{_RUN}{record.run_id}",
         name=record.run_id,
         title=f"{record.pipeline}: {record.title}",
-        description=f"Trace of a run of {record.pipeline}: {record.status}",
+        description=f"Trace of a run of {record.pipeline}: {'damaged' if record.damaged else record.status}",
         mime_type=_JSON,
     )
 

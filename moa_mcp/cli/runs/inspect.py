@@ -75,7 +75,9 @@ def _read(run_id: str, journal: str | None) -> tuple[RunRecord, Trace]:
 
 async def _found(journal: Journal, run_id: str) -> tuple[RunRecord, Trace]:
     record = await find(journal, run_id)
-    return record, traced(record, await journal.events(record.run_id))
+    trace = traced(record, await journal.events(record.run_id))
+    was_simulated(record)  # whoever shows it asks that, too
+    return record, trace
 
 
 def _show(out: Console, record: RunRecord, trace: Trace, *, full: bool, reasoning: bool) -> None:

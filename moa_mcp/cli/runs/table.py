@@ -62,10 +62,12 @@ async def _rows(journal: Journal, records: list[RunRecord]) -> tuple[Row, ...]:
 
 async def _trace(journal: Journal, record: RunRecord) -> Trace | None:
     try:
-        return traced(record, await journal.events(record.run_id))
+        trace = traced(record, await journal.events(record.run_id))
+        was_simulated(record)  # whoever shows it asks that, too
     except JournalError as error:
         say(f"Error: {error}")
         return None
+    return trace
 
 
 def _show(rows: tuple[Row, ...], *, as_json: bool, otherwise: str) -> None:
