@@ -13,7 +13,6 @@ from moa_mcp.events import RunEstimated
 from moa_mcp.trace import AttemptTrace, CallTrace, StepTrace, Trace
 from moa_mcp.values import Answer, Completion, Place, Usage
 
-
 _LONGEST_VALUE = 200
 """Characters of a counted value in a summary."""
 

@@ -116,6 +116,12 @@ async def told(path: Path, run_id: str) -> list[object]:
     return found
 
 
+def gone(path: Path) -> None:
+    """Remove a journal and what SQLite keeps beside it."""
+    for each in path.parent.glob(f"{path.name}*"):
+        each.unlink()
+
+
 def assert_right_or_damaged(found: object, right: object, where: str) -> None:
     if isinstance(found, MoaError):
         message = str(found)
@@ -137,8 +143,7 @@ async def test_a_flipped_byte_is_said_to_be_damage_or_changes_nothing_that_is_re
     damaged = 0
     for _ in range(60):
         at, bit = rng.randrange(len(raw)) if rng.random() < 0.8 else rng.randrange(100), rng.randrange(1, 256)
-        for each in tmp_path.glob("journal.sqlite*"):
-            each.unlink()
+        gone(path)
         path.write_bytes(raw[:at] + bytes([raw[at] ^ bit]) + raw[at + 1 :])
         for found, expected in zip(await told(path, run_id), right, strict=True):
             assert_right_or_damaged(found, expected, f"byte {at} ^ {bit}")
@@ -169,8 +174,7 @@ async def test_a_flip_in_the_log_of_what_was_written_last_is_damage_or_leaves_wh
         assert caplog.text == ""
         wal = whole.with_name(f"{whole.name}-wal").read_bytes()
         for at in range(0, len(wal), len(wal) // 40):
-            for each in tmp_path.glob("journal.sqlite*"):
-                each.unlink()
+            gone(path)
             shutil.copyfile(whole, path)
             path.with_name(f"{path.name}-wal").write_bytes(wal[:at] + bytes([wal[at] ^ 0x55]) + wal[at + 1 :])
             caplog.clear()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lives import begun, called
+from tests.lives import called
 from tests.nursery import Nursery
 from tests.serving import OFFLINE, ServerProcess
 from tests.test_cli import invoke

@@ -227,7 +227,7 @@ def _is_pure(text: str, candidate: _Letter) -> bool:
     """Whether the first or the last line is nothing but the letter."""
     for begins, ends in ((0, text.find("\n")), (text.rfind("\n") + 1, len(text))):
         ends = ends if ends >= 0 else len(text)
-        if begins <= candidate.start < ends <= begins + 14:  # noqa: PLR2004  no longer than the letter in its dress
+        if begins <= candidate.start < ends <= begins + 14:
             return _PURE.fullmatch(text[begins:ends].strip()) is not None
     return False
 
