@@ -17,12 +17,15 @@ from moa_mcp.report import summary
 from moa_mcp.tally import lead
 from moa_mcp.testing import Said, ScriptedModel, pipeline, run_pipeline
 from moa_mcp.trace import Trace
-from moa_mcp.values import Call, Question
+from moa_mcp.values import Call, Question, Tally, Votes
 from tests.tables import PROPOSE, XY, faults, pipe, steps
 
 pytestmark = pytest.mark.anyio
 
 MAJORITY = '{ step = "vote", method = "majority", extract = "last_number" }'
+
+
+DECIMAL = 'says how extract = "last_number" reads numbers; remove it, or choose that extract'
 
 
 def sampled(samples: int, ahead_by: int, more: str = "") -> str:
@@ -57,6 +60,34 @@ async def test_each_wave_asks_only_as_many_as_the_leader_still_needs() -> None:
     trace = await asked(model, 6, 2)
     assert len(model.calls) == 4
     assert trace.steps[0].notes[-1].text == "stopped after 4 of 6 calls: '1' leads by 2; 2 calls saved"
+
+
+async def test_one_number_in_several_spellings_leads() -> None:
+    trace = await asked(saying("0,5", "\\boxed{\\frac{1}{2}}", "3,5"), 3, 2)
+    assert (trace.status, trace.answer, trace.steps[0].saved) == ("complete", "0,5", 1)
+
+
+async def test_a_wave_whose_answers_hold_nothing_leads_to_the_next() -> None:
+    model = saying("no idea", "none", "7", "7")
+    trace = await asked(model, 4, 2)
+    assert (len(model.calls), trace.answer) == (4, "7")
+
+
+async def test_a_stop_may_say_that_the_comma_divides() -> None:
+    table = '{ step = "propose", agents = [{ model = "a", samples = 3 }], stop = { ahead_by = 2, %s } }'
+    stop = table % 'extract = "last_number", decimal = "comma"'
+    trace = await run_pipeline(steps(stop, MAJORITY), "Why?", saying("1,250", "1,25", "9"))
+    assert trace.steps[0].notes[-1].text == "stopped after 2 of 3 calls: '1.25' leads by 2; 1 calls saved"
+
+
+async def test_a_pattern_that_is_stopped_is_noted_in_its_wave() -> None:
+    table = '{ step = "propose", agents = [{ model = "a", samples = 2 }], stop = { ahead_by = 1, %s } }'
+    model = saying("a" * 5000 + "b", "aa")
+    trace = await run_pipeline(
+        steps(table % "extract = { regex = '(a+)+$' }", '{ step = "take", n = 1 }'), "Why?", model
+    )
+    assert trace.steps[0].notes[0].text == "the regex took longer than 1 s on answers 1, which count as abstentions"
+    assert len(model.calls) == 2
 
 
 async def test_without_a_leader_everybody_is_asked_and_nothing_is_said() -> None:
@@ -129,6 +160,7 @@ async def test_the_answer_that_most_passes_name_is_chosen() -> None:
     trace = await run_pipeline(voting("passes = 3"), "Why?", model)
     assert (trace.status, trace.answer) == ("complete", B)
     assert [note.text for note in trace.steps[1].notes] == ["z named answer 2 of 3 in 2 of 3 passes"]
+    assert trace.steps[1].tally == Tally((Votes("2", 2), Votes("1", 1)))
     orders = [tuple(re.findall(r"\w at 1\.\d", call.messages[0].content)) for call in model.calls_of("z")]
     assert len(Counter(orders)) > 1
 
@@ -152,6 +184,8 @@ async def test_a_pass_that_can_not_be_read_counts_for_nobody() -> None:
     trace = await run_pipeline(voting("passes = 2"), "Why?", model)
     assert trace.status == "degraded"
     assert trace.steps[1].notes[-1].text.endswith("in 1 of 2 passes")
+    assert trace.steps[1].tally is not None
+    assert (trace.steps[1].tally.abstained, trace.steps[1].tally.of) == (1, 2)
 
 
 async def test_a_pass_that_fails_is_made_good_by_the_next() -> None:
@@ -168,7 +202,7 @@ async def test_a_pass_that_fails_is_made_good_by_the_next() -> None:
         (f"{XY[:-1]}, stop = 2 }}", "stop: 2 should be a table, { ahead_by = 2 }"),
         (
             f"{XY[:-1]}, stop = {{ ahead_by = 1, x = 1 }} }}",
-            "stop.x: unknown key; known here: ahead_by, extract",
+            "stop.x: unknown key; known here: ahead_by, decimal, extract",
         ),
         (
             f"{XY[:-1]}, stop = {{ ahead_by = 1, extract = 3 }} }}",
@@ -183,6 +217,19 @@ async def test_a_pass_that_fails_is_made_good_by_the_next() -> None:
 def test_a_faulty_stop_of_propose(step: str, fault: str) -> None:
     aggregate = '{ step = "aggregate", agent = "openai/z" }'
     assert faults(pipe(step, aggregate)) == [f"pipelines.p.steps[0].{fault}"]
+
+
+@pytest.mark.parametrize(
+    ("stop", "fault"),
+    [
+        ('extract = "choice", decimal = "comma"', f"stop.decimal: {DECIMAL}"),
+        ('decimal = "point"', f"stop.decimal: {DECIMAL}"),
+        ('extract = "last_number", decimal = ","', "stop.decimal: ',' should be 'point' or 'comma'"),
+    ],
+)
+def test_a_decimal_mark_without_numbers(stop: str, fault: str) -> None:
+    propose = f"{XY[:-1]}, stop = {{ ahead_by = 1, {stop} }} }}"
+    assert faults(pipe(propose, '{ step = "aggregate", agent = "openai/z" }')) == [f"pipelines.p.steps[0].{fault}"]
 
 
 @pytest.mark.parametrize(

@@ -14,32 +14,31 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import NamedTuple
 
 from moa_mcp.extraction import letters, markup, words
 from moa_mcp.extraction.latex import BOXED, BOXED_END
 from moa_mcp.extraction.markup import MARKS
 
-_LOOK_ALIKE = str.maketrans("АВСЕНΑΒΕΗΙ", "ABCEHABEHI")  # noqa: RUF001  that is what it is for
-_ALONE = re.compile("(?<![^\\W_])[АВСЕНΑΒΕΗΙ](?![^\\W_])")  # noqa: RUF001
+_LOOK_ALIKE = str.maketrans("АВСЕНΑΒΕΗΙ", "ABCEHABEHI")
+_ALONE = re.compile("(?<![^\\W_])[АВСЕНΑΒΕΗΙ](?![^\\W_])")
 _UNSEEN = re.compile(rf"[{''.join(set(MARKS) - {BOXED, BOXED_END})}$\"\u201c\u201d\u201e\u00ab\u00bb`*]")
-_BRACKETS = str.maketrans("[]{}\u3010\u3011\u300c\u300d\u300e\u300f\u300a\u300b\u3014\u3015", "()" * 7)
+_PLAIN = str.maketrans("|[]{}\u3010\u3011\u300c\u300d\u300e\u300f\u300a\u300b\u3014\u3015", " " + "()" * 7)
 _BLANKS = re.compile(r" {2,}")
 
-_WORD = "A-Za-z\u00c0-\u024f\u0400-\u04ff"
+_WORD = words.WORD
 _CANDIDATE = re.compile(
     rf"(?<![{_WORD}0-9_])(?<![{_WORD}0-9]['-])(?:[A-J](?![{_WORD}0-9_+#&]|'[{_WORD}]|-[{_WORD}0-9])"
-    rf"|[a-j](?=\)?'?\s?(?:[.,;:!?\u3002\u3001\n{BOXED}{BOXED_END}]|$)))"
+    rf"|[a-j](?=\)|'?\s?(?:[.,;:!?\u3002\u3001\n{BOXED}{BOXED_END}]|$)))"
 )
 _FILL = rf"(?:[\s,:;('\u2018-]{{0,3}}(?:{letters.FILLERS})(?![{_WORD}])){{0,5}}[\s:,('\u2018-]{{0,3}}"
 _NOT = rf"(?P<not>[\s,]?(?:{words.NOT})(?![{_WORD}])[\s,]?)?"
-_COPULA = (
-    rf"(?P<denied>(?:\b(?:no|non|não|not|never|cannot|can't|won't|n't|не|nie)\s|[不非]|\bn')?)"
-    rf"(?:(?<![{_WORD}])(?:{words.COPULA})(?![{_WORD}])|(?<![{_WORD}])is(?=n't)|(?:{words.COPULA_UNSPACED})|'s(?=\s))"
-)
+_COPULA = words.SAYS
 _NOUN = (
     rf"(?:(?<![{_WORD}])(?:{words.ANSWER}|{letters.CHOICE})(?![{_WORD}])"
-    rf"|(?:{words.ANSWER_UNSPACED}|{letters.CHOICE_UNSPACED}))"
+    rf"|(?:{words.ANSWER_UNSPACED}|{letters.CHOICE_UNSPACED})"
+    rf"|^\s?(?:(?:{letters.RIGHT_ONE})(?=\s?[:=]|\s(?:ist|is|es)\b)|(?:{letters.RIGHT_ONE_UNSPACED})(?=[は是])))"
 )
 _I = re.IGNORECASE
 _ANSWER = re.compile(_NOUN, _I)
@@ -61,9 +60,10 @@ _CONCLUDED = re.compile(
 _DENIES = re.compile(rf"(?<![{_WORD}])(?:{words.NOT}|don't|wouldn't|can't|cannot)(?![{_WORD}])|n't", _I)
 _VOIDED = re.compile(rf"(?:(?<![{_WORD}])(?:{words.VOID}|{words.IF}))(?:\s[^\s,]{{1,14}}){{0,2}}\s?$", _I)
 _IS = rf"\)?\s?(?:(?:{letters.IS})(?![{_WORD}])|(?:{letters.IS_UNSPACED})){{1,2}}"
+_END_OF_CLAUSE = rf"(?=\s?(?:[^\w\s]|$)|\n|\s(?:{letters.AFTER_POSITIVE})\b)"
 _RIGHT = re.compile(
-    rf"{_IS}\s?(?:[A-Za-z']{{1,12}}\s){{0,2}}?(?:(?:{letters.POSITIVE})(?![{_WORD}])|(?:{letters.POSITIVE_UNSPACED}))"
-    rf"|\)?\s?(?:{letters.POSITIVE_UNSPACED})",
+    rf"{_IS}\s?(?:[A-Za-z']{{1,12}}\s){{0,2}}?(?:(?:{letters.POSITIVE}){_END_OF_CLAUSE}|(?:{letters.POSITIVE_UNSPACED}))"
+    rf"|\)?\s?(?:{letters.POSITIVE_UNSPACED})|\)?\s(?:{letters.POSITIVE_BARE})\b",
     _I,
 )
 _WRONG = re.compile(
@@ -79,10 +79,13 @@ _FOLLOWED = re.compile(
 _BEFORE_NAME = re.compile(r"\s[A-Z\u00c0-\u00de\u0410-\u042f0-9]")
 _OR = re.compile(rf"\)?\s?(?:[,/&\u3001]\s?|,?\s?(?:(?<![{_WORD}])(?:{letters.OR})(?![{_WORD}]))\s?){_FILL}\(?", _I)
 _BUT = re.compile(rf"\)?[,;:.]?\s?(?:{letters.BUT})[\s,]?(?:{letters.IT_IS})?{_FILL}\(?", _I)
+_RATHER = re.compile("\u306a\u304f|\uc544\ub2c8")
+_NOT_THIS = re.compile(rf"(?<![{_WORD}])(?:{words.NOT})(?![{_WORD}]){_FILL}$", _I)
 _SENTENCE = re.compile(r"[.!?\u3002]+(?:\s|(?=[^\W\d]))|[;\n]")
 _QUESTION = re.compile(r"[^.!?\n\u3002]{0,80}\?")
 _PURE = re.compile(
-    r"(?:[-\u2022\u2013]\s?)?(?:(?:[Oo]ption|[Cc]hoice|[Ll]etter|选项|選項)\s?)?(?:\(?([A-J])\)?|\(([a-j])\)|([a-j])\))[.!:,]?"
+    rf"(?:[-\u2022\u2013]\s?)?(?i:(?:{letters.CHOICE}|选项|選項)\s?)?"
+    r"(?:\(?([A-J])\)?|\(([a-j])\)|([a-j])\))(?:选项|選項|项|項|번)?[.!:,]?"
 )
 _LABELLED = re.compile(
     r"(?:[-\u2022\u2013]\s?)?(?:\(([A-Ja-j])\)|([A-J])(?:\)|[.:](?=\s)|,(?=\s)|\s[-\u2013\u2014:](?=\s))|([a-j])\)"
@@ -94,6 +97,8 @@ _BOX = re.compile(
     _I,
 )
 _REACH = 130
+_LONGEST_DRESS = 30
+"""Characters of a line that is nothing but a letter, with what is around it."""
 _MOST_LETTERS = 1000
 """So many letters are looked at, from the end of an answer."""
 
@@ -115,7 +120,7 @@ def choice_letter(answer: str) -> str | None:
 
 def _dressed_down(answer: str) -> str:
     """Return the text without markup and quotes, with plain brackets and Latin letters."""
-    text = _BLANKS.sub(" ", _UNSEEN.sub("", markup.plain(answer)).translate(_BRACKETS))
+    text = _BLANKS.sub(" ", _UNSEEN.sub("", markup.plain(answer)).translate(_PLAIN))
     text = text.replace("\u2019", "'").replace("\u2018", "'")
     return _ALONE.sub(lambda found: found[0].translate(_LOOK_ALIKE), text)
 
@@ -128,8 +133,8 @@ def _last_statement(text: str) -> _Letter | None:
         candidate = candidates[index]
         near = candidates[max(0, index - 1) : index + 2]
         if _is_stated(text, candidate, candidates[index - 1] if index else None):
-            several = any(_are_alternatives(text, *pair) for pair in zip(near, near[1:], strict=False))
-            return candidate._replace(letter="" if several else candidate.letter.upper())
+            several = any(_are_alternatives(text, *pair) for pair in pairwise(near))
+            return _Letter(candidate.start, candidate.end, "" if several else candidate.letter.upper())
     return None
 
 
@@ -164,7 +169,7 @@ def _before(text: str, start: int) -> str:
 def _is_letter(letter: str, after: str) -> bool:
     """Whether what follows lets a letter be more than an article, a pronoun or the beginning of a name."""
     if letter.islower():
-        return bool(_ENDS.match(after))
+        return after.startswith(")") or bool(_ENDS.match(after))
     return bool(_FOLLOWED.match(after)) or (letter not in "AI" and bool(_BEFORE_NAME.match(after)))
 
 
@@ -196,8 +201,10 @@ def _is_second_thought(text: str, previous: _Letter, candidate: _Letter) -> bool
     if len(gap) > _REACH or not _BUT.fullmatch(gap):
         return False
     before = _before(text, previous.start)
+    if _NOT_THIS.search(before):
+        return True
     cued = _cue(before) or _CHOSEN.search(before) or _CONCLUDED.search(before)
-    return cued is not None and bool(_DENIES.search(before) or "\u4e0d" in before or "\u306a\u304f" in gap)
+    return cued is not None and bool(_DENIES.search(before) or "\u4e0d" in before or _RATHER.search(gap))
 
 
 def _are_alternatives(text: str, one: _Letter, other: _Letter) -> bool:
@@ -215,20 +222,20 @@ def _is_clause(after: str) -> bool:
 
 
 def _boxed(text: str, candidate: _Letter) -> bool | None:
-    """Return whether a letter is what its box holds; None if it stands in none."""
+    """Return true if a letter is what its box holds; None if other words decide."""
     begins = text.rfind(BOXED, max(0, candidate.start - _REACH), candidate.start)
     if begins < 0 or text.find(BOXED_END, begins, candidate.start) >= 0:
         return None
     stated = _BOX.match(text, begins)
-    return stated is not None and stated.start("letter") == candidate.start
+    return True if stated is not None and stated.start("letter") == candidate.start else None
 
 
 def _is_pure(text: str, candidate: _Letter) -> bool:
     """Whether the first or the last line is nothing but the letter."""
     for begins, ends in ((0, text.find("\n")), (text.rfind("\n") + 1, len(text))):
-        ends = ends if ends >= 0 else len(text)
-        if begins <= candidate.start < ends <= begins + 14:
-            return _PURE.fullmatch(text[begins:ends].strip()) is not None
+        line = text[begins : ends if ends >= 0 else len(text)]
+        if begins <= candidate.start < begins + len(line) <= begins + _LONGEST_DRESS:
+            return _PURE.fullmatch(line.strip(" '")) is not None
     return False
 
 
@@ -241,6 +248,8 @@ def _only_label(lines: list[str]) -> str | None:
         return None
     if all(found is None or _WRONG.match(line[found.end() :].lstrip()) for line, found in edges):
         return None
+    if any(found and _PURE.fullmatch(line[found.end() :].strip()) for line, found in edges):
+        return None  # "A: B"
     return named.pop()
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from moa_mcp.extraction.numerals import written
 from moa_mcp.extraction.texts import whole_text
@@ -20,6 +20,9 @@ _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _TRAILING_COMMA = re.compile(r",(?=\s{0,200}[}\]])")
 _MOST_LOOKS = 4
 """So many times its length an answer is decoded at most: objects in faulty objects cost a look each."""
+
+
+_Json: TypeAlias = dict[str, "_Json"] | list["_Json"] | str | Decimal | float | bool | None
 
 
 class _Span(NamedTuple):
@@ -71,43 +74,51 @@ def _objects(text: str) -> list[_Span]:
     return sorted(spans, key=lambda span: (-span.end, span.start))
 
 
-def _decoded(text: str) -> object:
+def _decoded(text: str) -> _Json:
     for candidate in (text, _TRAILING_COMMA.sub("", text)):
         try:
-            return json.loads(candidate, parse_float=Decimal, parse_int=Decimal)
+            decoded: _Json = json.loads(candidate, parse_float=Decimal, parse_int=Decimal)
         except (ValueError, InvalidOperation, RecursionError):
             continue
+        return decoded
     return None
 
 
-def _nested(value: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+def _nested(value: _Json) -> Iterator[dict[str, _Json]]:
     """Yield an object and those in it: outer before inner, later before earlier."""
     level = [value]
     while level:
         yield from (each for each in reversed(level) if isinstance(each, dict))
-        level = [
-            inner
-            for each in level
-            if isinstance(each, dict | list)
-            for inner in (each.values() if isinstance(each, dict) else each)
-        ]
+        level = [inner for each in level for inner in _held(each)]
 
 
-def _folded(value: Any) -> str | None:  # noqa: ANN401
-    if isinstance(value, str):
-        return whole_text(value)
-    if isinstance(value, Decimal):
-        return written(value)
-    try:
-        return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False)
-    except RecursionError:
-        return None
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _held(value: _Json) -> Iterable[_Json]:
     match value:
         case dict():
-            return {str(key): _plain(inner) for key, inner in value.items()}
+            return value.values()
+        case list():
+            return value
+        case _:
+            return ()
+
+
+def _folded(value: _Json) -> str | None:
+    match value:
+        case str():
+            return whole_text(value)
+        case Decimal():
+            return written(value)
+        case _:
+            try:
+                return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False)
+            except RecursionError:
+                return None
+
+
+def _plain(value: _Json) -> object:
+    match value:
+        case dict():
+            return {key: _plain(inner) for key, inner in value.items()}
         case list():
             return [_plain(inner) for inner in value]
         case str() | Decimal():

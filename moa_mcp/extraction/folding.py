@@ -17,7 +17,7 @@ _POWER = re.compile(f"[{_RAISED}]+")
 _INDEX = re.compile(f"[{_LOWERED}]+")
 _VULGAR = re.compile("([0-9]?)([\u00bc-\u00be\u2150-\u215e\u2189])")
 _MOST_MARKS = 30
-"""So many combining marks in a row are kept (as in Unicode's stream-safe format): to order more takes quadratic time."""
+"""So many combining marks in a row are kept, as in Unicode's stream-safe format: to order them takes quadratic time."""
 
 _ALIKE = {
     '"': "\u00ab\u00bb\u201c\u201d\u201e\u201f\u2039\u203a\u300c\u300d\u300e\u300f\u301d\u301e\u301f\uff02",

@@ -90,13 +90,12 @@ class _Reader:
         """Take in the next part of the text."""
         expects, above = self.expects, self.above
         if expects and part != "{":
-            if part.isspace() and expects != "unseen":
+            if part.isspace() and expects not in {"unseen", "^", "_"}:
                 return
             self.expects, self.above = "", None
-            if expects == "fraction":
-                self.out.append(UNREADABLE)
-            elif expects in "^_" and part[0] == "\\":
-                self.out.append("" if part == "\\circ" else f"{expects}{UNKNOWN}")
+            part = self._without_braces(expects, above, part)
+            if not part:
+                return
         match part[0]:
             case "{":
                 self.expects, self.above = "", None
@@ -111,6 +110,24 @@ class _Reader:
                 self.expects = part
             case _:
                 self.out.append(part)
+
+    def _without_braces(self, expects: str, above: str | None, part: str) -> str:
+        """Take in what a command or a sign holds that stands in no braces; return what is left of the part."""
+        match expects:
+            case "fraction" if part[0].isdigit() and above is not None:
+                self.out.append(self._fraction(above, part[0]))
+                return part[1:]
+            case "fraction":
+                self.out.append(UNREADABLE)
+            case "^" if part[0] == "\\":
+                self.out.append("" if part == "\\circ" else f"^{UNKNOWN}")
+            case "_" if part[0] == "\\":
+                self.out.append(UNKNOWN)
+            case "^" | "_":
+                self.out.append(expects)
+            case _:
+                pass
+        return part
 
     def _command(self, name: str) -> None:
         if name in _BOXES:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 CHOICE = (
-    "choice|option|pick|selection|alternative|letter|conclusion|verdict|final|Option|Wahl|Auswahl|Variante|Möglichkeit"
+    "choice|option|letra|lettera|lettre|Buchstabe|буква|(?:correct|right|best) one|pick|selection|alternative"
+    "|letter|conclusion|verdict|final|Option|Wahl|Auswahl|Variante|Möglichkeit"
     "|choix|opción|opcion|alternativa|inciso|elección|opzione|scelta|opção|opcao|escolha|optie|keuze|вариант|варіант"
     "|выбор|opcja|wybór|alternativet|alternatief|seçenek|şık|pilihan"
 )
+RIGHT_ONE = "correct|right|selected|chosen|correct one|richtig|korrekt|correcto|correcta|verdadeira|верно|правильно"
+RIGHT_ONE_UNSPACED = "正しいの|正确的|正確的"
+"""At the beginning of a sentence, where the letter follows: "Correct: B"."""
 CHOICE_UNSPACED = "选项|選項|選択肢|正解|正答|선택지|보기|本题|本題|विकल्प"
 FILLERS = (
     "the|a|an|my|clearly|definitely|therefore|thus|then|hence|simply|just|indeed|most likely|likely|probably|in fact"
     "|actually|instead|rather|obviously|certainly|undoubtedly|only|either|both|option|options|choice|choices|letter"
     "|answer|number|statement|correct|right|best|one|final|also|still|really|always|given by"
-    "|die|der|das|eindeutig|klar|also|daher|Option|Antwort|Buchstabe|Variante|Antwortmöglichkeit|la|le|el|il|lo|o|het|de"
+    "|die|der|das|eindeutig|klar|also|daher|Option|Antwort|Buchstabe|Variante|Antwortmöglichkeit|la|le|el|il"
+    "|lo|o|het|de"
     "|l'option|réponse|lettre|donc|respuesta|opción|opcion|letra|alternativa|inciso|opzione|lettera|risposta|resposta"
     "|opção|optie|letter|antwoord|вариант|ответ|буква|под буквой|opcja|şık|seçenek|pilihan"
     "|选项|選項|选择|選擇|选|選|项|项目|选项为|第|记号|記号|보기|번|번호"
 )
 POSITIVE = (
-    "correct|right|best|true|accurate|the answer|answer|my answer|my choice|my final answer|richtig|korrekt|die Antwort"
+    "correct|right|best|true|accurate|the answer|answer|my answer|my choice|my final answer|richtig|korrekt"
+    "|die Antwort"
     "|wahr|zutreffend|correcte|correct|juste|vraie|bonne|la réponse|correcta|correcto|la respuesta|cierta|verdadera"
     "|corretta|giusta|esatta|la risposta|correta|certa|a resposta|juist|goed|het antwoord|верен|верна|верно|верный"
     "|правильный|правильная|правильно|правильным|является верным|является правильным|poprawna|prawidłowa|rätt|riktig"
@@ -37,39 +43,57 @@ IS = (
 )
 IS_UNSPACED = "选项|選項|项|項|が|は|가|이|은|는|번|是|为|為|最|也|都|唯一|才是|:"
 THEREFORE = (
-    "therefore|thus|hence|so|consequently|accordingly|finally|in conclusion|daher|deshalb|somit|folglich|also|donc|ainsi"
-    "|por tanto|por lo tanto|entonces|así que|quindi|pertanto|dunque|portanto|logo|assim|dus|daarom|следовательно|поэтому"
+    "therefore|thus|hence|so|consequently|accordingly|finally|in conclusion|daher|deshalb|somit|folglich|also"
+    "|donc|ainsi"
+    "|por tanto|por lo tanto|entonces|así que|quindi|pertanto|dunque|portanto|logo|assim|dus|daarom"
+    "|следовательно|поэтому"
     "|значит|итак|więc|zatem|alltså"
 )
 THEREFORE_UNSPACED = "所以|因此|故|综上|綜上|よって|従って|したがって|따라서|그러므로"
 IT_IS = (
-    "it is|it's|it must be|it has to be|it should be|that is|that's|this is|that leaves|which leaves|leaving|this gives"
+    "it is|it's|it must be|it has to be|it should be|that is|that's|this is|that leaves|which leaves|leaving"
+    "|this gives"
     "|this leaves|es ist|c'est|ce serait|sería|es la|è la|é a|het is|это|оно"
 )
 SUBJECT = "I|we|I'd|I'll|I'm|I've|we'd|we'll|let's|let us|let me|you should|one should|ich|wir|je|j'|nous|я|мы|jag|ik"
 VERB = (
     "choose|chose|pick|picked|select|selected|go with|going with|went with|opt for|vote for|settle on|settled on|say"
-    "|lean towards|lean toward|prefer|answer|conclude|believe|believe it's|believe it is|think|think it's|think it is|mark"
-    "|wähle|wählen|nehme|tippe auf|entscheide mich für|stimme für|choisis|choisirais|opte pour|opterais pour|kies|kiezen"
+    "|lean towards|lean toward|prefer|answer|conclude|believe|believe it's|believe it is|think|think it's"
+    "|think it is|mark"
+    "|wähle|wählen|nehme|tippe auf|entscheide mich für|stimme für|choisis|choisirais|opte pour|opterais pour"
+    "|kies|kiezen"
     "|выбираю|выбрал|выбрала|väljer"
 )
 VERB_ALONE = (
-    "choose|select|pick|go with|mark|elijo|escojo|elegiría|selecciono|me quedo con|scelgo|sceglierei|escolho|escolheria"
+    "choose|select|pick|go with|mark|wähle|choisis|kies|выбираю|elijo|escojo|elegiría|selecciono|me quedo con"
+    "|scelgo|sceglierei|escolho|escolheria"
     "|выбираем"
 )
 VERB_UNSPACED = (
     "(?:我|应该?|應該?|故|所以|因此|本题|本題|就|正确|答案)(?:会|會|要|认为)?(?:选择?|選擇?)|私は|僕は|나는|저는"
 )
 BUT = (
-    "but rather|but|rather|instead|sondern|mais|sino|bensì|ma|mas|maar|sim|а|але|men|而是|應是|应是|なく|で(?:は)?なく"
+    "but rather|but|rather|instead|sondern|mais|sino|bensì|ma|mas|maar|sim|а|але|men|而是|應是|应是|で(?:は)?なく|(?:가"
+    "|이)?\\s?아니라|(?:가|이)?\\s?아니고"
 )
 OR = (
     "or|and|and/or|oder|und|ou|et|o|y|e|u|of|en|или|и|lub|i|eller|och|versus|vs|nor|noch|ni|né|nem"
     "|或|或者|和|与|與|及|または|もしくは|か|と|또는|와|과|이나|나"
 )
 FOLLOWS = (
-    "because|since|as|for|which|with|but|due|given|though|although|so|and|or|in|is|are|would|where|while|after|if|when"
+    "because|since|as|for|which|with|but|due|given|though|although|so|and|or|in|is|are|would|where|while|after"
+    "|if|when"
     "|based|by|not|rather|instead|here|then|too|from|from|unless|without|despite|over"
-    "|weil|da|denn|und|oder|mit|nicht|parce|car|puisque|et|ou|avec|porque|ya|pues|y|o|con|no|perché|poiché|e|non|pois|com"
+    "|weil|da|denn|und|oder|mit|nicht|parce|car|puisque|et|ou|avec|porque|ya|pues|y|o|con|no|perché|poiché|e"
+    "|non|pois|com"
     "|omdat|want|en|of|met|niet|потому|так|поскольку|и|или|с|а|не|bo|ponieważ|eftersom"
+)
+POSITIVE_BARE = "верный|верная|верен|верна|верно|правильный|правильная|правильно"
+"""Said without an "is"."""
+AFTER_POSITIVE = (
+    "answers?|choices?|options?|one|statement|selection|letter|here|because|since|as|and|but|given|due|so|therefore"
+    "|Antwort|Option|Wahl|und|weil|da|denn|réponse|choix|car|parce|et|mais|respuesta|opción|alternativa|porque"
+    "|ya|pues|y"
+    "|risposta|opzione|scelta|perché|e|resposta|opção|antwoord|optie|keuze|omdat|en|ответ|вариант|ответом"
+    "|вариантом|потому"
 )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TIME_LIMIT_S = 1.0
 """Seconds for one answer."""
 
-_PART = re.compile(r"\\.|\[\^?\]?|\]|\{(?!\d+\}|\d*,\d*\})|.", re.DOTALL)
+_PART = re.compile(r"(?P<set>\[\^?\]?)|(?P<brace>\{(?!\d+\}|\d*,\d*\}))|(?P<end>\])|\\.|.", re.DOTALL)
 
 
 class PatternTooSlow(Exception):
@@ -43,16 +43,18 @@ def last_match(answer: str, pattern: str) -> str | None:
         PatternTooSlow: it takes longer than `TIME_LIMIT_S`.
 
     """
-    compiled = _compiled(pattern)
-    last, ends = None, time.monotonic() + TIME_LIMIT_S
+    compiled, last = _compiled(pattern), None
+    ends = time.monotonic() + TIME_LIMIT_S
     try:
         for match in compiled.finditer(answer, timeout=TIME_LIMIT_S, concurrent=True):
             last = match
-            if time.monotonic() > ends:
-                raise TimeoutError
-    except TimeoutError as error:
-        raise PatternTooSlow(f"{pattern!r} took longer than {TIME_LIMIT_S:g} s") from error
-    return None if last is None else whole_text(last[1 if compiled.groups else 0] or "")
+            if time.monotonic() > ends:  # the limit of `finditer` is one for each match
+                break
+        else:
+            return None if last is None else whole_text(last[1 if compiled.groups else 0] or "")
+    except TimeoutError:
+        pass
+    raise PatternTooSlow(f"{pattern!r} took longer than {TIME_LIMIT_S:g} s")
 
 
 @lru_cache(maxsize=64)
@@ -77,13 +79,16 @@ def _as_re_reads(pattern: str) -> str:
     in_set = False
     for found in _PART.finditer(pattern):
         part = found[0]
-        if not in_set and part[0] == "[":
-            in_set = True
-            parts.append(part.replace("]", "\\]"))  # the first bracket in a set does not close it
-        elif part[0] in "[{" and (in_set or part == "{"):
-            parts.append(f"\\{part}")
-            in_set = in_set and not part.endswith("]")
-        else:
-            parts.append(part)
-            in_set = in_set and part != "]"
+        match found.lastgroup:
+            case "set" if not in_set:
+                in_set = True
+                parts.append(part.replace("]", "\\]"))  # the first bracket in a set does not close it
+            case "set":
+                in_set = not part.endswith("]")
+                parts.append(f"\\{part}")
+            case "brace" if not in_set:
+                parts.append("\\{")
+            case kind:
+                in_set = in_set and kind != "end"
+                parts.append(part)
     return "".join(parts)

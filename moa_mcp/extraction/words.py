@@ -10,7 +10,7 @@ BETWEEN_NUMBERS = (
 )
 MINUS = "minus|negative|moins|menos|meno|минус|负|負|マイナス|마이너스|영하"
 SCALES = (
-    "hundred|thousand|million(?:en|s|i|es)?|milli[oó]n(?:es)?|milhões|milhão|milione|milioni|miljoen|миллион(?:а|ов)?"
+    "hundred|thousand|million(?:en|s|i|es)?|mill[oó]n(?:es)?|milhões|milhão|milione|milioni|miljoen|миллион(?:а|ов)?"
     "|billion(?:s)?|milliard(?:e|en|s)?|miliard(?:o|i)|miljard|bilhão|bilhões|миллиард(?:а|ов)?|trillions?"
     "|Mio\\.?|Mrd\\.?|Tsd\\.?|mln\\.?|mlrd\\.?|млн\\.?|млрд\\.?|тыс(?:\\.|яч[аи]?)?|bn|mn|lakhs?|crores?"
     "|Tausend|Hundert|mille|mil|mila|duizend|[百千万萬億亿만억천백]+"
@@ -26,7 +26,7 @@ _SCALE_OF = (
 _CJK_SCALE = {"百": 2, "백": 2, "千": 3, "천": 3, "万": 4, "萬": 4, "만": 4, "億": 8, "亿": 8, "억": 8}
 _SCALE_STEMS = (
     (("milliard", "miliard", "miljard", "миллиард", "bilh"), 9),
-    (("milli", "mili", "milh", "miljoen", "миллион"), 6),
+    (("milli", "millon", "millón", "mili", "milh", "miljoen", "миллион"), 6),
     (("billion",), 9),
     (("trillion",), 12),
 )
@@ -48,13 +48,15 @@ MAJOR_UNITS = (
     "|小时|小時|時間|分钟|分鐘|天|시간|분|일|년"
 )
 UNITS = (
-    "km|cm|mm|nm|m|\u03bcm|kg|mg|g|\u03bcg|t|l|L|ml|mL|dl|cl|h|min|ms|ns|Hz|kHz|MHz|GHz|W|kW|MW|GW|kWh|V|A|mA|J|kJ|N|Pa"
+    "km|cm|mm|nm|m|\u03bcm|kg|mg|g|\u03bcg|t|l|L|ml|mL|dl|cl|h|min|ms|ns|Hz|kHz|MHz|GHz|W|kW|MW|GW|kWh|V|A|mA"
+    "|J|kJ|N|Pa"
     "|kPa|hPa|bar|mol|ft|in|lbs?|oz|mph|km/h|kph|mi|yd|ha|dB|cal|kcal|eV|rad|deg|px|pt|rpm|bps"
     "|USD|EUR|GBP|CHF|INR|JPY|CNY|RUB|BRL|CAD|AUD|kr|Ft|TL|zł|руб|р|кг|км|см|мм|м|г|л|ч|мин"
-    "|B|KB|kB|MB|GB|TB|KiB|MiB|GiB|C|F|Uhr|Euro|Stück|Personen|pcs|people|apples|units"
+    "|KB|kB|MB|GB|TB|KiB|MiB|GiB|C|F|Uhr|Euro|pcs"
 )
 LABELS = (
-    "step|steps|equation|equations|eqn?s?|figure|figures|fig|table|section|sections|sec|question|part|case|option|page"
+    "step|steps|equation|equations|eqn?s?|figure|figures|fig|table|section|sections|sec|question|part|case"
+    "|option|page"
     "|pages|p|pp|note|line|lines|chapter|example|problem|exercise|method|approach|version|appendix|footnote|ref|lemma"
     "|theorem|item|point|phase|round|iteration|attempt|test|Schritt|Gleichung|Abbildung|Tabelle|Abschnitt|Frage|Seite"
     "|étape|équation|tableau|partie|paso|ecuación|figura|tabla|pregunta|passo|equazione|domanda|etapa|equação"
@@ -74,26 +76,44 @@ SCALES_IN_DISPUTE = "Billion(?:en|e)|billones|billón|trillones|Trillion(?:en|e)
 """Names of different powers in different places, and letters that are units, too."""
 
 ANSWER = (
-    "answers?|result|solution|Antwort|Ergebnis|Lösung|réponse|résultat|respuesta|resultado|solución|risposta|risultato"
-    "|soluzione|resposta|solução|antwoord|resultaat|oplossing|ответ|результат|решение|відповідь|odpowiedź|wynik|svaret"
+    "answers?|ans\\.?|result|solution|Antwort|Ergebnis|Lösung|réponse|résultat|respuesta|resultado|solución"
+    "|risposta|risultato"
+    "|soluzione|resposta|solução|antwoord|resultaat|oplossing|ответ|результат|решение|відповідь|odpowiedź"
+    "|wynik|svaret"
     "|svar|resultatet|vastaus|odpověď|răspunsul|válasz|cevap|yanıt|jawaban(?:nya)?|đáp án|απάντηση"
 )
 ANSWER_UNSPACED = (
     "答案|答え|解答|答复|回答|正解|结果|結果|答|정답|답변|답안|답|결과|उत्तर|जवाब|الجواب|الإجابة|الاجابة|คำตอบ"
 )
 COPULA = (
-    "is|are|was|equals|be|becomes|seems to be|appears to be|comes to|comes out as|=|:|->|→|⇒|⟹|≈|ist|sind|lautet|beträgt|wäre"
-    "|est|sont|vaut|serait|es|son|sería|sea|è|sono|sarebbe|é|são|seria|is|bedraagt|это|является|равен|равна|равно|равняется"
+    "is|are|was|equals|be|becomes|seems to be|appears to be|comes to|comes out as|=|:|->|=>|→|⇒|⟹|≈|ist|sind"
+    "|lautet|beträgt|wäre"
+    "|est|sont|vaut|serait|es|son|sería|sea|è|sono|sarebbe|é|são|seria|is|bedraagt|это|является|равен|равна"
+    "|равно|равняется"
     "|составляет|jest|to|är|er|on|este|là|adalah|—|–"
 )
 COPULA_UNSPACED = "应该是|應該是|应当是|应为|應為|应是|就是|即为|是|为|為|等于|等於|は|が|은|는|이|가|है|هو|هي|คือ|:|="
+WORD = "A-Za-z\u00c0-\u024f\u0400-\u04ff"
+"""The letters of words that stand apart, for character classes."""
 NOT = "not|n't|never|nicht|kein|pas|no|non|não|nao|nie|niet|не|inte|ikke|ei|不|并不|ではない"
 VOID = (
     "wrong|incorrect|false|common|tempting|popular|initial|first|previous|prior|earlier|intermediate|partial|naive"
-    "|another|other|student'?s?|falsche[nrs]?|erste[nrs]?|mauvaise|fausse|première|incorrecta?|errata|sbagliata|primera"
+    "|another|other|student'?s?|falsche[nrs]?|erste[nrs]?|mauvaise|fausse|première|incorrecta?|errata"
+    "|sbagliata|primera"
     "|errada|verkeerde|eerste|неправильный|неверный|первый|错误|錯誤|错的|間違い|틀린|not the|not a|isn't the"
 )
 IF = (
-    "if|whether|unless|suppose|supposing|assume|assuming|wenn|falls|ob|angenommen|si|se|als|indien|если|предположим|如果|若"
+    "if|whether|unless|suppose|supposing|assume|assuming|wenn|falls|ob|angenommen|si|se|als|indien|если"
+    "|предположим|如果|若"
     "|假设|もし|만약"
 )
+SAYS = (
+    rf"(?P<denied>(?:\b(?:no|non|não|not|never|cannot|can't|won't|n't|не|nie)\s|[不非]|\bn')?)"
+    rf"(?:(?<![{WORD}])(?:{COPULA})(?![{WORD}])|(?<![{WORD}])is(?=n't)|(?:{COPULA_UNSPACED})|'s(?=\s))"
+)
+"""The "is" of "the answer is", and what denies it."""
+IS_THE = (
+    rf"\s?(?:[^\s.;:!?]{{1,20}}\s){{0,2}}(?:is|are|was|ist|est|es|è|é|это|является)\s(?:[{WORD}']{{1,9}}\s){{0,3}}"
+    r"|\s?[が는은이가是为就]{1,2}\s?(?:正确|正しい|最终|最終)?"
+)
+"""What stands between a value and "answer" where it is said to be the answer."""

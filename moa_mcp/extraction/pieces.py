@@ -1,0 +1,266 @@
+"""What in a text is written like a number, in one piece each, and its value if it is one number.
+
+A piece is all that is written together: digits, and what joins them to other digits (``3,5``, ``1/2``, ``2024-05-17``,
+``6 × 7``, ``3 to 5``). It has a value or none; no part of it is ever taken for it. Which piece counts is decided in
+`numbers`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+from moa_mcp.extraction import words
+from moa_mcp.extraction.latex import UNREADABLE
+from moa_mcp.extraction.markup import MARKS
+from moa_mcp.extraction.numerals import DecimalMark, Exact, calculable, numeral, power, quotient, scaled
+
+LETTER = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0370-\u03bf\u03c1-\u052f\u1e00-\u1eff"
+"""Of alphabets whose words stand apart; CJK and others follow digits without a space."""
+M = f"[{MARKS}]"
+DASHES = "-\u2010\u2012\u2013\u2212"
+_DASH = f"\\{DASHES}"
+_SCAN = re.compile(
+    rf"(?P<name>[{LETTER}](?:[{LETTER}]++|\d++(?:[.,:]\d++)*+|['\u2019_](?=[{LETTER}\d])|[{_DASH}](?=\d)"
+    rf"|\^[-+\u2212]?(?:\d++|\(\d++\)|[{LETTER}]))*+)"
+    r"|(?P<digits>(?:(?<![.\d])\.)?\d++(?:[.,'\u2019\u066b_]++\d++| \d++)*+)"
+    r"(?:[eE](?P<tens>[-+\u2212]?\d++)|\s?\^\s?(?:\((?P<inner>[-+\u2212]?\d++)\)|(?P<outer>[-+\u2212]?\d++)))?"
+    rf"|(?P<unreadable>[{UNREADABLE}\u03c0\u221a\u221b\u221e])"
+)
+
+_MEASURED = rf"(?:\s?%|\s?\u00b0[CF]?|\s?(?:{words.UNITS})(?:\^\d)?(?![{LETTER}\d]))?"
+_OPERATOR = re.compile(
+    rf"{M}*{_MEASURED}(?:\s?[+\u00d7\u00f7\u00b7/^*~{_DASH}]\s?[+{_DASH}]?|:|\s:\s|[\u2014.]|\s?\.{{2,3}}\s?|\s?[xX]\s?"
+    rf"|\s[+{_DASH}]|\s?\u00b1\s?|[).]?\(|\)?\s?[+\u00d7\u00f7\u00b7/^*{_DASH}]\s?\(?)?{M}*"
+)
+_SLASH = re.compile(rf"{M}*\s?/\s?{M}*")
+_TIMES = re.compile(rf"{M}*\s?[\u00d7\u00b7xX]\s?{M}*")
+_JOINT = re.compile(rf"{M}*\s?{M}+\s?{M}*")
+_BETWEEN = re.compile(rf"{M}*{_MEASURED}\s?(?:{words.BETWEEN_NUMBERS})\s?{M}*", re.IGNORECASE)
+_COMPOUND = re.compile(
+    rf"{M}*\s?(?:(?:{words.SCALES}|{words.MAJOR_UNITS}),?|[\u00b0\u2032'\u5e74\u6708\u65e5\u6642\u65f6\u5206\u70b9\u9ede])"
+    rf"\s?(?:(?:{words.AND})\s)?{M}*",
+    re.IGNORECASE,
+)
+_COMMA = re.compile(rf"{M}*\s?[,;]\s?[{_DASH}]?{M}*")
+LONGEST_GAP = 30
+_MOST_RUNS = 3
+"""Of which a number may be made: a whole one, and the two of a fraction."""
+
+_SIGN = re.compile(rf"(?P<sign>[+\u00b1\u2014\u2015{_DASH}])(?P<space> ?)$")
+_MINUS_WORD = re.compile(rf"(?:^|[^{LETTER}])(?:{words.MINUS})\s?$", re.IGNORECASE)
+_UNKNOWN_OPERAND = re.compile(
+    rf"[{LETTER}\d)\]\u03c0](?:\s?[\u00d7\u00f7\u00b7/^\u221a]\s?|[+\u2212]\s?|\s\+\s)$"
+    rf"|(?:^|[^{LETTER}])[{LETTER}](?:\^?\d+)?\s[-\u2013\u2212]\s$|[)\]]\s?[{_DASH}]\s?$|::$"
+)
+_MONTH_BEFORE = re.compile(rf"\b(?:{words.MONTHS})\.?,?(?:\sde|\sof)?\s$")
+_MONTH_AFTER = re.compile(rf"(?:\.|st|nd|rd|th)?\s(?:de\s|of\s)?(?:{words.MONTHS})\b")
+
+_UNIT = re.compile(rf"(?:{words.UNITS})(?:\^[-\d]\d*)?(?![{LETTER}\d])")
+_SCALE = re.compile(rf"\s?(?P<word>{words.SCALES})(?![{LETTER}])", re.IGNORECASE)
+_CLOCK = re.compile(r"\s?[ap]\.?m\b", re.IGNORECASE)
+_BROKEN_OFF = re.compile(
+    rf"[\^_\u221a\u03c0]|\.\(|\.[a-z]|\(\d|,[{LETTER}]|\)?\s?[\u00d7\u00f7\u00b7+*/]\s?[(\u221a\u03c0]"
+    rf"|\)?\s?[\u00d7\u00f7\u00b7+]\s?[{LETTER}]|\s?[{_DASH}]\s?[{LETTER}](?![{LETTER}'\u2019-])|\)\s?\^"
+    rf"|/(?![sdhmglL](?![{LETTER}]))[{LETTER}](?![{LETTER}])|\s\u00b1"
+)
+_LETTER_FOLLOWS = re.compile(f"[{LETTER}]")
+_ON_GOES = re.compile(r"\.{3}|\u2026")
+
+_DISPUTED = re.compile(rf"\s?(?:{words.SCALES_IN_DISPUTE})(?![{LETTER}])")
+
+_GROUP = re.compile(r"[1-9]\d{0,2},\d{3}")
+_NEAR = 24
+"""Characters before and after a piece that tell what it is."""
+
+
+class _Run(NamedTuple):
+    """Digits in a row, with what belongs to them."""
+
+    start: int
+    end: int
+    digits: str
+    """Empty for a sign that stands for a number, such as a root."""
+    tens: str
+    """The power of ten that they are taken times."""
+    exponent: str
+    """The power to which they are taken."""
+
+    @property
+    def is_power_of_ten(self) -> bool:
+        return self.digits == "10" and bool(self.exponent)
+
+    def value(self, mark: DecimalMark) -> Exact | None:
+        """Return the value, if it is one number."""
+        value = numeral(self.digits.replace("\u2019", "'"), mark) if self.digits else None
+        if value is None or not (self.tens or self.exponent):
+            return value
+        if self.exponent:
+            return power(value, self.exponent.replace("\u2212", "-"))
+        return scaled(value, self.tens.replace("\u2212", "-"))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What is written like a number in one piece; it is read only if it may count."""
+
+    text: str
+    runs: Sequence[_Run]
+    mark: DecimalMark
+
+    @property
+    def start(self) -> int:
+        """Where it begins in its text."""
+        return self.runs[0].start
+
+    @property
+    def end(self) -> int:
+        """Where it ends in its text."""
+        return self.runs[-1].end
+
+    @property
+    def before(self) -> str:
+        """The text just before it."""
+        return self.text[max(0, self.start - _NEAR) : self.start]
+
+    @property
+    def after(self) -> str:
+        """The text just after it."""
+        return self.text[self.end : self.end + _NEAR].lstrip(MARKS)
+
+    @cached_property
+    def value(self) -> Exact | None:
+        """None if it is no single number."""
+        value = _value(self.text, self.runs, self.mark) if len(self.runs) <= _MOST_RUNS else None
+        if value is None or _is_part_of_more(self):
+            return None
+        scale = _SCALE.match(self.after)
+        if scale is None:
+            return _signed(value, self.before, self.after)
+        fraction = calculable(value)
+        return fraction and _signed(fraction * 10 ** words.scale(scale["word"]), self.before, self.after)
+
+
+def pieces(text: str, mark: DecimalMark) -> Iterator[Piece]:
+    """Yield what is written like numbers, in order."""
+    runs: list[_Run] = []
+    lists = False  # whether commas belong to the piece, as those of a pair or a date do
+    for run in _runs(text):
+        gap = text[runs[-1].end : run.start] if runs and run.start - runs[-1].end <= LONGEST_GAP else None
+        if gap is not None and (_is_joint(gap) or (lists and _COMMA.fullmatch(gap))):
+            runs.append(run)
+            continue
+        if runs:
+            yield Piece(text, runs, mark)
+        runs = [run]
+        before = seamless(text[max(0, run.start - _NEAR) : run.start])
+        lists = before.rstrip(f"{DASHES} ")[-1:] in {"(", "["} or bool(_MONTH_BEFORE.search(before))
+    if runs:
+        yield Piece(text, runs, mark)
+
+
+def _runs(text: str) -> Iterator[_Run]:
+    for found in _SCAN.finditer(text):
+        if found.lastgroup != "name":
+            tens, power_of = found["tens"] or "", found["inner"] or found["outer"] or ""
+            yield _Run(found.start(), found.end(), found["digits"] or "", tens, power_of)
+
+
+@lru_cache(maxsize=1024)
+def _is_joint(gap: str) -> bool:
+    """Whether what stands between two runs of digits makes one piece of them."""
+    return any(joint.fullmatch(gap) for joint in (_OPERATOR, _JOINT, _BETWEEN, _COMPOUND))
+
+
+def _value(text: str, runs: Sequence[_Run], mark: DecimalMark) -> Exact | None:
+    """Return the value of runs of digits that are one piece; None if that is no number."""
+    gaps = [text[one.end : other.start] for one, other in pairwise(runs)]
+    match [run.value(mark) for run in runs]:
+        case [value]:
+            return value
+        case [None, Decimal() as below] if _SLASH.fullmatch(gaps[0]) and " " in runs[0].digits:
+            whole, _, above = runs[0].digits.rpartition(" ")
+            return _mixed(numeral(whole), numeral(above), below)
+        case [Decimal() as whole, Decimal() as above, Decimal() as below] if _JOINT.fullmatch(
+            gaps[0]
+        ) and _SLASH.fullmatch(gaps[1]):
+            return _mixed(whole, above, below)
+        case [above, below] if above is not None and below is not None and _SLASH.fullmatch(gaps[0]):
+            return quotient(above, below)
+        case [Decimal() as factor, Decimal() as tens] if runs[1].is_power_of_ten and _TIMES.fullmatch(gaps[0]):
+            return scaled(factor, str(tens.adjusted()))
+        case _:
+            return None
+
+
+def _mixed(whole: Decimal | None, above: Decimal | None, below: Decimal) -> Exact | None:
+    """Return a whole number and a proper fraction."""
+    if whole is None or above is None or not 0 < above < below or any(each % 1 for each in (whole, above, below)):
+        return None
+    sum_of = calculable(whole)
+    fraction = quotient(above, below)
+    return None if sum_of is None or fraction is None else sum_of + fraction
+
+
+def seamless(before: str) -> str:
+    """Return a text without the marks of markup."""
+    return before.translate(dict.fromkeys(map(ord, MARKS)))
+
+
+def _is_part_of_more(piece: Piece) -> bool:
+    """Whether digits go on as something that is no number, or are a part of an expression, a date, a time or a pair."""
+    before, after = seamless(piece.before), piece.after
+    if any(goes_on.match(after) for goes_on in (_BROKEN_OFF, _CLOCK, _DISPUTED, _MONTH_AFTER)):
+        return True
+    if _LETTER_FOLLOWS.match(after) and not (_UNIT.match(after) or _SCALE.match(after)):
+        return True
+    digits = piece.runs[0].digits
+    return bool(
+        _UNKNOWN_OPERAND.search(before)
+        or _MONTH_BEFORE.search(before)
+        or (_ON_GOES.match(after) and not digits.isdigit())
+        or _is_pair(before.rstrip(f"{DASHES}+")[-2:], digits, after, piece.mark)
+    )
+
+
+def _is_pair(left: str, digits: str, after: str, mark: DecimalMark) -> bool:
+    """Whether a comma separates two values rather than the places of one: ``(3,5)``, ``(x,5)``."""
+    if left[-1:] == "," and left[:1].strip():
+        return True
+    in_brackets = left[-1:] in {"(", "["} and after[:1] in {")", "]"}
+    divides = digits.count(",") == 1 and "." not in digits and not _GROUP.fullmatch(digits)
+    return in_brackets and divides and mark == "point"
+
+
+def _signed(value: Exact, before: str, after: str) -> Exact | None:
+    """Return a value with the sign before it; None if it may have either."""
+    before = before.rstrip(MARKS)
+    if before.endswith("(") and (outer := _SIGN.search(before[:-1].rstrip(MARKS))):  # -(3)
+        if not after.lstrip(" ").startswith(")"):
+            return None
+        return -value if outer["sign"] in DASHES else value
+    if _MINUS_WORD.search(seamless(before)):
+        return -value
+    sign = _SIGN.search(before)
+    if sign is None:
+        return value
+    left = seamless(before[: sign.start()]).rstrip(" ")[-1:]
+    return None if sign["sign"] == "\u00b1" else -value if _negates(sign, left) else value
+
+
+def _negates(sign: re.Match[str], left: str) -> bool:
+    """Whether a sign is a minus; a dash may also be a pause or begin a line of a list."""
+    match sign["sign"]:
+        case "+":
+            return False
+        case "\u2014" | "\u2015":
+            return left in {"", "\n", "=", "(", ":"}
+        case "\u2212" if sign["space"]:
+            return not left.isalnum()
+        case _:
+            return not sign["space"] or left in {"=", "("}
