@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from moa_mcp.errors import TimedOut
+from moa_mcp.errors import JournalError, TimedOut
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.runs import Run, Runs
@@ -229,3 +229,40 @@ async def test_a_run_that_is_cancelled_while_its_budget_is_put_on_record_leaves_
             assert provider.billed == 0
         assert await spending(journal) == provider.billed
         assert [trace.status for trace in await all_ended(at_once(runs, 1))] == ["complete"]
+
+
+class Forgetful(MemoryJournal):
+    """Does not take what a run has spent at its end, until it is told to."""
+
+    takes = False
+
+    async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None, held: int = 0) -> bool:
+        if cap is None and held == 0 and not self.takes:
+            raise JournalError("no room")
+        return await super().commit_spending(run_id, day, nanodollars, cap, held)
+
+
+async def test_what_could_not_be_put_on_record_of_a_runs_end_is_when_the_next_begins() -> None:
+    provider, journal = saying(tokens=100), Forgetful()
+    runs = provider.runs("max_cost_usd_per_day = 60", PROPOSE, AGGREGATE, journal=journal)
+    async with runs.open():
+        assert [trace.status for trace in await all_ended(at_once(runs, 1))] == ["complete"]
+        assert await spending(journal) > provider.billed
+        journal.takes = True
+        assert [trace.status for trace in await all_ended(at_once(runs, 1))] == ["complete"]
+    assert await spending(journal) == provider.billed == 2 * COST
+
+
+class Thoughtful(MemoryJournal):
+    """Takes long to tell what runs hold; meanwhile they have ended."""
+
+    async def held(self, day: str) -> Mapping[str, int]:
+        await anyio.sleep(100)
+        return await super().held(day)
+
+
+async def test_what_comes_free_while_it_is_looked_up_is_taken() -> None:
+    provider = saying(tokens=100)
+    runs = provider.runs("max_cost_usd_per_day = 60", PROPOSE, AGGREGATE, journal=Thoughtful())
+    async with runs.open():
+        assert [trace.status for trace in await all_ended(await in_turn(runs, 2))] == ["complete"] * 2

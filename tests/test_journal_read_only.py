@@ -13,8 +13,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import anyio
 import pytest
 
+from moa_mcp.errors import JournalError
+from moa_mcp.journal.sqlite import SQLiteJournal
+from tests.journals import record_of, went_out
 from tests.lives import called
 from tests.nursery import Nursery
 from tests.serving import OFFLINE, ServerProcess
@@ -82,6 +86,35 @@ def copied(nursery: Nursery, path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.execute("VACUUM INTO ?", (f"{path}.copy",))
     path.with_name(f"{path.name}.copy").replace(path)
+
+
+async def takes_nothing(path: Path) -> None:
+    """Hold a journal that can't be written to refusing whatever would be."""
+    journal = SQLiteJournal(path, to_read=True)
+    journal.append("r", went_out())
+    for work in (
+        journal.begin(record_of()),
+        journal.keep("r", went_out()),
+        journal.finish("r", "complete"),
+        journal.release("r"),
+        journal.claim("r"),
+        journal.renew(("r",)),
+        journal.cancel("r"),
+        journal.commit_spending("r", "2026-01-01", 1, None),
+        journal.forget(older_than=1.0),
+    ):
+        with pytest.raises(JournalError, match="is read-only"):
+            await work
+    assert await journal.is_free("r")
+    assert await journal.spending("2026-01-01") == 0
+    await journal.close()
+
+
+def test_nothing_is_written_to_what_can_only_be_read(nursery: Nursery, disk: Path) -> None:
+    asked(nursery, disk / "journal.sqlite")
+    before = frozen(disk)
+    anyio.run(takes_nothing, disk / "journal.sqlite")
+    assert {each.name: each.read_bytes() for each in disk.iterdir()} == before
 
 
 @pytest.mark.parametrize("make", [asked, left, left_without_its_index, copied])
@@ -172,9 +205,34 @@ def test_a_file_of_an_earlier_version_on_a_read_only_disk_is_read_as_it_would_be
     assert {each.name: each.read_bytes() for each in disk.iterdir()} == before
 
 
+def _migrated_half(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(f"{VERSION_1} CREATE TABLE spending(a);")
+
+
+def _flipped(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(VERSION_1)
+    raw = bytearray(path.read_bytes())
+    raw[100:2000] = b"\xff" * 1900
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize("make", [_migrated_half, _flipped])
+def test_a_damaged_file_on_a_read_only_disk_is_told_as_damaged(disk: Path, make: object) -> None:
+    path = disk / "journal.sqlite"
+    assert callable(make)
+    make(path)
+    frozen(disk)
+    refused = invoke("runs", MOA_MCP_JOURNAL=str(path))
+    assert refused.exit_code == 2
+    assert f"{path} can't be used: it is damaged" in refused.stderr.replace("\n", " ")
+    assert list(Path(tempfile.gettempdir()).glob("moa-mcp-journal-*")) == []
+
+
 @pytest.mark.skipif(not ROOT, reason="only root can be somebody else")
 @pytest.mark.parametrize("make", [asked, left, left_without_its_index])
-@pytest.mark.parametrize(("folder_mode", "file_mode"), [(0o755, 0o644), (0o777, 0o644), (0o555, 0o666)])
+@pytest.mark.parametrize(("folder_mode", "file_mode"), [(0o755, 0o644), (0o777, 0o644), (0o555, 0o666), (0o755, 0o666)])
 def test_somebody_elses_journal_is_read_and_not_written(
     nursery: Nursery, folder: Path, make: object, folder_mode: int, file_mode: int
 ) -> None:
@@ -193,6 +251,23 @@ def test_somebody_elses_journal_is_read_and_not_written(
         gone = nursery.run("runs", "gc", "--older-than", "1s", "--journal", str(path), environ={}, prelude=NOBODY)
         assert gone.returncode == 2
         assert f"the journal {path} is read-only" in gone.stderr.replace("\n", " ")
+
+
+@pytest.mark.skipif(ROOT, reason="modes bind anybody but root")
+@pytest.mark.parametrize(("folder_mode", "file_mode"), [(0o755, 0o444), (0o555, 0o644), (0o555, 0o444)])
+def test_a_file_or_a_folder_that_may_not_be_written_is_read(
+    nursery: Nursery, folder: Path, folder_mode: int, file_mode: int
+) -> None:
+    path = folder / "journal.sqlite"
+    asked(nursery, path)
+    path.chmod(file_mode)
+    folder.chmod(folder_mode)
+    listed = invoke("runs", "list", "--json", MOA_MCP_JOURNAL=str(path))
+    refused = invoke("runs", "gc", "--older-than", "1s", MOA_MCP_JOURNAL=str(path))
+    anyio.run(takes_nothing, path)
+    folder.chmod(0o755)
+    assert (listed.exit_code, refused.exit_code) == (0, 2)
+    assert f"the journal {path} is read-only" in refused.stderr.replace("\n", " ")
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can be somebody else")
