@@ -151,6 +151,17 @@ async def test_a_flipped_byte_is_said_to_be_damage_or_changes_nothing_that_is_re
     assert damaged
 
 
+async def test_every_byte_of_the_files_header_may_be_flipped(tmp_path: Path) -> None:
+    whole, path = tmp_path / "whole.sqlite", tmp_path / "journal.sqlite"
+    run_id = (await written(whole))[1]
+    right, raw = await told(whole, run_id), whole.read_bytes()
+    for at in range(100):
+        gone(path)
+        path.write_bytes(raw[:at] + bytes([raw[at] ^ 0x07]) + raw[at + 1 :])
+        for found, expected in zip(await told(path, run_id), right, strict=True):
+            assert_right_or_damaged(found, expected, f"byte {at} of the header")
+
+
 @pytest.mark.parametrize("length", [0, 1, 15, 16, 99, 100, 101, 512, 4096, 5000, 8192, 20_000])
 async def test_a_file_that_was_cut_is_said_to_be_damaged(tmp_path: Path, length: int) -> None:
     whole, path = tmp_path / "whole.sqlite", tmp_path / "journal.sqlite"

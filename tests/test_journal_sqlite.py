@@ -24,7 +24,7 @@ import pytest
 from moa_mcp.backend import real
 from moa_mcp.config import parse
 from moa_mcp.errors import STOPPED, AnswerEmpty, CallError, JournalError, LeaseLost, RunHeld, ServerFailed
-from moa_mcp.events import AttemptFinished, CallFinished, Event, RunStarted, StepFinished, StepStarted
+from moa_mcp.events import AttemptFinished, CallFinished, CallStarted, Event, RunStarted, StepFinished, StepStarted
 from moa_mcp.journal import owners
 from moa_mcp.journal.schema import MIGRATIONS
 from moa_mcp.journal.sqlite import SQLiteJournal
@@ -708,3 +708,35 @@ async def test_a_fault_in_one_piece_of_work_reaches_who_waits_for_it_and_no_one_
     assert "could not be put on record" in caplog.text
     await journal.begin(record_of())
     assert len(await journal.records()) == 1
+
+
+def lose_page(path: Path, table: str) -> None:
+    root, size = look(path, f"SELECT rootpage FROM sqlite_master WHERE name = '{table}'")[0][0], 4096
+    raw = bytearray(path.read_bytes())
+    raw[(root - 1) * size : root * size] = b"\xff" * size
+    path.write_bytes(raw)
+
+
+async def test_work_that_meets_a_damaged_page_fails_alone(journal: SQLiteJournal, path: Path) -> None:
+    await journal.begin(record_of())
+    await journal.release("r")
+    await journal.close()
+    lose_page(path, "spending")
+    again = SQLiteJournal(path, lease_s=15.0)
+    assert await again.claim("r")
+    again._writer.patience_s = 0.1  # so that all that follows is one transaction
+    failed: list[JournalError] = []
+
+    async def spend() -> None:
+        try:
+            await again.commit_spending("r", "2026-01-01", 1, None)
+        except JournalError as error:
+            failed.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(again.keep, "r", asked(1))
+        tasks.start_soon(spend)
+        tasks.start_soon(again.keep, "r", asked(2))
+    assert [event.place.number for event in await again.events("r") if isinstance(event, CallStarted)] == [1, 2]
+    assert [str(error).partition(";")[0] for error in failed] == [f"the journal {path} can't be used: it is damaged"]
+    await again.close()

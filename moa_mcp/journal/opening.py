@@ -15,7 +15,6 @@ from moa_mcp.journal import wal
 from moa_mcp.journal.schema import MIGRATIONS, connected, opened, version
 
 _log = logging.getLogger(__name__)
-_UNWRITABLE = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM})
 
 _HEADER, _SMALLEST = b"SQLite format 3\0", 512
 
@@ -26,7 +25,12 @@ class Opened(NamedTuple):
     db: sqlite3.Connection
     writes: bool = True
     copy: TemporaryDirectory[str] | None = None
-    """Where the file was copied to, since it could not be read as it is; to be removed at last."""
+    """Where the file was copied to, since it could not be read as it is."""
+
+    def discard(self) -> None:
+        """Remove the copy, if there is one; the connection is closed."""
+        if self.copy is not None:
+            self.copy.cleanup()
 
 
 def opened_at_best(path: Path, synchronous: str) -> Opened:
@@ -49,7 +53,7 @@ def opened_at_best(path: Path, synchronous: str) -> Opened:
         try:
             return Opened(_opened(path, synchronous))
         except (OSError, sqlite3.OperationalError) as error:
-            if not _can_be_read(path, error):
+            if not _is_unwritable(path, error):
                 raise
     return _opened_to_read(path)
 
@@ -73,10 +77,12 @@ def _looks_like_one(path: Path) -> bool:
     return not head or (len(head) == _SMALLEST and head.startswith(_HEADER))
 
 
-def _can_be_read(path: Path, error: OSError | sqlite3.OperationalError) -> bool:
-    """Whether a file that can't be opened to write may still be read."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return path.is_file() and (isinstance(error, OSError) or (code is not None and code & 0xFF in _UNWRITABLE))
+def _is_unwritable(path: Path, error: OSError | sqlite3.Error | JournalError) -> bool:
+    """Whether that was raised because nothing can be written to a file or beside it, so that it may still be read."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    refused = isinstance(error, OSError) or code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
+    writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    return code == sqlite3.SQLITE_READONLY or (refused and not writable and path.is_file())
 
 
 def _opened_to_read(path: Path) -> Opened:
@@ -86,24 +92,26 @@ def _opened_to_read(path: Path) -> Opened:
     """
     log = path.with_name(f"{path.name}-wal")
     unchanging = not log.exists() or not log.stat().st_size
-    for how in ("mode=ro", "mode=ro&immutable=1"):
-        db = connected(f"{path.absolute().as_uri()}?{how}", uri=True)
-        try:
-            if version(db, path) == len(MIGRATIONS):
-                return Opened(db, writes=False)
-        except sqlite3.OperationalError as error:
-            db.close()
-            if not _can_be_read(path, error):
-                raise
-        except BaseException:
-            db.close()
-            raise
-        else:
-            db.close()
-            break
-        if not unchanging:
-            break
+    for how in ("mode=ro", "mode=ro&immutable=1") if unchanging else ("mode=ro",):
+        db = _current(path, how)
+        if db is not None:
+            return Opened(db, writes=False)
     return _copied(path, log)
+
+
+def _current(path: Path, how: str) -> sqlite3.Connection | None:
+    """Return a connection to a file, if it can be read in this way and is of the latest version."""
+    db = connected(f"{path.absolute().as_uri()}?{how}", uri=True)
+    try:
+        if version(db, path) == len(MIGRATIONS):
+            return db
+    except (sqlite3.Error, JournalError) as error:
+        db.close()
+        if _is_unwritable(path, error):
+            return None
+        raise
+    db.close()
+    return None
 
 
 def _copied(path: Path, log: Path) -> Opened:

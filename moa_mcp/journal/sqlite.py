@@ -75,6 +75,7 @@ class SQLiteJournal:
         self._synchronous = synchronous
         if at_once and not (self._opened.writes or to_read):
             self._opened.db.close()
+            self._opened.discard()
             raise read_only(path)
 
     @cached_property
@@ -279,12 +280,9 @@ class SQLiteJournal:
             return work(db)
 
     async def close(self) -> None:
-        if "_writer" in self.__dict__:
+        if "_opened" in self.__dict__:
             await self._writer.close()
-        elif "_opened" in self.__dict__:
-            self._opened.db.close()
-        if "_opened" in self.__dict__ and self._opened.copy is not None:
-            self._opened.copy.cleanup()
+            self._opened.discard()
 
 
 def _spending(db: sqlite3.Connection, day: str) -> int:
