@@ -38,6 +38,11 @@ THOUGHTS = {
     "harmony without its tokens": "analysisWe need a capital. Rome?assistantfinalParis",
     "open webui": '<details type="reasoning" done="true">\n<summary>Thought</summary>\nRome?\n</details>\nParis',
     "poe": "*Thinking...*\n\n> I lean to Rome.\n> Or not.\n\nParis",
+    "after the head of a turn": "<|im_start|>assistant\n<think>I lean to Rome.</think>\nParis",
+    "a closing tag in code within": "<think>\nRome? I mention `</think>` tags.\n</think>\nParis",
+    "ollama's own display": "Thinking...\nRome?\n...done thinking.\n\nParis",
+    "harmony without its tokens, from the turn on": "assistantanalysisthe user asks. Rome?assistantfinalParis",
+    "no end but an answer": "<think>Rome?\n<answer>Paris</answer>",
     "two in a row": "<think>Rome?</think>\n<think>No.</think>\nParis",
     "another closing tag": "<think>I lean to Rome.</thinking>Paris",
     "the end of a turn": "<think>Rome?</think>Paris<|im_end|>",
@@ -65,6 +70,15 @@ WHOLE = (
     "<think> and </think> mark a thought.",
     "```xml\n<think>Rome?</think>\n```\nThat is the form.",
     "```\nRome?\n</think>\nParis\n```",
+    "The closing tag is </think>.",
+    "It ends with </think>",
+    "</think> closes a thought.",
+    "<think> is a tag that R1 opens its thoughts with.",
+    "<think> tags wrap thoughts, and </think> ends them. That is all.",
+    "<reasoning> is an XML element.\n\n```xml\n<reasoning>steps</reasoning>\n```",
+    "Tokens: <|end_of_thought|> ends, text after.",
+    "Harmony uses <|channel|>analysis<|message|> to think and <|channel|>final<|message|> to answer.",
+    "The token at the end of Llama's text is </s>",
     "First <think>Rome?</think> then Paris.",
     "analysis of Paris",
     "Here is my thought process: first Rome, then Paris.",
@@ -93,9 +107,13 @@ def test_an_answer_that_speaks_of_such_tags_stays_whole(text: str) -> None:
     assert split(text) == ("", text)
 
 
-@pytest.mark.parametrize("text", ["Paris<|im_end|>", "Paris</s>", "Paris <|eot_id|>\n", "Paris<end_of_turn>"])
+@pytest.mark.parametrize("text", ["Paris<|im_end|>", "Paris</s>", "Paris\n<|eot_id|>\n", "Paris<end_of_turn>"])
 def test_what_ends_a_turn_is_no_part_of_the_answer(text: str) -> None:
     assert split(text) == ("", "Paris")
+
+
+UNCLEAR = (WHOLE[5], *(text for text in WHOLE if text.startswith(("<think> is", "<think> tags", "<reasoning> is"))))
+"""What nobody can know before its end."""
 
 
 def pieces(text: str, rng: Random) -> Iterator[str]:
@@ -112,7 +130,7 @@ def test_of_a_text_that_arrives_the_answer_alone_is_told(text: str) -> None:
     for seed in range(8):
         arriving = Arriving()
         told = "".join(arriving.take(piece) for piece in pieces(text, Random(seed)))
-        if not text.startswith("<think> and"):  # which nobody can know before its end
+        if text not in UNCLEAR:
             assert told + arriving.end(answer) == answer
 
 

@@ -104,6 +104,8 @@ def _held(value: _Json) -> Iterable[_Json]:
 
 def _folded(value: _Json) -> str | None:
     match value:
+        case None:
+            return None
         case str():
             return whole_text(value)
         case Decimal():

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _TRAILER_S = 2.0
 """How long the usage and the end are waited for once a stream has said why the answer ended: it is there, and paid."""
 _LAST_BYTES_S = 0.1
+_ENVELOPES = ("data", "result", "response", "completion", "body")
 _MOST_OF_ERROR = 2**18
 """Bytes of an error's body that are read."""
 
@@ -126,6 +127,9 @@ class _Arriving:
                 break
 
     def _take_object(self, body: Json) -> None:
+        if "choices" not in body:  # gateways put a reply into an envelope
+            inner = (_object(body.get(name)) for name in _ENVELOPES)
+            body = next((each for each in inner if "choices" in each), body)
         told = self.reply.take(body)
         if fault := error_bodies.broken(body):
             error = refusals.refused(self._target, None, fault)

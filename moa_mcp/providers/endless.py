@@ -12,7 +12,7 @@ CHARACTERS = 4
 """Of one token, as English text has them."""
 MOST_CHARACTERS = 2**22
 """Of one answer, or of its thoughts, whatever was asked for."""
-MOST_BYTES = 2**27
+MOST_BYTES = 2**26
 """Of one reply as it comes over the line; a stream takes some hundred bytes for each token."""
 
 

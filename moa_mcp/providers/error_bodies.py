@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from html import unescape
+from http import HTTPStatus
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from moa_mcp.providers import waits
@@ -148,7 +149,8 @@ def _details(errors: Sequence[object]) -> Iterator[Detail]:
 
 def _of_object(body: Json, depth: int) -> Fault:
     inner = [found for name in _HOLDERS if body.get(name) and (found := _inside(body[name], depth)) is not None]
-    said = _first(each.told for each in inner if each.told) or _first(_texts(body))
+    told = [*(each.told for each in inner if each.told), *_by_field(body), *_texts(body)]
+    said = _first(text for text in told if text.strip(" .").lower() not in _PHRASES) or _first(told)
     codes = (*_codes(body), *(code for each in inner for code in each.codes), *(each.code for each in inner))
     wait = _first([*_waits(body), *(each.wait_s for each in inner if each.wait_s is not None)])
     return Fault(
@@ -179,7 +181,27 @@ def _from_upstream(body: Json, told: str, depth: int) -> str:
 
 
 def _texts(body: Json) -> Iterator[str]:
-    yield from (body[name] for name in _TEXTS if isinstance(body.get(name), str) and body[name].strip())
+    for name in _TEXTS:
+        lines = [body[name]] if isinstance(body.get(name), str) else _list(body.get(name))
+        text = "; ".join(line for line in lines if isinstance(line, str) and line.strip())
+        if text:
+            yield text
+
+
+def _by_field(body: Json) -> Iterator[str]:
+    """Yield what a validation says of each field: ``{"errors": {"max_tokens": ["…"]}}``."""
+    told = [
+        f"{field}: {line}"
+        for field, lines in _object(body.get("errors")).items()
+        for line in _list(lines)
+        if isinstance(line, str)
+    ]
+    if told:
+        yield "; ".join(told)
+
+
+_PHRASES = {each.phrase.lower() for each in HTTPStatus} | {"error", "validation error", "bad_request"}
+"""What a status is called: it says nothing that the status does not."""
 
 
 def _codes(body: Json) -> Iterator[str]:

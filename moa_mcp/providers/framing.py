@@ -14,6 +14,8 @@ from typing import Any, cast
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _FIELD = re.compile(rb"(data|event|id|retry|error)[ \t]*(?::|\Z)|:")
+_ODDLY_MARKED = re.compile(rb"(?!data: ?[^d\s])(?:\xef\xbb\xbf|[ \t])*(?:data[ \t]*:[ \t]*)+", re.IGNORECASE)
+"""A field of data with what some servers put before or into its name, or with its name twice."""
 DONE = "[DONE]"
 """What ends a stream of OpenAI's wire."""
 
@@ -29,6 +31,8 @@ class Frames:
         self._encoding = encoding
         self._rest = b""
         """What has come of the line that is not complete."""
+        self._more: list[bytes] = []
+        """What has come of it since, without the end of a line."""
         self._document: list[bytes] | None = None
         """The lines of a JSON document, if that is what comes."""
         self._data: list[bytes] = []
@@ -46,7 +50,10 @@ class Frames:
         if self._document is not None:
             self._document.append(piece)
             return
-        held = self._rest + piece
+        if self._begun and b"\n" not in piece and b"\r" not in piece and not self._rest.endswith(b"\r"):
+            self._more.append(piece)
+            return
+        held = self._line_so_far() + piece
         if not self._begun:
             held = self._opened(held)
             if self._document is not None or not self._begun:
@@ -65,7 +72,7 @@ class Frames:
         if not self._begun and self._rest:
             self._document = [self._rest]
         if self._document is None:
-            for line in _LINE_END.split(self._rest):
+            for line in _LINE_END.split(self._line_so_far()):
                 yield from self._line(line)
                 if self._document is not None:
                     break
@@ -73,6 +80,11 @@ class Frames:
                 yield from self._dispatched()
         if self._document is not None:
             yield from _documents(b"".join(self._document), self._encoding)
+
+    def _line_so_far(self) -> bytes:
+        if self._more:
+            self._rest, self._more = b"".join((self._rest, *self._more)), []
+        return self._rest
 
     def _opened(self, held: bytes) -> bytes:
         """Look at the first bytes, which tell what comes."""
@@ -90,6 +102,8 @@ class Frames:
         return first
 
     def _line(self, line: bytes) -> Generator[Any]:
+        if marked := _ODDLY_MARKED.match(line):
+            line = b"data:" + line[marked.end() :]
         if not line.strip():
             yield from self._dispatched()
         elif line.startswith(b"data:"):

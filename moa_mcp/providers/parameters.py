@@ -81,7 +81,8 @@ def refusal(fault: Fault, message: str) -> ParameterRefused | None:
     """Return the error for a parameter that is refused; None where none of those that are sent is named."""
     words = plain(f"{fault.told} {fault.param} {fault.code}"[:_MOST])
     named = [*_of_details(fault.details), *_names(fault.param), *_names(words)]
-    bounds = tuple(bounds_told.bounds(words, fault.details))
+    about = _about_the_first(words)
+    bounds = tuple(bounds_told.bounds(about, fault.details)) or tuple(bounds_told.bounds(words, fault.details))
     if not named and bounds and _LOOSE.search(words):
         named = ["max_tokens"]
     if not named:
@@ -98,6 +99,13 @@ def bounds_a_limit(fault: Fault) -> bool:
     of_limit = _OF_LIMIT.search(fault.told) or set(_names(fault.param)) & LIMITS or not _OF_PROMPT.search(fault.told)
     refused = refusal(fault, "") if of_limit else None
     return refused is not None and refused.parameter in LIMITS and bool(refused.bounds)
+
+
+def _about_the_first(words: str) -> str:
+    """Return what is said of the parameter that is named first, before another one is: its bounds stand there."""
+    named = [(each.start(), each.lastgroup) for each in _NAME.finditer(words)]
+    others = (start for start, name in named if name != named[0][1] and not {name, named[0][1]} <= LIMITS)
+    return words[: next(others, len(words))]
 
 
 def _names(text: str) -> Iterator[str]:

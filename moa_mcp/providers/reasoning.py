@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 _NAMES = (
     r"(?:seed:|mm:|antml:|longcat_)?(?:think(?:ing)?(?:_process)?|thoughts?(?:_process)?|reasoning(?:_process)?|"
-    r"reflection|scratchpad|inner_(?:monologue|thoughts?)|chain_of_thought)"
+    r"reasoning_content|reflection|scratch_?pad|inner_(?:monologue|thoughts?)|chain_of_thought|cot)"
 )
 OPENING = re.compile(
     rf"<(?P<xml>{_NAMES})(?:\s[^<>]{{0,200}})?>"
@@ -60,12 +61,21 @@ _CHANNEL = re.compile(
     re.DOTALL,
 )
 _HARMONY_BEGINS = re.compile(r"\s*(?:<\|start\|>\s*assistant\s*)?<\|channel\|>")
-_HARMONY_FINAL = re.compile(r"(?<![`\"'])<\|channel\|>\s*final[^<]{0,100}(?:<\|constrain\|>[^<]{0,100})?<\|message\|>")
-_BARE_HARMONY = re.compile(r"\s*analysis(?=[A-Z][a-z'\u2019]* |[A-Z]\b)")
+_HARMONY_FINAL = re.compile(
+    r"<\|(?:end\|>\s*(?:<\|start\|>\s*assistant\s*)?|start\|>\s*assistant\s*)<\|channel\|>\s*final[^<]{0,100}(?:<\|constrain\|>[^<]{0,100})?<\|message\|>"
+)
+_BARE_HARMONY = re.compile(r"\s*(?:assistant)?analysis(?=[A-Z][a-z'\u2019]* |[A-Z]\b|[a-z])")
 """Of a server that leaves the special tokens out: ``analysisWe need …assistantfinalParis``."""
 _BARE_FINAL = "assistantfinal"
+_OLLAMA = re.compile(r"\s*Thinking\.\.\.\s*\n(?P<thought>.*?)\n?\.\.\.done thinking\.", re.DOTALL)
 _POE = re.compile(r"\s*\*Thinking(?:\.\.\.|…)\*\s*(?P<thought>(?:>[^\n]*(?:\n|\Z))+)")
-_BLANK = re.compile(r"[\s\ufeff\u200b]*")
+_BLANK = re.compile(
+    r"(?:[\s\ufeff\u200b\u2060\0]|<\|im_start\|>\s*assistant|<\|assistant\|>|<\uff5cAssistant\uff5c>|"
+    r"<\|start_header_id\|>\s*assistant\s*<\|end_header_id\|>|<start_of_turn>\s*model)*"
+)
+"""What may stand before a thought, the head of a turn included."""
+_IS_SPOKEN_OF = re.compile(r" (?:is|are|and|or|tags?|marks?|was|were|means?|tells?|opens?|starts?|begins?|element)\b")
+"""What follows a tag with which a sentence about it begins."""
 _MENTION = re.compile(r"\s*(?:and|or|to|und|et|y|e|,|/|&|\+|\.{2,3}|…|-+)?\s*", re.IGNORECASE)
 """What stands between two tags that are written about."""
 
@@ -95,7 +105,7 @@ def joined(*parts: str) -> str:
 
 def _begins_in_words(text: str) -> bool:
     head = text[:200].lstrip()
-    return head.startswith(("analysis", "Here", "*Thinking"))
+    return head.startswith(("analysis", "assistantanalysis", "Here", "*Thinking", "Thinking..."))
 
 
 def _channels(text: str) -> Split | None:
@@ -119,10 +129,14 @@ def _bare_channels(text: str) -> Split | None:
     if begins is None:
         return None
     thought, final, answer = text[begins.end() :].rpartition(_BARE_FINAL)
-    return Split(thought, answer) if final else Split(answer, "")
+    if final:
+        return Split(thought, answer)
+    return Split(answer, "") if answer[:1].isupper() else None
 
 
 def _quoted(text: str) -> Split | None:
+    if shown := _OLLAMA.match(text):
+        return Split(shown["thought"], text[shown.end() :])
     found = _POE.match(text)
     if found is None:
         return None
@@ -147,13 +161,32 @@ def _block(text: str, start: int) -> tuple[str, int] | None:
     if opening is None:
         return None
     begins = opening.end()
+    if _IS_SPOKEN_OF.match(text, begins):
+        return None  # "<think> and </think> mark …"
     for closing in closings(opening):
-        if closed := closing.search(text, begins):
+        if closed := _closed(text, begins, closing):
             thought, ends = text[begins : closed.start()], closed.end()
             if _MENTION.fullmatch(thought) and thought.strip():
-                return None  # "<think> and </think> mark …"
+                return None
             return _nested(text, thought, begins, ends, closing)
-    return None if opening["granite"] else (text[begins:], len(text))
+    if opening["granite"]:
+        return None
+    answer = _ANSWER.search(text, begins)  # the thought has no end, and the answer a beginning
+    return (text[begins : answer.start()], answer.start()) if answer else (text[begins:], len(text))
+
+
+def _closed(text: str, begins: int, closing: re.Pattern[str]) -> re.Match[str] | None:
+    """Return the end of a thought: the first that is not merely mentioned in it, else the first."""
+    first = None
+    for found in islice(closing.finditer(text, begins), _MOST_MENTIONS):
+        first = first or found
+        if not _is_quoted(text, found):
+            return found
+    return first
+
+
+_MOST_MENTIONS = 100
+_ANSWER = re.compile(r"<answer>|<\|begin_of_(?:solution|answer)\|>|<\|START_(?:RESPONSE|ANSWER)\|>", re.IGNORECASE)
 
 
 def _nested(text: str, thought: str, begins: int, ends: int, closing: re.Pattern[str]) -> tuple[str, int]:
@@ -207,6 +240,11 @@ def _closed_alone(text: str) -> Split | None:
     return Split(joined(*thoughts), text[at:]) if at else None
 
 
+def _is_quoted(text: str, tag: re.Match[str]) -> bool:
+    """Whether a tag stands in code on its line."""
+    return text[max(0, tag.start() - 1) : tag.start()] == "`" and text[tag.end() : tag.end() + 1] == "`"
+
+
 def _is_mentioned(text: str, tag: re.Match[str]) -> bool:
     """Whether a sentence speaks of a tag: in quotes, in code, or between words of one line."""
     before, after = text[max(0, tag.start() - 1) : tag.start()], text[tag.end() : tag.end() + 2]
@@ -215,7 +253,11 @@ def _is_mentioned(text: str, tag: re.Match[str]) -> bool:
     line = text[max(0, tag.start() - _LONGEST_TAIL) : tag.start()].rpartition("\n")[2]
     if line.count("`") % 2:
         return True
-    return before == " " and line.rstrip()[-1:].isalnum() and after[:1] == " " and after[1:2].islower()
+    goes_on = after[:1] == " " and after[1:2].islower()
+    if not tag.start():
+        return goes_on
+    ends = after[:1] in {".", ",", ";", ":", "!", "?", ")"} or tag.end() == len(text)
+    return before == " " and (ends or goes_on) and line.rstrip()[-1:] not in {"", ".", "!", "?"}
 
 
 def _unwrapped(answer: str) -> str:
@@ -240,4 +282,6 @@ def _without_end(text: str) -> str:
     found = _OF_TURNS.search(tail)
     if found is None or ("</s>" in found[0].lower() and "<s>" in text.lower()):
         return text
+    if found[0][:1] == " ":
+        return text  # a sentence speaks of it: models write it without a blank
     return text[: len(text) - len(tail) + found.start()]

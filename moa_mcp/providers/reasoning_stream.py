@@ -21,11 +21,11 @@ _BEGINNINGS: Sequence[str] = (
         )
     ),
     *("[think", "◁think▷", "<|", "<unused94>", '<details type="reasoning"', "<answer>", "<response>", "<output>"),
-    *("<final", "<solution>", "here is my thought process:", "here's my thought process:", "*thinking"),
+    *("<final", "<solution>", "here is my thought process:", "here's my thought process:", "*thinking", "thinking..."),
     "here\u2019s my thought process:",
 )
 """How a text may begin, in lower case, whose beginning is not the answer's."""
-_BARE_CHANNEL = re.compile(r"analysis(?:[A-Z]|\Z)")
+_BARE_CHANNEL = re.compile(r"(?:assistant)?analysis(?:[A-Za-z]|\Z)")
 _TAIL = re.compile(r"(?:[<\uff1c][^\s<>]{0,40}>?\s*)+\Z")
 """The end of a piece, which may turn out to be the end of a turn."""
 _LONGEST_TAIL = 400
@@ -88,11 +88,14 @@ class Arriving:
     def _closed(self) -> bool:
         """Whether the thought has ended; then only what follows it is held, else no more than may be its end."""
         assert self._closing is not None  # noqa: S101  for the type checker
-        found = self._closing.search(self._held)
+        found = next((each for each in self._closing.finditer(self._held) if not self._may_be_quoted(each)), None)
         self._held = self._held[found.end() :].lstrip() if found else self._held[-_LONGEST_TAIL:]
         if found:
             self._closing = None
         return found is not None
+
+    def _may_be_quoted(self, tag: re.Match[str]) -> bool:
+        return self._held[max(0, tag.start() - 1) : tag.start()] == "`" and self._held[tag.end() :][:1] in {"", "`"}
 
     def _tell(self) -> str:
         tail = _TAIL.search(self._held, max(0, len(self._held) - _LONGEST_TAIL))
@@ -105,7 +108,9 @@ class Arriving:
 def _may_begin(head: str) -> bool:
     """Whether a thought may begin like this, of which more has to come before anybody can know."""
     low = head[:80].lower()
-    return any(each.startswith(low) for each in _BEGINNINGS) or "analysis".startswith(head)
+    return any(each.startswith(low) for each in _BEGINNINGS) or any(
+        each.startswith(head) for each in ("analysis", "assistantanalysis")
+    )
 
 
 def _begins(head: str) -> bool:

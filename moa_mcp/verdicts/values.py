@@ -56,7 +56,17 @@ def ranking(value: Value, count: int) -> tuple[int, ...] | None:
     """Return the different numbers from 1 to `count` that a value lists, or a text: ``[2, 1]``, ``"2 > 1"``."""
     if isinstance(value, str):
         return ranking_of(value, count)
-    return _all(number(item, count) for item in value) if isinstance(value, list) else None
+    if not isinstance(value, list) or any(isinstance(item, Object) and _is_placed(item) for item in value):
+        return None
+    return _all(number(item, count) for item in value)
+
+
+def _is_placed(item: Object) -> bool:
+    """Whether an entry says its place or its score itself, so that where it stands may mean nothing."""
+    return any(name(field) in _PLACED for field, _ in item.fields)
+
+
+_PLACED = {"rank", "ranking", "score", "position", "place", "points", "rating", "grade", "total"}
 
 
 def number_of(text: str, count: int) -> int | None:
