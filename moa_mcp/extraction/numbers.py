@@ -42,6 +42,11 @@ _DIRECTLY = re.compile(
     re.IGNORECASE,
 )
 _DENIED = re.compile(rf"\W*(?:{words.NOT})(?![{LETTER}])", re.IGNORECASE)
+_ALSO = re.compile(
+    rf"{M}*\s?(?:[,;]\s?(?:{words.AND})?|(?:{words.AND})(?![{LETTER}])|&)\s?{M}*(?:[{LETTER}]\w{{0,3}}\s?=\s?)?"
+    rf"[{M[1:-1]}\s+($\\{DASHES}]*",
+    re.IGNORECASE,
+)
 _VOID = re.compile(rf"\b(?:{words.VOID}|{words.IF})(?:\s[^\s]{{1,12}}){{0,2}}\s?$", re.IGNORECASE)
 _REACH = 300
 _COPULA_REACH = 60
@@ -144,7 +149,7 @@ def _boxed(text: str, numbers: Sequence[Piece], starts: Sequence[int]) -> _Claim
         if depth == 0:
             begins = found.start()
             inside = numbers[bisect_left(starts, begins) : bisect_left(starts, ends)]
-            return _Claim(begins, _last(text, inside).value if inside else None)
+            return _Claim(begins, _last(text, inside).value if inside and not _is_list(text, inside) else None)
     return None
 
 
@@ -181,7 +186,17 @@ def _said(text: str, begins: int, sentence: Sequence[Piece], *, denied: bool) ->
     if denied:
         return sentence[-1].value if len(sentence) > 1 else None
     direct = _DIRECTLY.fullmatch(text, begins, sentence[0].start)
+    if direct and _is_list(text, sentence[:2]):
+        return None
     return (_end_of_equation(text, sentence) if direct else sentence[-1]).value
+
+
+def _is_list(text: str, numbers: Sequence[Piece]) -> bool:
+    """Whether the last number is named beside the one before, so that neither alone is the answer."""
+    if len(numbers) < 2:  # noqa: PLR2004
+        return False
+    one, other = numbers[-2:]
+    return other.start - one.end <= LONGEST_GAP and _ALSO.fullmatch(text, one.end, other.start) is not None
 
 
 def _end_of_equation(text: str, sentence: Sequence[Piece]) -> Piece:

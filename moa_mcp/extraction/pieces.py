@@ -34,14 +34,25 @@ _SCAN = re.compile(
 )
 
 _MEASURED = rf"(?:\s?%|\s?\u00b0[CF]?|\s?(?:{words.UNITS})(?:\^\d)?(?![{LETTER}\d]))?"
-_OPERATOR = re.compile(
-    rf"{M}*{_MEASURED}(?:\s?[+\u00d7\u00f7\u00b7/^*~{_DASH}]\s?[+{_DASH}]?|:|\s:\s|[\u2014.]|\s?\.{{2,3}}\s?|\s?[xX]\s?"
-    rf"|\s[+{_DASH}]|\s?\u00b1\s?|[).]?\(|\)?\s?[+\u00d7\u00f7\u00b7/^*{_DASH}]\s?\(?)?{M}*"
+_SIGNS = rf"+\u00d7\u00f7\u00b7/^*{_DASH}"
+_JOINING = (
+    rf"\s?[{_SIGNS}~]\s?[+{_DASH}]?",  # 6 × 7, 1/2, 5 - 10
+    rf"\s[+{_DASH}]",  # 9 -4
+    r"\s?\u00b1\s?",
+    r"\s?[xX]\s?",
+    r":|\s:\s",  # times and ratios
+    r"[\u2014.]|\s?\.{2,3}\s?",  # ranges
+    rf"[).]?\(|\)?\s?[{_SIGNS}]\s?\(?",  # 0.(3), 2(3), (2)^3
+    r"\u5206[\u306e\u4e4b]",  # parts of
+    rf"[^\s\w,;|=<>\u2248\u2245\u2243\u21d2\u2192\u3001()\[\]\"'\u2019{MARKS}]{{1,3}}",  # whatever else leaves no space
 )
+_OPERATOR = re.compile(rf"{M}*{_MEASURED}(?:{'|'.join(_JOINING)})?{M}*")
 _SLASH = re.compile(rf"{M}*\s?/\s?{M}*")
+_PARTS_OF = re.compile("\u5206[\u306e\u4e4b]")
+"""Between a denominator and the numerator after it."""
 _TIMES = re.compile(rf"{M}*\s?[\u00d7\u00b7xX]\s?{M}*")
 _JOINT = re.compile(rf"{M}*\s?{M}+\s?{M}*")
-_BETWEEN = re.compile(rf"{M}*{_MEASURED}\s?(?:{words.BETWEEN_NUMBERS})\s?{M}*", re.IGNORECASE)
+_BETWEEN = re.compile(rf"{M}*{_MEASURED}\s?(?:{words.BETWEEN_NUMBERS})\s?{M}*(?:[{LETTER}]\s?=\s?)?{M}*", re.IGNORECASE)
 _COMPOUND = re.compile(
     rf"{M}*\s?(?:(?:{words.SCALES}|{words.MAJOR_UNITS}),?|[\u00b0\u2032'\u5e74\u6708\u65e5\u6642\u65f6\u5206\u70b9\u9ede])"
     rf"\s?(?:(?:{words.AND})\s)?{M}*",
@@ -58,7 +69,9 @@ _UNKNOWN_OPERAND = re.compile(
     rf"[{LETTER}\d)\]\u03c0](?:\s?[\u00d7\u00f7\u00b7/^\u221a]\s?|[+\u2212]\s?|\s\+\s)$"
     rf"|(?:^|[^{LETTER}])[{LETTER}](?:\^?\d+)?\s[-\u2013\u2212]\s$|[)\]]\s?[{_DASH}]\s?$|::$"
 )
-_MONTH_BEFORE = re.compile(rf"\b(?:{words.MONTHS})\.?,?(?:\sde|\sof)?\s$")
+_MONTH_BEFORE = re.compile(
+    rf"\b(?:{words.MONTHS})\.?,?(?:\sde|\sof)?\s$|(?:上午|下午|午前|午後|오전|오후)\s?$"  # or half of the day
+)
 _MONTH_AFTER = re.compile(rf"(?:\.|st|nd|rd|th)?\s(?:de\s|of\s)?(?:{words.MONTHS})\b")
 
 _UNIT = re.compile(rf"(?:{words.UNITS})(?:\^[-\d]\d*)?(?![{LETTER}\d])")
@@ -67,7 +80,7 @@ _CLOCK = re.compile(r"\s?[ap]\.?m\b", re.IGNORECASE)
 _BROKEN_OFF = re.compile(
     rf"[\^_\u221a\u03c0]|\.\(|\.[a-z]|\(\d|,[{LETTER}]|\)?\s?[\u00d7\u00f7\u00b7+*/]\s?[(\u221a\u03c0]"
     rf"|\)?\s?[\u00d7\u00f7\u00b7+]\s?[{LETTER}]|\s?[{_DASH}]\s?[{LETTER}](?![{LETTER}'\u2019-])|\)\s?\^"
-    rf"|/(?![sdhmglL](?![{LETTER}]))[{LETTER}](?![{LETTER}])|\s\u00b1"
+    rf"|/(?![sdhmglL](?![{LETTER}]))[{LETTER}](?![{LETTER}])|\s\u00b1|\s?[eE][-+]?\d"
 )
 _LETTER_FOLLOWS = re.compile(f"[{LETTER}]")
 _ON_GOES = re.compile(r"\.{3}|\u2026")
@@ -186,16 +199,23 @@ def _value(text: str, runs: Sequence[_Run], mark: DecimalMark) -> Exact | None:
         case [None, Decimal() as below] if _SLASH.fullmatch(gaps[0]) and " " in runs[0].digits:
             whole, _, above = runs[0].digits.rpartition(" ")
             return _mixed(numeral(whole), numeral(above), below)
-        case [Decimal() as whole, Decimal() as above, Decimal() as below] if _JOINT.fullmatch(
-            gaps[0]
-        ) and _SLASH.fullmatch(gaps[1]):
-            return _mixed(whole, above, below)
-        case [above, below] if above is not None and below is not None and _SLASH.fullmatch(gaps[0]):
-            return quotient(above, below)
-        case [Decimal() as factor, Decimal() as tens] if runs[1].is_power_of_ten and _TIMES.fullmatch(gaps[0]):
-            return scaled(factor, str(tens.adjusted()))
+        case [one, other] if one is not None and other is not None:
+            return _of_two(one, other, gaps[0], to_ten=runs[1].is_power_of_ten)
+        case [Decimal() as whole, Decimal() as above, Decimal() as below]:
+            return _mixed(whole, above, below) if _JOINT.fullmatch(gaps[0]) and _SLASH.fullmatch(gaps[1]) else None
         case _:
             return None
+
+
+def _of_two(one: Exact, other: Exact, gap: str, *, to_ten: bool) -> Exact | None:
+    """Return the value of a fraction, or of a number times a power of ten."""
+    if _SLASH.fullmatch(gap):
+        return quotient(one, other)
+    if _PARTS_OF.fullmatch(gap):
+        return quotient(other, one)
+    if to_ten and isinstance(one, Decimal) and isinstance(other, Decimal) and _TIMES.fullmatch(gap):
+        return scaled(one, str(other.adjusted()))
+    return None
 
 
 def _mixed(whole: Decimal | None, above: Decimal | None, below: Decimal) -> Exact | None:
@@ -250,7 +270,9 @@ def _signed(value: Exact, before: str, after: str) -> Exact | None:
     if sign is None:
         return value
     left = seamless(before[: sign.start()]).rstrip(" ")[-1:]
-    return None if sign["sign"] == "\u00b1" else -value if _negates(sign, left) else value
+    if sign["sign"] == "\u00b1" or (left in {"+", *DASHES} and not sign["space"]):
+        return None
+    return -value if _negates(sign, left) else value
 
 
 def _negates(sign: re.Match[str], left: str) -> bool:

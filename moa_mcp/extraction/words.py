@@ -8,7 +8,7 @@ BETWEEN_NUMBERS = (
     "|от|lub|z|eller|til|av|of|tot|met|até|fino a|hasta|minus|plus|times|divided by|over|mal|fois|por|per"
     "|到|至|或|或者|または|から|か|또는|에서|~|\u301c|\uff5e"
 )
-MINUS = "minus|negative|moins|menos|meno|минус|负|負|マイナス|마이너스|영하"
+MINUS = "minus|negative|moins|menos|meno|минус|负|負|零下|氷点下|マイナス|마이너스|영하"
 SCALES = (
     "hundred|thousand|million(?:en|s|i|es)?|mill[oó]n(?:es)?|milhões|milhão|milione|milioni|miljoen|миллион(?:а|ов)?"
     "|billion(?:s)?|milliard(?:e|en|s)?|miliard(?:o|i)|miljard|bilhão|bilhões|миллиард(?:а|ов)?|trillions?"
