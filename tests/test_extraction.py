@@ -12,16 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moa_mcp import extraction
-from moa_mcp.extraction import (
-    PatternTooSlow,
-    choice_letter,
-    json_field,
-    last_match,
-    last_number,
-    patterns,
-    whole_text,
-)
+from moa_mcp.extraction import patterns
+from moa_mcp.extraction.choices import choice_letter
+from moa_mcp.extraction.fields import json_field
+from moa_mcp.extraction.numbers import last_number
+from moa_mcp.extraction.patterns import PatternTooSlow, fault_of, last_match
+from moa_mcp.extraction.texts import whole_text
 from moa_mcp.extraction.words import scale
 
 TABLES = json.loads((Path(__file__).parent / "extraction.json").read_text(encoding="utf-8"))
@@ -186,11 +182,11 @@ def test_a_pattern_of_many_quick_matches_is_stopped_too(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("regex", ["(", "a{2,1}", "(?P<x>a)(?P<x>b)", "*"])
 def test_a_text_that_is_no_pattern_says_why(regex: str) -> None:
-    assert extraction.fault_of(regex)
+    assert fault_of(regex)
 
 
 def test_a_pattern_has_no_fault() -> None:
-    assert extraction.fault_of(r"answer: (\w+)") is None
+    assert fault_of(r"answer: (\w+)") is None
 
 
 # Long answers

@@ -2,23 +2,7 @@
 
 One module for each kind of value; each states its rules. All of them read characters of all widths and scripts alike
 (`folding`), and take time in proportion to the length of the answer.
+
+Import the module that is needed: the expressions of numbers and choices take a while to compile, and most runs count
+nothing.
 """
-
-from moa_mcp.extraction.choices import choice_letter
-from moa_mcp.extraction.fields import json_field
-from moa_mcp.extraction.numbers import last_number
-from moa_mcp.extraction.numerals import DecimalMark
-from moa_mcp.extraction.patterns import TIME_LIMIT_S, PatternTooSlow, fault_of, last_match
-from moa_mcp.extraction.texts import whole_text
-
-__all__ = [
-    "TIME_LIMIT_S",
-    "DecimalMark",
-    "PatternTooSlow",
-    "choice_letter",
-    "fault_of",
-    "json_field",
-    "last_match",
-    "last_number",
-    "whole_text",
-]

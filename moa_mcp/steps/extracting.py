@@ -9,17 +9,10 @@ import anyio.to_thread
 from pydantic import Field, ValidationInfo, field_validator
 
 from moa_mcp import tally
-from moa_mcp.extraction import (
-    TIME_LIMIT_S,
-    DecimalMark,
-    PatternTooSlow,
-    choice_letter,
-    fault_of,
-    json_field,
-    last_match,
-    last_number,
-    whole_text,
-)
+from moa_mcp.extraction.fields import json_field
+from moa_mcp.extraction.numerals import DecimalMark
+from moa_mcp.extraction.patterns import TIME_LIMIT_S, PatternTooSlow, fault_of, last_match
+from moa_mcp.extraction.texts import whole_text
 from moa_mcp.steps.step import Frozen, numbered
 from moa_mcp.values import Answer, Note
 
@@ -88,8 +81,12 @@ def _value(how: Counts, text: str) -> str | None:
         case Pattern(regex=regex):
             return last_match(text, regex)
         case "last_number":
+            from moa_mcp.extraction.numbers import last_number  # noqa: PLC0415  late, as the package says
+
             return last_number(text, how.decimal or "point")
         case "choice":
+            from moa_mcp.extraction.choices import choice_letter  # noqa: PLC0415
+
             return choice_letter(text)
         case "text":
             return whole_text(text)
