@@ -137,6 +137,11 @@ def test_the_name_of_a_power_of_ten_multiplies(word: str, tens: int) -> None:
         ('{"Label": "spam"}', None),
         ("label: spam", None),
         ("} {label} {", None),
+        ('{"label": x} {"other": 1}', None),
+        ('{"x": [[1, {"label": 2}]]}', "2"),
+        ('{"a": {"label": 1}, "b": ?}', "1"),
+        ('{"label": ' + "[" * 900 + "1" + "]" * 900 + "}", None),
+        ('{"label": ["a", null, true]}', '["a", null, true]'),
     ],
 )
 def test_a_field_is_taken_from_the_last_json_object_that_has_it(answer: str, value: str | None) -> None:

@@ -67,9 +67,12 @@ _RIGHT = re.compile(
     _I,
 )
 _WRONG = re.compile(
-    rf"(?:,?\s?(?:which|that|die|qui|que|che)\s)?{_IS}?\s?(?:[a-z]{{1,12}}\s){{0,1}}?"
+    rf"(?:,?\s?(?:which|that|die|qui|que|che)\s)?{_IS}\s?(?:[a-z]{{1,12}}\s){{0,1}}?"
     rf"(?:(?:{letters.NEGATIVE})(?![{_WORD}])|(?:{letters.NEGATIVE_UNSPACED}))|\)?\s(?:can't|cannot|doesn't|fails)\b",
     _I,
+)
+_CALLED_WRONG = re.compile(
+    rf"[\s:,\u2013\u2014-]*(?:{_IS}\s?)?(?:(?:{letters.NEGATIVE})(?![{_WORD}])|(?:{letters.NEGATIVE_UNSPACED}))", _I
 )
 _UNDER_IF = re.compile(rf"\)?,?\s(?:only\s)?(?:{words.IF}|unless)(?![{_WORD}])", _I)
 _ENDS = re.compile(rf"\)?'?\s?(?:[.,;:!?)\u3002\u3001\n]|$|{BOXED_END})")
@@ -177,8 +180,6 @@ def _is_cued(before: str, after: str, headed: str, *, small: bool) -> bool:
     """Whether words before a letter say that it is the answer."""
     if (cued := _cue(before)) is not None:
         return not (cued["not"] or cued["denied"] or _VOIDED.search(before[: cued.start()]))
-    if not _ENDS.match(after) and not _FOLLOWED.match(after):
-        return False
     if (chosen := _CHOSEN.search(before)) is not None and not small:
         return not (chosen["not"] or _DENIES.search(chosen["way"] or ""))
     if not _ENDS.match(after):
@@ -243,12 +244,10 @@ def _only_label(lines: list[str]) -> str | None:
     """Return the letter with which the first or the last line begins, if no line begins with another."""
     labels = [_LABELLED.match(line) for line in lines]
     named = {_label(found) for found in labels if found}
-    edges = [(lines[at], labels[at]) for at in (0, -1)]
-    if len(named) != 1 or not any(found and not _WRONG.match(line[found.end() - 1 :]) for line, found in edges):
+    rests = [lines[at][found.end() :] for at in (0, -1) if (found := labels[at])]
+    if len(named) != 1 or all(_CALLED_WRONG.match(rest) for rest in rests):
         return None
-    if all(found is None or _WRONG.match(line[found.end() :].lstrip()) for line, found in edges):
-        return None
-    if any(found and _PURE.fullmatch(line[found.end() :].strip()) for line, found in edges):
+    if any(_PURE.fullmatch(rest.strip()) for rest in rests):
         return None  # "A: B"
     return named.pop()
 

@@ -20,6 +20,7 @@ _PART = re.compile(r"\\[A-Za-z]+\*?|\\[^A-Za-z]|[{}]|[\^_](?=\s?[{\\])|[^\\{}^_]
 _SEPARATOR = re.compile(r"\{\s?([,.])\s?\}|\\(?:text|mathrm|mbox)\s?\{([,.])\}")
 _ROOT_OF = re.compile(r"\\sqrt\s?\[[^\[\]{}]{0,20}\]")
 _SHORT_FRACTION = re.compile(r"(\\[cdt]?frac)\s?(\d)\s?(\d)")
+_NAMED_FRACTION = re.compile(r"(\\[cdt]?frac)\s?(\\[A-Za-z]+)\s?(\d|\\[A-Za-z]+)")
 _PLAIN_POWER = re.compile(r"[-+\u2212]?\s?\d{1,20}")
 _FRACTION_PART = re.compile(r"-?\s?[\d.,' ]*\d\s?")
 
@@ -182,13 +183,14 @@ class _Reader:
         if not _FRACTION_PART.fullmatch(above) or not _FRACTION_PART.fullmatch(below) or below.strip()[0] == "-":
             return UNREADABLE
         before = self.out[-1][-1:] if self.out else ""
-        return f"{' ' if before.isdigit() else ''}{above.strip()}/{below.strip()}"
+        return f"{' ' if before.isdigit() else ''}{above.strip()}/{below.strip()}{SEAM}"
 
 
 def plain(text: str) -> str:
     """Return the text without LaTeX."""
     if "\\" not in text and "{" not in text:
         return text
+    text = _NAMED_FRACTION.sub(r"\1{\2}{\3}", text)
     text = _SHORT_FRACTION.sub(r"\1{\2}{\3}", _ROOT_OF.sub(r"\\sqrt", _SEPARATOR.sub(r"\1\2", text)))
     reader = _Reader()
     for found in _PART.finditer(text):

@@ -9,7 +9,7 @@ one digit, ``1.234,5`` groups by points. What can't be read in one way has no va
 from __future__ import annotations
 
 import re
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
@@ -19,6 +19,8 @@ Exact: TypeAlias = Decimal | Fraction
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _LARGEST_EXPONENT = 30
 """Numbers with more places than this keep their exponent."""
+_MOST_DIGITS = 19
+"""Of an exponent."""
 _MOST_PLACES = 400
 """Numbers with more are only read, not calculated with."""
 _GROUPED = re.compile(r"[1-9]\d{0,2}(?:(?P<by>[,.'_ ])\d{3})(?:(?P=by)\d{3})*|[1-9]\d?(?:,\d\d)+,\d{3}")
@@ -40,10 +42,18 @@ def numeral(text: str, mark: DecimalMark = "point") -> Decimal | None:
 
 def scaled(value: Decimal, exponent: str) -> Decimal | None:
     """Return the value times a power of ten; None if that is beyond what can be held."""
-    try:
-        return _EXACT.scaleb(value, int(exponent)) if len(exponent) < 20 else None  # noqa: PLR2004  digits of a word
-    except (InvalidOperation, ValueError):
+    if len(exponent) > _MOST_DIGITS:
         return None
+    try:
+        result = _EXACT.scaleb(value, int(exponent))
+    except ArithmeticError:
+        return None
+    return result if result or not value else None  # so small that it became zero
+
+
+def negated(value: Exact) -> Exact:
+    """Return the value with the other sign; the operator rounds decimals."""
+    return -value if isinstance(value, Fraction) else value.copy_negate()
 
 
 def power(base: Exact, exponent: str) -> Exact | None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from typing import NamedTuple
 from moa_mcp.extraction import words
 from moa_mcp.extraction.latex import UNREADABLE
 from moa_mcp.extraction.markup import MARKS
-from moa_mcp.extraction.numerals import DecimalMark, Exact, calculable, numeral, power, quotient, scaled
+from moa_mcp.extraction.numerals import DecimalMark, Exact, calculable, negated, numeral, power, quotient, scaled
 
 LETTER = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0370-\u03bf\u03c1-\u052f\u1e00-\u1eff"
 """Of alphabets whose words stand apart; CJK and others follow digits without a space."""
@@ -220,11 +221,16 @@ def _of_two(one: Exact, other: Exact, gap: str, *, to_ten: bool) -> Exact | None
 
 def _mixed(whole: Decimal | None, above: Decimal | None, below: Decimal) -> Exact | None:
     """Return a whole number and a proper fraction."""
-    if whole is None or above is None or not 0 < above < below or any(each % 1 for each in (whole, above, below)):
-        return None
-    sum_of = calculable(whole)
-    fraction = quotient(above, below)
-    return None if sum_of is None or fraction is None else sum_of + fraction
+    parts = [part and calculable(part) for part in (whole, above, below)]
+    match parts:
+        case [Fraction() as units, Fraction() as dividend, Fraction() as divisor] if 0 < dividend < divisor:
+            return (
+                units + dividend / divisor
+                if all(part.denominator == 1 for part in (units, dividend, divisor))
+                else None
+            )
+        case _:
+            return None
 
 
 def seamless(before: str) -> str:
@@ -263,16 +269,16 @@ def _signed(value: Exact, before: str, after: str) -> Exact | None:
     if before.endswith("(") and (outer := _SIGN.search(before[:-1].rstrip(MARKS))):  # -(3)
         if not after.lstrip(" ").startswith(")"):
             return None
-        return -value if outer["sign"] in DASHES else value
+        return negated(value) if outer["sign"] in DASHES else value
     if _MINUS_WORD.search(seamless(before)):
-        return -value
+        return negated(value)
     sign = _SIGN.search(before)
     if sign is None:
         return value
     left = seamless(before[: sign.start()]).rstrip(" ")[-1:]
     if sign["sign"] == "\u00b1" or (left in {"+", *DASHES} and not sign["space"]):
         return None
-    return -value if _negates(sign, left) else value
+    return negated(value) if _negates(sign, left) else value
 
 
 def _negates(sign: re.Match[str], left: str) -> bool:
@@ -281,7 +287,7 @@ def _negates(sign: re.Match[str], left: str) -> bool:
         case "+":
             return False
         case "\u2014" | "\u2015":
-            return left in {"", "\n", "=", "(", ":"}
+            return left in {"", "\n", "=", "(", ":"} and not sign["space"]
         case "\u2212" if sign["space"]:
             return not left.isalnum()
         case _:
