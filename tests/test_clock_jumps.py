@@ -14,10 +14,10 @@ HOUR = 3600.0
 CLOCK = """
 import time
 from pathlib import Path
-from moa_mcp.runs import runs
+from moa_mcp.runs import leases
 real, set_by = time.time, Path({path!r})
 time.time = lambda: real() + float(set_by.read_text())
-runs.RENEW_S = {renew_s}
+leases.RENEW_S = {renew_s}
 """
 
 

@@ -28,8 +28,7 @@ from moa_mcp.journal import RunRecord
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.model import Usable
-from moa_mcp.runs import Run, Runs
-from moa_mcp.runs import runs as runs_module
+from moa_mcp.runs import Run, Runs, leases
 from moa_mcp.testing import ScriptedModel, by_place
 from moa_mcp.trace import Trace, trace_of
 from moa_mcp.values import Call, Completion, Message, Place, Question, Target, Usage
@@ -415,7 +414,7 @@ async def test_those_who_resume_a_run_at_once_get_the_same_one(path: Path) -> No
 async def test_a_run_that_another_process_cancels_ends_here_as_cancelled(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs_module, "RENEW_S", 0.01)
+    monkeypatch.setattr(leases, "RENEW_S", 0.01)
     model = ScriptedModel({"c": hangs})
     async with runs_of(model, SQLiteJournal(path)).open() as here, runs_of(model, SQLiteJournal(path)).open() as there:
         run = await _begun(here, model)
@@ -437,7 +436,7 @@ async def _begun(runs: Runs, model: ScriptedModel) -> Run:
 async def test_a_run_that_another_process_took_over_stops_here_and_asks_nothing_more(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs_module, "RENEW_S", 0.01)
+    monkeypatch.setattr(leases, "RENEW_S", 0.01)
     zombie, heir = ScriptedModel({"c": hangs}), ScriptedModel()
     async with runs_of(zombie, _Asleep(path)).open() as here, runs_of(heir, _Brisk(path)).open() as there:
         run = await _begun(here, zombie)
@@ -496,7 +495,7 @@ async def test_a_call_of_a_run_that_is_anothers_now_is_not_made(path: Path) -> N
 
 
 async def test_a_run_that_is_put_on_record_while_leases_are_renewed_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs_module, "RENEW_S", 0.0)
+    monkeypatch.setattr(leases, "RENEW_S", 0.0)
     model = ScriptedModel()
     async with runs_of(model, _Slow()).open() as runs:
         trace = await ended(runs.start(P, Q))

@@ -22,8 +22,8 @@ SQLiteJournal.keep = last
 """
 SHORT_LEASES = """
 from moa_mcp.journal.sqlite import SQLiteJournal
-from moa_mcp.runs import runs
-runs.RENEW_S = 0.1
+from moa_mcp.runs import leases
+leases.RENEW_S = 0.1
 SQLiteJournal.__init__.__kwdefaults__["lease_s"] = 0.5
 """
 

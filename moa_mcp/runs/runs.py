@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -30,14 +29,12 @@ from moa_mcp.model import Before
 from moa_mcp.routes import Route
 from moa_mcp.runs.driver import Driver
 from moa_mcp.runs.kept import Kept
+from moa_mcp.runs.leases import Leases
 from moa_mcp.runs.order import Opening, Order, ordered, reopened, traced, whole
 from moa_mcp.runs.retention import Retention
 from moa_mcp.runs.run import Run
 from moa_mcp.trace import Trace
 from moa_mcp.values import Question, Status
-
-RENEW_S = 5.0
-"""Seconds between signs of life of the runs that this process drives; a third of the journal's lease."""
 
 _log = logging.getLogger(__name__)
 _SEEDS = 2**32
@@ -55,9 +52,8 @@ class Runs:
         self._driver = Driver(config.defaults, backend, self.journal)
         self._retention = Retention(config.defaults, self.journal)
         self._under_way: dict[str, Run] = {}
+        self._leases = Leases(self.journal, self._under_way)
         self._resuming = anyio.Lock()
-        self._renewed = time.monotonic()
-        """When the leases of own runs were renewed last."""
         self._tasks: TaskGroup | None = None
 
     @asynccontextmanager
@@ -66,7 +62,7 @@ class Runs:
         try:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
-                tasks.start_soon(self._renew)
+                tasks.start_soon(self._leases.keep)
                 tasks.start_soon(self._retention.apply)
                 if self.config.defaults.resume == "auto":
                     tasks.start_soon(self._resume_all)
@@ -251,40 +247,13 @@ class Runs:
             del self._under_way[run.run_id]
             run.end()
 
-    async def _renew(self) -> None:
-        """Keep the leases of own runs; stop those that are another's now, or were cancelled by another."""
-        while True:
-            await anyio.sleep(RENEW_S)
-            try:
-                await self._renew_once()
-            except JournalError as error:  # the next call of each run finds out, and says so
-                _log.warning("%s", error)
-
-    async def _renew_once(self) -> None:
-        now = time.monotonic()
-        mine = {run_id: run for run_id, run in self._under_way.items() if run.on_record}
-        for run_id in mine.keys() - await self.journal.renew(tuple(mine)):
-            record = await self.journal.record(run_id)
-            mine[run_id].asked_to_end = record is not None and record.status == "cancelled"
-            mine[run_id].scope.cancel()
-        self._renewed = now
-
     def find(self, run_id: str) -> Run | None:
         """Return a run that is under way in this process."""
         return self._under_way.get(run_id)
 
     async def under_way(self, run_id: str) -> Run | None:
-        """Return what `find` does, but for a run that another process took over while this one was stopped."""
-        run = self.find(run_id)
-        if run is not None and time.monotonic() - self._renewed > 2 * RENEW_S:
-            try:
-                await self._renew_once()
-            except JournalError as error:  # the next call of the run finds out, and says so
-                _log.warning("%s", error)
-        if run is not None and run.scope.cancel_called:
-            with anyio.move_on_after(_LAST_WORDS_S):
-                await run.ended.wait()
-        return self.find(run_id)
+        """Return what `find` does, unless another process took it over while this one was stopped."""
+        return await self._leases.checked(run_id)
 
     async def cancel(self, run_id: str) -> None:
         """End a run, wherever it is driven. Raises `RunUnknown`."""
