@@ -21,6 +21,9 @@ from moa_mcp.server.results import progress
 from moa_mcp.trace import Trace
 from moa_mcp.values import Call, Completion
 from tests.clocks import jumping
+from tests.journals import record_of
+from tests.model_server import ModelServer
+from tests.nursery import Nursery
 from tests.tables import AGGREGATE, PROPOSE
 from tests.test_budget import WHY, ended, saying
 
@@ -266,3 +269,41 @@ async def test_what_comes_free_while_it_is_looked_up_is_taken() -> None:
     runs = provider.runs("max_cost_usd_per_day = 60", PROPOSE, AGGREGATE, journal=Thoughtful())
     async with runs.open():
         assert [trace.status for trace in await all_ended(await in_turn(runs, 2))] == ["complete"] * 2
+
+
+def test_a_question_at_the_command_line_says_that_it_waits_for_what_another_process_holds(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    config, path = tmp_path / "waits.toml", tmp_path / "journal.sqlite"
+    day = datetime.now(UTC).date().isoformat()
+
+    async def hold() -> None:
+        await other.begin(record_of())
+        assert await other.commit_spending("r", day, 10**9, None, 10**9)
+
+    async def give_up() -> None:
+        await other.commit_spending("r", day, 0, None)
+        await other.finish("r", "complete")
+        await other.close()
+
+    with ModelServer() as models:
+        config.write_text(PRICED.replace("URL", models.url))
+        other = SQLiteJournal(path)
+        anyio.run(hold)
+        arguments = ("ask", "one", "Why?", "--config", str(config), "--journal", str(path))
+        with nursery.start(*arguments, environ={}) as process:
+            first = process.stderr.readline()
+            anyio.run(give_up)
+            answer, rest = process.communicate()
+            assert process.wait(10) == 0
+    assert first == "The run is waiting for other runs, which hold $1 of max_cost_usd_per_day = $1.\n"
+    assert answer
+    assert "Traceback" not in rest
+
+
+PRICED = """
+defaults.max_cost_usd_per_day = 1
+models.a.routes = [{ model = "openai/a", api_base = "URL", usd_per_million = { prompt = 1, completion = 1 } }]
+[pipelines.one]
+steps = [{ step = "propose", agents = ["a"], max_tokens = 100 }]
+"""

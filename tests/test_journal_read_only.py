@@ -219,7 +219,10 @@ def _flipped(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [_migrated_half, _flipped])
-def test_a_damaged_file_on_a_read_only_disk_is_told_as_damaged(disk: Path, make: object) -> None:
+def test_a_damaged_file_on_a_read_only_disk_is_told_as_damaged(
+    disk: Path, make: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     path = disk / "journal.sqlite"
     assert callable(make)
     make(path)
@@ -227,7 +230,7 @@ def test_a_damaged_file_on_a_read_only_disk_is_told_as_damaged(disk: Path, make:
     refused = invoke("runs", MOA_MCP_JOURNAL=str(path))
     assert refused.exit_code == 2
     assert f"{path} can't be used: it is damaged" in refused.stderr.replace("\n", " ")
-    assert list(Path(tempfile.gettempdir()).glob("moa-mcp-journal-*")) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can be somebody else")
