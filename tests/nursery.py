@@ -112,7 +112,11 @@ class Nursery:
             os.close(fd)
         order = {"arguments": arguments, "environ": environ, "prelude": prelude}
         here.sendall(f"{json.dumps(order)}\n".encode())
-        return Forked(here, os.fdopen(ours_in, "w", buffering=1), os.fdopen(ours_out), os.fdopen(ours_err))
+        streams = os.fdopen(ours_in, "w", buffering=1), os.fdopen(ours_out), os.fdopen(ours_err)
+        if terminal is not None:  # nothing goes through them
+            for stream in streams:
+                stream.close()
+        return Forked(here, *streams)
 
     def run(
         self, *arguments: str, environ: dict[str, str], prelude: str = "", said: str = ""

@@ -127,7 +127,7 @@ def test_the_name_of_a_power_of_ten_multiplies(word: str, tens: int) -> None:
         ('{"label": "3"}', "3"),
         ('{"label": 1e2}', "100"),
         ('{"label": true}', "true"),
-        ('{"label": null}', "null"),
+        ('{"label": null}', None),
         ('{"label": "spam",}', "spam"),
         ('He said "hi {"label": "spam"}', "spam"),
         ('{"label": "a } b"}', "a } b"),

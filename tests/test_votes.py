@@ -64,7 +64,7 @@ async def voted(*replies: str, extract: str = 'extract = "last_number"') -> Trac
         (
             ("1", "1", "2", "3"),
             'extract = "last_number"',
-            "complete",
+            "degraded",
             "1",
             ("2 of 4 answers say '1'", "no majority: 2 of 4 answers that could be read, the most votes"),
         ),

@@ -210,7 +210,8 @@ def _counted(outcome: tally.Majority) -> Iterator[Note]:
         others = ", ".join(short(value) for value in outcome.tied)
         yield Note(f"a tie with {others}; the one given first was taken", degrades=True)
     elif 2 * outcome.votes <= outcome.readable:
-        yield Note(f"no majority: {outcome.votes} of {outcome.readable} answers that could be read, the most votes")
+        text = f"no majority: {outcome.votes} of {outcome.readable} answers that could be read, the most votes"
+        yield Note(text, degrades=True)
     if outcome.abstained:
         blank = numbered(position + 1 for position in outcome.abstained)
         most = 2 * len(outcome.abstained) > outcome.tally.of
