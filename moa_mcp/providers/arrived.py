@@ -11,8 +11,9 @@ import anyio
 from moa_mcp.errors import CallError, ModelNotFound, RequestRefused, ServerFailed
 from moa_mcp.providers import billing, error_bodies, payloads, refusals, replies
 from moa_mcp.providers.endless import Bounds, TooLong
-from moa_mcp.providers.error_bodies import Fault, Json
+from moa_mcp.providers.error_bodies import Fault
 from moa_mcp.providers.framing import DONE, Frames, Garbled
+from moa_mcp.providers.shapes import Json, as_object
 from moa_mcp.values import Call, Completion, Target
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class _Arriving:
             raise self.billed(replies.unanswered(target))
         if not (reply.ended or self._frames.documents):
             raise refusals.unreached(target, connected=True)
-        told = _object(reply.billed.get("usage"))
+        told = as_object(reply.billed.get("usage"))
         bill = billing.usage(told), billing.cost_usd(target, told)
         completion = replies.completed(target, reply.choices(), *bill, most=call.samples)
         if call.on_text is not None and (rest := reply.rest(completion.text)):
@@ -104,7 +105,7 @@ class _Arriving:
 
     def billed(self, error: CallError) -> CallError:
         """Return the error with what the provider billed all the same."""
-        told = _object(self.reply.billed.get("usage"))
+        told = as_object(self.reply.billed.get("usage"))
         if usage := billing.credible(billing.usage(told), said=False):
             error.paid, error.usage = True, usage
             error.cost_usd = replies.cost_of(self._target, usage, billing.cost_usd(self._target, told))
@@ -122,13 +123,13 @@ class _Arriving:
             elif isinstance(part, list):  # as Google's servers frame a stream, and its errors
                 self._take(part)  # pyright: ignore[reportUnknownArgumentType]
             else:
-                self._take_object(_object(part))
+                self._take_object(as_object(part))
             if self._over:
                 break
 
     def _take_object(self, body: Json) -> None:
         if "choices" not in body:  # gateways put a reply into an envelope
-            inner = (_object(body.get(name)) for name in _ENVELOPES)
+            inner = (as_object(body.get(name)) for name in _ENVELOPES)
             body = next((each for each in inner if "choices" in each), body)
         told = self.reply.take(body)
         if fault := error_bodies.broken(body):
@@ -176,7 +177,3 @@ async def _beginning(response: aiohttp.ClientResponse, most: int) -> bytes:
 def _whole(raw: bytes, encoding: str) -> Iterable[object]:
     frames = Frames(encoding)
     return [*frames.take(raw), *frames.end()]
-
-
-def _object(value: object) -> Json:
-    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from moa_mcp.providers.shapes import as_object
 from moa_mcp.values import Target, Usage
 
 _MANY = 2**53
@@ -76,7 +77,7 @@ def cost_usd(target: Target, told: Mapping[str, Any]) -> Decimal | None:
         return None
     # With a key of one's own at the maker, the cost is OpenRouter's share alone.
     upstream = (
-        dollars(_object(told.get("cost_details")).get("upstream_inference_cost")) if told.get("is_byok") else None
+        dollars(as_object(told.get("cost_details")).get("upstream_inference_cost")) if told.get("is_byok") else None
     )
     cost += upstream or 0
     return cost if cost or target.model.endswith(":free") else None
@@ -125,12 +126,8 @@ def _written(told: Mapping[str, Any]) -> int:
 def _largest(told: Mapping[str, Any], holders: Sequence[str], names: Sequence[str]) -> int:
     """Return a detail, which stands in one of several places under one of several names."""
     largest = 0
-    for place in (told, *[_object(told[holder]) for holder in holders if holder in told]):
+    for place in (told, *[as_object(told[holder]) for holder in holders if holder in told]):
         for name in names:
             if name in place:
                 largest = max(largest, _number(place[name]) or 0)
     return largest
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]

@@ -11,11 +11,10 @@ import re
 from collections.abc import Iterator, Sequence
 from html import unescape
 from http import HTTPStatus
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, cast
 
 from moa_mcp.providers import waits
-
-Json: TypeAlias = dict[str, Any]
+from moa_mcp.providers.shapes import Json, as_list, as_object
 
 _DEPTH = 6
 _MOST = 8192
@@ -91,7 +90,7 @@ def _is_broken(body: Json) -> bool:
         return True
     if body.get("choices"):
         return False
-    refused = str(_object(body.get("base_resp")).get("status_code", 0)) != "0" or body.get("success") is False
+    refused = str(as_object(body.get("base_resp")).get("status_code", 0)) != "0" or body.get("success") is False
     if refused or body.get("type") == "error" or body.get("errors"):
         return True
     return not body.keys() & _IS_REPLY and _says_why(body)
@@ -102,7 +101,7 @@ def _says_why(body: Json) -> bool:
     codes = [body[name] for name in ("code", "status", "status_code", "statusCode", "errcode") if name in body]
     if codes:
         return told and any(str(code).lower() not in _NO_FAULT for code in codes)
-    return told or bool(_list(body.get("detail")))
+    return told or bool(as_list(body.get("detail")))
 
 
 def _leaves(held: object, depth: int, name: str = "") -> Iterator[str]:
@@ -110,22 +109,22 @@ def _leaves(held: object, depth: int, name: str = "") -> Iterator[str]:
     if isinstance(held, str) and held.strip():
         yield f"{name}: {held.strip()}" if name else held.strip()
     elif depth:
-        for key, each in _object(held).items():
+        for key, each in as_object(held).items():
             yield from _leaves(each, depth - 1, key)
-        for each in _list(held):
+        for each in as_list(held):
             yield from _leaves(each, depth - 1, name)
 
 
 def _says_something(error: object) -> bool:
-    return any(_object(error).values()) if _object(error) else bool(error)
+    return any(as_object(error).values()) if as_object(error) else bool(error)
 
 
 def _fault(body: object, depth: int) -> Fault:
     if isinstance(body, str):
         return _in_text(body, depth)
     if isinstance(body, list):
-        return _of_list(_list(cast("object", body)), depth)
-    return _of_object(_object(body), depth) if depth else Fault("")
+        return _of_list(as_list(cast("object", body)), depth)
+    return _of_object(as_object(body), depth) if depth else Fault("")
 
 
 def _of_list(errors: Sequence[object], depth: int) -> Fault:
@@ -136,14 +135,14 @@ def _of_list(errors: Sequence[object], depth: int) -> Fault:
 
 
 def _details(errors: Sequence[object]) -> Iterator[Detail]:
-    for error in map(_object, errors):
-        place = [str(part) for part in (_list(error.get("loc")) or _tuple(error.get("loc"))) if part != "body"]
+    for error in map(as_object, errors):
+        place = [str(part) for part in (as_list(error.get("loc")) or _tuple(error.get("loc"))) if part != "body"]
         told = error.get("msg")
         if isinstance(told, str) and "loc" in error:
             name = next((part for part in reversed(place) if not part.isdigit()), "")
             where = ".".join(place)
             yield Detail(
-                name, str(error.get("type", "")), f"{where}: {told}" if where else told, _object(error.get("ctx"))
+                name, str(error.get("type", "")), f"{where}: {told}" if where else told, as_object(error.get("ctx"))
             )
 
 
@@ -165,13 +164,13 @@ def _of_object(body: Json, depth: int) -> Fault:
 
 
 def _inside(held: object, depth: int) -> Fault | None:
-    is_one = depth and (isinstance(held, str) or bool(_object(held) or _list(held)))
+    is_one = depth and (isinstance(held, str) or bool(as_object(held) or as_list(held)))
     return _fault(held, depth - 1) if is_one else None
 
 
 def _from_upstream(body: Json, told: str, depth: int) -> str:
     """Return the words with those of the provider behind a gateway, which are the ones that help."""
-    metadata = _object(body.get("metadata"))
+    metadata = as_object(body.get("metadata"))
     raw = _inside(metadata.get("raw") or body.get("raw"), depth)
     who = metadata.get("provider_name") or body.get("provider_name")
     if raw is None or not raw.told or raw.told in told:
@@ -182,7 +181,7 @@ def _from_upstream(body: Json, told: str, depth: int) -> str:
 
 def _texts(body: Json) -> Iterator[str]:
     for name in _TEXTS:
-        lines = [body[name]] if isinstance(body.get(name), str) else _list(body.get(name))
+        lines = [body[name]] if isinstance(body.get(name), str) else as_list(body.get(name))
         text = "; ".join(line for line in lines if isinstance(line, str) and line.strip())
         if text:
             yield text
@@ -192,8 +191,8 @@ def _by_field(body: Json) -> Iterator[str]:
     """Yield what a validation says of each field: ``{"errors": {"max_tokens": ["…"]}}``."""
     told = [
         f"{field}: {line}"
-        for field, lines in _object(body.get("errors")).items()
-        for line in _list(lines)
+        for field, lines in as_object(body.get("errors")).items()
+        for line in as_list(lines)
         if isinstance(line, str)
     ]
     if told:
@@ -210,10 +209,10 @@ def _codes(body: Json) -> Iterator[str]:
         if isinstance(value, str | int) and not isinstance(value, bool) and value != "" and len(str(value)) < _CODE:
             yield f"minimax:{value}" if name == "status_code" and "status_msg" in body else str(value)
     for held in (body.get("innererror"), body.get("metadata")):
-        yield from (str(value) for key, value in _object(held).items() if key in {"code", "error_type"} and value)
-    for detail in map(_object, _list(body.get("details"))):
+        yield from (str(value) for key, value in as_object(held).items() if key in {"code", "error_type"} and value)
+    for detail in map(as_object, as_list(body.get("details"))):
         yield from (str(detail[name]) for name in ("reason", "quotaId") if detail.get(name))
-        for violation in map(_object, _list(detail.get("violations"))):
+        for violation in map(as_object, as_list(detail.get("violations"))):
             yield from (str(violation[name]) for name in ("quotaId", "reason") if violation.get(name))
             if str(violation.get("quotaValue")) == "0":
                 yield "quota_is_zero"
@@ -236,7 +235,7 @@ def _param(body: Json) -> str:
 
 
 def _waits(body: Json) -> Iterator[float]:
-    for holder in (body, *map(_object, _list(body.get("details"))), _object(body.get("metadata"))):
+    for holder in (body, *map(as_object, as_list(body.get("details"))), as_object(body.get("metadata"))):
         for name in _WAITS:
             told = holder.get(name)
             if isinstance(told, str | int | float) and (wait := waits.seconds(str(told))) is not None:
@@ -245,7 +244,7 @@ def _waits(body: Json) -> Iterator[float]:
         if isinstance(told, int | float):
             yield told / 1000
     headers = {
-        name.lower(): str(value) for name, value in _object(_object(body.get("metadata")).get("headers")).items()
+        name.lower(): str(value) for name, value in as_object(as_object(body.get("metadata")).get("headers")).items()
     }
     wait = waits.asked(headers)
     wait = waits.resets(headers) if wait is None else wait
@@ -303,14 +302,6 @@ def _of_markup(text: str) -> Fault:
 
 def _first(values: Any) -> Any:  # noqa: ANN401  of any kind
     return next(iter(values), None)
-
-
-def _object(value: object) -> Json:
-    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
-
-
-def _list(value: object) -> Sequence[object]:
-    return value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]
 
 
 def _tuple(value: object) -> Sequence[object]:

@@ -15,6 +15,7 @@ from moa_mcp.providers import error_bodies
 from moa_mcp.providers.error_bodies import Fault
 from moa_mcp.providers.refusals import Place, barred, refused, unreached, unusable_proxy
 from moa_mcp.providers.replies import garbled
+from moa_mcp.providers.shapes import as_object
 from moa_mcp.values import Target
 
 
@@ -53,7 +54,7 @@ def parsed(raw: str) -> dict[str, Any]:
         body: object = json.loads(raw)
     except ValueError:
         return {}
-    return body if isinstance(body, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+    return as_object(body)
 
 
 def _status(error: Exception, response: Any) -> int | None:  # noqa: ANN401  httpx

@@ -9,9 +9,10 @@ from typing import cast
 
 from moa_mcp.providers import billing
 from moa_mcp.providers.endings import worse
-from moa_mcp.providers.error_bodies import Json, fault
+from moa_mcp.providers.error_bodies import fault
 from moa_mcp.providers.reasoning_stream import Arriving
 from moa_mcp.providers.replies import Choice
+from moa_mcp.providers.shapes import Json, as_list, as_object
 
 _SAID = {"text", "output_text"}
 _THOUGHT = {
@@ -35,13 +36,13 @@ def said(content: object) -> str:
         return content
     if isinstance(content, dict):
         content = [cast("Json", content)]
-    return "".join(_of_part(part) for part in _list(content))
+    return "".join(_of_part(part) for part in as_list(content))
 
 
 def _of_part(part: object) -> str:
     if isinstance(part, str):
         return part
-    held = _object(part)
+    held = as_object(part)
     text = held.get("text") if _is_of(held, _SAID, "text") else None
     return text if isinstance(text, str) else ""
 
@@ -49,7 +50,7 @@ def _of_part(part: object) -> str:
 def thought(message: Json) -> str:
     """Return what was thought: in a field of its own, or in parts of the content."""
     own = next((text for name in _REASONING if name in message and (text := _thought(message[name]))), "")
-    parts = [_object(part) for part in _list(message.get("content"))]
+    parts = [as_object(part) for part in as_list(message.get("content"))]
     return own + "".join(_thought(part) for part in parts if _is_of(part, _THOUGHT))
 
 
@@ -60,8 +61,8 @@ def _thought(held: object, depth: int = _DEPTH) -> str:
     if not held or not depth:
         return ""
     if isinstance(held, list):
-        return "".join(_thought(each, depth - 1) for each in _list(cast("object", held)))
-    inside = _object(held)
+        return "".join(_thought(each, depth - 1) for each in as_list(cast("object", held)))
+    inside = as_object(held)
     return next((text for key in _INSIDE if key in inside and (text := _thought(inside[key], depth - 1))), "")
 
 
@@ -131,7 +132,7 @@ class Reply:
 
     def take(self, part: Json) -> str | None:
         """Keep a part and return what can be told of the first answer; None if nothing of one is in it."""
-        choices = [_object(choice) for choice in _list(part.get("choices"))]
+        choices = [as_object(choice) for choice in as_list(part.get("choices"))]
         self._bill(part, choices)
         self.answers += len(choices)
         told: str | None = None
@@ -156,9 +157,9 @@ class Reply:
         return self._arriving.end(answer) if self._arriving is not None else ""
 
     def _bill(self, part: Json, choices: Sequence[Json]) -> None:
-        for holder in (part, *choices, _object(part.get("x_groq"))):
+        for holder in (part, *choices, as_object(part.get("x_groq"))):
             usage = holder.get("usage")
-            if usage and billing.later(_object(self.billed.get("usage")), _object(usage)) is usage:
+            if usage and billing.later(as_object(self.billed.get("usage")), as_object(usage)) is usage:
                 self.billed = {"usage": usage}
 
     def _take(self, growing: _Growing, choice: Json) -> str | None:
@@ -166,7 +167,7 @@ class Reply:
         self._end(growing, choice)
         added: str | None = None
         for held in (choice.get("delta"), choice.get("message")):
-            message = _object(held)
+            message = as_object(held)
             if not message:
                 continue
             self._think(growing, message)
@@ -217,11 +218,3 @@ def _broke_off(choice: Json) -> str:
     """Return why an answer that had begun broke off; empty if it did not."""
     told = fault(choice).told if choice.get("error") else ""
     return told or ("the answer broke off" if choice.get("finish_reason") == "error" else "")
-
-
-def _object(value: object) -> Json:
-    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
-
-
-def _list(value: object) -> Sequence[object]:
-    return value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]
