@@ -24,7 +24,7 @@ from moa_mcp.forecast import Drafts, Lengths
 from moa_mcp.model import Amount
 from moa_mcp.steps import ModelStep, PanelStep, Propose, Step, Synthesize
 from moa_mcp.steps.windows import size
-from moa_mcp.values import Answer, Call, Completion, Message, Parameters, Place, Price, Question, Usage
+from moa_mcp.values import Answer, Call, Completion, Message, Parameters, Place, Price, Question, Usage, token_limit
 
 BYTES = 6
 """So many bytes a token of an answer is reckoned to have that is not written yet."""
@@ -179,8 +179,7 @@ def dearest(
 
     `more` tokens may stand in the prompt beside the messages.
     """
-    limit = parameters.get("max_tokens") or parameters.get("max_completion_tokens")
-    said = samples * int(limit or catalog.largest_answer(model) or LARGEST_ANSWER)
+    said = samples * (token_limit(parameters) or catalog.largest_answer(model) or LARGEST_ANSWER)
     prompt = most_tokens(messages, more=more)
     return _amount(price, Usage(prompt, said, cache_write_tokens=prompt if written else 0))
 

@@ -13,6 +13,15 @@ FinishReason = Literal["stop", "length", "other"]
 Parameters = Mapping[str, float | int]
 Transport = Literal["openai", "litellm"]
 
+TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+"""The names of the parameter that bounds an answer's tokens. It may be renamed and lowered, but never left out: it
+bounds what a call costs."""
+
+
+def token_limit(parameters: Parameters) -> int | None:
+    """Return how many tokens an answer may have, under whichever name that is sent; None for no limit."""
+    return next((int(parameters[name]) for name in TOKEN_LIMITS if name in parameters), None)
+
 
 class Message(NamedTuple):
     """One turn of a conversation with a model."""

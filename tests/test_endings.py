@@ -138,6 +138,19 @@ async def test_a_stream_that_never_ends_is_cut_and_its_connection_closed(
     await wire.close()
 
 
+@pytest.mark.parametrize("name", ["max_completion_tokens", "max_output_tokens"])
+async def test_an_answer_is_cut_under_whichever_name_its_limit_was_sent(name: str) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        return web.json_response({"choices": [{"message": {"content": "So on. " * 3000}, "finish_reason": "stop"}]})
+
+    wire = OpenAIWire()
+    async with serving(handler) as call:
+        completion = await wire(call._replace(parameters={name: 512}))
+    await wire.close()
+    assert completion.notes == ("the answer was cut: the provider went on beyond 8 times max_tokens = 512",)
+
+
 @pytest.mark.parametrize("status", [200, 500])
 async def test_a_body_without_end_is_read_to_a_bound(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endless, "MOST_BYTES", 2**20)

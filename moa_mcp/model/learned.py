@@ -10,11 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
 from moa_mcp.errors import Bounds, ParameterRefused
-from moa_mcp.values import Parameters
+from moa_mcp.values import TOKEN_LIMITS, Parameters
 
 FORGOTTEN_S = 3600.0
-LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-"""The names of the token limit. It may be renamed and lowered, but never left out: it bounds what a call costs."""
 _STEP = 0.01
 """How far within a bound that is excluded a value is sent."""
 _USUAL: Mapping[str, float] = {"temperature": 1.0, "top_p": 1.0}
@@ -109,7 +107,7 @@ class Refused:
 
         All names of the limit are one: some servers name another one than they were sent.
         """
-        alike = [name for name in sent if name in LIMITS] if refused in LIMITS else []
+        alike = [name for name in sent if name in TOKEN_LIMITS] if refused in TOKEN_LIMITS else []
         name = refused if refused in sent else next(iter(alike), "")
         return next((key for key, rule in self.rules.items() if rule.instead == name), name), name
 
@@ -117,7 +115,7 @@ class Refused:
 def _unknown(error: ParameterRefused, name: str, before: _Rule) -> _Rule | None:
     """Return what is to be done about a parameter that is not known; None if nothing can be."""
     instead = None if error.instead == name else error.instead
-    if name not in LIMITS:
+    if name not in TOKEN_LIMITS:
         return replace(before, left_out=instead is None, instead=instead)
     instead = instead or ("max_completion_tokens" if name == "max_tokens" else "max_tokens")
     return None if before.instead else replace(before, instead=instead)
@@ -126,14 +124,14 @@ def _unknown(error: ParameterRefused, name: str, before: _Rule) -> _Rule | None:
 def _bound(error: ParameterRefused, name: str, value: float, before: _Rule) -> _Rule | None:
     """Return the bounds that a value breaks, or where none is told, a guess; None after that."""
     for bounds in error.bounds:
-        least, most = _within(bounds, 1.0 if name in LIMITS else _STEP)
+        least, most = _within(bounds, 1.0 if name in TOKEN_LIMITS else _STEP)
         if least is not None and most is not None and least > most:
             continue
-        if most is not None and value > most and (most >= 1 or name not in LIMITS):
+        if most is not None and value > most and (most >= 1 or name not in TOKEN_LIMITS):
             return replace(before, least=least, most=most, guessed=False)
         if least is not None and value < least:
             return replace(before, least=least, most=most, guessed=False)
-    if name in LIMITS:
+    if name in TOKEN_LIMITS:
         return None if before.guessed or value <= 1 else replace(before, most=float(value // 2), guessed=True)
     usual = _USUAL.get(name)
     if usual is None or value <= usual or before.guessed:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 
-from moa_mcp.values import Call, Usage
+from moa_mcp.values import Call, Usage, token_limit
 
 CHARACTERS = 4
 """Of one token, as English text has them."""
@@ -32,8 +32,7 @@ class Limits:
 def most_tokens(call: Call) -> int:
     """Return about how many tokens a call may take: its prompt's, and all that its answers may have."""
     prompt = sum(len(message.content) for message in call.messages) // CHARACTERS
-    said = call.parameters.get("max_tokens", call.parameters.get("max_completion_tokens", 0))
-    return prompt + int(said) * call.samples
+    return prompt + (token_limit(call.parameters) or 0) * call.samples
 
 
 def billed_tokens(usage: Usage) -> int:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from moa_mcp.errors import AnswerEmpty, CallError, ContextTooLong, ParameterRefused, SystemRoleRefused
 from moa_mcp.model.interface import Model
-from moa_mcp.model.learned import LIMITS, Learned, Refused
-from moa_mcp.values import Call, Completion, Message
+from moa_mcp.model.learned import Learned, Refused
+from moa_mcp.values import TOKEN_LIMITS, Call, Completion, Message, token_limit
 
 _ROUNDS = 8
 """How often one call is asked in other ways at most."""
@@ -35,10 +35,12 @@ class Negotiated:
             asked = await self._ask(call, refused)
         except AnswerEmpty as error:
             larger = _larger(call)
-            if not error.at_limit or _limit(_sent(larger, refused)[0]) == _limit(_sent(call, refused)[0]):
+            if not error.at_limit or token_limit(_sent(larger, refused)[0].parameters) == token_limit(
+                _sent(call, refused)[0].parameters
+            ):
                 raise
             asked = await self._ask(larger, refused)
-            note = f"no text came within the token limit; asked again with {_limit(asked.sent)} tokens"
+            note = f"no text came within the token limit; asked again with {token_limit(asked.sent.parameters)} tokens"
             return asked.completion.noted(*asked.notes, note)
         return asked.completion.noted(*asked.notes)
 
@@ -91,7 +93,7 @@ def _sent(call: Call, refused: Refused, room: int | None = None) -> tuple[Call, 
     if refused.system is not None and (folded := _folded(call.messages)) != call.messages:
         call = call._replace(messages=folded)
         notes += (f"{model} takes no system message; its text was sent in the user's turn",)
-    limit = _limit(call)
+    limit = token_limit(call.parameters)
     if room is not None and limit is not None and room < limit:
         call = _limited(call, room)
         notes += (f"the prompt leaves {model} room for {room} tokens, not {limit}; sent {room} as its limit",)
@@ -113,18 +115,14 @@ def _folded(messages: Sequence[Message]) -> tuple[Message, ...]:
     return tuple(folded)
 
 
-def _limit(call: Call) -> int | None:
-    return next((int(call.parameters[key]) for key in LIMITS if key in call.parameters), None)
-
-
 def _limited(call: Call, most: int) -> Call:
-    limited = {key: min(most, value) if key in LIMITS else value for key, value in call.parameters.items()}
+    limited = {key: min(most, value) if key in TOKEN_LIMITS else value for key, value in call.parameters.items()}
     return call._replace(parameters=limited)
 
 
 def _larger(call: Call) -> Call:
     larger = {
-        key: min(4 * int(value), max(16_384, int(value))) if key in LIMITS else value
+        key: min(4 * int(value), max(16_384, int(value))) if key in TOKEN_LIMITS else value
         for key, value in call.parameters.items()
     }
     return call._replace(parameters=larger)
@@ -132,7 +130,7 @@ def _larger(call: Call) -> Call:
 
 def _room(error: ContextTooLong, sent: Call) -> int | None:
     """Return with which limit the call may fit after all; None if nothing in the error speaks for that."""
-    limit = _limit(sent)
+    limit = token_limit(sent.parameters)
     if limit is None or error.room is None:
         return None
     room = error.room if error.room < limit else limit // 2  # some servers count no further than they must

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from moa_mcp.values import Call
+from moa_mcp.values import Call, token_limit
 
 TIMES = 8
 """So many times `max_tokens` an answer may have, thoughts not counted: some providers do not count those."""
@@ -31,8 +31,7 @@ class Bounds:
     @classmethod
     def of(cls, call: Call) -> Bounds:
         """Return the bounds of the reply to a call."""
-        limit = call.parameters.get("max_tokens") or call.parameters.get("max_completion_tokens")
-        return cls(None if limit is None else int(limit))
+        return cls(token_limit(call.parameters))
 
     def count(self, received: int) -> None:
         """Count bytes that came. Raises `TooLong`."""

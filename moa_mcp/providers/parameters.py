@@ -9,6 +9,7 @@ from moa_mcp.errors import Bounds, ParameterRefused, Reason
 from moa_mcp.providers import bounds_told
 from moa_mcp.providers.error_bodies import Detail, Fault
 from moa_mcp.providers.phrases import phrases, plain
+from moa_mcp.values import TOKEN_LIMITS
 
 _MOST = 4000
 """Characters of a message that are looked at."""
@@ -46,7 +47,7 @@ _OF_LIMIT = re.compile(
     r"max_(?:completion_|output_|new_)?tokens\W{1,3}(?:must|should|is too|can|has to|value)", re.IGNORECASE
 )
 _OF_PROMPT = re.compile(r"context|\binputs?\b|prompt|messages", re.IGNORECASE)
-LIMITS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
+_LIMITS = frozenset(TOKEN_LIMITS)
 
 _INSTEAD = phrases(r"""
     (?:use|try|using|specify|provide|replaced (?:by|with)|renamed to|moved to|in favou?r of|did you mean)
@@ -88,7 +89,7 @@ def refusal(fault: Fault, message: str) -> ParameterRefused | None:
     if not named:
         return None
     name, reason = named[0], _reason(words, named, bounds)
-    instead = _instead(words, name) if name in LIMITS else None
+    instead = _instead(words, name) if name in _LIMITS else None
     if instead:
         reason, bounds = "unknown", ()
     return ParameterRefused(message, parameter=name, instead=instead, reason=reason, bounds=bounds)
@@ -96,15 +97,15 @@ def refusal(fault: Fault, message: str) -> ParameterRefused | None:
 
 def bounds_a_limit(fault: Fault) -> bool:
     """Whether a bound for how long an answer may get is told, and not one for the prompt."""
-    of_limit = _OF_LIMIT.search(fault.told) or set(_names(fault.param)) & LIMITS or not _OF_PROMPT.search(fault.told)
+    of_limit = _OF_LIMIT.search(fault.told) or set(_names(fault.param)) & _LIMITS or not _OF_PROMPT.search(fault.told)
     refused = refusal(fault, "") if of_limit else None
-    return refused is not None and refused.parameter in LIMITS and bool(refused.bounds)
+    return refused is not None and refused.parameter in _LIMITS and bool(refused.bounds)
 
 
 def _about_the_first(words: str) -> str:
     """Return what is said of the parameter that is named first, before another one is: its bounds stand there."""
     named = [(each.start(), each.lastgroup) for each in _NAME.finditer(words)]
-    others = (start for start, name in named if name != named[0][1] and not {name, named[0][1]} <= LIMITS)
+    others = (start for start, name in named if name != named[0][1] and not {name, named[0][1]} <= _LIMITS)
     return words[: next(others, len(words))]
 
 
@@ -132,7 +133,7 @@ def _reason(words: str, named: list[str], bounds: tuple[Bounds, ...]) -> Reason:
     if bounds:
         return "value"
     unsupported_value = re.search(r"unsupported.?value", words, re.IGNORECASE) is not None
-    if named[0] in LIMITS and unsupported_value:
+    if named[0] in _LIMITS and unsupported_value:
         return "value"
     if _FIXED.search(words) or unsupported_value or _UNKNOWN.search(words):
         return "unknown"
