@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from moa_mcp.providers.reasoning import split
+from moa_mcp.providers.reasoning import FAMILIES, TAGS, split
 from moa_mcp.providers.reasoning_stream import Arriving
 
 ANSWER = "Paris"
@@ -143,6 +143,16 @@ def test_an_answer_after_a_thought_is_told_while_it_arrives() -> None:
         "is",
         " it is",
     ]
+
+
+@pytest.mark.parametrize("family", ["", *FAMILIES])
+@pytest.mark.parametrize("tag", TAGS)
+def test_no_tag_is_told_in_pieces_and_what_follows_it_is_told_while_it_arrives(family: str, tag: str) -> None:
+    arriving = Arriving()
+    thought = f"<{family}{tag}>Rome?</{family}{tag}>"
+    told = [arriving.take(character) for character in f"{thought}\n\nParis it is"]
+    assert "".join(told) == "Paris it is"
+    assert told[-1] == "s"
 
 
 HOSTILE = (

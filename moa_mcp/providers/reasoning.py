@@ -1,12 +1,12 @@
 """Splits what a model thought aloud from what it answers, where both stand in one text. Pure.
 
 A thought is known by the grammar of a model family, and only where that grammar has it: at the beginning of the text,
-or as a channel. An answer about such tags stays whole. `thoughts` does the same for a text that is still arriving.
+or as a channel. An answer about such tags stays whole. `reasoning_stream` does the same for a text that is arriving.
 
 The grammars, as chat templates and the reasoning parsers of inference servers document them: XML tags (DeepSeek R1,
 Qwen, GLM, MiniMax, EXAONE, Seed-OSS, ERNIE, Hunyuan), `[THINK]` (Magistral), harmony channels (gpt-oss), channels of
 Gemma 4, `<|begin_of_thought|>` (OpenThinker), `<|START_THINKING|>` (Command A), ◁think▷ (Kimi-VL), `<unused94>`
-(MedGemma), `<|inner_prefix|>` (Apertus), sentences (Granite 3.2), and two that gateways write (Open WebUI, Poe).
+(MedGemma), `<|inner_prefix|>` (Apertus), sentences (Granite 3.2), and what Ollama, Open WebUI and Poe make of them.
 """
 
 from __future__ import annotations
@@ -16,10 +16,15 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-_NAMES = (
-    r"(?:seed:|mm:|antml:|longcat_)?(?:think(?:ing)?(?:_process)?|thoughts?(?:_process)?|reasoning(?:_process)?|"
-    r"reasoning_content|reflection|scratch_?pad|inner_(?:monologue|thoughts?)|chain_of_thought|cot)"
+FAMILIES = ("seed:", "mm:", "antml:", "longcat_")
+"""What some families put before the name of their tag."""
+TAGS = (
+    *("think", "thinking", "think_process", "thinking_process", "thought", "thoughts", "thought_process"),
+    *("thoughts_process", "reasoning", "reasoning_process", "reasoning_content", "reflection", "scratchpad"),
+    *("scratch_pad", "inner_monologue", "inner_thought", "inner_thoughts", "chain_of_thought", "cot"),
 )
+"""The names of tags between which models think."""
+_NAMES = rf"(?:{'|'.join(FAMILIES)})?(?:{'|'.join(TAGS)})"
 OPENING = re.compile(
     rf"<(?P<xml>{_NAMES})(?:\s[^<>]{{0,200}})?>"
     r"|\[(?P<square>(?-i:THINK(?:ING)?))\]"

@@ -13,13 +13,7 @@ from moa_mcp.providers import reasoning
 from moa_mcp.surrogates import mended
 
 _BEGINNINGS: Sequence[str] = (
-    *(
-        f"<{name}"
-        for name in (
-            *(f"{family}think" for family in ("", "seed:", "mm:", "antml:", "longcat_")),
-            *("thought", "reasoning", "reflection", "scratchpad", "inner_", "chain_of_thought"),
-        )
-    ),
+    *(f"<{family}{tag}" for family in ("", *reasoning.FAMILIES) for tag in reasoning.TAGS),
     *("[think", "◁think▷", "<|", "<unused94>", '<details type="reasoning"', "<answer>", "<response>", "<output>"),
     *("<final", "<solution>", "here is my thought process:", "here's my thought process:", "*thinking", "thinking..."),
     "here\u2019s my thought process:",
@@ -29,6 +23,7 @@ _BARE_CHANNEL = re.compile(r"(?:assistant)?analysis(?:[A-Za-z]|\Z)")
 _TAIL = re.compile(r"(?:[<\uff1c][^\s<>]{0,40}>?\s*)+\Z")
 """The end of a piece, which may turn out to be the end of a turn."""
 _LONGEST_TAIL = 400
+_LONGEST_TAG = 260
 
 
 class Arriving:
@@ -77,8 +72,9 @@ class Arriving:
             head = self._held.lstrip("\ufeff\u200b \t\r\n")
             opening = reasoning.OPENING.match(head)
             if opening is None:
-                self._hidden = _begins(head)
-                self._begun = not (self._hidden or not head or _may_begin(head))
+                awaited = not head or _may_begin(head) or _is_unfinished(head)
+                self._hidden = not awaited and _begins(head)
+                self._begun = not (awaited or self._hidden)
                 self._held = head if self._thought else self._held
                 return
             self._thought = True
@@ -110,6 +106,16 @@ def _may_begin(head: str) -> bool:
     low = head[:80].lower()
     return any(each.startswith(low) for each in _BEGINNINGS) or any(
         each.startswith(head) for each in ("analysis", "assistantanalysis")
+    )
+
+
+def _is_unfinished(head: str) -> bool:
+    """Whether a tag has begun that may be a thought's, of which the rest has to come."""
+    return (
+        _begins(head)
+        and head.startswith(("<", "["))
+        and not set(head[:_LONGEST_TAG]) & {">", "]"}
+        and (len(head) < _LONGEST_TAG)
     )
 
 
