@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import anyio
 
 from moa_mcp.errors import CallError, ModelNotFound, RequestRefused, ServerFailed
-from moa_mcp.providers import billing, error_bodies, payloads, refusals, replies
-from moa_mcp.providers.endless import Bounds, TooLong
+from moa_mcp.providers import error_bodies, refusals, replies
+from moa_mcp.providers.collecting import Collecting
+from moa_mcp.providers.endless import TooLong
 from moa_mcp.providers.error_bodies import Fault
 from moa_mcp.providers.framing import DONE, Frames, Garbled
 from moa_mcp.providers.shapes import Json, as_object
@@ -38,13 +39,13 @@ async def answered(call: Call, target: Target, response: aiohttp.ClientResponse)
     try:
         await arriving.read(response)
     except TooLong as error:
-        raise arriving.billed(replies.unclear(f"{target.model} {error}")) from error
+        raise arriving.collecting.billed(replies.unclear(f"{target.model} {error}")) from error
     except Garbled as error:
-        if not arriving.reply.ended:
-            raise arriving.billed(replies.garbled(target)) from error
+        if not arriving.collecting.reply.ended:
+            raise arriving.collecting.billed(replies.garbled(target)) from error
     except (aiohttp.ClientError, OSError):  # the line broke; what came may be whole all the same
         arriving.break_off()
-        if not arriving.reply.ended:
+        if not arriving.collecting.reply.ended:
             raise
     return arriving.completion()
 
@@ -53,21 +54,17 @@ class _Arriving:
     """A reply that is being read."""
 
     def __init__(self, call: Call, target: Target, encoding: str) -> None:
-        self.reply = payloads.Reply(watched=call.on_text is not None)
-        self._call = call
+        self.collecting = Collecting(call, target)
         self._target = target
         self._frames = Frames(encoding)
-        self._bounds = Bounds.of(call)
         self._over = False
         """Whether nothing more is to be read."""
-        self._note = ""
 
     async def read(self, response: aiohttp.ClientResponse) -> None:
         """Read the reply to its end, or to where it is cut. Raises `CallError`, `Garbled` and `TooLong`."""
-        pieces = response.content.iter_any()
-        async for piece in pieces:
+        async for piece in response.content.iter_any():
             self._take_bytes(piece)
-            if self._over or (self.reply.ended and not self._frames.documents):
+            if self._over or (self.collecting.reply.ended and not self._frames.documents):
                 break
         else:
             with closing(self._frames.end()) as parts:
@@ -76,7 +73,7 @@ class _Arriving:
         with anyio.move_on_after(_TRAILER_S):
             while not (self._over or response.content.at_eof()):
                 self._take_bytes(await response.content.readany())
-        if self._note:
+        if self.collecting.cut:
             response.close()
             return
         with anyio.move_on_after(_LAST_BYTES_S):  # read to its end, the connection can be used again
@@ -91,35 +88,20 @@ class _Arriving:
 
     def completion(self) -> Completion:
         """Return what came of the reply. Raises `CallError`."""
-        call, target, reply = self._call, self._target, self.reply
-        if not reply.answers:
-            raise self.billed(replies.unanswered(target))
-        if not (reply.ended or self._frames.documents):
-            raise refusals.unreached(target, connected=True)
-        told = as_object(reply.billed.get("usage"))
-        bill = billing.usage(told), billing.cost_usd(target, told)
-        completion = replies.completed(target, reply.choices(), *bill, most=call.samples)
-        if call.on_text is not None and (rest := reply.rest(completion.text)):
-            call.on_text(rest)
-        return completion.noted(self._note) if self._note else completion
-
-    def billed(self, error: CallError) -> CallError:
-        """Return the error with what the provider billed all the same."""
-        told = as_object(self.reply.billed.get("usage"))
-        if usage := billing.credible(billing.usage(told), said=False):
-            error.paid, error.usage = True, usage
-            error.cost_usd = replies.cost_of(self._target, usage, billing.cost_usd(self._target, told))
-        return error
+        reply = self.collecting.reply
+        if reply.answers and not (reply.ended or self._frames.documents):
+            raise refusals.unreached(self._target, connected=True)
+        return self.collecting.completion()
 
     def _take_bytes(self, piece: bytes) -> None:
-        self._bounds.count(len(piece))
+        self.collecting.limits.count(len(piece))
         with closing(self._frames.take(piece)) as parts:
             self._take(parts)
 
     def _take(self, parts: Iterable[object]) -> None:
         for part in parts:
             if part == DONE:
-                self.reply.ended = self._over = True
+                self.collecting.reply.ended = self._over = True
             elif isinstance(part, list):  # as Google's servers frame a stream, and its errors
                 self._take(part)  # pyright: ignore[reportUnknownArgumentType]
             else:
@@ -131,18 +113,19 @@ class _Arriving:
         if "choices" not in body:  # gateways put a reply into an envelope
             inner = (as_object(body.get(name)) for name in _ENVELOPES)
             body = next((each for each in inner if "choices" in each), body)
-        told = self.reply.take(body)
-        if fault := error_bodies.broken(body):
-            error = refusals.refused(self._target, None, fault)
-            if self.reply.begun:
-                error = ServerFailed(str(error)) if isinstance(error, RequestRefused) else error
-                error.paid = None
-            raise self.billed(error)
-        if told is not None and self._call.on_text is not None:
-            self._call.on_text(told)
-        if note := self._bounds.exceeded(self.reply.longest, self.reply.thought):
-            self._note, self._over = note, True
-            self.reply.cut()
+        fault = error_bodies.broken(body)
+        self.collecting.take(body)
+        if fault is not None:
+            raise self.collecting.billed(self._refusal(fault))
+        self._over = bool(self.collecting.cut)
+
+    def _refusal(self, fault: Fault) -> CallError:
+        """Return the error for a reply of status 200 that says what went wrong, perhaps after it had begun."""
+        error = refusals.refused(self._target, None, fault)
+        if self.collecting.reply.begun:
+            error = ServerFailed(str(error)) if isinstance(error, RequestRefused) else error
+            error.paid = None
+        return error
 
 
 async def refused(target: Target, response: aiohttp.ClientResponse) -> CallError:

@@ -21,7 +21,7 @@ class TooLong(Exception):
 
 
 @dataclass(slots=True)
-class Bounds:
+class ReplyLimits:
     """How long a reply may be."""
 
     limit: int | None
@@ -29,8 +29,8 @@ class Bounds:
     _bytes: int = 0
 
     @classmethod
-    def of(cls, call: Call) -> Bounds:
-        """Return the bounds of the reply to a call."""
+    def of(cls, call: Call) -> ReplyLimits:
+        """Return the limits of the reply to a call."""
         return cls(token_limit(call.parameters))
 
     def count(self, received: int) -> None:

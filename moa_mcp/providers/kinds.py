@@ -22,8 +22,6 @@ def kind(status: int | None, fault: Fault, *, wait_s: float | None) -> Kind:
     """
     told, codes = fault.told, _codes(fault)
     coded: set[Kind] = {name for name, known in BY_CODE if codes & known}
-    if status == _PROXY_WANTS_KEY:
-        return "key"
     if "filter" in coded or (status not in {401, 429} and words.FILTERED.search(told)):
         return "filter"
     if limit := _limit(status, told, codes, coded, wait_s):
@@ -89,7 +87,7 @@ def _other(status: int | None, told: str, codes: set[str], coded: set[Kind]) -> 
     return next(found for holds, found in table if holds)
 
 
-_PROXY_WANTS_KEY, _UNPAID, _TIMED_OUT, _TOO_LARGE, _TOO_MANY, _SERVERS = 407, 402, 408, 413, 429, 500
+_UNPAID, _TIMED_OUT, _TOO_LARGE, _TOO_MANY, _SERVERS = 402, 408, 413, 429, 500
 _MISSING = frozenset({404, 405, 410})
 _TRANSIENT = frozenset({409, 421, 423, 424, 425, 440, 449, 460, 498, 499})
 _FAILING = frozenset({502, 503, 504, 529})

@@ -22,13 +22,12 @@ import anyio
 
 from moa_mcp import proxies
 from moa_mcp.errors import CallError, ParameterRefused, RequestRefused, ServerFailed
-from moa_mcp.providers import billing, error_bodies, native
-from moa_mcp.providers.endless import Bounds
+from moa_mcp.providers import error_bodies, native
+from moa_mcp.providers.collecting import Collecting
 from moa_mcp.providers.litellm_errors import errors_mapped, parsed, place_of
-from moa_mcp.providers.payloads import Reply
 from moa_mcp.providers.prompted import messages, reply_form
 from moa_mcp.providers.refusals import refused, unreached
-from moa_mcp.providers.replies import completed, unanswered
+from moa_mcp.providers.replies import unanswered
 from moa_mcp.values import Call, Completion, Target
 
 _ENVIRONMENT = {
@@ -180,16 +179,13 @@ async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[st
     with errors_mapped(target):
         stream = await litellm.acompletion(**arguments)
     lines = _lines(target, stream)
-    reply, bounds = Reply(watched=True), Bounds.of(call)
-    note = ""
+    collecting = Collecting(call, target)
+    reply = collecting.reply
     try:
         with errors_mapped(target):
             async for chunk in stream:
-                told = reply.take(_part(chunk, "delta"))
-                if told is not None and call.on_text is not None:
-                    call.on_text(told)
-                if note := bounds.exceeded(reply.longest, reply.thought):
-                    reply.cut()
+                collecting.take(_part(chunk, "delta"))
+                if collecting.cut:
                     break
     except CallError as error:
         error.paid = None if reply.begun else error.paid
@@ -199,12 +195,9 @@ async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[st
             await stream.aclose()
     if not (reply.billed or reply.begun):  # so litellm shows what is no stream at all, a proxy's HTML page for one
         raise unanswered(target)
-    if not note and _is_broken(target, stream, lines):
+    if not collecting.cut and _is_broken(target, stream, lines):
         raise unreached(target, connected=True)
-    completion = _completed(call, target, reply)
-    if call.on_text is not None and (rest := reply.rest(completion.text)):
-        call.on_text(rest)
-    return completion.noted(note) if note else completion
+    return collecting.completion()
 
 
 class _Lines:
@@ -258,19 +251,12 @@ def _is_broken(target: Target, stream: Any, lines: _Lines | None) -> bool:  # no
 
 
 def _completion(call: Call, target: Target, response: Any, replies: Sequence[str]) -> Completion:  # noqa: ANN401
-    reply = Reply(watched=False)
-    reply.take(_part(response, "message"))
-    for raw in replies if not reply.begun else ():
+    collecting = Collecting(call, target)
+    collecting.take(_part(response, "message"))
+    for raw in replies if not collecting.reply.begun else ():
         if (fault := error_bodies.broken(parsed(raw))) is not None:
             raise refused(target, None, fault, place=place_of(target, None))
-    if not reply.answers:
-        raise unanswered(target)
-    return _completed(call, target, reply)
-
-
-def _completed(call: Call, target: Target, reply: Reply) -> Completion:
-    usage = billing.usage(reply.billed.get("usage", {}))
-    return completed(target, reply.choices(), usage, most=call.samples)
+    return collecting.completion()
 
 
 def _part(response: Any, name: str) -> dict[str, Any]:  # noqa: ANN401

@@ -73,16 +73,15 @@ def refused(
     fault = fault._replace(told=plain((fault.told or told)[:_MOST]))
     status = fault.status if status is None or status in _SUCCESS else status
     in_body = fault.wait_s if fault.wait_s is not None else waits.in_words(fault.told)
-    kind = kinds.kind(status, fault, wait_s=in_body)
     place = place or Place.of(target)
+    if status == _PROXY_WANTS_KEY:
+        return barred(target, status, told, place)
+    kind = kinds.kind(status, fault, wait_s=in_body)
     asked = waits.asked(headers)
     wait_s = in_body if asked is None else asked
     if wait_s is None and kind == "rate":
         wait_s = waits.resets(headers)
-    message = _message(target, told, fault, place, kind)
-    if status == _PROXY_WANTS_KEY:
-        return barred(target, status, told, place)
-    return _error(kind, message, fault, status, wait_s)
+    return _error(kind, _message(target, told, fault, place, kind), fault, status, wait_s)
 
 
 _PROXY_WANTS_KEY = 407
