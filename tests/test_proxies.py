@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
-from importlib import import_module
 
 import pytest
 
 from moa_mcp import errors
 from moa_mcp.model import Model
-from moa_mcp.providers.litellm import LiteLLM
-from moa_mcp.providers.openai_wire import OpenAIWire
 from moa_mcp.proxies import proxy_for
 from moa_mcp.routes import Route, Routes, answers
 from moa_mcp.values import Call, Message, Place, Target
 from tests.model_server import ModelServer, Status
+from tests.over import TRANSPORTS, over
 
 pytestmark = pytest.mark.anyio
 
@@ -36,15 +34,10 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-@pytest.fixture(params=["openai", "litellm"])
+@pytest.fixture(params=TRANSPORTS)
 async def provider(request: pytest.FixtureRequest) -> AsyncIterator[Model]:
-    if request.param == "openai":
-        wire = OpenAIWire()
-        yield wire
-        await wire.close()
-    else:
-        yield LiteLLM()
-        await import_module("litellm").close_litellm_async_clients()
+    async with over(request.param) as provider:
+        yield provider
 
 
 @pytest.fixture

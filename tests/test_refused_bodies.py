@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from importlib import import_module
 
 import pytest
 
 from moa_mcp import errors
 from moa_mcp.model import Model
 from moa_mcp.providers.litellm import LiteLLM
-from moa_mcp.providers.openai_wire import OpenAIWire
 from moa_mcp.values import Call, Message, Place, Target
 from tests.byte_server import Bytes, ByteServer, serving_bytes
+from tests.over import TRANSPORTS, over
 from tests.refused_bodies import REFUSED, Said
 
 pytestmark = pytest.mark.anyio
@@ -32,15 +31,10 @@ async def server() -> AsyncIterator[ByteServer]:
         yield server
 
 
-@pytest.fixture(scope="module", params=["openai", "litellm"])
+@pytest.fixture(scope="module", params=TRANSPORTS)
 async def provider(request: pytest.FixtureRequest) -> AsyncIterator[Model]:
-    if request.param == "openai":
-        wire = OpenAIWire()
-        yield wire
-        await wire.close()
-    else:
-        yield LiteLLM()
-        await import_module("litellm").close_litellm_async_clients()
+    async with over(request.param) as provider:
+        yield provider
 
 
 def call_to(base: str, *, streamed: bool, model: str = "openai/m") -> Call:

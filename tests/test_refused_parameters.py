@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from importlib import import_module
 from typing import Any
 
 import pytest
 
 from moa_mcp import errors
 from moa_mcp.model import Limits, Model, Shared, stack
-from moa_mcp.providers.litellm import LiteLLM
-from moa_mcp.providers.openai_wire import OpenAIWire
 from moa_mcp.values import Call, Message, Parameters, Place, ReplySchema, Target
 from tests.byte_server import Bytes, ByteServer, serving_bytes
+from tests.over import TRANSPORTS, over
 from tests.refused_parameters import CASES, FORMAT, SYSTEM, VALIDATED, Case
 
 pytestmark = pytest.mark.anyio
@@ -38,15 +36,10 @@ async def server() -> AsyncIterator[ByteServer]:
         yield server
 
 
-@pytest.fixture(scope="module", params=["openai", "litellm"])
+@pytest.fixture(scope="module", params=TRANSPORTS)
 async def provider(request: pytest.FixtureRequest) -> AsyncIterator[Model]:
-    if request.param == "openai":
-        wire = OpenAIWire()
-        yield wire
-        await wire.close()
-    else:
-        yield LiteLLM()
-        await import_module("litellm").close_litellm_async_clients()
+    async with over(request.param) as provider:
+        yield provider
 
 
 def refusal(told: str, status: int = 400, param: str | None = None) -> Bytes:

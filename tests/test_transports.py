@@ -6,7 +6,6 @@ import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
-from importlib import import_module
 
 import anyio
 import anyio.to_thread
@@ -19,6 +18,7 @@ from moa_mcp.providers.litellm import LiteLLM
 from moa_mcp.providers.openai_wire import OpenAIWire
 from moa_mcp.values import Call, Completion, Message, Parameters, Place, Target, Usage
 from tests.model_server import Behaviour, BrokenJson, Hang, HtmlPage, ModelServer, Reply, Reset, Status
+from tests.over import TRANSPORTS, over
 
 pytestmark = pytest.mark.anyio
 
@@ -30,15 +30,10 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="module", params=["openai", "litellm"])
+@pytest.fixture(scope="module", params=TRANSPORTS)
 async def provider(request: pytest.FixtureRequest) -> AsyncIterator[Model]:
-    if request.param == "openai":
-        wire = OpenAIWire()
-        yield wire
-        await wire.close()
-    else:
-        yield LiteLLM()
-        await import_module("litellm").close_litellm_async_clients()
+    async with over(request.param) as provider:
+        yield provider
 
 
 @pytest.fixture
