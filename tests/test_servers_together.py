@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from tests.lives import CALLS, POOL, QUESTION, WIDTH, Machine, answered, assert_whole, begun, called
+from tests.serving import ServerProcess
 
 
 def test_two_servers_on_one_journal_drive_runs_of_their_own_at_once_and_each_tells_of_the_others(
@@ -56,14 +57,19 @@ def test_a_run_that_one_server_drives_another_waits_for_and_takes_up_when_the_fi
     assert_whole(machine.trace)
 
 
+def left_after_nine(machine: Machine, server: ServerProcess) -> tuple[str, Counter[str]]:
+    """Begin a run at a server that is killed once nine calls are answered; return its id and what those asked."""
+    run_id = begun(server)
+    machine.settles(9)
+    server.signal(signal.SIGKILL)
+    server.ended()
+    return run_id, answered(machine.look()[1])
+
+
 def test_of_two_servers_that_are_asked_for_an_interrupted_run_at_once_one_drives_it(machine: Machine) -> None:
     machine.answers(9)
     with machine.serve() as first, machine.serve() as here, machine.serve() as there:
-        run_id = begun(first)
-        machine.settles(9)
-        first.signal(signal.SIGKILL)
-        first.ended()
-        known = answered(machine.look()[1])
+        run_id, known = left_after_nine(machine, first)
         for server in (here, there):
             server.initialize()
         machine.models.clear()
@@ -81,11 +87,7 @@ def test_of_two_servers_that_are_asked_for_an_interrupted_run_at_once_one_drives
 def test_all_who_wait_for_an_interrupted_run_at_once_get_its_end(machine: Machine, waiting: str) -> None:
     machine.answers(9)
     with machine.serve() as first, machine.serve() as here, machine.serve() as there:
-        run_id = begun(first)
-        machine.settles(9)
-        first.signal(signal.SIGKILL)
-        first.ended()
-        known = answered(machine.look()[1])
+        run_id, known = left_after_nine(machine, first)
         for server in (here, there):
             server.initialize()
         machine.answers_all()
