@@ -202,7 +202,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.create_server((host, port), family=family, reuse_port=False)
     except OSError as error:
         raise CannotServe(
-            f"can't listen on {host}, port {port}: {os.strerror(error.errno or 0)}; choose another port"
+            f"can't listen on {host} port {port}: {os.strerror(error.errno or 0)}; choose another port"
         ) from error
     # Connections inherit it; asyncio would set it only if the socket had been made with its protocol named. Without it
     # every answer waits 40 ms for an acknowledgement (Nagle).
