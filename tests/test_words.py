@@ -6,14 +6,44 @@ from collections.abc import Iterator
 from functools import cache
 
 import click
-import pytest
 
 from moa_mcp.cli import commands
 from moa_mcp.config import load, shipped
 from moa_mcp.server.listing import OWN_TOOLS, pipeline_tool
-from tests.words import Text, instead, read_in, texts
+from tests.words import Text, read_in, texts
 
-NOT_YET = ()
+NOT_YET: tuple[str, ...] = (
+    "moa_mcp/addresses.py",
+    "moa_mcp/agreement.py",
+    "moa_mcp/budget.py",
+    "moa_mcp/capabilities.py",
+    "moa_mcp/cli",
+    "moa_mcp/collector.py",
+    "moa_mcp/engine.py",
+    "moa_mcp/errors.py",
+    "moa_mcp/estimate.py",
+    "moa_mcp/events.py",
+    "moa_mcp/extraction",
+    "moa_mcp/fanout.py",
+    "moa_mcp/faults.py",
+    "moa_mcp/forecast.py",
+    "moa_mcp/hosts.py",
+    "moa_mcp/plan.py",
+    "moa_mcp/prompts.py",
+    "moa_mcp/providers",
+    "moa_mcp/replay.py",
+    "moa_mcp/routes.py",
+    "moa_mcp/runs",
+    "moa_mcp/server",
+    "moa_mcp/shares.py",
+    "moa_mcp/steps",
+    "moa_mcp/tally.py",
+    "moa_mcp/testing.py",
+    "moa_mcp/trace.py",
+    "moa_mcp/turn.py",
+    "moa_mcp/visible.py",
+    "pipelines.toml",
+)
 """Paths that are still to be rewritten. One that is clean must be removed from here."""
 
 
@@ -45,18 +75,13 @@ def walked(name: str, command: click.Command) -> Iterator[tuple[str, click.Comma
 
 
 def test_what_people_read_is_in_words_that_they_know() -> None:
-    faults = [
-        f"{text.path}:{text.line}: {word!r}, rather: {instead(word)}"
-        for text in rejected()
-        if listed(text.path) is None
-        for word in text.found
-    ]
-    assert not faults, "\n".join(faults)
+    reports = [report for text in rejected() if listed(text.path) is None for report in text.reports]
+    assert not reports, "\n".join(reports)
 
 
-@pytest.mark.parametrize("path", NOT_YET)
-def test_a_path_that_is_rewritten_is_no_longer_exempt(path: str) -> None:
-    assert any(listed(text.path) == path for text in rejected()), f"{path} is clean: remove it from NOT_YET"
+def test_a_path_that_is_rewritten_is_no_longer_exempt() -> None:
+    clean = {*NOT_YET} - {listed(text.path) for text in rejected()}
+    assert not clean, f"remove from NOT_YET what is rewritten: {', '.join(sorted(clean))}"
 
 
 MODULE = '''"""A module that drives runs."""

@@ -18,7 +18,7 @@ REJECTED = {
     r"for want of": "missing",
     r"(?:go|goes|gone|going|went) on with": "continue, resume",
     r"asked is|asked are": "active voice",
-    r"stands|stood": "is, was",
+    r"stands(?! for)|stood": "is, was",
     r"some(?:body|where else)|nobody|anybody|whoever": "a user, no one, the caller",
     r"kept aside|by itself alone": "separate",
     r"so (?:many|much|often|few|long)(?! (?:that|as)\b)": "the number itself",
@@ -48,7 +48,7 @@ REJECTED = {
     r"puts? (?:(?:a|the|one|same) )*questions?": "ask",
     r"(?:before the eyes|sits (?:at|there))": "plain words",
     r"be it": "even if",
-    r"(?<!there )(?:is|are|was|were) no (?!longer\b|such\b)\w+": "is not a",
+    r"(?<!there )(?:is|are|was|were) no (?!longer\b|such\b)\w+": "is not",
     r"else yours": "your file",
 }
 """By pattern, in any case and as whole words: what to write in its place."""
@@ -66,7 +66,21 @@ class Text(NamedTuple):
     @property
     def found(self) -> list[str]:
         """The rejected words in it."""
-        return [match[0] for match in _REJECTED.finditer(" ".join(self.text.split()))]
+        return [match[0] for match in _REJECTED.finditer(self._line)]
+
+    @property
+    def reports(self) -> list[str]:
+        """What to say of each, with the words around it."""
+        where = f"{self.path}:{self.line}"
+        return [
+            f"{where}: {match[0]!r} in {self._line[max(0, match.start() - 30) : match.end() + 30]!r};"
+            f" rather: {instead(match[0])}"
+            for match in _REJECTED.finditer(self._line)
+        ]
+
+    @property
+    def _line(self) -> str:
+        return " ".join(self.text.split())
 
 
 def instead(word: str) -> str:
@@ -75,10 +89,13 @@ def instead(word: str) -> str:
 
 
 def texts() -> Iterator[Text]:
-    """Yield all texts of the package, its documentation and its shipped configuration."""
+    """Yield all texts of the package, its documentation and its shipped configuration.
+
+    Strings of one word are names and keys.
+    """
     for module in sorted((ROOT / "moa_mcp").rglob("*.py")):
         path = module.relative_to(ROOT).as_posix()
-        yield from (Text(path, line, text) for line, text in read_in(module.read_text("utf-8")))
+        yield from (Text(path, line, text) for line, text in read_in(module.read_text("utf-8")) if " " in text)
     for page in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "pipelines.toml"):
         yield from paragraphs(page)
 

@@ -1,4 +1,4 @@
-"""A journal that lives as long as its process: nothing is written to disk, and nothing outlives a crash."""
+"""A journal in memory. It ends with its process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from moa_mcp.values import Status
 
 
 class MemoryJournal:
-    """Keeps runs in memory; of those that ended, the latest `keep`."""
+    """Stores runs in memory, and the latest `keep` of the finished ones."""
 
     def __init__(self, keep: int = 500) -> None:
         self._keep = keep
@@ -22,7 +22,7 @@ class MemoryJournal:
         self._spending: dict[str, dict[str, int]] = {}
         """By day and run."""
         self._held: dict[str, dict[str, int]] = {}
-        """Of that, what is not spent."""
+        """By day and run: the part that is not spent yet."""
 
     @property
     def keeps_texts(self) -> bool:
@@ -34,7 +34,7 @@ class MemoryJournal:
 
     async def keep(self, run_id: str, event: Event) -> None:
         if run_id not in self._records or not self._records[run_id].owned:
-            raise LeaseLost(f"run {run_id} is not under way")
+            raise LeaseLost(f"run {run_id} is not active")
         self._events[run_id].append(event)
 
     def append(self, run_id: str, event: Event) -> None:
@@ -112,7 +112,7 @@ class MemoryJournal:
         return len(old)
 
     async def close(self) -> None:
-        """Nothing is left to be written."""
+        """Do nothing, because nothing is pending."""
 
     def _set(self, run_id: str, *, owned: bool, status: Status | None = None) -> None:
         record = self._records[run_id]
