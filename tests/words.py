@@ -30,7 +30,7 @@ REJECTED = {
     r"spare (?:one|call|request)s?": "hedged request",
     r"processor": "CPU",
     r"mend(?:s|ed|ing)?|foresaw|foreseen": "fix, expected",
-    r"go(?:es)? by": "use, follow",
+    r"(?:go|goes|going|went) by": "use, follow",
     r"of (?:your|one's|his|her) own": "your",
     r"agreement|agrees? to (?:it|what)": "confirmation",
     r"left behind": "dropped",
@@ -50,6 +50,15 @@ REJECTED = {
     r"be it": "even if",
     r"(?<!there )(?:is|are|was|were) no (?!longer\b|such\b)\w+": "is not",
     r"else yours": "your file",
+    r"left to chance": "random",
+    r"system texts?": "system prompt",
+    r"(?:come|comes|came) free": "is released",
+    r"th(?:ought|ink|inks) aloud": "reasoning",
+    r"(?:holds?|held) (?:calls|models?|runs) to": "limit",
+    r"(?:is|are|was|were) wanting": "is missing",
+    r"what there is": "the list itself",
+    r"no more(?= (?:is|are|was|were|asked)\b)|(?:is|are) no more": "no longer",
+    r"it is there for": "plain words",
 }
 """By pattern, in any case and as whole words: what to write in its place."""
 _REJECTED = re.compile("|".join(rf"\b(?:{pattern})\b" for pattern in REJECTED), re.IGNORECASE)

@@ -92,7 +92,7 @@ class Packer:
 
         try:
             body = orjson.dumps(self._plain(event, ref, tell)).decode()
-        except TypeError:  # half a character, or a number beyond 64 bits, where no text is expected
+        except TypeError:  # a lone surrogate or a number beyond 64 bits in an unusual field
             return Packed(json.dumps(_dumped(event, ref), separators=(",", ":")), texts)
         if self._tells and isinstance(event, AttemptFinished):
             self._attempts[event.place] = event

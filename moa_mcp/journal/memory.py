@@ -39,7 +39,9 @@ class MemoryJournal:
 
     def append(self, run_id: str, event: Event) -> None:
         record = self._records.get(run_id)
-        if record is not None and record.owned and not isinstance(event, TextReceived):  # it comes whole with its call
+        if (
+            record is not None and record.owned and not isinstance(event, TextReceived)
+        ):  # the call's end has the whole text
             self._events[run_id].append(event)
 
     async def finish(self, run_id: str, status: Status) -> None:
@@ -103,7 +105,7 @@ class MemoryJournal:
     async def forget(
         self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False
     ) -> int:
-        del beyond_bytes  # the number of runs is bounded instead
+        del beyond_bytes  # the number of runs is limited instead
         old = [each.run_id for each in self._records.values() if not each.owned and each.updated_at < (older_than or 0)]
         for each in () if dry else old:
             del self._records[each], self._events[each]

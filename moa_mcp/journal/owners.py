@@ -47,5 +47,7 @@ def _start(pid: int) -> str:
         said = (_PROC / str(pid) / "stat").read_text()
     except OSError:
         return ""
-    state, *rest = said.rpartition(")")[2].split()  # a name may hold anything, and ends with the last bracket
+    state, *rest = said.rpartition(")")[
+        2
+    ].split()  # the process name may contain any character; it ends at the last bracket
     return "" if state in _ENDED else rest[18]

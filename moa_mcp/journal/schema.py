@@ -59,7 +59,7 @@ def opened(path: Path, synchronous: str) -> sqlite3.Connection:
     path.touch(mode=0o600, exist_ok=True)
     db = connected(str(path))
     try:
-        version(db, path)  # a file that is not ours to change stays as it is
+        version(db, path)  # raises before a foreign file is changed
         for pragma in (f"busy_timeout = {_BUSY_MS}", "journal_mode = WAL", f"synchronous = {synchronous}"):
             db.execute(f"PRAGMA {pragma}")
         db.execute("PRAGMA foreign_keys = ON")
@@ -84,7 +84,7 @@ def _text(raw: bytes) -> str:
 def _migrate(db: sqlite3.Connection, path: Path) -> None:
     if version(db, path) == len(MIGRATIONS):
         return
-    db.execute("BEGIN IMMEDIATE")  # another process may be at it; the version is read again inside
+    db.execute("BEGIN IMMEDIATE")  # another process may be migrating; read the version again inside
     for statements in MIGRATIONS[version(db, path) :]:
         for statement in filter(str.strip, statements.split(";")):
             db.execute(statement)

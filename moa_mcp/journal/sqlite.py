@@ -122,7 +122,7 @@ class SQLiteJournal:
             raise explained(self._path, error) from error
 
     def append(self, run_id: str, event: Event) -> None:
-        if self._opened.writes and not isinstance(event, TextReceived):  # the whole text comes with the end of its call
+        if self._opened.writes and not isinstance(event, TextReceived):  # the call's end has the whole text
             self._writer.write_soon(run_id, self._packer(run_id).pack(event))
 
     def _packer(self, run_id: str) -> Packer:
@@ -156,9 +156,9 @@ class SQLiteJournal:
         owner, until = lease = await self._lease(run_id)
         if is_dead(owner):
             return True
-        if until >= time.time() or owner == self._me:  # what this process does not renew, it does not drive
+        if until >= time.time() or owner == self._me:  # this process renews the leases of all its runs
             return until < time.time()
-        with anyio.move_on_after(self._lease_s / 2):  # more than passes between two renewals
+        with anyio.move_on_after(self._lease_s / 2):  # longer than the interval of renewals
             while not is_dead(owner) and await self._lease(run_id) == lease:  # noqa: ASYNC110  a file tells no process
                 await anyio.sleep(_LOOK_S)
             return is_dead((await self._lease(run_id))[0])
@@ -272,7 +272,7 @@ class SQLiteJournal:
             began = time.monotonic()
             forgotten, more = await self._do(what.some)
             gone += forgotten
-            await anyio.sleep(time.monotonic() - began)  # others have their turn, those of other processes too
+            await anyio.sleep(time.monotonic() - began)  # let other writers in, also those of other processes
         return gone
 
     def _apart(self, work: Work[Value]) -> Value:

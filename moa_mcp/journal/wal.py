@@ -51,7 +51,7 @@ def is_cut(path: Path, before: tuple[bytes, int]) -> bool:
         if not committed or not index.exists() or int.from_bytes(_known(index), sys.byteorder) >= committed:
             return False
         time.sleep(wait_s)
-    return lengths(path)[0] == header  # else another process has begun it anew
+    return lengths(path)[0] == header  # else another process has restarted the log
 
 
 def _known(index: Path) -> bytes:

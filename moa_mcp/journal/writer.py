@@ -107,7 +107,7 @@ class Writer(Generic[Line_contra]):
             await self._done(job)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
-                await self.do(_nothing)  # what was asked for later is done later
+                await self.do(_nothing)  # work is done in order, so the line is written by now
             if job.error is not None:
                 raise job.error from None
             raise
@@ -173,13 +173,15 @@ class Writer(Generic[Line_contra]):
                 self._do_all(due)
         except sqlite3.Error as error:
             self._book.undone()
-            if len(due) > 1 and not isinstance(error, sqlite3.OperationalError):  # a damaged page is not everybody's
+            if len(due) > 1 and not isinstance(
+                error, sqlite3.OperationalError
+            ):  # a damaged page affects only some jobs
                 for job in due:
                     self._commit([job])
                 return
             for job in jobs:
                 job.error = error
-            if isinstance(error, sqlite3.OperationalError):  # no room, no access: it may pass
+            if isinstance(error, sqlite3.OperationalError):  # a full disk or a lock may be temporary
                 self._left = [job for job in due if job.done is None]
         _wake(jobs)
 
@@ -218,7 +220,7 @@ def _attempt(jobs: list[_Job[Any]], work: Callable[[], Any], connection: sqlite3
         if not (jobs[0].reads and connection.in_transaction):
             raise
         jobs[0].error = error
-    except Exception as error:  # noqa: BLE001  whoever waits gets it; the thread serves all others
+    except Exception as error:  # noqa: BLE001  raised to the caller; the thread serves the others
         for job in jobs:
             job.error = error
         if not isinstance(error, Refused) and any(job.done is None for job in jobs):
@@ -246,13 +248,13 @@ def _wake(jobs: list[_Job[Any]]) -> None:
         if job.done is not None:
             waiting.setdefault(job.done.get_loop(), []).append(job.done)
     for loop, done in waiting.items():
-        with suppress(RuntimeError):  # the loop is gone, and with it whoever waited
+        with suppress(RuntimeError):  # the loop is closed, so no caller waits
             loop.call_soon_threadsafe(_set, done)
 
 
 def _set(done: list[asyncio.Future[None]]) -> None:
     for each in done:
-        if not each.done():  # else whoever waited was cancelled
+        if not each.done():  # else the caller was cancelled
             each.set_result(None)
 
 

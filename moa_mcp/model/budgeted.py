@@ -115,7 +115,7 @@ class Budget:
         """
         hold = self._tariff.dearest(call)
         if self._at_once and not self._turn.locked() and await self._fit(call, hold) is None:
-            return hold  # mostly it fits, and a turn costs more than all of this
+            return hold  # the usual case; taking a turn would cost more than the rest
         began = anyio.current_time()
         async with self._turn:  # first come, first served
             while True:
@@ -176,12 +176,12 @@ class Budget:
         step = call.place.step
         if step not in self._later:
             self._later[step] = next(iter(self._tariff.reserves(step, None)))
-            if self._shares:  # what the steps before did not take is there for others
+            if self._shares:  # release what the earlier steps did not spend
                 left = self._spent.plus(self._held).plus(self._tariff.whole(step - 1))
                 self._granted = min(self._granted, left)
-        yield self._later[step]  # mostly it fits
+        yield self._later[step]  # the usual case
         answers = len(self._asked[step].union(_numbers(call)))
-        expendable = answers > self._tariff.needed(step)  # samples are left out before layers are
+        expendable = answers > self._tariff.needed(step)  # samples are skipped before layers
         yield from islice(self._tariff.reserves(step, answers), 1 if expendable else None)
 
     async def _commit(self, amount: Amount, granted: Amount) -> Purse | None:

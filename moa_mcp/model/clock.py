@@ -27,5 +27,5 @@ class Clock:
 def _time() -> Callable[[], float]:
     try:
         return asyncio.get_running_loop().time
-    except RuntimeError:  # it is another library's
+    except RuntimeError:  # the loop belongs to another library
         return anyio.current_time

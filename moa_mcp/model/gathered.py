@@ -163,8 +163,8 @@ class Announced:
             return await self._inner(call)
         self._gathering.announce(call)
         try:
-            await checkpoint()  # all calls of a step start together: after both of these each has been announced,
-            await checkpoint()  # also to the one that the step's own task asks
+            await checkpoint()  # all calls of a step start together: after two checkpoints each is announced,
+            await checkpoint()  # also to the call in the step's own task
             return await self._inner(call)
         except BaseException:
             self._gathering.withdraw(call)

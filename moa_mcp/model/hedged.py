@@ -116,7 +116,7 @@ class Hedged:
 
             async def ask(spare: int) -> None:
                 try:
-                    # The text of two answers would be told as one.
+                    # Two streams would be mixed into one text.
                     asked = call._replace(spare=spare, on_text=None) if spare else call
                     answered.append((spare, await self._inner(asked)))
                 except CallError as error:

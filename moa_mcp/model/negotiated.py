@@ -58,7 +58,7 @@ class Negotiated:
                 if room is None or rounds == _ROUNDS:
                     raise
             except (ParameterRefused, SystemRoleRefused) as error:
-                known = _sent(call, refused, room)[0] != sent  # another call has learned it meanwhile
+                known = _sent(call, refused, room)[0] != sent  # another call has learned it in the meantime
                 if rounds == _ROUNDS or not (known or self._learn(error, sent, refused)):
                     raise
 
@@ -72,7 +72,7 @@ class Negotiated:
         if isinstance(error, ParameterRefused):
             return refused.learn(error, sent.parameters, self._learned.now())
         if _folded(sent.messages) == sent.messages:
-            refused.system = None  # that was not it
+            refused.system = None  # this was not the cause
             return False
         refused.system = self._learned.now()
         return True
@@ -135,5 +135,5 @@ def _room(error: ContextTooLong, sent: Call) -> int | None:
     limit = token_limit(sent.parameters)
     if limit is None or error.room is None:
         return None
-    room = error.room if error.room < limit else limit // 2  # some servers count no further than they must
+    room = error.room if error.room < limit else limit // 2  # some servers stop counting at their limit
     return room if room >= _LEAST_ROOM else None

@@ -46,7 +46,7 @@ class Recorded:
         except CallError as error:
             ended(Failure.of(error))
             raise
-        except anyio.get_cancelled_exc_class():  # what is on record as begun gets its end
+        except anyio.get_cancelled_exc_class():  # a recorded start gets its end
             ended(STOPPED)
             raise
         seconds = time.monotonic() - began
@@ -55,7 +55,7 @@ class Recorded:
             await self._keep(finished)
         except LeaseLost as error:
             raise Unrecorded(str(error)) from error
-        except JournalError as error:  # it is paid for and here: better used than lost
+        except JournalError as error:  # the answer is paid, so use it
             self._emit(finished)
             return completion.noted(f"not recorded: {error}")
         return completion

@@ -38,7 +38,7 @@ class Sampled:
         try:
             return await self._answer(seat)
         except BaseException:
-            if not seat.announced:  # it may come again, by another route
+            if not seat.announced:  # the call may return on another route
                 self._gathering.announce(call)
             raise
 
@@ -98,7 +98,7 @@ class Sampled:
             return await self._inner(call)
         party.led = True
 
-        def begun(_: str) -> None:  # from then on the cache can be read from
+        def begun(_: str) -> None:  # now the provider's cache has the prompt
             party.done.set()
 
         try:

@@ -129,7 +129,7 @@ class Waiter:
         if self._scope:
             self._scope.deadline = at
         elif at < inf:
-            self.wake()  # it rests without a clock
+            self.wake()  # it waits without a deadline
 
 
 class Slots:
@@ -223,7 +223,7 @@ class Slots:
             return
         heads = [(lane.waiting[0].number, lane) for lane in self._waited_for]
         heapify(heads)
-        closed: set[Account] = set()  # whose first call waits for it; no later one takes what that waits for
+        closed: set[Account] = set()  # their first call waits for the account, so later ones must not overtake it
         while heads:
             lane = heappop(heads)[1]
             waiter = lane.waiting[0]
