@@ -179,8 +179,8 @@ async def test_a_budget_of_what_the_estimate_calls_enough_leaves_nothing_out_of_
 async def test_a_degraded_run_says_what_its_budget_left_out() -> None:
     trace = await ended(saying(tokens=100).runs("max_cost_usd = 40", PROPOSE, SYNTHESIZE, AGGREGATE))
     assert trace.status == "degraded"
-    assert all("max_cost_usd = $40 leaves too little" in reason for reason in trace.degradations)
-    assert "this call may take up to" in trace.degradations[0]
+    assert all("max_cost_usd = $40 is too low for this call" in reason for reason in trace.degradations)
+    assert "which may take up to" in trace.degradations[0]
 
 
 @pytest.mark.anyio
@@ -218,7 +218,7 @@ async def test_a_cap_in_tokens_holds_for_models_of_unknown_price() -> None:
     provider = Provider(saying(tokens=100).answer, price=None)
     trace = await ended(provider.runs("max_run_tokens = 2000\nmax_cost_usd = 1"))
     assert trace.status == "degraded"
-    assert "max_run_tokens = 2000 tokens leaves too little" in trace.degradations[0]
+    assert "max_run_tokens = 2000 tokens is too low for this call" in trace.degradations[0]
     assert "the price of a is not known: max_cost_usd does not hold for it, only max_run_tokens does" in trace.notes
     assert len(provider.calls) < 6
 
@@ -250,7 +250,7 @@ async def test_a_run_whose_aggregator_can_not_be_paid_keeps_its_proposals_and_is
         await run.ended.wait()
         failed = await resumed(runs, run)
         assert failed.error
-        assert "max_cost_usd = $29 leaves too little" in failed.error
+        assert "max_cost_usd = $29 is too low for this call" in failed.error
         provider.answer = plenty
         refused = await resumed(runs, run)
         assert refused.error

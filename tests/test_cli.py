@@ -246,7 +246,7 @@ def test_a_faulty_configuration_is_told_on_stderr_with_exit_code_2(
 
 def test_a_configuration_that_is_not_there_is_told_with_what_names_it() -> None:
     refused = invoke("check", MOA_MCP_CONFIG="/nowhere.toml")
-    assert refused.stderr.startswith("Error: /nowhere.toml: there is no such file, though MOA_MCP_CONFIG names it\n")
+    assert refused.stderr.startswith("Error: /nowhere.toml: no such file (set by MOA_MCP_CONFIG)\n")
 
 
 @pytest.mark.parametrize(

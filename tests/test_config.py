@@ -115,7 +115,7 @@ def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     path = tmp_path / "none.toml"
     with pytest.raises(ConfigError) as caught:
         load(path)
-    assert str(caught.value) == f"{path}: there is no such file"
+    assert str(caught.value) == f"{path}: no such file"
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

@@ -17,15 +17,15 @@ NO_KEYS = "keys don't belong in this file; a route names the variable that holds
 KEY_ENV = "should name the variable that holds the key, such as OPENAI_API_KEY, not the key itself"
 
 FILE = [
-    ("[pipelines.p]\nsteps = [", "not valid TOML: Invalid value (at line 2, column 10, the end of the file)"),
+    ("[pipelines.p]\nsteps = [", "not valid TOML: Invalid value (at line 2, column 10, at the end of the file)"),
     ("a = 1\nb = \n", "not valid TOML: Invalid value (at line 2, column 5)"),
-    ('a = """\nb', "not valid TOML: Unterminated string (at line 2, column 2, the end of the file)"),
+    ('a = """\nb', "not valid TOML: Unterminated string (at line 2, column 2, at the end of the file)"),
     (
         "[pipelines.p]\n[pipelines.p]",
         "not valid TOML: Cannot declare ('pipelines', 'p') twice (at line 2, column 13)",
     ),
-    ("", "pipelines: there is none; add a table [pipelines.NAME] with steps = [...]"),
-    ("[pipelines]", "pipelines: there is none; add a table [pipelines.NAME] with steps = [...]"),
+    ("", "pipelines: no pipeline is defined; add a table [pipelines.NAME] with steps = [...]"),
+    ("[pipelines]", "pipelines: no pipeline is defined; add a table [pipelines.NAME] with steps = [...]"),
     ("pipelines = 3", "pipelines: 3 should be a table, [pipelines]"),
     ("models = []\n" + GOOD, "models: [] should be a table, [models]"),
     ("defaults = true\n" + GOOD, "defaults: true should be a table, [defaults]"),
@@ -40,8 +40,8 @@ DEFAULTS = [
     (
         "requests_per_minute = { opnai = 60 }",
         (
-            "requests_per_minute.opnai: 'opnai' is no provider, did you mean 'openai'? "
-            "It takes a prefix of routes, such as openai"
+            "requests_per_minute.opnai: unknown provider 'opnai', did you mean 'openai'? "
+            "Use the prefix of a route, such as openai"
         ),
     ),
     ("temprature = 1", f"temprature: unknown key, did you mean 'temperature'? Known here: {DEFAULT_KEYS}"),
@@ -68,8 +68,8 @@ DEFAULTS = [
     (
         "tokens_per_minute = { grok = 60 }",
         (
-            "tokens_per_minute.grok: 'grok' is no provider, did you mean 'groq'? "
-            "It takes a prefix of routes, such as openai"
+            "tokens_per_minute.grok: unknown provider 'grok', did you mean 'groq'? "
+            "Use the prefix of a route, such as openai"
         ),
     ),
     ('requests_per_minute = { "a b" = "x" }', "requests_per_minute.\"a b\": 'x' should be a whole number"),
@@ -93,7 +93,7 @@ MODELS = [
     ("m = { routes = [{}] }", "m.routes[0].model: is missing"),
     (
         "m = { routes = ['gpt5-nano'] }",
-        "m.routes[0]: 'gpt5-nano' names no provider; write it as provider/model, such as openai/gpt-5-nano",
+        "m.routes[0]: 'gpt5-nano' has no provider; write it as provider/model, such as openai/gpt-5-nano",
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_bas = 'http://x' }] }",
@@ -179,16 +179,16 @@ def test_a_faulty_model(line: str, fault: str) -> None:
 
 @pytest.mark.parametrize(("name", "shown"), NAMES)
 def test_a_pipeline_whose_name_no_tool_can_have(name: str, shown: str) -> None:
-    rule = "small letters, digits and underscores, a letter first, 48 characters at most"
+    rule = "use lower-case letters, digits and underscores, start with a letter, at most 48 characters"
     unquoted = name.strip('"')
     assert faults(f"[pipelines.{name}]\nsteps = [{X}]") == [
-        f"pipelines.{shown}: {unquoted!r} can't be the name of a tool: {rule}"
+        f"pipelines.{shown}: {unquoted!r} is not a valid tool name: {rule}"
     ]
 
 
 def test_a_pipeline_with_the_name_of_one_of_the_servers_own_tools() -> None:
     assert faults(f"[pipelines.moa_wait]\nsteps = [{X}]") == [
-        "pipelines.moa_wait: 'moa_wait' can't be the name of a pipeline: the server has a tool of that name"
+        "pipelines.moa_wait: 'moa_wait' is the name of a built-in tool; use another name"
     ]
 
 
@@ -202,7 +202,7 @@ def test_several_faults_are_told_at_once_in_one_message_that_names_the_file() ->
         "mine.toml: 3 problems\n"
         "  defaults.quorum: 0 should be at least 1\n"
         "  pipelines.vote.steps[1].n: 0 should be at least 1\n"
-        f"  pipelines.vote.steps[2].step: 'votes' is no step, did you mean 'vote'? The steps are {KINDS}"
+        f"  pipelines.vote.steps[2].step: unknown step 'votes', did you mean 'vote'? The steps are {KINDS}"
     )
 
 

@@ -19,7 +19,7 @@ import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, ({bytes}, {bytes}))
 """
 """No file may grow beyond it, as with a quota; what would is refused."""
-UNASKED = "No model is asked for what could not be recorded; --journal none does without"
+UNASKED = "No model is called if calls can't be recorded; --journal none runs without a journal"
 
 
 def asked_until_full(machine: Machine, prelude: str = "") -> str:

@@ -81,7 +81,7 @@ async def test_a_late_call_gets_a_spare_one_and_the_first_answer_is_taken() -> N
     assert outcomes(trace) == ["stopped", "spare"]
     assert call.attempts[0].failure == STOPPED
     assert call.completion is not None
-    assert call.completion.notes == ("late after 2.0 s, asked once more; the spare call answered first",)
+    assert call.completion.notes == ("sent a second request after 2.0 s; the second one answered first",)
 
 
 LAST = config_of(
@@ -92,7 +92,7 @@ LAST = config_of(
 async def test_a_call_that_is_alone_in_its_step_is_late_after_twice_the_time_of_the_steps_before() -> None:
     took, trace = await asked(taking({**QUICK, SLOW: 60}), config=LAST)
     assert (took, trace.answer) == (2 + 4 + 1, "spare")
-    assert trace.notes == ("late after 4.0 s, asked once more; the spare call answered first", UNKNOWN)
+    assert trace.notes == ("sent a second request after 4.0 s; the second one answered first", UNKNOWN)
 
 
 async def test_the_spare_call_goes_to_the_next_route_if_there_is_one() -> None:
@@ -103,7 +103,7 @@ async def test_the_spare_call_goes_to_the_next_route_if_there_is_one() -> None:
 async def test_a_call_that_answers_before_its_spare_one_is_taken() -> None:
     took, trace = await asked(taking({**QUICK, SLOW: 5}, spare_s=60))
     assert (took, outcomes(trace)) == (5, ["first", "stopped"])
-    assert trace.notes == ("late after 2.0 s, asked once more; the first call answered first", UNKNOWN)
+    assert trace.notes == ("sent a second request after 2.0 s; the first one answered first", UNKNOWN)
 
 
 async def test_a_spare_call_that_fails_leaves_the_first_one_to_answer() -> None:
@@ -163,7 +163,7 @@ async def test_a_call_that_is_alone_goes_by_the_steps_before_whether_or_not_they
 ) -> None:
     took, trace = await asked(taking({**seconds, SLOW: 60}), config=config_of(*steps, ALONE))
     assert (took, trace.answer) == (2 * len(steps) + late_s + 1, "spare")
-    assert f"late after {late_s} s, asked once more; the spare call answered first" in trace.notes
+    assert f"sent a second request after {late_s} s; the second one answered first" in trace.notes
 
 
 async def test_of_two_the_second_goes_by_the_first_and_by_the_steps_before() -> None:
@@ -173,7 +173,7 @@ async def test_of_two_the_second_goes_by_the_first_and_by_the_steps_before() -> 
     _, trace = await asked(taking({**QUICK, SLOW: 60}), config=panel)
     (slow,) = [call for call in trace.steps[1].calls if call.agent == SLOW]
     assert slow.completion is not None
-    assert slow.completion.notes == ("late after 4.0 s, asked once more; the spare call answered first",)
+    assert slow.completion.notes == ("sent a second request after 4.0 s; the second one answered first",)
 
 
 PARTS = '{ step = "propose", agents = ["a", "b", "c"] }'
@@ -226,7 +226,7 @@ async def test_a_call_that_is_asked_again_after_a_resume_goes_by_what_is_on_reco
         (call,) = [call for step in run.trace.steps for call in step.calls if call.agent == SLOW]
         assert call.completion is not None
         late_s = 4.0 if len(steps) == 2 else 2.0
-        assert call.completion.notes == (f"late after {late_s} s, asked once more; the spare call answered first",)
+        assert call.completion.notes == (f"sent a second request after {late_s} s; the second one answered first",)
         others_s = 0 if len(steps) == 2 else 2
         assert anyio.current_time() - began == pytest.approx(late_s + 1 + others_s, abs=0.1)
 
@@ -240,4 +240,4 @@ async def test_a_call_of_a_fork_goes_by_the_steps_that_it_took_over() -> None:
         hedged = config_of(PARTS, ALONE).pipelines["p"]
         fork = await runs.fork(first.run_id, 2, hedged)
         await fork.ended.wait()
-    assert "late after 4.0 s, asked once more; the spare call answered first" in fork.trace.notes
+    assert "sent a second request after 4.0 s; the second one answered first" in fork.trace.notes

@@ -43,12 +43,12 @@ def test_the_command_line_tells_which_run_is_damaged_and_shows_the_others(damage
     listed = invoke("runs", "list", "--json", MOA_MCP_JOURNAL=str(path))
     rows = {row["run_id"]: row for row in json.loads(listed.stdout)}
     assert listed.exit_code == 0
-    assert listed.stderr.startswith(f"Error: what is on record of run {lost} can't be read: it is damaged")
+    assert listed.stderr.startswith(f"Error: the record of run {lost} can't be read: it is damaged")
     assert (rows[lost]["cost_usd"], rows[sound]["cost_usd"]) == (None, 0.0)
     for command in (["show"], ["export"], ["resume", "--offline"]):
         refused = invoke("runs", *command, lost, MOA_MCP_JOURNAL=str(path))
         assert refused.exit_code == 2
-        assert refused.stderr.startswith(f"Error: what is on record of run {lost} can't be read: it is damaged")
+        assert refused.stderr.startswith(f"Error: the record of run {lost} can't be read: it is damaged")
     assert invoke("runs", "show", sound, MOA_MCP_JOURNAL=str(path)).exit_code == 0
 
 

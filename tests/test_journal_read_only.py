@@ -303,9 +303,9 @@ def _others(path: Path) -> None:
     ("make", "said"),
     [
         (_folder, "it is a folder"),
-        (_pipe, "it is no file of the usual kind"),
+        (_pipe, "it is not a regular file"),
         (_text, "file is not a database"),
-        (_others, "is a SQLite database but no journal of moa-mcp"),
+        (_others, "is a SQLite database but not a journal of moa-mcp"),
     ],
     ids=["folder", "pipe", "text", "another database"],
 )

@@ -117,7 +117,7 @@ def test_a_file_of_a_newer_version_is_left_as_it_is_and_its_version_named(tmp_pa
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 99")
     before = path.read_bytes()
-    broken(path, "newer moa-mcp (version 99); update, or name another --journal")
+    broken(path, "newer moa-mcp (version 99); update moa-mcp, or use another file with --journal")
     assert path.read_bytes() == before
 
 
@@ -142,7 +142,7 @@ async def test_a_file_that_was_damaged_while_open_says_so(journal: SQLiteJournal
     await journal.begin(record_of())
     with closing(sqlite3.connect(path)) as db:
         db.execute("DROP TABLE events")
-    with pytest.raises(JournalError, match="what is on record of run r can't be read: it is damaged"):
+    with pytest.raises(JournalError, match="the record of run r can't be read: it is damaged"):
         await journal.events("r")
 
 
@@ -473,7 +473,7 @@ async def test_a_run_can_be_read_though_an_answer_that_others_tell_of_could_not_
     told = StepFinished(step=1, answers=(Answer("Because.", "a", Place(1, 1)),), notes=(), seconds=1.0)
     journal.append("r", told)
     (left,) = await journal.events("r")
-    assert left == replace(told, answers=(Answer("[text not kept]", "a", Place(1, 1)),))
+    assert left == replace(told, answers=(Answer("[text not stored]", "a", Place(1, 1)),))
 
 
 async def test_a_text_goes_with_the_last_run_that_said_it(journal: SQLiteJournal, path: Path) -> None:
@@ -575,7 +575,7 @@ async def test_where_only_hashes_are_kept_another_process_is_told_these_and_refu
     assert here.answer == run.trace.answer
     assert (trace.status, trace.pipeline, trace.usage) == ("degraded", "p", run.trace.usage)
     assert [step.answered for step in trace.steps] == [2, 1, 1]
-    assert str(trace.answer).startswith("[text not kept; sha256 ")
+    assert str(trace.answer).startswith("[text not stored; sha256 ")
 
 
 async def test_a_key_that_a_provider_repeats_is_not_in_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -621,7 +621,7 @@ async def test_on_a_full_disk_no_run_begins_and_no_model_is_asked(journal: SQLit
             await run.ended.wait()
     assert model.calls == []
     assert (run.trace.status, run.trace.answer) == ("failed", None)
-    assert "full; make room on the disk. No model is asked for what could not be recorded" in str(run.trace.error)
+    assert "full; make room on the disk. No model is called if calls can't be recorded" in str(run.trace.error)
 
 
 async def test_when_the_disk_fills_up_no_more_is_asked_and_what_was_paid_is_kept_until_there_is_room(
@@ -648,7 +648,7 @@ async def test_when_the_disk_fills_up_no_more_is_asked_and_what_was_paid_is_kept
     assert sorted(call.agent for call in model.calls) == ["a", "b", "c", "x", "y"]
     assert (run.trace.status, run.trace.answer) == ("failed", None)
     assert "make room on the disk" in str(run.trace.error)
-    assert any("not on record" in note for note in run.trace.notes)
+    assert any("not recorded" in note for note in run.trace.notes)
 
     again = ScriptedModel()
     with anyio.fail_after(5):
@@ -705,7 +705,7 @@ async def test_a_fault_in_one_piece_of_work_reaches_who_waits_for_it_and_no_one_
     journal._writer.soon(broken)
     with anyio.fail_after(5), pytest.raises(ZeroDivisionError):
         await journal._writer.do(broken)
-    assert "could not be put on record" in caplog.text
+    assert "could not be recorded" in caplog.text
     await journal.begin(record_of())
     assert len(await journal.records()) == 1
 

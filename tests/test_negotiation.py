@@ -147,7 +147,7 @@ EMPTY = AnswerEmpty("only thoughts", at_limit=True)
 async def test_empty_text_at_the_limit_is_asked_for_once_more_with_four_times_the_room() -> None:
     model = ScriptedModel({"a": needing(400, EMPTY)})
     layers = Layers(model)
-    noted = "no text came within the token limit; asked again with 400 tokens"
+    noted = "no text within the token limit; retried with 400 tokens"
     assert await layers.ask(call_of()) == Completion("there", "p/a", notes=(noted,))
     assert sent(model) == [{"temperature": 0.7, "max_tokens": 100}, {"temperature": 0.7, "max_tokens": 400}]
     assert layers.attempts == [("p/a", 1, "AnswerEmpty"), ("p/a", 2, "answered")]
@@ -189,6 +189,6 @@ async def test_more_room_is_asked_for_under_the_name_that_the_model_takes() -> N
     refused = refusing(max_tokens="max_completion_tokens")
     enough = needing(400, EMPTY)
     model = ScriptedModel({"a": lambda call: refused(call) if "max_tokens" in call.parameters else enough(call)})
-    noted = "no text came within the token limit; asked again with 400 tokens"
+    noted = "no text within the token limit; retried with 400 tokens"
     assert (await Layers(model).ask(call_of())).notes == (RENAMED, noted)
     assert sent(model)[-1] == {"temperature": 0.7, "max_completion_tokens": 400}

@@ -184,8 +184,8 @@ async def test_a_model_that_wants_a_longer_pause_than_calls_wait_is_passed_over_
     await layers.ask(call_of(number=1))
     await anyio.sleep(60)
     completion = await layers.ask(call_of(number=2))
-    told = "p/a was not asked: p wants a pause, of which 240 s remain"
-    assert completion.notes == (f"p/a failed and the next route was taken: {told}",)
+    told = "p/a was not called: p requested a pause, 240 s remain"
+    assert completion.notes == (f"p/a failed, so the next route was used: {told}",)
     assert [(name, outcome) for name, _, outcome in layers.attempts] == [
         ("p/a", "RateLimited"),
         ("q/a", "answered"),
@@ -245,7 +245,7 @@ async def test_who_waited_long_is_told_for_what() -> None:
         for number in (1, 2):
             tasks.start_soon(ask, number)
             await anyio.sleep(1)
-    assert sorted(notes) == [(), ("waited 19 s: p asked for a pause",)]
+    assert sorted(notes) == [(), ("waited 19 s: p requested a pause",)]
 
 
 async def test_an_error_that_is_no_refusal_teaches_nothing() -> None:

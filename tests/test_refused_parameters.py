@@ -75,7 +75,7 @@ async def test_the_next_request_is_one_that_the_provider_takes(provider: Model, 
     completion = await asking
     assert [given(request) for request in server.asked("parameters")] == [case.sent, case.then]
     assert len(completion.notes) == 1
-    assert completion.notes[0].startswith(("openai/m takes ", "openai/m does not take ", "the prompt leaves openai/m "))
+    assert completion.notes[0].startswith(("openai/m takes ", "openai/m does not take ", "the prompt leaves room "))
 
 
 @pytest.mark.parametrize(("details", "then"), VALIDATED)
@@ -100,7 +100,7 @@ async def test_a_system_message_that_is_refused_goes_into_the_users_turn_from_th
     roles = [[message["role"] for message in request["messages"]] for request in server.asked("system")]
     assert roles == [["system", "user"], ["user"], ["user"]]
     assert server.asked("system")[-1]["messages"][0]["content"] == "Be brief.\n\nWhy?"
-    note = "openai/m takes no system message; its text was sent in the user's turn"
+    note = "openai/m does not take system messages; sent its text in the user message"
     assert [completion.notes for completion in completions] == [(note,), (note,)]
 
 

@@ -109,8 +109,8 @@ async def test_a_route_that_fails_is_followed_by_the_next_and_noted() -> None:
         "there",
         "r/a",
         notes=(
-            "p/a failed and the next route was taken: the key is refused",
-            "q/a failed and the next route was taken: 500",
+            "p/a failed, so the next route was used: the key is refused",
+            "q/a failed, so the next route was used: 500",
         ),
     )
     assert layers.attempts == [
@@ -228,14 +228,14 @@ async def test_a_text_that_stops_in_the_middle_is_given_up_after_the_stall_limit
     layers = Layers(streaming(5, 11), shared=Shared(Limits(attempts=1), stall_s=10))
     failure = await layers.failure(call_of(timeout_s=30)._replace(on_text=heard))
     assert (failure.kind, failure.retryable, failure.paid) == ("TimedOut", True, None)
-    assert str(failure) == "p/a stopped in the middle of its answer: nothing came for 10 s"
+    assert str(failure) == "p/a stopped in the middle of its answer: no text for 10 s"
 
 
 async def test_a_text_that_arrives_without_end_is_given_up_after_ten_times_the_timeout() -> None:
     layers = Layers(streaming(*[20] * 20), shared=Shared(Limits(attempts=1), stall_s=30))
     failure = await layers.failure(call_of(timeout_s=30)._replace(on_text=heard))
     assert (failure.kind, failure.paid) == ("TimedOut", None)
-    assert str(failure) == "p/a did not come to an end within 300 s"
+    assert str(failure) == "p/a did not finish within 300 s"
 
 
 async def test_a_text_must_begin_within_the_timeout() -> None:

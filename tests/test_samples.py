@@ -178,7 +178,7 @@ async def test_what_did_not_come_is_asked_for_singly_and_the_route_is_not_asked_
     assert requests(model)[0] == (1, 2, 3, 4, 5, 6)
     assert sorted(requests(model)[1:]) == [(2,), (3,), (4,), (5,), (6,)]
     assert texts(trace) == SAID
-    assert trace.notes[0] == "one request for 6 answers brought 1; the others were asked singly"
+    assert trace.notes[0] == "one request for 6 answers returned 1; the others were requested one by one"
     assert [len(call.attempts) for call in trace.steps[0].calls] == [1, 2, 2, 2, 2, 2]
     assert [call.attempts[0].failure and call.attempts[0].failure.kind for call in trace.steps[0].calls] == [
         None,
@@ -208,7 +208,7 @@ async def test_a_refused_request_for_many_is_followed_by_single_calls_and_rememb
     assert requests(model)[0] == (1, 2, 3, 4, 5, 6)
     assert len(model.calls) == 7
     assert (trace.status, texts(trace)) == ("complete", SAID)
-    assert trace.notes[0] == f"one request for 6 answers failed, and so they were asked singly: {error}"
+    assert trace.notes[0] == f"one request for 6 answers failed, so they were requested one by one: {error}"
     model.calls.clear()
     await six(model, shared=shared)
     assert sorted(map(len, requests(model))) == [1] * 6

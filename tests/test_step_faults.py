@@ -20,10 +20,7 @@ SUCH_AS = 'such as {step = "propose", agents = [...]}'
 def no_model(name: str, near: str | None = None) -> str:
     table = f'"{name}"' if "/" in name else name
     remedy = f", did you mean {near!r}? A" if near else "; a"
-    return (
-        f"{name!r} is no model of this file{remedy} model needs a table, [models.{table}], "
-        "or a name such as openai/gpt-5-nano"
-    )
+    return f"unknown model {name!r}{remedy}dd a table [models.{table}], or use a route such as openai/gpt-5-nano"
 
 
 STEPS = [
@@ -39,9 +36,9 @@ STEPS = [
     ),
     (
         pipe('{ step = "propos" }'),
-        [f"pipelines.p.steps[0].step: 'propos' is no step, did you mean 'propose'? The steps are {KINDS}"],
+        [f"pipelines.p.steps[0].step: unknown step 'propos', did you mean 'propose'? The steps are {KINDS}"],
     ),
-    (pipe("{ step = 3 }"), [f"pipelines.p.steps[0].step: 3 is no step; the steps are {KINDS}"]),
+    (pipe("{ step = 3 }"), [f"pipelines.p.steps[0].step: unknown step 3; the steps are {KINDS}"]),
     (
         "[pipelines.p]\ndescripton = 'x'\nsteps = [" + X + "]",
         [f"pipelines.p.descripton: unknown key, did you mean 'description'? Known here: {PIPELINE_KEYS}"],
@@ -49,16 +46,16 @@ STEPS = [
     ("[pipelines.p]\ntitle = 3\nsteps = [" + X + "]", ["pipelines.p.title: 3 should be a string"]),
     (
         "[pipelines.p]\nname = 'p'\nsteps = [" + X + "]",
-        ["pipelines.p.name: unknown key; a pipeline's name is that of its table"],
+        ["pipelines.p.name: unknown key; the table's name is the pipeline's name"],
     ),
-    (pipe(Z), ["pipelines.p.steps[0]: aggregate has no answers to work on; begin with propose"]),
+    (pipe(Z), ["pipelines.p.steps[0]: aggregate needs answers from a previous step; start with propose"]),
     (
         pipe('{ step = "propose", agents = ["openai/x"], keep = 1 }'),
-        ["pipelines.p.steps[0]: propose has no answers to work on; leave keep out"],
+        ["pipelines.p.steps[0]: propose needs answers from a previous step; remove keep"],
     ),
     (
         pipe(XY),
-        [f"pipelines.p.steps: the last step hands on 2 answers; {LAST}"],
+        [f"pipelines.p.steps: the last step must return 1 answer, not 2; {LAST}"],
     ),
 ]
 

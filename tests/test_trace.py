@@ -92,7 +92,7 @@ async def test_a_call_keeps_all_its_attempts_and_no_key() -> None:
         ("p/a", "AuthFailed", None),
         ("q/a", None, paid("there")),
     ]
-    assert call.completion == paid("there").noted("p/a failed and the next route was taken: 401")
+    assert call.completion == paid("there").noted("p/a failed, so the next route was used: 401")
     assert (call.cost_usd, trace.cost_usd, trace.answer) == (Decimal("0.01"), Decimal("0.01"), "there")
     assert "opensesame" not in repr(trace)
 

@@ -152,7 +152,7 @@ def test_the_values_of_a_tally_are_texts_for_the_journal(*, tells: bool) -> None
     (unkept,) = unpacked([packed.body], {})
     assert isinstance(unkept, StepFinished)
     assert unkept.tally is not None
-    assert "text not kept" in unkept.tally.values[0].value
+    assert "text not stored" in unkept.tally.values[0].value
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-"""What is on record and makes no sense: a bit that the disk has lost. SQLite keeps no checksums of what it holds.
+"""Detects corrupt data and describes the errors of a journal. SQLite itself has no checksums of its content.
 
-Nothing that is said of it quotes what is stored.
+Error messages never quote stored data.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pathlib import Path
 from moa_mcp.errors import JournalDamaged, JournalError
 
 SENSELESS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, zlib.error)
-"""What comes of reading what makes no sense."""
+"""Exceptions that reading corrupt data can raise."""
 _ID = re.compile(r"[\w.-]{1,64}")
 
 
 @contextmanager
 def readable(run_id: str) -> Generator[None]:
-    """Hold what is done inside to what is on record of a run. Raises `JournalError` if that makes no sense."""
+    """Turn exceptions from reading a run into errors. Raises `JournalError` if its data is corrupt."""
     try:
         yield
     except SENSELESS as error:
@@ -29,24 +29,24 @@ def readable(run_id: str) -> Generator[None]:
 
 
 def damaged_run(run_id: str) -> JournalDamaged:
-    """Return the error of a run whose record makes no sense."""
-    named = run_id if _ID.fullmatch(run_id) else "(its id is lost)"
+    """Return the error for a corrupt run."""
+    named = run_id if _ID.fullmatch(run_id) else "(its ID is lost)"
     return JournalDamaged(
-        f"what is on record of run {named} can't be read: it is damaged, or from another version of moa-mcp; "
-        "other runs are not touched by that, and a copy of the journal may still have it"
+        f"the record of run {named} can't be read: it is damaged, or from another version of moa-mcp; "
+        "other runs are not affected, and a backup of the journal may still have it"
     )
 
 
 def damaged_file(path: Path) -> JournalDamaged:
-    """Return the error of a file that makes no sense, no run of it alone."""
+    """Return the error for a corrupt file."""
     return JournalDamaged(
-        f"the journal {path} can't be used: it is damaged; restore a copy of it, or move it away and begin a new one. "
-        "Runs that the damage did not reach can still be shown"
+        f"the journal {path} can't be used: it is damaged; restore a backup, or move it away to start a new one. "
+        "Runs that are not damaged can still be shown"
     )
 
 
 def checked(text: str, *before: object) -> int:
-    """Return a checksum of a text and of what it belongs to."""
+    """Return a checksum of a text and its owners."""
     crc = 0
     for part in (*before, text):
         crc = zlib.crc32(str(part).encode("utf-8", "surrogatepass"), crc)
@@ -54,28 +54,28 @@ def checked(text: str, *before: object) -> int:
 
 
 def explained(path: Path, error: sqlite3.Error | OSError) -> JournalError:
-    """Return what is wrong with the file in words that help."""
+    """Return an error that describes the problem with the file and a fix."""
     said = _said(error)
     if said is None:
         return damaged_file(path)
-    remedy = next((words for sign, words in _REMEDIES.items() if sign in said), "name another with --journal PATH")
+    remedy = next((words for sign, words in _REMEDIES.items() if sign in said), "use another file with --journal PATH")
     return JournalError(
-        f"the journal {path} can't be used: {said}; {remedy}. No model is asked for what could not be recorded; "
-        "--journal none does without"
+        f"the journal {path} can't be used: {said}; {remedy}. No model is called if calls can't be recorded; "
+        "--journal none runs without a journal"
     )
 
 
 def read_only(path: Path) -> JournalError:
-    """Return the error of a write to what can only be read."""
+    """Return the error for a write to a read-only journal."""
     return JournalError(
-        f"the journal {path} is read-only: its runs can be listed, shown and exported, but nothing can be recorded in "
-        "it; make the file and its folder writable, or name another with --journal PATH. No model is asked for what "
-        "could not be recorded; --journal none does without"
+        f"the journal {path} is read-only: its runs can be listed, shown and exported, but nothing can be recorded; "
+        "make the file and its folder writable, or use another file with --journal PATH. No model is called if calls "
+        "can't be recorded; --journal none runs without a journal"
     )
 
 
 def _said(error: sqlite3.Error | OSError) -> str | None:
-    """Return what SQLite or the system says, unless it may quote what is stored; None if that is damaged."""
+    """Return the message of SQLite or the system, unless it may quote stored data; None if the file is corrupt."""
     if isinstance(error, OSError):
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror or "it can't be opened"
     if isinstance(error, sqlite3.ProgrammingError):
@@ -99,13 +99,13 @@ _TELLING = {
     sqlite3.SQLITE_AUTH: "authorization denied",
     sqlite3.SQLITE_NOTADB: "file is not a database",
 }
-"""By SQLite's code: what it says, where that tells of more than of what is stored."""
+"""Messages by SQLite error code, for errors that do not quote stored data."""
 _REMEDIES = {
     "disk is full": "make room on the disk",
-    "disk I/O": "see whether its disk is sound and your quota not used up, or name another with --journal PATH",
+    "disk I/O": "check the disk and your quota, or use another file with --journal PATH",
     "readonly": "make the file writable",
-    "Read-only": "name a writable place with --journal PATH",
-    "Permission": "make the file and its folder yours to read and write, or name another with --journal PATH",
-    "not a database": "it is damaged or no journal: move it away",
-    "locked": "another process holds it for too long: end that one",
+    "Read-only": "use a writable folder with --journal PATH",
+    "Permission": "make the file and its folder readable and writable, or use another file with --journal PATH",
+    "not a database": "it is damaged or not a journal: move it away",
+    "locked": "another process has locked it for too long: stop that process",
 }

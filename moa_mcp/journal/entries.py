@@ -1,6 +1,6 @@
-"""What is written of a run in SQLite: its events, a row for those that came together, and its texts, each once.
+"""Writes the events and texts of runs to SQLite: one row for events that arrive together, and each text once.
 
-Texts are shared by all runs; which run refers to which is kept beside, so that a text can go with the last of them.
+Runs share texts. A table of references shows when a text can be deleted.
 """
 
 from __future__ import annotations
@@ -18,31 +18,32 @@ from moa_mcp.journal.damage import checked
 from moa_mcp.journal.writer import Refused
 
 _LONG = 2**14
-"""Bytes from which a text is compressed: that is prompts. An answer is written faster than it is compressed."""
+"""Size from which a text is compressed, in bytes. Only prompts reach it; compressing an answer takes longer than
+writing it."""
 _KNOWN = 5_000
 _ROWS = 300
-"""Of one statement: SQLite may have been built for no more than 999 values."""
+"""Rows of one statement. SQLite may be limited to 999 values."""
 
 
 class NotOurs(Refused, LeaseLost):
-    """A run that this process drives no more."""
+    """The run has another owner now, or was cancelled."""
 
     def __init__(self, *run_ids: str) -> None:
-        super().__init__(f"run {', '.join(run_ids)} is driven by another process now, or was cancelled there")
+        super().__init__(f"run {', '.join(run_ids)} is owned by another process now, or was cancelled")
 
 
 class Entries:
     """Writes events of the runs of one owner."""
 
     def __init__(self, owner: str, *, texts: bool) -> None:
-        """Keep `texts`, or nothing of them."""
+        """With `texts`, store texts, else only their hashes."""
         self._owner = owner
         self._texts = texts
         self._known: set[tuple[str, str]] = set()
-        """Texts on record, by run: they stay as long as their run, and only its owner asks."""
+        """Stored texts by run. They stay as long as the run, so its owner can rely on them."""
 
     def write(self, db: sqlite3.Connection, pages: Mapping[str, Sequence[Packed]]) -> None:
-        """Put events of runs on record, in order; those of all of them or none. Raises `NotOurs`."""
+        """Store events of several runs in order, either all of them or none. Raises `NotOurs`."""
         rows = [
             (run_id, *self._row("\n".join([line.body for line in lines]), run_id)) for run_id, lines in pages.items()
         ]
@@ -60,16 +61,16 @@ class Entries:
             self._refer(db, {key: text for key, text in told if key not in self._known})
 
     def _row(self, body: str, run_id: str) -> tuple[str, int]:
-        """Return events with their checksum; below zero where nothing is kept of their texts."""
+        """Return events with their checksum, which is negative if their texts are not stored."""
         crc = checked(body, run_id)
         return body, crc if self._texts else -1 - crc
 
     def undone(self) -> None:
-        """Learn that what was written last is not on record."""
+        """Forget the writes since the last commit."""
         self._known.clear()
 
     def _refer(self, db: sqlite3.Connection, told: Mapping[tuple[str, str], str]) -> None:
-        """Put texts on record, by hash, that runs have not said yet."""
+        """Store texts by hash and reference them from their runs."""
         texts = {digest: text for (_, digest), text in told.items()}
         rows = [row for row in (_row(db, digest, text) for digest, text in texts.items()) if row is not None]
         _insert(db, "INSERT OR IGNORE INTO texts(digest, packed, body) {}", rows)
@@ -84,7 +85,7 @@ class Entries:
 
 
 def _row(db: sqlite3.Connection, digest: str, text: str) -> tuple[str, bool, bytes] | None:
-    """Return the row of a text; None for a long one that is there."""
+    """Return the row of a text; None for a long text that is already stored."""
     body = text.encode(*CODEC)
     if len(body) < _LONG:
         return digest, False, body
@@ -94,7 +95,7 @@ def _row(db: sqlite3.Connection, digest: str, text: str) -> tuple[str, bool, byt
 
 
 def _insert(db: sqlite3.Connection, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
-    """Insert rows, in as few statements as may be: each gives other threads the interpreter, and asks for it again."""
+    """Insert rows in few statements. Each statement releases and reacquires the interpreter lock."""
     for first in range(0, len(rows), _ROWS):
         part = rows[first : first + _ROWS]
         db.execute(sql.format(_values(part)), [*chain.from_iterable(part)])
@@ -106,19 +107,19 @@ def _values(rows: Sequence[tuple[object, ...]]) -> str:
 
 
 def read(db: sqlite3.Connection, run_id: str) -> tuple[list[str], dict[str, str]]:
-    """Return a run's events as they are packed, in order, and its texts by hash.
+    """Return the encoded events of a run in order, and its texts by hash.
 
-    Raises `ValueError` if that is not what was written.
+    Raises `ValueError` if they are corrupt.
     """
     rows = db.execute("SELECT body, crc FROM events WHERE run_id = ? ORDER BY seq", (run_id,)).fetchall()
     (ended_with,) = db.execute("SELECT parts FROM runs WHERE run_id = ?", (run_id,)).fetchone() or (None,)
     if ended_with not in {None, len(rows)} or not all(_is_sound(run_id, *row) for row in rows):
-        raise ValueError("not what was written")
+        raise ValueError("corrupt event")
     sql = "SELECT digest, packed, body FROM refs JOIN texts USING(text_id) WHERE run_id = ?"
     texts = {digest: _text(digest, packed, body) for digest, packed, body in db.execute(sql, (run_id,))}
     for body, crc in rows:
         if crc is not None and crc >= 0 and not texts.keys() >= {*_DIGEST.findall(body)}:
-            raise ValueError("a text is gone")
+            raise ValueError("missing text")
     return [each for body, _ in rows for each in body.split("\n")], texts
 
 
@@ -126,12 +127,12 @@ _DIGEST = re.compile('"sha256":"([0-9a-f]{64})"')
 
 
 def _is_sound(run_id: str, body: str, crc: int | None) -> bool:
-    """Whether events are what was written; earlier versions kept no checksum."""
+    """Whether the checksum of events is correct. Earlier versions have none."""
     return crc is None or checked(body, run_id) == (crc if crc >= 0 else -1 - crc)
 
 
 def _text(digest: str, packed: int, body: bytes) -> str:
     raw = zlib.decompress(body) if packed else body
     if hashlib.sha256(raw).hexdigest() != digest:
-        raise ValueError("not the text of this hash")
+        raise ValueError("corrupt text")
     return raw.decode(*CODEC)

@@ -1,4 +1,4 @@
-"""Which runs leave a journal in SQLite, the oldest first, a few at a time: paid calls never wait for it."""
+"""Deletes runs from a SQLite journal, oldest first, in small batches that do not delay other writes."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import NamedTuple
 from moa_mcp.journal import oldest_day
 
 _SLICE = 8
-"""How many runs go in one transaction; a few milliseconds for each."""
+"""Runs deleted in one transaction, at a few milliseconds each."""
 _FREE = "(status != 'running' OR lease_until < ?)"
 
 
 @dataclass(frozen=True, slots=True)
 class Forgetting:
-    """What is to be forgotten of what nobody drives."""
+    """Which inactive runs to delete."""
 
     older_than: float
-    """Runs last touched before; seconds since the epoch."""
+    """Runs that were last changed before this time; seconds since the epoch."""
     beyond_bytes: int | None
-    """The oldest while more is in use."""
+    """The oldest runs while the journal is larger."""
 
     def some(self, db: sqlite3.Connection) -> tuple[int, bool]:
-        """Forget a few runs, and return how many, and whether there may be more."""
+        """Delete a few runs; return their number and whether there may be more."""
         db.execute("DELETE FROM spending WHERE day < ?", (oldest_day(),))
         sql = f"SELECT run_id FROM runs WHERE {_FREE} AND updated_at < ? ORDER BY updated_at LIMIT ?"  # noqa: S608
         old = db.execute(sql, (time.time(), self.older_than, _SLICE)).fetchall()
@@ -35,7 +35,7 @@ class Forgetting:
         return len(old), bool(old)
 
     def _beyond(self, db: sqlite3.Connection) -> int:
-        """Return how many runs must go for the size if all were equal; one if it is a part of one."""
+        """Return the number of runs to delete for the size limit, if all were equally large."""
         size = _size(db)
         if self.beyond_bytes is None or size <= self.beyond_bytes:
             return 0
@@ -43,7 +43,7 @@ class Forgetting:
         return max(1, int(free) * (size - self.beyond_bytes) // size)
 
     def would(self, db: sqlite3.Connection) -> int:
-        """Return how many runs would go, for the size about how many."""
+        """Return the number of runs that would be deleted, approximate for a size limit."""
         rows = [_Run(*row) for row in db.execute(_RUNS, (time.time(),))]
         size = _size(db)
         whole, texts = size, max(1, sum(run.bytes for run in rows))
@@ -71,7 +71,7 @@ FROM runs ORDER BY updated_at
 
 
 def _forget(db: sqlite3.Connection, runs: Sequence[tuple[str]]) -> None:
-    """Delete runs with their events, and the texts that no other run refers to."""
+    """Delete runs with their events, and the texts without another reference."""
     refs = [row for run in runs for row in db.execute("SELECT text_id FROM refs WHERE run_id = ?", run)]
     db.executemany("DELETE FROM runs WHERE run_id = ?", runs)
     unused = "DELETE FROM texts WHERE text_id = ? AND NOT EXISTS (SELECT 1 FROM refs WHERE text_id = texts.text_id)"
@@ -79,7 +79,7 @@ def _forget(db: sqlite3.Connection, runs: Sequence[tuple[str]]) -> None:
 
 
 def _size(db: sqlite3.Connection) -> int:
-    """Return the bytes that are in use; the file itself is not made smaller, but filled again."""
+    """Return the bytes in use. Deleting runs does not shrink the file; the space is reused."""
     pages, free, size = (
         db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
     )

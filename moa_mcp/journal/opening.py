@@ -1,4 +1,4 @@
-"""How a journal's file is opened: to write where that can be, else to read it without changing anything there."""
+"""Opens the file of a journal for writing, or read-only without changing anything."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ _HEADER, _SMALLEST = b"SQLite format 3\0", 512
 
 
 class Opened(NamedTuple):
-    """A connection, and what it is good for."""
+    """A connection and its capabilities."""
 
     db: sqlite3.Connection
     writes: bool = True
     copy: TemporaryDirectory[str] | None = None
-    """Where the file was copied to, since it could not be read as it is."""
+    """A temporary copy of the file, if the original can't be read in place."""
 
     def discard(self) -> None:
-        """Remove the copy, if there is one; the connection is closed."""
+        """Delete the copy, if there is one. The connection must be closed."""
         if self.copy is not None:
             self.copy.cleanup()
 
 
 def opened_at_best(path: Path, synchronous: str) -> Opened:
-    """Open a file to write, or to read if nothing can be written there.
+    """Open a file for writing, or for reading if it can't be written.
 
     Raises:
-        JournalError: it can't even be read; says why.
-        sqlite3.Error, OSError: the same, and SQLite or the system says why.
+        JournalError: it can't be read; describes why.
+        sqlite3.Error, OSError: it can't be read, for a reason of SQLite or the system.
 
     """
     if path.exists() and not path.is_file():
-        what = "a folder" if path.is_dir() else "no file of the usual kind"
-        raise JournalError(f"the journal {path} can't be used: it is {what}; name a file with --journal PATH")
+        what = "a folder" if path.is_dir() else "not a regular file"
+        raise JournalError(f"the journal {path} can't be used: it is {what}; use another file with --journal PATH")
     if path.exists() and not _looks_like_one(path):
         raise JournalError(
-            f"the journal {path} can't be used: file is not a database; it is damaged or no journal: move it away, or "
-            "name another with --journal PATH"
+            f"the journal {path} can't be used: file is not a database; it is damaged or not a journal: move it away, "
+            "or use another file with --journal PATH"
         )
     if not path.exists() or os.access(path, os.W_OK):
         try:
@@ -63,22 +63,22 @@ def _opened(path: Path, synchronous: str, original: Path | None = None) -> sqlit
     db = opened(path, synchronous)
     if wal.is_cut(path, before):
         _log.warning(
-            "the journal %s is damaged: what was written last, beside it in a file -wal, can't be read from some place "
-            "on; its runs are as they stood before. A copy of both files may still have it",
+            "the journal %s is damaged: the latest writes, in the -wal file beside it, can't be read; its runs are in "
+            "their earlier state. A backup of both files may still have them",
             original or path,
         )
     return db
 
 
 def _looks_like_one(path: Path) -> bool:
-    """Whether a file is empty or begins as SQLite's do, which takes files that are no more than a beginning."""
+    """Whether a file is empty or starts like an SQLite database. SQLite itself accepts truncated headers."""
     with path.open("rb") as file:
         head = file.read(_SMALLEST)
     return not head or (len(head) == _SMALLEST and head.startswith(_HEADER))
 
 
 def _is_unwritable(path: Path, error: OSError | sqlite3.Error | JournalError) -> bool:
-    """Whether that was raised because nothing can be written to a file or beside it, so that it may still be read."""
+    """Whether an error means that the file or its folder can't be written, so that it may still be readable."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     refused = isinstance(error, OSError) or code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
     writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
@@ -86,9 +86,9 @@ def _is_unwritable(path: Path, error: OSError | sqlite3.Error | JournalError) ->
 
 
 def _opened_to_read(path: Path) -> Opened:
-    """Open a file that can't be written, or a copy of it where not even SQLite's bookkeeping finds a place beside it.
+    """Open a read-only file, or a copy of it if SQLite can't create its auxiliary files.
 
-    What was written last may stand in its write-ahead log alone; without one, nobody writes now.
+    The latest writes may be in the write-ahead log only. Without a log, no process is writing.
     """
     log = path.with_name(f"{path.name}-wal")
     unchanging = not log.exists() or not log.stat().st_size
@@ -100,7 +100,7 @@ def _opened_to_read(path: Path) -> Opened:
 
 
 def _current(path: Path, how: str) -> sqlite3.Connection | None:
-    """Return a connection to a file, if it can be read in this way and is of the latest version."""
+    """Return a connection if the file can be read in this mode and has the latest version."""
     db = connected(f"{path.absolute().as_uri()}?{how}", uri=True)
     try:
         if version(db, path) == len(MIGRATIONS):

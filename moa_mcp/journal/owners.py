@@ -1,4 +1,4 @@
-"""Who drives a run: a process, told by what makes it one of a kind, so that it is known when it is no more."""
+"""The owner of a run: a process with a unique identity, so that other processes can tell whether it is alive."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _ENDED = frozenset("ZX")
-"""States of a process that ended and whose parent has not asked how."""
+"""States of a process that has exited but was not reaped."""
 
 
 def me() -> str:
-    """Return a new owner: this process, where it can be known again, and what tells this owner from its others."""
+    """Return the identity of a new owner: this process and a random part."""
     return f"{_space()}:{os.getpid()}:{_start(os.getpid())}:{uuid.uuid4().hex}"
 
 
 def is_dead(owner: str | None) -> bool:
-    """Whether an owner is known to be gone: nobody, or a process of this machine that is no more.
+    """Whether an owner is known to be dead: None, or an exited process of this machine.
 
-    A process's number says something only within one start of one machine and one space of such numbers; containers
-    have their own. Of an owner elsewhere, or where there is no /proc, nothing is known until its lease ends.
+    A process ID is valid within one boot and one PID namespace; containers have separate ones. For an owner elsewhere,
+    or without /proc, this returns False, and only the end of the lease counts.
     """
     if owner is None:
         return True
@@ -33,7 +33,7 @@ def is_dead(owner: str | None) -> bool:
 
 
 def _space() -> str:
-    """Return what tells this machine's start and space of process numbers from others; empty where that is unknown."""
+    """Return the boot ID and PID namespace; empty if they are unknown."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}/{(_PROC / 'self/ns/pid').stat().st_ino}" if _start(os.getpid()) else ""
@@ -42,10 +42,12 @@ def _space() -> str:
 
 
 def _start(pid: int) -> str:
-    """Return when a process began, in ticks since the machine did; empty if there is none, or it has ended."""
+    """Return the start time of a process in ticks since boot; empty if it does not exist or has exited."""
     try:
         said = (_PROC / str(pid) / "stat").read_text()
     except OSError:
         return ""
-    state, *rest = said.rpartition(")")[2].split()  # a name may hold anything, and ends with the last bracket
+    state, *rest = said.rpartition(")")[
+        2
+    ].split()  # the process name may contain any character; it ends at the last bracket
     return "" if state in _ENDED else rest[18]

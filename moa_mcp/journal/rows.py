@@ -1,4 +1,4 @@
-"""Rows of the ledger of runs in SQLite, and what makes sense there."""
+"""The rows of runs in SQLite, and their validation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LAST = 253_402_300_799.0
 
 
 def insert(db: sqlite3.Connection, record: RunRecord, owner: str, until: float) -> None:
-    """Put a new run on record."""
+    """Insert a new run."""
     sql = (
         "INSERT INTO runs(run_id, pipeline, spec, status, title, owner, lease_until, created_at, updated_at, crc) "
         "VALUES(?,?,?,?,?,?,?,?,?,?)"
@@ -28,7 +28,7 @@ def insert(db: sqlite3.Connection, record: RunRecord, owner: str, until: float) 
 
 
 def record_of(row: tuple[Any, ...]) -> RunRecord:
-    """Return a run's record. Raises `JournalDamaged` if it makes no sense."""
+    """Return a run's record. Raises `JournalDamaged` if it is corrupt."""
     try:
         return _read(row)
     except SENSELESS as error:
@@ -36,7 +36,7 @@ def record_of(row: tuple[Any, ...]) -> RunRecord:
 
 
 def any_record_of(row: tuple[Any, ...]) -> RunRecord:
-    """Return a run's record; of one that makes no sense, that it is damaged."""
+    """Return a run's record; if it is corrupt, one with `damaged` set."""
     try:
         return _read(row)
     except SENSELESS:
@@ -62,5 +62,5 @@ def _read(row: tuple[Any, ...]) -> RunRecord:
 
 
 def _crc(record: RunRecord) -> int:
-    """Return a checksum of what never changes."""
+    """Return a checksum of the columns that never change."""
     return checked(record.title, record.run_id, record.pipeline, record.spec, repr(float(record.created_at)))

@@ -1,4 +1,4 @@
-"""The tables of a journal in SQLite, version by version, and how its file is opened."""
+"""The tables of a SQLite journal, version by version, and opening its file."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ MIGRATIONS = (
     ALTER TABLE events ADD COLUMN crc INTEGER;
     """,
 )
-"""Each brings a file from the version that is its position to the next. What was released is never changed."""
+"""Migrations in order: each upgrades a file from the version of its index. Released migrations never change."""
 
 
 _OURS = {"runs", "events"}
-"""Tables that a journal of any version has."""
+"""Tables that exist in every version."""
 
 
 def opened(path: Path, synchronous: str) -> sqlite3.Connection:
-    """Open the file, or make it, and bring it to the latest version. Raises `JournalError` for one that is newer."""
+    """Open or create the file and upgrade it to the latest version. Raises `JournalError` for a newer version."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.touch(mode=0o600, exist_ok=True)
     db = connected(str(path))
     try:
-        version(db, path)  # a file that is not ours to change stays as it is
+        version(db, path)  # raises before a foreign file is changed
         for pragma in (f"busy_timeout = {_BUSY_MS}", "journal_mode = WAL", f"synchronous = {synchronous}"):
             db.execute(f"PRAGMA {pragma}")
         db.execute("PRAGMA foreign_keys = ON")
@@ -71,7 +71,7 @@ def opened(path: Path, synchronous: str) -> sqlite3.Connection:
 
 
 def connected(name: str, *, uri: bool = False) -> sqlite3.Connection:
-    """Return a connection to a file. What is no UTF-8 is read all the same: whoever reads it finds that damaged."""
+    """Return a connection to a file. Invalid UTF-8 is read as is, and detected as corrupt later."""
     db = sqlite3.connect(name, isolation_level=None, timeout=_BUSY_MS / 1000, check_same_thread=False, uri=uri)
     db.text_factory = _text
     return db
@@ -84,7 +84,7 @@ def _text(raw: bytes) -> str:
 def _migrate(db: sqlite3.Connection, path: Path) -> None:
     if version(db, path) == len(MIGRATIONS):
         return
-    db.execute("BEGIN IMMEDIATE")  # another process may be at it; the version is read again inside
+    db.execute("BEGIN IMMEDIATE")  # another process may be migrating; read the version again inside
     for statements in MIGRATIONS[version(db, path) :]:
         for statement in filter(str.strip, statements.split(";")):
             db.execute(statement)
@@ -93,16 +93,17 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
 
 
 def version(db: sqlite3.Connection, path: Path) -> int:
-    """Return the version of a file's tables. Raises `JournalError` for a newer one, and for what is no journal."""
+    """Return the version of a file. Raises `JournalError` for a newer version, and for a file that is not a journal."""
     found = int(db.execute("PRAGMA user_version").fetchone()[0])
     tables = {str(name) for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if (tables or 0 < found <= len(MIGRATIONS)) and not tables >= _OURS:
         raise JournalError(
-            f"{path} is a SQLite database but no journal of moa-mcp, or a damaged one; name another with --journal PATH"
+            f"{path} is a SQLite database but not a journal of moa-mcp, or damaged; "
+            "use another file with --journal PATH"
         )
     if found > len(MIGRATIONS):
         raise JournalError(
-            f"{path} was written by a newer moa-mcp (version {found}); update, or name another --journal. "
-            "If no newer one was in use, it is damaged"
+            f"{path} was written by a newer moa-mcp (version {found}); update moa-mcp, "
+            "or use another file with --journal PATH. If you never used a newer version, the file is damaged"
         )
     return found

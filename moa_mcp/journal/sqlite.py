@@ -1,4 +1,4 @@
-"""The journal in one SQLite file, shared by any number of processes of one machine."""
+"""The journal in one SQLite file, shared by any number of processes on one machine."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from moa_mcp.journal.writer import Work, Writer
 from moa_mcp.values import Status
 
 LEASE_S = 15.0
-"""Seconds after which the run of an owner that gives no sign of life is free."""
+"""Seconds without a heartbeat after which a run has no owner."""
 _LOOK_S = 0.2
-"""Seconds between two looks at whether an owner gives a sign of life."""
+"""Seconds between checks for a heartbeat of an owner."""
 _MANY = 8
-"""Runs driven at once from which a transaction waits for more of them: that each answer is on record at once costs the
-processor more than what is written."""
+"""Number of active runs from which a transaction waits for more events. Below that, storing each answer at once costs
+less CPU time than waiting."""
 _PATIENCE_S = 0.006
 _RESUMABLE = frozenset({"running", "failed", "cancelled"})
 
@@ -41,7 +41,7 @@ Value = TypeVar("Value")
 
 
 class SQLiteJournal:
-    """A journal in a file that only its owner can read."""
+    """A journal in a file that only its user can read."""
 
     def __init__(
         self,
@@ -53,18 +53,19 @@ class SQLiteJournal:
         at_once: bool = True,
         to_read: bool = False,
     ) -> None:
-        """Open the file, or make it.
+        """Open or create the file.
 
         Args:
-            path: Where it is; folders are made.
-            synchronous: NORMAL survives the death of the process, FULL also a loss of power.
-            texts: Whether questions, prompts and answers are kept, or their hashes only.
-            lease_s: How long a run is this process's without a `renew`.
-            at_once: Whether to open it now, or when it is needed: a server that is started twice touches nothing.
-            to_read: Whether one that can't be written will do, for as long as nothing is to be written.
+            path: Path of the file; folders are created.
+            synchronous: NORMAL survives a crash of the process, FULL also a power failure.
+            texts: Whether to store questions, prompts and answers, or only their hashes.
+            lease_s: Seconds that this process owns a run without a `renew`.
+            at_once: Whether to open the file now, or on first use. A server that is started and not used then touches
+                no file.
+            to_read: Whether a read-only file is accepted.
 
         Raises:
-            JournalError: it can't be used; says why and what can be done.
+            JournalError: the file can't be used; describes why and how to fix it.
 
         """
         self._path = path
@@ -89,7 +90,7 @@ class SQLiteJournal:
 
     @property
     def _is_empty(self) -> bool:
-        """Whether nothing was ever written, so that nothing need be opened to read it."""
+        """Whether nothing was ever written, so that reading needs no file."""
         return "_opened" not in self.__dict__ and not self._path.exists()
 
     async def _do(self, work: Work[Value]) -> Value:
@@ -121,7 +122,7 @@ class SQLiteJournal:
             raise explained(self._path, error) from error
 
     def append(self, run_id: str, event: Event) -> None:
-        if self._opened.writes and not isinstance(event, TextReceived):  # the whole text comes with the end of its call
+        if self._opened.writes and not isinstance(event, TextReceived):  # the call's end has the whole text
             self._writer.write_soon(run_id, self._packer(run_id).pack(event))
 
     def _packer(self, run_id: str) -> Packer:
@@ -142,7 +143,7 @@ class SQLiteJournal:
         await self._last(run_id, lambda db: db.execute(sql, (status, time.time(), run_id, self._me)))
 
     async def _last(self, run_id: str, work: Work[object]) -> None:
-        """Do what ends a run here: if it can't be written now, it is when it can."""
+        """Make the last write of a run. If it fails now, it is retried later."""
         self._drives(run_id, still=False)
         try:
             await self._do(work)
@@ -155,9 +156,9 @@ class SQLiteJournal:
         owner, until = lease = await self._lease(run_id)
         if is_dead(owner):
             return True
-        if until >= time.time() or owner == self._me:  # what this process does not renew, it does not drive
+        if until >= time.time() or owner == self._me:  # this process renews the leases of all its runs
             return until < time.time()
-        with anyio.move_on_after(self._lease_s / 2):  # more than passes between two renewals
+        with anyio.move_on_after(self._lease_s / 2):  # longer than the interval of renewals
             while not is_dead(owner) and await self._lease(run_id) == lease:  # noqa: ASYNC110  a file tells no process
                 await anyio.sleep(_LOOK_S)
             return is_dead((await self._lease(run_id))[0])
@@ -271,11 +272,11 @@ class SQLiteJournal:
             began = time.monotonic()
             forgotten, more = await self._do(what.some)
             gone += forgotten
-            await anyio.sleep(time.monotonic() - began)  # others have their turn, those of other processes too
+            await anyio.sleep(time.monotonic() - began)  # let other writers in, also those of other processes
         return gone
 
     def _apart(self, work: Work[Value]) -> Value:
-        """Do what takes long on a connection of its own, without keeping anybody from writing."""
+        """Do long work on a separate connection, without blocking writes."""
         with closing(connected(str(self._path))) as db:
             return work(db)
 
@@ -291,7 +292,7 @@ def _spending(db: sqlite3.Connection, day: str) -> int:
 
 @contextmanager
 def _explained(path: Path) -> Generator[None]:
-    """Tell what is wrong with the file in words that help, and that quote nothing of it."""
+    """Turn errors of the file into a `JournalError` that does not quote stored data."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:

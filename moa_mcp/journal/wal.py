@@ -1,6 +1,6 @@
-"""Whether SQLite has given up a part of its write-ahead log: it goes by the log up to the first error and says nothing.
+"""Detects whether SQLite dropped part of its write-ahead log. It silently ignores frames after the first error.
 
-What a killed process leaves is whole up to its last commit, so that an error before that is damage.
+A killed process leaves a log that is valid up to its last commit. An earlier error means damage.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from pathlib import Path
 
 _HEADER, _FRAME = 32, 24
 _MAGIC = {0x377F0682: "<", 0x377F0683: ">"}
-"""By the log's first word: the order of bytes in which checksums are made."""
+"""Byte order of the checksums, by the first word of the log."""
 _MAX_FRAME = slice(16, 20)
-"""Where the index beside the log says how many of its frames count, in the machine's order of bytes."""
+"""Position in the index file of the number of valid frames, in native byte order."""
 _MOMENT_S = 0.05
-"""Until what another process writes at this moment has reached the index."""
+"""Seconds until a concurrent write has reached the index."""
 
 
 def lengths(path: Path) -> tuple[bytes, int]:
-    """Return the header of a journal's log and how many frames there are up to its last commit, if all is sound.
+    """Return the header of a journal's log and the number of its frames up to the last commit.
 
-    Of a log with a damaged header, that is one more than SQLite can know of.
+    If the header is damaged and there are frames, the number is one.
     """
     try:
         log = path.with_name(f"{path.name}-wal").open("rb", buffering=0)
@@ -44,14 +44,14 @@ def lengths(path: Path) -> tuple[bytes, int]:
 
 
 def is_cut(path: Path, before: tuple[bytes, int]) -> bool:
-    """Whether less of a journal's log counts, now that it is open, than stood there before."""
+    """Whether fewer frames of the log are valid after opening than before."""
     header, committed = before
     index = path.with_name(f"{path.name}-shm")
     for wait_s in (_MOMENT_S, 0.0):
         if not committed or not index.exists() or int.from_bytes(_known(index), sys.byteorder) >= committed:
             return False
         time.sleep(wait_s)
-    return lengths(path)[0] == header  # else another process has begun it anew
+    return lengths(path)[0] == header  # else another process has restarted the log
 
 
 def _known(index: Path) -> bytes:

@@ -1,7 +1,7 @@
-"""One thread that writes to a SQLite file for a whole process: what waits for it goes into one transaction.
+"""One thread that writes to a SQLite file for the whole process, and groups pending writes into transactions.
 
-It knows SQLite and threads, and nothing of what is written. Who waits for it does so on asyncio alone: every call
-waits for it twice, and an event of anyio costs the processor seven times a future.
+It knows SQLite and threads, and nothing about the data. Callers wait on asyncio alone: each model call waits twice, and
+an anyio event takes seven times the CPU time of a future.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 _BATCH = 512
 _PAGES = 240
 _RETRY_S = 1.0
-"""Seconds after which what could not be written is tried again, if nothing else is to be written before."""
+"""Seconds until failed writes are retried if there is no other write."""
 
 Value = TypeVar("Value")
 Line_contra = TypeVar("Line_contra", contravariant=True)
@@ -34,21 +34,21 @@ Work = Callable[[sqlite3.Connection], Value]
 
 
 class Refused(Exception):
-    """Raised by a piece of work that wrote nothing and concerns nobody else in its transaction."""
+    """Raised by work that wrote nothing. The other work in its transaction is not affected."""
 
 
 class Book(Protocol[Line_contra]):
-    """Where lines go that come one by one and are cheaper to write together."""
+    """Writes single lines that are cheaper to write together."""
 
     def write(self, connection: sqlite3.Connection, pages: Mapping[str, Sequence[Line_contra]], /) -> None:
-        """Write the lines of 240 pages at most, in order.
+        """Write the lines of up to 240 pages, in order.
 
-        Raises `Refused`, and writes none, if those of one may not be.
+        Raises `Refused` and writes nothing if the lines of one page are not allowed.
         """
         ...
 
     def undone(self) -> None:
-        """Learn that what was written since the last commit is not."""
+        """Handle a rollback of all writes since the last commit."""
         ...
 
 
@@ -56,57 +56,58 @@ class Book(Protocol[Line_contra]):
 class _Job(Generic[Value]):
     work: Work[Value] | None = None
     reads: bool = False
-    """Whether it writes nothing, so that what goes wrong concerns nobody else."""
+    """Whether it only reads, so that its errors do not affect other work."""
     page: str = ""
-    """Where its line belongs, if it is one and no work."""
+    """The page of its line; empty for work."""
     line: Any = None
     done: asyncio.Future[None] | None = None
-    """For whoever waits; None if nobody does."""
+    """Set when it is done; None if no caller waits."""
     value: Value | None = None
     error: Exception | None = None
 
 
 class Writer(Generic[Line_contra]):
-    """Does work on a connection, and writes lines, in order, grouped into transactions."""
+    """Does work on a connection and writes lines, in order, grouped into transactions."""
 
     def __init__(self, connection: sqlite3.Connection, book: Book[Line_contra], *, writes: bool = True) -> None:
-        """Take whether the connection can write at all."""
+        """Start the thread; `writes` is whether the connection can write."""
         self._connection = connection
         self._book = book
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
         self._left: list[_Job[Any]] = []
-        """What nobody waits for and could not be written; it goes first when it can."""
+        """Failed writes that no caller waits for. They are retried first."""
         self.patience_s = 0.0
-        """How long what waits may wait for more, so that a transaction holds more and fewer are made."""
+        """Seconds to wait for more work before a transaction, so that there are fewer of them."""
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        """The one in which work was asked for last. Lines come from it, too: every call would look for it twice."""
+        """The event loop of the last work. Lines use the same one, because a lookup for each call would be expensive.
+        """
         self._thread = threading.Thread(target=self._write_all, name="moa-journal", daemon=True)
         self._thread.start()
 
     async def do(self, work: Work[Value], *, reads: bool = False) -> Value:
-        """Do a piece of work, which may say that it only `reads`; return its value once its transaction is committed.
+        """Do work, which may only read (`reads`); return its value after the commit.
 
         Raises:
-            Refused: the work refused.
-            sqlite3.Error: the transaction failed; nothing of it was written.
+            Refused: the work was rejected.
+            sqlite3.Error: the transaction failed and was rolled back.
 
         """
         self._loop = asyncio.get_running_loop()
         return cast("Value", await self._done(_Job(work, reads)))
 
     async def write(self, page: str, line: Line_contra) -> None:
-        """Write a line and return, or be cancelled, once it is committed. Raises as `do`.
+        """Write a line; when this returns or is cancelled, it is committed. Raises the same as `do`.
 
-        What has begun with work in one event loop writes its lines there.
+        An event loop must call `do` before it writes lines.
         """
         job: _Job[None] = _Job(None, page=page, line=line)
         try:
             await self._done(job)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
-                await self.do(_nothing)  # what was asked for later is done later
+                await self.do(_nothing)  # work is done in order, so the line is written by now
             if job.error is not None:
                 raise job.error from None
             raise
@@ -123,15 +124,15 @@ class Writer(Generic[Line_contra]):
         return job.value
 
     def soon(self, work: Work[object]) -> None:
-        """Do a piece of work in its turn, without anybody waiting for it."""
+        """Queue work without waiting for it."""
         self._jobs.put(_Job(work))
 
     def write_soon(self, page: str, line: Line_contra) -> None:
-        """Write a line in its turn, without anybody waiting for it."""
+        """Queue a line without waiting for it."""
         self._jobs.put(_Job(None, page=page, line=line))
 
     async def close(self) -> None:
-        """Do what is left, and close the connection."""
+        """Finish all pending work and close the connection."""
         self._closed = True
         self._jobs.put(None)
         with anyio.CancelScope(shield=True):
@@ -145,11 +146,11 @@ class Writer(Generic[Line_contra]):
             if last:
                 jobs = None
         if self._left:
-            _log.warning("%d events could not be put on record", len(self._left))
+            _log.warning("%d events could not be recorded", len(self._left))
         self._connection.close()
 
     def _next(self) -> tuple[list[_Job[Any]], bool]:
-        """Return what waits, a piece at least unless it is the end or time to try again, and whether it is the end."""
+        """Return pending work and whether the writer is closed. Without work, this is a retry or the end."""
         jobs: list[_Job[Any]] = []
         try:
             job = self._jobs.get(timeout=_RETRY_S if self._left else None)
@@ -172,13 +173,15 @@ class Writer(Generic[Line_contra]):
                 self._do_all(due)
         except sqlite3.Error as error:
             self._book.undone()
-            if len(due) > 1 and not isinstance(error, sqlite3.OperationalError):  # a damaged page is not everybody's
+            if len(due) > 1 and not isinstance(
+                error, sqlite3.OperationalError
+            ):  # a damaged page affects only some jobs
                 for job in due:
                     self._commit([job])
                 return
             for job in jobs:
                 job.error = error
-            if isinstance(error, sqlite3.OperationalError):  # no room, no access: it may pass
+            if isinstance(error, sqlite3.OperationalError):  # a full disk or a lock may be temporary
                 self._left = [job for job in due if job.done is None]
         _wake(jobs)
 
@@ -210,18 +213,18 @@ class Writer(Generic[Line_contra]):
 
 
 def _attempt(jobs: list[_Job[Any]], work: Callable[[], Any], connection: sqlite3.Connection) -> None:
-    """Do what is work for all these jobs, and give each what came of it."""
+    """Do the work of these jobs and set their result."""
     try:
         value = work()
     except sqlite3.Error as error:
         if not (jobs[0].reads and connection.in_transaction):
             raise
         jobs[0].error = error
-    except Exception as error:  # noqa: BLE001  whoever waits gets it; the thread serves all others
+    except Exception as error:  # noqa: BLE001  raised to the caller; the thread serves the others
         for job in jobs:
             job.error = error
         if not isinstance(error, Refused) and any(job.done is None for job in jobs):
-            _log.warning("an event could not be put on record", exc_info=error)
+            _log.warning("an event could not be recorded", exc_info=error)
     else:
         for job in jobs:
             job.value = value
@@ -245,15 +248,15 @@ def _wake(jobs: list[_Job[Any]]) -> None:
         if job.done is not None:
             waiting.setdefault(job.done.get_loop(), []).append(job.done)
     for loop, done in waiting.items():
-        with suppress(RuntimeError):  # the loop is gone, and with it whoever waited
+        with suppress(RuntimeError):  # the loop is closed, so no caller waits
             loop.call_soon_threadsafe(_set, done)
 
 
 def _set(done: list[asyncio.Future[None]]) -> None:
     for each in done:
-        if not each.done():  # else whoever waited was cancelled
+        if not each.done():  # else the caller was cancelled
             each.set_result(None)
 
 
 def _nothing(_: sqlite3.Connection) -> None:
-    """Do nothing, in its turn."""
+    """Do nothing; used to wait for earlier work."""

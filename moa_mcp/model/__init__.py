@@ -1,4 +1,4 @@
-"""The layers around a provider. Each is a model that knows only the one inside; `stack` composes them."""
+"""The layers around a provider. Each layer is a model that wraps another model; `stack` composes them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Nothing is asked that a budget could not pay at its dearest.
+"""Sends a call only if the budget covers its worst-case cost.
 
-It knows purses and amounts; what a call can cost, and what the rest of the run needs, is told to it.
+This module knows caps and amounts. A `Tariff` supplies the cost of calls and the needs of the rest of the run.
 """
 
 from __future__ import annotations
@@ -19,38 +19,39 @@ from moa_mcp.values import Call, Completion, Place
 
 
 class Tariff(Protocol):
-    """What calls cost, and what a run needs."""
+    """The cost of calls and the needs of a run."""
 
     def dearest(self, call: Call) -> Amount:
-        """Return the most that a call can take. Raises `Unpriced` where that is not known and must be."""
+        """Return the worst-case cost of a call. Raises `Unpriced` if the price must be known and is not."""
         ...
 
     def bill(self, ended: Completion | CallError, held: Amount) -> Amount:
-        """Return what a call took; where nobody can know, what was held for it."""
+        """Return the actual cost of a call; if it is unknown, the amount that was held for it."""
         ...
 
     def needed(self, step: int) -> int:
-        """Return how many calls a step can't do without."""
+        """Return the minimum number of calls of a step."""
         ...
 
     def reserves(self, step: int, answers: int | None) -> Iterable[Amount]:
-        """Yield what the steps after one need at their dearest, if it is asked for so many answers, or for all.
+        """Yield the worst-case cost of the later steps, given the number of answers of this one; None for all answers.
 
-        First for all of them in their smallest form, then with ever fewer layers, at last for the last one alone.
+        The first amount covers all later steps in their smallest form, the next ones fewer and fewer layers, and the
+        last one only the last layer.
         """
         ...
 
     def whole(self, finished: int) -> Amount:
-        """Return what all calls of the steps after so many can take."""
+        """Return the worst-case cost of all steps after the first `finished` ones."""
         ...
 
 
 _NOTABLE_S = 1.0
-"""A run that waited longer for others is told so."""
+"""Seconds from which waiting for other runs is noted."""
 
 
 class Budget:
-    """What one run has spent and holds, and the purses that it must fit into."""
+    """The spent and held amounts of one run, and the caps that limit it."""
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class Budget:
         spent: Amount | None = None,
         answered: Iterable[Place] = (),
     ) -> None:
-        """Begin with what was `spent` before, on the calls that were `answered` among others."""
+        """Start with the amount `spent` earlier; `answered` are the calls that already have an answer."""
         self.purses = purses
         self.run_id = run_id
         self._tariff = tariff
@@ -68,26 +69,26 @@ class Budget:
         self._held = Amount()
         self._reserved = Amount()
         self._granted = Amount()
-        """What shared purses keep for the run, whether or not it has use for it yet: whoever waits holds none of it,
-        so a run that began need not wait for one that waits."""
+        """What shared caps reserve for the run, needed or not. A waiting run reserves nothing, so active runs never
+        wait for it."""
         self._asked: defaultdict[int, set[int]] = defaultdict(set)
         for place in answered:
             self._asked[place.step].add(place.number)
         self._later: dict[int, Amount] = {}
-        """By step: what those after it need at their dearest, if all of it is asked."""
+        """By step: worst-case cost of the later steps if all calls of the step are made."""
         self._turn = anyio.Lock(fast_acquire=True)
         self._at_once = all(purse.at_once for purse in purses)
         self._shares = any(purse.shared for purse in purses)
         self.note: str | None = None
-        """What is to be told of waiting for other runs, with the next answer."""
+        """A note about waiting for other runs, for the next answer."""
 
     @property
     def spent(self) -> Amount:
-        """What the run has taken so far."""
+        """What the run has spent so far."""
         return self._spent
 
     async def open(self, smallest: Amount, granted: Amount | None = None) -> Purse | None:
-        """Reserve the smallest form of the run, in shared purses what is `granted` to it; return one without room."""
+        """Reserve the smallest form of the run, in shared caps `granted`. Return the cap that is too small, or None."""
         most = self.most(smallest if granted is None else granted)
         lacking = await self._commit(self._spent.plus(smallest), most)
         if lacking is None:
@@ -97,24 +98,24 @@ class Budget:
         return lacking
 
     def most(self, amount: Amount) -> Amount:
-        """Return what the run has taken in the end if it takes so much more; of its own money it can't spend more."""
+        """Return the total of the run if it spends this amount, limited by the run's own cap."""
         after = self._spent.plus(amount)
         caps = [purse.cap for purse in self.purses if not purse.shared and purse.counts_money]
         return after._replace(nanodollars=min([after.nanodollars, *caps]))
 
     async def admit(self, call: Call) -> Amount:
-        """Return what is held for a call, once it fits.
+        """Hold the worst-case cost of a call and return it, as soon as it fits.
 
-        What does not fit waits while calls are in flight that may turn out cheaper than what is held for them, and
-        while other runs go on that hold something.
+        A call that does not fit waits while calls in flight may turn out cheaper, or other active runs may release what
+        they hold.
 
         Raises:
-            BudgetReached: it will not fit.
+            BudgetReached: it can't fit.
 
         """
         hold = self._tariff.dearest(call)
         if self._at_once and not self._turn.locked() and await self._fit(call, hold) is None:
-            return hold  # mostly it fits, and a turn costs more than all of this
+            return hold  # the usual case; taking a turn would cost more than the rest
         began = anyio.current_time()
         async with self._turn:  # first come, first served
             while True:
@@ -137,12 +138,12 @@ class Budget:
             purse.moves(self.run_id)
 
     def waited(self, seconds: float, purse: Purse, others: Others) -> None:
-        """Take note that the run waited for what others held."""
+        """Note that the run waited for the amounts of other runs."""
         if seconds > _NOTABLE_S:
             self.note = f"waited {seconds:.0f} s: other runs held {purse.shown(others.held)} of {purse}"
 
     def settle(self, hold: Amount, ended: Completion | CallError | None) -> None:
-        """Replace what was held for a call by what it took; one that was stopped may have been paid in full."""
+        """Replace the held amount of a call with its cost. A call that was stopped counts in full."""
         self._held = self._held.plus(hold, -1)
         self._spent = self._spent.plus(hold if ended is None else self._tariff.bill(ended, hold))
         self._correct()
@@ -150,14 +151,14 @@ class Budget:
             purse.settle()
 
     def close(self) -> None:
-        """Reserve nothing any more."""
+        """Release all reservations."""
         self._reserved = self._granted = Amount()
         self._correct()
         for purse in self.purses:
             purse.leave(self.run_id)
 
     async def _fit(self, call: Call, hold: Amount) -> Purse | None:
-        """Commit to a call if it fits, else return the purse that is too small."""
+        """Commit the amount of a call; return the cap that is too small, or None if it fits."""
         lacking: Purse | None = None
         held = self._held.plus(hold)
         for reserve in self._reserves(call):
@@ -171,16 +172,16 @@ class Budget:
         return lacking
 
     def _reserves(self, call: Call) -> Iterator[Amount]:
-        """Yield what could be kept for later steps, if the call is made: the first that fits is."""
+        """Yield the amounts to reserve for later steps, in order of preference."""
         step = call.place.step
         if step not in self._later:
             self._later[step] = next(iter(self._tariff.reserves(step, None)))
-            if self._shares:  # what the steps before did not take is there for others
+            if self._shares:  # release what the earlier steps did not spend
                 left = self._spent.plus(self._held).plus(self._tariff.whole(step - 1))
                 self._granted = min(self._granted, left)
-        yield self._later[step]  # mostly it fits
+        yield self._later[step]  # the usual case
         answers = len(self._asked[step].union(_numbers(call)))
-        expendable = answers > self._tariff.needed(step)  # samples are left out before layers are
+        expendable = answers > self._tariff.needed(step)  # samples are skipped before layers
         yield from islice(self._tariff.reserves(step, answers), 1 if expendable else None)
 
     async def _commit(self, amount: Amount, granted: Amount) -> Purse | None:
@@ -203,25 +204,25 @@ class Budget:
     def _why(self, purse: Purse, hold: Amount, others: Others) -> str:
         parts = {
             "spent": self._spent,
-            "held for calls under way": self._held,
-            "reserved for the steps to come": self._reserved,
+            "held for calls in progress": self._held,
+            "reserved for later steps": self._reserved,
         }
         measured = {what: purse.measure(amount) for what, amount in parts.items()}
         told = [f"{purse.shown(amount)} {what}" for what, amount in measured.items() if amount]
         told += purse.told(others)
         return (
-            f"{purse} leaves too little ({', '.join(told) or 'nothing spent yet'}): "
-            f"this call may take up to {purse.shown(purse.measure(hold))}"
+            f"{purse} is too low for this call, which may take up to {purse.shown(purse.measure(hold))} "
+            f"({', '.join(told) or 'nothing spent yet'})"
         )
 
 
 def _numbers(call: Call) -> list[int]:
-    """Return the calls of its step that a request answers."""
+    """Return the numbers of the calls that a request answers."""
     return [place.number for place in call.places]
 
 
 class Budgeted:
-    """Holds the most that a call can cost while it is under way, and settles what it did cost."""
+    """Holds the worst-case cost of a call while it is in progress, then settles its actual cost."""
 
     def __init__(self, inner: Model, budget: Budget) -> None:
         self._inner = inner

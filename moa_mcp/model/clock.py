@@ -1,4 +1,4 @@
-"""The event loop's clock, for what looks at it several times for each call."""
+"""The clock of the event loop, for layers that read it several times per call."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import anyio
 
 
 class Clock:
-    """Tells the time of the event loop in which it is first asked, in seconds.
+    """Returns the time of the event loop in which it is first called, in seconds.
 
-    anyio looks for the loop each time, which takes ten times as long as looking at its clock.
+    anyio finds the loop again for each reading, which takes ten times as long as reading its clock.
     """
 
     def __init__(self) -> None:
         self._time: Callable[[], float] | None = None
 
     def __call__(self) -> float:
-        """Return what `anyio.current_time` does."""
+        """Return the same as `anyio.current_time`."""
         if self._time is None:
             self._time = _time()
         return self._time()
@@ -27,5 +27,5 @@ class Clock:
 def _time() -> Callable[[], float]:
     try:
         return asyncio.get_running_loop().time
-    except RuntimeError:  # it is another library's
+    except RuntimeError:  # the loop belongs to another library
         return anyio.current_time

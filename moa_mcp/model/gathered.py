@@ -1,8 +1,7 @@
-"""Where equal calls wait for each other, so that they can be asked together.
+"""Collects equal calls, so that one request can answer several of them.
 
-`Announced` stands outside the routes and says which calls are on their way; inside them a call takes a seat and waits,
-until no call equal to it is on its way any more. So no clock decides what goes together. What is done with calls that
-go together is decided by `sampled`.
+`Announced` is outside the routes layer and announces each call. Inside of it, a call waits until no equal call is on
+its way, so that no timer decides what is sent together. `sampled` decides how calls are sent together.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from moa_mcp.values import Call, Completion, Message, Target
 _Equal: TypeAlias = tuple[int, str, tuple[Message, ...], frozenset[tuple[str, float | int]], float | None]
 
 Observed: TypeAlias = MutableMapping[Target, int]
-"""Where fewer answers came of one request than are known of the provider: how many."""
+"""By target: the number of answers that a request returned, if it is less than documented."""
 
 
 def _equal(call: Call) -> _Equal:
@@ -31,19 +30,19 @@ def _equal(call: Call) -> _Equal:
 
 @dataclass(slots=True, eq=False)
 class Seat:
-    """A call that waits for those equal to it, and what came of it."""
+    """A call that waits for equal calls, and its result."""
 
     call: Call
     party: Party | None = None
-    """None for a call that goes alone."""
+    """None for a call that is sent alone."""
     answer: Completion | None = None
     announced: bool = False
-    """Whether it was said to be on its way again, to the next route."""
+    """Whether the call was announced again for the next route."""
     taken: bool = False
     woken: anyio.Event | None = None
 
     def take(self, party: Party | None) -> None:
-        """Let the call go on."""
+        """Release the call from waiting."""
         self.party, self.taken = party, True
         if self.woken is not None:
             self.woken.set()
@@ -51,17 +50,20 @@ class Seat:
 
 @dataclass(slots=True, eq=False)
 class Party:
-    """Calls that go together. Who comes first to it asks, in its own task; that is seen through for the others."""
+    """Equal calls that are sent together.
+
+    The first one sends the request in its own task and completes it for the others.
+    """
 
     seats: list[Seat]
-    """Those who still want their answers."""
+    """Calls that still need their answer."""
     joint: bool
-    """Whether one request asks for all."""
+    """Whether one request answers all of them."""
     done: anyio.Event = field(default_factory=anyio.Event)
     scope: anyio.CancelScope = field(default_factory=lambda: anyio.CancelScope(shield=True))
     led: bool = False
     note: str = ""
-    """What there is to say of an answer that must be asked for singly."""
+    """A note for answers that need a single request."""
     error: CallError | None = None
 
     async def end(self, seat: Seat) -> None:
@@ -73,14 +75,14 @@ class Party:
             raise
 
     def leave(self, seat: Seat) -> None:
-        """Do without an answer; what nobody waits for is stopped."""
+        """Give up an answer. If no call needs one, the request is cancelled."""
         self.seats.remove(seat)
         if not self.seats:
             self.scope.cancel()
 
 
 class Gathering:
-    """The equal calls of a run that are on their way, and those that wait for them."""
+    """The equal calls of a run that are announced or waiting."""
 
     def __init__(self, observed: Observed) -> None:
         self._observed = observed
@@ -88,21 +90,21 @@ class Gathering:
         self._waiting: defaultdict[_Equal, list[Seat]] = defaultdict(list)
 
     def announce(self, call: Call) -> None:
-        """Say that a call is on its way."""
+        """Announce a call."""
         self._coming[_equal(call)] += 1
 
     def announce_again(self, seats: Iterable[Seat]) -> None:
-        """Say that calls are on their way again, before the first of them is."""
+        """Announce calls again, before the first of them arrives."""
         for seat in seats:
             seat.announced = True
             self.announce(seat.call)
 
     def withdraw(self, call: Call) -> None:
-        """Say that a call that failed is not on its way any more."""
+        """Withdraw a call that failed."""
         self._less(_equal(call))
 
     async def seat(self, call: Call) -> Seat:
-        """Return a seat for a call that has come, once all calls equal to it have."""
+        """Wait until all equal calls have arrived, then return the call's place among them."""
         equal, seat = _equal(call), Seat(call)
         self._waiting[equal].append(seat)
         self._less(equal)
@@ -121,11 +123,11 @@ class Gathering:
         return seat
 
     def most(self, target: Target | None) -> int:
-        """Return how many answers one request brings."""
+        """Return the maximum number of answers per request."""
         return 1 if target is None else self._observed.get(target, target.samples)
 
     def observe(self, target: Target | None, most: int) -> None:
-        """Keep how many answers came."""
+        """Store the number of answers that a request returned."""
         if target is not None:
             self._observed[target] = most
 
@@ -150,7 +152,7 @@ class Gathering:
 
 
 class Announced:
-    """Says that a call is on its way, so that calls equal to it wait for it."""
+    """Announces each call, so that equal calls wait for it."""
 
     def __init__(self, inner: Model, gathering: Gathering) -> None:
         self._inner = inner
@@ -161,8 +163,8 @@ class Announced:
             return await self._inner(call)
         self._gathering.announce(call)
         try:
-            await checkpoint()  # all calls of a step start together: after both of these each has been announced,
-            await checkpoint()  # also to the one that the step's own task asks
+            await checkpoint()  # all calls of a step start together: after two checkpoints each is announced,
+            await checkpoint()  # also to the call in the step's own task
             return await self._inner(call)
         except BaseException:
             self._gathering.withdraw(call)

@@ -1,4 +1,4 @@
-"""A call that takes much longer than its siblings gets a spare one, and the first answer of the two is taken."""
+"""Hedging: sends a second request for a call that takes much longer than the others of its step."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from moa_mcp.values import Call, Completion, Place
 
 _LATE = NormalDist().inv_cdf(0.95)
 _ALONE = 2.0
-"""How much longer a call may take that is compared with those of the steps before, which ask for less."""
+"""Factor for the limit of a call that is compared with earlier steps, whose calls are usually shorter."""
 _SOONEST_S = 0.1
-"""No call is late before, however quick the others were: a spare one would hardly save anything."""
+"""Minimum seconds before a second request, however fast the other calls were."""
 _SPREAD = 2
-"""How many times a spread takes."""
+"""Minimum number of values for a standard deviation."""
 
 
 @dataclass(slots=True)
 class Siblings:
-    """The calls of one step, and how long those took that are answered."""
+    """The calls of one step and their durations."""
 
     earlier: Sequence[float] = ()
-    """How long the calls of the steps before took."""
+    """Durations of the calls of earlier steps."""
     asked: set[int] = field(default_factory=set[int])
-    """Their numbers."""
+    """Numbers of the calls that were started."""
     seconds: dict[int, float] = field(default_factory=dict[int, float])
-    """By number, of those that are answered."""
+    """Durations of the answered calls, by number."""
     _changed: anyio.Event | None = None
-    """There while somebody waits."""
+    """Set while a call waits for a change."""
 
     def asks(self, number: int) -> None:
-        """Take in that one is asked; what is on record of it does not count then."""
+        """Register a call that starts. An earlier duration for it is discarded."""
         self.asked.add(number)
         self.seconds.pop(number, None)
 
     def answered(self, number: int, seconds: float) -> None:
-        """Take in how long one took, and wake those that are under way."""
+        """Store the duration of a call and wake those that wait."""
         self.seconds[number] = seconds
         if self._changed is not None:
             self._changed.set()
@@ -49,12 +49,12 @@ class Siblings:
 
     @property
     def late_s(self) -> float | None:
-        """After how many seconds a call is late; None until half of the others, and two of them, have answered.
+        """Seconds after which a call is late; None until half of the other calls, and at least two, are answered.
 
-        One that has no two siblings is compared with the calls of the steps before, too.
+        A call with fewer than two siblings is also compared with the calls of earlier steps.
 
-        It is the 95th percentile of a normal distribution with their mean and spread. That of the answered ones
-        themselves would be less than any call that is still under way has taken.
+        The limit is the 95th percentile of a normal distribution with their mean and standard deviation. The percentile
+        of the answered calls alone would be too low, because the slowest ones are still in progress.
         """
         seconds = [*self.seconds.values()]
         if len(self.asked) > _SPREAD:
@@ -64,7 +64,7 @@ class Siblings:
         return max(_SOONEST_S, _ALONE * _longest(seconds)) if seconds else None
 
     async def outlasted(self, began: float) -> None:
-        """Return when a call that began then is late."""
+        """Return when a call that started at `began` is late."""
         while True:
             late = math.inf if self.late_s is None else began + self.late_s
             if anyio.current_time() >= late:
@@ -75,15 +75,15 @@ class Siblings:
 
 
 def _longest(seconds: Sequence[float]) -> float:
-    """Return how long a call takes at most, as a rule; a single one is taken to vary by as much as it took."""
+    """Return the usual maximum duration. A single value counts as its own standard deviation."""
     return fmean(seconds) + _LATE * (stdev(seconds) if len(seconds) >= _SPREAD else seconds[0])
 
 
 class Hedged:
-    """Asks once more, at the next route if there is one, what takes longer than its siblings let expect."""
+    """Sends a second request for a late call, on the next route if there is one; the first answer wins."""
 
     def __init__(self, inner: Model, now: Callable[[], float], recorded: Mapping[Place, float]) -> None:
-        """Take how long the calls took that were answered before the run was left, if it was."""
+        """Wrap a model; `recorded` has the durations of calls that were answered before a resume."""
         self._inner = inner
         self._now = now
         self._recorded = recorded
@@ -98,7 +98,7 @@ class Hedged:
         return completion
 
     def _begin(self, step: int) -> Siblings:
-        """Return the siblings of a step that begins, or goes on."""
+        """Return the siblings of a step that starts or resumes."""
         recorded = {place.number: seconds for place, seconds in self._recorded.items() if place.step == step}
         before = {number: each.seconds for number, each in self._steps.items() if number < step}
         earlier = [seconds for of_step in before.values() for seconds in of_step.values()]
@@ -116,7 +116,7 @@ class Hedged:
 
             async def ask(spare: int) -> None:
                 try:
-                    # The text of two answers would be told as one.
+                    # Two streams would be mixed into one text.
                     asked = call._replace(spare=spare, on_text=None) if spare else call
                     answered.append((spare, await self._inner(asked)))
                 except CallError as error:
@@ -137,5 +137,5 @@ class Hedged:
         spare, completion = answered[0]
         if late_s is None:
             return completion
-        which = "spare" if spare else "first"
-        return completion.noted(f"late after {late_s:.1f} s, asked once more; the {which} call answered first")
+        which = "second" if spare else "first"
+        return completion.noted(f"sent a second request after {late_s:.1f} s; the {which} one answered first")

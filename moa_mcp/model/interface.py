@@ -1,4 +1,4 @@
-"""The one interface through which questions are answered, and what its layers are handed."""
+"""The one interface of models and layers, and the types of what layers are given."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from moa_mcp.values import Call, Completion, Target
 
 
 class Model(Protocol):
-    """Anything that answers a call."""
+    """Answers calls."""
 
     async def __call__(self, call: Call) -> Completion:
         """Answer the call.
 
         Raises:
-            CallError: no answer came.
+            CallError: there is no answer.
 
         """
         ...
 
 
 Usable: TypeAlias = Callable[[str], Awaitable[tuple[Target, ...]]]
-"""Returns where an alias can be served now, best first; raises `MissingKey` when nowhere."""
+"""Returns the usable targets of an alias, best first. Raises `MissingKey` if there are none."""
 
 
 Keep: TypeAlias = Callable[[Event], Awaitable[None]]
-"""Puts an event on record and tells it; raises `JournalError` if it can't be recorded.
+"""Stores an event and emits it. Raises `JournalError` if it can't be stored.
 
-One that is cancelled has done so all the same.
+The event is stored even if the caller is cancelled.
 """

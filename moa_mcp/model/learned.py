@@ -1,6 +1,6 @@
-"""What models were found to refuse, by server and model; it is forgotten after a while, as providers change.
+"""Remembers which parameters models reject, by server and model. Entries expire, because providers change.
 
-It knows no requests: `negotiated` asks, and brings here what came back.
+It makes no requests: `negotiated` does, and reports the rejections here.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from moa_mcp.values import TOKEN_LIMITS, Parameters
 
 FORGOTTEN_S = 3600.0
 _STEP = 0.01
-"""How far within a bound that is excluded a value is sent."""
+"""Distance to an exclusive bound."""
 _USUAL: Mapping[str, float] = {"temperature": 1.0, "top_p": 1.0}
-"""What is sent in place of a value that is too large, where the provider states no bound."""
+"""Replaces a value that is too large if the provider states no bound."""
 
 Server: TypeAlias = tuple[str, str | None]
-"""A model and the address where it is served."""
+"""A model name and the address of its server."""
 
 
 class Adapted(NamedTuple):
-    """Parameters as a model takes them, and what was changed."""
+    """Parameters that a model accepts, and notes about the changes."""
 
     parameters: Parameters
     notes: tuple[str, ...]
@@ -31,22 +31,22 @@ class Adapted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """What is done with one parameter."""
+    """The change of one parameter."""
 
     at: float
-    """When it was learned."""
+    """Time of the rejection."""
     left_out: bool = False
     beside: str = ""
-    """The parameter beside which it is left out; empty if it always is."""
+    """Drop the parameter only beside this one; empty if it is always dropped."""
     instead: str | None = None
-    """The name under which it is sent."""
+    """The name to use instead."""
     least: float | None = None
     most: float | None = None
     guessed: bool = False
-    """Whether the provider did not say where the bound is."""
+    """Whether the bound is a guess, because the provider did not state it."""
 
     def value(self, asked: float) -> float:
-        """Return what is sent in place of a value."""
+        """Return the value to send instead."""
         sent = asked if self.least is None else max(asked, self.least)
         sent = sent if self.most is None else min(sent, self.most)
         return int(sent) if isinstance(asked, int) and float(sent).is_integer() else sent
@@ -54,19 +54,19 @@ class _Rule:
 
 @dataclass(slots=True)
 class Refused:
-    """What one model refuses at one server."""
+    """What one model rejects on one server."""
 
     rules: dict[str, _Rule] = field(default_factory=dict[str, _Rule])
     system: float | None = None
-    """When it was learned that the model takes no system message; None if it takes one as far as is known."""
+    """Time at which the model rejected a system message; None if it accepts them as far as known."""
     reply_schema: float | None = None
-    """The same of a form for the reply."""
+    """Time at which the model rejected a reply schema; None if it accepts them as far as known."""
 
     def __bool__(self) -> bool:
         return bool(self.rules) or self.system is not None or self.reply_schema is not None
 
     def adapt(self, model: str, parameters: Parameters) -> Adapted:
-        """Return parameters as the model takes them, and what is to be told of it."""
+        """Return the parameters that the model accepts, with notes about the changes."""
         adapted: dict[str, float | int] = {}
         notes: list[str] = []
         for key, asked in parameters.items():
@@ -81,7 +81,7 @@ class Refused:
         return Adapted(adapted, tuple(notes))
 
     def learn(self, error: ParameterRefused, sent: Parameters, now: float) -> bool:
-        """Take in a refusal of what was sent; return whether anything can be done about it."""
+        """Learn from a rejection; return whether a changed request may succeed."""
         key, name = self._named(error.parameter, sent)
         if not name:
             return False
@@ -97,15 +97,15 @@ class Refused:
         return rule is not None
 
     def forget(self, before: float) -> None:
-        """Drop what was learned before a moment."""
+        """Drop everything that was learned before this time."""
         self.rules = {key: rule for key, rule in self.rules.items() if rule.at >= before}
         self.system = None if self.system is None or self.system < before else self.system
         self.reply_schema = None if self.reply_schema is None or self.reply_schema < before else self.reply_schema
 
     def _named(self, refused: str, sent: Parameters) -> tuple[str, str]:
-        """Return the parameter that is meant, under its first name and the one that was sent; empty if none is.
+        """Return the original and the sent name of a rejected parameter; empty if it was not sent.
 
-        All names of the limit are one: some servers name another one than they were sent.
+        All names of the token limit count as one, because some servers report another name than they got.
         """
         alike = [name for name in sent if name in TOKEN_LIMITS] if refused in TOKEN_LIMITS else []
         name = refused if refused in sent else next(iter(alike), "")
@@ -113,7 +113,7 @@ class Refused:
 
 
 def _unknown(error: ParameterRefused, name: str, before: _Rule) -> _Rule | None:
-    """Return what is to be done about a parameter that is not known; None if nothing can be."""
+    """Return the change for an unknown parameter; None if there is none."""
     instead = None if error.instead == name else error.instead
     if name not in TOKEN_LIMITS:
         return replace(before, left_out=instead is None, instead=instead)
@@ -122,7 +122,7 @@ def _unknown(error: ParameterRefused, name: str, before: _Rule) -> _Rule | None:
 
 
 def _bound(error: ParameterRefused, name: str, value: float, before: _Rule) -> _Rule | None:
-    """Return the bounds that a value breaks, or where none is told, a guess; None after that."""
+    """Return the bounds for a value, or a guess if none is stated; None if that failed too."""
     for bounds in error.bounds:
         least, most = _within(bounds, 1.0 if name in TOKEN_LIMITS else _STEP)
         if least is not None and most is not None and least > most:
@@ -140,7 +140,7 @@ def _bound(error: ParameterRefused, name: str, value: float, before: _Rule) -> _
 
 
 def _within(bounds: Bounds, step: float) -> tuple[float | None, float | None]:
-    """Return the least and the most that can be sent."""
+    """Return the minimum and maximum that can be sent."""
     least = bounds.least if bounds.least is None or not bounds.least_excluded else bounds.least + step
     most = bounds.most if bounds.most is None or not bounds.most_excluded else bounds.most - step
     return least, most
@@ -165,14 +165,14 @@ def _number(value: float) -> str:
 
 
 class Learned:
-    """What the models of a process refuse."""
+    """What the models of a process reject."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._refused: dict[Server, Refused] = {}
 
     def of(self, server: Server) -> Refused:
-        """Return what a model is known to refuse at a server, to be added to."""
+        """Return what a model rejects on a server; the caller may add to it."""
         refused = self._refused.get(server)
         if refused is None:
             refused = self._refused[server] = Refused()
@@ -181,5 +181,5 @@ class Learned:
         return refused
 
     def now(self) -> float:
-        """Return the time by which it is forgotten."""
+        """Return the current time of its clock."""
         return self._now()

@@ -1,6 +1,6 @@
-"""How much may be under way at once, how often something may start, and what is learned of that from refusals.
+"""Rate limits: concurrency, requests and tokens per minute, and adaptation to 429 responses.
 
-Nothing here waits or knows the time: moments are handed in, in seconds of one clock, and `slots` does the waiting.
+Pure state without waiting: callers pass the time in seconds of one clock, and `slots` waits.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ from math import inf
 from moa_mcp.values import Call, Usage, token_limit
 
 CHARACTERS = 4
-"""Of one token, as English text has them."""
+"""Characters per token of English text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much may be under way at once, and how often a call may be tried."""
+    """Concurrency, rates and attempts."""
 
     attempts: int = 4
     concurrency: int = 256
     provider_concurrency: int = 64
     requests_per_minute: Mapping[str, int] = field(default_factory=dict[str, int])
-    """By provider; a provider that is not named has no limit."""
+    """By provider; others have no limit."""
     tokens_per_minute: Mapping[str, int] = field(default_factory=dict[str, int])
-    """By provider, as `requests_per_minute`."""
+    """By provider; others have no limit."""
 
 
 def most_tokens(call: Call) -> int:
-    """Return about how many tokens a call may take: its prompt's, and all that its answers may have."""
+    """Return an upper estimate of a call's tokens: prompt and maximum answers."""
     prompt = sum(len(message.content) for message in call.messages) // CHARACTERS
     return prompt + (token_limit(call.parameters) or 0) * call.samples
 
 
 def billed_tokens(usage: Usage) -> int:
-    """Return how many tokens a call took."""
+    """Return the number of tokens that a call used."""
     return usage.prompt_tokens + usage.completion_tokens
 
 
 class Pace:
-    """Spaces requests so that no minute sees more than a given number of them start."""
+    """Spaces requests so that no more than a given number start in any minute."""
 
     def __init__(self, per_minute: int) -> None:
         self._gap_s = 60.0 / per_minute
@@ -55,17 +55,17 @@ class Pace:
 
 @dataclass(slots=True, eq=False)
 class Spent:
-    """Tokens of one call: estimated when it starts, corrected when it ends."""
+    """Tokens of one call: an estimate at its start, corrected at its end."""
 
     at: float
     tokens: int
 
 
 class Minute:
-    """Keeps the tokens of the calls that started within any 60 seconds below a given number.
+    """Limits the tokens of the calls that start within any 60 seconds.
 
-    They are not spaced, as requests are: a panel whose calls fit the minute together starts together. A call that
-    alone has more than a minute's tokens starts when nothing else is in its minute.
+    Calls are not spaced: those that fit the limit together start together. A call with more tokens than the limit
+    starts when no other call is in its minute.
     """
 
     def __init__(self, per_minute: int) -> None:
@@ -74,7 +74,7 @@ class Minute:
         self._sum = 0
 
     def opens_at(self, tokens: int, now: float) -> float:
-        """Return when a call with so many tokens may start; a moment that is past if it may now."""
+        """Return when a call with this number of tokens may start; a time in the past if it may start now."""
         while self._spent and self._spent[0].at + 60.0 <= now:
             self._sum -= self._spent.popleft().tokens
         excess = self._sum + min(tokens, self._most) - self._most
@@ -94,18 +94,18 @@ class Minute:
         return spent
 
     def correct(self, spent: Spent, tokens: int) -> None:
-        """Count what a call took, rather than what it might have taken."""
+        """Replace the estimate of a call with its actual tokens."""
         if self._spent and spent.at >= self._spent[0].at:
             self._sum += tokens - spent.tokens
         spent.tokens = tokens
 
 
 class Allowance:
-    """How many calls may be under way at once, learned from refusals: additive increase, multiplicative decrease.
+    """An adaptive concurrency limit: additive increase, multiplicative decrease.
 
-    A refusal halves what was under way, once for all calls that were: those that began before the last halving say
-    nothing about it. As many answers as it is wide make it wider by one, if it is used up. What was learned fades
-    while nothing is under way, and is forgotten in a minute, since that is what limits are counted in.
+    A rejection halves the number of calls in progress. Rejections of calls that started before the last halving are
+    ignored. The limit grows by one after as many answers as its size, if it was fully used. While no call is in
+    progress, it recovers within a minute, because providers count per minute.
     """
 
     def __init__(self, most: int) -> None:
@@ -113,7 +113,7 @@ class Allowance:
         self.under_way = 0
         self._most = most
         self._answers = 0
-        """Since it was made wider or narrower."""
+        """Answers since the last change of the limit."""
         self._begun = 0
         self._halved_at = 0
         self._rests_since = inf
@@ -133,7 +133,7 @@ class Allowance:
         return self._begun
 
     def answered(self) -> None:
-        """Take in that a call was answered, which has not ended yet."""
+        """Count an answer. Call this before `end`."""
         if self.full and self.size < self._most:
             self._answers += 1
             if self._answers >= self.size:
@@ -141,7 +141,7 @@ class Allowance:
                 self._answers = 0
 
     def refused(self, number: int) -> None:
-        """Take in that there were too many calls, said to the one with this number, which has not ended yet."""
+        """Count a rejection of the call with this number. Call this before `end`."""
         if number > self._halved_at:
             self.size = max(1, min(self.size, self.under_way) // 2)
             self._halved_at = self._begun

@@ -1,4 +1,4 @@
-"""What a model refuses is left out, renamed, brought within its bounds or said in another way, and remembered."""
+"""Adapts rejected requests: drops, renames or limits parameters, and remembers the changes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from moa_mcp.model.learned import Learned, Refused
 from moa_mcp.values import TOKEN_LIMITS, Call, Completion, Message, token_limit
 
 _ROUNDS = 8
-"""How often one call is asked in other ways at most."""
+"""Maximum number of requests for one call."""
 _LEAST_ROOM = 32
-"""Tokens without which an answer is not worth asking for."""
+"""Minimum number of tokens for a useful answer."""
 
 
 class _Asked(NamedTuple):
@@ -23,7 +23,7 @@ class _Asked(NamedTuple):
 
 
 class Negotiated:
-    """Asks as the model takes it, and remembers how; gives more room when thinking used it all up."""
+    """Sends requests that the model accepts. If reasoning used up the token limit, it retries with a larger one."""
 
     def __init__(self, inner: Model, learned: Learned) -> None:
         self._inner = inner
@@ -40,12 +40,12 @@ class Negotiated:
             ):
                 raise
             asked = await self._ask(larger, refused)
-            note = f"no text came within the token limit; asked again with {token_limit(asked.sent.parameters)} tokens"
+            note = f"no text within the token limit; retried with {token_limit(asked.sent.parameters)} tokens"
             return asked.completion.noted(*asked.notes, note)
         return asked.completion.noted(*asked.notes)
 
     async def _ask(self, call: Call, refused: Refused) -> _Asked:
-        """Ask until nothing more is refused about which anything can be done. Raises `CallError`."""
+        """Send the call until it is accepted or can't be changed further. Raises `CallError`."""
         room: int | None = None
         rounds = 0
         while True:
@@ -58,12 +58,12 @@ class Negotiated:
                 if room is None or rounds == _ROUNDS:
                     raise
             except (ParameterRefused, SystemRoleRefused) as error:
-                known = _sent(call, refused, room)[0] != sent  # another call has learned it meanwhile
+                known = _sent(call, refused, room)[0] != sent  # another call has learned it in the meantime
                 if rounds == _ROUNDS or not (known or self._learn(error, sent, refused)):
                     raise
 
     def _learn(self, error: CallError, sent: Call, refused: Refused) -> bool:
-        """Take in what was refused; return whether anything can be done about it."""
+        """Learn from a rejection; return whether a changed request may succeed."""
         if isinstance(error, ParameterRefused) and error.parameter == "response_format":
             if sent.reply_schema is None:
                 return False
@@ -72,7 +72,7 @@ class Negotiated:
         if isinstance(error, ParameterRefused):
             return refused.learn(error, sent.parameters, self._learned.now())
         if _folded(sent.messages) == sent.messages:
-            refused.system = None  # that was not it
+            refused.system = None  # this was not the cause
             return False
         refused.system = self._learned.now()
         return True
@@ -83,7 +83,7 @@ def _server(call: Call) -> tuple[str, str | None]:
 
 
 def _sent(call: Call, refused: Refused, room: int | None = None) -> tuple[Call, tuple[str, ...]]:
-    """Return a call as its model takes it, and what is to be told of it."""
+    """Return a call that its model accepts, with notes about the changes."""
     model = _server(call)[0]
     parameters, notes = refused.adapt(model, call.parameters)
     call = call._replace(parameters=parameters)
@@ -92,16 +92,18 @@ def _sent(call: Call, refused: Refused, room: int | None = None) -> tuple[Call, 
         notes += (f"{model} does not take response_format; left out",)
     if refused.system is not None and (folded := _folded(call.messages)) != call.messages:
         call = call._replace(messages=folded)
-        notes += (f"{model} takes no system message; its text was sent in the user's turn",)
+        notes += (f"{model} does not take system messages; sent its text in the user message",)
     limit = token_limit(call.parameters)
     if room is not None and limit is not None and room < limit:
         call = _limited(call, room)
-        notes += (f"the prompt leaves {model} room for {room} tokens, not {limit}; sent {room} as its limit",)
+        notes += (
+            f"the prompt leaves room for {room} tokens in the window of {model}, not {limit}; sent {room} as the limit",
+        )
     return call, notes
 
 
 def _folded(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Return messages with the system's text in the first turn of the user, and with turns that alternate."""
+    """Return messages with the system prompt in the first user message, and with alternating roles."""
     system = [each.content for each in messages if each.role == "system"]
     turns = [each for each in messages if each.role != "system"]
     if system:
@@ -129,9 +131,9 @@ def _larger(call: Call) -> Call:
 
 
 def _room(error: ContextTooLong, sent: Call) -> int | None:
-    """Return with which limit the call may fit after all; None if nothing in the error speaks for that."""
+    """Return the token limit with which the call may fit; None if the error suggests none."""
     limit = token_limit(sent.parameters)
     if limit is None or error.room is None:
         return None
-    room = error.room if error.room < limit else limit // 2  # some servers count no further than they must
+    room = error.room if error.room < limit else limit // 2  # some servers stop counting at their limit
     return room if room >= _LEAST_ROOM else None

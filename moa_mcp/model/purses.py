@@ -1,4 +1,4 @@
-"""Caps on what runs take, and what each run has committed of them: what `model.budgeted` holds calls to."""
+"""Caps on the spending of runs, and what each run has committed. `model.budgeted` enforces them."""
 
 from __future__ import annotations
 
@@ -10,76 +10,76 @@ import anyio
 
 
 class Amount(NamedTuple):
-    """What calls take."""
+    """An amount of money and tokens."""
 
     nanodollars: int = 0
-    """Billionths of a US dollar; what has no known price counts nothing here."""
+    """Billionths of a US dollar. Calls without a known price count as zero."""
     tokens: int = 0
-    """Of prompts and completions."""
+    """Prompt and completion tokens."""
 
     def plus(self, other: Amount, times: int = 1) -> Amount:
-        """Return what both take, the other one so many times."""
+        """Return the sum with `times` times the other amount."""
         return Amount(self.nanodollars + times * other.nanodollars, self.tokens + times * other.tokens)
 
 
 class Others(NamedTuple):
-    """What other runs have committed of a cap, as it measures."""
+    """What other runs have committed under a cap."""
 
     spent: int = 0
     held: int = 0
-    """For calls that are under way or yet to be made: some of it comes free, at the latest when those runs end."""
+    """For calls in progress or planned. Some of it is released, at the latest when those runs end."""
 
 
 class Purse:
-    """A cap that one run has, or several of a process share.
+    """A cap for one run, or shared by several runs.
 
-    Each run commits what it has spent, holds for calls in flight, and reserves for its steps to come.
+    Each run commits what it has spent, holds for calls in flight, and reserves for its later steps.
     """
 
     measure: Callable[[Amount], int] = attrgetter("nanodollars")
     counts_money = True
     at_once = True
-    """Whether a commitment needs nobody to be waited for."""
+    """Whether a commitment never waits."""
 
     def __init__(self, name: str, cap: int, *, shared: bool = False) -> None:
-        """Take the setting's name and its value, in what `measure` returns, and whether runs share it."""
+        """Create a cap for a setting. `cap` is in the unit of `measure`; `shared` is whether several runs use it."""
         self.name = name
         self.cap = cap
         self.shared = shared
         self.in_flight = 0
         self._earlier: dict[str, int] = {}
-        """By run: what it had spent before it came to this purse."""
+        """By run: the amount spent before it used this cap."""
         self._committed: dict[str, int] = {}
         self._total = 0
         self._spent: dict[str, Callable[[], Amount]] = {}
-        """By run that has not left: what it has spent by now."""
+        """By run that has not left: returns its spent amount."""
         self._moving: set[str] = set()
-        """Runs that go on by themselves: they do not wait for others here."""
+        """Runs that are not waiting here for others."""
         self.changes = 0
-        """How often a call came back, or a run committed less."""
+        """Counts settled calls and reduced commitments."""
         self._changed: anyio.Event | None = None
 
     def enter(self, run_id: str, earlier: Amount, spent: Callable[[], Amount]) -> None:
-        """Let a run spend from now on that has spent something `earlier`, from other purses or from this one."""
+        """Add a run. `earlier` is the amount that it spent before, under this cap or another."""
         self._earlier[run_id] = self.measure(earlier) - self._committed.get(run_id, 0)
         self._spent[run_id] = spent
 
     def moves(self, run_id: str) -> None:
-        """Take note that a run goes on, until it waits or leaves."""
+        """Mark a run as active."""
         self._moving.add(run_id)
 
     def waits(self, run_id: str) -> None:
-        """Take note that a run waits here for others."""
+        """Mark a run as waiting for others."""
         self._moving.discard(run_id)
 
     def leave(self, run_id: str) -> None:
-        """Take note that a run has ended: what it has committed is spent."""
+        """Remove a run that has ended; its commitment counts as spent."""
         self._moving.discard(run_id)
         self._spent.pop(run_id, None)
         self._change()
 
     async def commit(self, run_id: str, amount: Amount) -> bool:
-        """Replace what a run has committed, unless that would exceed the cap."""
+        """Replace the commitment of a run, unless that exceeds the cap."""
         now = self._of(run_id, amount)
         more = now - self._committed.get(run_id, 0)
         if more > 0 and self._total + more > self.cap:
@@ -89,7 +89,7 @@ class Purse:
         return True
 
     def correct(self, run_id: str, amount: Amount) -> None:
-        """Replace what a run has committed, whatever it is: it is spent, or it is less."""
+        """Replace the commitment of a run without a check, because it is already spent or smaller."""
         now = self._of(run_id, amount)
         more = now - self._committed.get(run_id, 0)
         self._total += more
@@ -101,41 +101,41 @@ class Purse:
         return self.measure(amount) - self._earlier.get(run_id, 0)
 
     def _held(self, run_id: str) -> int:
-        """Return what a run has committed beyond what it has spent."""
+        """Return the part of a run's commitment that is not spent."""
         spent = self._spent.get(run_id)
         return 0 if spent is None else self._committed.get(run_id, 0) - self._of(run_id, spent())
 
     async def others(self, run_id: str) -> Others:
-        """Return what all other runs have committed."""
+        """Return the commitments of all other runs."""
         held = sum(self._held(each) for each in self._spent if each != run_id)
         return Others(self._total - self._committed.get(run_id, 0) - held, held)
 
     def has_room(self, run_id: str, others: Others, amount: Amount) -> bool:
-        """Whether a run could commit an amount if what others hold came free."""
+        """Whether a run could commit an amount if other runs released what they hold."""
         return others.spent + self._of(run_id, amount) <= self.cap
 
     def can_ease(self, run_id: str) -> bool:
-        """Whether something will come back without the run: calls are in flight, or others go on."""
+        """Whether something can be released without this run: calls are in flight or other runs are active."""
         return self.in_flight > 0 or bool(self._moving - {run_id})
 
     def shown(self, measured: int) -> str:
-        """Return an amount as a message shows it."""
+        """Return an amount for a message."""
         return f"${measured / 1e9:.6f}".rstrip("0").rstrip(".")
 
     def __str__(self) -> str:
         return f"{self.name} = {self.shown(self.cap)}"
 
     def told(self, others: Others) -> list[str]:
-        """Return what other runs have committed, in words."""
+        """Return the commitments of other runs for a message."""
         parts = {"spent by other runs": others.spent, "held by other runs": others.held}
         return [f"{self.shown(amount)} {what}" for what, amount in parts.items() if amount]
 
     def take(self) -> None:
-        """Take note that a call goes out."""
+        """Count a call that was sent."""
         self.in_flight += 1
 
     def settle(self) -> None:
-        """Take note that a call came back."""
+        """Count a call that ended."""
         self.in_flight -= 1
         self._change()
 
@@ -146,14 +146,14 @@ class Purse:
             self._changed = None
 
     async def eased(self, changes: int) -> None:
-        """Return when a call came back, or a run committed less, since there were so many changes."""
+        """Return when a call was settled or a commitment reduced after `changes` was read."""
         if self.changes == changes:
             self._changed = self._changed or anyio.Event()
             await self._changed.wait()
 
 
 class TokenPurse(Purse):
-    """A cap in tokens, which holds for what has no price, too."""
+    """A cap in tokens, which also covers models without a known price."""
 
     measure: Callable[[Amount], int] = attrgetter("tokens")
     counts_money = False

@@ -1,4 +1,4 @@
-"""Every attempt is on record before it goes out, and its answer before anybody sees it."""
+"""Stores every attempt before it is sent, and its answer before it is used."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from moa_mcp.values import Call, Completion, Place
 
 
 class Recorded:
-    """Puts every attempt on record: that it goes out, before it does, and what came of it, before anybody sees that."""
+    """Records each attempt: its start before the request, its result before any other layer uses it."""
 
     def __init__(
         self, inner: Model, emit: Emit, keep: Keep | None = None, attempts: Mapping[Place, int] | None = None
     ) -> None:
-        """Count on from `attempts`, those that were made before."""
+        """Wrap a model; `attempts` has the numbers of earlier attempts, to continue counting."""
         self._inner = inner
         self._emit = emit
         self._keep = keep or _telling(emit)
@@ -46,7 +46,7 @@ class Recorded:
         except CallError as error:
             ended(Failure.of(error))
             raise
-        except anyio.get_cancelled_exc_class():  # what is on record as begun gets its end
+        except anyio.get_cancelled_exc_class():  # a recorded start gets its end
             ended(STOPPED)
             raise
         seconds = time.monotonic() - began
@@ -55,9 +55,9 @@ class Recorded:
             await self._keep(finished)
         except LeaseLost as error:
             raise Unrecorded(str(error)) from error
-        except JournalError as error:  # it is paid for and here: better used than lost
+        except JournalError as error:  # the answer is paid, so use it
             self._emit(finished)
-            return completion.noted(f"not on record: {error}")
+            return completion.noted(f"not recorded: {error}")
         return completion
 
     def _next(self, place: Place) -> Joined:

@@ -1,4 +1,4 @@
-"""What is on record as paid is answered from there, and not asked again."""
+"""Returns recorded answers instead of paying for them again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from moa_mcp.values import Call, Completion, Message, Place
 
 
 class Paid(NamedTuple):
-    """An answer on record, and the question it answers."""
+    """A recorded answer and its prompt."""
 
     agent: str
     messages: tuple[Message, ...]
@@ -20,17 +20,17 @@ class Paid(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What a run had done when it was left: what is paid is not paid again."""
+    """The paid calls of a run before it was resumed."""
 
     paid: Mapping[Place, Paid] = field(default_factory=dict[Place, Paid])
     attempts: Mapping[Place, int] = field(default_factory=dict[Place, int])
-    """How many attempts were made at each place."""
+    """Number of attempts at each place."""
     seconds: Mapping[Place, float] = field(default_factory=dict[Place, float])
-    """How long the calls took that were answered."""
+    """Durations of the answered calls."""
 
 
 class Replayed:
-    """Answers from the record what is paid, and asks for what is not."""
+    """Returns the recorded answer of a call, or makes the call if there is none."""
 
     def __init__(self, inner: Model, paid: Mapping[Place, Paid]) -> None:
         self._inner = inner

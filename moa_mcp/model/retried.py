@@ -1,4 +1,4 @@
-"""What may succeed on a later try is tried again; tenacity does the waiting."""
+"""Retries calls with backoff, using tenacity."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from moa_mcp.model.interface import Model
 from moa_mcp.values import Call, Completion
 
 LARGEST_WAIT_S = 60.0
-"""A provider that asks to wait longer is given up on, so that another route or a quorum can help."""
+"""A longer `Retry-After` is not awaited, so that another route or a quorum can help."""
 
 
 class Retried:
-    """Tries again what may succeed on a later try, waiting as long as the provider asks."""
+    """Retries calls that may succeed later, and waits as long as the provider requests."""
 
     def __init__(self, inner: Model, attempts: int) -> None:
         self._inner = inner
@@ -36,7 +36,7 @@ class Retried:
         return await self._again(call, failed)
 
     async def _again(self, call: Call, failed: CallError) -> Completion:
-        """Go on after a first failure. Calls that do not fail never come here: tenacity costs more than all layers."""
+        """Retry after a first failure. Successful calls skip this: tenacity costs more than all other layers."""
         first = [failed]
 
         async def attempt() -> Completion:

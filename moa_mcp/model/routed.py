@@ -1,4 +1,4 @@
-"""A model alias is served at the first of its routes that works."""
+"""Sends a call to the first route of its model that works."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from moa_mcp.values import Call, Completion, Target
 
 
 def remembered(usable: Usable) -> Usable:
-    """Return the same routes at every call; finding them out of the environment costs more than a request."""
+    """Return a function that remembers its routes. Reading the environment costs more than a request."""
     found: dict[str, tuple[Target, ...]] = {}
 
     async def known(alias: str) -> tuple[Target, ...]:
@@ -20,7 +20,7 @@ def remembered(usable: Usable) -> Usable:
 
 
 class Routed:
-    """Tries the routes of the call's model in order; what failed on the way is noted on the answer."""
+    """Tries the routes of a call's model in order. Failures are noted on the answer."""
 
     def __init__(self, inner: Model, usable: Usable) -> None:
         self._inner = inner
@@ -36,7 +36,7 @@ class Routed:
             except CallError as error:
                 if not error.elsewhere:
                     raise
-                failed.append(f"{target.model} failed and the next route was taken: {error}")
+                failed.append(f"{target.model} failed, so the next route was used: {error}")
             else:
                 return completion.noted(*failed)
         return (await self._inner(call.to(targets[-1]))).noted(*failed)

@@ -1,4 +1,4 @@
-"""Equal calls are asked for together: with one request, or so that the provider's cache spares them the prompt."""
+"""Sends equal calls together: as one request, or one first so that the others hit the provider's prompt cache."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from moa_mcp.shares import shares
 from moa_mcp.values import Call, Completion
 
 _CHARACTERS = 4
-"""Of one token, as English text has them."""
+"""Characters per token of English text."""
 FIRST_S = 30.0
-"""How long the first of several calls may take to begin its answer before the others go out without its cache."""
+"""Seconds to wait for the first answer to begin before the other calls are sent anyway."""
 _OF_MANY = (BudgetReached, RateLimited, RequestRefused, TimedOut)
-"""What a request may meet with because it asks for several answers: too many tokens for the budget or the minute, a
-parameter that is not known, one slow answer that keeps the others. Only then may single calls do better."""
+"""Errors that a request for several answers may cause: too many tokens for a budget or rate limit, an unknown
+parameter, one slow answer. Single requests may succeed."""
 
 
 class Sampled:
-    """Asks for equal calls together, where that saves the prompt: one answer each, none told twice, none made up."""
+    """Sends equal calls together if that saves prompt tokens. Each call gets its own answer."""
 
     def __init__(self, inner: Model, gathering: Gathering, *, cache_first: bool = False) -> None:
-        """With `cache_first`, where one request brings one answer, the first call fills the provider's cache."""
+        """With `cache_first`, where a request returns one answer, the first call fills the provider's cache."""
         self._inner = inner
         self._gathering = gathering
         self._cache_first = cache_first
@@ -38,7 +38,7 @@ class Sampled:
         try:
             return await self._answer(seat)
         except BaseException:
-            if not seat.announced:  # it may come again, by another route
+            if not seat.announced:  # the call may return on another route
                 self._gathering.announce(call)
             raise
 
@@ -78,13 +78,14 @@ class Sampled:
                 for seat, answer in zip(asked, answers, strict=False):
                     seat.answer = answer
                 party.note = (
-                    f"one request for {len(asked)} answers brought {len(answers)}; the others were asked singly"
+                    f"one request for {len(asked)} answers returned {len(answers)}; "
+                    "the others were requested one by one"
                 )
                 if len(answers) == 1 < len(asked):
                     self._gathering.observe(first.target, 1)
         except CallError as error:
             party.error = error
-            party.note = f"one request for {len(asked)} answers failed, and so they were asked singly: {error}"
+            party.note = f"one request for {len(asked)} answers failed, so they were requested one by one: {error}"
             if not _is_of_many(error):
                 self._gathering.announce_again(party.seats)
         finally:
@@ -97,7 +98,7 @@ class Sampled:
             return await self._inner(call)
         party.led = True
 
-        def begun(_: str) -> None:  # from then on the cache can be read from
+        def begun(_: str) -> None:  # now the provider's cache has the prompt
             party.done.set()
 
         try:

@@ -1,8 +1,8 @@
-"""The slots of all runs of a process: which call may start now, and what the others wait for.
+"""Slots for the requests of all runs of a process: which call may start now, and what the others wait for.
 
-Three things bound a call: its lane (one model at one account), its account (one key at one server of a provider), and
-the process. What waits holds nothing of any of them, so a lane that is full or held back stands in nobody's way.
-Calls start in the order in which they came, but past those that wait for another lane or account.
+Three things limit a call: its lane (one model of one account), its account (one key at one server of a provider), and
+the process. A waiting call holds no slot, so a full or paused lane does not block others. Calls start in order of
+arrival, except that they pass those that wait for another lane or account.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from moa_mcp.model.retried import LARGEST_WAIT_S
 from moa_mcp.values import Target
 
 _LONGEST_HOLD_S = 600.0
-"""A provider may ask for a day's pause, but an account can be topped up: it is tried again now and then."""
+"""Maximum seconds that a pause is respected. A provider may request a day, but the account can be topped up earlier."""
 _NOTABLE_S = 5.0
-"""Who waited longer is told so."""
+"""Seconds from which waiting is noted."""
 
 
 class Account:
-    """One key at one server of a provider: whose limits the configuration states."""
+    """One key at one server of a provider, with its configured limits."""
 
     def __init__(self, provider: str, limits: Limits) -> None:
         self.provider = provider
@@ -42,7 +42,7 @@ class Account:
         self.lanes: list[Lane] = []
 
     def opens_at(self, tokens: int, now: float) -> float:
-        """Return when a call with so many tokens may start: a moment that is past if now, `inf` if a slot must free."""
+        """Return when a call may start: a time in the past if now, `inf` if it needs a free slot."""
         if self.under_way >= self.most:
             return inf
         paced = self.pace.opens_at if self.pace else 0.0
@@ -50,10 +50,10 @@ class Account:
 
 
 class Lane:
-    """One model at one account: most providers count per model, so what refusals teach is kept per model.
+    """One model of one account. Most providers count per model, so the adaptive limit is per model.
 
-    When a second model is held back while the first is, it may be the account that is counted, and all its models are
-    held back, as long as a call waits at most: then another is asked, and tells.
+    If two models of an account are paused, the provider may count per account. Then all models of the account pause,
+    for as long as a call may wait at most; after that, one of them is tried.
     """
 
     def __init__(self, model: str, account: Account) -> None:
@@ -62,21 +62,21 @@ class Lane:
         self.allowance = Allowance(account.most)
         self.waiting: deque[Waiter] = deque()
         self.asked_until = 0.0
-        """Until when the provider asked for a pause, of this lane alone."""
+        """End of the pause that the provider requested for this lane."""
         account.lanes.append(self)
 
     @property
     def held_until(self) -> float:
-        """Until when no call of it starts, since the provider asked for a pause."""
+        """End of the pause for its calls."""
         return max(self.asked_until, self.account.held_until)
 
     @property
     def opens_at(self) -> float:
-        """When its next call may start, as `Account.opens_at`."""
+        """When its next call may start, like `Account.opens_at`."""
         return inf if self.allowance.full else self.asked_until
 
     def hold(self, until: float, now: float) -> None:
-        """Let none of its calls start before a moment."""
+        """Pause the lane until this time."""
         self.asked_until = max(self.asked_until, until)
         held = sorted(lane.asked_until for lane in self.account.lanes if lane.asked_until > now)
         if len(held) > 1:
@@ -85,31 +85,31 @@ class Lane:
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """What a call holds while it is under way."""
+    """Held by a call while it is in progress."""
 
     lane: Lane
     number: int
-    """The call's, among those of its lane."""
+    """Number of the call in its lane."""
     spent: Spent | None
     note: str | None = None
-    """Tells that the call waited long for it, and why."""
+    """A note that the call waited long, and why."""
 
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """A call that may not start yet."""
+    """A call that waits for a slot."""
 
     number: int
-    """Of all calls, in the order in which they came."""
+    """Order of arrival among all calls."""
     tokens: int
     looks_at: float = inf
-    """When to look again, if nobody wakes it before."""
+    """When to check again if it is not woken earlier."""
     slot: Slot | None = None
     _woken: anyio.Event | None = None
     _scope: anyio.CancelScope | None = None
 
     async def rest(self) -> None:
-        """Return when it is woken, or when it is time to look again."""
+        """Return when it is woken, or when it is time to check again."""
         self._woken = anyio.Event()
         if self.looks_at == inf:
             await self._woken.wait()
@@ -119,21 +119,21 @@ class Waiter:
             self._scope = None
 
     def wake(self) -> None:
-        """Let it look now."""
+        """Wake the call to check again."""
         if self._woken:
             self._woken.set()
 
     def look_again(self, at: float) -> None:
-        """Set when it is time to look again."""
+        """Set when to check again."""
         self.looks_at = at
         if self._scope:
             self._scope.deadline = at
         elif at < inf:
-            self.wake()  # it rests without a clock
+            self.wake()  # it waits without a deadline
 
 
 class Slots:
-    """The slots of the process, of every account and of every lane."""
+    """The slots of the process, its accounts and lanes."""
 
     def __init__(self, limits: Limits, now: Clock) -> None:
         self._limits = limits
@@ -145,7 +145,7 @@ class Slots:
         self._waited_for: set[Lane] = set()
 
     def lane(self, target: Target | None) -> Lane:
-        """Return the lane of the calls that are served at a target."""
+        """Return the lane of a target's calls."""
         model, account = ("", _NOWHERE) if target is None else (target.model, _account(target))
         lane = self._lanes.get((model, account))
         if lane is None:
@@ -155,10 +155,10 @@ class Slots:
         return lane
 
     async def take(self, lane: Lane, tokens: int) -> Slot:
-        """Return a slot as soon as there is one.
+        """Return a slot as soon as one is free.
 
         Raises:
-            RateLimited: the provider asked for a pause that is longer than a call is to wait.
+            RateLimited: the provider requested a longer pause than a call may wait.
 
         """
         self._came += 1
@@ -173,7 +173,7 @@ class Slots:
         return slot
 
     def give_back(self, slot: Slot, tokens: int | None) -> None:
-        """Take a slot back; `tokens` is what its call took, None if nobody knows."""
+        """Return a slot. `tokens` is the actual number of the call, None if unknown."""
         now = self._now()
         account = slot.lane.account
         self._under_way -= 1
@@ -184,7 +184,7 @@ class Slots:
         self._admit(now)
 
     def hold(self, lane: Lane, seconds: float) -> None:
-        """Let no call of a lane start for some time; those that wait and would wait too long are told so."""
+        """Pause a lane. Waiting calls for which the pause is too long fail."""
         now = self._now()
         lane.hold(now + min(seconds, _LONGEST_HOLD_S), now)
         for each in lane.account.lanes:
@@ -208,7 +208,7 @@ class Slots:
         return waiter.slot
 
     def _leave(self, lane: Lane, waiter: Waiter) -> None:
-        """Let go of a call that will not start, though its slot may be there."""
+        """Remove a call that was cancelled, and release its slot if it has one."""
         if waiter.slot is not None:
             self.give_back(waiter.slot, 0)
             return
@@ -218,12 +218,12 @@ class Slots:
         self._admit(self._now())
 
     def _admit(self, now: float) -> None:
-        """Start what may start, in the order in which it came; set when the first of each lane looks again."""
+        """Start all calls that may start, in order of arrival; set when the first call of each lane checks again."""
         if not self._waited_for:
             return
         heads = [(lane.waiting[0].number, lane) for lane in self._waited_for]
         heapify(heads)
-        closed: set[Account] = set()  # whose first call waits for it; no later one takes what that waits for
+        closed: set[Account] = set()  # their first call waits for the account, so later ones must not overtake it
         while heads:
             lane = heappop(heads)[1]
             waiter = lane.waiting[0]
@@ -260,10 +260,10 @@ class Slots:
         provider, learned = account.provider, lane.allowance
         minute, pace = account.minute, account.pace
         reasons = {
-            f"{provider} asked for a pause": lane.held_until > now,
+            f"{provider} requested a pause": lane.held_until > now,
             f"concurrency = {limits.concurrency}": self._under_way >= limits.concurrency,
             f"provider_concurrency = {account.most} at {provider}": account.under_way >= account.most,
-            f"{provider} had too many requests for {lane.model}, {learned.size} at once are tried now": learned.full,
+            f"{provider} limits requests for {lane.model}, now trying {learned.size} at once": learned.full,
             f"tokens_per_minute = {limits.tokens_per_minute.get(provider)} at {provider}": (
                 minute is not None and minute.opens_at(tokens, now) > now
             ),
@@ -271,7 +271,7 @@ class Slots:
                 pace is not None and pace.opens_at > now
             ),
         }
-        return next((reason for reason, holds in reasons.items() if holds), f"others came first to {provider}")
+        return next((reason for reason, holds in reasons.items() if holds), f"earlier calls to {provider}")
 
 
 _Key: TypeAlias = tuple[str, str | None, str | None]
@@ -286,5 +286,5 @@ def _give_up_if_held(lane: Lane, now: float) -> None:
     remaining_s = lane.held_until - now
     if remaining_s > LARGEST_WAIT_S:
         provider = lane.account.provider
-        message = f"{lane.model} was not asked: {provider} wants a pause, of which {ceil(remaining_s)} s remain"
+        message = f"{lane.model} was not called: {provider} requested a pause, {ceil(remaining_s)} s remain"
         raise RateLimited(message, retry_after_s=remaining_s)

@@ -1,4 +1,4 @@
-"""A call goes out when its provider, and the process, have room for it."""
+"""Sends a call when its provider and the process have a free slot."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from moa_mcp.values import Call, Completion
 
 
 class Slotted:
-    """Holds a slot while the call is under way, and learns from its end how many there should be."""
+    """Holds a slot during the call and adapts the limit to its result."""
 
     def __init__(self, inner: Model, slots: Slots) -> None:
         self._inner = inner

@@ -1,4 +1,4 @@
-"""The layers of a run put together, and what all runs of a process share of them."""
+"""Composes the layers of a run, and holds what all runs of a process share."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from moa_mcp.model.timed import STALL_S, Timed
 
 
 class Shared:
-    """What the runs of a process share: slots for requests, and what models were found to refuse or leave out."""
+    """State shared by the runs of a process: slots for requests, rejected parameters and observed sample counts."""
 
     def __init__(self, limits: Limits | None = None, stall_s: float = STALL_S, *, cache_first: bool = False) -> None:
-        """With `cache_first`, equal calls with a long prompt let the first of them fill the provider's cache."""
+        """With `cache_first`, the first of equal calls with a long prompt fills the provider's cache."""
         self.limits = limits or Limits()
         self.stall_s = stall_s
         self.now = Clock()
@@ -44,15 +44,15 @@ def stack(
     before: Before | None = None,
     budget: Budget | None = None,
 ) -> Model:
-    """Compose the layers of one run, outermost last.
+    """Compose the layers of one run, innermost first.
 
-    The timeout is innermost, so that it bounds one request and not the waiting for a slot. Record is around it, so
-    that every single request has its events and one that took too long is told as such. A slot is held while a
-    request is under way, not while it waits for its budget or for a retry. What does not fit the budget leaves no
-    trace of an attempt. Negotiation is outside of both: what it sends again is a request of its own, which may cost
-    more. Retries stay on one route, as what one request can bring is the route's; the routes layer moves on when they
-    are used up, and equal calls wait for each other again on the next. A spare call takes a route of its own, so
-    hedging is outside of that. What is paid needs none of this, neither a slot nor a key, so replay is outermost.
+    The timeout is innermost, so that it limits one request and not the wait for a slot. Record is around it, so that
+    every request has its events, including timeouts. A slot is held only during a request, not during the wait for a
+    budget or a retry. A call that exceeds the budget leaves no attempt. Negotiation is outside of both, because each
+    changed request may cost more. Retries stay on one route, because the number of samples depends on it. The routes
+    layer continues when they are used up, and equal calls are collected again for the next route. A hedged request
+    takes another route, so hedging is outside of routes. Replay is outermost, because recorded answers need no slot and
+    no key.
     """
     before = before or Before()
     model: Model = Timed(provider, shared.now, shared.stall_s)

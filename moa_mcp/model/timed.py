@@ -1,4 +1,4 @@
-"""An attempt ends that takes longer than it may; one whose text is arriving ends when the text stops, or never ends."""
+"""Ends attempts that take too long, and streams that pause too long or never end."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from moa_mcp.values import Call, Completion
 
 STALL_S = 30.0
 LONGEST = 10
-"""So many times its limit an attempt may take in all, however its text arrives."""
+"""Maximum duration of a streamed attempt, in multiples of its timeout."""
 
 
 class Timed:
-    """Ends an attempt that takes longer than its step allows.
+    """Ends an attempt after its timeout.
 
-    Once text or a thought is arriving, a pause of `stall_s` does, and `LONGEST` times what the step allows.
+    Once text or reasoning arrives, it ends after a pause of `stall_s` instead, and after `LONGEST` times the timeout.
     """
 
     def __init__(self, inner: Model, now: Clock, stall_s: float = STALL_S) -> None:
@@ -38,10 +38,10 @@ class Timed:
 
             def heard(text: str) -> None:
                 nonlocal fault, bound_s
-                fault, bound_s = "stopped in the middle of its answer: nothing came for", self._stall_s
+                fault, bound_s = "stopped in the middle of its answer: no text for", self._stall_s
                 scope.deadline = self._now() + self._stall_s
                 if scope.deadline >= last:
-                    fault, bound_s = "did not come to an end within", last - began
+                    fault, bound_s = "did not finish within", last - began
                     scope.deadline = last
                 on_text(text)
 
