@@ -20,8 +20,8 @@ from typing import Any
 
 import aiohttp
 
-from moa_mcp.providers.litellm import LiteLLM
-from moa_mcp.providers.openai_wire import OpenAIWire
+from moa_mcp.providers.litellm.client import LiteLLM
+from moa_mcp.providers.openai.client import OpenAIWire
 from moa_mcp.values import Call, Message, Place, Target
 
 SERVER = Path(__file__).parent.parent / "tests" / "model_server.py"

@@ -8,12 +8,12 @@ from typing import get_args
 from hypothesis import strategies as st
 
 from moa_mcp import events as happened
-from moa_mcp.backend import Backend
 from moa_mcp.config import Config, parse
 from moa_mcp.errors import Failure
 from moa_mcp.events import AttemptStarted, CallStarted, Event
 from moa_mcp.journal import Journal, RunRecord
-from moa_mcp.model import Model
+from moa_mcp.middleware import Model
+from moa_mcp.providers.backend import Backend
 from moa_mcp.runs import Runs
 from moa_mcp.values import (
     Answer,

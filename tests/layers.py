@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from moa_mcp.errors import CallError
 from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, Event
-from moa_mcp.model import Limits, Model, Shared, Usable, stack
+from moa_mcp.middleware import Limits, Model, Shared, Usable, stack
 from moa_mcp.values import Call, Completion, Message, Parameters, Place, Target
 
 PARAMETERS: Parameters = {"temperature": 0.7, "max_tokens": 100}

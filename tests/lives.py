@@ -19,9 +19,9 @@ import anyio
 from moa_mcp.config import load, models_of, shipped
 from moa_mcp.events import AttemptFinished, AttemptStarted, CallStarted, Event
 from moa_mcp.journal import RunRecord
-from moa_mcp.journal.sqlite import SQLiteJournal
+from moa_mcp.journal.sqlite.journal import SQLiteJournal
 from moa_mcp.runs import traced
-from moa_mcp.trace import Trace
+from moa_mcp.trace.trace import Trace
 from tests.model_server import Hang, ModelServer, Received, Reply
 from tests.nursery import Forked, Nursery
 from tests.served import served_file

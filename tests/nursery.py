@@ -21,7 +21,7 @@ import anyio
 
 from moa_mcp.__main__ import main
 from moa_mcp.errors import CallError
-from moa_mcp.providers.real import Real
+from moa_mcp.providers.transports import Real
 from moa_mcp.values import Call, Message, Place, Target
 
 _LATE_S = 20.0

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 
-from moa_mcp.model import Model
-from moa_mcp.providers.litellm import LiteLLM
-from moa_mcp.providers.openai_wire import OpenAIWire
+from moa_mcp.middleware import Model
+from moa_mcp.providers.litellm.client import LiteLLM
+from moa_mcp.providers.openai.client import OpenAIWire
 
 TRANSPORTS = ("openai", "litellm")
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from moa_mcp.errors import CallError
-from moa_mcp.model import Model
+from moa_mcp.middleware import Model
 from moa_mcp.values import Call, Completion, Message, Place, Target, Transport, Usage
 from tests.byte_server import Bytes, Framing
 

@@ -6,7 +6,7 @@ import pytest
 
 from moa_mcp.config import parse
 from moa_mcp.errors import ConfigError
-from moa_mcp.prompts import unfenced
+from moa_mcp.steps.prompts import unfenced
 from moa_mcp.testing import ScriptedModel
 from moa_mcp.values import Call
 

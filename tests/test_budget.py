@@ -15,16 +15,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from moa_mcp.backend import Backend
-from moa_mcp.budget import enough_usd
+from moa_mcp.budget.worst_case import enough_usd
 from moa_mcp.errors import AnswerEmpty, CallError, RateLimited, ServerFailed, TimedOut
-from moa_mcp.estimate import prices
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
-from moa_mcp.journal.sqlite import SQLiteJournal
-from moa_mcp.model import Usable
+from moa_mcp.journal.sqlite.journal import SQLiteJournal
+from moa_mcp.middleware import Usable
+from moa_mcp.planning.estimate import prices
+from moa_mcp.providers.backend import Backend
 from moa_mcp.runs import Run, Runs
-from moa_mcp.trace import Trace
+from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Completion, Price, Question, Rates, Target, Usage
 from tests.clocks import jumping
 from tests.journals import config_of

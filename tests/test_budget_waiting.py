@@ -15,10 +15,10 @@ import pytest
 
 from moa_mcp.errors import JournalError, TimedOut
 from moa_mcp.journal.memory import MemoryJournal
-from moa_mcp.journal.sqlite import SQLiteJournal
+from moa_mcp.journal.sqlite.journal import SQLiteJournal
 from moa_mcp.runs import Run, Runs
 from moa_mcp.server.results import progress
-from moa_mcp.trace import Trace
+from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Completion
 from tests.clocks import jumping
 from tests.journals import record_of

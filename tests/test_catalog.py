@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from moa_mcp import catalog
+from moa_mcp.routing import catalog
 from moa_mcp.values import Usage
 
 MODEL = "openai/gpt-4o-mini"

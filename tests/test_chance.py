@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from moa_mcp.testing import ScriptedModel, run_pipeline
-from moa_mcp.trace import Trace
+from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call
 from tests.tables import AGGREGATE, asked, steps
 

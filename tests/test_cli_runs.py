@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from moa_mcp.journal import RunRecord
-from moa_mcp.journal.sqlite import SQLiteJournal
+from moa_mcp.journal.sqlite.journal import SQLiteJournal
 from moa_mcp.values import Status
 from tests.model_server import Hang, ModelServer, Reply
 from tests.nursery import Nursery

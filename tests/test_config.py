@@ -11,7 +11,7 @@ from platformdirs import user_config_path
 from moa_mcp import config
 from moa_mcp.config import Defaults, Pipeline, load, parse
 from moa_mcp.errors import ConfigError
-from moa_mcp.routes import Route
+from moa_mcp.routing.routes import Route
 from moa_mcp.steps import Agent, Aggregate, Propose, Refine, Shuffle
 from tests.tables import X, pipe
 

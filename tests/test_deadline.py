@@ -12,7 +12,7 @@ from moa_mcp.errors import STOPPED, ServerFailed
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.runs import Run
 from moa_mcp.testing import Reply, ScriptedModel, by_place, run_pipeline
-from moa_mcp.trace import Trace
+from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Question
 from tests.clocks import jumping
 from tests.journals import config_of, runs_of

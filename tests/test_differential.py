@@ -37,7 +37,7 @@ from moa_mcp.steps import (
     Vote,
 )
 from moa_mcp.testing import ScriptedModel, pipeline, run_pipeline
-from moa_mcp.trace import Trace
+from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call
 from tests.tables import AGGREGATE, PROPOSE, steps
 

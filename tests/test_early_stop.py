@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moa_mcp.errors import ServerFailed
-from moa_mcp.estimate import Priced, estimate
-from moa_mcp.plan import plan
-from moa_mcp.prompts import unfenced
-from moa_mcp.report import summary
-from moa_mcp.tally import lead
+from moa_mcp.planning.estimate import Priced, estimate
+from moa_mcp.planning.plan import plan
+from moa_mcp.steps.prompts import unfenced
+from moa_mcp.steps.tally import lead
 from moa_mcp.testing import Said, ScriptedModel, pipeline, run_pipeline
-from moa_mcp.trace import Trace
+from moa_mcp.trace.json import summary
+from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Question, Tally, Votes
 from tests.tables import PROPOSE, XY, faults, pipe, steps
 

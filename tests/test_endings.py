@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from moa_mcp import errors
-from moa_mcp.providers import endless
-from moa_mcp.providers.openai_wire import OpenAIWire
+from moa_mcp.providers.openai.client import OpenAIWire
+from moa_mcp.providers.replies import limits
 from moa_mcp.values import Call, Completion, Message, Place, Target
 
 pytestmark = pytest.mark.anyio
@@ -108,7 +108,7 @@ async def test_a_thought_that_the_limit_cut_is_no_answer_and_is_kept() -> None:
 async def test_a_stream_that_never_ends_is_cut_and_its_connection_closed(
     field: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endless, "MOST_CHARACTERS", 2**18)
+    monkeypatch.setattr(limits, "MOST_CHARACTERS", 2**18)
     gone = anyio.Event()
     chunk = f"data: {json.dumps({'choices': [{'delta': {field: 'So on. ' * 100}}]})}\n\n".encode()
 
@@ -153,7 +153,7 @@ async def test_an_answer_is_cut_under_whichever_name_its_limit_was_sent(name: st
 
 @pytest.mark.parametrize("status", [200, 500])
 async def test_a_body_without_end_is_read_to_a_bound(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endless, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(limits, "MOST_BYTES", 2**20)
 
     async def handler(request: web.Request) -> web.StreamResponse:
         await request.read()

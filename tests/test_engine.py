@@ -3,10 +3,10 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from moa_mcp.engine import RunSpec, execute
+from moa_mcp.engine.execute import RunSpec, execute
 from moa_mcp.errors import STOPPED, AuthFailed, Failure, ServerFailed, TimedOut
 from moa_mcp.events import AttemptFailed, AttemptStarted, Event, RunFinished, TextReceived
-from moa_mcp.model import Recorded
+from moa_mcp.middleware import Recorded
 from moa_mcp.testing import ScriptedModel, pipeline, run_pipeline
 from moa_mcp.values import Call, Completion, Place, Question
 from tests.tables import AGGREGATE, PROPOSE, steps

@@ -16,27 +16,20 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from mcp import Client
 
-from moa_mcp import catalog, prompts
-from moa_mcp.backend import Backend, simulated
-from moa_mcp.catalog import source
 from moa_mcp.cli import commands
 from moa_mcp.config import Pipeline, load, models_of, parse, shipped
 from moa_mcp.errors import MissingKey
-from moa_mcp.estimate import (
-    UNROUTED,
-    Estimate,
-    ModelEstimate,
-    Priced,
-    StepEstimate,
-    estimate,
-    prices,
-)
-from moa_mcp.forecast import assumed, prompt_tokens
-from moa_mcp.plan import plan
+from moa_mcp.planning.estimate import UNROUTED, Estimate, ModelEstimate, Priced, StepEstimate, estimate, prices
+from moa_mcp.planning.forecast import assumed, prompt_tokens
+from moa_mcp.planning.plan import plan
+from moa_mcp.providers.backend import Backend, simulated
+from moa_mcp.routing import catalog
+from moa_mcp.routing.catalog import source
 from moa_mcp.server.app import App
 from moa_mcp.server.output_schemas import ESTIMATE
+from moa_mcp.steps import prompts
 from moa_mcp.testing import ScriptedModel, pipeline, run_pipeline
-from moa_mcp.trace import Trace
+from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Answer, Call, Completion, Dollars, Message, Place, Price, Question, Rates, Target, Tokens
 from tests.serving import content, text
 from tests.tables import steps

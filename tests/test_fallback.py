@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from moa_mcp.errors import ServerFailed
-from moa_mcp.estimate import UNROUTED, Priced, estimate
-from moa_mcp.plan import blocking, plan
+from moa_mcp.planning.estimate import UNROUTED, Priced, estimate
+from moa_mcp.planning.plan import blocking, plan
 from moa_mcp.testing import Reply, ScriptedModel, pipeline, run_pipeline
 from moa_mcp.values import Question
 from tests.tables import PROPOSE, asked, faults, pipe, steps

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from moa_mcp.providers.framing import DONE, Frames, Garbled
+from moa_mcp.providers.openai.framing import DONE, Frames, Garbled
 
 A, B = b'{"a": 1}', b'{"b": 2}'
 READ_A, READ_B = {"a": 1}, {"b": 2}

@@ -9,14 +9,14 @@ from typing import Any
 import anyio
 import pytest
 
-from moa_mcp.backend import Backend
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import STOPPED, AuthFailed
 from moa_mcp.events import AttemptFinished, CallFinished, Event
 from moa_mcp.journal.memory import MemoryJournal
+from moa_mcp.providers.backend import Backend
 from moa_mcp.runs import Runs
 from moa_mcp.testing import Said, ScriptedModel
-from moa_mcp.trace import CallTrace, Trace
+from moa_mcp.trace.trace import CallTrace, Trace
 from moa_mcp.values import Call, Question
 from tests.clocks import jumping
 from tests.journals import config_of

@@ -20,7 +20,7 @@ from moa_mcp.errors import LeaseLost
 from moa_mcp.events import Event, RunFinished, TextReceived
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
-from moa_mcp.journal.sqlite import SQLiteJournal
+from moa_mcp.journal.sqlite.journal import SQLiteJournal
 from moa_mcp.values import Place, Status
 from tests.journals import EVENTS, asked, record_of, went_out
 

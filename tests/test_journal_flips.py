@@ -17,11 +17,11 @@ import pytest
 from moa_mcp.errors import JournalError, MoaError, RunHeld, RunUnknown
 from moa_mcp.events import Event
 from moa_mcp.journal import RunRecord
-from moa_mcp.journal.sqlite import SQLiteJournal
-from moa_mcp.report import full
+from moa_mcp.journal.sqlite.journal import SQLiteJournal
 from moa_mcp.runs import Runs, traced
 from moa_mcp.testing import ScriptedModel
-from moa_mcp.trace import Trace
+from moa_mcp.trace.json import full
+from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Question
 from tests.journals import config_of, runs_of
 from tests.tables import AGGREGATE, PROPOSE

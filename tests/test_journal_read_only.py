@@ -17,7 +17,7 @@ import anyio
 import pytest
 
 from moa_mcp.errors import JournalError
-from moa_mcp.journal.sqlite import SQLiteJournal
+from moa_mcp.journal.sqlite.journal import SQLiteJournal
 from tests.journals import record_of, went_out
 from tests.lives import called
 from tests.nursery import Nursery

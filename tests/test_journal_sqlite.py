@@ -21,13 +21,13 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from moa_mcp.backend import real
 from moa_mcp.config import parse
 from moa_mcp.errors import STOPPED, AnswerEmpty, CallError, JournalError, LeaseLost, RunHeld, ServerFailed
 from moa_mcp.events import AttemptFinished, CallFinished, CallStarted, Event, RunStarted, StepFinished, StepStarted
-from moa_mcp.journal import owners
-from moa_mcp.journal.schema import MIGRATIONS
-from moa_mcp.journal.sqlite import SQLiteJournal
+from moa_mcp.journal.sqlite import owners
+from moa_mcp.journal.sqlite.journal import SQLiteJournal
+from moa_mcp.journal.sqlite.schema import MIGRATIONS
+from moa_mcp.providers.backend import real
 from moa_mcp.runs import Runs
 from moa_mcp.testing import ScriptedModel
 from moa_mcp.values import Answer, Call, Completion, Place, Question, Usage

@@ -25,7 +25,7 @@ from moa_mcp.events import (
     StepFinished,
     StepStarted,
 )
-from moa_mcp.journal.sqlite import SQLiteJournal
+from moa_mcp.journal.sqlite.journal import SQLiteJournal
 from moa_mcp.values import Answer, Completion, Message, Place, Question, Usage
 from tests.journals import went_out
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from moa_mcp.errors import ServerFailed
-from moa_mcp.prompts import AGAIN, asked_form
-from moa_mcp.tally import borda
+from moa_mcp.steps.prompts import AGAIN, asked_form
+from moa_mcp.steps.tally import borda
 from moa_mcp.testing import Said, ScriptedModel, run_pipeline
 from moa_mcp.values import Answer, Call, Note, Place
 from tests.tables import AGGREGATE, PROPOSE, asked, shown, steps

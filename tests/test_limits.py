@@ -14,7 +14,7 @@ import pytest
 from moa_mcp.errors import AuthFailed, CallError, RateLimited, ServerFailed
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.memory import MemoryJournal
-from moa_mcp.model import Limits, Shared, Usable
+from moa_mcp.middleware import Limits, Shared, Usable
 from moa_mcp.runs import Runs
 from moa_mcp.testing import ScriptedModel
 from moa_mcp.values import Call, Completion, Message, Question, Target, Usage

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from moa_mcp import catalog, errors, hosts
-from moa_mcp.providers import litellm as provider_module
-from moa_mcp.providers.litellm import LiteLLM
+from moa_mcp import errors
+from moa_mcp.providers.litellm import client as provider_module
+from moa_mcp.providers.litellm.client import LiteLLM
+from moa_mcp.routing import catalog, hosts
 from moa_mcp.values import Call, Message, Place, Target
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +50,7 @@ async def test_a_litellm_that_can_not_be_loaded_is_told_to_every_call(
     def broken() -> None:
         raise RuntimeError("half installed")
 
-    monkeypatch.setattr("moa_mcp.providers.litellm._imported", broken)
+    monkeypatch.setattr("moa_mcp.providers.litellm.client._imported", broken)
     provider = LiteLLM()
     told = [str(await failure(provider, call)), str(await failure(provider, call))]
     assert told == ["litellm can't be loaded: half installed"] * 2
@@ -79,7 +80,7 @@ def test_every_switch_that_is_set_on_litellm_is_one_it_has(switch: str) -> None:
 def test_litellm_asks_its_transport_for_the_proxy() -> None:
     transport = import_module("litellm.llms.custom_httpx.aiohttp_transport").LiteLLMAiohttpTransport
     assert "self._proxy_from_env(" in inspect.getsource(transport), (
-        "litellm finds its proxy elsewhere: have it ask moa_mcp.proxies there, in providers/litellm.py, _decide_proxies"
+        "litellm finds its proxy elsewhere: have it ask routing.proxies there, in providers/litellm/client.py"
     )
 
 

@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from moa_mcp.errors import AnswerEmpty, CallError, ParameterRefused
-from moa_mcp.model import Shared, Usable
-from moa_mcp.model.learned import FORGOTTEN_S
+from moa_mcp.middleware import Shared, Usable
+from moa_mcp.middleware.learned import FORGOTTEN_S
 from moa_mcp.testing import Said, ScriptedModel
 from moa_mcp.values import Call, Completion, Parameters, Target
 from tests.clocks import jumping

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moa_mcp.providers import puzzles
-from moa_mcp.providers.offline import Offline, competence, target
-from moa_mcp.providers.puzzles import Puzzle
+from moa_mcp.providers.simulated import puzzles
+from moa_mcp.providers.simulated.provider import Offline, competence, target
+from moa_mcp.providers.simulated.puzzles import Puzzle
 from moa_mcp.testing import pipeline, run_pipeline
-from moa_mcp.trace import Trace
+from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Message, Place, Target, Usage
 from tests.clocks import jumping
 from tests.tables import AGGREGATE, steps

@@ -17,8 +17,8 @@ import pytest
 from aiohttp import web
 
 from moa_mcp import errors
-from moa_mcp.providers import billing
-from moa_mcp.providers.openai_wire import OpenAIWire
+from moa_mcp.providers.openai.client import OpenAIWire
+from moa_mcp.providers.replies import billing
 from moa_mcp.values import Call, Completion, Message, Place, Target, Usage
 from tests.model_server import ModelServer, Reply
 from tests.served import served_file

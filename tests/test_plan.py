@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from moa_mcp.plan import Lint, StepPlan, blocking, plan, reach
-from moa_mcp.routes import Route, Routes
+from moa_mcp.planning.plan import Lint, StepPlan, blocking, plan, reach
+from moa_mcp.routing.routes import Route, Routes
 from moa_mcp.testing import pipeline
 from tests.tables import AGGREGATE, PROPOSE, steps
 

@@ -14,12 +14,12 @@ import anyio
 import pytest
 from aiohttp import web
 
-from moa_mcp.engine import RunSpec, execute
+from moa_mcp.engine.execute import RunSpec, execute
 from moa_mcp.events import Event
-from moa_mcp.model import Shared, stack
-from moa_mcp.providers.litellm import LiteLLM
+from moa_mcp.middleware import Shared, stack
+from moa_mcp.providers.litellm.client import LiteLLM
 from moa_mcp.testing import pipeline
-from moa_mcp.trace import trace_of
+from moa_mcp.trace.trace import trace_of
 from moa_mcp.values import Question, Target, Usage
 from tests.model_server import ModelServer
 from tests.tables import AGGREGATE, PROPOSE, steps

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moa_mcp import prompts
+from moa_mcp.steps import prompts
 from moa_mcp.values import Answer, Message, Place, Question
 
 MARK = re.compile(r"^----- answer 1 of \d+ \(([0-9a-f]+)\)", re.MULTILINE)

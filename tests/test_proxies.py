@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from moa_mcp import errors
-from moa_mcp.model import Model
-from moa_mcp.proxies import proxy_for
-from moa_mcp.routes import Route, Routes, answers
+from moa_mcp.middleware import Model
+from moa_mcp.routing.proxies import proxy_for
+from moa_mcp.routing.routes import Route, Routes, answers
 from moa_mcp.values import Call, Message, Place, Target
 from tests.model_server import ModelServer, Status
 from tests.over import TRANSPORTS, over

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 import moa_mcp
 from moa_mcp.cli import commands
 from moa_mcp.config import STEP_TYPES, Defaults, Pipeline, load, parse, shipped
-from moa_mcp.plan import plan
+from moa_mcp.planning.plan import plan
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
-from moa_mcp.providers.reasoning import FAMILIES, TAGS, split
-from moa_mcp.providers.reasoning_stream import Arriving
+from moa_mcp.providers.replies.reasoning import FAMILIES, TAGS, split
+from moa_mcp.providers.replies.reasoning_stream import Arriving
 
 ANSWER = "Paris"
 THOUGHTS = {

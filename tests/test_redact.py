@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from moa_mcp.redact import MASK, redact
+from moa_mcp.text.redact import MASK, redact
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from moa_mcp.errors import CallError, RateLimited, ServerFailed
-from moa_mcp.model import Limits, Shared
+from moa_mcp.middleware import Limits, Shared
 from moa_mcp.testing import Said, ScriptedModel
 from moa_mcp.values import Call, Completion, Target
 from tests.clocks import jumping

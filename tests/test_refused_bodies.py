@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from moa_mcp import errors
-from moa_mcp.model import Model
-from moa_mcp.providers.litellm import LiteLLM
+from moa_mcp.middleware import Model
+from moa_mcp.providers.litellm.client import LiteLLM
 from moa_mcp.values import Call, Message, Place, Target
 from tests.byte_server import Bytes, ByteServer, serving_bytes
 from tests.over import TRANSPORTS, over

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from moa_mcp import errors
-from moa_mcp.model import Limits, Model, Shared, stack
+from moa_mcp.middleware import Limits, Model, Shared, stack
 from moa_mcp.values import Call, Message, Parameters, Place, ReplySchema, Target
 from tests.byte_server import Bytes, ByteServer, serving_bytes
 from tests.over import TRANSPORTS, over

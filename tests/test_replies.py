@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from moa_mcp import errors
-from moa_mcp.model import Limits, Model, Shared, stack
-from moa_mcp.providers.real import Real
+from moa_mcp.middleware import Limits, Model, Shared, stack
+from moa_mcp.providers.transports import Real
 from moa_mcp.values import Target
 from tests.byte_server import ByteServer, serving_bytes
 from tests.shapes import Case, Sent, cases, outcome, shapes

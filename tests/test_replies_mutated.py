@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from moa_mcp.errors import CallError
-from moa_mcp.providers.real import Real
+from moa_mcp.providers.transports import Real
 from tests import mutations
 from tests.byte_server import Bytes, ByteServer, Framing, serving_bytes
 from tests.mutations import Body, body_of, is_silent

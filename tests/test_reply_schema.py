@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from moa_mcp import catalog
-from moa_mcp.backend import Backend
-from moa_mcp.model import Model
-from moa_mcp.prompts import asked_form, vote_schema
-from moa_mcp.providers.litellm import LiteLLM
-from moa_mcp.providers.openai_wire import OpenAIWire
+from moa_mcp.middleware import Model
+from moa_mcp.providers.backend import Backend
+from moa_mcp.providers.litellm.client import LiteLLM
+from moa_mcp.providers.openai.client import OpenAIWire
+from moa_mcp.routing import catalog
 from moa_mcp.runs import Runs
+from moa_mcp.steps.prompts import asked_form, vote_schema
 from moa_mcp.values import Call, Message, Place, Question, Target
 from tests.journals import config_of
 from tests.model_server import Body, ModelServer, Reply

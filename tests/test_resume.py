@@ -13,24 +13,17 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from moa_mcp import replay
-from moa_mcp.backend import Backend, Models
 from moa_mcp.errors import MissingKey, RunHeld, RunUnknown, ServerFailed
-from moa_mcp.events import (
-    AttemptFinished,
-    AttemptStarted,
-    CallFinished,
-    CallStarted,
-    Event,
-    RunFinished,
-)
+from moa_mcp.events import AttemptFinished, AttemptStarted, CallFinished, CallStarted, Event, RunFinished
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.memory import MemoryJournal
-from moa_mcp.journal.sqlite import SQLiteJournal
-from moa_mcp.model import Usable
+from moa_mcp.journal.sqlite.journal import SQLiteJournal
+from moa_mcp.middleware import Usable
+from moa_mcp.providers.backend import Backend, Models
 from moa_mcp.runs import Run, Runs, leases
 from moa_mcp.testing import ScriptedModel, by_place
-from moa_mcp.trace import Trace, trace_of
+from moa_mcp.trace import replay
+from moa_mcp.trace.trace import Trace, trace_of
 from moa_mcp.values import Call, Completion, Message, Place, Question, Target, Usage
 from tests.journals import CALLS, PANEL, config_of, runs_of
 from tests.layers import at

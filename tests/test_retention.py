@@ -13,7 +13,7 @@ import pytest
 
 from moa_mcp.errors import JournalError
 from moa_mcp.journal.memory import MemoryJournal
-from moa_mcp.journal.sqlite import SQLiteJournal
+from moa_mcp.journal.sqlite.journal import SQLiteJournal
 from moa_mcp.runs import retention
 from moa_mcp.testing import ScriptedModel
 from moa_mcp.values import Question

@@ -25,7 +25,7 @@ from moa_mcp.errors import (
     TimedOut,
 )
 from moa_mcp.events import AttemptFailed
-from moa_mcp.model import Limits, Shared
+from moa_mcp.middleware import Limits, Shared
 from moa_mcp.testing import Said, ScriptedModel
 from moa_mcp.values import Call, Completion, Target
 from tests.clocks import jumping

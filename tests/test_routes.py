@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from moa_mcp import catalog
 from moa_mcp.errors import MissingKey
-from moa_mcp.model import Shared, stack
-from moa_mcp.routes import Route, Routes, RouteState, answers, remedy
+from moa_mcp.middleware import Shared, stack
+from moa_mcp.routing import catalog
+from moa_mcp.routing.routes import Route, Routes, RouteState, answers, remedy
 from moa_mcp.testing import ScriptedModel
 from moa_mcp.values import Target
 from tests.layers import call_of

@@ -13,9 +13,7 @@ from anyio.abc import TaskGroup
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moa_mcp import replay
-from moa_mcp.backend import Backend
-from moa_mcp.engine import RunSpec, execute
+from moa_mcp.engine.execute import RunSpec, execute
 from moa_mcp.errors import (
     AuthFailed,
     CallError,
@@ -28,11 +26,13 @@ from moa_mcp.errors import (
 )
 from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, Event, Joined
 from moa_mcp.journal.memory import MemoryJournal
-from moa_mcp.model import Limits, Model, Shared, Usable, stack
+from moa_mcp.middleware import Limits, Model, Shared, Usable, stack
+from moa_mcp.middleware.shares import shares
+from moa_mcp.providers.backend import Backend
 from moa_mcp.runs import Runs
-from moa_mcp.shares import shares
 from moa_mcp.testing import Said, ScriptedModel, pipeline
-from moa_mcp.trace import Trace, trace_of
+from moa_mcp.trace import replay
+from moa_mcp.trace.trace import Trace, trace_of
 from moa_mcp.values import Call, Completion, Message, Place, Price, Question, Rates, Target, Usage
 from tests.journals import config_of
 from tests.layers import PARAMETERS
@@ -456,7 +456,7 @@ async def test_with_a_cache_the_other_samples_wait_for_the_first_ones_first_word
 async def test_a_first_sample_that_does_not_begin_holds_the_others_back_for_some_time_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("moa_mcp.model.sampled.FIRST_S", 0.0)
+    monkeypatch.setattr("moa_mcp.middleware.batching.FIRST_S", 0.0)
     assert await asked_first(Streaming()) == (6, 6)
 
 

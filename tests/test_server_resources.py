@@ -12,8 +12,8 @@ from mcp import Client
 from mcp.server.subscriptions import ResourcesListChanged
 from mcp.shared.exceptions import MCPError
 
-from moa_mcp.backend import Backend, simulated
 from moa_mcp.config import load, shipped
+from moa_mcp.providers.backend import Backend, simulated
 from moa_mcp.server import resources
 from moa_mcp.server.app import App
 from moa_mcp.values import Call, Completion

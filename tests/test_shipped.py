@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from moa_mcp.config import load, shipped
-from moa_mcp.plan import plan
+from moa_mcp.planning.plan import plan
 from moa_mcp.steps import ModelStep, Step
 
 SIX = (

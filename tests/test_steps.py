@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from moa_mcp import prompts
 from moa_mcp.errors import RateLimited, ServerFailed
+from moa_mcp.steps import prompts
 from moa_mcp.testing import ScriptedModel, run_pipeline
 from moa_mcp.values import Answer, Completion, Message, Note, Place, Question
 from tests.tables import AGGREGATE, PROPOSE, asked, shown, steps

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moa_mcp.tally import Majority, borda, majority
+from moa_mcp.steps.tally import Majority, borda, majority
 from moa_mcp.values import Tally, Votes
 
 

@@ -4,12 +4,12 @@ from decimal import Decimal
 
 import pytest
 
-from moa_mcp.engine import RunSpec, execute
+from moa_mcp.engine.execute import RunSpec, execute
 from moa_mcp.errors import AnswerEmpty, AuthFailed, CallError, ConnectionFailed, ServerFailed, TimedOut
 from moa_mcp.events import Event, RunFinished, RunResumed, RunStarted, StepStarted, TextReceived
-from moa_mcp.model import Limits, Shared, stack
+from moa_mcp.middleware import Limits, Shared, stack
 from moa_mcp.testing import ScriptedModel, pipeline, run_pipeline
-from moa_mcp.trace import AttemptTrace, CallTrace, Trace, trace_of
+from moa_mcp.trace.trace import AttemptTrace, CallTrace, Trace, trace_of
 from moa_mcp.values import Call, Completion, Message, Place, Question, Status, Target, Usage
 from tests.tables import AGGREGATE, PROPOSE, steps
 

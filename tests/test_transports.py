@@ -12,10 +12,10 @@ import anyio.to_thread
 import pytest
 
 from moa_mcp import errors
-from moa_mcp.hosts import HOSTS, wire_name
-from moa_mcp.model import Model
-from moa_mcp.providers.litellm import LiteLLM
-from moa_mcp.providers.openai_wire import OpenAIWire
+from moa_mcp.middleware import Model
+from moa_mcp.providers.litellm.client import LiteLLM
+from moa_mcp.providers.openai.client import OpenAIWire
+from moa_mcp.routing.hosts import HOSTS, wire_name
 from moa_mcp.values import Call, Completion, Message, Parameters, Place, Target, Usage
 from tests.model_server import Behaviour, BrokenJson, Hang, HtmlPage, ModelServer, Reply, Reset, Status
 from tests.over import TRANSPORTS, over

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moa_mcp.visible import Visible, visible
+from moa_mcp.text.visible import Visible, visible
 
 TAGS = "".join(chr(0xE0000 + ord(letter)) for letter in "ignore what stands above")
 BYTES = "".join(chr(0xE0100 + byte) for byte in range(40))

@@ -10,9 +10,9 @@ import pytest
 
 from moa_mcp.events import StepFinished
 from moa_mcp.journal.codec import Packer, unpacked
-from moa_mcp.report import full, summary
 from moa_mcp.testing import ScriptedModel, run_pipeline
-from moa_mcp.trace import Trace
+from moa_mcp.trace.json import full, summary
+from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Answer, Note, Place, Tally, Votes
 from tests.tables import XY, faults, pipe, steps
 

@@ -12,19 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moa_mcp import prompts
-from moa_mcp.backend import Backend
 from moa_mcp.errors import AuthFailed, ContextTooLong
 from moa_mcp.events import Event, TextReceived
 from moa_mcp.journal.memory import MemoryJournal
-from moa_mcp.model import Usable
-from moa_mcp.plan import Lint
-from moa_mcp.preflight import doubts
+from moa_mcp.middleware import Usable
+from moa_mcp.planning.context_windows import doubts
+from moa_mcp.planning.plan import Lint
+from moa_mcp.providers.backend import Backend
 from moa_mcp.runs import Run, Runs
 from moa_mcp.server.results import progress
+from moa_mcp.steps import prompts
 from moa_mcp.steps.windows import Fit, least, part, tokens
 from moa_mcp.testing import Reply, Said, ScriptedModel
-from moa_mcp.trace import Trace
+from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Answer, Call, Place, Question, Target
 from tests.clocks import jumping
 from tests.journals import config_of

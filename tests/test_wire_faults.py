@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from moa_mcp import errors
-from moa_mcp.providers.openai_wire import OpenAIWire
-from moa_mcp.providers.real import Real
+from moa_mcp.providers.openai.client import OpenAIWire
+from moa_mcp.providers.transports import Real
 from moa_mcp.values import Call, Completion, Message, Place, Target, Usage
 
 pytestmark = pytest.mark.anyio
@@ -248,7 +248,7 @@ async def test_what_nobody_foresaw_fails_its_call_alone(monkeypatch: pytest.Monk
     def breaks(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("moa_mcp.providers.billing.usage", breaks)
+    monkeypatch.setattr("moa_mcp.providers.replies.billing.usage", breaks)
     provider = Real()
     async with serving(whole()) as (_, call):
         with pytest.raises(

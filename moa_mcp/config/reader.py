@@ -9,11 +9,11 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from moa_mcp import faults
+from moa_mcp.config import problems
+from moa_mcp.config.problems import as_key, hinted, listed, shown
 from moa_mcp.config.tables import Config, Defaults, ModelTable, Pipeline, models_of, named_models
 from moa_mcp.errors import Problem
-from moa_mcp.faults import as_key, hinted, listed, shown
-from moa_mcp.routes import PROVIDERS, Route
+from moa_mcp.routing.routes import PROVIDERS, Route
 from moa_mcp.steps import ModelStep, PanelStep, Propose, Refine, Step
 
 STEP_TYPES: Mapping[str, type[Step]] = {kind.model_fields["step"].default: kind for kind in get_args(Step)}
@@ -175,7 +175,7 @@ class Reader:
         try:
             return kind.model_validate(raw)
         except ValidationError as error:
-            self.problems += faults.problems(kind, place, error.errors(include_url=False))
+            self.problems += problems.problems(kind, place, error.errors(include_url=False))
             return None
 
     def _say_no_table(self, place: str, value: object) -> None:

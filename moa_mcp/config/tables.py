@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
-from moa_mcp.routes import Dollars, Route, RouteEntry
+from moa_mcp.routing.routes import Dollars, Route, RouteEntry
 from moa_mcp.steps import PanelStep, SoleStep, Step, Vote
 
 FILE_NAME = "pipelines.toml"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import mcp_types as types
 
-from moa_mcp.amounts import dollars
-from moa_mcp.report import summary
 from moa_mcp.runs import another_agent
 from moa_mcp.server.status_line import imitated, one_line
-from moa_mcp.trace import Trace
+from moa_mcp.text.money import dollars
+from moa_mcp.trace.json import summary
+from moa_mcp.trace.trace import Trace
 
 SIMULATED = "simulated: no model was called"
 
