@@ -131,7 +131,7 @@ async def moa(
 
     from moa_mcp.config import load, models_of, shipped  # noqa: PLC0415
     from moa_mcp.garbage import collect_seldom  # noqa: PLC0415
-    from moa_mcp.journal.sqlite.journal import SQLiteJournal  # noqa: PLC0415
+    from moa_mcp.journal.sqlite import SQLiteJournal  # noqa: PLC0415
     from moa_mcp.providers.backend import Backend, real  # noqa: PLC0415
     from moa_mcp.providers.litellm.client import LiteLLM  # noqa: PLC0415
     from moa_mcp.routing.routes import Route  # noqa: PLC0415

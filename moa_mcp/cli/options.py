@@ -142,7 +142,7 @@ def opened(path: str | None, defaults: Defaults, *, at_once: bool = True, to_rea
     """Return the journal, opened now or when it is needed, and to write unless it is `to_read`. Raises `Refused`."""
     if path == "none":
         return MemoryJournal()
-    from moa_mcp.journal.sqlite.journal import SQLiteJournal  # noqa: PLC0415  not needed for most commands
+    from moa_mcp.journal.sqlite import SQLiteJournal  # noqa: PLC0415  not needed for most commands
 
     try:
         return SQLiteJournal(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import anyio
@@ -59,7 +58,7 @@ class Real:
         """Return when the transports are loaded that come first; those that may come later begin to load."""
         first, any_time = set(first), {*first, *later}
         if "openai" in any_time - self._ready:
-            await anyio.to_thread.run_sync(import_module, f"{__package__}.openai_wire")
+            await anyio.to_thread.run_sync(getattr, self, "_wire")
         if "litellm" in any_time:
             self._litellm.load()
         if first <= self._ready:
