@@ -34,7 +34,7 @@ from moa_mcp.estimate import (
 from moa_mcp.forecast import assumed, prompt_tokens
 from moa_mcp.plan import plan
 from moa_mcp.server.app import App
-from moa_mcp.server.estimates import SCHEMA
+from moa_mcp.server.output_schemas import ESTIMATE
 from moa_mcp.testing import ScriptedModel, pipeline, run_pipeline
 from moa_mcp.trace import Trace
 from moa_mcp.values import Answer, Call, Completion, Dollars, Message, Place, Price, Question, Rates, Target, Tokens
@@ -418,22 +418,22 @@ class TestTool:
             False,
             False,
         )
-        assert tool.output_schema == SCHEMA
+        assert tool.output_schema == ESTIMATE
         assert tool.input_schema == {
             "type": "object",
             "properties": {
                 "pipeline": {
                     "type": "string",
                     "minLength": 1,
-                    "description": "Which pipeline: the name of its tool.",
+                    "description": "Tool name of the pipeline.",
                 },
                 "question": {
                     "type": "string",
                     "minLength": 1,
-                    "description": "The question it would be asked; one of 200 tokens is assumed.",
+                    "description": "If omitted, 200 tokens are assumed.",
                 },
-                "context": {"type": "string", "description": "The context it would be given."},
-                "system": {"type": "string", "description": "The instructions it would be given."},
+                "context": {"type": "string", "description": "Source material: files, data, history."},
+                "system": {"type": "string", "description": "System prompt."},
             },
             "required": ["pipeline"],
             "additionalProperties": False,
@@ -445,7 +445,7 @@ class TestTool:
             assumed = await client.call_tool("moa_estimate", {"pipeline": "known"})
             longer = await client.call_tool("moa_estimate", {"pipeline": "known", "context": "x" * 4000, "system": "y"})
         data = content(result)
-        Draft202012Validator(SCHEMA).validate(data)
+        Draft202012Validator(ESTIMATE).validate(data)
         cost = data["cost_usd"]
         assert (result.is_error, data["pipeline"], data["calls"]) == (False, "known", 2)
         assert data["enough_usd"] >= cost["max"] > 0
@@ -463,7 +463,7 @@ class TestTool:
         async with Client(App(SERVED, backend=backend()).server, mode=era) as client:
             result = await client.call_tool("moa_estimate", {"pipeline": "strange", "question": "Why?"})
         data = content(result)
-        Draft202012Validator(SCHEMA).validate(data)
+        Draft202012Validator(ESTIMATE).validate(data)
         assert (data["cost_usd"], data["unknown"], data["enough_usd"]) == (None, ["none"], None)
         assert "max_cost_usd" not in text(result)
         assert text(result).startswith("strange: 2 calls, cost unknown, prompt tokens ")
@@ -474,14 +474,14 @@ class TestTool:
             near = await client.call_tool("moa_estimate", {"pipeline": "strnge"})
             far = await client.call_tool("moa_estimate", {"pipeline": "x"})
         assert (near.is_error, far.is_error) == (True, True)
-        assert text(near) == "there is no pipeline 'strnge', did you mean strange? (known: known, strange)"
-        assert text(far) == "there is no pipeline 'x' (known: known, strange)"
+        assert text(near) == "unknown pipeline 'strnge', did you mean strange? (available: known, strange)"
+        assert text(far) == "unknown pipeline 'x' (available: known, strange)"
 
     async def test_simulated_models_cost_nothing(self, era: Any) -> None:
         async with Client(App(load(shipped()), backend=simulated(0)).server, mode=era) as client:
             result = await client.call_tool("moa_estimate", {"pipeline": "robust_moa"})
         data = content(result)
-        Draft202012Validator(SCHEMA).validate(data)
+        Draft202012Validator(ESTIMATE).validate(data)
         assert (data["calls"], data["cost_usd"]) == (5, {"min": 0, "expected": 0, "max": 0})
         assert {model["source"] for step in data["steps"] for model in step["models"]} == {"simulated"}
         assert "max_cost_usd" not in text(result)

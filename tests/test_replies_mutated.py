@@ -211,3 +211,22 @@ def test_a_field_that_is_missing_or_of_another_type_loses_no_answer_and_makes_no
     assert body.holds("Rome") or "Rome" not in came.came.text
     if not (mutations.says(document, path) or (isinstance(before.came, CallError) and mutations.ends(path))):
         assert is_whole(came, before)
+
+
+@examples(300)
+@given(st.sampled_from(IN_JSON), st.sampled_from(["missing", *range(len(OTHERS))]), st.data())
+def test_a_changed_reply_is_read_alike_in_one_piece_and_in_two(
+    asked: Asked, chosen: tuple[Case, Body], other: int | str, data: st.DataObject
+) -> None:
+    case, body = chosen
+    assume(case.asked == "whole" and case.shape.framing != "short")
+    path = data.draw(st.sampled_from(mutations.paths(body.documents[0].value) or [()]))
+    assume(path)
+    document = body.documents[0].value
+    changed = mutations.without(document, path) if isinstance(other, str) else None
+    if isinstance(other, int):
+        changed = mutations.replaced(document, path, OTHERS[other])
+    raw = body.text(0, lambda _: json.dumps(changed)).encode()
+    sent = case.shape.bytes(raw)
+    in_two = Bytes([raw[:1], raw[1:]], sent.status, sent.headers, "length")
+    assert seen(asked.for_bytes(case, in_two)) == seen(asked.for_bytes(case, sent))

@@ -12,7 +12,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from moa_mcp.config import load, shipped
-from moa_mcp.server.results import RUN_SCHEMA
+from moa_mcp.server import output_schemas
 from tests.serving import content, text
 
 pytestmark = pytest.mark.anyio
@@ -49,36 +49,14 @@ async def test_every_pipeline_takes_a_question_and_what_belongs_to_it(client: Cl
             "question": {
                 "type": "string",
                 "minLength": 1,
-                "description": "The question or task, complete in itself: the models see nothing of this conversation.",
+                "description": "Self-contained; models see only these arguments.",
             },
-            "context": {
-                "type": "string",
-                "description": "Material to answer it with: file contents, data, what was said before.",
-            },
-            "system": {"type": "string", "description": "Instructions for every model: role, language, format."},
-            "seed": {
-                "type": "integer",
-                "minimum": 0,
-                "maximum": 2**53 - 1,
-                "description": "Repeats what is left to chance: orders, dropouts, samples.",
-            },
-            "wait_s": {
-                "type": "number",
-                "minimum": 0,
-                "maximum": 3600,
-                "description": "Seconds to wait for the answer before the run's id is returned instead.",
-            },
-            "deadline_s": {
-                "type": "number",
-                "minimum": 0,
-                "description": "Seconds after which the run ends with the best that it has; only shortens its own.",
-            },
-            "max_cost_usd": {
-                "type": "number",
-                "minimum": 0,
-                "description": "US dollars that the run may cost at most; only lowers what is configured. Where a call "
-                "was not started because its cost must be agreed to, this agrees.",
-            },
+            "context": {"type": "string"},
+            "system": {"type": "string"},
+            "seed": {"type": "integer", "minimum": 0},
+            "wait_s": {"type": "number", "minimum": 0, "maximum": 3600},
+            "deadline_s": {"type": "number", "description": "Time limit."},
+            "max_cost_usd": {"type": "number"},
         },
         "required": ["question"],
         "additionalProperties": False,
@@ -88,40 +66,31 @@ async def test_every_pipeline_takes_a_question_and_what_belongs_to_it(client: Cl
 
 async def test_the_tools_that_look_after_runs_take_a_run_id(client: Client) -> None:
     tools = {tool.name: tool.input_schema for tool in (await client.list_tools()).tools}
-    run_id = {"type": "string", "minLength": 1, "description": "The id that the pipeline's tool returned."}
-    wait_s = {
-        "type": "number",
-        "minimum": 0,
-        "maximum": 3600,
-        "description": "Seconds to wait before status running is returned again.",
-    }
-    page = {"type": "integer", "minimum": 1, "default": 1, "description": "Which page of the trace."}
+    run_id = {"type": "string", "minLength": 1}
+    wait_s = {"type": "number", "minimum": 0, "maximum": 3600, "description": "Seconds to wait."}
+    page = {"type": "integer", "minimum": 1}
     closed = {"type": "object", "required": ["run_id"], "additionalProperties": False}
     assert tools["moa_wait"] == {**closed, "properties": {"run_id": run_id, "wait_s": wait_s}}
     assert tools["moa_cancel"] == {**closed, "properties": {"run_id": run_id}}
     assert tools["moa_trace"] == {**closed, "properties": {"run_id": run_id, "page": page}}
 
 
-async def test_the_schema_of_a_run_arrives_as_it_is(client: Client) -> None:
+async def test_all_tools_that_return_a_run_have_its_schema(client: Client) -> None:
     tools = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
     returning_runs = [*PIPELINES, "moa_wait", "moa_cancel"]
-    assert [tools[name] for name in returning_runs] == [RUN_SCHEMA] * len(returning_runs)
+    assert [tools[name] for name in returning_runs] == [output_schemas.RUN] * len(returning_runs)
 
 
 async def test_a_host_is_told_which_tools_cost_which_stop_and_which_only_look(client: Client) -> None:
     hints = {tool.name: tool.annotations for tool in (await client.list_tools()).tools}
-    asks = types.ToolAnnotations(
-        title="Vote", read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
-    )
+    asks = types.ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=True)
     looks = types.ToolAnnotations(
-        title="Show a run's trace",
         read_only_hint=True,
         destructive_hint=False,
         idempotent_hint=True,
         open_world_hint=False,
     )
     stops = types.ToolAnnotations(
-        title="Cancel a run",
         read_only_hint=False,
         destructive_hint=True,
         idempotent_hint=True,
@@ -183,31 +152,31 @@ async def test_a_listing_that_is_asked_for_again_is_the_same(client: Client) -> 
     [
         ("vote", {}, "question is missing"),
         ("vote", {"question": " \n"}, "question is blank"),
-        ("vote", {"question": 17}, "question should be a valid string"),
+        ("vote", {"question": 17}, "question must be a valid string"),
         ("vote", {**QUESTION, "contxt": "x"}, "unknown argument 'contxt', did you mean context?"),
-        ("vote", {**QUESTION, "wait_s": -1}, "wait_s should be greater than or equal to 0"),
-        ("vote", {**QUESTION, "wait_s": True}, "wait_s should be a valid number, such as 45 (it is true)"),
-        ("vote", {**QUESTION, "wait_s": "soon"}, "wait_s should be a valid number, such as 45 (it is 'soon')"),
-        ("vote", {**QUESTION, "wait_s": "45 s"}, "wait_s should be a valid number, such as 45 (it is '45 s')"),
-        ("vote", {**QUESTION, "wait_s": "0,5"}, "wait_s should be a valid number, such as 45 (it is '0,5')"),
-        ("vote", {**QUESTION, "wait_s": "nan"}, "wait_s should be a valid number"),
-        ("vote", {**QUESTION, "wait_s": "1e999"}, "wait_s should be a valid number, such as 45 (it is '1e999')"),
-        ("vote", {**QUESTION, "seed": "seven"}, "seed should be a valid integer, such as 7 (it is 'seven')"),
-        ("vote", {**QUESTION, "seed": False}, "seed should be a valid integer, such as 7 (it is false)"),
-        ("vote", {**QUESTION, "seed": 7.5}, "seed should be a valid integer, such as 7 (it is 7.5)"),
-        ("vote", {**QUESTION, "seed": "7" * 5000}, "seed should be a valid integer, such as 7 (it is '77777"),
-        ("vote", {**QUESTION, "seed": [7]}, "seed should be a valid integer, such as 7 (it is a list)"),
-        ("vote", {**QUESTION, "seed": 2**53}, "seed should be less than or equal to 9007199254740991"),
-        ("vote", {**QUESTION, "max_cost_usd": 0}, "max_cost_usd should be greater than 0 (it is 0)"),
-        ("vote", {**QUESTION, "max_cost_usd": "0.0"}, "max_cost_usd should be greater than 0 (it is '0.0')"),
-        ("vote", {**QUESTION, "deadline_s": 0}, "deadline_s should be greater than 0 (it is 0)"),
-        ("vote", {"question": None}, "question should be a valid string (it is null)"),
-        ("vote", {"question": {"text": "?"}}, "question should be a valid string (it is an object)"),
+        ("vote", {**QUESTION, "wait_s": -1}, "wait_s must be greater than or equal to 0"),
+        ("vote", {**QUESTION, "wait_s": True}, "wait_s must be a valid number, such as 45 (got true)"),
+        ("vote", {**QUESTION, "wait_s": "soon"}, "wait_s must be a valid number, such as 45 (got 'soon')"),
+        ("vote", {**QUESTION, "wait_s": "45 s"}, "wait_s must be a valid number, such as 45 (got '45 s')"),
+        ("vote", {**QUESTION, "wait_s": "0,5"}, "wait_s must be a valid number, such as 45 (got '0,5')"),
+        ("vote", {**QUESTION, "wait_s": "nan"}, "wait_s must be a valid number"),
+        ("vote", {**QUESTION, "wait_s": "1e999"}, "wait_s must be a valid number, such as 45 (got '1e999')"),
+        ("vote", {**QUESTION, "seed": "seven"}, "seed must be a valid integer, such as 7 (got 'seven')"),
+        ("vote", {**QUESTION, "seed": False}, "seed must be a valid integer, such as 7 (got false)"),
+        ("vote", {**QUESTION, "seed": 7.5}, "seed must be a valid integer, such as 7 (got 7.5)"),
+        ("vote", {**QUESTION, "seed": "7" * 5000}, "seed must be a valid integer, such as 7 (got '77777"),
+        ("vote", {**QUESTION, "seed": [7]}, "seed must be a valid integer, such as 7 (got a list)"),
+        ("vote", {**QUESTION, "seed": 2**53}, "seed must be less than or equal to 9007199254740991"),
+        ("vote", {**QUESTION, "max_cost_usd": 0}, "max_cost_usd must be greater than 0 (got 0)"),
+        ("vote", {**QUESTION, "max_cost_usd": "0.0"}, "max_cost_usd must be greater than 0 (got '0.0')"),
+        ("vote", {**QUESTION, "deadline_s": 0}, "deadline_s must be greater than 0 (got 0)"),
+        ("vote", {"question": None}, "question must be a valid string (got null)"),
+        ("vote", {"question": {"text": "?"}}, "question must be a valid string (got an object)"),
         ("vote", {**QUESTION, "contxt": None}, "unknown argument 'contxt', did you mean context?"),
-        ("moa_fork", {"run_id": "x", "step": 1, "changes": 5}, "changes should be a list of strings, such as ["),
-        ("moa_fork", {"run_id": "x", "step": "last"}, "step should be a valid integer, such as 7 (it is 'last')"),
+        ("moa_fork", {"run_id": "x", "step": 1, "changes": 5}, "changes must be a list of strings, such as ["),
+        ("moa_fork", {"run_id": "x", "step": "last"}, "step must be a valid integer, such as 7 (got 'last')"),
         ("moa_wait", {"runid": "x"}, "run_id is missing; unknown argument 'runid', did you mean run_id?"),
-        ("moa_trace", {"run_id": "x", "page": 0}, "page should be greater than or equal to 1"),
+        ("moa_trace", {"run_id": "x", "page": 0}, "page must be greater than or equal to 1"),
         ("moa_wait", {"run_id": "x"}, "there is no run 'x'"),
         ("moa_cancel", {"run_id": "x"}, "there is no run 'x'"),
         ("moa_trace", {"run_id": "x"}, "there is no run 'x'"),
@@ -273,8 +242,8 @@ async def test_a_host_that_shows_only_text_or_only_data_shows_the_answer(asked: 
     assert not result.is_error
     assert data["answer"].startswith("[simulated ")
     assert text(result).startswith(f"{data['answer']}\n\n[vote, run {data['run_id']}, complete: 4 calls in 2 layers, ")
-    assert "simulated: no model was asked" in data["notes"]
-    assert "simulated: no model was asked" in text(result)
+    assert "simulated: no model was called" in data["notes"]
+    assert "simulated: no model was called" in text(result)
 
 
 async def test_progress_grows_up_to_the_number_of_calls_and_names_the_run(asked: Asked) -> None:
@@ -342,7 +311,10 @@ async def test_a_fork_is_changed_as_it_is_asked_to_in_any_form(
 async def test_a_page_beyond_the_last_is_refused_with_what_to_do(client: Client, asked: Asked) -> None:
     run_id = content(asked.result)["run_id"]
     beyond = await client.call_tool("moa_trace", {"run_id": run_id, "page": 5})
-    assert (beyond.is_error, text(beyond)) == (True, f"page: run {run_id} has no page 5; begin with page 1")
+    assert (beyond.is_error, text(beyond)) == (
+        True,
+        f"page 5 does not exist: run {run_id} has fewer pages; start with page 1",
+    )
 
 
 async def test_a_call_that_may_not_wait_returns_a_run_to_wait_for(client: Client) -> None:

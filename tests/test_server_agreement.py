@@ -149,8 +149,8 @@ async def test_a_run_above_the_limit_starts_when_its_user_agrees_and_only_then(
         assert models.requests == ()
         agreed = await client.call_tool("dear", {**QUESTION, "wait_s": 0})
         await client.call_tool("moa_cancel", {"run_id": content(agreed)["run_id"]})
-    assert user.asked == [f"{ASKED} Start it?"] * 5
-    told = f"Not started: the user did not agree. {ASKED} No model was asked and nothing was spent."
+    assert user.asked == [f"{ASKED} Start the run?"] * 5
+    told = f"Not started: the user declined the cost. {ASKED} No model was called and nothing was spent."
     assert [(each.is_error, text(each)) for each in refused] == [(True, told)] * 4
     assert (agreed.is_error, content(agreed)["status"]) == (False, "running")
 
@@ -162,14 +162,14 @@ async def test_a_client_that_can_not_ask_is_told_what_to_call_with_and_that_agre
         refused = await client.call_tool("dear", QUESTION)
         too_little = await client.call_tool("dear", {**QUESTION, "max_cost_usd": 0.69})
         assert models.requests == ()
-        named = re.search(r"; ([\d.]+) covers", text(refused))
+        named = re.search(r"([\d.]+) covers", text(refused))
         assert named is not None
         agreed = await client.call_tool("dear", {**QUESTION, "max_cost_usd": float(named[1])})
     assert (refused.is_error, text(too_little)) == (True, text(refused))
     assert text(refused) == (
-        f"Not started: this client can't ask its user, and this run needs an agreement. {ASKED} No model was asked and "
-        "nothing was spent. If that cost is all right for whoever pays, call again with a max_cost_usd "
-        "of at least 2.0001; 2.0001 covers every call at its dearest, less may leave calls out."
+        f"Not started: confirmation required, and this client does not support form elicitation. {ASKED} "
+        "No model was called and nothing was spent. If the cost is acceptable to whoever pays, call again with "
+        "max_cost_usd = 2.0001 or more. 2.0001 covers the worst-case cost of every call; a lower budget may skip calls."
     )
     assert content(agreed)["status"] == "complete"
 
@@ -188,7 +188,7 @@ async def test_who_asks_a_model_without_a_known_price_is_asked_at_any_limit(era:
     (asked,) = user.asked
     assert asked == (
         "unpriced will make 2 model calls. No price is known for b; the others are expected to cost $0.006009, and at "
-        "most $0.0100 if nothing has to be repeated; confirm_above_usd is $0.5000. Start it?"
+        "most $0.0100 if nothing has to be repeated; confirm_above_usd is $0.5000. Start the run?"
     )
 
 
@@ -219,7 +219,7 @@ async def test_a_client_that_can_not_ask_agrees_to_a_fork_by_its_max_cost_which_
         refused = await client.call_tool("moa_fork", fork)
         assert models.requests == ()
         agreed = content(await client.call_tool("moa_fork", {**fork, "max_cost_usd": 3}))
-    assert "call again with a max_cost_usd of at least 2.0" in text(refused)
+    assert "call again with max_cost_usd = 2.0" in text(refused)
     assert (agreed["status"], len(models.requests)) == ("complete", 1)
     assert (whole["estimate"]["max_cost_usd"], whole["estimate"]["calls"]) == (9, 2)
     assert (agreed["estimate"]["max_cost_usd"], agreed["estimate"]["calls"]) == (3, 1)
@@ -262,7 +262,7 @@ async def test_a_client_that_fails_to_ask_gets_no_run(models: ModelServer) -> No
         result = await client.call_tool("dear", QUESTION)
     assert (result.is_error, models.requests) == (True, ())
     assert text(result).startswith(
-        f"Not started: its user could not be asked, and this run needs an agreement. {ASKED}"
+        f"Not started: confirmation required, and the client could not show the confirmation. {ASKED}"
     )
 
 
@@ -292,7 +292,7 @@ async def test_a_client_that_aborts_or_runs_out_of_time_while_its_user_is_asked_
                 call.cancel()
         await client.call_tool("moa_estimate", {"pipeline": "dear"})
         assert await server.runs.journal.records() == ()
-    assert told == ["waiting for the user to agree to the cost"]
+    assert told == ["waiting for the user to confirm the cost"]
     assert models.requests == ()
 
 

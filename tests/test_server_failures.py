@@ -207,7 +207,7 @@ async def test_a_pipeline_that_lacks_a_key_asks_nobody_and_names_the_variable(
     assert (result.is_error, content(result)["status"], models.requests) == (True, "failed", ())
     assert "ABSENT_KEY" in text(result)
     assert "nothing was spent" in text(result)
-    assert "is kept" not in text(result)
+    assert "Completed calls are recorded" not in text(result)
 
 
 async def test_a_pipeline_tells_which_routes_it_has_here_and_what_it_lacks(client: Client, models: ModelServer) -> None:

@@ -160,7 +160,7 @@ def test_halves_of_characters_anywhere_else_do_not_stop_the_server(server: Serve
 @pytest.mark.parametrize("depth", [200, 800])
 def test_arguments_that_are_nested_deeply_are_refused_by_name(server: ServerProcess, depth: int) -> None:
     (answer,) = after(server, call("[" * depth + "]" * depth))
-    assert "question should be a valid string (it is a list)" in answer["result"]["content"][0]["text"]
+    assert "question must be a valid string (got a list)" in answer["result"]["content"][0]["text"]
 
 
 def test_a_line_of_many_bytes_is_served_and_one_of_too_many_refused_by_its_id(server: ServerProcess) -> None:
@@ -169,7 +169,7 @@ def test_a_line_of_many_bytes_is_served_and_one_of_too_many_refused_by_its_id(se
     (last,) = after(server, b'{"method": "ping", "params": {"x": "%s"}, "id": 42}' % (b"x" * 32 * 2**20))
     assert "unknown argument" in long["result"]["content"][0]["text"]
     assert [(each["id"], each["error"]["code"]) for each in (first, last)] == [(41, INVALID), (42, INVALID)]
-    assert "33554432 bytes at most" in first["error"]["message"]
+    assert "the limit is 33554432 bytes" in first["error"]["message"]
 
 
 def test_two_requests_with_one_id_are_both_answered(server: ServerProcess) -> None:
@@ -244,7 +244,7 @@ def test_arguments_that_are_not_there_are_missed_by_name(server: ServerProcess, 
 @pytest.mark.parametrize("arguments", [5, "question=?", '"?"', ["?"], True])
 def test_arguments_that_are_no_object_are_refused(server: ServerProcess, arguments: Any) -> None:
     error = server.ask(next(_numbers), "tools/call", name="vote", arguments=arguments)["error"]
-    assert (error["code"], "arguments should be an object" in error["message"]) == (PARAMS, True)
+    assert (error["code"], "arguments must be an object" in error["message"]) == (PARAMS, True)
 
 
 CONFIG = """
@@ -271,4 +271,4 @@ def test_an_answer_of_the_client_that_is_none_ends_the_wait_for_it(
         server.wait_for(lambda: any(each.get("method") == "elicitation/create" for each in server.messages))
         question = next(each for each in server.messages if each.get("method") == "elicitation/create")
         server.send(id=question["id"], **said)
-        assert "its user could not be asked" in server.answer(71)["result"]["content"][0]["text"]
+        assert "the client could not show the confirmation" in server.answer(71)["result"]["content"][0]["text"]

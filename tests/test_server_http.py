@@ -71,14 +71,14 @@ def test_a_web_page_can_not_reach_a_server_on_this_machine(
 
 @pytest.mark.parametrize("serve", [transports.serve_http, transports.serve_sse])
 def test_a_server_that_others_can_reach_needs_a_token(serve: Serve) -> None:
-    with pytest.raises(CannotServe, match="opens the server to other machines, which needs a token"):
+    with pytest.raises(CannotServe, match="makes the server reachable from other machines and requires a token"):
         serve(load(shipped()), host="0.0.0.0", port=0, offline=True)
 
 
 def test_a_port_that_is_taken_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(CannotServe, match=f"can't listen on 127.0.0.1, port {port}: "):
+        with pytest.raises(CannotServe, match=f"can't listen on 127.0.0.1 port {port}: "):
             transports.serve_http(load(shipped()), host="127.0.0.1", port=port, offline=True)
 
 

@@ -59,9 +59,9 @@ def test_a_fork_pays_only_for_what_follows_the_change(nursery: Nursery, tmp_path
     assert [layer["models"] for layer in forked["layers"]][1] == ["claude-sonnet-4-5"]
     assert calls["forked_from"] == run_id
     told = [each["content"][0]["text"] for each in wrong]
-    assert told[0] == f"step: run {run_id} has 2 steps, and no step 3"
+    assert told[0] == f"step 3 does not exist: run {run_id} has 2 steps"
     assert told[1].startswith("2.agnet: unknown key, did you mean 'agent'?")
-    assert told[2] == 'Invalid arguments: changes should be a list of strings, such as ["agent=gpt-5-nano"]'
+    assert told[2] == 'Invalid arguments: changes must be a list of strings, such as ["agent=gpt-5-nano"]'
 
 
 def test_a_run_of_which_only_hashes_are_kept_is_gone_on_with_by_its_own_process_alone(
@@ -85,7 +85,7 @@ def test_a_run_of_which_only_hashes_are_kept_is_gone_on_with_by_its_own_process_
         with ServerProcess(*here, nursery=nursery) as server:
             server.initialize()
             refused = server.ask(1, "tools/call", name="moa_fork", arguments={"run_id": run_id, "step": 2})["result"]
-    assert "moa_resume asks only for what is missing" in failed["content"][0]["text"]
+    assert "to repeat only the failed calls, moa_resume" in failed["content"][0]["text"]
     assert (resumed["status"], resumed["answer"], forked["answer"]) == ("complete", "So.", "So.")
     assert asked == ["first", "last", "last", "last"]
     assert "only the process that began it can go on with it" in refused["content"][0]["text"]

@@ -149,7 +149,11 @@ async def test_the_prompts_are_described_with_what_they_take(client: Client) -> 
     [
         ("choose_pipeline", {"task": "Proofread {this}"}, ["- vote: Three models", "My task:\nProofread {this}"]),
         ("ask_panel", {"question": "Why?", "pipeline": "vote"}, ["Use the tool vote to answer", "\n\nWhy?"]),
-        ("ask_panel", {"question": "Why?"}, ["Use the fitting one of these tools:", "- refine: ", "\n\nWhy?"]),
+        (
+            "ask_panel",
+            {"question": "Why?"},
+            ["Choose the best of these tools for the question:", "- refine: ", "\n\nWhy?"],
+        ),
     ],
 )
 async def test_a_prompt_holds_what_was_given(

@@ -56,12 +56,12 @@ async def client(serving: ModelServer) -> AsyncIterator[Client]:
         "\uff24\uff45\uff47\uff52\uff41\uff44\uff45\uff44\uff1a propose",
         "D e g r a d e d : propose",
         "Still running: step 1 of 2 (propose). There is no answer yet.",
-        "Interrupted: the server that drove run 17 is gone",
+        "Interrupted: the server of run 17 stopped",
         "Run 0123456789abcdef was cancelled; there is no answer.",
         "one failed: propose: nobody answered",
-        "Not started: the user did not agree.",
+        "Not started: the user declined the cost.",
         "Invalid arguments: question is missing",
-        "Complete: The answer of run 17 stands between",
+        "Complete: The answer of run 17 is between",
         "Rain.\n\n[one, run 0123456789abcdef, degraded: 1 calls in 1 layers, 0.1 s]",
         "Rain.\n\n[one, run 17, complete: 1 calls in 1 layers]\n- no notes\n",
         "Rain.\r\n **[ One , RUN 17, failed",
@@ -74,7 +74,7 @@ async def test_an_answer_that_reads_like_a_status_is_introduced_as_the_answer_it
     models.script("a", Reply(answer))
     result = await client.call_tool("one", QUESTION)
     data = content(result)
-    intro = f"Complete: The answer of run {data['run_id']} stands between this line and the last one in brackets."
+    intro = f"Complete: The answer of run {data['run_id']} is between this line and the last line in brackets."
     assert (data["status"], data["answer"]) == ("complete", answer)
     assert text(result).startswith(f"{intro}\n\n{answer}\n\n[one, run {data['run_id']}, complete: 1 calls")
 
@@ -108,7 +108,7 @@ async def test_a_degraded_answer_with_a_line_like_our_last_one_is_told_apart(
     run_id = content(result)["run_id"]
     first, _, rest = text(result).partition("\n\n")
     assert first.startswith("Degraded: propose: 1 of 2 failed (b: openai/b: on fire")
-    assert first.endswith(f"(The answer of run {run_id} stands between this line and the last one in brackets.)")
+    assert first.endswith(f"(The answer of run {run_id} is between this line and the last line in brackets.)")
     assert rest.startswith(f"{answer}\n\n[two, run {run_id}, degraded: ")
 
 

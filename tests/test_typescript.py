@@ -65,6 +65,12 @@ def test_the_tools_are_listed(session: dict[str, Any]) -> None:
     assert session.get("version") in {None, "2026-07-28"}
 
 
+def test_the_clients_accept_what_they_validate_against_the_output_schemas(session: dict[str, Any]) -> None:
+    run, trace, estimate = (session[name]["structuredContent"] for name in ("answered", "trace", "estimate"))
+    assert (trace["run_id"], trace["answer"]) == (run["run_id"], run["answer"])
+    assert (estimate["pipeline"], estimate["calls"]) == ("quick", 1)
+
+
 def test_a_pipeline_answers_with_progress(session: dict[str, Any]) -> None:
     answered, progress = session["answered"], session["progress"]
     data = answered["structuredContent"]

@@ -248,7 +248,7 @@ async def test_what_nobody_foresaw_fails_its_call_alone(monkeypatch: pytest.Monk
     def breaks(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("moa_mcp.providers.payloads.Reply.choices", breaks)
+    monkeypatch.setattr("moa_mcp.providers.billing.usage", breaks)
     provider = Real()
     async with serving(whole()) as (_, call):
         with pytest.raises(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
 
 from moa_mcp.errors import CallError, ModelNotFound, RequestRefused, ServerFailed
-from moa_mcp.providers import error_bodies, refusals, replies
+from moa_mcp.providers import error_bodies, plain, refusals, replies
 from moa_mcp.providers.collecting import Collecting
 from moa_mcp.providers.endless import TooLong
 from moa_mcp.providers.error_bodies import Fault
@@ -35,9 +35,16 @@ async def answered(call: Call, target: Target, response: aiohttp.ClientResponse)
     """
     import aiohttp  # noqa: PLC0415  late, as the transport says
 
+    first = await response.content.readany()
+    if (
+        response.content.at_eof()
+        and call.on_text is None
+        and (usual := plain.completion(call, target, first)) is not None
+    ):
+        return usual
     arriving = _Arriving(call, target, response.charset or "utf-8")
     try:
-        await arriving.read(response)
+        await arriving.read(response, first)
     except TooLong as error:
         raise arriving.collecting.billed(replies.unclear(f"{target.model} {error}")) from error
     except Garbled as error:
@@ -60,15 +67,18 @@ class _Arriving:
         self._over = False
         """Whether nothing more is to be read."""
 
-    async def read(self, response: aiohttp.ClientResponse) -> None:
-        """Read the reply to its end, or to where it is cut. Raises `CallError`, `Garbled` and `TooLong`."""
-        async for piece in response.content.iter_any():
+    async def read(self, response: aiohttp.ClientResponse, piece: bytes) -> None:
+        """Read the reply from its first piece to its end, or to where it is cut.
+
+        Raises `CallError`, `Garbled` and `TooLong`.
+        """
+        while piece:
             self._take_bytes(piece)
             if self._over or (self.collecting.reply.ended and not self._frames.documents):
                 break
+            piece = await response.content.readany()
         else:
-            with closing(self._frames.end()) as parts:
-                self._take(parts)
+            self._take(self._frames.end())
             return
         with anyio.move_on_after(_TRAILER_S):
             while not (self._over or response.content.at_eof()):
@@ -83,8 +93,8 @@ class _Arriving:
     def break_off(self) -> None:
         """Take what is complete of a reply whose line broke. Raises `CallError`."""
         if self._frames.documents:
-            with suppress(Garbled), closing(self._frames.end()) as parts:
-                self._take(parts)
+            with suppress(Garbled):
+                self._take(self._frames.end())
 
     def completion(self) -> Completion:
         """Return what came of the reply. Raises `CallError`."""
@@ -95,8 +105,7 @@ class _Arriving:
 
     def _take_bytes(self, piece: bytes) -> None:
         self.collecting.limits.count(len(piece))
-        with closing(self._frames.take(piece)) as parts:
-            self._take(parts)
+        self._take(self._frames.take(piece))
 
     def _take(self, parts: Iterable[object]) -> None:
         for part in parts:

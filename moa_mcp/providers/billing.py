@@ -6,7 +6,7 @@ what a budget held for the call, while a known zero would let calls out for noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -110,24 +110,30 @@ def _number(value: object) -> int | None:
 
 
 def _reasoning(told: Mapping[str, Any]) -> int:
-    return _largest(told, ("completion_tokens_details", "output_tokens_details"), ("reasoning_tokens",))
+    return _largest(told, ("completion_tokens_details", "output_tokens_details"), _REASONING)
 
 
 def _cached(told: Mapping[str, Any]) -> int:
-    names = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "num_cached_tokens")
-    return _largest(told, ("prompt_tokens_details", "input_tokens_details"), names)
+    return _largest(told, _OF_PROMPT, _CACHED)
 
 
 def _written(told: Mapping[str, Any]) -> int:
-    names = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
-    return _largest(told, ("prompt_tokens_details", "input_tokens_details"), names)
+    return _largest(told, _OF_PROMPT, _WRITTEN)
 
 
-def _largest(told: Mapping[str, Any], holders: Sequence[str], names: Sequence[str]) -> int:
+_OF_PROMPT = ("prompt_tokens_details", "input_tokens_details")
+_REASONING = ("reasoning_tokens",)
+_CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "num_cached_tokens")
+_WRITTEN = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
+
+
+def _largest(told: Mapping[str, Any], holders: tuple[str, str], names: tuple[str, ...]) -> int:
     """Return a detail, which stands in one of several places under one of several names."""
     largest = 0
-    for place in (told, *[as_object(told[holder]) for holder in holders if holder in told]):
-        for name in names:
-            if name in place:
-                largest = max(largest, _number(place[name]) or 0)
+    for place in (told, told.get(holders[0]), told.get(holders[1])):
+        if place:
+            held = as_object(place)
+            for name in names:
+                if value := held.get(name):
+                    largest = max(largest, _number(value) or 0)
     return largest

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any, cast
 
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
@@ -45,11 +45,17 @@ class Frames:
         """Whether the reply is no stream of events, so that it is complete only at its end."""
         return self._document is not None
 
-    def take(self, piece: bytes) -> Generator[Any]:
-        """Take the next bytes; yield the objects that are complete, or `DONE`. Raises `Garbled`."""
+    def take(self, piece: bytes) -> Iterable[Any]:
+        """Take the next bytes; return the objects that are complete, or `DONE`. Raises `Garbled`, as they are read."""
         if self._document is not None:
             self._document.append(piece)
-            return
+            return ()
+        if not self._begun and not self._rest and piece.startswith(b"{"):
+            self._begun, self._document = True, [piece]
+            return ()
+        return self._lines_of(piece)
+
+    def _lines_of(self, piece: bytes) -> Generator[Any]:
         if self._begun and b"\n" not in piece and b"\r" not in piece and not self._rest.endswith(b"\r"):
             self._more.append(piece)
             return
@@ -67,19 +73,22 @@ class Frames:
                 self._document += [b"\n".join(lines[at + 1 :]), b"\n" if lines[at + 1 :] else b"", self._rest]
                 return
 
-    def end(self) -> Generator[Any]:
-        """Yield what is complete now that nothing more comes. Raises `Garbled`."""
+    def end(self) -> Iterable[Any]:
+        """Return what is complete now that nothing more comes. Raises `Garbled`, as it is read."""
         if not self._begun and self._rest:
             self._document = [self._rest]
-        if self._document is None:
-            for line in _LINE_END.split(self._line_so_far()):
-                yield from self._line(line)
-                if self._document is not None:
-                    break
-            else:
-                yield from self._dispatched()
-        if self._document is not None:
-            yield from _documents(b"".join(self._document), self._encoding)
+        return self._last_lines() if self._document is None else self._last_document()
+
+    def _last_document(self) -> Iterable[Any]:
+        return _documents(b"".join(self._document or ()), self._encoding)
+
+    def _last_lines(self) -> Generator[Any]:
+        for line in _LINE_END.split(self._line_so_far()):
+            yield from self._line(line)
+            if self._document is not None:
+                yield from self._last_document()
+                return
+        yield from self._dispatched()
 
     def _line_so_far(self) -> bytes:
         if self._more:
@@ -163,23 +172,26 @@ def _of_lines(lines: list[bytes], encoding: str) -> Generator[Any]:
             yield _parsed(line, encoding)
 
 
-def _documents(raw: bytes, encoding: str) -> Generator[Any]:
-    """Yield the JSON documents that follow each other in some bytes; what ends a stream may stand after them."""
+def _documents(raw: bytes, encoding: str) -> Iterable[Any]:
+    """Return the JSON documents that follow each other in some bytes; what ends a stream may stand after them."""
     try:
-        yield _parsed(raw, encoding)
+        return (_parsed(raw, encoding),)
     except Garbled:
-        text = _text(raw, encoding)
-        decoder = json.JSONDecoder()
-        at, found = 0, False
-        while (start := _start(text, at)) is not None:
-            try:
-                document, at = decoder.raw_decode(text, start)
-            except (ValueError, RecursionError) as error:
-                raise Garbled from error
-            yield document
-            found = True
-        if not found or text[at:].strip(" \t\r\n\0"):
-            _trailing(text[at:], found=found)
+        return _several(_text(raw, encoding))
+
+
+def _several(text: str) -> Generator[Any]:
+    decoder = json.JSONDecoder()
+    at, found = 0, False
+    while (start := _start(text, at)) is not None:
+        try:
+            document, at = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError) as error:
+            raise Garbled from error
+        yield document
+        found = True
+    if not found or text[at:].strip(" \t\r\n\0"):
+        _trailing(text[at:], found=found)
 
 
 def _trailing(text: str, *, found: bool) -> None:

@@ -26,6 +26,7 @@ _THOUGHT = {
 }
 _REASONING = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "reasoning_details", "thinking_blocks")
 """Where a message or a delta holds a thought; where several do, all hold the same."""
+_REASONING_NAMES = frozenset(_REASONING)
 _DEPTH = 4
 """How deep a thought may stand in its parts."""
 
@@ -49,9 +50,13 @@ def _of_part(part: object) -> str:
 
 def thought(message: Json) -> str:
     """Return what was thought: in a field of its own, or in parts of the content."""
-    own = next((text for name in _REASONING if name in message and (text := _thought(message[name]))), "")
+    own = "" if _REASONING_NAMES.isdisjoint(message) else _in_a_field(message)
     parts = [as_object(part) for part in as_list(message.get("content"))]
-    return own + "".join(_thought(part) for part in parts if _is_of(part, _THOUGHT))
+    return own + "".join([_thought(part) for part in parts if _is_of(part, _THOUGHT)]) if parts else own
+
+
+def _in_a_field(message: Json) -> str:
+    return next((text for name in _REASONING if name in message and (text := _thought(message[name]))), "")
 
 
 def _thought(held: object, depth: int = _DEPTH) -> str:

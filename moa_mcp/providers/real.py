@@ -4,24 +4,43 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import anyio
+import anyio.to_thread
 
 from moa_mcp.errors import CallError, UnexpectedFault
-from moa_mcp.providers.litellm import LiteLLM
-from moa_mcp.providers.openai_wire import OpenAIWire
 from moa_mcp.values import Call, Completion, Transport
+
+if TYPE_CHECKING:
+    from moa_mcp.providers.litellm import LiteLLM
+    from moa_mcp.providers.openai_wire import OpenAIWire
 
 _log = logging.getLogger(__name__)
 
 
 class Real:
-    """Answers calls at real models; litellm is loaded only where something goes through it."""
+    """Answers calls at real models. A transport is imported with the first call that goes over it.
+
+    To read what providers send takes many expressions, which a server need not compile before its first answer.
+    """
 
     def __init__(self) -> None:
-        self._wire = OpenAIWire()
-        self._litellm = LiteLLM()
         self._ready: set[Transport] = set()
+
+    @cached_property
+    def _wire(self) -> OpenAIWire:
+        from moa_mcp.providers.openai_wire import OpenAIWire  # noqa: PLC0415  late, as the class says
+
+        return OpenAIWire()
+
+    @cached_property
+    def _litellm(self) -> LiteLLM:
+        from moa_mcp.providers.litellm import LiteLLM  # noqa: PLC0415
+
+        return LiteLLM()
 
     async def __call__(self, call: Call) -> Completion:
         """Answer a call. What nobody foresaw in a reply fails this call alone. Raises `CallError`."""
@@ -38,8 +57,10 @@ class Real:
 
     async def ready(self, first: Iterable[Transport], later: Iterable[Transport] = ()) -> None:
         """Return when the transports are loaded that come first; those that may come later begin to load."""
-        first = set(first)
-        if "litellm" in {*first, *later}:
+        first, any_time = set(first), {*first, *later}
+        if "openai" in any_time - self._ready:
+            await anyio.to_thread.run_sync(import_module, f"{__package__}.openai_wire")
+        if "litellm" in any_time:
             self._litellm.load()
         if first <= self._ready:
             return
@@ -52,4 +73,5 @@ class Real:
 
     async def close(self) -> None:
         """Close the connections; a later call opens new ones."""
-        await self._wire.close()
+        if "_wire" in self.__dict__:
+            await self._wire.close()

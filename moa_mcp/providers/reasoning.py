@@ -94,13 +94,18 @@ class Split(NamedTuple):
 
 def split(text: str) -> Split:
     """Return what of a text is thought and what is the answer; a text without thoughts comes back as it is."""
-    if "<" not in text and "[" not in text and "◁" not in text and not _begins_in_words(text):
+    if has_no_marks(text):
         return Split("", text)
     found = _channels(text) or _bare_channels(text) or _quoted(text) or _blocks(text) or _closed_alone(text)
     if found is None:
         return Split("", _without_end(text))
     reasoning, answer = found
     return Split(reasoning.strip(), _without_end(_unwrapped(answer.lstrip())))
+
+
+def has_no_marks(text: str) -> bool:
+    """Whether nothing in a text can begin or end a thought, so that all of it is the answer."""
+    return "<" not in text and "[" not in text and "◁" not in text and not _begins_in_words(text)
 
 
 def joined(*parts: str) -> str:

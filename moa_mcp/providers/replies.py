@@ -14,7 +14,7 @@ from moa_mcp.providers.endings import ending
 from moa_mcp.providers.reasoning import joined, split
 from moa_mcp.redact import redact
 from moa_mcp.surrogates import mended
-from moa_mcp.values import Completion, Target, Usage
+from moa_mcp.values import Completion, FinishReason, Target, Usage
 
 
 class Choice(NamedTuple):
@@ -41,18 +41,18 @@ def completed(
         CallError: not one of the choices is an answer.
 
     """
+    usage = billing.credible(usage, said=any(each.text or each.reasoning for each in choices))
+    cost = cost_of(target, usage, cost_usd)
     answers: list[Completion] = []
     faults: list[CallError] = []
     for choice in choices:
         try:
-            answers.append(_answer(target, choice))
+            answers.append(_answer(target, choice) if answers else _answer(target, choice, usage, cost))
         except CallError as error:
             faults.append(error)
-    usage = billing.credible(usage, said=any(each.text or each.reasoning for each in choices))
-    cost = cost_of(target, usage, cost_usd)
     if answers:
         first, *rest = answers[:most]
-        return replace(first, usage=usage, cost_usd=cost, others=tuple(rest))
+        return replace(first, others=tuple(rest)) if rest else first
     fault = faults[0] if faults else unanswered(target)
     fault.usage, fault.cost_usd = usage, cost
     raise fault
@@ -75,8 +75,8 @@ def unclear(message: str) -> ServerFailed:
     return error
 
 
-def _answer(target: Target, choice: Choice) -> Completion:
-    """Return an answer without what it took. Raises `CallError` where there is none."""
+def _answer(target: Target, choice: Choice, usage: Usage | None = None, cost_usd: Decimal | None = None) -> Completion:
+    """Return an answer with what it took. Raises `CallError` where there is none."""
     if choice.fault:
         raise unclear(f"{target.model}: {redact(mended(choice.fault))}")
     thought, text = split(mended(choice.text))
@@ -93,8 +93,9 @@ def _answer(target: Target, choice: Choice) -> Completion:
         raise _empty(target, reasoning, at_limit=kind == "limit")
     if kind == "unknown":
         note = f"{target.model} ended its answer for a reason that is not known: {choice.finish_reason!r:.80}"
-        return Completion(text, target.model, "other", reasoning=reasoning, notes=(redact(note),))
-    return Completion(text, target.model, "length" if kind == "limit" else "stop", reasoning=reasoning)
+        return Completion(text, target.model, "other", usage, cost_usd, (redact(note),), reasoning=reasoning)
+    reason: FinishReason = "length" if kind == "limit" else "stop"
+    return Completion(text, target.model, reason, usage, cost_usd, reasoning=reasoning)
 
 
 def _empty(target: Target, reasoning: str, *, at_limit: bool) -> AnswerEmpty:

@@ -1,4 +1,4 @@
-"""Who may reach a server, by the address it listens on. It loads nothing that serves, so a refusal is quick."""
+"""Which listen addresses require a token. Imports no server code, so that a refusal is quick."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class CannotServe(MoaError):
-    """The server can't listen as it is asked to."""
+    """The server can't listen on this address."""
 
 
 def require_token(host: str, token: str | None) -> None:
-    """Raise `CannotServe` if a server on `host` can be reached by others and there is no token to keep them out."""
+    """Raise `CannotServe` if a server on `host` is reachable from other machines and there is no token."""
     if host not in LOOPBACK and not token:
-        raise CannotServe(f"listening on {host} opens the server to other machines, which needs a token")
+        raise CannotServe(f"listening on {host} makes the server reachable from other machines and requires a token")

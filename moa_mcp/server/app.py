@@ -34,10 +34,15 @@ from moa_mcp.server.waiting import Context, Patience
 _log = logging.getLogger(__name__)
 
 INSTRUCTIONS = (
-    "Each pipeline tool puts a question to a panel of language models and returns one answer, with what it cost and "
-    "how it came about. Use them for hard questions that are worth several paid model calls, and put everything the "
-    "models need into question and context. A call returns within a minute: if its status is running, call moa_wait "
-    "with its run_id instead of starting again."
+    "Each pipeline tool sends a question to several language models and returns one answer, its cost and a run_id. Use "
+    "them for hard questions that justify several paid model calls; moa_estimate returns the cost in advance. A call "
+    "returns within a minute: if its status is running, call moa_wait with its run_id instead of starting again.\n"
+    "Arguments of every pipeline. question: self-contained, since the models do not see this conversation. context: "
+    "source material such as file contents, data or earlier messages. system: system prompt of every model. seed: "
+    "random seed, for reproducible shuffling and sampling. wait_s: seconds to wait for the answer before the call "
+    "returns status running. deadline_s: time limit in seconds; the run then returns the best answer so far. "
+    "max_cost_usd: budget in US dollars; also confirms the cost of a run that requires confirmation. deadline_s and "
+    "max_cost_usd can only lower the configured limits."
 )
 _WARM_AFTER_S = 0.5
 """The first answer must be out, and a host that only probes gone, before loading takes up the processor."""
@@ -76,7 +81,7 @@ class App:
             "moa-mcp",
             version=version("moa-mcp"),
             title="Mixture of Agents",
-            description="Puts a question to a panel of language models and returns one answer.",
+            description="Sends a question to several language models and returns one answer.",
             instructions=INSTRUCTIONS,
             lifespan=self.lifespan,
             get_tool_input_schema=tools.input_schema,
@@ -128,6 +133,6 @@ class App:
             raise
         except Exception as error:
             _log.exception("unexpected fault in %s", ctx.method)
-            raise MCPError(types.INTERNAL_ERROR, "Internal error; the server's log (stderr) tells more") from error
+            raise MCPError(types.INTERNAL_ERROR, "Internal error; see the server's log (stderr)") from error
         finally:
             self._answered.set()

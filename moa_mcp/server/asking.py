@@ -1,4 +1,4 @@
-"""Asking the user of a client whether a run may cost what it will, before it starts.
+"""Asks the user of a client to confirm the cost of a run before it starts (elicitation).
 
 Until 2025-11-25 the server asks while the call waits. Since 2026-07-28 it answers the call with the question, and the
 client calls again with what its user said.
@@ -27,10 +27,10 @@ STATE_S = 24 * 3600.0
 _KEY = "agreement"
 _FORM: types.ElicitRequestedSchema = {
     "type": "object",
-    "properties": {"start": {"type": "boolean", "title": "Start the run?", "default": True}},
+    "properties": {"start": {"type": "boolean", "title": "Start the run", "default": True}},
     "required": ["start"],
 }
-_NOTHING = "No model was asked and nothing was spent."
+_NOTHING = "No model was called and nothing was spent."
 
 Unstarted: TypeAlias = types.CallToolResult | types.InputRequiredResult
 """What a call is answered with that starts no run, or not yet."""
@@ -47,7 +47,7 @@ async def hindrance(
     if not _can_ask(context):
         if agreement.given_by(max_cost_usd):
             return None
-        return results.error(_told("this client can't ask its user", agreement))
+        return results.error(_refusal("this client does not support form elicitation", agreement))
     if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
         said = (params.input_responses or {}).get(_KEY)
         # The state tells what the user was asked; by now the run may cost something else.
@@ -58,8 +58,8 @@ async def hindrance(
     else:
         said = await _elicited(context, agreement)
         if said is None:
-            return results.error(_told("its user could not be asked", agreement))
-    return None if _agrees(said) else results.error(f"Not started: the user did not agree. {agreement} {_NOTHING}")
+            return results.error(_refusal("the client could not show the confirmation", agreement))
+    return None if _agrees(said) else results.error(f"Not started: the user declined the cost. {agreement} {_NOTHING}")
 
 
 def _can_ask(context: Context) -> bool:
@@ -70,7 +70,7 @@ def _can_ask(context: Context) -> bool:
 
 
 def _question(agreement: Agreement) -> types.ElicitRequestFormParams:
-    return types.ElicitRequestFormParams(message=f"{agreement} Start it?", requested_schema=_FORM)
+    return types.ElicitRequestFormParams(message=f"{agreement} Start the run?", requested_schema=_FORM)
 
 
 async def _elicited(context: Context, agreement: Agreement) -> types.ElicitResult | None:
@@ -78,11 +78,11 @@ async def _elicited(context: Context, agreement: Agreement) -> types.ElicitResul
     question = _question(agreement)
     said: types.ElicitResult | None = None
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(beat, context, "waiting for the user to agree to the cost")
+        tasks.start_soon(beat, context, "waiting for the user to confirm the cost")
         try:
             said = await context.session.elicit_form(question.message, _FORM, related_request_id=context.request_id)
         except (MCPError, ValidationError) as error:  # the task group would wrap it
-            _log.warning("the client did not ask its user: %s", error)
+            _log.warning("the client failed to ask its user for confirmation: %s", error)
         finally:
             tasks.cancel_scope.cancel()
     return said
@@ -94,13 +94,13 @@ def _agrees(said: types.InputResponse) -> bool:
     return said.action == "accept" and (said.content or {}).get("start") is True
 
 
-def _told(reason: str, agreement: Agreement) -> str:
-    """Return why a run was not started, and what would start it."""
+def _refusal(reason: str, agreement: Agreement) -> str:
+    """Return why a run was not started, and how to start it."""
     remedy = (
-        f"call again with a max_cost_usd of at least {agreement.least_usd}; {agreement.enough_usd} covers every call "
-        "at its dearest, less may leave calls out."
+        f"call again with max_cost_usd = {agreement.least_usd} or more. {agreement.enough_usd} covers the worst-case "
+        "cost of every call; a lower budget may skip calls."
     )
     return (
-        f"Not started: {reason}, and this run needs an agreement. {agreement} {_NOTHING} If that cost is all right "
-        f"for whoever pays, {remedy}"
+        f"Not started: confirmation required, and {reason}. {agreement} {_NOTHING} If the cost is acceptable to "
+        f"whoever pays, {remedy}"
     )

@@ -31,7 +31,7 @@ class Bodies:
         if body is None:
             return
         if len(body) > MAX_BYTES:
-            told = f"Request body too large: it may have {MAX_BYTES} bytes at most"
+            told = f"Request body too large: the limit is {MAX_BYTES} bytes"
             await Response(told, 413, _CLOSE)(scope, receive, send)
             return
         message = read(body)

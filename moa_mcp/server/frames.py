@@ -90,7 +90,7 @@ def decoded(written: bytes) -> JsonValue:
     except RecursionError as error:
         raise Unreadable("nested too deeply") from error
     except ValueError as error:
-        raise Unreadable("a number of too many digits") from error
+        raise Unreadable("a number has too many digits") from error
 
 
 def exact(written: bytes, message: types.JSONRPCMessage) -> bytes:
@@ -120,11 +120,11 @@ def _next(wire: BinaryIO) -> types.JSONRPCMessage | Refused | None:
     end = line[-_EDGE:]
     while not end.endswith(b"\n") and (more := wire.readline(_CHUNK)):
         end = (end + more)[-_EDGE:]
-    told = f"Invalid request: a message may have {MAX_BYTES} bytes at most"
+    told = f"Invalid request: message too large, the limit is {MAX_BYTES} bytes"
     return _refusal(_readable_id(line[:_EDGE] + end), types.INVALID_REQUEST, told)
 
 
-_NO_MESSAGE = "Invalid request: a message is one JSON-RPC 2.0 object"
+_NO_MESSAGE = "Invalid request: a message must be one JSON-RPC 2.0 object"
 
 
 def _message(found: dict[str, JsonValue]) -> types.JSONRPCMessage | Refused:
@@ -141,13 +141,13 @@ def _message(found: dict[str, JsonValue]) -> types.JSONRPCMessage | Refused:
 def _request(found: dict[str, JsonValue]) -> types.JSONRPCMessage | Refused:
     identifier = _identifier(found.get("id"))
     if identifier is None:
-        told = _NO_MESSAGE if "id" not in found else "Invalid request: an id is a string or a whole number"
+        told = _NO_MESSAGE if "id" not in found else "Invalid request: id must be a string or an integer"
         return _refusal(None, types.INVALID_REQUEST, told)
     if found.get("jsonrpc") != "2.0" or not isinstance(found.get("method"), str):
-        told = 'Invalid request: jsonrpc should be "2.0", and method a string'
+        told = 'Invalid request: jsonrpc must be "2.0" and method must be a string'
         return _refusal(identifier, types.INVALID_REQUEST, told)
     if not isinstance(found.get("params"), dict | None):
-        return _refusal(identifier, types.INVALID_PARAMS, "Invalid params: params should be an object")
+        return _refusal(identifier, types.INVALID_PARAMS, "Invalid params: params must be an object")
     return types.JSONRPCRequest.model_validate({**found, "id": identifier})
 
 
@@ -163,7 +163,7 @@ def _response(found: dict[str, JsonValue]) -> types.JSONRPCMessage | Refused:
 
 def _batch(found: list[JsonValue]) -> Refused:
     """Return what to answer to an array of messages: none is served, and nobody waits for one of them."""
-    told = "Invalid request: batches are not served; send each message by itself"
+    told = "Invalid request: batches are not supported; send each message separately"
     waiting = (_identifier(each.get("id")) for each in found if isinstance(each, dict) and "method" in each)
     answers = tuple(_error(each, types.INVALID_REQUEST, told) for each in waiting if each is not None)
     return Refused(answers) if answers else _refusal(None, types.INVALID_REQUEST, told)
@@ -206,7 +206,7 @@ def _mended(found: JsonValue) -> JsonValue:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise Unreadable(f"{constant} is no JSON")
+    raise Unreadable(f"{constant} is not valid JSON")
 
 
 def _number(written: str) -> float:

@@ -20,7 +20,7 @@ PAGE_CHARACTERS = 30_000
 def only_page(params: types.PaginatedRequestParams | None, what: str) -> None:
     """Refuse a cursor, since `what` is listed on one page. Raises `MCPError`."""
     if params is not None and params.cursor is not None:
-        raise MCPError(types.INVALID_PARAMS, f"Invalid cursor: the {what} come on one page")
+        raise MCPError(types.INVALID_PARAMS, f"Invalid cursor: {what} are listed on one page; omit the cursor")
 
 
 def page(trace: Trace, number: int) -> dict[str, Any] | None:

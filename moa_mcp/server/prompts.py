@@ -1,4 +1,4 @@
-"""Prompts that help a person choose a pipeline and put a question to it."""
+"""Prompts that help a person choose a pipeline and ask it a question."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from moa_mcp.server.waiting import Context
 
 _CHOOSE = types.Prompt(
     name="choose_pipeline",
-    title="Which panel of models fits?",
-    description="Weighs the configured pipelines for a task and proposes one, with its calls and the reason.",
-    arguments=[types.PromptArgument(name="task", description="What you want to have answered or done.", required=True)],
+    title="Choose a pipeline",
+    description="Recommends a configured pipeline for a task, with its number of model calls and the reason.",
+    arguments=[types.PromptArgument(name="task", description="The task or question.", required=True)],
 )
 _ASK = types.Prompt(
     name="ask_panel",
-    title="Ask a panel of models",
-    description="Puts a question to a pipeline and reports its answer, cost and anything that went wrong.",
+    title="Ask a pipeline",
+    description="Asks a pipeline a question and reports the answer, the cost and any problems.",
     arguments=[
         types.PromptArgument(name="question", description="The question.", required=True),
-        types.PromptArgument(name="pipeline", description="Which pipeline; left open, the best fit is chosen."),
+        types.PromptArgument(
+            name="pipeline", description="Name of the pipeline. If omitted, the assistant chooses one."
+        ),
     ],
 )
 
@@ -54,8 +56,8 @@ class Prompts:
 
     def _choose(self, task: str) -> str:
         return (
-            "Which of these pipelines fits my task best? Name one, say why in two sentences, and say how many model "
-            "calls it makes. If a single model would do as well, say so instead. Do not run anything yet.\n\n"
+            "Which of these pipelines fits my task best? Name one, explain why in two sentences, and give its number "
+            "of model calls. If a single model would do as well, say so instead. Do not run anything yet.\n\n"
             f"{self._menu()}\n\nMy task:\n{task}"
         )
 
@@ -63,15 +65,15 @@ class Prompts:
         pipeline = arguments.get("pipeline", "")
         if pipeline and pipeline not in self._config.pipelines:
             known = ", ".join(self._config.pipelines)
-            raise MCPError(types.INVALID_PARAMS, f"Unknown pipeline: {pipeline}; there are {known}")
+            raise MCPError(types.INVALID_PARAMS, f"Unknown pipeline: {pipeline} (available: {known})")
         which = (
             f"Use the tool {pipeline}"
             if pipeline
-            else f"Use the fitting one of these tools:\n\n{self._menu()}\n\nUse it"
+            else f"Choose the best of these tools for the question:\n\n{self._menu()}\n\nUse it"
         )
         return (
-            f"{which} to answer the question below. Report its answer, then in one line its status, seconds and cost, "
-            "and anything in its notes that I should know. If it is still running, wait for it with moa_wait.\n\n"
+            f"{which} to answer the question below. Report the answer, then on one line the status, time and cost, and "
+            "any note that I should know. If the status is running, call moa_wait with the run_id.\n\n"
             f"{arguments['question']}"
         )
 

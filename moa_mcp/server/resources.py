@@ -1,4 +1,4 @@
-"""Resources: every pipeline, with what it would need to run here, and every run, with its whole trace."""
+"""Resources: every pipeline, with what it needs to run here, and every run, with its trace."""
 
 from __future__ import annotations
 
@@ -119,21 +119,21 @@ _TEMPLATES = (
         uri_template=f"{_PIPELINE}{{name}}",
         name="pipeline",
         title="A pipeline",
-        description="Its steps, models and routes, whether it can run here and what is missing.",
+        description="Steps, models and routes; whether the pipeline can run here, and what is missing.",
         mime_type=_JSON,
     ),
     types.ResourceTemplate(
         uri_template=f"{_RUN}{{run_id}}",
         name="run",
         title="A run",
-        description="Its trace: every prompt and answer, tokens, seconds and cost. Long traces go on at /2, /3, …",
+        description="Trace of a run: every prompt and answer, tokens, time and cost. Long traces continue at /2, /3, …",
         mime_type=_JSON,
     ),
     types.ResourceTemplate(
         uri_template=f"{_RUN}{{run_id}}/{{page}}",
         name="run_page",
-        title="A page of a run",
-        description="A further page of a long trace.",
+        title="A page of a trace",
+        description="One page of a long trace.",
         mime_type=_JSON,
     ),
 )
@@ -176,4 +176,4 @@ def _after(cursor: str | None, resources: Sequence[types.Resource]) -> int:
     for index, resource in enumerate(resources):
         if str(resource.uri) == cursor:
             return index + 1
-    raise MCPError(types.INVALID_PARAMS, "Invalid cursor: list again from the beginning")
+    raise MCPError(types.INVALID_PARAMS, "Invalid cursor: that resource is gone; list again without a cursor")

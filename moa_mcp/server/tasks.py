@@ -133,7 +133,7 @@ def _check(context: Context, params: TaskParams) -> None:
     named: str | None = None if context.request is None else context.request.headers.get(MCP_NAME_HEADER)
     # Some clients leave the header out, though they must not (fastmcp-tasks 4.1); nothing here depends on it.
     if named is not None and decode_header_value(named) != params.task_id:
-        raise MCPError(types.HEADER_MISMATCH, "Mcp-Name header does not match the request body's taskId")
+        raise MCPError(types.HEADER_MISMATCH, "Mcp-Name header does not match taskId in the request body")
 
 
 async def _require_for_listening(ctx: Context, call_next: CallNext) -> HandlerResult:

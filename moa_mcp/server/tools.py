@@ -89,7 +89,7 @@ class Tools:
             return await call_next(ctx)
         arguments = spellings.arguments(given)
         if arguments is None:
-            told = 'Invalid params: arguments should be an object, such as {"question": "…"}'
+            told = 'Invalid params: arguments must be an object, such as {"question": "…"}'
             raise MCPError(types.INVALID_PARAMS, told)
         return await call_next(replace(ctx, params={**(ctx.params or {}), "arguments": arguments}))
 
@@ -159,7 +159,7 @@ class Tools:
         given = read(ForkArguments, params.arguments)
         pipeline = await self._runs.pipeline_of(given.run_id)
         if given.step > len(pipeline.steps):
-            raise BadArguments(f"step: run {given.run_id} has {len(pipeline.steps)} steps, and no step {given.step}")
+            raise BadArguments(f"step {given.step} does not exist: run {given.run_id} has {len(pipeline.steps)} steps")
         other = changed(pipeline, given.step, given.changes, self._runs.config)
         wanted = exact(given.max_cost_usd)
         may_cost = None if wanted is None else self._allowed(pipeline, wanted)
@@ -207,7 +207,9 @@ class Tools:
         given = read(TraceArguments, params.arguments)
         found = page(await self._runs.trace(given.run_id), given.page)
         if found is None:
-            raise BadArguments(f"page: run {given.run_id} has no page {given.page}; begin with page 1")
+            raise BadArguments(
+                f"page {given.page} does not exist: run {given.run_id} has fewer pages; start with page 1"
+            )
         text = types.TextContent(type="text", text=json.dumps(found, ensure_ascii=False, indent=1))
         return types.CallToolResult(content=[text], structured_content=found)
 
@@ -220,7 +222,7 @@ class Tools:
             known = ", ".join(pipelines)
             close = get_close_matches(given.pipeline, pipelines, n=1)
             meant = f", did you mean {close[0]}?" if close else ""
-            raise BadArguments(f"there is no pipeline {given.pipeline!r}{meant} (known: {known})")
+            raise BadArguments(f"unknown pipeline {given.pipeline!r}{meant} (available: {known})")
         asked = assumed() if given.question is None else Question(given.question)
         question = replace(asked, context=given.context or None, system=given.system or None)
         return await estimates.of_pipeline(self._runs, pipeline, question)

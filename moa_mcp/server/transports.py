@@ -34,7 +34,6 @@ from moa_mcp.server.access import LOOPBACK, CannotServe, require_token
 from moa_mcp.server.app import App
 from moa_mcp.server.bearer import BearerAuth
 from moa_mcp.server.bodies import Bodies
-from moa_mcp.server.connections import IDLE_S, WAITING, Faults, accepted_at_once, limited, most_connections
 from moa_mcp.server.frames import receive
 from moa_mcp.visible import visible
 
@@ -168,6 +167,13 @@ def _security(host: str) -> TransportSecuritySettings:
 
 
 def _serve(app: App, asgi: ASGIApp, host: str, port: int, token: str | None, *, path: str) -> None:
+    from moa_mcp.server.connections import (  # noqa: PLC0415  it loads uvicorn's protocols, which stdio has no use for
+        IDLE_S,
+        accepted_at_once,
+        limited,
+        most_connections,
+    )
+
     require_token(host, token)
     _log_to_stderr()
     listener = _listen(host, port)
@@ -196,7 +202,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.create_server((host, port), family=family, reuse_port=False)
     except OSError as error:
         raise CannotServe(
-            f"can't listen on {host}, port {port}: {os.strerror(error.errno or 0)}; choose another port"
+            f"can't listen on {host} port {port}: {os.strerror(error.errno or 0)}; choose another port"
         ) from error
     # Connections inherit it; asyncio would set it only if the socket had been made with its protocol named. Without it
     # every answer waits 40 ms for an acknowledgement (Nagle).
@@ -213,6 +219,8 @@ class _Uvicorn(uvicorn.Server):
         self._app = app
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        from moa_mcp.server.connections import WAITING, Faults  # noqa: PLC0415  as above
+
         asyncio.get_running_loop().set_exception_handler(Faults())
         await super().startup(sockets)
         for listener in sockets or ():

@@ -9,6 +9,7 @@ import { connected } from "./clients.mjs";
 const [generation, command, ...args] = process.argv.slice(2);
 const call = await connected(generation, command, args);
 const question = { question: "Is it going to rain?" };
+const tools = (await call.client.listTools()).tools.map((tool) => tool.name); // from here on, results are validated
 
 const progress = [];
 const answered = await call("quick", question, { onprogress: (each) => progress.push(each) });
@@ -25,9 +26,11 @@ await call("slow", question, escape).catch(() => {});
 const ended = await call("moa_wait", { run_id: aborted });
 
 const version = call.client.getNegotiatedProtocolVersion?.();
-const tools = (await call.client.listTools()).tools.map((tool) => tool.name);
+const trace = await call("moa_trace", { run_id: answered.structuredContent.run_id });
+const estimate = await call("moa_estimate", { pipeline: "quick" });
 await call.client.close();
-console.log(JSON.stringify({ version, tools, answered, progress, timeoutError: `${timeoutError}`, kept, ended }));
+const seen = { version, tools, answered, progress, timeoutError: `${timeoutError}`, kept, ended, trace, estimate };
+console.log(JSON.stringify(seen));
 
 function runOf({ message }) {
   return /\(run (\w+)\)/.exec(message)[1];

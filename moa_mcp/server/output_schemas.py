@@ -1,0 +1,80 @@
+"""What the tools return, as JSON schemas for clients that validate structured content.
+
+Every tool of a pipeline repeats the schema of a run, so a schema declares the fields that a client needs, and lets the
+others pass. `report` and `estimate` give the fields.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_STRING = {"type": "string"}
+_INTEGER = {"type": "integer"}
+_NUMBER = {"type": "number"}
+_BOOLEAN = {"type": "boolean"}
+_OBJECT = {"type": "object"}
+_ARRAY = {"type": "array"}
+
+
+def _or_null(schema: dict[str, str]) -> dict[str, Any]:
+    return {"type": [schema["type"], "null"]}
+
+
+def _object(required: tuple[str, ...], **properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(required)}
+
+
+RUN = _object(
+    ("status", "run_id", "answer"),
+    status={"type": "string", "enum": ["complete", "degraded", "running", "failed", "cancelled"]},
+    run_id=_STRING,
+    answer=_or_null(_STRING),
+    error=_or_null(_STRING),
+    cost_usd=_or_null(_NUMBER),
+    notes=_ARRAY,
+)
+"""A run: an answer where the status is complete or degraded, an error where it is failed."""
+
+TRACE_PAGE = _object(
+    ("run_id", "page", "pages", "calls"),
+    run_id=_STRING,
+    page=_INTEGER,
+    pages=_INTEGER,
+    calls={"type": "array", "items": _OBJECT},
+    status=_STRING,
+    pipeline=_STRING,
+    seed=_INTEGER,
+    answer=_or_null(_STRING),
+    layers=_ARRAY,
+    usage=_OBJECT,
+    cost_usd=_or_null(_NUMBER),
+    estimate=_or_null(_OBJECT),
+    tally=_or_null(_OBJECT),
+    notes=_ARRAY,
+    error=_or_null(_STRING),
+    degradations=_ARRAY,
+    interrupted=_BOOLEAN,
+    resumed=_INTEGER,
+    forked_from=_or_null(_STRING),
+    inherited_steps=_INTEGER,
+    started_at=_or_null(_NUMBER),
+    seconds=_or_null(_NUMBER),
+    question=_OBJECT,
+    planned=_ARRAY,
+    steps=_ARRAY,
+)
+"""A page of a trace. The first describes the run; all hold calls."""
+
+ESTIMATE = _object(
+    ("pipeline", "calls", "cost_usd"),
+    pipeline=_STRING,
+    calls=_INTEGER,
+    prompt_tokens=_OBJECT,
+    completion_tokens=_OBJECT,
+    cost_usd=_or_null(_OBJECT),
+    unknown=_ARRAY,
+    steps=_ARRAY,
+    enough_usd=_or_null(_NUMBER),
+    notes=_ARRAY,
+)
+"""An estimate. Ranges have min, expected and max; the cost is null where a price is unknown."""
