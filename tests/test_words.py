@@ -42,7 +42,6 @@ NOT_YET: tuple[str, ...] = (
     "moa_mcp/trace.py",
     "moa_mcp/turn.py",
     "moa_mcp/visible.py",
-    "pipelines.toml",
 )
 """Paths that are still to be rewritten. One that is clean must be removed from here."""
 
