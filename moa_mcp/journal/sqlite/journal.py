@@ -32,8 +32,8 @@ LEASE_S = 15.0
 _LOOK_S = 0.2
 """Seconds between checks for a heartbeat of an owner."""
 _MANY = 8
-"""Number of active runs from which a transaction waits for more events. Below that, storing each answer at once costs
-less CPU time than waiting."""
+"""Number of active runs from which a transaction waits for more events, because a transaction for each answer costs
+more CPU time than its content."""
 _PATIENCE_S = 0.006
 _RESUMABLE = frozenset({"running", "failed", "cancelled"})
 
