@@ -127,22 +127,49 @@ def test_whatever_is_lost_of_a_run_it_is_damaged_at_every_door_and_nothing_of_it
     assert gone.exit_code == 0 or "damaged" in gone.stderr
 
 
-def test_a_damaged_page_fails_only_what_needs_it(tmp_path: Path, nursery: Nursery) -> None:
-    """What a server does at the same time goes into one transaction."""
-    path = tmp_path / "runs.sqlite"
+LEFT = "Runs that the damage did not reach can still be shown"
+
+
+def broken_page(nursery: Nursery, path: Path, table: str) -> None:
+    """Make a journal with a run in it, and lose the first page of a table."""
     nursery.run("ask", "vote", "Why?", "--offline", "-q", environ={"MOA_MCP_JOURNAL": str(path)})
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA journal_mode = DELETE")
-        (size,), (root,) = (
-            db.execute("PRAGMA page_size").fetchone(),
-            db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'spending'").fetchone(),
-        )
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+        (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
     raw = bytearray(path.read_bytes())
     raw[(root - 1) * size : root * size] = b"\xff" * size
     path.write_bytes(raw)
+
+
+def test_a_damaged_page_fails_only_what_needs_it(tmp_path: Path, nursery: Nursery) -> None:
+    """What a server does at the same time goes into one transaction."""
+    path = tmp_path / "runs.sqlite"
+    broken_page(nursery, path, "spending")
     for command in (["list"], ["show", "last"]):
         assert invoke("runs", *command, MOA_MCP_JOURNAL=str(path)).exit_code == 0
-    for command in (["gc", "--older-than", "1s"],):
-        refused = invoke("runs", *command, MOA_MCP_JOURNAL=str(path))
-        assert refused.exit_code == 2
-        assert f"the journal {path} can't be used: it is damaged" in refused.stderr.replace("\n", " ")
+    refused = invoke("runs", "gc", "--older-than", "1s", MOA_MCP_JOURNAL=str(path))
+    assert refused.exit_code == 2
+    assert f"the journal {path} can't be used: it is damaged" in refused.stderr.replace("\n", " ")
+    assert LEFT in refused.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize("command", [["list"], ["show", "last"], ["gc", "--older-than", "1s"]])
+def test_where_no_run_can_be_shown_none_is_promised(tmp_path: Path, nursery: Nursery, command: list[str]) -> None:
+    path = tmp_path / "runs.sqlite"
+    broken_page(nursery, path, "runs")
+    refused = invoke("runs", *command, MOA_MCP_JOURNAL=str(path))
+    assert refused.exit_code == 2
+    assert f"the journal {path} can't be used: it is damaged" in refused.stderr.replace("\n", " ")
+    assert "can still be shown" not in refused.stderr.replace("\n", " ")
+
+
+def test_of_a_file_that_can_not_be_opened_no_run_is_promised(tmp_path: Path, nursery: Nursery) -> None:
+    path = tmp_path / "runs.sqlite"
+    nursery.run("ask", "vote", "Why?", "--offline", "-q", environ={"MOA_MCP_JOURNAL": str(path)})
+    raw = path.read_bytes()
+    path.write_bytes(raw[:100] + b"\xff" * (len(raw) - 100))
+    refused = invoke("runs", MOA_MCP_JOURNAL=str(path))
+    assert refused.exit_code == 2
+    assert "it is damaged" in refused.stderr
+    assert "can still be shown" not in refused.stderr.replace("\n", " ")

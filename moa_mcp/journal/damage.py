@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,10 @@ from moa_mcp.errors import JournalDamaged, JournalError
 SENSELESS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, zlib.error)
 """What comes of reading what makes no sense."""
 _ID = re.compile(r"[\w.-]{1,64}")
+_OTHER_TABLES = re.compile(
+    r"no such (table|column)|table \S+ has no column named|duplicate column name|table \S+ already exists"
+)
+"""What SQLite says of statements that are written for other tables than the file has."""
 
 
 @contextmanager
@@ -37,12 +41,34 @@ def damaged_run(run_id: str) -> JournalDamaged:
     )
 
 
-def damaged_file(path: Path) -> JournalDamaged:
-    """Return the error of a file that makes no sense, no run of it alone."""
+def damaged_file(path: Path, *, some_left: bool = False) -> JournalDamaged:
+    """Return the error of a file that makes no sense, no run of it alone; `some_left` if a run can still be read."""
+    left = ". Runs that the damage did not reach can still be shown" if some_left else ""
     return JournalDamaged(
-        f"the journal {path} can't be used: it is damaged; restore a copy of it, or move it away and begin a new one. "
-        "Runs that the damage did not reach can still be shown"
+        f"the journal {path} can't be used: it is damaged; restore a copy of it, or move it away and begin a new one"
+        f"{left}"
     )
+
+
+def another_version(path: Path, missing: Sequence[str] = ()) -> JournalError:
+    """Return the error of a file whose tables are not those of this version; `missing` names columns of ours."""
+    lacks = f" (it has no {', '.join(missing)})" if missing else ""
+    return JournalError(
+        f"the journal {path} was made by another version of moa-mcp: its tables differ from those that this version "
+        f"uses{lacks}. Open it with the version that made it, or name another with --journal PATH. If no other "
+        "version was in use, it is damaged"
+    )
+
+
+@contextmanager
+def explaining(path: Path) -> Generator[None]:
+    """Say what is wrong with the file in words that help, and that quote nothing of it. Raises `JournalError`."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise explained(path, error) from error
+    except SENSELESS as error:
+        raise damaged_file(path) from error
 
 
 def checked(text: str, *before: object) -> int:
@@ -55,6 +81,8 @@ def checked(text: str, *before: object) -> int:
 
 def explained(path: Path, error: sqlite3.Error | OSError) -> JournalError:
     """Return what is wrong with the file in words that help."""
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR and _OTHER_TABLES.match(str(error)):
+        return another_version(path)
     said = _said(error)
     if said is None:
         return damaged_file(path)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from moa_mcp.errors import JournalError
 from moa_mcp.journal import wal
-from moa_mcp.journal.schema import MIGRATIONS, connected, opened, version
+from moa_mcp.journal.schema import connected, is_current, opened
 
 _log = logging.getLogger(__name__)
 
@@ -100,10 +100,16 @@ def _opened_to_read(path: Path) -> Opened:
 
 
 def _current(path: Path, how: str) -> sqlite3.Connection | None:
-    """Return a connection to a file, if it can be read in this way and is of the latest version."""
+    """Return a connection to a file, if it can be read in this way and is of the latest version.
+
+    Raises:
+        JournalError: no version of it can be used.
+        sqlite3.Error: it can't be read, and not since nothing can be written.
+
+    """
     db = connected(f"{path.absolute().as_uri()}?{how}", uri=True)
     try:
-        if version(db, path) == len(MIGRATIONS):
+        if is_current(db, path):
             return db
     except (sqlite3.Error, JournalError) as error:
         db.close()
