@@ -308,6 +308,16 @@ async def test_a_fork_is_changed_as_it_is_asked_to_in_any_form(
     assert (forked["status"], judged["attempts"][0]["parameters"]["temperature"]) == ("complete", temperature)
 
 
+async def test_the_text_of_a_fork_counts_its_own_calls_and_names_those_that_it_took_over(
+    client: Client, asked: Asked
+) -> None:
+    run_id = content(asked.result)["run_id"]
+    last = await client.call_tool("moa_fork", {"run_id": run_id, "step": 2})
+    anew = await client.call_tool("moa_fork", {"run_id": run_id, "step": 1})
+    assert f"complete: 1 call in 1 layer (3 calls in 1 layer inherited from run {run_id}), " in text(last)
+    assert "complete: 4 calls in 2 layers, " in text(anew)
+
+
 async def test_a_page_beyond_the_last_is_refused_with_what_to_do(client: Client, asked: Asked) -> None:
     run_id = content(asked.result)["run_id"]
     beyond = await client.call_tool("moa_trace", {"run_id": run_id, "page": 5})
