@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from moa_mcp import faults
 from moa_mcp.config.tables import Config, Defaults, ModelTable, Pipeline, models_of, named_models
 from moa_mcp.errors import Problem
-from moa_mcp.faults import as_key, hinted, listed, shown
+from moa_mcp.faults import as_key, hinted, listed, shown, within
 from moa_mcp.routes import PROVIDERS, Route
 from moa_mcp.steps import ModelStep, PanelStep, Propose, Refine, Step
 
@@ -73,7 +73,7 @@ class Reader:
         for index, route in enumerate(routes):
             if not route.provider and route.api_base is None:
                 remedy = "write it as provider/model, such as openai/gpt-5-nano"
-                self._say(f"{place}.routes[{index}]", f"{route.model!r} names no provider; {remedy}")
+                self._say(within(place, "routes", index), f"{route.model!r} names no provider; {remedy}")
 
     def _pipeline(self, name: str, raw: object, defaults: Defaults, declared: set[str]) -> Pipeline | None:
         place = f"pipelines.{as_key(name)}"
@@ -122,7 +122,7 @@ class Reader:
             self._say(f"{place}.steps", f"{fault}; {remedy}")
             return []
         items: list[object] = raw  # pyright: ignore[reportUnknownVariableType]
-        found = ((f"{place}.steps[{index}]", item) for index, item in enumerate(items))
+        found = ((within(place, "steps", index), item) for index, item in enumerate(items))
         return [(each, step) for each, item in found if (step := self._step(each, item, defaults)) is not None]
 
     def _step(self, place: str, raw: object, defaults: Defaults) -> Step | None:
@@ -141,11 +141,11 @@ class Reader:
         steps = f"the steps are {listed(STEP_TYPES)}"
         if "step" in table:
             kind = table["step"]
-            self._say(f"{place}.step", f"{shown(kind)} is no step{hinted(kind, STEP_TYPES, steps)}")
+            self._say(within(place, "step"), f"{shown(kind)} is no step{hinted(kind, STEP_TYPES, steps)}")
         elif near := get_close_matches("step", table, n=1):
-            self._say(f"{place}.{as_key(near[0])}", f"unknown key{hinted(near[0], ['step'], steps)}")
+            self._say(within(place, near[0]), f"unknown key{hinted(near[0], ['step'], steps)}")
         else:
-            self._say(f"{place}.step", f"is missing; {steps}")
+            self._say(within(place, "step"), f"is missing; {steps}")
 
     def _check_models(self, place: str, step: Step, declared: set[str]) -> None:
         for where, model in named_models(step):
@@ -154,14 +154,14 @@ class Reader:
                 known = [*declared, *(f"{each}/{name}" for each in PROVIDERS if name)]
                 remedy = f"a model needs a table, [models.{as_key(model)}], or a name such as openai/gpt-5-nano"
                 fault = f"{model!r} is no model of this file{hinted(model, known, remedy)}"
-                self._say(f"{place}.{where}", fault)
+                self._say(within(place, *where), fault)
 
     def _check_flow(self, place: str, steps: list[Step]) -> None:
         answers = 0
         for index, step in enumerate(steps):
             if step.needs_answers and answers == 0:
                 remedy = "leave keep out" if isinstance(step, Propose) else "begin with propose"
-                self._say(f"{place}.steps[{index}]", f"{step.step} has no answers to work on; {remedy}")
+                self._say(within(place, "steps", index), f"{step.step} has no answers to work on; {remedy}")
                 return
             answers = step.answers_out(answers)
         if answers != 1:
