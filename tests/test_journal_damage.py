@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -24,13 +25,27 @@ DAMAGES = [
 ]
 
 
-@pytest.fixture(params=DAMAGES, ids=["a kind", "no JSON", "a place", "a text"])
-def damaged(request: pytest.FixtureRequest, nursery: Nursery, tmp_path: Path) -> tuple[Path, str, str]:
-    """A journal, and the ids of a run in it that is damaged and of one that is sound."""
-    path = tmp_path / "runs.sqlite"
-    for question in ("Why?", "Why not?"):
+@pytest.fixture(scope="module")
+def whole(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sound journal with two runs."""
+    path = tmp_path_factory.mktemp("whole") / "runs.sqlite"
+    for question in ("Does a walrus talk?", "Does a carpenter?"):
         asked = nursery.run("ask", "vote", question, "--offline", "-q", environ={"MOA_MCP_JOURNAL": str(path)})
         assert asked.returncode == 0
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+    return path
+
+
+@pytest.fixture
+def path(whole: Path, tmp_path: Path) -> Path:
+    """A journal of its own, with the same two runs."""
+    return Path(shutil.copyfile(whole, tmp_path / "runs.sqlite"))
+
+
+@pytest.fixture(params=DAMAGES, ids=["a kind", "no JSON", "a place", "a text"])
+def damaged(request: pytest.FixtureRequest, path: Path) -> tuple[Path, str, str]:
+    """A journal, and the ids of a run in it that is damaged and of one that is sound."""
     with closing(sqlite3.connect(path)) as db, db:
         (sound,), (lost,) = db.execute("SELECT run_id FROM runs ORDER BY created_at DESC")
         db.execute(request.param, (lost,))
@@ -91,11 +106,8 @@ OF_A_RUN = [
 
 @pytest.mark.parametrize("damage", OF_A_RUN)
 def test_whatever_is_lost_of_a_run_it_is_damaged_at_every_door_and_nothing_of_it_is_quoted(
-    nursery: Nursery, tmp_path: Path, damage: str
+    nursery: Nursery, path: Path, damage: str
 ) -> None:
-    path = tmp_path / "runs.sqlite"
-    for question in ("Does a walrus talk?", "Does a carpenter?"):
-        nursery.run("ask", "vote", question, "--offline", "-q", environ={"MOA_MCP_JOURNAL": str(path)})
     with closing(sqlite3.connect(path)) as db, db:
         (sound,), (lost,) = db.execute("SELECT run_id FROM runs ORDER BY created_at DESC").fetchall()
         db.execute(damage, (lost,))
@@ -130,11 +142,9 @@ def test_whatever_is_lost_of_a_run_it_is_damaged_at_every_door_and_nothing_of_it
 LEFT = "Runs that the damage did not reach can still be shown"
 
 
-def broken_page(nursery: Nursery, path: Path, table: str) -> None:
-    """Make a journal with a run in it, and lose the first page of a table."""
-    nursery.run("ask", "vote", "Why?", "--offline", "-q", environ={"MOA_MCP_JOURNAL": str(path)})
+def lose_page(path: Path, table: str) -> None:
+    """Lose the first page of a table."""
     with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA journal_mode = DELETE")
         (size,) = db.execute("PRAGMA page_size").fetchone()
         (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
     raw = bytearray(path.read_bytes())
@@ -142,10 +152,9 @@ def broken_page(nursery: Nursery, path: Path, table: str) -> None:
     path.write_bytes(raw)
 
 
-def test_a_damaged_page_fails_only_what_needs_it(tmp_path: Path, nursery: Nursery) -> None:
+def test_a_damaged_page_fails_only_what_needs_it(path: Path) -> None:
     """What a server does at the same time goes into one transaction."""
-    path = tmp_path / "runs.sqlite"
-    broken_page(nursery, path, "spending")
+    lose_page(path, "spending")
     for command in (["list"], ["show", "last"]):
         assert invoke("runs", *command, MOA_MCP_JOURNAL=str(path)).exit_code == 0
     refused = invoke("runs", "gc", "--older-than", "1s", MOA_MCP_JOURNAL=str(path))
@@ -155,18 +164,15 @@ def test_a_damaged_page_fails_only_what_needs_it(tmp_path: Path, nursery: Nurser
 
 
 @pytest.mark.parametrize("command", [["list"], ["show", "last"], ["gc", "--older-than", "1s"]])
-def test_where_no_run_can_be_shown_none_is_promised(tmp_path: Path, nursery: Nursery, command: list[str]) -> None:
-    path = tmp_path / "runs.sqlite"
-    broken_page(nursery, path, "runs")
+def test_where_no_run_can_be_shown_none_is_promised(path: Path, command: list[str]) -> None:
+    lose_page(path, "runs")
     refused = invoke("runs", *command, MOA_MCP_JOURNAL=str(path))
     assert refused.exit_code == 2
     assert f"the journal {path} can't be used: it is damaged" in refused.stderr.replace("\n", " ")
     assert "can still be shown" not in refused.stderr.replace("\n", " ")
 
 
-def test_of_a_file_that_can_not_be_opened_no_run_is_promised(tmp_path: Path, nursery: Nursery) -> None:
-    path = tmp_path / "runs.sqlite"
-    nursery.run("ask", "vote", "Why?", "--offline", "-q", environ={"MOA_MCP_JOURNAL": str(path)})
+def test_of_a_file_that_can_not_be_opened_no_run_is_promised(path: Path) -> None:
     raw = path.read_bytes()
     path.write_bytes(raw[:100] + b"\xff" * (len(raw) - 100))
     refused = invoke("runs", MOA_MCP_JOURNAL=str(path))
