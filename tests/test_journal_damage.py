@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.nursery import Nursery
-from tests.serving import OFFLINE, ServerProcess
+from tests.serving import AT_ONCE, OFFLINE, ServerProcess
 from tests.test_cli import invoke
 
 DAMAGES = [
@@ -30,7 +30,8 @@ def whole(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sound journal with two runs."""
     path = tmp_path_factory.mktemp("whole") / "runs.sqlite"
     for question in ("Does a walrus talk?", "Does a carpenter?"):
-        asked = nursery.run("ask", "vote", question, "--offline", "-q", environ={"MOA_MCP_JOURNAL": str(path)})
+        where = {"MOA_MCP_JOURNAL": str(path)}
+        asked = nursery.run("ask", "vote", question, "--offline", "-q", environ=where, prelude=AT_ONCE)
         assert asked.returncode == 0
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA journal_mode = DELETE")

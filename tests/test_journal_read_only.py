@@ -21,7 +21,7 @@ from moa_mcp.journal.sqlite import SQLiteJournal
 from tests.journals import record_of, went_out
 from tests.lives import called
 from tests.nursery import Nursery
-from tests.serving import OFFLINE, ServerProcess
+from tests.serving import AT_ONCE, OFFLINE, ServerProcess
 from tests.test_cli import invoke
 from tests.test_journal_versions import VERSION_1
 
@@ -61,13 +61,14 @@ def frozen(disk: Path) -> dict[str, bytes]:
 
 
 def asked(nursery: Nursery, path: Path) -> None:
-    done = nursery.run("ask", "vote", "Why?", "--offline", "-q", environ={"MOA_MCP_JOURNAL": str(path)})
+    where = {"MOA_MCP_JOURNAL": str(path)}
+    done = nursery.run("ask", "vote", "Why?", "--offline", "-q", environ=where, prelude=AT_ONCE)
     assert done.returncode == 0
 
 
 def left(nursery: Nursery, path: Path) -> None:
     """Leave what a killed process leaves: its log, and an index of it."""
-    with ServerProcess("--journal", str(path), *OFFLINE, nursery=nursery) as server:
+    with ServerProcess("--journal", str(path), *OFFLINE, nursery=nursery, prelude=AT_ONCE) as server:
         server.initialize()
         called(server, 1, "vote", question="Why?")
         server.signal(signal.SIGKILL)
@@ -238,8 +239,19 @@ def test_a_file_on_a_read_only_disk_that_can_not_be_used_leaves_no_copy_behind(
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can be somebody else")
-@pytest.mark.parametrize("make", [asked, left, left_without_its_index])
-@pytest.mark.parametrize(("folder_mode", "file_mode"), [(0o755, 0o644), (0o777, 0o644), (0o555, 0o666), (0o755, 0o666)])
+@pytest.mark.parametrize(
+    ("make", "folder_mode", "file_mode"),
+    [
+        (asked, 0o755, 0o644),
+        (asked, 0o777, 0o644),
+        (left, 0o755, 0o644),
+        (left, 0o777, 0o644),
+        (left, 0o555, 0o666),
+        (left, 0o755, 0o666),
+        (left_without_its_index, 0o755, 0o644),
+        (left_without_its_index, 0o555, 0o666),
+    ],
+)
 def test_somebody_elses_journal_is_read_and_not_written(
     nursery: Nursery, folder: Path, make: object, folder_mode: int, file_mode: int
 ) -> None:
