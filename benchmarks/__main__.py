@@ -1,6 +1,6 @@
 """Runs all benchmarks, one after the other: `python benchmarks`. Takes about three quarters of an hour on two cores.
 
-What it prints are the tables from which the README has its numbers. 1 is the exit code where a limit is passed.
+It prints the tables of docs/benchmarks.md. The exit code is 1 if a limit is exceeded.
 """
 
 from __future__ import annotations

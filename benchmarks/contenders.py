@@ -129,12 +129,12 @@ async def moa(
     """moa-mcp; `settings` are those of steps, and `through` chooses the transport."""
     from decimal import Decimal  # noqa: PLC0415
 
-    from moa_mcp.backend import Backend, real  # noqa: PLC0415
-    from moa_mcp.collector import collect_seldom  # noqa: PLC0415
     from moa_mcp.config import load, models_of, shipped  # noqa: PLC0415
+    from moa_mcp.garbage import collect_seldom  # noqa: PLC0415
     from moa_mcp.journal.sqlite import SQLiteJournal  # noqa: PLC0415
-    from moa_mcp.providers.litellm import LiteLLM  # noqa: PLC0415
-    from moa_mcp.routes import Route  # noqa: PLC0415
+    from moa_mcp.providers.backend import Backend, real  # noqa: PLC0415
+    from moa_mcp.providers.litellm.client import LiteLLM  # noqa: PLC0415
+    from moa_mcp.routing.routes import Route  # noqa: PLC0415
     from moa_mcp.runs import Runs  # noqa: PLC0415
     from moa_mcp.values import Question, Target  # noqa: PLC0415
 

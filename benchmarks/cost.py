@@ -26,9 +26,9 @@ import anyio
 from aiohttp import web
 from environment import python_with
 
-from moa_mcp import backend
 from moa_mcp.config import Config, Pipeline, load, models_of, shipped
-from moa_mcp.routes import PerMillion, Route
+from moa_mcp.providers import backend
+from moa_mcp.routing.routes import PerMillion, Route
 from moa_mcp.runs import Runs
 from moa_mcp.steps import ModelStep, PanelStep
 from moa_mcp.values import Question

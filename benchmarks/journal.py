@@ -27,12 +27,12 @@ from typing import NamedTuple
 
 import anyio
 
-from moa_mcp.backend import Backend
 from moa_mcp.config import Config, load, shipped
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.journal.sqlite import SQLiteJournal
-from moa_mcp.model import Model
+from moa_mcp.middleware import Model
+from moa_mcp.providers.backend import Backend
 from moa_mcp.runs import Run, Runs
 from moa_mcp.values import Call, Completion, Question, Target, Usage
 

@@ -20,11 +20,11 @@ from typing import Any
 
 import aiohttp
 
-from moa_mcp.providers.litellm import LiteLLM
-from moa_mcp.providers.openai_wire import OpenAIWire
+from moa_mcp.providers.litellm.client import LiteLLM
+from moa_mcp.providers.openai.client import OpenAIWire
 from moa_mcp.values import Call, Message, Place, Target
 
-SERVER = Path(__file__).parent.parent / "tests" / "model_server.py"
+SERVER = Path(__file__).parent.parent / "tests" / "support" / "model_server.py"
 TEXT = "Which of our three database designs will hurt us first, and why? " * 30
 DIRECT_LIMIT, LITELLM_LIMIT = 1.5, 1.2
 Ask = Callable[[], Awaitable[object]]

@@ -7,12 +7,12 @@ own code: load a `Config`, put a `Model` together or take one, and `execute` a `
 from __future__ import annotations
 
 from moa_mcp.config import Config, Pipeline, load, parse
-from moa_mcp.engine import RunSpec, execute
+from moa_mcp.engine.execute import RunSpec, execute
 from moa_mcp.errors import CallError, ConfigError, MoaError, StepFailed
 from moa_mcp.events import Emit, Event, tee
-from moa_mcp.model import Limits, Model, Shared, stack
-from moa_mcp.plan import Plan, plan
-from moa_mcp.trace import Trace, trace_of
+from moa_mcp.middleware import Limits, Model, Shared, stack
+from moa_mcp.planning.plan import Plan, plan
+from moa_mcp.trace.trace import Trace, trace_of
 from moa_mcp.values import Answer, Call, Completion, Message, Question, Usage
 
 __all__ = [

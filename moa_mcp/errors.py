@@ -47,8 +47,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
+from moa_mcp.text.visible import quoted
 from moa_mcp.values import Answer, Usage
-from moa_mcp.visible import quoted
 
 
 class MoaError(Exception):

@@ -18,12 +18,12 @@ from typing import TypeAlias
 from anyio.lowlevel import checkpoint
 
 from moa_mcp.config import Pipeline, parse
-from moa_mcp.engine import RunSpec, execute
+from moa_mcp.config.problems import as_key
+from moa_mcp.engine.execute import RunSpec, execute
 from moa_mcp.errors import CallError
 from moa_mcp.events import Emit, tee
-from moa_mcp.faults import as_key
-from moa_mcp.model import Model, Recorded
-from moa_mcp.trace import Trace
+from moa_mcp.middleware import Model, Recorded
+from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Completion, Question, Usage
 
 Said: TypeAlias = str | Completion | CallError

@@ -1,4 +1,4 @@
-"""The values that flow through a run: what is asked, what comes back. Frozen; no behaviour beyond themselves."""
+"""The values that flow through a run: requests, calls, completions and answers. Frozen, without behavior."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Parameters = Mapping[str, float | int]
 Transport = Literal["openai", "litellm"]
 
 TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-"""The names of the parameter that bounds an answer's tokens. It may be renamed and lowered, but never left out: it
-bounds what a call costs."""
+"""The names of the parameter that limits an answer's tokens. It may be renamed or lowered, but never dropped, because
+it limits what a call costs."""
 
 
 def token_limit(parameters: Parameters) -> int | None:
-    """Return how many tokens an answer may have, under whichever name that is sent; None for no limit."""
+    """Return the token limit, whichever name it has; None if there is none."""
     return next((int(parameters[name]) for name in TOKEN_LIMITS if name in parameters), None)
 
 
 class Message(NamedTuple):
-    """One turn of a conversation with a model."""
+    """One message of a conversation with a model."""
 
     role: Role
     content: str
@@ -32,7 +32,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a caller wants answered: the question, material to answer it with, a system text of their own."""
+    """The user's question, with optional context and system prompt."""
 
     text: str
     context: str | None = None
@@ -40,28 +40,28 @@ class Question:
 
 
 class Place(NamedTuple):
-    """Where in a run a call stands. All three count from 1."""
+    """The position of a call in a run. All three numbers count from 1."""
 
     step: int
     number: int
-    """Which call of its step."""
+    """Number of the call in its step."""
     sample: int = 1
-    """Which of the equal calls of its step: six samples of one model are six answers."""
+    """Number among the equal calls of the step: six samples of one model have samples 1 to 6."""
 
     def __str__(self) -> str:
         return f"{self.step}.{self.number}"
 
 
 class ReplySchema(NamedTuple):
-    """The form in which a reply is wanted, where the provider can hold its model to one (`response_format`)."""
+    """A JSON schema for the reply, sent as `response_format` to models that support it."""
 
     name: str
     json_schema: str
-    """A JSON schema, as JSON text."""
+    """The JSON schema as text."""
 
 
 class Window(NamedTuple):
-    """Which of the answers a prompt shows, where they do not fit one: numbers from 1, and how many there are."""
+    """The answers that a prompt shows if not all of them fit: numbers from 1, and their total."""
 
     number: int
     first: int
@@ -70,7 +70,7 @@ class Window(NamedTuple):
 
     @property
     def final(self) -> bool:
-        """Whether what is said to it is the answer, and not what the next window begins with."""
+        """Whether its reply is the final answer, and not the input of the next window."""
         return self.last == self.of
 
     def __str__(self) -> str:
@@ -80,27 +80,27 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a step wants from one agent."""
+    """A step's request to one agent."""
 
     agent: str
     messages: tuple[Message, ...]
     temperature: float | None = None
     max_tokens: int | None = None
     timeout_s: float | None = None
-    """Seconds that one attempt may take; None waits for as long as the provider does."""
+    """Seconds for one attempt; None sets no limit."""
     hedge: bool = False
-    """Whether a spare call may be made if it takes much longer than the others of its step."""
+    """Whether to send a second request if this one takes much longer than the others of its step."""
     reply_schema: ReplySchema | None = None
-    """Sent where the route has structured output; the prompt says the same in words."""
+    """Sent if the route supports structured output. The prompt contains the same instruction."""
     window: Window | None = None
-    """What its prompt shows where there are several; None where it shows all. It is not sent."""
+    """The answers that the prompt shows if there are several windows; None if it shows all. Not sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens that a provider billed.
 
-    Those read from and written to its cache are part of the prompt's, reasoning tokens of the completion's.
+    Cached and cache-write tokens are included in `prompt_tokens`, reasoning tokens in `completion_tokens`.
     """
 
     prompt_tokens: int = 0
@@ -120,36 +120,37 @@ class Usage:
 
 
 class Rates(NamedTuple):
-    """What one token costs, in US dollars."""
+    """Prices of one token, in US dollars."""
 
     prompt: Decimal
     completion: Decimal
     cached: Decimal
-    """For prompt tokens that the provider had in its cache."""
+    """For prompt tokens that the provider read from its cache."""
     reasoning: Decimal
-    """For completion tokens that were thought and not said."""
+    """For reasoning tokens."""
     cache_write: Decimal | None = None
-    """For prompt tokens that the provider put into its cache; None where that costs nothing more."""
+    """For prompt tokens that the provider wrote to its cache; None if they cost the same as other prompt tokens."""
 
 
 class Price(NamedTuple):
-    """What a model's tokens cost."""
+    """The price of a model."""
 
     rates: Rates
     source: str
-    """Who says so."""
+    """The source of the price."""
     tiers: tuple[tuple[int, Rates], ...] = ()
-    """What every token of a call costs instead whose prompt has more tokens than a number, the smallest first."""
+    """Higher prices for long prompts: `(tokens, rates)` applies to all tokens of a call with a longer prompt.
+    Ascending."""
 
     def at(self, prompt_tokens: int) -> Rates:
-        """Return what a token of a call costs that has such a prompt."""
+        """Return the rates for a call with this many prompt tokens."""
         for above, rates in reversed(self.tiers):
             if prompt_tokens > above:
                 return rates
         return self.rates
 
     def cost_usd(self, usage: Usage) -> Decimal:
-        """Return what one call costs, in US dollars."""
+        """Return the cost of one call, in US dollars."""
         rates = self.at(usage.prompt_tokens)
         cost = usage.prompt_tokens * rates.prompt + usage.completion_tokens * rates.completion
         if usage.cached_tokens:
@@ -162,7 +163,7 @@ class Price(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """How many tokens there will be."""
+    """An estimated number of tokens."""
 
     min: int
     expected: int
@@ -170,7 +171,7 @@ class Tokens(NamedTuple):
 
 
 class Dollars(NamedTuple):
-    """What it will cost, in US dollars."""
+    """An estimated cost, in US dollars."""
 
     min: Decimal
     expected: Decimal
@@ -179,30 +180,30 @@ class Dollars(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a call is served: the provider's name for the model, its server, its key. Never printed or stored whole."""
+    """The endpoint of a call: model name, server and API key. Never print or store it as a whole."""
 
     model: str
-    """The name that provider uses, with its prefix: ``openai/gpt-5-nano``."""
+    """Model name with the provider's prefix: ``openai/gpt-5-nano``."""
     provider: str
     api_base: str | None = None
     api_key: str | None = field(default=None, repr=False)
     price: Price | None = None
-    """What its tokens cost, where the configuration says so."""
+    """Price from the configuration."""
     samples: int = field(default=1, compare=False)
-    """How many answers one request can bring there, as far as is known beforehand."""
+    """Maximum number of answers for one request, as documented."""
     wire_model: str | None = None
-    """What its server calls the model, where it is asked over the OpenAI wire; None where litellm does the asking."""
+    """Model name that the server uses, for direct calls to an OpenAI-compatible API; None for calls through litellm."""
     window: int | None = None
-    """How many tokens prompt and answer may have together, where the configuration says so."""
+    """Context window from the configuration, in tokens."""
 
     @property
     def transport(self) -> Transport:
-        """How it is asked."""
+        """The client that makes the call."""
         return "litellm" if self.wire_model is None else "openai"
 
 
 class Call(NamedTuple):
-    """A request with its place in a run, on its way through the model layers to a provider."""
+    """A request with its position in a run, as it passes through the layers to a provider."""
 
     run_id: str
     place: Place
@@ -210,34 +211,34 @@ class Call(NamedTuple):
     messages: tuple[Message, ...]
     parameters: Parameters
     seed: int
-    """The run's seed, for providers that simulate; it is not sent to real ones."""
+    """The run's seed, for simulated models. Not sent to real ones."""
     timeout_s: float | None = None
     equals: int = 1
-    """How many calls equal to it are asked at the same time, itself included."""
+    """Number of equal calls that are made at the same time, including this one."""
     target: Target | None = None
-    """Chosen by the routes layer; None above it."""
+    """Set by the routes layer; None outside of it."""
     samples: int = 1
-    """How many answers one request is to bring, where the route can do that."""
+    """Number of answers that this request asks for."""
     others: tuple[Place, ...] = ()
-    """Where the calls stand that it asks for too: one for each sample but the first."""
+    """Positions of the other calls that the request answers, one for each sample after the first."""
     prompt_recurs: bool = False
-    """Whether equal calls come close after each other, so that the provider is to keep the prompt in its cache."""
+    """Whether equal calls follow soon, so that the provider should cache the prompt."""
     hedge: bool = False
-    """Whether a spare call may be made if it takes much longer than the others of its step."""
+    """Whether to send a second request if this one takes much longer than the others of its step."""
     spare: int = 0
-    """How many routes it leaves to the calls that it is a spare of, if there are so many."""
+    """Number of routes to skip, for a hedged request: earlier requests for the same answer use them."""
     on_text: Callable[[str], None] | None = None
-    """Wanted when somebody watches the text arrive; called with each piece in order, and with none for a thought."""
+    """Called with each piece of the answer's text in order, never with reasoning. None if the text is not streamed."""
     reply_schema: ReplySchema | None = None
-    """Sent where the route has structured output."""
+    """Sent if the route supports structured output."""
 
     @property
     def places(self) -> tuple[Place, ...]:
-        """Where all calls stand that it asks for, its own first."""
+        """Positions of all calls that the request answers, its own first."""
         return (self.place, *self.others)
 
     def to(self, target: Target) -> Call:
-        """Return the same call on its way to a target; `_replace` takes twice as long."""
+        """Return the same call with a target. Half the time of `_replace`."""
         return Call._make((*self[:_TARGET], target, *self[_TARGET + 1 :]))
 
 
@@ -246,22 +247,22 @@ _TARGET = Call._fields.index("target")
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model said to one call."""
+    """A model's reply to one call."""
 
     text: str
     model: str
-    """The name under which it was served: the route's."""
+    """Model name of the route."""
     finish_reason: FinishReason = "stop"
     usage: Usage | None = None
-    """None where the provider reported none."""
+    """None if the provider did not report it."""
     cost_usd: Decimal | None = None
-    """US dollars; None where no price is known."""
+    """US dollars; None if the price is not known."""
     notes: tuple[str, ...] = ()
-    """What the layers did on the way: parameters left out, routes that failed."""
+    """What the layers changed: dropped parameters, failed routes."""
     others: tuple[Completion, ...] = ()
-    """Further answers that the same request brought; what was billed for all of them stands on this one alone."""
+    """Further answers to the same request. Usage and cost of all of them are on this one."""
     reasoning: str = ""
-    """What the model thought aloud before its answer, where the provider shows it; never a part of `text`."""
+    """Reasoning of the model, if the provider returns it. Never part of `text`."""
 
     @property
     def cut(self) -> bool:
@@ -269,36 +270,36 @@ class Completion:
         return self.finish_reason == "length"
 
     def noted(self, *notes: str) -> Completion:
-        """Return the same completion with notes in front of its own."""
+        """Return the same completion with these notes before its own."""
         return replace(self, notes=(*notes, *self.notes)) if notes else self
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A text that stands in the pipeline, and who gave it."""
+    """An answer in the pipeline, with its author."""
 
     text: str
     agent: str
     place: Place
     cut: bool = False
-    """The token limit ended it; prompts say so."""
+    """Whether the token limit ended it. Prompts say so."""
     shortened: bool = False
-    """Only its beginning fits the window of the model that it is shown to; prompts say so."""
+    """Whether only its beginning fits the window of the model that reads it. Prompts say so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something a reader of the trace should know."""
+    """A note for readers of the trace."""
 
     text: str
     degrades: bool = False
-    """Whether the result is worse for it than the pipeline promises."""
+    """Whether it makes the result degraded."""
     saved: int = 0
-    """How many calls were not made, since they could change nothing."""
+    """Number of calls that were not needed."""
 
 
 class Votes(NamedTuple):
-    """How often a value was given."""
+    """The number of votes for a value."""
 
     value: str
     votes: int
@@ -306,30 +307,30 @@ class Votes(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What was counted to come to an answer."""
+    """The result of a count."""
 
     values: tuple[Votes, ...]
-    """What the answers came down to, or which of them a judge named (by their numbers); the most votes first."""
+    """The values of the answers, or the numbers of the answers that a judge chose; most votes first."""
     abstained: int = 0
-    """How many gave no value that could be read."""
+    """Number of answers without a readable value."""
 
     @property
     def of(self) -> int:
-        """How many were counted, abstentions included."""
+        """Number of votes, including abstentions."""
         return sum(votes for _, votes in self.values) + self.abstained
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What one step hands to the next."""
+    """The input and output of steps."""
 
     question: Question
     answers: tuple[Answer, ...] = ()
     notes: tuple[Note, ...] = ()
-    """What the step that made this state has to say for the trace."""
+    """Notes of the step that returned this state."""
     tally: Tally | None = None
-    """What that step counted, if it did."""
+    """The count of that step, if it counted."""
 
     def then(self, answers: tuple[Answer, ...], *notes: Note, tally: Tally | None = None) -> State:
-        """Return the state after a step: its answers in place of the ones before."""
+        """Return the state after a step, with its answers instead of the previous ones."""
         return State(self.question, answers, notes, tally)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.lives import Machine
-from tests.model_server import ModelServer
-from tests.nursery import Nursery
+from tests.support.lives import Machine
+from tests.support.model_server import ModelServer
+from tests.support.nursery import Nursery
 
 settings.register_profile("moa", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("moa")

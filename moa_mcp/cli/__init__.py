@@ -19,8 +19,8 @@ from moa_mcp.cli.arguments import no_such_option
 from moa_mcp.cli.groups import Group
 from moa_mcp.cli.signals import INTERRUPTED, Interrupted
 from moa_mcp.cli.text import abandon_stdout
-from moa_mcp.collector import collecting_nothing
-from moa_mcp.visible import visible
+from moa_mcp.garbage import collecting_nothing
+from moa_mcp.text.visible import visible
 
 COMMANDS = ("serve", "ask", "runs", "check", "pipelines")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}

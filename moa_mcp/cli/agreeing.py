@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import click
 
-from moa_mcp.agreement import Agreement
+from moa_mcp.budget.confirmation import Agreement
 from moa_mcp.cli.options import Decorated, Refused, RunFailed
 from moa_mcp.cli.text import say
 

@@ -13,9 +13,8 @@ import anyio
 import click
 from rich.text import Text
 
-from moa_mcp.agreement import needed
-from moa_mcp.backend import Backend
-from moa_mcp.budget import data, enough_usd
+from moa_mcp.budget.confirmation import needed
+from moa_mcp.budget.worst_case import data, enough_usd
 from moa_mcp.cli import costs, draw
 from moa_mcp.cli.agreeing import settle, yes_option
 from moa_mcp.cli.arguments import QuestionCommand
@@ -35,12 +34,13 @@ from moa_mcp.cli.remedies import Remedies
 from moa_mcp.cli.text import json_text, shortened
 from moa_mcp.cli.watch import Manner, conclude, failed, ready, runs_of, watch
 from moa_mcp.config import Config, Pipeline
-from moa_mcp.estimate import Estimate, estimate, prices
 from moa_mcp.events import Emit
-from moa_mcp.plan import Reach, blocking, reach
-from moa_mcp.routes import remedy
+from moa_mcp.planning.estimate import Estimate, estimate, prices
+from moa_mcp.planning.plan import Reach, blocking, reach
+from moa_mcp.providers.backend import Backend
+from moa_mcp.routing.routes import remedy
 from moa_mcp.runs import Run, Runs
-from moa_mcp.trace import Trace
+from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Question
 
 _NAME = re.compile(r"[\w-]+")

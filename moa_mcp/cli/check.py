@@ -14,19 +14,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from moa_mcp.backend import simulated
 from moa_mcp.cli import costs, draw
 from moa_mcp.cli.options import FAILED, config_option, loaded, named, offline_option
 from moa_mcp.cli.text import counted, json_text, line
 from moa_mcp.config import Config, Pipeline, models_of
-from moa_mcp.estimate import Estimate, data, estimate, prices
-from moa_mcp.forecast import ASSUMED_TOKENS, assumed
-from moa_mcp.hosts import host
-from moa_mcp.plan import Lint, Plan, Reach, blocking, plan, reach
-from moa_mcp.preflight import doubts, windows
-from moa_mcp.providers import offline as simulation
-from moa_mcp.redact import redact
-from moa_mcp.routes import Route, Routes, RouteState
+from moa_mcp.planning.context_windows import doubts, windows
+from moa_mcp.planning.estimate import Estimate, data, estimate, prices
+from moa_mcp.planning.forecast import ASSUMED_TOKENS, assumed
+from moa_mcp.planning.plan import Lint, Plan, Reach, blocking, plan, reach
+from moa_mcp.providers.backend import simulated
+from moa_mcp.providers.simulated import provider as simulation
+from moa_mcp.routing.hosts import host
+from moa_mcp.routing.routes import Route, Routes, RouteState
+from moa_mcp.text.redact import redact
 
 _USER = re.compile(r"(?<=://)[^/@\s]+@")
 

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from moa_mcp import amounts
 from moa_mcp.cli import draw
 from moa_mcp.cli.text import line
-from moa_mcp.estimate import NOTES, Estimate, ModelEstimate
+from moa_mcp.planning.estimate import NOTES, Estimate, ModelEstimate
+from moa_mcp.text import money
 from moa_mcp.values import Dollars, Tokens
 
 _MILLION = 1_000_000
@@ -30,7 +30,7 @@ def show(out: Console, estimated: Estimate) -> None:
 
 def dollars(cost: Dollars | None) -> tuple[str, str]:
     """Return what is expected and the most; "unknown" where it is."""
-    return (amounts.dollars(cost.expected), amounts.dollars(cost.max)) if cost else (amounts.dollars(None), "")
+    return (money.dollars(cost.expected), money.dollars(cost.max)) if cost else (money.dollars(None), "")
 
 
 def _amounts(estimated: Estimate) -> Table:
@@ -73,7 +73,7 @@ def _prices(estimated: Estimate) -> Table:
     table.add_column("price from", overflow="fold")
     for model, priced in estimated.priced.items():
         price = priced.price
-        rates = (_rate(price.rates.prompt), _rate(price.rates.completion)) if price else (amounts.dollars(None), "")
+        rates = (_rate(price.rates.prompt), _rate(price.rates.completion)) if price else (money.dollars(None), "")
         table.add_row(line(model), line(priced.route or "none"), *rates, priced.source)
     return table
 
@@ -88,7 +88,7 @@ def _said(estimated: Estimate) -> Iterator[Text]:
         names = ", ".join(map(line, estimated.unknown))
         yield Text(f"The cost is unknown: no price is known for {names}.", style="yellow")
     else:
-        low, usual, high = map(amounts.dollars, cost)
+        low, usual, high = map(money.dollars, cost)
         yield Text(f"About {usual}: at least {low}, at most {high}.", style="bold")
     yield Text(f"At least {prompt.min:,} tokens in and {completion.min:,} out.")
     yield from (Text(f"- {note}", style="dim") for note in NOTES)

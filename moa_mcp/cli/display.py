@@ -18,8 +18,8 @@ from rich.text import Text
 from moa_mcp.cli.draw import SIMULATED
 from moa_mcp.cli.text import counted, line
 from moa_mcp.events import AttemptFailed, CallFailed, Event, TextReceived
-from moa_mcp.trace import CallTrace, StepTrace, Trace
-from moa_mcp.visible import Visible
+from moa_mcp.text.visible import Visible
+from moa_mcp.trace.trace import CallTrace, StepTrace, Trace
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _FRAMES_PER_S = 10

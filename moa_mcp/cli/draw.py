@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from moa_mcp.amounts import dollars
 from moa_mcp.cli.text import counted, line
-from moa_mcp.trace import StepTrace, Trace
+from moa_mcp.text.money import dollars
+from moa_mcp.trace.trace import StepTrace, Trace
 
 _PLAIN_WIDTH = 100
 """Columns where no terminal says how many there are."""

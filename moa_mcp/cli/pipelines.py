@@ -11,7 +11,7 @@ from moa_mcp.cli.draw import console
 from moa_mcp.cli.options import config_option, loaded
 from moa_mcp.cli.text import counted, json_text, line
 from moa_mcp.config import Pipeline
-from moa_mcp.plan import Plan, plan
+from moa_mcp.planning.plan import Plan, plan
 
 _INDENT = "    "
 

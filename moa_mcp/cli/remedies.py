@@ -8,7 +8,7 @@ from pathlib import Path
 
 from moa_mcp.config import ENVIRONMENT_VARIABLE, Config
 from moa_mcp.runs import other_models
-from moa_mcp.trace import Trace
+from moa_mcp.trace.trace import Trace
 
 _KEPT_NOWHERE = 'Nothing was kept that could be gone on with: --journal none, or record = "hashes".'
 

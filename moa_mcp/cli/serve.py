@@ -11,8 +11,8 @@ from click.core import ParameterSource
 
 from moa_mcp.cli.options import Refused, config_option, journal_option, loaded, offline_option, opened
 from moa_mcp.cli.text import say
-from moa_mcp.collector import collect_seldom, collecting_nothing
 from moa_mcp.errors import MoaError
+from moa_mcp.garbage import collect_seldom, collecting_nothing
 from moa_mcp.server.access import CannotServe, require_token
 
 _LISTENING = {"host": "--host", "port": "--port", "token_env": "--token-env"}

@@ -11,7 +11,7 @@ import textwrap
 
 import click
 
-from moa_mcp.visible import visible
+from moa_mcp.text.visible import visible
 
 
 def line(text: str) -> str:

@@ -17,8 +17,6 @@ from pathlib import Path
 import anyio
 from rich.console import Console
 
-from moa_mcp import report
-from moa_mcp.backend import Backend, real, simulated
 from moa_mcp.cli import draw
 from moa_mcp.cli.display import BROKE_OFF, Layers, Stream
 from moa_mcp.cli.options import Refused, RunFailed
@@ -29,12 +27,14 @@ from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import MoaError
 from moa_mcp.events import Emit
 from moa_mcp.journal import Journal
-from moa_mcp.redact import redact
-from moa_mcp.routes import Routes
+from moa_mcp.providers.backend import Backend, real, simulated
+from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Run, Runs
 from moa_mcp.steps import Aggregate, Propose, Refine, Step, Synthesize, Vote
-from moa_mcp.trace import Trace
-from moa_mcp.visible import visible
+from moa_mcp.text.redact import redact
+from moa_mcp.text.visible import visible
+from moa_mcp.trace import json
+from moa_mcp.trace.trace import Trace
 
 _REDRAWN_S = 0.1
 
@@ -196,7 +196,7 @@ def _speaks(step: Step) -> bool:
 
 
 def _json(trace: Trace, *, simulated: bool) -> str:
-    data = report.full(trace)
+    data = json.full(trace)
     steps = data.pop("steps")
     return json_text({**data, "simulated": simulated, "trace": steps})
 

@@ -1,4 +1,4 @@
-"""pipelines.toml as values. Every problem found is told at once, with its file, table, key, value and remedy."""
+"""The configuration as values. A `ConfigError` reports all problems at once, with file, table, key, value and fix."""
 
 from __future__ import annotations
 

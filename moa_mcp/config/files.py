@@ -1,4 +1,4 @@
-"""Where the configuration is, and reading it."""
+"""Finds and reads the configuration file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENVIRONMENT_VARIABLE = "MOA_MCP_CONFIG"
 
 
 def find() -> Path:
-    """Return the file that holds: `MOA_MCP_CONFIG`, else the one in the user's folder, else the shipped one."""
+    """Return the path of the configuration: `MOA_MCP_CONFIG`, else the user's file, else the shipped file."""
     own = user_config_path("moa-mcp") / FILE_NAME
     return _named() or (own if own.exists() else shipped())
 
@@ -27,7 +27,7 @@ def _named() -> Path | None:
 
 
 def shipped() -> Path:
-    """Return the file that comes with the package; in a source tree, the one at its root."""
+    """Return the path of the shipped file: inside the package, or at the root of a source tree."""
     package = Path(__file__).parent.parent
     inside = package / FILE_NAME
     return inside if inside.exists() else package.parent / FILE_NAME
@@ -37,7 +37,7 @@ def load(path: Path | None = None) -> Config:
     """Read a configuration.
 
     Raises:
-        ConfigError: it can't be read, or holds problems; all that were found.
+        ConfigError: the file can't be read or has errors; lists all of them.
 
     """
     path = path or find()
@@ -45,7 +45,7 @@ def load(path: Path | None = None) -> Config:
 
 
 def parse(text: str, source: str = FILE_NAME) -> Config:
-    """Read a configuration from its text. Raises `ConfigError` as `load` does."""
+    """Parse a configuration from its text. Raises `ConfigError` as `load` does."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -58,17 +58,17 @@ def parse(text: str, source: str = FILE_NAME) -> Config:
 
 
 def _located(error: tomllib.TOMLDecodeError, text: str) -> str:
-    """Return a syntax error with line and column, which tomllib leaves out at the end of a file."""
+    """Return a syntax error with its line and column, which tomllib omits at the end of a file."""
     line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
-    return str(error).replace("(at end of document)", f"(at line {line}, column {column}, the end of the file)")
+    return str(error).replace("(at end of document)", f"(at line {line}, column {column}, at the end of the file)")
 
 
 def _read(path: Path) -> str:
     try:
         return path.read_text("utf-8-sig")
     except FileNotFoundError as error:
-        named = f", though {ENVIRONMENT_VARIABLE} names it" if path == _named() else ""
-        raise ConfigError(str(path), [Problem("", f"there is no such file{named}")]) from error
+        named = f" (set by {ENVIRONMENT_VARIABLE})" if path == _named() else ""
+        raise ConfigError(str(path), [Problem("", f"no such file{named}")]) from error
     except UnicodeDecodeError as error:
         fault = f"not UTF-8: byte {error.object[error.start]:#04x} at offset {error.start}; save the file as UTF-8"
         raise ConfigError(str(path), [Problem("", fault)]) from error

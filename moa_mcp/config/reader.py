@@ -1,4 +1,4 @@
-"""A document gone through once: its tables as values, and all that is wrong with it."""
+"""Validates a document in one pass: returns its tables as values and collects all problems."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from moa_mcp import faults
+from moa_mcp.config import problems
+from moa_mcp.config.problems import as_key, hinted, listed, shown, within
 from moa_mcp.config.tables import Config, Defaults, ModelTable, Pipeline, models_of, named_models
 from moa_mcp.errors import Problem
-from moa_mcp.faults import as_key, hinted, listed, shown, within
-from moa_mcp.routes import PROVIDERS, Route
+from moa_mcp.routing.routes import PROVIDERS, Route
 from moa_mcp.steps import ModelStep, PanelStep, Propose, Refine, Step
 
 STEP_TYPES: Mapping[str, type[Step]] = {kind.model_fields["step"].default: kind for kind in get_args(Step)}
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 OWN_TOOLS = frozenset({"moa_wait", "moa_cancel", "moa_trace", "moa_resume", "moa_fork", "moa_estimate"})
-"""The server's own tools: no pipeline can have their names."""
+"""The server's own tools. A pipeline can't have one of these names."""
 _TABLES = ("defaults", "models", "pipelines")
 
 
@@ -28,7 +28,7 @@ _AnyTable = TypeVar("_AnyTable", bound=BaseModel)
 
 
 class Reader:
-    """Goes through a document once and keeps what it finds wrong."""
+    """Validates one document and collects the problems."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -52,7 +52,7 @@ class Reader:
         declared = set(self._table("models", document, quiet=True))
         tables = self._table("pipelines", document)
         if "pipelines" not in document or (isinstance(document["pipelines"], dict) and not tables):
-            self._say("pipelines", "there is none; add a table [pipelines.NAME] with steps = [...]")
+            self._say("pipelines", "no pipeline is defined; add a table [pipelines.NAME] with steps = [...]")
         pipelines = {
             name: pipeline
             for name, raw in tables.items()
@@ -73,7 +73,7 @@ class Reader:
         for index, route in enumerate(routes):
             if not route.provider and route.api_base is None:
                 remedy = "write it as provider/model, such as openai/gpt-5-nano"
-                self._say(within(place, "routes", index), f"{route.model!r} names no provider; {remedy}")
+                self._say(within(place, "routes", index), f"{route.model!r} has no provider; {remedy}")
 
     def _pipeline(self, name: str, raw: object, defaults: Defaults, declared: set[str]) -> Pipeline | None:
         place = f"pipelines.{as_key(name)}"
@@ -94,7 +94,7 @@ class Reader:
             "steps": (),
         }
         if "name" in table:
-            self._say(f"{place}.name", "unknown key; a pipeline's name is that of its table")
+            self._say(f"{place}.name", "unknown key; the table's name is the pipeline's name")
         pipeline = self._model(Pipeline, place, given)
         for step_place, step in steps:
             self._check_models(step_place, step, declared)
@@ -105,15 +105,15 @@ class Reader:
 
     def _check_provider(self, place: str, provider: str) -> None:
         if provider not in PROVIDERS:
-            remedy = hinted(provider, PROVIDERS, "it takes a prefix of routes, such as openai")
-            self._say(place, f"{provider!r} is no provider{remedy}")
+            remedy = hinted(provider, PROVIDERS, "use the prefix of a route, such as openai")
+            self._say(place, f"unknown provider {provider!r}{remedy}")
 
     def _check_name(self, place: str, name: str) -> None:
         if not _NAME.fullmatch(name):
-            rule = "small letters, digits and underscores, a letter first, 48 characters at most"
-            self._say(place, f"{name!r} can't be the name of a tool: {rule}")
+            rule = "use lower-case letters, digits and underscores, start with a letter, at most 48 characters"
+            self._say(place, f"{name!r} is not a valid tool name: {rule}")
         elif name in OWN_TOOLS:
-            self._say(place, f"{name!r} can't be the name of a pipeline: the server has a tool of that name")
+            self._say(place, f"{name!r} is the name of a built-in tool; use another name")
 
     def _steps(self, place: str, raw: object, defaults: Defaults) -> list[tuple[str, Step]]:
         if not isinstance(raw, list) or not raw:
@@ -141,7 +141,7 @@ class Reader:
         steps = f"the steps are {listed(STEP_TYPES)}"
         if "step" in table:
             kind = table["step"]
-            self._say(within(place, "step"), f"{shown(kind)} is no step{hinted(kind, STEP_TYPES, steps)}")
+            self._say(within(place, "step"), f"unknown step {shown(kind)}{hinted(kind, STEP_TYPES, steps)}")
         elif near := get_close_matches("step", table, n=1):
             self._say(within(place, near[0]), f"unknown key{hinted(near[0], ['step'], steps)}")
         else:
@@ -152,21 +152,21 @@ class Reader:
             provider, _, name = model.partition("/")
             if model not in declared and not (provider in PROVIDERS and name):
                 known = [*declared, *(f"{each}/{name}" for each in PROVIDERS if name)]
-                remedy = f"a model needs a table, [models.{as_key(model)}], or a name such as openai/gpt-5-nano"
-                fault = f"{model!r} is no model of this file{hinted(model, known, remedy)}"
+                remedy = f"add a table [models.{as_key(model)}], or use a route such as openai/gpt-5-nano"
+                fault = f"unknown model {model!r}{hinted(model, known, remedy)}"
                 self._say(within(place, *where), fault)
 
     def _check_flow(self, place: str, steps: list[Step]) -> None:
         answers = 0
         for index, step in enumerate(steps):
             if step.needs_answers and answers == 0:
-                remedy = "leave keep out" if isinstance(step, Propose) else "begin with propose"
-                self._say(within(place, "steps", index), f"{step.step} has no answers to work on; {remedy}")
+                remedy = "remove keep" if isinstance(step, Propose) else "start with propose"
+                self._say(within(place, "steps", index), f"{step.step} needs answers from a previous step; {remedy}")
                 return
             answers = step.answers_out(answers)
         if answers != 1:
             remedy = "end with aggregate or vote, or with rank or take and n = 1"
-            self._say(f"{place}.steps", f"the last step hands on {answers} answers; {remedy}")
+            self._say(f"{place}.steps", f"the last step must return 1 answer, not {answers}; {remedy}")
 
     def _model(self, kind: type[_AnyTable], place: str, raw: object) -> _AnyTable | None:
         if not isinstance(raw, dict):
@@ -175,7 +175,7 @@ class Reader:
         try:
             return kind.model_validate(raw)
         except ValidationError as error:
-            self.problems += faults.problems(kind, place, error.errors(include_url=False))
+            self.problems += problems.problems(kind, place, error.errors(include_url=False))
             return None
 
     def _say_no_table(self, place: str, value: object) -> None:
@@ -186,7 +186,7 @@ class Reader:
 
 
 def _completed(step: Step, defaults: Defaults) -> Step:
-    """Return the step with the defaults where it says nothing."""
+    """Return the step with the defaults for all keys that it does not set."""
     if not isinstance(step, ModelStep):
         return step
     values: dict[str, object] = {

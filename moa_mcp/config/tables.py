@@ -1,4 +1,4 @@
-"""The tables of a configuration as values."""
+"""The tables of the configuration as values."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
-from moa_mcp.routes import Dollars, Route, RouteEntry
+from moa_mcp.routing.routes import Dollars, Route, RouteEntry
 from moa_mcp.steps import PanelStep, SoleStep, Step, Vote
 
 FILE_NAME = "pipelines.toml"
 
 
 class Table(BaseModel):
-    """A table: unknown keys are refused, and nothing changes once it is read."""
+    """A table: frozen, and unknown keys are rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
 
@@ -25,67 +25,67 @@ USDollars = Annotated[Decimal, Field(gt=0, strict=False)]
 
 
 class Defaults(Table):
-    """What holds where a step or a call says nothing."""
+    """Defaults for steps, and the settings of runs, budgets, limits and the journal."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] = Field(
         default=0.7, validation_alias=AliasChoices("temperature", "temp")
     )
     max_tokens: Annotated[int, Field(ge=1)] = 2048
     timeout_s: Annotated[float, Field(gt=0)] = 180.0
-    """Seconds for one attempt of one call."""
+    """Seconds for one attempt of a call."""
     stall_s: Annotated[float, Field(gt=0)] = 30.0
-    """Seconds that a streamed text may pause; once it has begun, `timeout_s` no longer ends it."""
+    """Seconds that a streamed answer may pause. After the first text, this replaces `timeout_s`."""
     quorum: Annotated[int, Field(ge=1)] = 1
-    """How many calls of a step must be answered, at most all of them."""
+    """Number of calls of a step that must succeed, at most all of them."""
     grace_s: Annotated[float, Field(ge=0)] | None = None
-    """Seconds that the other calls of a step have once so many are answered; None waits for all."""
+    """Seconds to wait for the other calls after the quorum is reached; None waits for all."""
     hedge: bool = False
-    """Whether a call that takes much longer than its step's others gets a spare one."""
+    """Whether to send a second request for a call that takes much longer than the others of its step."""
     deadline_s: Annotated[float, Field(gt=0)] | None = None
-    """Seconds after which a run ends with what it has."""
+    """Time limit of a run, in seconds; it then returns the best answer so far."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 4
-    """How often a call is tried on one route."""
+    """Attempts of a call on one route."""
     wait_s: Annotated[float, Field(ge=0, le=3600)] = 45.0
-    """Seconds that an MCP call waits before it returns the run's id instead of its answer."""
+    """Seconds that an MCP call waits before it returns the run ID."""
     max_cost_usd: USDollars | None = None
-    """What a run may cost, in US dollars; a pipeline's own takes its place."""
+    """Maximum cost of a run, in US dollars. A pipeline can override it."""
     max_cost_usd_per_day: USDollars | None = None
-    """What all runs on one journal may cost that begin, or go on, on one day (UTC)."""
+    """Maximum cost of all runs in one journal that start or continue on one day (UTC)."""
     max_cost_usd_per_server: USDollars | None = None
-    """What all runs of one process may cost."""
+    """Maximum cost of all runs of one process."""
     max_run_tokens: Annotated[int, Field(ge=1)] = 5_000_000
-    """Tokens of a run's prompts and answers; it holds for models without a known price, too."""
+    """Maximum number of tokens of a run, prompts and answers. Includes models without a known price."""
     unpriced: Literal["allow", "refuse"] = "allow"
-    """Whether a run may ask models whose price is not known, which no cap in dollars can hold."""
+    """Whether a run may use models without a known price, which a cap in dollars can't limit."""
     confirm_above_usd: Dollars | None = None
-    """What a run may be expected to cost, in US dollars, before somebody is asked; None asks nobody."""
+    """Expected cost of a run, in US dollars, above which it needs confirmation; None never asks."""
     record: Literal["calls", "hashes"] = "calls"
-    """Whether the journal keeps questions, prompts and answers, or their hashes only; then only the process that began
-    a run can finish it."""
+    """Whether the journal stores questions, prompts and answers, or only their hashes. With hashes, only the process
+    that started a run can finish it."""
     retention_days: Annotated[int, Field(ge=1)] | Literal["forever"] = 90
-    """How long a run that nobody drives is kept since it was last touched: long enough to come back to one, and not for
-    ever, since it holds people's questions in full."""
+    """Days until an inactive run is deleted, counted from its last change. Runs contain questions in full, so the
+    default is not `"forever"`."""
     retention_mb: Annotated[int, Field(ge=1)] | None = None
-    """How much the journal may hold, in millions of bytes, before the oldest runs go; no limit if left out."""
+    """Maximum size of the journal, in millions of bytes. The oldest runs are deleted first. No limit by default."""
     resume: Literal["on-request", "auto"] = "on-request"
-    """Whether a server goes on, when it starts, with runs that were interrupted; that costs money unasked."""
+    """Whether a server resumes interrupted runs when it starts, which costs money without a request."""
     durability: Literal["process", "power"] = "process"
-    """What an answer on record survives: the death of the process, or also a loss of power, which costs an fsync."""
+    """What a stored answer survives: a crash of the process, or also a power failure, which costs an fsync."""
     concurrency: Annotated[int, Field(ge=1)] = 256
-    """Requests under way at once, over all runs."""
+    """Concurrent requests of all runs."""
     provider_concurrency: Annotated[int, Field(ge=1)] = 64
-    """Requests under way at once at one provider."""
+    """Concurrent requests to one provider."""
     requests_per_minute: dict[str, Annotated[int, Field(ge=1)]] = {}
-    """By provider, as its prefix in routes; of each key."""
+    """By provider, as its prefix in routes; for each API key."""
     tokens_per_minute: dict[str, Annotated[int, Field(ge=1)]] = {}
-    """By provider, of prompts and answers; of each key."""
+    """By provider, prompts and answers; for each API key."""
     cache_first: bool = True
-    """Whether equal samples of a long prompt, where one request can't bring them all, wait until the first has begun,
-    so that they find the prompt in the provider's cache."""
+    """Whether equal samples of a long prompt wait for the first one, so that they hit the provider's prompt cache.
+    Applies where one request can't return them all."""
 
 
 class ModelTable(Table):
-    """A model alias: where it is served."""
+    """The routes of a model alias."""
 
     routes: Annotated[
         tuple[RouteEntry, ...],
@@ -95,34 +95,34 @@ class ModelTable(Table):
 
 
 class Pipeline(Table):
-    """A named sequence of steps, complete: nothing in it refers to a file any more."""
+    """A named sequence of steps, with all defaults filled in."""
 
     name: str
     title: str
     description: str
-    """When an agent should choose it."""
+    """Tells an agent when to use it."""
     max_cost_usd: USDollars | None = None
-    """What a run may cost, in US dollars."""
+    """Maximum cost of a run, in US dollars."""
     deadline_s: Annotated[float, Field(gt=0)] | None = None
-    """Seconds after which a run ends with what it has."""
+    """Time limit of a run, in seconds."""
     confirm_above_usd: Dollars | None = None
-    """As in the defaults."""
+    """Expected cost of a run, in US dollars, above which it needs confirmation."""
     steps: tuple[Annotated[Step, Field(discriminator="step")], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A configuration without faults."""
+    """A valid configuration."""
 
     source: str
-    """The file it was read from."""
+    """Path of the file."""
     defaults: Defaults
     models: Mapping[str, tuple[Route, ...]]
     pipelines: Mapping[str, Pipeline]
 
 
 def named_models(step: Step) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Yield the models that a step names, each with the key where it stands."""
+    """Yield the models of a step, each with the key that names it."""
     if isinstance(step, PanelStep):
         yield from ((("agents", index), agent.model) for index, agent in enumerate(step.agents))
     elif isinstance(step, SoleStep | Vote) and step.agent is not None:
@@ -132,7 +132,7 @@ def named_models(step: Step) -> Iterator[tuple[tuple[str | int, ...], str]]:
 
 
 def models_of(pipeline: Pipeline) -> tuple[str, ...]:
-    """Return the model aliases that a pipeline names, each once, in order."""
+    """Return the model aliases of a pipeline, without duplicates, in order."""
     named: dict[str, None] = {}
     for step in pipeline.steps:
         named |= dict.fromkeys(step.models)

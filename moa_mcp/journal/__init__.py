@@ -1,7 +1,7 @@
-"""Where runs are kept: the ledger of runs, and the events of each.
+"""The journal: stores runs and their events.
 
-A journal is durable before money is spent: what `keep` returns from is on record. A run has one owner at a time, by a
-lease; what another process than the owner wants to write is refused.
+An event is stored before money is spent on it: when `keep` returns, its event is durable. A lease gives each run one
+owner at a time. Writes of other processes are rejected.
 """
 
 from __future__ import annotations
@@ -17,124 +17,124 @@ from moa_mcp.values import Status
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run as the ledger knows it."""
+    """The stored state of a run."""
 
     run_id: str
     pipeline: str
     spec: str
-    """All that decides the run, as JSON: resume uses this, never today's configuration."""
+    """Everything that determines the run, as JSON. A resume uses this and not the current configuration."""
     status: Status
     title: str
-    """How its question begins; empty where questions are not kept."""
+    """The beginning of the question; empty if texts are not stored."""
     created_at: float
     """Seconds since the epoch."""
     updated_at: float
     owned: bool = False
-    """Whether a living process drives it."""
+    """Whether a live process owns it."""
     damaged: bool = False
-    """Whether it makes no sense, and nothing but its id is told."""
+    """Whether its record is corrupt, so that only its ID is valid."""
 
 
 _SPENDING_DAYS = 35
 
 
 def oldest_day() -> str:
-    """Return the first day whose spending is kept, whatever is forgotten: what was spent today bounds what may be."""
+    """Return the first day whose spending is stored; daily budgets need it even if runs are deleted."""
     return (datetime.now(UTC).date() - timedelta(days=_SPENDING_DAYS)).isoformat()
 
 
 class Journal(Protocol):
-    """Keeps runs and their events."""
+    """Stores runs and their events."""
 
     @property
     def keeps_texts(self) -> bool:
-        """Whether questions, prompts and answers are kept, and not their hashes only."""
+        """Whether questions, prompts and answers are stored, and not only their hashes."""
         ...
 
     async def begin(self, record: RunRecord) -> None:
-        """Put a new run on record, owned by this process."""
+        """Store a new run, owned by this process."""
         ...
 
     async def keep(self, run_id: str, event: Event) -> None:
-        """Put an event on record; when this returns, or is cancelled, it is.
+        """Store an event. When this returns or is cancelled, the event is durable.
 
         Raises:
-            LeaseLost: the run is not this process's any more.
-            JournalError: it can't be written.
+            LeaseLost: this process does not own the run any longer.
+            JournalError: the event can't be written.
 
         """
         ...
 
     def append(self, run_id: str, event: Event) -> None:
-        """Put an event on record soon, in order with those that are kept."""
+        """Store an event soon, in order with those of `keep`."""
         ...
 
     async def finish(self, run_id: str, status: Status) -> None:
-        """Record how a run ended, with all its events, and give it up."""
+        """Store the final status of a run and all its events, and release it."""
         ...
 
     async def is_free(self, run_id: str) -> bool:
-        """Whether no living process drives a run; where clocks and leases leave that open, wait for a sign of life.
+        """Whether no live process owns a run. If the lease leaves that open, wait for a heartbeat of the owner.
 
-        A lease that ran out proves nothing by itself: the clock may have been set, or the machine have slept.
+        An expired lease proves nothing: the clock may have changed, or the machine may have been suspended.
         """
         ...
 
     async def claim(self, run_id: str) -> bool:
-        """Become the owner of a run that is not complete and that no living process drives."""
+        """Become the owner of a run that is not complete and has no live owner; return whether that succeeded."""
         ...
 
     async def renew(self, run_ids: Sequence[str]) -> frozenset[str]:
-        """Prolong the leases of own runs; return those that are still this process's."""
+        """Extend the leases of this process; return the runs that it still owns."""
         ...
 
     async def release(self, run_id: str) -> None:
-        """Give a run up unfinished, for anybody to resume at once."""
+        """Release an unfinished run, so that another process can resume it at once."""
         ...
 
     async def cancel(self, run_id: str) -> bool:
-        """Record that somebody asked for an unfinished run to end, wherever it runs."""
+        """Mark an unfinished run as cancelled, in whichever process it is active."""
         ...
 
     async def record(self, run_id: str) -> RunRecord | None:
-        """Return a run's record; None if it is not known."""
+        """Return the record of a run; None if it is not known."""
         ...
 
     async def records(self, *, limit: int = 1000) -> tuple[RunRecord, ...]:
-        """Return the runs on record, the newest first."""
+        """Return the stored runs, newest first."""
         ...
 
     async def events(self, run_id: str) -> tuple[Event, ...]:
-        """Return what happened in a run, in order."""
+        """Return the events of a run, in order."""
         ...
 
     async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None, held: int = 0) -> bool:
-        """Set what a run has committed on a day (ISO date, UTC): spent, in flight and reserved.
+        """Set the committed amount of a run on a day (ISO date, UTC): spent, in flight and reserved.
 
-        What is `held` of it is not spent, or not yet. It is refused, and nothing changes, if it grows and the sum over
-        all runs of that day would pass the cap. Any number of processes may do so at once.
+        `held` is the part that is not spent yet. Returns False and changes nothing if the amount grows and the sum over
+        all runs of the day would exceed the cap. Safe across processes.
         """
         ...
 
     async def spending(self, day: str) -> int:
-        """Return what all runs have committed on a day, in nanodollars, those forgotten since included."""
+        """Return the committed amount of all runs on a day, in nanodollars, including deleted runs."""
         ...
 
     async def held(self, day: str) -> Mapping[str, int]:
-        """Return what each run that a living process drives holds of what it has committed on a day."""
+        """Return the unspent part of the committed amount on a day, for each run with a live owner."""
         ...
 
     async def forget(
         self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False
     ) -> int:
-        """Delete runs that nobody drives, and return how many.
+        """Delete inactive runs and return their number.
 
-        Those last touched before a time (seconds since the epoch), and the oldest while the journal is larger than a
-        size in bytes; a few at a time, so that nobody waits for it. With `dry`, nothing is deleted: it returns how many
-        would be, for a size about how many.
+        Deletes runs that were last changed before `older_than` (seconds since the epoch), then the oldest ones while
+        the journal is larger than `beyond_bytes`. It works in small batches, so that other writes do not wait. With
+        `dry`, nothing is deleted; the number for a size is approximate.
         """
         ...
 
     async def close(self) -> None:
-        """Write what is still to be written."""
+        """Write all pending events and close the journal."""
         ...

@@ -1,6 +1,6 @@
-"""Events as text for a store: what people and models wrote is taken out and kept once, under its hash.
+"""Events as text for a store. Texts of users and models are stored once, under their hash.
 
-Only a provider's answer stands in the event that tells of it, unless it is long: no other run says the same.
+Only the answer of a provider is stored inside its event, unless it is long, because other runs rarely repeat it.
 """
 
 from __future__ import annotations
@@ -35,19 +35,20 @@ _TEXT_FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "step_finished": (("answers", "*", "text"), ("notes", "*", "text"), ("tally", "values", "*", "0")),
     "run_finished": (("answer",), ("error",)),
 }
-"""By kind of event: where people's and models' words stand in it, errors included, which may quote them.
+"""By kind of event: the fields with texts of users and models. Error messages are included, because they may quote
+them.
 
-`*` is each item of a list.
+`*` stands for each item of a list.
 """
 _REF = "sha256"
 _TOLD = "told"
-"""In place of a text: which attempt said it, as its place, its number and which of its answers it is."""
+"""Replaces a text with a reference to the attempt that returned it: place, attempt number, number of the answer."""
 _ATTEMPT = "attempt"
-"""In place of a completion: that of which attempt of the call it is."""
+"""Replaces a completion with the number of the attempt that returned it."""
 CODEC = ("utf-8", "surrogatepass")
-"""Models, and arguments of commands, may hold half a character."""
+"""Texts of models and command arguments may contain lone surrogates."""
 _LONG = 2**14
-"""Characters from which an answer is kept apart, where it is compressed."""
+"""Length from which an answer is stored separately and compressed, in characters."""
 _Find: TypeAlias = Callable[[Any], list[tuple[Any, Any]]]
 
 
@@ -59,24 +60,24 @@ class Packed(NamedTuple):
 
 
 _Say: TypeAlias = Callable[[str], object]
-"""Returns what stands for a text."""
+"""Returns the replacement of a text."""
 
 
 class Packer:
-    """Packs the events of one run, whose texts come again and again: all agents of a step are told the same."""
+    """Encodes the events of one run. Its texts repeat often: all agents of a step get the same prompt."""
 
     def __init__(self, *, tells: bool = True) -> None:
-        """Let events hold answers if it `tells` them."""
+        """With `tells`, events contain answers."""
         self._tells = tells
         self._digests: dict[str, str] = {}
-        """By text: its hash."""
+        """Hashes by text."""
         self._told: dict[str, list[int]] = {}
-        """By answer that stands in an event: where."""
+        """Positions of answers that an event contains."""
         self._attempts: dict[Place, AttemptFinished] = {}
-        """The last of each call."""
+        """The last attempt of each call."""
 
     def pack(self, event: Event) -> Packed:
-        """Return an event as JSON, with its texts apart."""
+        """Return an event as JSON and its texts."""
         texts: dict[str, str] = {}
 
         def ref(text: str) -> object:
@@ -91,7 +92,7 @@ class Packer:
 
         try:
             body = orjson.dumps(self._plain(event, ref, tell)).decode()
-        except TypeError:  # half a character, or a number beyond 64 bits, where no text is expected
+        except TypeError:  # a lone surrogate or a number beyond 64 bits in an unusual field
             return Packed(json.dumps(_dumped(event, ref), separators=(",", ":")), texts)
         if self._tells and isinstance(event, AttemptFinished):
             self._attempts[event.place] = event
@@ -101,7 +102,7 @@ class Packer:
         return Packed(body, texts)
 
     def forget(self) -> None:
-        """Learn that events which were packed may not be kept: what they told is told again."""
+        """Forget the positions of answers, since events may not have been stored; later events repeat the texts."""
         self._told.clear()
         self._attempts.clear()
 
@@ -112,7 +113,7 @@ class Packer:
         return digest
 
     def _plain(self, event: Event, ref: _Say, tell: _Say) -> object:
-        """Return what `_dumped` does; by hand for the events that every call has, which takes a third of the time."""
+        """Return the result of `_dumped`, built by hand for frequent events, in a third of the time."""
         told: dict[str, object]
         match event:
             case CallStarted():
@@ -155,7 +156,7 @@ class Packer:
 
 
 def _completion(completion: Completion, ref: _Say, tell: _Say) -> dict[str, object]:
-    """Return a completion without what is so anyway."""
+    """Return a completion without its default values."""
     told: dict[str, object] = {
         "text": tell(completion.text),
         "model": completion.model,
@@ -184,7 +185,7 @@ def _answer(answer: Answer, ref: _Say) -> dict[str, object]:
 
 @cache
 def _events() -> TypeAdapter[Event]:
-    """Return what validates events; to build it takes as long as to import all of the journal."""
+    """Return the validator of events. Building it takes as long as importing the journal."""
     return TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 
 
@@ -196,17 +197,17 @@ def _dumped(event: Event, ref: _Say) -> object:
 
 
 def unpacked(bodies: Iterable[str], texts: Mapping[str, str]) -> Iterator[Event]:
-    """Yield the events of a run that were packed, in order. A text that was not kept is told as its hash."""
+    """Yield the events of a run, in order. A text that was not stored is replaced by its hash."""
     attempts: dict[tuple[int, ...], Any] = {}
-    """By place and number: their completions."""
+    """Completions by place and attempt."""
 
     def text(ref: dict[str, Any]) -> str:
         if _TOLD not in ref:
-            return texts.get(ref[_REF], f"[text not kept; sha256 {ref[_REF]}]")
+            return texts.get(ref[_REF], f"[text not stored; sha256 {ref[_REF]}]")
         *attempt, number = ref[_TOLD]
         completion = attempts.get(tuple(attempt))
         if completion is None:
-            return "[text not kept]"
+            return "[text not stored]"
         return str((completion["others"][number - 1] if number else completion)["text"])
 
     for body in bodies:
@@ -223,7 +224,7 @@ def unpacked(bodies: Iterable[str], texts: Mapping[str, str]) -> Iterator[Event]
 
 
 def _finder(path: Sequence[str]) -> _Find:
-    """Return what finds the containers and keys at a path; they may be missing."""
+    """Return a function that finds the containers and keys at a path, which may be missing."""
     first, *rest = path
     key = int(first) if first.isdigit() else first
     if not rest:
@@ -240,7 +241,7 @@ _PLACES = {kind: tuple(map(_finder, paths)) for kind, paths in _TEXT_FIELDS.item
 
 
 def _places(dumped: Any, kind: type) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401
-    """Yield the containers and keys of an event's texts, which are of this kind there."""
+    """Yield the containers and keys of an event's texts that have this type."""
     for find in _PLACES.get(dumped["kind"], ()):
         for holder, key in find(dumped):
             if isinstance(holder[key], kind) and holder[key]:

@@ -1,4 +1,4 @@
-"""A journal that lives as long as its process: nothing is written to disk, and nothing outlives a crash."""
+"""A journal in memory. It ends with its process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from moa_mcp.values import Status
 
 
 class MemoryJournal:
-    """Keeps runs in memory; of those that ended, the latest `keep`."""
+    """Stores runs in memory, and the latest `keep` of the finished ones."""
 
     def __init__(self, keep: int = 500) -> None:
         self._keep = keep
@@ -22,7 +22,7 @@ class MemoryJournal:
         self._spending: dict[str, dict[str, int]] = {}
         """By day and run."""
         self._held: dict[str, dict[str, int]] = {}
-        """Of that, what is not spent."""
+        """By day and run: the part that is not spent yet."""
 
     @property
     def keeps_texts(self) -> bool:
@@ -34,12 +34,14 @@ class MemoryJournal:
 
     async def keep(self, run_id: str, event: Event) -> None:
         if run_id not in self._records or not self._records[run_id].owned:
-            raise LeaseLost(f"run {run_id} is not under way")
+            raise LeaseLost(f"run {run_id} is not active")
         self._events[run_id].append(event)
 
     def append(self, run_id: str, event: Event) -> None:
         record = self._records.get(run_id)
-        if record is not None and record.owned and not isinstance(event, TextReceived):  # it comes whole with its call
+        if (
+            record is not None and record.owned and not isinstance(event, TextReceived)
+        ):  # the call's end has the whole text
             self._events[run_id].append(event)
 
     async def finish(self, run_id: str, status: Status) -> None:
@@ -103,7 +105,7 @@ class MemoryJournal:
     async def forget(
         self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False
     ) -> int:
-        del beyond_bytes  # the number of runs is bounded instead
+        del beyond_bytes  # the number of runs is limited instead
         old = [each.run_id for each in self._records.values() if not each.owned and each.updated_at < (older_than or 0)]
         for each in () if dry else old:
             del self._records[each], self._events[each]
@@ -112,7 +114,7 @@ class MemoryJournal:
         return len(old)
 
     async def close(self) -> None:
-        """Nothing is left to be written."""
+        """Do nothing, because nothing is pending."""
 
     def _set(self, run_id: str, *, owned: bool, status: Status | None = None) -> None:
         record = self._records[run_id]

@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from moa_mcp import faults
-from moa_mcp.config import STEP_TYPES, Config, Pipeline, models_of
+from moa_mcp.config import STEP_TYPES, Config, Pipeline, models_of, problems
 from moa_mcp.errors import ChangeRefused
-from moa_mcp.routes import PROVIDERS
+from moa_mcp.routing.routes import PROVIDERS
 from moa_mcp.steps import Step
-from moa_mcp.trace import StepTrace, Trace
+from moa_mcp.trace.trace import StepTrace, Trace
 
 _SETTING = re.compile(r"(?:(?P<step>\d+)\.)?(?P<key>[A-Za-z_]+)=(?P<value>.*)", re.DOTALL)
 _EXAMPLES = "Write it as agent=NAME, or 4.temperature=0.2 for a later step."
@@ -80,7 +79,7 @@ def _set(number: int, step: Step, values: Mapping[str, str]) -> Step:
         given[key] = _meant(key, values[key])
     if found := _errors(step, {**before, **given}):
         found = wrong if "" in values.values() else found  # the words of what was written, not of what it may mean
-        problem = next(faults.problems(type(step), f"{number}", found))
+        problem = next(problems.problems(type(step), f"{number}", found))
         takes = ", ".join(sorted(type(step).model_fields.keys() - {"step", "name"}))
         raise ChangeRefused(str(problem), f"Step {number} is {step.step}; it takes {takes}.")
     return type(step).model_validate({**before, **given})
@@ -109,7 +108,7 @@ def _check_models(pipeline: Pipeline, known: set[str]) -> None:
         provider, _, name = model.partition("/")
         if model not in known and not (provider in PROVIDERS and name):
             raise ChangeRefused(
-                f"{model!r} is no model of the configuration{faults.meant(model, known)}",
+                f"{model!r} is no model of the configuration{problems.meant(model, known)}",
                 "moa-mcp check shows the models; a name such as openai/gpt-5-nano needs no table.",
             )
 

@@ -10,14 +10,14 @@ from functools import partial
 
 import anyio
 
-from moa_mcp.backend import Backend
 from moa_mcp.config import Defaults
-from moa_mcp.engine import Reached, RunSpec, execute, started
+from moa_mcp.engine.execute import Reached, RunSpec, execute, started
 from moa_mcp.errors import JournalError
 from moa_mcp.events import Emit, Event, RunFinished, tee
 from moa_mcp.journal import Journal
-from moa_mcp.model import Budget, Limits, Shared, remembered, stack
-from moa_mcp.preflight import windows
+from moa_mcp.middleware import Budget, Limits, Shared, remembered, stack
+from moa_mcp.planning.context_windows import windows
+from moa_mcp.providers.backend import Backend
 from moa_mcp.runs.funding import Unstarted, funded
 from moa_mcp.runs.money import Purses
 from moa_mcp.runs.order import Opening, Order, recorded

@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import anyio
 
-from moa_mcp.budget import RunTariff
+from moa_mcp.budget.worst_case import RunTariff
 from moa_mcp.config import Defaults, Pipeline, models_of
-from moa_mcp.engine import RunSpec
+from moa_mcp.engine.execute import RunSpec
 from moa_mcp.errors import MissingKey
-from moa_mcp.estimate import Estimate, estimate, prices
 from moa_mcp.events import Emit, RunEstimated
-from moa_mcp.model import Amount, Budget, Usable
-from moa_mcp.plan import blocking
-from moa_mcp.preflight import too_long
+from moa_mcp.middleware import Amount, Budget, Usable
+from moa_mcp.planning.context_windows import too_long
+from moa_mcp.planning.estimate import Estimate, estimate, prices
+from moa_mcp.planning.plan import blocking
 from moa_mcp.runs.money import Purses, Refusal
 from moa_mcp.runs.order import Opening
 from moa_mcp.values import Tokens

@@ -10,14 +10,14 @@ from weakref import WeakKeyDictionary
 
 import anyio
 
-from moa_mcp.budget import RunTariff, nanodollars, spent
+from moa_mcp.budget.worst_case import RunTariff, nanodollars, spent
 from moa_mcp.config import Defaults
-from moa_mcp.engine import RunSpec
-from moa_mcp.estimate import Priced
+from moa_mcp.engine.execute import RunSpec
 from moa_mcp.journal import Journal
-from moa_mcp.model import Amount, Budget, Others, Purse, TokenPurse
-from moa_mcp.replay import own
+from moa_mcp.middleware import Amount, Budget, Others, Purse, TokenPurse
+from moa_mcp.planning.estimate import Priced
 from moa_mcp.runs.order import Opening
+from moa_mcp.trace.replay import own
 
 _LOOK_S, _SLOWER, _MOST_LOOK_S = 0.1, 1.5, 2.0
 """Seconds between looks at what the runs of other processes hold: at first, how much more each time, and at most."""

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import TypeAdapter, ValidationError
 
-from moa_mcp import replay
-from moa_mcp.engine import Reached, RunSpec, started
+from moa_mcp.engine.execute import Reached, RunSpec, started
 from moa_mcp.errors import RunHeld
 from moa_mcp.events import Event, RunResumed
 from moa_mcp.journal import RunRecord
-from moa_mcp.journal.damage import damaged_run, readable
-from moa_mcp.model import Before
-from moa_mcp.routes import Route
+from moa_mcp.journal.sqlite.damage import damaged_run, readable
+from moa_mcp.middleware import Before
+from moa_mcp.routing.routes import Route
 from moa_mcp.runs.run import Run
-from moa_mcp.surrogates import mended
-from moa_mcp.trace import Trace, trace_of
+from moa_mcp.text.surrogates import mended
+from moa_mcp.trace import replay
+from moa_mcp.trace.trace import Trace, trace_of
 from moa_mcp.values import Question
 
 _TITLE = 80

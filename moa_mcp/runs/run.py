@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from moa_mcp.events import Event
-from moa_mcp.trace import Trace
+from moa_mcp.trace.trace import Trace
 
 
 @dataclass(slots=True, eq=False)

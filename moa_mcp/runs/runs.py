@@ -15,25 +15,25 @@ from decimal import Decimal
 import anyio
 from anyio.abc import TaskGroup
 
-from moa_mcp import replay
-from moa_mcp.agreement import Agreement, needed
-from moa_mcp.backend import Backend
+from moa_mcp.budget.confirmation import Agreement, needed
 from moa_mcp.config import Config, Pipeline, models_of
-from moa_mcp.engine import Reached, RunSpec, started
+from moa_mcp.engine.execute import Reached, RunSpec, started
 from moa_mcp.errors import JournalError, RunHeld, RunUnknown
 from moa_mcp.events import Emit, Event, RunForked
 from moa_mcp.journal import Journal, RunRecord
-from moa_mcp.journal.damage import readable
 from moa_mcp.journal.memory import MemoryJournal
-from moa_mcp.model import Before
-from moa_mcp.routes import Route
+from moa_mcp.journal.sqlite.damage import readable
+from moa_mcp.middleware import Before
+from moa_mcp.providers.backend import Backend
+from moa_mcp.routing.routes import Route
 from moa_mcp.runs.driver import Driver
 from moa_mcp.runs.kept import Kept
 from moa_mcp.runs.leases import Leases
 from moa_mcp.runs.order import Opening, Order, ordered, reopened, traced, whole
 from moa_mcp.runs.retention import Retention
 from moa_mcp.runs.run import Run
-from moa_mcp.trace import Trace
+from moa_mcp.trace import replay
+from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Question, Status
 
 _log = logging.getLogger(__name__)

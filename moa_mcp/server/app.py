@@ -18,10 +18,10 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, Res
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
-from moa_mcp.backend import Backend, real, simulated
 from moa_mcp.config import Config
 from moa_mcp.journal import Journal
-from moa_mcp.routes import Routes
+from moa_mcp.providers.backend import Backend, real, simulated
+from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Runs
 from moa_mcp.server.asking import STATE_S
 from moa_mcp.server.prompts import Prompts

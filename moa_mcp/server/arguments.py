@@ -11,9 +11,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, field_validator
 from pydantic_core import ErrorDetails
 
-from moa_mcp.redact import redact
 from moa_mcp.server import spellings
-from moa_mcp.visible import quoted
+from moa_mcp.text.redact import redact
+from moa_mcp.text.visible import quoted
 
 
 class Arguments(BaseModel):

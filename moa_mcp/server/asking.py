@@ -16,7 +16,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-from moa_mcp.agreement import Agreement
+from moa_mcp.budget.confirmation import Agreement
 from moa_mcp.server import results
 from moa_mcp.server.waiting import Context, beat
 

@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import mcp_types as types
 
-from moa_mcp.amounts import dollars
-from moa_mcp.budget import data, enough_usd
+from moa_mcp.budget.worst_case import data, enough_usd
 from moa_mcp.config import Pipeline
-from moa_mcp.estimate import NOTES, Estimate, StepEstimate, estimate, prices
+from moa_mcp.planning.estimate import NOTES, Estimate, StepEstimate, estimate, prices
 from moa_mcp.runs import Runs
+from moa_mcp.text.money import dollars
 from moa_mcp.values import Dollars, Question, Tokens
 
 

@@ -17,7 +17,7 @@ from anyio.abc import ObjectSendStream
 from mcp.shared.message import SessionMessage
 from pydantic import JsonValue, ValidationError
 
-from moa_mcp.surrogates import escaped, mended
+from moa_mcp.text.surrogates import escaped, mended
 
 MAX_BYTES = 32 * 2**20
 """What a line may hold."""

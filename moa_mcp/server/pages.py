@@ -11,8 +11,8 @@ from typing import Any
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
-from moa_mcp.report import full
-from moa_mcp.trace import Trace
+from moa_mcp.trace.json import full
+from moa_mcp.trace.trace import Trace
 
 PAGE_CHARACTERS = 30_000
 

@@ -12,8 +12,8 @@ from mcp.shared.exceptions import MCPError
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import JournalError, RunUnknown
 from moa_mcp.journal import RunRecord
-from moa_mcp.plan import Reach, blocking, plan, reach
-from moa_mcp.routes import Routes
+from moa_mcp.planning.plan import Reach, blocking, plan, reach
+from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Runs
 from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.waiting import Context

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import mcp_types as types
 
-from moa_mcp.amounts import dollars
-from moa_mcp.report import summary
 from moa_mcp.runs import other_models
 from moa_mcp.server.status_line import imitated, one_line
-from moa_mcp.trace import StepTrace, Trace
+from moa_mcp.text.money import dollars
+from moa_mcp.trace.json import summary
+from moa_mcp.trace.trace import StepTrace, Trace
 
 SIMULATED = "simulated: no model was called"
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
-from moa_mcp.surrogates import mended
+from moa_mcp.text.surrogates import mended
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _LONGEST = 60

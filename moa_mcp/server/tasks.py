@@ -24,7 +24,7 @@ from moa_mcp.journal import RunRecord
 from moa_mcp.runs import Runs
 from moa_mcp.server import results
 from moa_mcp.server.waiting import Context
-from moa_mcp.trace import Trace
+from moa_mcp.trace.trace import Trace
 
 EXTENSION = "io.modelcontextprotocol/tasks"
 POLL_MS = 1_000

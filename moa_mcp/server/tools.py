@@ -14,11 +14,11 @@ import mcp_types as types
 from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 
-from moa_mcp.agreement import needed
+from moa_mcp.budget.confirmation import needed
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import ChangeRefused, JournalError, RunHeld, RunUnknown
-from moa_mcp.forecast import assumed
-from moa_mcp.plan import plan
+from moa_mcp.planning.forecast import assumed
+from moa_mcp.planning.plan import plan
 from moa_mcp.runs import Run, Runs, changed
 from moa_mcp.server import estimates, results, spellings
 from moa_mcp.server.arguments import (
@@ -38,9 +38,9 @@ from moa_mcp.server.listing import OWN_TOOLS, pipeline_tool
 from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.tasks import TaskResult, Tasks, declared
 from moa_mcp.server.waiting import Context, Patience, follow
-from moa_mcp.trace import Trace
+from moa_mcp.text.visible import quoted
+from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Question
-from moa_mcp.visible import quoted
 
 _LOOK_S = 0.5
 """Seconds between looks at a run that another process drives."""

@@ -28,14 +28,14 @@ from starlette.types import ASGIApp
 
 from moa_mcp.config import Config
 from moa_mcp.journal import Journal
-from moa_mcp.redact import redact
 from moa_mcp.runs import Runs
 from moa_mcp.server.access import LOOPBACK, CannotServe, require_token
 from moa_mcp.server.app import App
 from moa_mcp.server.bearer import BearerAuth
 from moa_mcp.server.bodies import Bodies
 from moa_mcp.server.frames import receive
-from moa_mcp.visible import visible
+from moa_mcp.text.redact import redact
+from moa_mcp.text.visible import visible
 
 _SHUTDOWN_S = 3
 _FAREWELL_S = 1.0

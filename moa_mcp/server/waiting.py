@@ -19,7 +19,7 @@ from mcp_types import RequestId
 
 from moa_mcp.runs import Run
 from moa_mcp.server.results import progress
-from moa_mcp.trace import Trace
+from moa_mcp.trace.trace import Trace
 
 BEAT_S = 5.0
 """Seconds between signs of life."""

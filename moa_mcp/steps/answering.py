@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from moa_mcp import prompts, tally
+from moa_mcp.steps import prompts, tally
 from moa_mcp.steps.extracting import Stop, extract, short, stopped
 from moa_mcp.steps.fan_in import fan_in
 from moa_mcp.steps.step import Agent, PanelStep, SoleStep, Turn, asked_of, given

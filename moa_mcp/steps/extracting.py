@@ -8,11 +8,11 @@ from typing import Annotated, Literal, NamedTuple, Protocol, TypeAlias
 import anyio.to_thread
 from pydantic import Field, ValidationInfo, field_validator
 
-from moa_mcp import tally
 from moa_mcp.extraction.fields import json_field
 from moa_mcp.extraction.numerals import DecimalMark
 from moa_mcp.extraction.patterns import TIME_LIMIT_S, PatternTooSlow, fault_of, last_match
 from moa_mcp.extraction.texts import whole_text
+from moa_mcp.steps import tally
 from moa_mcp.steps.step import Frozen, numbered
 from moa_mcp.values import Answer, Note
 

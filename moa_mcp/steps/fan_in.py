@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 
-from moa_mcp import prompts
 from moa_mcp.errors import PromptTooLong, StepFailed
+from moa_mcp.steps import prompts
 from moa_mcp.steps.step import ModelStep, Turn, given
 from moa_mcp.steps.windows import Compose, Fit, Part, part
 from moa_mcp.values import Answer, Message, Note, Request, State, Window

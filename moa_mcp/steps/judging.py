@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from moa_mcp import prompts, tally
 from moa_mcp.errors import DeadlinePassed, StepFailed, StepLeftOut
 from moa_mcp.extraction.numerals import DecimalMark
+from moa_mcp.steps import prompts, tally
 from moa_mcp.steps.consulting import Judge, Posed, orders
 from moa_mcp.steps.extracting import Ahead, Extractor, compilable, described, extract, of_numbers, short, stopped
 from moa_mcp.steps.step import ModelStep, Turn, asked_of, numbered

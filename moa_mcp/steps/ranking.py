@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from moa_mcp import prompts, tally
 from moa_mcp.errors import DeadlinePassed, StepFailed, StepLeftOut
+from moa_mcp.steps import prompts, tally
 from moa_mcp.steps.consulting import Judge, Posed, orders
 from moa_mcp.steps.step import SoleStep, Turn, asked_of, numbered
 from moa_mcp.values import Answer, Note, State

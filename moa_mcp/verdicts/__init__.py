@@ -1,6 +1,6 @@
-"""What a judge's reply says, where it can mean only one thing; pure, and in time that grows with the reply's length.
+"""Reads the verdict in a judge's reply. Pure, in linear time. An ambiguous reply has no verdict.
 
-`objects` finds what looks like JSON, `values` tells which numbers stand there, and `reading` decides what counts.
+`objects` finds JSON-like objects, `values` reads their numbers, and `reading` decides which object counts.
 """
 
 from moa_mcp.verdicts.reading import Asked, read_ranking, read_vote

@@ -1,7 +1,6 @@
-"""Objects in what a model wrote: JSON, and what differs from it by quotes, commas, bare words or comments.
+"""Finds objects in a model's text: JSON, and JSON with wrong quotes or commas, bare words or comments.
 
-One pass over the text, which is linear in its length: what a brace opened and did not make an object is junk, and the
-objects within that junk are found all the same.
+One pass in linear time. A brace that does not begin an object is skipped; objects inside it are still found.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 MOST_TOKENS = 20_000
-"""A text with more within its braces is not read: nobody was asked for so much."""
+"""A text with more tokens inside braces is not read."""
 
 Value: TypeAlias = "str | bool | Object | list[Value] | None"
-"""Numbers are kept as they are written, so that none is too long to be read."""
+"""Numbers are stored as text, so that their length does not matter."""
 
 _AS_ASCII = {0xFEE0 + ord(mark): mark for mark in ":,{}[]\"'"}  # full width
 _TOKEN = re.compile(
@@ -28,7 +27,7 @@ _TOKEN = re.compile(
 )
 _SINGLE, _DOUBLE = "\u2018\u2019\u201a\u201b", "\u201c\u201d\u201e\u201f"
 _ENDS = {'"': '"', "'": "'", **dict.fromkeys(_SINGLE, _SINGLE), **dict.fromkeys(_DOUBLE, _DOUBLE)}
-"""Which quotes end what one opens."""
+"""By opening quote: the characters that close it."""
 _QUOTED = {
     (ends, lines): re.compile(rf"[^{ends}\\{no_end}]*(?:\\.[^{ends}\\{no_end}]*)*", re.DOTALL if lines else 0)
     for ends in _ENDS.values()
@@ -39,51 +38,51 @@ _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """An object, with its fields in their order; a name may stand twice."""
+    """An object with its fields in order. Names may repeat."""
 
     fields: tuple[tuple[str, Value], ...]
     start: int
     end: int
-    """Where it stands in the text."""
+    """Position in the text."""
 
 
 def objects(text: str) -> tuple[Object, ...] | None:
-    """Return the outermost objects in a text; None if it has too much in braces to be read.
+    """Return the outermost objects of a text; None if it has too many tokens inside braces.
 
-    An object that the text's end cuts off has the fields that were complete.
+    An object that is cut off at the end of the text has its complete fields.
     """
     return _Scan(text.translate(_AS_ASCII)).run()
 
 
 def value(text: str) -> Value:
-    """Return the value that a text is; None if it is none."""
+    """Return the value if the text is exactly one; else None."""
     held = whole(f'{{"":{text}}}')
     return held.fields[0][1] if held is not None and len(held.fields) == 1 else None
 
 
 def pairs(text: str) -> Object | None:
-    """Return the object that a text would be in braces, its lines parted by commas; None if it would be none."""
+    """Return the object whose fields are the lines of a text; None if they are not fields."""
     return whole("{" + ",".join(text.splitlines()) + "}")
 
 
 def whole(text: str) -> Object | None:
-    """Return the object that a text is, with nothing before and behind it."""
+    """Return the object if the text contains nothing else."""
     return alone(text, objects(text))
 
 
 def alone(text: str, found: tuple[Object, ...] | None) -> Object | None:
-    """Return the one object that was found in a text, if it is all of it."""
+    """Return the only object that was found in a text, if it spans all of it."""
     return found[0] if found and len(found) == 1 and (found[0].start, found[0].end) == (0, len(text)) else None
 
 
 @dataclass(slots=True)
 class _Frame:
-    """What a brace or a bracket has opened."""
+    """An open brace or bracket."""
 
     opener: str
     start: int
     first: int
-    """How many objects had been found before it."""
+    """Number of objects found before it."""
     items: list[Value] = field(default_factory=list["Value"])
     fields: list[tuple[str, Value]] = field(default_factory=list["tuple[str, Value]"])
     name: list[Value] | None = None
@@ -96,7 +95,7 @@ class _Frame:
         self.name, self.parts = self.parts, []
 
     def comma(self) -> None:
-        """End a field or an item; nothing at all, as behind a last comma, is none."""
+        """Finish a field or an item. An empty one, as after a trailing comma, is ignored."""
         name, parts = self.name, self.parts
         self.name, self.parts = None, []
         if not parts and name is None:
@@ -112,7 +111,7 @@ class _Frame:
 
 
 def _joined(parts: Sequence[Value]) -> tuple[Value] | None:
-    """Return the one value that parts are: words are joined. None if they are none."""
+    """Return the value of these parts, with words joined; None if there is none."""
     if len(parts) == 1:
         return (parts[0],)
     words = [part for part in parts if isinstance(part, str)]
@@ -128,7 +127,7 @@ class _Scan:
         self._open = {"{": 0, "[": 0}
         self._found: list[Object] = []
         self._never_ends: set[str] = set()
-        """Those quotes after which no other of their kind comes."""
+        """Quotes that are not closed in the rest of the text."""
 
     def run(self) -> tuple[Object, ...] | None:
         text, at, tokens = self._text, 0, 0
@@ -189,7 +188,7 @@ class _Scan:
             self._stack[-1].parts.append(held)
 
     def _quoted(self, quote: str, at: int) -> int:
-        """Take a text in quotes; one that is a value may have several lines. Return where it ends."""
+        """Read a quoted text, which may span lines if it is a value. Return where it ends."""
         frame, ends = self._stack[-1], _ENDS[quote]
         lines = frame.name is not None and not frame.parts and ends not in self._never_ends
         end = self._end(ends, at, lines=lines)
@@ -208,7 +207,7 @@ class _Scan:
         return at if found is None else found.end()
 
     def _cut_off(self) -> None:
-        """Find the object that the text's end cuts off."""
+        """Add the object that is cut off at the end of the text."""
         root = self._stack[0] if self._stack else None
         if root is not None and root.fields and not root.broken:
             self._found.append(Object(tuple(root.fields), root.start, len(self._text)))

@@ -1,12 +1,13 @@
-"""What counts in a judge's reply.
+"""Decides what counts in a judge's reply.
 
-The rules, in their order:
+The rules, in this order:
 
-1. An object with this prompt's key counts, wherever it stands; all that have it must agree.
-2. Without one, an object counts that is the whole reply, in a code fence or not; else any that stands in nothing that
-   the judge was shown, since a verdict may have been planted there to be quoted. Objects with another key never count.
-3. Where no object is a verdict, a reply counts that is nothing but a number, or nothing but a list for a ranking.
-4. What can be meant in two ways counts for neither: numbers that are no answer's, several that differ, fractions.
+1. An object with the key of this prompt counts, at any position. If there are several, they must agree.
+2. Without such an object: an object that is the whole reply counts, with or without a code fence. Otherwise, an object
+   counts if the judge's prompt does not contain it, because an answer may contain a verdict to be quoted. An object
+   with another key never counts.
+3. Without an object: a reply counts that is nothing but a number, or nothing but a list for a ranking.
+4. An ambiguous reply has no verdict: several numbers that differ, fractions, or a number that no answer has.
 """
 
 from __future__ import annotations
@@ -43,30 +44,30 @@ _ELEMENT = re.compile(r"<([A-Za-z]\w{0,30})>([^<]*)</\1>")
 
 
 class Asked(NamedTuple):
-    """What a judge was asked."""
+    """The question to a judge."""
 
     answers: int
-    """How many answers it was shown."""
+    """Number of answers in its prompt."""
     key: str
     shown: str
-    """All that it was shown: what it quotes stands in there."""
+    """The whole prompt, to detect quotes from it."""
 
     @classmethod
     def of(cls, answers: int, key: str, messages: Iterable[Message]) -> Asked:
-        """Return what was asked with these messages."""
+        """Return the question that these messages ask."""
         return cls(answers, key, "\n".join(message.content for message in messages))
 
 
 def read_vote(reply: str, asked: Asked) -> int | None:
-    """Return the number that a judge named; None if the reply can't be read without guessing."""
+    """Return the number that a judge chose; None if the reply is ambiguous or has none."""
     form = _Form("answer", _OTHER_WORDS, lambda held: values.number(held, asked.answers))
     return _Reply(reply, asked, form).verdict()
 
 
 def read_ranking(reply: str, asked: Asked, at_least: int) -> tuple[int, ...] | None:
-    """Return a judge's ranking, best first, as the answers' numbers; None if it can't be read without guessing.
+    """Return a judge's ranking as answer numbers, best first; None if the reply is ambiguous or has none.
 
-    It may leave answers out, but must have `at_least` so many.
+    A ranking may omit answers, but needs `at_least` this many.
     """
     form = _Form("ranking", _OTHER_ORDERS, lambda held: values.ranking(held, asked.answers))
     ranking = _Reply(reply, asked, form).verdict()
@@ -75,26 +76,26 @@ def read_ranking(reply: str, asked: Asked, at_least: int) -> tuple[int, ...] | N
 
 @dataclass(frozen=True, slots=True)
 class _Form(Generic[Said]):
-    """In which form a verdict was asked for."""
+    """The requested form of a verdict."""
 
     field: str
     others: set[str]
-    """Names that can mean the same where nothing else can be meant."""
+    """Other field names that are accepted if the requested one is missing."""
     read: Callable[[Value], Said | None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Statement(Generic[Said]):
-    """What an object says the verdict is."""
+    """A verdict that an object states."""
 
     said: Said | None
-    """None if that can't be read."""
+    """None if it can't be read."""
     key: Literal["right", "wrong"] | None
     source: Object
     aside: bool = False
-    """Whether it is a part of an object that says other things, too."""
+    """Whether it is part of an object with other content."""
     loose: bool = False
-    """Whether it stands under another name than was asked for."""
+    """Whether its field has another name than requested."""
 
 
 class _Reply(Generic[Said]):
@@ -107,7 +108,7 @@ class _Reply(Generic[Said]):
         self._text = _unwrapped(spoken)
 
     def verdict(self) -> Said | None:
-        """Return what the reply says for sure."""
+        """Return the verdict if it is unambiguous."""
         found = objects(self._text)
         if found is None:
             return None
@@ -121,7 +122,7 @@ class _Reply(Generic[Said]):
 
     @cached_property
     def _list(self) -> list[Value] | None:
-        """The list that the reply is; None if it is none."""
+        """The list, if the reply is exactly one; else None."""
         held = value(self._text) if self._text.startswith("[") else None
         return held if isinstance(held, list) else None
 
@@ -132,7 +133,7 @@ class _Reply(Generic[Said]):
         return own or not self._planted(statement)
 
     def _planted(self, statement: _Statement[Said]) -> bool:
-        """Whether the judge was shown such a verdict, however it was spaced and quoted there."""
+        """Whether the judge's prompt contained the same verdict, ignoring spaces and quotes."""
         source = _bare(self._text[statement.source.start : statement.source.end])
         return self._shown is None or statement.said in self._shown or source in self._bare_shown
 
@@ -149,7 +150,7 @@ class _Reply(Generic[Said]):
         return _bare(self._asked.shown)
 
     def _plain(self) -> Said | None:
-        """Read a reply without objects: a list, lines of names and values, or only what was asked for."""
+        """Read a reply without objects: a list, lines of names and values, or the bare value."""
         text = self._text.replace("*", "").strip()
         if self._list is not None:
             return self._form.read(self._list)
@@ -159,7 +160,7 @@ class _Reply(Generic[Said]):
         return self._form.read(text)
 
     def _statements(self, found: Object, depth: int = 0) -> Iterator[_Statement[Said]]:
-        """Yield what an object says itself, else what the objects in it do."""
+        """Yield the verdicts of an object itself, else those of the objects inside it."""
         key = self._key(found)
         fields = [(name(field), held) for field, held in found.fields]
         named = [held for field, held in fields if field == self._form.field]
@@ -196,13 +197,13 @@ def _merely_loose(statement: _Statement[Said]) -> bool:
 
 
 def _agreed(said: Iterable[Said | None]) -> Said | None:
-    """Return what all say; None if they differ, or one can't be read."""
+    """Return the common value; None if they differ or one can't be read."""
     different = set(said)
     return different.pop() if len(different) == 1 else None
 
 
 def _spoken(reply: str) -> tuple[str, bool]:
-    """Return a reply without the thoughts before it, and whether it is sure that all of the rest is the reply."""
+    """Return a reply without its reasoning, and whether that was clearly delimited."""
     begins = 0
     while opening := _OPENS.match(reply, begins):
         closing = _CLOSES.search(reply, opening.end())
@@ -214,7 +215,7 @@ def _spoken(reply: str) -> tuple[str, bool]:
 
 
 def _unwrapped(text: str) -> str:
-    """Return what stands in a code fence, in an element or in quotes, if that is all."""
+    """Return the content of a code fence, an element or quotes that enclose the whole text."""
     text = text.strip().strip("*").strip()
     for fence in ("```", "~~~", "`"):
         if text.startswith(fence):
@@ -234,5 +235,5 @@ def _unwrapped(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """Return a text in which only differences of what is said are left."""
+    """Return a text reduced to letters, digits and brackets, to compare quotes."""
     return re.sub(r"[^\w{}\[\]:,]+|_", "", unicodedata.normalize("NFKC", text).casefold())

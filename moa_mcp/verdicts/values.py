@@ -1,4 +1,4 @@
-"""Which numbers stand in a value, or in a text that is nothing else; None where that would be a guess."""
+"""Reads the numbers of a value, or of a text that contains nothing else; None if they are ambiguous."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from moa_mcp.verdicts.objects import Object, Value
 
 NUMBERED = {"answer", "number", "answernumber", "id", "answerid"}
-"""Fields, as `name` folds them, under which an item of a list says which answer it means."""
+"""Normalized names of fields that identify an answer in a list item."""
 
 _LONGEST = 4000
-"""Characters of a reply that is to be nothing but a number or a list of them."""
+"""Maximum length of a reply that consists of numbers only, in characters."""
 _DEEPEST = 4
 _NOUN = (
     r"(?:answers?|response|reply|option|choice|candidate|vote|verdict|number|winner|selection|pick|"
@@ -34,12 +34,12 @@ _LINE = re.compile(rf"(\d{{1,9}})\s*[.):]\s*(?:{_NOUN}\s*#?|#)\s*(\d{{1,9}})\s*\
 
 
 def name(text: str) -> str:
-    """Return the name of a field without what models write differently: case, blanks, points and lines."""
+    """Return the name of a field without case, spaces and punctuation."""
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", text[:100]).casefold())
 
 
 def number(value: Value, count: int, depth: int = 0) -> int | None:
-    """Return the number from 1 to `count` that a value is: ``2``, ``"2"``, ``2.0``, ``"Answer 2"``, ``[2]``."""
+    """Return the number from 1 to `count` in a value: ``2``, ``"2"``, ``2.0``, ``"Answer 2"``, ``[2]``."""
     if isinstance(value, str):
         return number_of(value, count)
     if depth > _DEEPEST:
@@ -53,7 +53,7 @@ def number(value: Value, count: int, depth: int = 0) -> int | None:
 
 
 def ranking(value: Value, count: int) -> tuple[int, ...] | None:
-    """Return the different numbers from 1 to `count` that a value lists, or a text: ``[2, 1]``, ``"2 > 1"``."""
+    """Return the distinct numbers from 1 to `count` in a list or a text: ``[2, 1]``, ``"2 > 1"``."""
     if isinstance(value, str):
         return ranking_of(value, count)
     if not isinstance(value, list) or any(isinstance(item, Object) and _is_placed(item) for item in value):
@@ -62,7 +62,7 @@ def ranking(value: Value, count: int) -> tuple[int, ...] | None:
 
 
 def _is_placed(item: Object) -> bool:
-    """Whether an entry says its place or its score itself, so that where it stands may mean nothing."""
+    """Whether an item states its own rank or score, so that its position may be meaningless."""
     return any(name(field) in _PLACED for field, _ in item.fields)
 
 
@@ -70,7 +70,7 @@ _PLACED = {"rank", "ranking", "score", "position", "place", "points", "rating", 
 
 
 def number_of(text: str, count: int) -> int | None:
-    """Return the number from 1 to `count` of which a text says nothing but that it is the one."""
+    """Return the number from 1 to `count` that is the only content of a text."""
     found = _ONE.fullmatch(_folded(text)) if len(text) <= _LONGEST else None
     if found is None or (found[2] is not None and int(found[2]) != count):
         return None
@@ -78,7 +78,7 @@ def number_of(text: str, count: int) -> int | None:
 
 
 def ranking_of(text: str, count: int) -> tuple[int, ...] | None:
-    """Return the different numbers from 1 to `count` of which a text says nothing but their order."""
+    """Return the distinct numbers from 1 to `count` that are the only content of a text."""
     if len(text) > _LONGEST:
         return None
     folded = _folded(text)
@@ -104,7 +104,7 @@ def _within(text: str, count: int) -> int | None:
 
 
 def _folded(text: str) -> str:
-    """Return a text without emphasis, quotes and dress, in small letters, with single blanks and line ends."""
+    """Return a text without emphasis, quotes and LaTeX, in lower case, with single spaces and newlines."""
     plain = unicodedata.normalize("NFKC", text).casefold()
     plain = re.sub(r"\\(?:boxed|text)\b|[*_`$\"'\u2018-\u201f【】《》\u200b\ufeff]", "", plain)
     lines = [" ".join(line.split()) for line in plain.splitlines()]

@@ -28,7 +28,7 @@ from moa_mcp.errors import ChangeRefused
 from moa_mcp.events import Emit
 from moa_mcp.journal import Journal
 from moa_mcp.runs import UNASKED, UNREACHED, Run, Runs, changed
-from moa_mcp.trace import Trace
+from moa_mcp.trace.trace import Trace
 
 _CODES = "Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 keys are missing, 130 or 143 interrupted."
 _EXAMPLES = """\b

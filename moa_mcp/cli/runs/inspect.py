@@ -13,16 +13,17 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from moa_mcp import amounts, report
 from moa_mcp.cli import draw
 from moa_mcp.cli.options import Refused, config_unread, journal_option
 from moa_mcp.cli.runs.record import find, journal_of, run_argument
 from moa_mcp.cli.text import counted, json_text, line
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.runs import traced, was_simulated
-from moa_mcp.trace import AttemptTrace, CallTrace, Trace
+from moa_mcp.text import money
+from moa_mcp.text.visible import visible
+from moa_mcp.trace import json
+from moa_mcp.trace.trace import AttemptTrace, CallTrace, Trace
 from moa_mcp.values import Message
-from moa_mcp.visible import visible
 
 
 @click.command("show", epilog="Exit codes: 0 shown, 2 wrong usage or a journal that can't be used.")
@@ -58,7 +59,7 @@ def export(run_id: str, output: Path | None, journal: str | None) -> None:
     ID may be the beginning of a run's id, or 'last'.
     """
     _, trace = _read(run_id, journal)
-    text = json_text(report.full(trace))
+    text = json_text(json.full(trace))
     if output is None:
         click.echo(text)
         return
@@ -147,7 +148,7 @@ def _heading(call: CallTrace, kind: str) -> Text:
     took = f"{draw.seconds(call.seconds)} s  {usage.prompt_tokens:,} in  {usage.completion_tokens:,} out"
     return Text.assemble(
         (f"Call {call.place}  {line(call.agent)}", "bold cyan"),
-        (f"  {kind}  {took}  {amounts.dollars(call.cost_usd)}", "dim"),
+        (f"  {kind}  {took}  {money.dollars(call.cost_usd)}", "dim"),
     )
 
 

@@ -12,7 +12,7 @@ from moa_mcp.cli.options import Refused, journal_file, nearest, opened
 from moa_mcp.config import Defaults
 from moa_mcp.errors import JournalError, RunHeld, RunUnknown
 from moa_mcp.journal import Journal, RunRecord
-from moa_mcp.visible import quoted
+from moa_mcp.text.visible import quoted
 
 ALL = 2**31 - 1
 """More runs than any journal holds."""

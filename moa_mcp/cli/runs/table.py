@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from moa_mcp import amounts
 from moa_mcp.cli import draw
 from moa_mcp.cli.options import config_unread, journal_option, nearest
 from moa_mcp.cli.runs.record import ALL, absent, journal_of, no_runs, stands
@@ -19,7 +18,8 @@ from moa_mcp.cli.text import counted, json_text, line, say
 from moa_mcp.errors import JournalError
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.runs import traced, was_simulated
-from moa_mcp.trace import Trace
+from moa_mcp.text import money
+from moa_mcp.trace.trace import Trace
 
 STATUSES = ("running", "interrupted", "complete", "degraded", "failed", "cancelled")
 _WIDE, _WIDEST = 100, 120
@@ -110,7 +110,7 @@ def _table(rows: tuple[Row, ...], out: Console) -> Table:
             line(record.pipeline),
             draw.status(stands(record)),
             draw.seconds(None if trace is None else trace.seconds),
-            amounts.dollars(None if trace is None else trace.cost_usd),
+            money.dollars(None if trace is None else trace.cost_usd),
             _question(record.title),
         )
     return table

@@ -1,0 +1,292 @@
+"""What calls cost at their dearest, and what a run must keep for its steps to come: what `model.budgeted` goes by.
+
+Every token stands for at least one byte of text, whatever the tokenizer: so no prompt has more tokens than bytes, and
+no call costs more than what is held for it, as long as its provider keeps to `max_tokens`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from decimal import ROUND_CEILING, Decimal
+from functools import cache, partial, reduce
+from itertools import accumulate
+from math import ceil
+from typing import Literal
+
+from moa_mcp.budget.caps import Amount
+from moa_mcp.config import Pipeline
+from moa_mcp.errors import CallError, Failure, Unpriced
+from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, CallStarted, Event
+from moa_mcp.planning import forecast
+from moa_mcp.planning.estimate import Estimate, Priced
+from moa_mcp.planning.estimate import data as estimate_data
+from moa_mcp.planning.forecast import Drafts, Lengths
+from moa_mcp.routing import catalog
+from moa_mcp.steps import ModelStep, PanelStep, Propose, Step, Synthesize
+from moa_mcp.steps.windows import size
+from moa_mcp.values import Answer, Call, Completion, Message, Parameters, Place, Price, Question, Usage, token_limit
+
+BYTES = 6
+"""So many bytes a token of an answer is reckoned to have that is not written yet."""
+MESSAGE_TOKENS = 16
+"""What a message may take beside its text."""
+SCHEMA_TOKENS = 512
+"""What the form of a reply may take in a prompt, with the words that providers put around it."""
+LARGEST_ANSWER = 32_768
+"""Tokens of an answer whose limit is neither set nor known."""
+
+_NANO = Decimal(10**9)
+_SAID = Decimal("0.0001")
+
+
+class RunTariff:
+    """What the calls of a run cost, and what its steps need."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        question: Question,
+        prices: Mapping[str, Price | None],
+        unpriced: Literal["allow", "refuse"] = "allow",
+    ) -> None:
+        """Take the price of every alias on the route that would be taken now."""
+        self._steps = pipeline.steps
+        self._positions = [at for at, step in enumerate(pipeline.steps) if step.models]
+        """The positions of the steps that ask models."""
+        self._drafts = Drafts(question)
+        self._prices = prices
+        self._refuses = unpriced == "refuse"
+        self._form = cache(self._least_after)
+        self._layer = cache(self._least_of)
+        self._after: tuple[Amount, ...] | None = None
+        """By how many steps are finished: what all calls of the others can take."""
+
+    def dearest(self, call: Call) -> Amount:
+        """Return the most that a call can take. Raises `Unpriced`."""
+        price = catalog.price_at(call.target) if call.target else None
+        model = call.target.model if call.target else call.agent
+        if price is None and self._refuses:
+            raise Unpriced(
+                f'the price of {model} is not known, and unpriced = "refuse"; give its route usd_per_million, or '
+                'set unpriced = "allow"'
+            )
+        more = SCHEMA_TOKENS if call.reply_schema else 0
+        written = call.prompt_recurs
+        return dearest(price, model, call.messages, call.parameters, call.samples, more=more, written=written)
+
+    def bill(self, ended: Completion | CallError, held: Amount) -> Amount:
+        """Return what a call took; where nobody can know, what was held for it."""
+        return _bill(ended if isinstance(ended, Completion) else Failure.of(ended), held)
+
+    def needed(self, step: int) -> int:
+        """Return how many calls a step can't do without; steps count from 1."""
+        return _needed(self._steps[step - 1])
+
+    def smallest(self, finished: int, answers: Sequence[Answer]) -> Amount:
+        """Return what the least takes that leads from these answers, after so many steps, to an end."""
+        layers = self._left(finished)
+        kept = {*layers[-1:], *([] if answers else layers[:1])}
+        return self._least(finished, kept, _lengths(answers))
+
+    def reserves(self, step: int, answers: int | None) -> Iterator[Amount]:
+        """Yield what the steps after one need at their dearest, if it is asked for so many answers, or for all.
+
+        First for all of them in their smallest form, then with ever fewer layers, at last for the last one alone.
+        """
+        for kept in range(max(0, len(self._left(step)) - 1), -1, -1):
+            yield self._form(step, answers, kept)
+
+    def whole(self, finished: int) -> Amount:
+        """Return what all calls of the steps after so many can take."""
+        if self._after is None:
+            self._after = self._wholes()
+        return self._after[finished]
+
+    def _wholes(self) -> tuple[Amount, ...]:
+        lengths: Lengths = ()
+        taken: list[Amount] = []
+        for step in self._steps:
+            calls = self._calls(step, lengths) if isinstance(step, ModelStep) else ()
+            taken.append(reduce(lambda total, asked: total.plus(*asked), calls, Amount()))
+            lengths = forecast.after(step, lengths, "max")
+        return tuple(accumulate(reversed(taken), Amount.plus, initial=Amount()))[::-1]
+
+    def _least_after(self, step: int, answers: int | None, kept: int) -> Amount:
+        """Return what the steps after one need of which so many layers are kept, and the last one."""
+        layers = self._left(step)
+        return self._least(step, {*layers[:kept], *layers[-1:]}, self._handed_on(step, answers))
+
+    def _handed_on(self, step: int, answers: int | None) -> Lengths:
+        """Return the answers that a step hands on, as long as they can be, if it is asked for so many."""
+        lengths: Lengths = ()
+        for each in self._steps[:step]:
+            lengths = forecast.after(each, lengths, "max")
+        if answers is None or not isinstance(self._steps[step - 1], Propose | Synthesize):
+            return lengths
+        return lengths[: len(lengths) - max(0, len(self._steps[step - 1].models) - answers)]
+
+    def _least(self, finished: int, kept: Collection[int], lengths: Lengths) -> Amount:
+        """Return what the steps after the finished ones take at their dearest.
+
+        Only the kept layers of them are asked, each as little as it can.
+        """
+        total = Amount()
+        for position, step in enumerate(self._steps[finished:], finished):
+            if step.models:
+                if position not in kept:
+                    continue
+                total = total.plus(self._layer(position, lengths))
+            lengths = forecast.after(step, lengths, "max")
+            if isinstance(step, Propose | Synthesize):
+                lengths = lengths[: len(lengths) - len(step.models) + _needed(step)]
+        return total
+
+    def _left(self, finished: int) -> list[int]:
+        """Return the positions of the layers that are left when so many steps are finished."""
+        return [position for position in self._positions if position >= finished]
+
+    def _least_of(self, position: int, lengths: Lengths) -> Amount:
+        """Return what a step takes that is asked as little as it can and given answers of such lengths."""
+        step = self._steps[position]
+        return _cheapest(self._calls(step, lengths), _needed(step)) if isinstance(step, ModelStep) else Amount()
+
+    def _calls(self, step: ModelStep, lengths: Lengths) -> Iterable[tuple[Amount, int]]:
+        """Yield what each of the step's calls takes, and how many there are of it."""
+        for asked in forecast.calls(step, self._drafts, lengths, "max", _counting(step)):
+            yield _amount(self._prices.get(asked.model), asked.usage), asked.times
+
+
+def _cheapest(calls: Iterable[tuple[Amount, int]], needed: int) -> Amount:
+    """Return what the cheapest of some calls take together, so many of them as are needed."""
+    total = Amount()
+    for amount, count in sorted(calls):
+        total = total.plus(amount, min(count, needed))
+        needed -= min(count, needed)
+    return total
+
+
+def dearest(
+    price: Price | None,
+    model: str,
+    messages: Sequence[Message],
+    parameters: Parameters,
+    samples: int = 1,
+    *,
+    more: int = 0,
+    written: bool = False,
+) -> Amount:
+    """Return the most that a request to a model can take; more if its prompt may be `written` to a cache.
+
+    `more` tokens may stand in the prompt beside the messages.
+    """
+    said = samples * (token_limit(parameters) or catalog.largest_answer(model) or LARGEST_ANSWER)
+    prompt = most_tokens(messages, more=more)
+    return _amount(price, Usage(prompt, said, cache_write_tokens=prompt if written else 0))
+
+
+def most_tokens(messages: Sequence[Message], unwritten: int = 0, *, more: int = 0) -> int:
+    """Return the most tokens that messages can have. `unwritten` tokens of answers will stand in them, and `more`."""
+    return sum([size(message.content) + MESSAGE_TOKENS for message in messages]) + BYTES * unwritten + more
+
+
+def _counting(step: ModelStep) -> forecast.Count:
+    """Return what counts the most tokens of a step's prompts."""
+    return partial(most_tokens, more=SCHEMA_TOKENS) if step.judges else most_tokens
+
+
+def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: float = 0.0) -> Amount:
+    """Return what a run took by its events, from a moment on (seconds since the epoch).
+
+    Attempts without an end were under way when their process died: nobody knows whether they were paid, so they count
+    at their dearest. `prices` are by the name under which a model is served.
+    """
+    asked: dict[Place, Sequence[Message]] = {}
+    held: dict[tuple[Place, int], Amount] = {}
+    for event in events:
+        match event:
+            case CallStarted():
+                asked[event.place] = event.messages
+            case AttemptStarted() if event.at >= since:
+                price = prices.get(event.model) or catalog.price(event.model)
+                messages = asked.get(event.place, ())
+                most = dearest(price, event.model, messages, event.parameters, 1 + len(event.others), written=True)
+                held[event.place, event.attempt] = most
+            case AttemptFinished() if event.at >= since:
+                key = (event.place, event.attempt)
+                held[key] = _bill(event.completion, held.get(key, Amount()))
+            case AttemptFailed() if event.at >= since:
+                key = (event.place, event.attempt)
+                held[key] = _bill(event.failure, held.get(key, Amount()))
+            case _:
+                pass
+    return reduce(Amount.plus, held.values(), Amount())
+
+
+def enough_usd(
+    pipeline: Pipeline, question: Question, priced: Mapping[str, Priced], answers: Sequence[Answer] = ()
+) -> Decimal:
+    """Return what a run that begins with these answers may hold for all its calls, in US dollars.
+
+    With a budget of so much, none is left out.
+    """
+    total = Amount()
+    drafts = Drafts(question)
+    lengths = _lengths(answers)
+    for step in pipeline.steps:
+        asked = forecast.calls(step, drafts, lengths, "max", _counting(step)) if isinstance(step, ModelStep) else ()
+        for each in asked:
+            total = total.plus(_amount(priced[each.model].price, each.usage), each.times)
+        lengths = forecast.after(step, lengths, "max")
+    return rounded(Decimal(total.nanodollars) / _NANO)
+
+
+def data(estimated: Estimate, enough: Decimal) -> dict[str, object]:
+    """Return an estimate as JSON values, with what is enough for a budget; null where a price is unknown."""
+    return {**estimate_data(estimated), "enough_usd": None if estimated.unknown else float(enough)}
+
+
+def least_usd(
+    pipeline: Pipeline, question: Question, priced: Mapping[str, Priced], answers: Sequence[Answer] = ()
+) -> Decimal:
+    """Return what a run that begins with these answers needs at least, in US dollars: with less, it is refused."""
+    tariff = RunTariff(pipeline, question, {alias: each.price for alias, each in priced.items()})
+    return Decimal(tariff.smallest(0, answers).nanodollars) / _NANO
+
+
+def _lengths(answers: Sequence[Answer]) -> Lengths:
+    return tuple(-(-size(answer.text) // BYTES) for answer in answers)
+
+
+def rounded(usd: Decimal) -> Decimal:
+    """Return a sum that is easily said, not below the cost and above zero."""
+    return max(usd.quantize(_SAID, ROUND_CEILING), _SAID)
+
+
+def nanodollars(usd: Decimal) -> int:
+    """Return US dollars as billionths, rounded up."""
+    return ceil(usd * _NANO)
+
+
+def _amount(price: Price | None, usage: Usage) -> Amount:
+    tokens = usage.prompt_tokens + usage.completion_tokens
+    if price is None:
+        return Amount(0, tokens)
+    rates = price.at(usage.prompt_tokens)
+    if rates.reasoning > rates.completion:
+        usage = replace(usage, reasoning_tokens=usage.completion_tokens)
+    return Amount(nanodollars(price.cost_usd(usage)), tokens)
+
+
+def _bill(ended: Completion | Failure, held: Amount) -> Amount:
+    if isinstance(ended, Failure) and ended.paid is False:
+        return Amount()
+    usage, cost = ended.usage, ended.cost_usd
+    return Amount(
+        held.nanodollars if cost is None else nanodollars(cost),
+        held.tokens if usage is None else usage.prompt_tokens + usage.completion_tokens,
+    )
+
+
+def _needed(step: Step) -> int:
+    return min(step.quorum or 1, max(1, len(step.models))) if isinstance(step, PanelStep) else 1

@@ -1,0 +1,167 @@
+"""What is wrong with a table of pipelines.toml, in the words of the person who wrote it.
+
+It turns pydantic's findings into problems with place, value and remedy; it reads no file and decides nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from itertools import zip_longest
+from typing import cast
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from moa_mcp.errors import Problem
+from moa_mcp.routing.routes import PerMillion, Route
+from moa_mcp.steps import Agent, Ahead, Propose, Stop
+from moa_mcp.text.redact import redact
+
+Where = tuple[str | int, ...]
+
+_ENTRY = re.compile(r", \w+ \d+$")
+"""The place of an entry of a list ends so."""
+_LONGEST_SHOWN = 120
+_HOLDS_KEY = re.compile(r"(.*_)?(api_?key(_env)?|secret|password)|key|token|(access|auth|bearer)_token", re.IGNORECASE)
+_EXTRACT = 'should be "text", "last_number", "choice", { json = "field" } or { regex = "pattern" }'
+_AGENT = 'should be a model, "name" or { model = "name", samples = 2 }'
+_TABLES = {
+    "stop": "should be a table, { ahead_by = 2 }",
+    "usd_per_million": "should be a table, { prompt = 0.1, completion = 0.4 }",
+}
+_RETENTION = 'should be a whole number of days, 1 or more, or "forever"'
+_ROUTE = 'should be a route, "provider/model" or { model = "provider/model", api_base = "http://..." }'
+_SHOULD_BE = {
+    "missing": "is missing",
+    "too_short": "is empty; name at least one",
+    "string_too_short": "is empty",
+    "string_type": "should be a string",
+    "int_type": "should be a whole number",
+    "float_type": "should be a number",
+    "finite_number": "should be a finite number",
+    "bool_type": "should be true or false",
+    "decimal_type": "should be a number",
+    "decimal_parsing": "should be a number",
+    "tuple_type": "should be a list",
+    "dict_type": "should be a table",
+    "greater_than_equal": "should be at least {ge:g}",
+    "greater_than": "should be more than {gt:g}",
+    "less_than_equal": "should be at most {le:g}",
+    "less_than": "should be less than {lt:g}",
+    "literal_error": "should be {expected}",
+    "string_pattern_mismatch": "should begin with http:// or https://",
+}
+_VALUE_SAYS_NOTHING = {"missing", "too_short", "string_too_short"}
+
+
+def problems(kind: type[BaseModel], place: str, errors: Iterable[ErrorDetails]) -> Iterator[Problem]:
+    """Yield what is wrong with the table at `place`, once for each key."""
+    told: set[str] = set()
+    for error in errors:
+        where, message = _explained(kind, error)
+        whole = within(place, *where)
+        if whole not in told:
+            told.add(whole)
+            yield Problem(whole, message)
+
+
+def within(place: str, *where: str | int) -> str:
+    """Return the place of a key below another place, and of the entry of a list by its position, counted from 0.
+
+    People count from 1: ``within("pipelines.p", "steps", 0, "n")`` is ``pipelines.p, step 1, n``.
+    """
+    for part, following in zip_longest(where, where[1:]):
+        if isinstance(part, int):
+            place += f" {part + 1}"
+        elif isinstance(following, int):
+            place += f", {part.removesuffix('s')}"
+        else:
+            place += f"{', ' if _ENTRY.search(place) else '.'}{as_key(part)}"
+    return place
+
+
+def as_key(name: str) -> str:
+    """Return a key as it stands in TOML, quoted where it must be."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
+
+
+def shown(value: object, under: str = "") -> str:
+    """Return a value as TOML writes it, unless it stands under a key that holds secrets or looks like one."""
+    if _HOLDS_KEY.fullmatch(under):
+        return "the value (not shown)"
+    text = redact(_toml(value), {})
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
+def hinted(word: object, known: Iterable[str], otherwise: str) -> str:
+    """Return what follows a fault: the nearest of the known words, if one is near, and what else would be right."""
+    question = meant(word, known)
+    return f"{question} {otherwise[0].upper()}{otherwise[1:]}" if question else f"; {otherwise}"
+
+
+def meant(word: object, known: Iterable[str]) -> str:
+    """Return the question whether the nearest of the known words was meant; empty if none is near."""
+    close = get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names as a sentence lists them."""
+    return ", ".join(names)
+
+
+def _explained(kind: type[BaseModel], error: ErrorDetails) -> tuple[Where, str]:
+    """Return where in its table an error stands, and what it says."""
+    where, found = error["loc"], error["type"]
+    under = next((part for part in reversed(where) if isinstance(part, str)), "")
+    if "extract" in where and found != "value_error" and (found, under) != ("extra_forbidden", "extract"):
+        return where[: where.index("extract") + 1], f"{shown(error['input'])} {_EXTRACT}"
+    if where[:1] == ("retention_days",):  # pydantic names the branches of its union, too
+        return where[:1], f"{shown(error['input'])} {_RETENTION}"
+    return where, _said(kind, where, under, error)
+
+
+def _said(kind: type[BaseModel], where: Where, under: str, error: ErrorDetails) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return _unknown_key(kind, where, under)
+        case "value_error":
+            return error["msg"].removeprefix("Value error, ")
+        case "model_type":
+            entry = _ROUTE if "routes" in where else _AGENT
+            return f"{shown(error['input'])} {_TABLES.get(under, entry)}"
+        case found:
+            should = _SHOULD_BE.get(found, error["msg"]).format_map(error.get("ctx", {}))
+            return should if found in _VALUE_SAYS_NOTHING else f"{shown(error['input'], under)} {should}"
+
+
+def _unknown_key(kind: type[BaseModel], where: Where, name: str) -> str:
+    if _HOLDS_KEY.fullmatch(name):
+        return "keys don't belong in this file; a route names the variable that holds its key: api_key_env"
+    owner: type[BaseModel] = Route if "routes" in where else Agent if "agents" in where else kind
+    if "usd_per_million" in where[:-1]:
+        owner = PerMillion
+    if where[:1] == ("stop",):
+        owner = Stop if kind is Propose else Ahead
+    known = sorted(owner.model_fields.keys() - {"name"})
+    near = {*known, "temp"} - {"step"} if "temperature" in known else {*known} - {"step"}
+    if name == "temp" and name in near:
+        return "means temperature, which stands here too; remove one of them"
+    return f"unknown key{hinted(name, sorted(near), f'known here: {listed(known)}')}"
+
+
+def _toml(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return repr(value)
+        case list():
+            return f"[{listed(_toml(item) for item in cast('list[object]', value))}]"
+        case dict():
+            held = cast("dict[str, object]", value).items()
+            return f"{{ {listed(f'{as_key(name)} = {shown(item, name)}' for name, item in held)} }}"
+        case _:
+            return str(value)

@@ -1,0 +1,198 @@
+"""One step's turn: asks its requests all at once, tells what came of them, and judges whether that is enough.
+
+It knows neither the steps nor the run's course; `engine` makes one for every step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
+from random import Random
+
+import anyio
+
+from moa_mcp.engine.deadline import Cutoffs
+from moa_mcp.engine.fan_out import Outcome, fan_out
+from moa_mcp.errors import (
+    CallError,
+    ContextTooLong,
+    DeadlinePassed,
+    Failure,
+    LeftBehind,
+    LeftOut,
+    PromptTooLong,
+    StepFailed,
+    StepLeftOut,
+)
+from moa_mcp.events import CallFailed, CallFinished, CallStarted, Emit, TextReceived
+from moa_mcp.model import Model
+from moa_mcp.values import Answer, Call, Note, Parameters, Place, Request
+
+
+class ModelTurn:
+    """One step's turn: asks its requests all at once and waits for every answer or failure."""
+
+    def __init__(
+        self,
+        model: Model,
+        emit: Emit,
+        cutoffs: Cutoffs,
+        windows: Mapping[str, int],
+        *,
+        run_id: str,
+        seed: int,
+        step: int,
+        streams: bool,
+    ) -> None:
+        self._rng: Random | None = None
+        self.notes: list[Note] = []
+        """What went wrong with calls, for the trace."""
+        self._model = model
+        self._emit = emit
+        self._run_id = run_id
+        self._seed = seed
+        self._step = step
+        self._streams = streams
+        self._cutoffs = cutoffs
+        self._windows = windows
+        self._began = time.monotonic()
+        self._asked = 0
+        self._samples: Counter[Request] = Counter()
+
+    @property
+    def rng(self) -> Random:
+        if self._rng is None:  # few steps ask for it, and it is not made for nothing
+            self._rng = Random(f"{self._seed}/{self._step}")
+        return self._rng
+
+    async def ask(
+        self,
+        requests: Sequence[Request],
+        *,
+        quorum: int = 1,
+        grace_s: float | None = None,
+        required: bool = True,
+        tells_too_long: bool = False,
+    ) -> tuple[Answer | None, ...]:
+        if not self._time_left(quorum):
+            return (None,) * len(requests)
+        self._began = time.monotonic()
+        equals = Counter(requests)
+        calls = [self._call(request, equals[request]) for request in requests]
+        if self._streams and len(calls) == 1 and _says_the_answer(requests[0]):
+            calls = [call._replace(on_text=self._telling(call.place)) for call in calls]
+        for request, call in zip(requests, calls, strict=True):  # here, since tasks may start in any order
+            window = str(request.window or "")
+            self._emit(CallStarted(place=call.place, agent=call.agent, messages=call.messages, window=window))
+        outcomes = await fan_out(calls, self._outcome, quorum=quorum, grace_s=grace_s, cutoffs=self._cutoffs)
+        for call, outcome in zip(calls, outcomes, strict=True):
+            if isinstance(outcome, LeftBehind):
+                self._failed(call, outcome)
+        answers = tuple(outcome if isinstance(outcome, Answer) else None for outcome in outcomes)
+        too_long = {at for at, outcome in enumerate(outcomes) if tells_too_long and isinstance(outcome, ContextTooLong)}
+        others = [at for at in range(len(calls)) if at not in too_long]
+        needed = quorum if required and not too_long else 0
+        self._judge([calls[at] for at in others], [outcomes[at] for at in others], needed)
+        if too_long:
+            raise PromptTooLong(answers, too_long)
+        return answers
+
+    def window(self, agent: str) -> int | None:
+        return self._windows.get(agent)
+
+    def _time_left(self, quorum: int) -> bool:
+        """Whether there is time to ask. Raises `StepFailed` if there is none and something must be asked."""
+        cutoffs = self._cutoffs
+        ends = cutoffs.last if quorum else min(cutoffs.enough, cutoffs.last)
+        if ends == inf or anyio.current_time() < ends:
+            return True
+        if quorum:
+            raise self._out_of_time((), "nobody was asked")
+        unmade = Note(f"further calls were not made: {cutoffs.why}", degrades=True)
+        self.notes += [unmade] if unmade not in self.notes else []
+        return False
+
+    def _out_of_time(self, answers: Sequence[Answer], what: str) -> StepFailed:
+        deadline = f"the deadline of {self._cutoffs.deadline_s:g} s"
+        if self._cutoffs.skips:
+            return StepLeftOut(f"{deadline} leaves time for the last step only")
+        return DeadlinePassed(deadline, what, answers)
+
+    def _judge(self, calls: Sequence[Call], outcomes: Sequence[Outcome], quorum: int) -> None:
+        """Note what failed. Raises `StepFailed` if too few answered."""
+        answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
+        without = [(call, error) for call, error in zip(calls, outcomes, strict=True) if isinstance(error, CallError)]
+        behind = [f"{call.agent}: {error}" for call, error in without if isinstance(error, LeftBehind)]
+        failed = [f"{call.agent}: {error}" for call, error in without if not isinstance(error, LeftBehind)]
+        if len(answers) < quorum:
+            left_out = sum(isinstance(error, LeftOut) for _, error in without)
+            too_few = _too_few(len(answers), len(calls), quorum, [*failed, *behind])
+            if len(answers) + len(behind) + left_out < quorum:
+                raise StepFailed(too_few)
+            raise self._out_of_time(answers, too_few) if behind else StepLeftOut(too_few)
+        for what, reasons in (("failed", failed), ("left behind", behind)):
+            if reasons:
+                text = f"{len(reasons)} of {len(calls)} {what} ({_listed(reasons)})"
+                self.notes.append(Note(text, degrades=True))
+
+    def _call(self, request: Request, equals: int) -> Call:
+        self._asked += 1
+        self._samples[request] += 1
+        return Call(
+            run_id=self._run_id,
+            place=Place(self._step, self._asked, self._samples[request]),
+            agent=request.agent,
+            messages=request.messages,
+            parameters=_parameters(request),
+            seed=self._seed,
+            timeout_s=request.timeout_s,
+            equals=equals,
+            hedge=request.hedge,
+            reply_schema=request.reply_schema,
+        )
+
+    def _telling(self, place: Place) -> Callable[[str], None]:
+        def tell(text: str) -> None:
+            if text:  # nothing is told of thoughts, which arrive, too
+                self._emit(TextReceived(place=place, text=text))
+
+        return tell
+
+    async def _outcome(self, call: Call) -> Outcome:
+        try:
+            completion = await self._model(call)
+        except CallError as error:
+            self._failed(call, error)
+            return error
+        self._emit(CallFinished(place=call.place, completion=completion, seconds=self._took()))
+        return Answer(completion.text, call.agent, call.place, completion.cut)
+
+    def _failed(self, call: Call, error: CallError) -> None:
+        self._emit(CallFailed(place=call.place, failure=Failure.of(error), seconds=self._took()))
+
+    def _took(self) -> float:
+        return time.monotonic() - self._began
+
+
+def _says_the_answer(request: Request) -> bool:
+    """Whether what is said to it stands at the end, and is not shown in a further prompt."""
+    return request.window is None or request.window.final
+
+
+def _parameters(request: Request) -> Parameters:
+    parameters = {"temperature": request.temperature, "max_tokens": request.max_tokens}
+    return {key: value for key, value in parameters.items() if value is not None}
+
+
+def _too_few(answered: int, asked: int, quorum: int, failed: Sequence[str]) -> str:
+    reasons = _listed(failed)
+    if answered == 0:
+        return f"no answer came: {reasons}" if asked == 1 else f"none of {asked} calls was answered: {reasons}"
+    return f"{answered} of {asked} calls were answered, {quorum} are needed: {reasons}"
+
+
+def _listed(reasons: Sequence[str]) -> str:
+    """Return all reasons, one that several calls have in common once."""
+    return "; ".join(each if count == 1 else f"{each} ({count} times)" for each, count in Counter(reasons).items())

@@ -1,0 +1,138 @@
+"""Writes the events and texts of runs to SQLite: one row for events that arrive together, and each text once.
+
+Runs share texts. A table of references shows when a text can be deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sqlite3
+import zlib
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+from moa_mcp.errors import LeaseLost
+from moa_mcp.journal.codec import CODEC, Packed
+from moa_mcp.journal.sqlite.damage import checked
+from moa_mcp.journal.sqlite.writer import Refused
+
+_LONG = 2**14
+"""Size from which a text is compressed, in bytes. Only prompts reach it; compressing an answer takes longer than
+writing it."""
+_KNOWN = 5_000
+_ROWS = 300
+"""Rows of one statement. SQLite may be limited to 999 values."""
+
+
+class NotOurs(Refused, LeaseLost):
+    """The run has another owner now, or was cancelled."""
+
+    def __init__(self, *run_ids: str) -> None:
+        super().__init__(f"run {', '.join(run_ids)} is owned by another process now, or was cancelled")
+
+
+class Entries:
+    """Writes events of the runs of one owner."""
+
+    def __init__(self, owner: str, *, texts: bool) -> None:
+        """With `texts`, store texts, else only their hashes."""
+        self._owner = owner
+        self._texts = texts
+        self._known: set[tuple[str, str]] = set()
+        """Stored texts by run. They stay as long as the run, so its owner can rely on them."""
+
+    def write(self, db: sqlite3.Connection, pages: Mapping[str, Sequence[Packed]]) -> None:
+        """Store events of several runs in order, either all of them or none. Raises `NotOurs`."""
+        rows = [
+            (run_id, *self._row("\n".join([line.body for line in lines]), run_id)) for run_id, lines in pages.items()
+        ]
+        ours = f"SELECT count(*) FROM runs WHERE owner = ? AND run_id IN ({','.join('?' * len(rows))})"  # noqa: S608
+        sql = f"INSERT INTO events(run_id, body, crc) SELECT * FROM ({_values(rows)}) WHERE ({ours}) = ?"  # noqa: S608
+        if not db.execute(sql, (*chain.from_iterable(rows), self._owner, *pages, len(rows))).rowcount:
+            raise NotOurs(*pages)
+        if self._texts:
+            told = (
+                ((run_id, digest), text)
+                for run_id, lines in pages.items()
+                for line in lines
+                for digest, text in line.texts.items()
+            )
+            self._refer(db, {key: text for key, text in told if key not in self._known})
+
+    def _row(self, body: str, run_id: str) -> tuple[str, int]:
+        """Return events with their checksum, which is negative if their texts are not stored."""
+        crc = checked(body, run_id)
+        return body, crc if self._texts else -1 - crc
+
+    def undone(self) -> None:
+        """Forget the writes since the last commit."""
+        self._known.clear()
+
+    def _refer(self, db: sqlite3.Connection, told: Mapping[tuple[str, str], str]) -> None:
+        """Store texts by hash and reference them from their runs."""
+        texts = {digest: text for (_, digest), text in told.items()}
+        rows = [row for row in (_row(db, digest, text) for digest, text in texts.items()) if row is not None]
+        _insert(db, "INSERT OR IGNORE INTO texts(digest, packed, body) {}", rows)
+        sql = (
+            "WITH said(run_id, digest) AS ({}) "
+            "INSERT OR IGNORE INTO refs SELECT run_id, text_id FROM said JOIN texts USING(digest)"
+        )
+        _insert(db, sql, [*told])
+        if len(self._known) >= _KNOWN:
+            self._known.clear()
+        self._known.update(told)
+
+
+def _row(db: sqlite3.Connection, digest: str, text: str) -> tuple[str, bool, bytes] | None:
+    """Return the row of a text; None for a long text that is already stored."""
+    body = text.encode(*CODEC)
+    if len(body) < _LONG:
+        return digest, False, body
+    if db.execute("SELECT 1 FROM texts WHERE digest = ?", (digest,)).fetchone():
+        return None
+    return digest, True, zlib.compress(body, 1)
+
+
+def _insert(db: sqlite3.Connection, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert rows in few statements. Each statement releases and reacquires the interpreter lock."""
+    for first in range(0, len(rows), _ROWS):
+        part = rows[first : first + _ROWS]
+        db.execute(sql.format(_values(part)), [*chain.from_iterable(part)])
+
+
+def _values(rows: Sequence[tuple[object, ...]]) -> str:
+    row = f"({','.join('?' * len(rows[0]))})"
+    return f"VALUES {','.join([row] * len(rows))}"
+
+
+def read(db: sqlite3.Connection, run_id: str) -> tuple[list[str], dict[str, str]]:
+    """Return the encoded events of a run in order, and its texts by hash.
+
+    Raises `ValueError` if they are corrupt.
+    """
+    rows = db.execute("SELECT body, crc FROM events WHERE run_id = ? ORDER BY seq", (run_id,)).fetchall()
+    (ended_with,) = db.execute("SELECT parts FROM runs WHERE run_id = ?", (run_id,)).fetchone() or (None,)
+    if ended_with not in {None, len(rows)} or not all(_is_sound(run_id, *row) for row in rows):
+        raise ValueError("corrupt event")
+    sql = "SELECT digest, packed, body FROM refs JOIN texts USING(text_id) WHERE run_id = ?"
+    texts = {digest: _text(digest, packed, body) for digest, packed, body in db.execute(sql, (run_id,))}
+    for body, crc in rows:
+        if crc is not None and crc >= 0 and not texts.keys() >= {*_DIGEST.findall(body)}:
+            raise ValueError("missing text")
+    return [each for body, _ in rows for each in body.split("\n")], texts
+
+
+_DIGEST = re.compile('"sha256":"([0-9a-f]{64})"')
+
+
+def _is_sound(run_id: str, body: str, crc: int | None) -> bool:
+    """Whether the checksum of events is correct. Earlier versions have none."""
+    return crc is None or checked(body, run_id) == (crc if crc >= 0 else -1 - crc)
+
+
+def _text(digest: str, packed: int, body: bytes) -> str:
+    raw = zlib.decompress(body) if packed else body
+    if hashlib.sha256(raw).hexdigest() != digest:
+        raise ValueError("corrupt text")
+    return raw.decode(*CODEC)

@@ -1,0 +1,66 @@
+"""The rows of runs in SQLite, and their validation."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import Any, get_args
+
+from moa_mcp.journal import RunRecord
+from moa_mcp.journal.sqlite.damage import SENSELESS, checked, damaged_run
+from moa_mcp.journal.sqlite.owners import is_dead
+from moa_mcp.values import Status
+
+SELECT = "SELECT run_id, pipeline, spec, status, title, created_at, updated_at, owner, lease_until, crc FROM runs"
+_STATUSES = frozenset(get_args(Status))
+_LAST = 253_402_300_799.0
+"""The end of the year 9999, in seconds since the epoch."""
+
+
+def insert(db: sqlite3.Connection, record: RunRecord, owner: str, until: float) -> None:
+    """Insert a new run."""
+    sql = (
+        "INSERT INTO runs(run_id, pipeline, spec, status, title, owner, lease_until, created_at, updated_at, crc) "
+        "VALUES(?,?,?,?,?,?,?,?,?,?)"
+    )
+    told = (record.run_id, record.pipeline, record.spec, record.status, record.title)
+    db.execute(sql, (*told, owner, until, record.created_at, record.updated_at, _crc(record)))
+
+
+def record_of(row: tuple[Any, ...]) -> RunRecord:
+    """Return a run's record. Raises `JournalDamaged` if it is corrupt."""
+    try:
+        return _read(row)
+    except SENSELESS as error:
+        raise damaged_run(str(row[0])) from error
+
+
+def any_record_of(row: tuple[Any, ...]) -> RunRecord:
+    """Return a run's record; if it is corrupt, one with `damaged` set."""
+    try:
+        return _read(row)
+    except SENSELESS:
+        run_id = str(row[0]).encode("ascii", "replace").decode()
+        return RunRecord(run_id, "?", "", "failed", "", 0.0, 0.0, damaged=True)
+
+
+def _read(row: tuple[Any, ...]) -> RunRecord:
+    run_id, pipeline, spec, status, title, created_at, updated_at, owner, until, crc = row
+    texts = (run_id, pipeline, spec, status, title)
+    moments = (created_at, updated_at, until)
+    if not all(isinstance(each, str) for each in texts) or status not in _STATUSES:
+        raise ValueError("no texts")
+    if not all(isinstance(each, float) and 0 <= each <= _LAST for each in moments):
+        raise ValueError("no moments")
+    for each in texts:
+        each.encode("utf-8", "strict")
+    owned = until > time.time() and not is_dead(owner)
+    record = RunRecord(run_id, pipeline, spec, status, title, created_at, updated_at, owned)
+    if crc is not None and crc != _crc(record):
+        raise ValueError("not what was written")
+    return record
+
+
+def _crc(record: RunRecord) -> int:
+    """Return a checksum of the columns that never change."""
+    return checked(record.title, record.run_id, record.pipeline, record.spec, repr(float(record.created_at)))

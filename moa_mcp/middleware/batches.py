@@ -1,0 +1,171 @@
+"""Collects equal calls, so that one request can answer several of them.
+
+`Announced` is outside the routes layer and announces each call. Inside of it, a call waits until no equal call is on
+its way, so that no timer decides what is sent together. `sampled` decides how calls are sent together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from moa_mcp.errors import CallError
+from moa_mcp.model import Model
+from moa_mcp.values import Call, Completion, Message, Target
+
+_Equal: TypeAlias = tuple[int, str, tuple[Message, ...], frozenset[tuple[str, float | int]], float | None]
+
+Observed: TypeAlias = MutableMapping[Target, int]
+"""By target: the number of answers that a request returned, if it is less than documented."""
+
+
+def _equal(call: Call) -> _Equal:
+    return call.place.step, call.agent, call.messages, frozenset(call.parameters.items()), call.timeout_s
+
+
+@dataclass(slots=True, eq=False)
+class Seat:
+    """A call that waits for equal calls, and its result."""
+
+    call: Call
+    party: Party | None = None
+    """None for a call that is sent alone."""
+    answer: Completion | None = None
+    announced: bool = False
+    """Whether the call was announced again for the next route."""
+    taken: bool = False
+    woken: anyio.Event | None = None
+
+    def take(self, party: Party | None) -> None:
+        """Release the call from waiting."""
+        self.party, self.taken = party, True
+        if self.woken is not None:
+            self.woken.set()
+
+
+@dataclass(slots=True, eq=False)
+class Party:
+    """Equal calls that are sent together.
+
+    The first one sends the request in its own task and completes it for the others.
+    """
+
+    seats: list[Seat]
+    """Calls that still need their answer."""
+    joint: bool
+    """Whether one request answers all of them."""
+    done: anyio.Event = field(default_factory=anyio.Event)
+    scope: anyio.CancelScope = field(default_factory=lambda: anyio.CancelScope(shield=True))
+    led: bool = False
+    note: str = ""
+    """A note for answers that need a single request."""
+    error: CallError | None = None
+
+    async def end(self, seat: Seat) -> None:
+        """Return when the request has ended."""
+        try:
+            await self.done.wait()
+        except BaseException:
+            self.leave(seat)
+            raise
+
+    def leave(self, seat: Seat) -> None:
+        """Give up an answer. If no call needs one, the request is cancelled."""
+        self.seats.remove(seat)
+        if not self.seats:
+            self.scope.cancel()
+
+
+class Gathering:
+    """The equal calls of a run that are announced or waiting."""
+
+    def __init__(self, observed: Observed) -> None:
+        self._observed = observed
+        self._coming: Counter[_Equal] = Counter()
+        self._waiting: defaultdict[_Equal, list[Seat]] = defaultdict(list)
+
+    def announce(self, call: Call) -> None:
+        """Announce a call."""
+        self._coming[_equal(call)] += 1
+
+    def announce_again(self, seats: Iterable[Seat]) -> None:
+        """Announce calls again, before the first of them arrives."""
+        for seat in seats:
+            seat.announced = True
+            self.announce(seat.call)
+
+    def withdraw(self, call: Call) -> None:
+        """Withdraw a call that failed."""
+        self._less(_equal(call))
+
+    async def seat(self, call: Call) -> Seat:
+        """Wait until all equal calls have arrived, then return the call's place among them."""
+        equal, seat = _equal(call), Seat(call)
+        self._waiting[equal].append(seat)
+        self._less(equal)
+        if seat.taken:
+            return seat
+        seat.woken = anyio.Event()
+        try:
+            await seat.woken.wait()
+        except BaseException:
+            if not seat.taken:
+                self._waiting[equal].remove(seat)
+            elif seat.party is not None:
+                seat.party.leave(seat)
+            self.announce(call)
+            raise
+        return seat
+
+    def most(self, target: Target | None) -> int:
+        """Return the maximum number of answers per request."""
+        return 1 if target is None else self._observed.get(target, target.samples)
+
+    def observe(self, target: Target | None, most: int) -> None:
+        """Store the number of answers that a request returned."""
+        if target is not None:
+            self._observed[target] = most
+
+    def _less(self, equal: _Equal) -> None:
+        self._coming[equal] -= 1
+        if not self._coming[equal]:
+            del self._coming[equal]
+            self._let_go(self._waiting.pop(equal, []))
+
+    def _let_go(self, seats: list[Seat]) -> None:
+        by_target: defaultdict[Target | None, list[Seat]] = defaultdict(list)
+        for seat in sorted(seats, key=lambda seat: seat.call.place):
+            by_target[seat.call.target].append(seat)
+        for target, equals in by_target.items():
+            most = self.most(target)
+            size = most if most > 1 else len(equals)
+            for first in range(0, len(equals), size):
+                together = equals[first : first + size]
+                party = Party([*together], joint=most > 1) if len(together) > 1 else None
+                for seat in together:
+                    seat.take(party)
+
+
+class Announced:
+    """Announces each call, so that equal calls wait for it."""
+
+    def __init__(self, inner: Model, gathering: Gathering) -> None:
+        self._inner = inner
+        self._gathering = gathering
+
+    async def __call__(self, call: Call) -> Completion:
+        if call.on_text is not None or call.equals == 1:
+            return await self._inner(call)
+        self._gathering.announce(call)
+        try:
+            await checkpoint()  # all calls of a step start together: after two checkpoints each is announced,
+            await checkpoint()  # also to the call in the step's own task
+            return await self._inner(call)
+        except BaseException:
+            self._gathering.withdraw(call)
+            raise

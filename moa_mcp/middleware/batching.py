@@ -1,0 +1,116 @@
+"""Sends equal calls together: as one request, or one first so that the others hit the provider's prompt cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+
+from moa_mcp.errors import BudgetReached, CallError, ContextTooLong, RateLimited, RequestRefused, TimedOut
+from moa_mcp.middleware.batches import Gathering, Party, Seat
+from moa_mcp.middleware.shares import shares
+from moa_mcp.model import Model
+from moa_mcp.routing import catalog
+from moa_mcp.values import Call, Completion
+
+_CHARACTERS = 4
+"""Characters per token of English text."""
+FIRST_S = 30.0
+"""Seconds to wait for the first answer to begin before the other calls are sent anyway."""
+_OF_MANY = (BudgetReached, RateLimited, RequestRefused, TimedOut)
+"""Errors that a request for several answers may cause: too many tokens for a budget or rate limit, an unknown
+parameter, one slow answer. Single requests may succeed."""
+
+
+class Sampled:
+    """Sends equal calls together if that saves prompt tokens. Each call gets its own answer."""
+
+    def __init__(self, inner: Model, gathering: Gathering, *, cache_first: bool = False) -> None:
+        """With `cache_first`, where a request returns one answer, the first call fills the provider's cache."""
+        self._inner = inner
+        self._gathering = gathering
+        self._cache_first = cache_first
+
+    async def __call__(self, call: Call) -> Completion:
+        if call.on_text is not None or call.equals == 1:
+            return await self._inner(call)
+        seat = await self._gathering.seat(call)
+        try:
+            return await self._answer(seat)
+        except BaseException:
+            if not seat.announced:  # the call may return on another route
+                self._gathering.announce(call)
+            raise
+
+    async def _answer(self, seat: Seat) -> Completion:
+        party, call = seat.party, seat.call
+        if party is None:
+            return await self._inner(call)
+        if party.joint:
+            return await self._jointly(party, seat)
+        if self._cache_first and _is_cached(call):
+            return await self._after_the_first(party, call._replace(prompt_recurs=True))
+        return await self._inner(call)
+
+    async def _jointly(self, party: Party, seat: Seat) -> Completion:
+        if party.led:
+            await party.end(seat)
+        else:
+            party.led = True
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._ask, party, tuple(party.seats))
+                await party.end(seat)
+        if seat.answer is not None:
+            return seat.answer
+        if party.error is not None and not _is_of_many(party.error):
+            raise party.error
+        completion = await self._inner(seat.call)
+        if isinstance(party.error, RequestRefused):
+            self._gathering.observe(seat.call.target, 1)
+        return completion.noted(party.note)
+
+    async def _ask(self, party: Party, asked: Sequence[Seat]) -> None:
+        try:
+            with party.scope:
+                first, *others = [seat.call for seat in asked]
+                call = first._replace(samples=len(asked), others=tuple(other.place for other in others))
+                answers = shares(await self._inner(call))
+                for seat, answer in zip(asked, answers, strict=False):
+                    seat.answer = answer
+                party.note = (
+                    f"one request for {len(asked)} answers returned {len(answers)}; "
+                    "the others were requested one by one"
+                )
+                if len(answers) == 1 < len(asked):
+                    self._gathering.observe(first.target, 1)
+        except CallError as error:
+            party.error = error
+            party.note = f"one request for {len(asked)} answers failed, so they were requested one by one: {error}"
+            if not _is_of_many(error):
+                self._gathering.announce_again(party.seats)
+        finally:
+            party.done.set()
+
+    async def _after_the_first(self, party: Party, call: Call) -> Completion:
+        if party.led:
+            with anyio.move_on_after(FIRST_S):
+                await party.done.wait()
+            return await self._inner(call)
+        party.led = True
+
+        def begun(_: str) -> None:  # now the provider's cache has the prompt
+            party.done.set()
+
+        try:
+            return await self._inner(call._replace(on_text=begun))
+        finally:
+            party.done.set()
+
+
+def _is_of_many(error: CallError) -> bool:
+    return isinstance(error, _OF_MANY) and not isinstance(error, ContextTooLong)
+
+
+def _is_cached(call: Call) -> bool:
+    fewest = None if call.target is None else catalog.caches_from(call.target)
+    return fewest is not None and sum(len(message.content) for message in call.messages) >= _CHARACTERS * fewest

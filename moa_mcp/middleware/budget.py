@@ -1,0 +1,245 @@
+"""Sends a call only if the budget covers its worst-case cost.
+
+This module knows caps and amounts. A `Tariff` supplies the cost of calls and the needs of the rest of the run.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Protocol
+
+import anyio
+
+from moa_mcp.budget.caps import Amount, Others, Purse
+from moa_mcp.errors import BudgetReached, CallError, JournalError, Unrecorded
+from moa_mcp.model import Model
+from moa_mcp.values import Call, Completion, Place
+
+
+class Tariff(Protocol):
+    """The cost of calls and the needs of a run."""
+
+    def dearest(self, call: Call) -> Amount:
+        """Return the worst-case cost of a call. Raises `Unpriced` if the price must be known and is not."""
+        ...
+
+    def bill(self, ended: Completion | CallError, held: Amount) -> Amount:
+        """Return the actual cost of a call; if it is unknown, the amount that was held for it."""
+        ...
+
+    def needed(self, step: int) -> int:
+        """Return the minimum number of calls of a step."""
+        ...
+
+    def reserves(self, step: int, answers: int | None) -> Iterable[Amount]:
+        """Yield the worst-case cost of the later steps, given the number of answers of this one; None for all answers.
+
+        The first amount covers all later steps in their smallest form, the next ones fewer and fewer layers, and the
+        last one only the last layer.
+        """
+        ...
+
+    def whole(self, finished: int) -> Amount:
+        """Return the worst-case cost of all steps after the first `finished` ones."""
+        ...
+
+
+_NOTABLE_S = 1.0
+"""Seconds from which waiting for other runs is noted."""
+
+
+class Budget:
+    """The spent and held amounts of one run, and the caps that limit it."""
+
+    def __init__(
+        self,
+        run_id: str,
+        purses: Sequence[Purse],
+        tariff: Tariff,
+        spent: Amount | None = None,
+        answered: Iterable[Place] = (),
+    ) -> None:
+        """Start with the amount `spent` earlier; `answered` are the calls that already have an answer."""
+        self.purses = purses
+        self.run_id = run_id
+        self._tariff = tariff
+        self._spent = spent or Amount()
+        self._held = Amount()
+        self._reserved = Amount()
+        self._granted = Amount()
+        """What shared caps reserve for the run, needed or not. A waiting run reserves nothing, so active runs never
+        wait for it."""
+        self._asked: defaultdict[int, set[int]] = defaultdict(set)
+        for place in answered:
+            self._asked[place.step].add(place.number)
+        self._later: dict[int, Amount] = {}
+        """By step: worst-case cost of the later steps if all calls of the step are made."""
+        self._turn = anyio.Lock(fast_acquire=True)
+        self._at_once = all(purse.at_once for purse in purses)
+        self._shares = any(purse.shared for purse in purses)
+        self.note: str | None = None
+        """A note about waiting for other runs, for the next answer."""
+
+    @property
+    def spent(self) -> Amount:
+        """What the run has spent so far."""
+        return self._spent
+
+    async def open(self, smallest: Amount, granted: Amount | None = None) -> Purse | None:
+        """Reserve the smallest form of the run, in shared caps `granted`. Return the cap that is too small, or None."""
+        most = self.most(smallest if granted is None else granted)
+        lacking = await self._commit(self._spent.plus(smallest), most)
+        if lacking is None:
+            self._reserved, self._granted = smallest, most
+            for purse in self.purses:
+                purse.moves(self.run_id)
+        return lacking
+
+    def most(self, amount: Amount) -> Amount:
+        """Return the total of the run if it spends this amount, limited by the run's own cap."""
+        after = self._spent.plus(amount)
+        caps = [purse.cap for purse in self.purses if not purse.shared and purse.counts_money]
+        return after._replace(nanodollars=min([after.nanodollars, *caps]))
+
+    async def admit(self, call: Call) -> Amount:
+        """Hold the worst-case cost of a call and return it, as soon as it fits.
+
+        A call that does not fit waits while calls in flight may turn out cheaper, or other active runs may release what
+        they hold.
+
+        Raises:
+            BudgetReached: it can't fit.
+
+        """
+        hold = self._tariff.dearest(call)
+        if self._at_once and not self._turn.locked() and await self._fit(call, hold) is None:
+            return hold  # the usual case; taking a turn would cost more than the rest
+        began = anyio.current_time()
+        async with self._turn:  # first come, first served
+            while True:
+                changes = [purse.changes for purse in self.purses]
+                lacking = await self._fit(call, hold)
+                if lacking is None:
+                    return hold
+                others = await lacking.others(self.run_id)
+                if not lacking.in_flight and not (others.held and lacking.can_ease(self.run_id)):
+                    raise BudgetReached(self._why(lacking, hold, others))
+                await self._eased(lacking, changes[self.purses.index(lacking)])
+                if others.held:
+                    self.waited(anyio.current_time() - began, lacking, others)
+
+    async def _eased(self, purse: Purse, changes: int) -> None:
+        purse.waits(self.run_id)
+        try:
+            await purse.eased(changes)
+        finally:
+            purse.moves(self.run_id)
+
+    def waited(self, seconds: float, purse: Purse, others: Others) -> None:
+        """Note that the run waited for the amounts of other runs."""
+        if seconds > _NOTABLE_S:
+            self.note = f"waited {seconds:.0f} s: other runs held {purse.shown(others.held)} of {purse}"
+
+    def settle(self, hold: Amount, ended: Completion | CallError | None) -> None:
+        """Replace the held amount of a call with its cost. A call that was stopped counts in full."""
+        self._held = self._held.plus(hold, -1)
+        self._spent = self._spent.plus(hold if ended is None else self._tariff.bill(ended, hold))
+        self._correct()
+        for purse in self.purses:
+            purse.settle()
+
+    def close(self) -> None:
+        """Release all reservations."""
+        self._reserved = self._granted = Amount()
+        self._correct()
+        for purse in self.purses:
+            purse.leave(self.run_id)
+
+    async def _fit(self, call: Call, hold: Amount) -> Purse | None:
+        """Commit the amount of a call; return the cap that is too small, or None if it fits."""
+        lacking: Purse | None = None
+        held = self._held.plus(hold)
+        for reserve in self._reserves(call):
+            lacking = await self._commit(self._spent.plus(held).plus(reserve), self._granted)
+            if lacking is None:
+                self._asked[call.place.step].update(_numbers(call))
+                self._held, self._reserved = held, reserve
+                for purse in self.purses:
+                    purse.take()
+                break
+        return lacking
+
+    def _reserves(self, call: Call) -> Iterator[Amount]:
+        """Yield the amounts to reserve for later steps, in order of preference."""
+        step = call.place.step
+        if step not in self._later:
+            self._later[step] = next(iter(self._tariff.reserves(step, None)))
+            if self._shares:  # release what the earlier steps did not spend
+                left = self._spent.plus(self._held).plus(self._tariff.whole(step - 1))
+                self._granted = min(self._granted, left)
+        yield self._later[step]  # the usual case
+        answers = len(self._asked[step].union(_numbers(call)))
+        expendable = answers > self._tariff.needed(step)  # samples are skipped before layers
+        yield from islice(self._tariff.reserves(step, answers), 1 if expendable else None)
+
+    async def _commit(self, amount: Amount, granted: Amount) -> Purse | None:
+        for purse in self.purses:
+            try:
+                if await purse.commit(self.run_id, max(amount, granted) if purse.shared else amount):
+                    continue
+            except BaseException:
+                self._correct()
+                raise
+            self._correct()
+            return purse
+        return None
+
+    def _correct(self) -> None:
+        committed = self._spent.plus(self._held).plus(self._reserved)
+        for purse in self.purses:
+            purse.correct(self.run_id, max(committed, self._granted) if purse.shared else committed)
+
+    def _why(self, purse: Purse, hold: Amount, others: Others) -> str:
+        parts = {
+            "spent": self._spent,
+            "held for calls in progress": self._held,
+            "reserved for later steps": self._reserved,
+        }
+        measured = {what: purse.measure(amount) for what, amount in parts.items()}
+        told = [f"{purse.shown(amount)} {what}" for what, amount in measured.items() if amount]
+        told += purse.told(others)
+        return (
+            f"{purse} is too low for this call, which may take up to {purse.shown(purse.measure(hold))} "
+            f"({', '.join(told) or 'nothing spent yet'})"
+        )
+
+
+def _numbers(call: Call) -> list[int]:
+    """Return the numbers of the calls that a request answers."""
+    return [place.number for place in call.places]
+
+
+class Budgeted:
+    """Holds the worst-case cost of a call while it is in progress, then settles its actual cost."""
+
+    def __init__(self, inner: Model, budget: Budget) -> None:
+        self._inner = inner
+        self._budget = budget
+
+    async def __call__(self, call: Call) -> Completion:
+        try:
+            hold = await self._budget.admit(call)
+        except JournalError as error:
+            raise Unrecorded(str(error)) from error
+        ended: Completion | CallError | None = None
+        try:
+            completion = ended = await self._inner(call)
+        except CallError as error:
+            ended = error
+            raise
+        finally:
+            self._budget.settle(hold, ended)
+        note, self._budget.note = self._budget.note, None
+        return completion.noted(note) if note else completion

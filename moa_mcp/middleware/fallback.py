@@ -1,0 +1,42 @@
+"""Sends a call to the first route of its model that works."""
+
+from __future__ import annotations
+
+from moa_mcp.errors import CallError
+from moa_mcp.model import Model, Usable
+from moa_mcp.values import Call, Completion, Target
+
+
+def remembered(usable: Usable) -> Usable:
+    """Return a function that remembers its routes. Reading the environment costs more than a request."""
+    found: dict[str, tuple[Target, ...]] = {}
+
+    async def known(alias: str) -> tuple[Target, ...]:
+        if alias not in found:
+            found[alias] = await usable(alias)
+        return found[alias]
+
+    return known
+
+
+class Routed:
+    """Tries the routes of a call's model in order. Failures are noted on the answer."""
+
+    def __init__(self, inner: Model, usable: Usable) -> None:
+        self._inner = inner
+        self._usable = usable
+
+    async def __call__(self, call: Call) -> Completion:
+        failed: list[str] = []
+        usable = await self._usable(call.agent)
+        targets = usable[call.spare :] or usable
+        for target in targets[:-1]:
+            try:
+                completion = await self._inner(call.to(target))
+            except CallError as error:
+                if not error.elsewhere:
+                    raise
+                failed.append(f"{target.model} failed, so the next route was used: {error}")
+            else:
+                return completion.noted(*failed)
+        return (await self._inner(call.to(targets[-1]))).noted(*failed)

@@ -1,0 +1,185 @@
+"""Remembers which parameters models reject, by server and model. Entries expire, because providers change.
+
+It makes no requests: `negotiated` does, and reports the rejections here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeAlias
+
+from moa_mcp.errors import Bounds, ParameterRefused
+from moa_mcp.values import TOKEN_LIMITS, Parameters
+
+FORGOTTEN_S = 3600.0
+_STEP = 0.01
+"""Distance to an exclusive bound."""
+_USUAL: Mapping[str, float] = {"temperature": 1.0, "top_p": 1.0}
+"""Replaces a value that is too large if the provider states no bound."""
+
+Server: TypeAlias = tuple[str, str | None]
+"""A model name and the address of its server."""
+
+
+class Adapted(NamedTuple):
+    """Parameters that a model accepts, and notes about the changes."""
+
+    parameters: Parameters
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """The change of one parameter."""
+
+    at: float
+    """Time of the rejection."""
+    left_out: bool = False
+    beside: str = ""
+    """Drop the parameter only beside this one; empty if it is always dropped."""
+    instead: str | None = None
+    """The name to use instead."""
+    least: float | None = None
+    most: float | None = None
+    guessed: bool = False
+    """Whether the bound is a guess, because the provider did not state it."""
+
+    def value(self, asked: float) -> float:
+        """Return the value to send instead."""
+        sent = asked if self.least is None else max(asked, self.least)
+        sent = sent if self.most is None else min(sent, self.most)
+        return int(sent) if isinstance(asked, int) and float(sent).is_integer() else sent
+
+
+@dataclass(slots=True)
+class Refused:
+    """What one model rejects on one server."""
+
+    rules: dict[str, _Rule] = field(default_factory=dict[str, _Rule])
+    system: float | None = None
+    """Time at which the model rejected a system message; None if it accepts them as far as known."""
+    reply_schema: float | None = None
+    """Time at which the model rejected a reply schema; None if it accepts them as far as known."""
+
+    def __bool__(self) -> bool:
+        return bool(self.rules) or self.system is not None or self.reply_schema is not None
+
+    def adapt(self, model: str, parameters: Parameters) -> Adapted:
+        """Return the parameters that the model accepts, with notes about the changes."""
+        adapted: dict[str, float | int] = {}
+        notes: list[str] = []
+        for key, asked in parameters.items():
+            rule = self.rules.get(key)
+            if rule is None or (rule.beside and rule.beside not in parameters):
+                adapted[key] = asked
+                continue
+            sent = rule.value(asked)
+            if not rule.left_out:
+                adapted[rule.instead or key] = sent
+            notes += _told(model, key, asked, rule, sent)
+        return Adapted(adapted, tuple(notes))
+
+    def learn(self, error: ParameterRefused, sent: Parameters, now: float) -> bool:
+        """Learn from a rejection; return whether a changed request may succeed."""
+        key, name = self._named(error.parameter, sent)
+        if not name:
+            return False
+        if error.reason == "together" and {"temperature", "top_p"} <= sent.keys():
+            self.rules["top_p"] = _Rule(now, left_out=True, beside="temperature")
+            return True
+        before = self.rules.get(key) or _Rule(now)
+        rule = _bound(error, name, sent[name], before) if error.reason == "value" else _unknown(error, name, before)
+        if rule is not None:
+            self.rules[key] = replace(rule, at=now)
+        elif before.guessed:
+            del self.rules[key]
+        return rule is not None
+
+    def forget(self, before: float) -> None:
+        """Drop everything that was learned before this time."""
+        self.rules = {key: rule for key, rule in self.rules.items() if rule.at >= before}
+        self.system = None if self.system is None or self.system < before else self.system
+        self.reply_schema = None if self.reply_schema is None or self.reply_schema < before else self.reply_schema
+
+    def _named(self, refused: str, sent: Parameters) -> tuple[str, str]:
+        """Return the original and the sent name of a rejected parameter; empty if it was not sent.
+
+        All names of the token limit count as one, because some servers report another name than they got.
+        """
+        alike = [name for name in sent if name in TOKEN_LIMITS] if refused in TOKEN_LIMITS else []
+        name = refused if refused in sent else next(iter(alike), "")
+        return next((key for key, rule in self.rules.items() if rule.instead == name), name), name
+
+
+def _unknown(error: ParameterRefused, name: str, before: _Rule) -> _Rule | None:
+    """Return the change for an unknown parameter; None if there is none."""
+    instead = None if error.instead == name else error.instead
+    if name not in TOKEN_LIMITS:
+        return replace(before, left_out=instead is None, instead=instead)
+    instead = instead or ("max_completion_tokens" if name == "max_tokens" else "max_tokens")
+    return None if before.instead else replace(before, instead=instead)
+
+
+def _bound(error: ParameterRefused, name: str, value: float, before: _Rule) -> _Rule | None:
+    """Return the bounds for a value, or a guess if none is stated; None if that failed too."""
+    for bounds in error.bounds:
+        least, most = _within(bounds, 1.0 if name in TOKEN_LIMITS else _STEP)
+        if least is not None and most is not None and least > most:
+            continue
+        if most is not None and value > most and (most >= 1 or name not in TOKEN_LIMITS):
+            return replace(before, least=least, most=most, guessed=False)
+        if least is not None and value < least:
+            return replace(before, least=least, most=most, guessed=False)
+    if name in TOKEN_LIMITS:
+        return None if before.guessed or value <= 1 else replace(before, most=float(value // 2), guessed=True)
+    usual = _USUAL.get(name)
+    if usual is None or value <= usual or before.guessed:
+        return replace(before, left_out=True)
+    return replace(before, most=usual, guessed=True)
+
+
+def _within(bounds: Bounds, step: float) -> tuple[float | None, float | None]:
+    """Return the minimum and maximum that can be sent."""
+    least = bounds.least if bounds.least is None or not bounds.least_excluded else bounds.least + step
+    most = bounds.most if bounds.most is None or not bounds.most_excluded else bounds.most - step
+    return least, most
+
+
+def _told(model: str, key: str, asked: float, rule: _Rule, sent: float) -> list[str]:
+    if rule.left_out:
+        return [
+            f"{model} does not take {key}" + (f" together with {rule.beside}" if rule.beside else "") + "; left out"
+        ]
+    name = f" as {rule.instead}" if rule.instead else ""
+    if sent == asked:
+        return [f"{model} does not take {key}; sent{name}"] if rule.instead else []
+    if rule.guessed:
+        return [f"{model} does not take {_number(asked)} for {key}, nor says what it takes; sent {_number(sent)}{name}"]
+    way = "at most" if sent < asked else "at least"
+    return [f"{model} takes {way} {_number(sent)} for {key}, not {_number(asked)}; sent {_number(sent)}{name}"]
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else f"{value:.6g}"
+
+
+class Learned:
+    """What the models of a process reject."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._refused: dict[Server, Refused] = {}
+
+    def of(self, server: Server) -> Refused:
+        """Return what a model rejects on a server; the caller may add to it."""
+        refused = self._refused.get(server)
+        if refused is None:
+            refused = self._refused[server] = Refused()
+        elif refused:
+            refused.forget(self._now() - FORGOTTEN_S)
+        return refused
+
+    def now(self) -> float:
+        """Return the current time of its clock."""
+        return self._now()

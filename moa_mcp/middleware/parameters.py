@@ -1,0 +1,139 @@
+"""Adapts rejected requests: drops, renames or limits parameters, and remembers the changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from moa_mcp.errors import AnswerEmpty, CallError, ContextTooLong, ParameterRefused, SystemRoleRefused
+from moa_mcp.middleware.learned import Learned, Refused
+from moa_mcp.model import Model
+from moa_mcp.values import TOKEN_LIMITS, Call, Completion, Message, token_limit
+
+_ROUNDS = 8
+"""Maximum number of requests for one call."""
+_LEAST_ROOM = 32
+"""Minimum number of tokens for a useful answer."""
+
+
+class _Asked(NamedTuple):
+    completion: Completion
+    sent: Call
+    notes: tuple[str, ...]
+
+
+class Negotiated:
+    """Sends requests that the model accepts. If reasoning used up the token limit, it retries with a larger one."""
+
+    def __init__(self, inner: Model, learned: Learned) -> None:
+        self._inner = inner
+        self._learned = learned
+
+    async def __call__(self, call: Call) -> Completion:
+        refused = self._learned.of(_server(call))
+        try:
+            asked = await self._ask(call, refused)
+        except AnswerEmpty as error:
+            larger = _larger(call)
+            if not error.at_limit or token_limit(_sent(larger, refused)[0].parameters) == token_limit(
+                _sent(call, refused)[0].parameters
+            ):
+                raise
+            asked = await self._ask(larger, refused)
+            note = f"no text within the token limit; retried with {token_limit(asked.sent.parameters)} tokens"
+            return asked.completion.noted(*asked.notes, note)
+        return asked.completion.noted(*asked.notes)
+
+    async def _ask(self, call: Call, refused: Refused) -> _Asked:
+        """Send the call until it is accepted or can't be changed further. Raises `CallError`."""
+        room: int | None = None
+        rounds = 0
+        while True:
+            rounds += 1
+            sent, notes = _sent(call, refused, room) if refused or room is not None else (call, ())
+            try:
+                return _Asked(await self._inner(sent), sent, notes)
+            except ContextTooLong as error:
+                room = _room(error, sent)
+                if room is None or rounds == _ROUNDS:
+                    raise
+            except (ParameterRefused, SystemRoleRefused) as error:
+                known = _sent(call, refused, room)[0] != sent  # another call has learned it in the meantime
+                if rounds == _ROUNDS or not (known or self._learn(error, sent, refused)):
+                    raise
+
+    def _learn(self, error: CallError, sent: Call, refused: Refused) -> bool:
+        """Learn from a rejection; return whether a changed request may succeed."""
+        if isinstance(error, ParameterRefused) and error.parameter == "response_format":
+            if sent.reply_schema is None:
+                return False
+            refused.reply_schema = self._learned.now()
+            return True
+        if isinstance(error, ParameterRefused):
+            return refused.learn(error, sent.parameters, self._learned.now())
+        if _folded(sent.messages) == sent.messages:
+            refused.system = None  # this was not the cause
+            return False
+        refused.system = self._learned.now()
+        return True
+
+
+def _server(call: Call) -> tuple[str, str | None]:
+    return (call.target.model, call.target.api_base) if call.target else (call.agent, None)
+
+
+def _sent(call: Call, refused: Refused, room: int | None = None) -> tuple[Call, tuple[str, ...]]:
+    """Return a call that its model accepts, with notes about the changes."""
+    model = _server(call)[0]
+    parameters, notes = refused.adapt(model, call.parameters)
+    call = call._replace(parameters=parameters)
+    if refused.reply_schema is not None and call.reply_schema is not None:
+        call = call._replace(reply_schema=None)
+        notes += (f"{model} does not take response_format; left out",)
+    if refused.system is not None and (folded := _folded(call.messages)) != call.messages:
+        call = call._replace(messages=folded)
+        notes += (f"{model} does not take system messages; sent its text in the user message",)
+    limit = token_limit(call.parameters)
+    if room is not None and limit is not None and room < limit:
+        call = _limited(call, room)
+        notes += (
+            f"the prompt leaves room for {room} tokens in the window of {model}, not {limit}; sent {room} as the limit",
+        )
+    return call, notes
+
+
+def _folded(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Return messages with the system prompt in the first user message, and with alternating roles."""
+    system = [each.content for each in messages if each.role == "system"]
+    turns = [each for each in messages if each.role != "system"]
+    if system:
+        turns.insert(0, Message("user", "\n\n".join(system)))
+    folded: list[Message] = []
+    for turn in turns:
+        if folded and folded[-1].role == turn.role:
+            folded[-1] = Message(turn.role, f"{folded[-1].content}\n\n{turn.content}")
+        else:
+            folded.append(turn)
+    return tuple(folded)
+
+
+def _limited(call: Call, most: int) -> Call:
+    limited = {key: min(most, value) if key in TOKEN_LIMITS else value for key, value in call.parameters.items()}
+    return call._replace(parameters=limited)
+
+
+def _larger(call: Call) -> Call:
+    larger = {
+        key: min(4 * int(value), max(16_384, int(value))) if key in TOKEN_LIMITS else value
+        for key, value in call.parameters.items()
+    }
+    return call._replace(parameters=larger)
+
+
+def _room(error: ContextTooLong, sent: Call) -> int | None:
+    """Return the token limit with which the call may fit; None if the error suggests none."""
+    limit = token_limit(sent.parameters)
+    if limit is None or error.room is None:
+        return None
+    room = error.room if error.room < limit else limit // 2  # some servers stop counting at their limit
+    return room if room >= _LEAST_ROOM else None

@@ -1,0 +1,72 @@
+"""Stores every attempt before it is sent, and its answer before it is used."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+
+import anyio
+
+from moa_mcp.errors import STOPPED, CallError, Failure, JournalError, LeaseLost, Unrecorded
+from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, Emit, Event, Joined
+from moa_mcp.model import Keep, Model
+from moa_mcp.values import Call, Completion, Place
+
+
+class Recorded:
+    """Records each attempt: its start before the request, its result before any other layer uses it."""
+
+    def __init__(
+        self, inner: Model, emit: Emit, keep: Keep | None = None, attempts: Mapping[Place, int] | None = None
+    ) -> None:
+        """Wrap a model; `attempts` has the numbers of earlier attempts, to continue counting."""
+        self._inner = inner
+        self._emit = emit
+        self._keep = keep or _telling(emit)
+        self._attempts: defaultdict[Place, int] = defaultdict(int, attempts or {})
+
+    async def __call__(self, call: Call) -> Completion:
+        place, attempt = self._next(call.place)
+        others = tuple([self._next(other) for other in call.others])
+        model = call.target.model if call.target else call.agent
+        began = time.monotonic()
+
+        def ended(failure: Failure) -> None:
+            seconds = time.monotonic() - began
+            self._emit(AttemptFailed(place=place, attempt=attempt, failure=failure, seconds=seconds, others=others))
+
+        try:
+            await self._keep(
+                AttemptStarted(place=place, attempt=attempt, model=model, parameters=call.parameters, others=others)
+            )
+            completion = await self._inner(call)
+        except JournalError as error:
+            raise Unrecorded(str(error)) from error
+        except CallError as error:
+            ended(Failure.of(error))
+            raise
+        except anyio.get_cancelled_exc_class():  # a recorded start gets its end
+            ended(STOPPED)
+            raise
+        seconds = time.monotonic() - began
+        finished = AttemptFinished(place=place, attempt=attempt, completion=completion, seconds=seconds, others=others)
+        try:
+            await self._keep(finished)
+        except LeaseLost as error:
+            raise Unrecorded(str(error)) from error
+        except JournalError as error:  # the answer is paid, so use it
+            self._emit(finished)
+            return completion.noted(f"not recorded: {error}")
+        return completion
+
+    def _next(self, place: Place) -> Joined:
+        self._attempts[place] += 1
+        return Joined(place, self._attempts[place])
+
+
+def _telling(emit: Emit) -> Keep:
+    async def keep(event: Event) -> None:
+        emit(event)
+
+    return keep

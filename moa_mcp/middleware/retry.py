@@ -1,0 +1,70 @@
+"""Retries calls with backoff, using tenacity."""
+
+from __future__ import annotations
+
+import anyio
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from moa_mcp.errors import CallError
+from moa_mcp.model import Model
+from moa_mcp.values import Call, Completion
+
+LARGEST_WAIT_S = 60.0
+"""A longer `Retry-After` is not awaited, so that another route or a quorum can help."""
+
+
+class Retried:
+    """Retries calls that may succeed later, and waits as long as the provider requests."""
+
+    def __init__(self, inner: Model, attempts: int) -> None:
+        self._inner = inner
+        self._attempts = attempts
+
+    async def __call__(self, call: Call) -> Completion:
+        try:
+            return await self._inner(call)
+        except CallError as error:
+            if not _worth_retrying(error):
+                raise
+            failed = error
+        return await self._again(call, failed)
+
+    async def _again(self, call: Call, failed: CallError) -> Completion:
+        """Retry after a first failure. Successful calls skip this: tenacity costs more than all other layers."""
+        first = [failed]
+
+        async def attempt() -> Completion:
+            if first:
+                raise first.pop()
+            return await self._inner(call)
+
+        retrying = AsyncRetrying(
+            sleep=anyio.sleep,
+            stop=stop_after_attempt(self._attempts),
+            retry=retry_if_exception(_worth_retrying),
+            wait=_wait,
+            reraise=True,
+        )
+        return await retrying(attempt)
+
+
+_backoff = wait_random_exponential(multiplier=0.5, max=20)
+
+
+def _asked_wait(error: BaseException | None) -> float | None:
+    return getattr(error, "retry_after_s", None)
+
+
+def _worth_retrying(error: BaseException) -> bool:
+    return isinstance(error, CallError) and error.retryable and (_asked_wait(error) or 0.0) <= LARGEST_WAIT_S
+
+
+def _wait(state: RetryCallState) -> float:
+    asked = _asked_wait(state.outcome.exception() if state.outcome else None)
+    return _backoff(state) if asked is None else asked

@@ -1,0 +1,69 @@
+"""Composes the layers of a run, and holds what all runs of a process share."""
+
+from __future__ import annotations
+
+from moa_mcp.events import Emit
+from moa_mcp.middleware.batches import Announced, Gathering, Observed
+from moa_mcp.middleware.batching import Sampled
+from moa_mcp.middleware.budget import Budget, Budgeted
+from moa_mcp.middleware.clock import Clock
+from moa_mcp.middleware.fallback import Routed
+from moa_mcp.middleware.hedging import Hedged
+from moa_mcp.middleware.learned import Learned
+from moa_mcp.middleware.limits import Limits
+from moa_mcp.middleware.parameters import Negotiated
+from moa_mcp.middleware.rate_limit import Slotted
+from moa_mcp.middleware.record import Recorded
+from moa_mcp.middleware.replay import Before, Replayed
+from moa_mcp.middleware.retry import Retried
+from moa_mcp.middleware.slots import Slots
+from moa_mcp.middleware.timeout import STALL_S, Timed
+from moa_mcp.model import Keep, Model, Usable
+
+
+class Shared:
+    """State shared by the runs of a process: slots for requests, rejected parameters and observed sample counts."""
+
+    def __init__(self, limits: Limits | None = None, stall_s: float = STALL_S, *, cache_first: bool = False) -> None:
+        """With `cache_first`, the first of equal calls with a long prompt fills the provider's cache."""
+        self.limits = limits or Limits()
+        self.stall_s = stall_s
+        self.now = Clock()
+        self.slots = Slots(self.limits, self.now)
+        self.learned = Learned(self.now)
+        self.observed: Observed = {}
+        self.cache_first = cache_first
+
+
+def stack(
+    provider: Model,
+    usable: Usable,
+    shared: Shared,
+    emit: Emit,
+    keep: Keep | None = None,
+    before: Before | None = None,
+    budget: Budget | None = None,
+) -> Model:
+    """Compose the layers of one run, innermost first.
+
+    The timeout is innermost, so that it limits one request and not the wait for a slot. Record is around it, so that
+    every request has its events, including timeouts. A slot is held only during a request, not during the wait for a
+    budget or a retry. A call that exceeds the budget leaves no attempt. Negotiation is outside of both, because each
+    changed request may cost more. Retries stay on one route, because the number of samples depends on it. The routes
+    layer continues when they are used up, and equal calls are collected again for the next route. A hedged request
+    takes another route, so hedging is outside of routes. Replay is outermost, because recorded answers need no slot and
+    no key.
+    """
+    before = before or Before()
+    model: Model = Timed(provider, shared.now, shared.stall_s)
+    model = Recorded(model, emit, keep, before.attempts)
+    model = Slotted(model, shared.slots)
+    if budget is not None:
+        model = Budgeted(model, budget)
+    model = Negotiated(model, shared.learned)
+    model = Retried(model, shared.limits.attempts)
+    gathering = Gathering(shared.observed)
+    model = Sampled(model, gathering, cache_first=shared.cache_first)
+    model = Routed(model, usable)
+    model = Hedged(Announced(model, gathering), shared.now, before.seconds)
+    return Replayed(model, before.paid) if before.paid else model

@@ -1,0 +1,33 @@
+"""The one interface of models and layers, and the types of what layers are given."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeAlias
+
+from moa_mcp.events import Event
+from moa_mcp.values import Call, Completion, Target
+
+
+class Model(Protocol):
+    """Answers calls."""
+
+    async def __call__(self, call: Call) -> Completion:
+        """Answer the call.
+
+        Raises:
+            CallError: there is no answer.
+
+        """
+        ...
+
+
+Usable: TypeAlias = Callable[[str], Awaitable[tuple[Target, ...]]]
+"""Returns the usable targets of an alias, best first. Raises `MissingKey` if there are none."""
+
+
+Keep: TypeAlias = Callable[[Event], Awaitable[None]]
+"""Stores an event and emits it. Raises `JournalError` if it can't be stored.
+
+The event is stored even if the caller is cancelled.
+"""

@@ -1,0 +1,308 @@
+"""What the body of an error says, in every form that providers and what stands before them give it. Pure.
+
+It reads the words and the codes; which of our errors they make is told by `refusals`.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Sequence
+from html import unescape
+from http import HTTPStatus
+from typing import Any, NamedTuple, cast
+
+from moa_mcp.providers.failures import retry_after
+from moa_mcp.providers.replies.json_values import Json, as_list, as_object
+
+_DEPTH = 6
+_MOST = 8192
+"""Characters of a text that are looked at: a body may hold the whole prompt."""
+_HOLDERS = ("error", "errors", "detail", "message", "msg", "base_resp", "fault", "response", "details")
+"""Where an error stands in a body, as an object or a text; the first that says something counts."""
+_TEXTS = (
+    *("message", "msg", "detail", "error_msg", "error_message", "errorMessage", "err_msg", "status_msg"),
+    *("error_description", "description", "Message", "faultstring", "title", "reason", "statusText", "error"),
+)
+_CODES = (
+    *("code", "type", "status", "reason", "error_code", "errorCode", "err_code", "errcode", "error_type", "Code"),
+    *("status_code", "statusCode", "http_code", "httpStatusCode", "quotaId", "__type", "errorType", "error"),
+)
+_STATUSES = ("code", "status", "status_code", "statusCode", "http_code", "httpStatusCode", "http_status", "error_code")
+_WAITS = (
+    "retryDelay",
+    "retry_delay",
+    "retry_after",
+    "retryAfter",
+    "retry_after_seconds",
+    "retry_after_s",
+    "Retry-After",
+)
+_NO_FAULT = {"", "0", "200", "20000", "ok", "success", "succeeded", "none", "normal"}
+_IS_REPLY = {"choices", "candidates", "usage", "content", "output", "done", "delta", "object", "usageMetadata"}
+
+
+class Detail(NamedTuple):
+    """What a server's validation found wrong, as pydantic tells it."""
+
+    name: str
+    """The last part of the place that has a name: the parameter's."""
+    kind: str
+    told: str
+    context: Json
+
+
+class Fault(NamedTuple):
+    """What a server says went wrong."""
+
+    told: str
+    code: str = ""
+    """The first of its codes."""
+    status: int | None = None
+    """The HTTP status that the body tells."""
+    param: str = ""
+    codes: tuple[str, ...] = ()
+    """All that is meant for machines: codes, types, statuses, reasons."""
+    wait_s: float | None = None
+    """How long it asks to wait, where that is data."""
+    details: tuple[Detail, ...] = ()
+
+
+def fault(body: object) -> Fault:
+    """Return what an error's body says: where nothing in it has a known name, all that is said in it."""
+    found = _fault(body, _DEPTH)
+    return found if found.told else found._replace(told="; ".join(_leaves(body, _DEPTH))[:_MOST])
+
+
+def fault_in(text: str) -> Fault:
+    """Return what a text says that is an error's body, or holds one."""
+    return _in_text(text, _DEPTH)
+
+
+def broken(body: Json) -> Fault | None:
+    """Return what went wrong after all, where a reply of status 200 or a part of a stream says so; else None."""
+    return fault(body) if _is_broken(body) else None
+
+
+def _is_broken(body: Json) -> bool:
+    if _says_something(body.get("error")) or str(body.get("object", "")).lower() == "error":
+        return True
+    if body.get("choices"):
+        return False
+    refused = str(as_object(body.get("base_resp")).get("status_code", 0)) != "0" or body.get("success") is False
+    if refused or body.get("type") == "error" or body.get("errors"):
+        return True
+    return not body.keys() & _IS_REPLY and _says_why(body)
+
+
+def _says_why(body: Json) -> bool:
+    told = any(isinstance(body.get(name), str) and body[name] for name in _TEXTS)
+    codes = [body[name] for name in ("code", "status", "status_code", "statusCode", "errcode") if name in body]
+    if codes:
+        return told and any(str(code).lower() not in _NO_FAULT for code in codes)
+    return told or bool(as_list(body.get("detail")))
+
+
+def _leaves(held: object, depth: int, name: str = "") -> Iterator[str]:
+    """Yield the texts that stand in an object, each with its name."""
+    if isinstance(held, str) and held.strip():
+        yield f"{name}: {held.strip()}" if name else held.strip()
+    elif depth:
+        for key, each in as_object(held).items():
+            yield from _leaves(each, depth - 1, key)
+        for each in as_list(held):
+            yield from _leaves(each, depth - 1, name)
+
+
+def _says_something(error: object) -> bool:
+    return any(as_object(error).values()) if as_object(error) else bool(error)
+
+
+def _fault(body: object, depth: int) -> Fault:
+    if isinstance(body, str):
+        return _in_text(body, depth)
+    if isinstance(body, list):
+        return _of_list(as_list(cast("object", body)), depth)
+    return _of_object(as_object(body), depth) if depth else Fault("")
+
+
+def _of_list(errors: Sequence[object], depth: int) -> Fault:
+    details = tuple(_details(errors))
+    if details:
+        return Fault("; ".join(each.told for each in details), details[0].kind, param=details[0].name, details=details)
+    return next((found for each in errors if depth and (found := _fault(each, depth - 1)).told), Fault(""))
+
+
+def _details(errors: Sequence[object]) -> Iterator[Detail]:
+    for error in map(as_object, errors):
+        place = [str(part) for part in (as_list(error.get("loc")) or _tuple(error.get("loc"))) if part != "body"]
+        told = error.get("msg")
+        if isinstance(told, str) and "loc" in error:
+            name = next((part for part in reversed(place) if not part.isdigit()), "")
+            where = ".".join(place)
+            yield Detail(
+                name, str(error.get("type", "")), f"{where}: {told}" if where else told, as_object(error.get("ctx"))
+            )
+
+
+def _of_object(body: Json, depth: int) -> Fault:
+    inner = [found for name in _HOLDERS if body.get(name) and (found := _inside(body[name], depth)) is not None]
+    told = [*(each.told for each in inner if each.told), *_by_field(body), *_texts(body)]
+    said = _first(text for text in told if text.strip(" .").lower() not in _PHRASES) or _first(told)
+    codes = (*_codes(body), *(code for each in inner for code in each.codes), *(each.code for each in inner))
+    wait = _first([*_waits(body), *(each.wait_s for each in inner if each.wait_s is not None)])
+    return Fault(
+        _from_upstream(body, said or "", depth),
+        _first(codes) or "",
+        _status(body) or _first(each.status for each in inner if each.status),
+        _param(body) or _first(each.param for each in inner if each.param) or "",
+        tuple(dict.fromkeys(code for code in codes if code)),
+        wait,
+        _first(each.details for each in inner if each.details) or (),
+    )
+
+
+def _inside(held: object, depth: int) -> Fault | None:
+    is_one = depth and (isinstance(held, str) or bool(as_object(held) or as_list(held)))
+    return _fault(held, depth - 1) if is_one else None
+
+
+def _from_upstream(body: Json, told: str, depth: int) -> str:
+    """Return the words with those of the provider behind a gateway, which are the ones that help."""
+    metadata = as_object(body.get("metadata"))
+    raw = _inside(metadata.get("raw") or body.get("raw"), depth)
+    who = metadata.get("provider_name") or body.get("provider_name")
+    if raw is None or not raw.told or raw.told in told:
+        return told
+    words = f"{told}: {raw.told}" if told else raw.told
+    return f"{words} ({who})" if who else words
+
+
+def _texts(body: Json) -> Iterator[str]:
+    for name in _TEXTS:
+        lines = [body[name]] if isinstance(body.get(name), str) else as_list(body.get(name))
+        text = "; ".join(line for line in lines if isinstance(line, str) and line.strip())
+        if text:
+            yield text
+
+
+def _by_field(body: Json) -> Iterator[str]:
+    """Yield what a validation says of each field: ``{"errors": {"max_tokens": ["…"]}}``."""
+    told = [
+        f"{field}: {line}"
+        for field, lines in as_object(body.get("errors")).items()
+        for line in as_list(lines)
+        if isinstance(line, str)
+    ]
+    if told:
+        yield "; ".join(told)
+
+
+_PHRASES = {each.phrase.lower() for each in HTTPStatus} | {"error", "validation error", "bad_request"}
+"""What a status is called: it says nothing that the status does not."""
+
+
+def _codes(body: Json) -> Iterator[str]:
+    for name in _CODES:
+        value = body.get(name)
+        if isinstance(value, str | int) and not isinstance(value, bool) and value != "" and len(str(value)) < _CODE:
+            yield f"minimax:{value}" if name == "status_code" and "status_msg" in body else str(value)
+    for held in (body.get("innererror"), body.get("metadata")):
+        yield from (str(value) for key, value in as_object(held).items() if key in {"code", "error_type"} and value)
+    for detail in map(as_object, as_list(body.get("details"))):
+        yield from (str(detail[name]) for name in ("reason", "quotaId") if detail.get(name))
+        for violation in map(as_object, as_list(detail.get("violations"))):
+            yield from (str(violation[name]) for name in ("quotaId", "reason") if violation.get(name))
+            if str(violation.get("quotaValue")) == "0":
+                yield "quota_is_zero"
+
+
+_CODE = 120
+
+
+def _status(body: Json) -> int | None:
+    for name in _STATUSES:
+        value = str(body.get(name, ""))
+        if re.fullmatch(r"[45]\d\d", value):
+            return int(value)
+    return None
+
+
+def _param(body: Json) -> str:
+    param = body.get("param") or body.get("parameter")
+    return param if isinstance(param, str) else ""
+
+
+def _waits(body: Json) -> Iterator[float]:
+    for holder in (body, *map(as_object, as_list(body.get("details"))), as_object(body.get("metadata"))):
+        for name in _WAITS:
+            told = holder.get(name)
+            if isinstance(told, str | int | float) and (wait := retry_after.seconds(str(told))) is not None:
+                yield wait
+        told = holder.get("retry_after_ms")
+        if isinstance(told, int | float):
+            yield told / 1000
+    headers = {
+        name.lower(): str(value) for name, value in as_object(as_object(body.get("metadata")).get("headers")).items()
+    }
+    wait = retry_after.asked(headers)
+    wait = retry_after.resets(headers) if wait is None else wait
+    if wait is not None:
+        yield wait
+
+
+def _in_text(text: str, depth: int) -> Fault:
+    text = text.strip()
+    if re.match(r"<[!?a-z]", text, re.IGNORECASE):
+        return _of_markup(text)
+    inner = _document_in(text) if depth and len(text) <= 8 * _MOST else None
+    found = _fault(inner, depth - 1) if inner is not None else None
+    return found if found and found.told else Fault(text)
+
+
+def _document_in(text: str) -> object:
+    """Return the JSON object or list that a text is, or holds; some write it as Python does."""
+    start = re.search(r"\[?\s{0,9}\{", text)
+    if start is None:
+        return None
+    document = text[start.start() :]
+    try:
+        return cast("object", json.JSONDecoder(strict=False).raw_decode(document)[0])
+    except (ValueError, RecursionError):
+        return _literal(document[: document.rfind("]" if document.startswith("[") else "}") + 1])
+
+
+def _literal(text: str) -> object:
+    try:
+        return cast("object", ast.literal_eval(text))
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return None
+
+
+_MARKED = re.compile(r"<(?:message|errormessage|faultstring)>(.{1,2000}?)</", re.IGNORECASE | re.DOTALL)
+_MARKED_CODE = re.compile(r"<(?:code|errorcode|faultcode)>([^<]{1,200})</", re.IGNORECASE)
+_TITLE = re.compile(r"<(?:title|h1)\b[^>]{0,200}>([^<]{1,300})<", re.IGNORECASE)
+
+
+def _of_markup(text: str) -> Fault:
+    """Return what an XML error says; of a web page its title, which often names who stands in between."""
+    text = text[: 4 * _MOST]
+    if told := _MARKED.search(text):
+        code = _MARKED_CODE.search(text)
+        return Fault(
+            unescape(told[1]).strip(), code[1].strip() if code else "", codes=(code[1].strip(),) if code else ()
+        )
+    title = _TITLE.search(text)
+    named = unescape(title[1]).strip() if title else ""
+    return Fault(
+        f"a web page came in place of an answer: {named}" if named else "a web page came in place of an answer"
+    )
+
+
+def _first(values: Any) -> Any:  # noqa: ANN401  of any kind
+    return next(iter(values), None)
+
+
+def _tuple(value: object) -> Sequence[object]:
+    return value if isinstance(value, tuple) else ()  # pyright: ignore[reportUnknownVariableType]

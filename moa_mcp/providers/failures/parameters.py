@@ -1,0 +1,140 @@
+"""Which parameter a provider refuses, why, and within which bounds it would take it: read from its words. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from moa_mcp.errors import Bounds, ParameterRefused, Reason
+from moa_mcp.providers.failures.bodies import Detail, Fault
+from moa_mcp.providers.failures.bounds import bounds as bounds_in
+from moa_mcp.providers.failures.phrases import phrases, plain
+from moa_mcp.values import TOKEN_LIMITS
+
+_MOST = 4000
+"""Characters of a message that are looked at."""
+
+_FORMATS = (
+    *("response_?format", "(?:response_?)?json_?schema", "response_?schema", "response_mime_type", "output_format"),
+    *("structured[ _-]outputs?", "output_config", "guided_json", "json[ _-]mode"),
+)
+_NAMES: Mapping[str, str] = {
+    "max_completion_tokens": r"max_?completion_?tokens",
+    "max_output_tokens": r"max_?output_?tokens",
+    "max_tokens": r"max_?(?:new_?|gen_?)?tokens(?:_to_sample)?|max_gen_len|n_predict|num_predict",
+    "temperature": r"temperature",
+    "top_p": r"top_?p",
+    "stream_options": r"stream_?options|include_usage",
+    "response_format": "|".join(_FORMATS),
+    "reasoning_effort": r"reasoning_?effort|reasoning\.effort|thinking_?budget|enable_thinking",
+    "n": r"candidate_?count|num_?generations|number_?of_?completions",
+}
+"""By a parameter's name on OpenAI's wire: the names that providers and gateways have for it."""
+_NAME = re.compile(
+    "|".join(rf"(?P<{name}>(?<![a-z])(?:{names})(?![a-z]))" for name, names in _NAMES.items()), re.IGNORECASE
+)
+_N = re.compile(
+    r"""["'`](n)["'`]|(?:parameter|argument|property|field|body\.|#/)\W{0,3}n\b|^n\b(?=\W)|\bn\s?(?=must|should|>|<)""",
+    re.IGNORECASE,
+)
+_LOOSE = re.compile(
+    r"max(?:imum)?(?: (?:number|amount) of)?(?: new| output| completion| generated| response)? tokens|"
+    r"(?:output|completion) tokens|最大(?:输出|生成)?(?:长度|tokens?)",
+    re.IGNORECASE,
+)
+"""How the limit is named in sentences: it counts only where a bound is told too."""
+_OF_LIMIT = re.compile(
+    r"max_(?:completion_|output_|new_)?tokens\W{1,3}(?:must|should|is too|can|has to|value)", re.IGNORECASE
+)
+_OF_PROMPT = re.compile(r"context|\binputs?\b|prompt|messages", re.IGNORECASE)
+_LIMITS = frozenset(TOKEN_LIMITS)
+
+_INSTEAD = phrases(r"""
+    (?:use|try|using|specify|provide|replaced (?:by|with)|renamed to|moved to|in favou?r of|did you mean)
+        \W{1,4}(?:the )?(?:parameter )?\W?(max_tokens|max_completion_tokens|max_output_tokens)\b
+    \b(max_tokens|max_completion_tokens|max_output_tokens)\W{1,3}instead
+""")
+_TOGETHER = phrases(r"""
+    \bboth\b|mutually exclusive|only (?:specify |set |use |provide )?one (?:of|may|can)|use only one
+    at the same time|simultaneous|in combination|together with
+    cannot be (?:used|set|specified|combined|provided) (?:with|when|together)
+    not (?:be )?(?:compatible|combined|used together)|incompatible with|conflicts? with|不能同时
+""")
+_FIXED = phrases(r"""
+    only (?:the )?(?:default|value)?[^.\n]{0,30}(?:is|are) (?:supported|allowed)|may only be (?:set to )?[\d.]+
+    (?:must|should|can only) be (?:set to |exactly |equal to )?[\d.]+(?! or)(?=\s|\.?$|,|;)
+    does not support [\d.]+ with|fixed (?:at|to)|unless it is [\d.]+
+""")
+_UNKNOWN = phrases(r"""
+    unsupported|unknown|unrecogni[sz]ed|unexpected
+    not (?:be )?(?:supported|permitted|allowed|recogni[sz]ed|available|accepted|enabled|implemented|valid)
+    (?:does|do|did)(?: not|n't) (?:support|accept|allow|recogni[sz]e|have)|extra (?:inputs|fields)
+    extra_forbidden|deprecated|removed|isn't (?:supported|allowed|available)|no longer|additional propert
+    unavailable|invalid (?:parameter|argument|field|property|key)\b|不支持
+""")
+_VALUE = phrases(r"""
+    \bvalue|too (?:large|big|high|small|low|many)|out of|range|maximum|minimum|at most|exceed|greater|larger
+    above|below|less|between|limit|must be|should be|invalid|illegal|非法|限制|超过|大于|小于
+""")
+
+
+def refusal(fault: Fault, message: str) -> ParameterRefused | None:
+    """Return the error for a parameter that is refused; None where none of those that are sent is named."""
+    words = plain(f"{fault.told} {fault.param} {fault.code}"[:_MOST])
+    named = [*_of_details(fault.details), *_names(fault.param), *_names(words)]
+    about = _about_the_first(words)
+    bounds = tuple(bounds_in(about, fault.details)) or tuple(bounds_in(words, fault.details))
+    if not named and bounds and _LOOSE.search(words):
+        named = ["max_tokens"]
+    if not named:
+        return None
+    name, reason = named[0], _reason(words, named, bounds)
+    instead = _instead(words, name) if name in _LIMITS else None
+    if instead:
+        reason, bounds = "unknown", ()
+    return ParameterRefused(message, parameter=name, instead=instead, reason=reason, bounds=bounds)
+
+
+def bounds_a_limit(fault: Fault) -> bool:
+    """Whether a bound for how long an answer may get is told, and not one for the prompt."""
+    of_limit = _OF_LIMIT.search(fault.told) or set(_names(fault.param)) & _LIMITS or not _OF_PROMPT.search(fault.told)
+    refused = refusal(fault, "") if of_limit else None
+    return refused is not None and refused.parameter in _LIMITS and bool(refused.bounds)
+
+
+def _about_the_first(words: str) -> str:
+    """Return what is said of the parameter that is named first, before another one is: its bounds stand there."""
+    named = [(each.start(), each.lastgroup) for each in _NAME.finditer(words)]
+    others = (start for start, name in named if name != named[0][1] and not {name, named[0][1]} <= _LIMITS)
+    return words[: next(others, len(words))]
+
+
+def _names(text: str) -> Iterator[str]:
+    found = [(each.start(), str(each.lastgroup)) for each in _NAME.finditer(text)]
+    found += [(each.start(), "n") for each in _N.finditer(text)]
+    yield from dict.fromkeys(name for _, name in sorted(found))
+
+
+def _of_details(details: tuple[Detail, ...]) -> Iterator[str]:
+    for each in details:
+        yield from _names(each.name)
+        if each.name == "n":
+            yield "n"
+
+
+def _instead(words: str, name: str) -> str | None:
+    found = (each[1] or each[2] for each in _INSTEAD.finditer(words))
+    return next((each.lower() for each in found if each.lower() != name), None)
+
+
+def _reason(words: str, named: list[str], bounds: tuple[Bounds, ...]) -> Reason:
+    if _TOGETHER.search(words) and len(set(named) - {"stream_options"}) > 1:
+        return "together"
+    if bounds:
+        return "value"
+    unsupported_value = re.search(r"unsupported.?value", words, re.IGNORECASE) is not None
+    if named[0] in _LIMITS and unsupported_value:
+        return "value"
+    if _FIXED.search(words) or unsupported_value or _UNKNOWN.search(words):
+        return "unknown"
+    return "value" if _VALUE.search(words) else "unknown"

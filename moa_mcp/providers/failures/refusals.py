@@ -1,0 +1,183 @@
+"""From how a provider refused a request to our error, whichever transport brought it.
+
+What kind of failure it is, is told by `kinds`; which parameter is refused, by `parameters`; how long to wait, by
+`waits`. Here they become one error, with a message that holds the provider's words and where it was asked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from moa_mcp.errors import (
+    AnswerRefused,
+    AuthFailed,
+    CallError,
+    ConnectionFailed,
+    ContextTooLong,
+    ModelNotFound,
+    QuotaExceeded,
+    RateLimited,
+    RequestRefused,
+    ServerFailed,
+    SystemRoleRefused,
+    TimedOut,
+)
+from moa_mcp.providers.failures import context_length, kinds, parameters, retry_after
+from moa_mcp.providers.failures.bodies import Fault
+from moa_mcp.providers.failures.codes import Kind
+from moa_mcp.providers.failures.phrases import plain
+from moa_mcp.routing import addresses, proxies
+from moa_mcp.routing.hosts import is_usual
+from moa_mcp.text.redact import redact
+from moa_mcp.text.surrogates import mended
+from moa_mcp.values import Target
+
+_MOST = 8192
+"""Characters of a provider's words that are looked at: some repeat the whole prompt."""
+_SUCCESS = range(200, 400)
+_NO_HEADERS: Mapping[str, str] = {}
+
+
+class Place(NamedTuple):
+    """Where a request went: its address, and the proxy that stood in between."""
+
+    url: str | None
+    proxy: str | None = None
+
+    @classmethod
+    def of(cls, target: Target) -> Place:
+        """Return where a target's calls go over the OpenAI wire."""
+        if target.api_base is None:
+            return cls(None)
+        url = f"{addresses.base(target.api_base)}{addresses.PATH}"
+        return cls(url, proxies.proxy_for(url))
+
+    def __str__(self) -> str:
+        through = f"through the proxy {addresses.shown(self.proxy)}" if self.proxy else ""
+        url = "" if self.url is None or (is_usual(self.url) and not through) else addresses.shown(self.url)
+        return " ".join(part for part in (url, through) if part)
+
+
+def refused(
+    target: Target,
+    status: int | None,
+    fault: Fault,
+    headers: Mapping[str, str] = _NO_HEADERS,
+    *,
+    place: Place | None = None,
+) -> CallError:
+    """Return the error for what a provider says; `status` is HTTP's, None where that is not known."""
+    told = said(fault.told, target.api_key) or _unsaid(status)
+    fault = fault._replace(told=plain((fault.told or told)[:_MOST]))
+    status = fault.status if status is None or status in _SUCCESS else status
+    in_body = fault.wait_s if fault.wait_s is not None else retry_after.in_words(fault.told)
+    place = place or Place.of(target)
+    if status == _PROXY_WANTS_KEY:
+        return barred(target, status, told, place)
+    kind = kinds.kind(status, fault, wait_s=in_body)
+    asked = retry_after.asked(headers)
+    wait_s = in_body if asked is None else asked
+    if wait_s is None and kind == "rate":
+        wait_s = retry_after.resets(headers)
+    return _error(kind, _message(target, told, fault, place, kind), fault, status, wait_s)
+
+
+_PROXY_WANTS_KEY = 407
+
+
+def _error(kind: Kind, message: str, fault: Fault, status: int | None, wait_s: float | None) -> CallError:
+    if kind == "rate":
+        return RateLimited(message, retry_after_s=wait_s)
+    if kind == "server" and (refusal := _in_disguise(status, message, fault)):
+        return refusal
+    if kind == "server":
+        return ServerFailed(message, retry_after_s=wait_s)
+    if kind in {"request", "long"}:
+        return _at_fault(kind, message, fault)
+    return _PLAIN[kind](message)
+
+
+def _in_disguise(status: int | None, message: str, fault: Fault) -> CallError | None:
+    """Return the error for a parameter that a gateway refuses as if it had failed itself."""
+    refusal = parameters.refusal(fault, message) if status in {None, 500} else None
+    return refusal if refusal is not None and (refusal.bounds or fault.param or status is None) else None
+
+
+def _at_fault(kind: Kind, message: str, fault: Fault) -> CallError:
+    """Return the error for a request that would have been taken otherwise."""
+    room = context_length.room(fault.told)
+    if room is not None or (kind == "long" and not parameters.bounds_a_limit(fault)):
+        return ContextTooLong(message, room=room)
+    return parameters.refusal(fault, message) or RequestRefused(message)
+
+
+_PLAIN: Mapping[Kind, Callable[[str], CallError]] = {
+    "key": AuthFailed,
+    "quota": QuotaExceeded,
+    "timeout": TimedOut,
+    "path": ModelNotFound,
+    "model": ModelNotFound,
+    "filter": AnswerRefused,
+    "system": SystemRoleRefused,
+}
+
+
+def _message(target: Target, told: str, fault: Fault, place: Place, kind: Kind) -> str:
+    param = said(fault.param, target.api_key, 80)
+    named = [f"param {param}"] if param and param.casefold() not in told.casefold() else []
+    asked = redact(str(place))
+    where = [f"asked at {asked}" if not asked.startswith("through") else f"asked {asked}"] if asked else []
+    message = f"{target.model}: {told}"
+    if named or where:
+        message += f" ({'; '.join((*named, *where))})"
+    if kind == "path" and place.url is not None:
+        message += f"; {addresses.advice(place.url)}"
+    return message
+
+
+def _unsaid(status: int | None) -> str:
+    return "no reason given" if status is None else f"HTTP status {status}"
+
+
+def unreached(target: Target, *, connected: bool, place: Place | None = None) -> ConnectionFailed:
+    """Return the error for a line that broke, or was never there: then nothing can have been billed."""
+    place = place or Place.of(target)
+    server = redact(addresses.shown(target.api_base or place.url) or "the provider")
+    proxy = redact(addresses.shown(place.proxy))
+    if connected:
+        through = f" (through the proxy {proxy})" if proxy else ""
+        return ConnectionFailed(
+            f"{target.model}: the connection to {server}{through} broke off, or brought what can't be read"
+        )
+    failed = ConnectionFailed(
+        f"{target.model}: no connection to the proxy {proxy} on the way to {server}; {proxies.remedy(place.url)}"
+        if proxy
+        else f"{target.model}: no connection to {server}"
+    )
+    failed.paid = False
+    return failed
+
+
+def barred(target: Target, status: int, told: str, place: Place | None = None) -> CallError:
+    """Return the error for a proxy that lets nothing through."""
+    proxy = redact(addresses.shown((place or Place.of(target)).proxy)) or "in between"
+    message = f"{target.model}: the proxy {proxy} refuses the connection: {said(told, None) or f'HTTP status {status}'}"
+    if status in {401, 403, _PROXY_WANTS_KEY}:
+        return AuthFailed(f"{message} ({status})")
+    failed = ConnectionFailed(f"{message} ({status})")
+    failed.paid = False
+    return failed
+
+
+def unusable_proxy(target: Target, place: Place) -> RequestRefused:
+    """Return the error for a proxy of a kind that is not known here."""
+    proxy = redact(addresses.shown(place.proxy))
+    return RequestRefused(f"{target.model}: the proxy {proxy} is no HTTP proxy; {proxies.remedy(place.url)}")
+
+
+def said(text: str, key: str | None, limit: int = 400) -> str:
+    """Return a provider's own words on one line, without keys."""
+    line = redact(" ".join(mended(text[: 20 * limit]).split()), {**os.environ, "ROUTE_KEY": key or ""}).strip(" .")
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,0 +1,1 @@
+"""The provider for routes that go through litellm."""

@@ -1,0 +1,40 @@
+"""Addresses of the providers that litellm asks over wires of their own, as people write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from moa_mcp.routing import addresses
+from moa_mcp.values import Target
+
+
+class _Wire(NamedTuple):
+    variables: tuple[str, ...]
+    """The environment variables that name another address, in litellm's order."""
+    added: re.Pattern[str]
+    """What litellm adds to an address."""
+    version: str
+    """What is missing where only a server is named."""
+
+
+_WIRES: Mapping[str, _Wire] = {
+    "anthropic": _Wire(("ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"), re.compile(r"/v1(?:/messages)?$"), ""),
+    "gemini": _Wire(("GEMINI_API_BASE",), re.compile(r"/(?:models(?:/.*)?|openai)$"), "/v1beta"),
+    "azure": _Wire(("AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT"), re.compile(r"/openai/deployments(?:/.*)?$"), ""),
+    "cohere_chat": _Wire(("COHERE_API_BASE",), re.compile(r"$^"), "/v2/chat"),
+}
+
+
+def base(target: Target, environ: Mapping[str, str]) -> str | None:
+    """Return the address that litellm is given for a target; None if it knows best."""
+    wire = _WIRES.get(target.provider)
+    if wire is None:
+        return addresses.trimmed(target.api_base) if target.api_base else None
+    named = target.api_base or next((environ[name] for name in wire.variables if environ.get(name)), "")
+    if not named.strip():
+        return None
+    address = wire.added.sub("", "".join(named.split()).partition("?")[0].rstrip("/")).rstrip("/")
+    return address if urlsplit(address).path else f"{address}{wire.version}"

@@ -1,0 +1,1 @@
+"""The provider for OpenAI-compatible APIs, over HTTP."""

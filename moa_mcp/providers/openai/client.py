@@ -1,0 +1,176 @@
+"""The provider for every route that speaks the OpenAI wire: one request and one reply over a pooled connection.
+
+It knows aiohttp and orjson, which it imports late, and nothing of litellm. It bounds neither time nor concurrency and
+tries nothing again: the layers around it do.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import anyio
+import anyio.to_thread
+
+from moa_mcp.errors import AuthFailed, ParameterRefused, RequestRefused
+from moa_mcp.providers.failures import refusals
+from moa_mcp.providers.openai import families, request, responses
+from moa_mcp.routing import proxies
+from moa_mcp.routing.hosts import host
+from moa_mcp.values import Call, Completion, Target
+
+if TYPE_CHECKING:
+    import aiohttp
+    from multidict import CIMultiDict
+    from yarl import URL
+
+_CONNECT_S = 20.0
+_KEPT_S = 55.0
+"""Seconds that an idle connection is kept, from one layer to the next: providers close theirs after a minute."""
+_NAMES_S = 300
+_BUFFER = 2**18
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+Body: TypeAlias = dict[str, Any]
+
+
+class _Endpoint(NamedTuple):
+    """What all requests to a target have in common."""
+
+    url: URL
+    headers: CIMultiDict[str]
+    proxy: str | None
+    model: str
+    stream_usage: bool
+    extra: Mapping[str, Any]
+
+
+class OpenAIWire:
+    """Answers calls with `POST {base}/chat/completions`. Runs on asyncio alone, as aiohttp does."""
+
+    def __init__(self) -> None:
+        self._imported = False
+        self._session: aiohttp.ClientSession | None = None
+        self._endpoints: dict[Target, _Endpoint] = {}
+
+    async def ready(self) -> None:
+        """Return when all is imported that a call needs."""
+        if not self._imported:
+            await anyio.to_thread.run_sync(_import)
+            self._imported = True
+
+    async def close(self) -> None:
+        """Close every connection; a later call opens new ones."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def __call__(self, call: Call) -> Completion:
+        target = call.target
+        if target is None:
+            raise RequestRefused(f"no route was chosen for {call.agent}")
+        families.check(target, call.parameters)
+        endpoint = self._endpoints.get(target) or self._endpoint(target)
+        try:
+            return await self._asked(call, target, endpoint)
+        except ParameterRefused as error:
+            if call.on_text is None or not endpoint.stream_usage or error.parameter != "stream_options":
+                raise
+        endpoint = self._endpoints[target] = endpoint._replace(stream_usage=False)
+        return await self._asked(call, target, endpoint)
+
+    async def _asked(self, call: Call, target: Target, endpoint: _Endpoint) -> Completion:
+        import aiohttp  # noqa: PLC0415  late, as the module says
+
+        body = _body(call, endpoint, families.renamed(target, call.parameters))
+        session = self._session or self._opened()
+        try:
+            async with session.post(
+                endpoint.url, data=body, headers=endpoint.headers, proxy=endpoint.proxy, allow_redirects=False
+            ) as response:
+                if response.status != 200:  # noqa: PLR2004
+                    raise await responses.refused(target, response)
+                return await responses.answered(call, target, response)
+        except aiohttp.ClientHttpProxyError as error:
+            raise refusals.barred(target, error.status, error.message) from error
+        except aiohttp.ClientConnectorError as error:
+            raise refusals.unreached(target, connected=False) from error
+        except (aiohttp.ClientError, OSError) as error:
+            unmade = isinstance(error, aiohttp.InvalidURL | aiohttp.ConnectionTimeoutError)
+            raise refusals.unreached(target, connected=not unmade) from error
+
+    def _opened(self) -> aiohttp.ClientSession:
+        import aiohttp  # noqa: PLC0415
+
+        # The slots layers bound what is under way, and the timeout layer how long it takes.
+        connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=_NAMES_S, keepalive_timeout=_KEPT_S, ssl=_tls_context())
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=_BUFFER,
+        )
+        return self._session
+
+    def _endpoint(self, target: Target) -> _Endpoint:
+        from multidict import CIMultiDict  # noqa: PLC0415
+        from yarl import URL  # noqa: PLC0415
+
+        if target.api_base is None:
+            raise RequestRefused(f"{target.model}: nobody says at which address it is served; give it an api_base")
+        headers = CIMultiDict({"Content-Type": "application/json", "User-Agent": f"moa-mcp/{version('moa-mcp')}"})
+        if target.api_key is not None:
+            if _CONTROL.search(target.api_key):
+                raise AuthFailed(f"{target.model}: the key holds a control character, such as the end of a line")
+            headers["Authorization"] = f"Bearer {target.api_key}"
+        prefix = target.model.partition("/")[0]
+        known = host(prefix)
+        place = refusals.Place.of(target)
+        if not proxies.is_usable(place.proxy):
+            raise refusals.unusable_proxy(target, place)
+        endpoint = self._endpoints[target] = _Endpoint(
+            URL(place.url or ""),
+            headers,
+            place.proxy,
+            target.wire_model or target.model,
+            known is None or known.stream_usage,
+            {"usage": {"include": True}} if prefix == "openrouter" else {},
+        )
+        return endpoint
+
+
+def _import() -> None:
+    for name in ("aiohttp", "certifi", "orjson"):
+        import_module(name)
+
+
+def _tls_context() -> ssl.SSLContext:
+    """Return what trusts the system's certificates, or where it has none, the usual ones."""
+    import certifi  # noqa: PLC0415
+
+    context = ssl.create_default_context()
+    if not context.cert_store_stats()["x509_ca"]:
+        context.load_verify_locations(certifi.where())
+    return context
+
+
+def _body(call: Call, endpoint: _Endpoint, parameters: Mapping[str, float | int]) -> bytes:
+    import orjson  # noqa: PLC0415
+
+    body: Body = {
+        "model": endpoint.model,
+        "messages": request.messages(call),
+        **parameters,
+        **request.reply_form(call),
+        **endpoint.extra,
+    }
+    if call.samples > 1:
+        body["n"] = call.samples
+    if call.on_text is not None:
+        body["stream"] = True
+        if endpoint.stream_usage:
+            body["stream_options"] = {"include_usage": True}
+    return orjson.dumps(body)

@@ -1,0 +1,49 @@
+"""The reply that nearly every call gets, read in one go: one text, its usage, and nothing out of the ordinary.
+
+What it returns is what `collecting` would, in a quarter of the time; of every other reply it returns nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moa_mcp.providers.replies import billing, completions
+from moa_mcp.providers.replies.json_values import as_list, as_object
+from moa_mcp.providers.replies.limits import ReplyLimits
+from moa_mcp.providers.replies.reasoning import has_no_marks
+from moa_mcp.text.surrogates import mended
+from moa_mcp.values import Call, Completion, FinishReason, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ENDS: Mapping[object, FinishReason] = {"stop": "stop", "length": "length"}
+_OF_REPLY = frozenset({"choices", "created", "id", "model", "object", "service_tier", "system_fingerprint", "usage"})
+_OF_CHOICE = frozenset({"finish_reason", "index", "logprobs", "message"})
+_OF_MESSAGE = frozenset({"annotations", "audio", "content", "function_call", "refusal", "role", "tool_calls"})
+"""The fields of OpenAI's own replies: with any other, a reply is left to those who know what it means."""
+
+
+def completion(call: Call, target: Target, raw: bytes) -> Completion | None:
+    """Return what the bytes of a whole reply say if it is a usual one; None if it is to be looked at closely."""
+    import orjson  # noqa: PLC0415  late, as the transport says
+
+    try:
+        body = as_object(orjson.loads(raw))
+    except orjson.JSONDecodeError:
+        return None
+    choices = as_list(body.get("choices"))
+    choice = as_object(choices[0]) if len(choices) == 1 else {}
+    message = as_object(choice.get("message"))
+    text, reason, usage = message.get("content"), choice.get("finish_reason"), body.get("usage")
+    usual = body.keys() <= _OF_REPLY and choice.keys() <= _OF_CHOICE and message.keys() <= _OF_MESSAGE
+    if not usual or message.get("refusal") or body.get("object") == "error" or not isinstance(usage, dict):
+        return None
+    if not isinstance(text, str) or not isinstance(reason, str) or reason not in _ENDS:
+        return None
+    if not text.strip() or not has_no_marks(text) or ReplyLimits.of(call).exceeded(len(text), 0):
+        return None
+    told = as_object(body.get("usage"))
+    taken = billing.credible(billing.usage(told), said=True)
+    cost = completions.cost_of(target, taken, billing.cost_usd(target, told))
+    return Completion(mended(text), target.model, _ENDS[reason], taken, cost)

@@ -1,0 +1,1 @@
+"""From the JSON of a reply to a completion, whichever transport delivered it."""

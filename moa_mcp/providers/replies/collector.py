@@ -1,0 +1,54 @@
+"""A reply that is being read, whichever transport brings it: from its parts to a completion, told as it comes."""
+
+from __future__ import annotations
+
+from moa_mcp.errors import CallError
+from moa_mcp.providers.replies import billing, completions
+from moa_mcp.providers.replies.json_values import Json, as_object
+from moa_mcp.providers.replies.limits import ReplyLimits
+from moa_mcp.providers.replies.payloads import Reply
+from moa_mcp.values import Call, Completion, Target
+
+
+class Collecting:
+    """Takes the parts of the reply to one call, in the form of the OpenAI wire."""
+
+    def __init__(self, call: Call, target: Target) -> None:
+        self.reply = Reply(watched=call.on_text is not None)
+        self.limits = ReplyLimits.of(call)
+        self.cut = ""
+        """What is to be noted of a reply that is not read on, since it is too long; empty if it may go on."""
+        self._call = call
+        self._target = target
+
+    def take(self, part: Json) -> None:
+        """Take a part, and tell what it adds to the first answer."""
+        told = self.reply.take(part)
+        if told is not None and self._call.on_text is not None:
+            self._call.on_text(told)
+        self.cut = self.limits.exceeded(self.reply.longest, self.reply.thought)
+        if self.cut:
+            self.reply.cut()
+
+    def completion(self) -> Completion:
+        """Return what came of the reply, now that it has ended. Raises `CallError`."""
+        call, reply = self._call, self.reply
+        if not reply.answers:
+            raise self.billed(completions.unanswered(self._target))
+        told = self._usage()
+        bill = billing.usage(told), billing.cost_usd(self._target, told)
+        completion = completions.completed(self._target, reply.choices(), *bill, most=call.samples)
+        if call.on_text is not None and (rest := reply.rest(completion.text)):
+            call.on_text(rest)
+        return completion.noted(self.cut) if self.cut else completion
+
+    def billed(self, error: CallError) -> CallError:
+        """Return the error with what the provider billed all the same."""
+        told = self._usage()
+        if usage := billing.credible(billing.usage(told), said=False):
+            error.paid, error.usage = True, usage
+            error.cost_usd = completions.cost_of(self._target, usage, billing.cost_usd(self._target, told))
+        return error
+
+    def _usage(self) -> Json:
+        return as_object(self.reply.billed.get("usage"))

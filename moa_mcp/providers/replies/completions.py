@@ -1,0 +1,114 @@
+"""From what a model said to a completion, whichever transport brought it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import NamedTuple
+
+from moa_mcp.errors import AnswerEmpty, AnswerRefused, CallError, ServerFailed
+from moa_mcp.providers.replies import billing
+from moa_mcp.providers.replies.finish_reasons import ending
+from moa_mcp.providers.replies.reasoning import joined, split
+from moa_mcp.routing import catalog
+from moa_mcp.text.redact import redact
+from moa_mcp.text.surrogates import mended
+from moa_mcp.values import Completion, FinishReason, Target, Usage
+
+
+class Choice(NamedTuple):
+    """One of the texts that a reply holds."""
+
+    text: str
+    finish_reason: str | None
+    refusal: str | None = None
+    """What the model said in place of an answer."""
+    fault: str = ""
+    """Why it broke off, if it did."""
+    reasoning: str = ""
+    """What was thought, where the provider has a place for that."""
+
+
+def completed(
+    target: Target, choices: Sequence[Choice], usage: Usage | None, cost_usd: Decimal | None = None, *, most: int = 1
+) -> Completion:
+    """Return the answers of a reply as one completion, without the choices that are none; `most` were asked for.
+
+    `cost_usd` is what the provider said that it cost; without it, the price decides.
+
+    Raises:
+        CallError: not one of the choices is an answer.
+
+    """
+    usage = billing.credible(usage, said=any(each.text or each.reasoning for each in choices))
+    cost = cost_of(target, usage, cost_usd)
+    answers: list[Completion] = []
+    faults: list[CallError] = []
+    for choice in choices:
+        try:
+            answers.append(_answer(target, choice) if answers else _answer(target, choice, usage, cost))
+        except CallError as error:
+            faults.append(error)
+    if answers:
+        first, *rest = answers[:most]
+        return replace(first, others=tuple(rest)) if rest else first
+    fault = faults[0] if faults else unanswered(target)
+    fault.usage, fault.cost_usd = usage, cost
+    raise fault
+
+
+def unanswered(target: Target) -> ServerFailed:
+    """Return the error for a reply in which no answer was looked for."""
+    return unclear(f"{target.model} sent a reply without an answer in it")
+
+
+def garbled(target: Target) -> ServerFailed:
+    """Return the error for a reply that can't be read."""
+    return unclear(f"{target.model} sent a reply that is not valid JSON")
+
+
+def unclear(message: str) -> ServerFailed:
+    """Return the error for a reply that came, and may be billed."""
+    error = ServerFailed(message)
+    error.paid = None
+    return error
+
+
+def _answer(target: Target, choice: Choice, usage: Usage | None = None, cost_usd: Decimal | None = None) -> Completion:
+    """Return an answer with what it took. Raises `CallError` where there is none."""
+    if choice.fault:
+        raise unclear(f"{target.model}: {redact(mended(choice.fault))}")
+    thought, text = split(mended(choice.text))
+    reasoning = joined(mended(choice.reasoning), thought)
+    text = text.lstrip() if reasoning or choice.reasoning else text
+    kind = ending(choice.finish_reason)
+    if choice.refusal and not text:
+        raise AnswerRefused(f"{target.model} declined: {redact(mended(choice.refusal))}")
+    if kind == "filter":
+        raise AnswerRefused(f"the provider's filter stopped {target.model} (finish_reason {choice.finish_reason!r})")
+    if kind == "fault":
+        raise unclear(f"{target.model} broke off its answer (finish_reason {choice.finish_reason!r})")
+    if not text.strip():
+        raise _empty(target, reasoning, at_limit=kind == "limit")
+    if kind == "unknown":
+        note = f"{target.model} ended its answer for a reason that is not known: {choice.finish_reason!r:.80}"
+        return Completion(text, target.model, "other", usage, cost_usd, (redact(note),), reasoning=reasoning)
+    reason: FinishReason = "length" if kind == "limit" else "stop"
+    return Completion(text, target.model, reason, usage, cost_usd, reasoning=reasoning)
+
+
+def _empty(target: Target, reasoning: str, *, at_limit: bool) -> AnswerEmpty:
+    what = "only reasoning" if reasoning else "none"
+    why = f"used up its token limit and wrote {what}" if at_limit else f"returned {what}"
+    error = AnswerEmpty(f"no text: {target.model} {why}", at_limit=at_limit)
+    error.reasoning = reasoning
+    return error
+
+
+def cost_of(target: Target, usage: Usage | None, told: Decimal | None = None) -> Decimal | None:
+    """Return what was billed in US dollars: what the provider told, else by the price; None if neither is known."""
+    price = catalog.price_at(target)
+    if told is not None:
+        return told
+    return None if usage is None or price is None else price.cost_usd(usage)

@@ -1,0 +1,125 @@
+"""Tells which part of a text that is still arriving is surely the answer, so that no thought is shown as one.
+
+It may hold text back, and never tells too much; what it held back is told when the text has ended and `reasoning.split`
+has the last word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from moa_mcp.providers.replies import reasoning
+from moa_mcp.text.surrogates import mended
+
+_BEGINNINGS: Sequence[str] = (
+    *(f"<{family}{tag}" for family in ("", *reasoning.FAMILIES) for tag in reasoning.TAGS),
+    *("[think", "◁think▷", "<|", "<unused94>", '<details type="reasoning"', "<answer>", "<response>", "<output>"),
+    *("<final", "<solution>", "here is my thought process:", "here's my thought process:", "*thinking", "thinking..."),
+    "here\u2019s my thought process:",
+)
+"""How a text may begin, in lower case, whose beginning is not the answer's."""
+_BARE_CHANNEL = re.compile(r"(?:assistant)?analysis(?:[A-Za-z]|\Z)")
+_TAIL = re.compile(r"(?:[<\uff1c][^\s<>]{0,40}>?\s*)+\Z")
+"""The end of a piece, which may turn out to be the end of a turn."""
+_LONGEST_TAIL = 400
+_LONGEST_TAG = 260
+
+
+class Arriving:
+    """The answer in a text that arrives in pieces."""
+
+    def __init__(self) -> None:
+        self._begun = False
+        """Whether the answer has begun, so that what follows is told as it comes."""
+        self._hidden = False
+        """Whether the text began with something of which only its end tells what is the answer."""
+        self._thought = False
+        """Whether a thought has come."""
+        self._closing: re.Pattern[str] | None = None
+        """What ends the thought that is arriving."""
+        self._half: str = ""
+        """The first half of a character whose second is in the next piece."""
+        self._held = ""
+        self._told: list[str] = []
+
+    def take(self, piece: str) -> str:
+        """Take the next piece; return what can be told of the answer, which may be nothing."""
+        if self._hidden:
+            return ""
+        piece = self._half + piece
+        self._half = ""
+        if "\ud800" <= piece[-1:] <= "\udbff":
+            self._half = piece[-1]
+            piece = piece[:-1]
+        self._held += mended(piece)
+        if not self._begun:
+            self._begin()
+        return self._tell() if self._begun else ""
+
+    def skip_blanks(self) -> None:
+        """Learn that a thought has come by another way."""
+        self._thought = True
+
+    def end(self, answer: str) -> str:
+        """Return what is left to tell of the answer; nothing if it is another than it seemed."""
+        told = "".join(self._told)
+        return answer[len(told) :] if answer.startswith(told) else ""
+
+    def _begin(self) -> None:
+        """Learn whether the answer begins with what is held, or a thought does."""
+        while self._closing is None or self._closed():
+            head = self._held.lstrip("\ufeff\u200b \t\r\n")
+            opening = reasoning.OPENING.match(head)
+            if opening is None:
+                awaited = not head or _may_begin(head) or _is_unfinished(head)
+                self._hidden = not awaited and _begins(head)
+                self._begun = not (awaited or self._hidden)
+                self._held = head if self._thought else self._held
+                return
+            self._thought = True
+            self._closing = next(reasoning.closings(opening))
+            self._held = head[opening.end() :]
+
+    def _closed(self) -> bool:
+        """Whether the thought has ended; then only what follows it is held, else no more than may be its end."""
+        assert self._closing is not None  # noqa: S101  for the type checker
+        found = next((each for each in self._closing.finditer(self._held) if not self._may_be_quoted(each)), None)
+        self._held = self._held[found.end() :].lstrip() if found else self._held[-_LONGEST_TAIL:]
+        if found:
+            self._closing = None
+        return found is not None
+
+    def _may_be_quoted(self, tag: re.Match[str]) -> bool:
+        return self._held[max(0, tag.start() - 1) : tag.start()] == "`" and self._held[tag.end() :][:1] in {"", "`"}
+
+    def _tell(self) -> str:
+        tail = _TAIL.search(self._held, max(0, len(self._held) - _LONGEST_TAIL))
+        end = tail.start() if tail else len(self._held)
+        sure, self._held = self._held[:end], self._held[end:]
+        self._told.append(sure)
+        return sure
+
+
+def _may_begin(head: str) -> bool:
+    """Whether a thought may begin like this, of which more has to come before anybody can know."""
+    low = head[:80].lower()
+    return any(each.startswith(low) for each in _BEGINNINGS) or any(
+        each.startswith(head) for each in ("analysis", "assistantanalysis")
+    )
+
+
+def _is_unfinished(head: str) -> bool:
+    """Whether a tag has begun that may be a thought's, of which the rest has to come."""
+    return (
+        _begins(head)
+        and head.startswith(("<", "["))
+        and not set(head[:_LONGEST_TAG]) & {">", "]"}
+        and (len(head) < _LONGEST_TAG)
+    )
+
+
+def _begins(head: str) -> bool:
+    """Whether a text that begins so may not be told before its end has come."""
+    low = head[:80].lower()
+    return any(low.startswith(each) for each in _BEGINNINGS) or bool(_BARE_CHANNEL.match(head))

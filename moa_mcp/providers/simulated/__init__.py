@@ -1,0 +1,1 @@
+"""Simulated models: no network, no keys, no cost."""

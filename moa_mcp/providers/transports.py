@@ -1,0 +1,76 @@
+"""Every call goes over the transport that its target was given."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from moa_mcp.errors import CallError, UnexpectedFault
+from moa_mcp.values import Call, Completion, Transport
+
+if TYPE_CHECKING:
+    from moa_mcp.providers.litellm.client import LiteLLM
+    from moa_mcp.providers.openai.client import OpenAIWire
+
+_log = logging.getLogger(__name__)
+
+
+class Real:
+    """Answers calls at real models. A transport is imported with the first call that goes over it.
+
+    To read what providers send takes many expressions, which a server need not compile before its first answer.
+    """
+
+    def __init__(self) -> None:
+        self._ready: set[Transport] = set()
+
+    @cached_property
+    def _wire(self) -> OpenAIWire:
+        from moa_mcp.providers.openai.client import OpenAIWire  # noqa: PLC0415  late, as the class says
+
+        return OpenAIWire()
+
+    @cached_property
+    def _litellm(self) -> LiteLLM:
+        from moa_mcp.providers.litellm.client import LiteLLM  # noqa: PLC0415
+
+        return LiteLLM()
+
+    async def __call__(self, call: Call) -> Completion:
+        """Answer a call. What nobody foresaw in a reply fails this call alone. Raises `CallError`."""
+        direct = call.target is not None and call.target.transport == "openai"
+        try:
+            return await (self._wire(call) if direct else self._litellm(call))
+        except CallError:
+            raise
+        except Exception as error:
+            model = call.target.model if call.target else call.agent
+            _log.exception("a call of %s met an unexpected fault", model)
+            fault = f"{model}: an unexpected fault in moa-mcp ({type(error).__name__}); the log (stderr) tells more"
+            raise UnexpectedFault(fault) from error
+
+    async def ready(self, first: Iterable[Transport], later: Iterable[Transport] = ()) -> None:
+        """Return when the transports are loaded that come first; those that may come later begin to load."""
+        first, any_time = set(first), {*first, *later}
+        if "openai" in any_time - self._ready:
+            await anyio.to_thread.run_sync(getattr, self, "_wire")
+        if "litellm" in any_time:
+            self._litellm.load()
+        if first <= self._ready:
+            return
+        async with anyio.create_task_group() as tasks:
+            if "openai" in first:
+                tasks.start_soon(self._wire.ready)
+            if "litellm" in first:
+                tasks.start_soon(self._litellm.ready)
+        self._ready |= first
+
+    async def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        if "_wire" in self.__dict__:
+            await self._wire.close()

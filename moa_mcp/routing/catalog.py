@@ -1,0 +1,147 @@
+"""litellm's table of models and prices, read as data: litellm itself is not imported, which would take seconds."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from moa_mcp.routing.hosts import wire_name
+from moa_mcp.values import Price, Rates, Target
+
+_TABLE = "model_prices_and_context_window_backup.json"
+_NOTHING = Decimal(0)
+_USUAL_CACHE_MINIMUM = 1024
+_LISTED_AS = {"bedrock": "bedrock_converse", "cohere": "cohere_chat"}
+"""Providers whose models stand in the table under another name, and without a prefix; Google's have it as a suffix."""
+_TIER = re.compile(r"input_cost_per_token_above_(\d+)k_tokens")
+
+
+@cache
+def _table() -> dict[str, dict[str, Any]]:
+    spec = find_spec("litellm")
+    if spec is None or not spec.submodule_search_locations:
+        return {}
+    path = Path(spec.submodule_search_locations[0]) / _TABLE
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (
+        OSError,
+        ValueError,
+    ):  # another release may keep it elsewhere: then nothing is known, and nothing breaks
+        return {}
+
+
+def provider_of(model: str) -> str | None:
+    """Return the provider that a model name without a prefix belongs to; None if litellm does not list it."""
+    entry = _table().get(model)
+    return None if entry is None else str(entry.get("litellm_provider", "")) or None
+
+
+def price_at(target: Target) -> Price | None:
+    """Return what tokens cost where a call is served; None if no price is known."""
+    return target.price or price(target.model)
+
+
+@cache
+def price(model: str) -> Price | None:
+    """Return what a model's tokens cost; None if no price is known.
+
+    `model` carries its provider's prefix. A price of zero is taken for unknown, since the table uses it for both; only
+    simulated models cost nothing.
+    """
+    if model.startswith("simulated/"):
+        return Price(Rates(_NOTHING, _NOTHING, _NOTHING, _NOTHING), "simulated")
+    entry = _entry(model)
+    ranges = [_rates(each, above=int(each["range"][0])) for each in entry.get("tiered_pricing", ())]
+    thousands = sorted(int(found[1]) for key in entry if (found := _TIER.fullmatch(key)))
+    (_, base), *tiers = ranges or [_rates(entry)]
+    if base is None or base.prompt + base.completion == 0:
+        return None
+    tiers += [_rates(_of_tier(entry, each), above=1000 * each) for each in thousands]
+    return Price(base, source(), tuple((above, rates) for above, rates in tiers if rates is not None))
+
+
+def _of_tier(entry: dict[str, Any], thousands: int) -> dict[str, Any]:
+    suffix = f"_above_{thousands}k_tokens"
+    return {**entry, **{key.removesuffix(suffix): value for key, value in entry.items() if key.endswith(suffix)}}
+
+
+def _rates(entry: dict[str, Any], *, above: int = 0) -> tuple[int, Rates | None]:
+    prompt, completion = _price(entry, "input_cost_per_token"), _price(entry, "output_cost_per_token")
+    if prompt is None or completion is None:
+        return above, None
+    cached = _price(entry, "cache_read_input_token_cost") or prompt
+    reasoning = _price(entry, "output_cost_per_reasoning_token") or completion
+    cache_write = _price(entry, "cache_creation_input_token_cost") or None  # 0 is in the table for no surcharge
+    return above, Rates(prompt, completion, cached, reasoning, cache_write)
+
+
+def caches_from(target: Target) -> int | None:
+    """Return how many tokens a prompt must have for a cache that makes it cheaper; None where none is known."""
+    price = price_at(target)
+    if price is None or price.rates.cached >= price.rates.prompt:
+        return None
+    return int(_entry(target.model).get("prompt_cache_min_tokens", _USUAL_CACHE_MINIMUM))
+
+
+@cache
+def largest_answer(model: str) -> int | None:
+    """Return how many tokens a model can answer with at most; None if that is not known."""
+    known = _entry(model).get("max_output_tokens")
+    return int(known) if known else None
+
+
+def default_effort(model: str) -> str | None:
+    """Return how much a model reasons where nothing is said of it; None if the table does not tell."""
+    return _entry(model).get("default_reasoning_effort")
+
+
+def takes_schema(target: Target) -> bool:
+    """Return whether a model is known to keep to a JSON schema for its reply where a call is served."""
+    return _takes_schema(target.model)
+
+
+@cache
+def _takes_schema(model: str) -> bool:
+    return not model.startswith("simulated/") and _entry(model).get("supports_response_schema") is True
+
+
+def window_at(target: Target) -> int | None:
+    """Return how many tokens prompt and answer may have together where a call is served; None if that is not known."""
+    return target.window or window(target.model)
+
+
+@cache
+def window(model: str) -> int | None:
+    """Return a model's context window in tokens; None if it is not known."""
+    entry = {} if model.startswith("simulated/") else _entry(model)
+    known = entry.get("max_input_tokens") or entry.get("max_tokens")
+    return int(known) if known else None
+
+
+@cache
+def source() -> str:
+    """Return the name of the table: prices change with litellm's releases."""
+    try:
+        return f"litellm {version('litellm')} table"
+    except PackageNotFoundError:  # bundled without its metadata; a call that was paid must not fail for that
+        return "litellm table"
+
+
+def _entry(model: str) -> dict[str, Any]:
+    provider, _, name = model.partition("/")
+    table, bare = _table(), _table().get(name, {})
+    served = str(bare.get("litellm_provider", ""))
+    same = served in {provider, _LISTED_AS.get(provider)} or served.startswith(f"{provider}-")
+    return table.get(model) or table.get(f"{provider}/{wire_name(provider, model)}") or (bare if same else {})
+
+
+def _price(entry: dict[str, Any], key: str) -> Decimal | None:
+    value = entry.get(key)
+    return None if value is None else Decimal(str(value))

@@ -1,0 +1,312 @@
+"""Where a model alias is served, and which of its routes can be used from here.
+
+A route is there if its key is in the environment, or its local server answers. No question is sent from here, and no
+key leaves in a message.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from decimal import Decimal
+from typing import Annotated, NamedTuple
+from urllib.parse import urlsplit
+
+import httpx2
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from moa_mcp.errors import MissingKey
+from moa_mcp.routing import addresses, catalog, credentials, proxies
+from moa_mcp.routing.capabilities import samples_at
+from moa_mcp.routing.hosts import HOSTS, Host, base_at, host, wire_name
+from moa_mcp.text.redact import redact
+from moa_mcp.values import Price, Rates, Target, Transport
+
+_OPENAI_HOST = "https://api.openai.com"
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MILLION = 1_000_000
+_NO_KEY = "none"
+"""What servers that want no key are sent: some insist on one."""
+
+
+class Local(NamedTuple):
+    """A server that usually runs on the user's own machine and speaks the OpenAI wire."""
+
+    title: str
+    variable: str
+    """The environment variable that names another address."""
+    base: str
+
+
+LOCAL: Mapping[str, Local] = {
+    "ollama": Local("Ollama", "OLLAMA_API_BASE", "http://127.0.0.1:11434/v1"),
+    "lm_studio": Local("LM Studio", "LM_STUDIO_API_BASE", "http://127.0.0.1:1234/v1"),
+    "hosted_vllm": Local("vLLM", "HOSTED_VLLM_API_BASE", "http://127.0.0.1:8000/v1"),
+    "llamafile": Local("llama.cpp", "LLAMAFILE_API_BASE", "http://127.0.0.1:8080/v1"),
+}
+
+PROVIDERS = frozenset({*credentials.KEYS, *LOCAL})
+
+
+Dollars = Annotated[Decimal, Field(ge=0, strict=False)]
+
+
+class PerMillion(BaseModel):
+    """What a million tokens cost, in US dollars."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    prompt: Dollars
+    completion: Dollars
+    cached: Dollars | None = None
+    """For prompt tokens that the provider had in its cache; as the others where it is left out."""
+
+    @property
+    def price(self) -> Price:
+        """Return what one token costs."""
+        cached = self.prompt if self.cached is None else self.cached
+        return Price(
+            Rates(*(each / _MILLION for each in (self.prompt, self.completion, cached, self.completion))),
+            "configuration",
+        )
+
+
+def _stripped(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
+
+
+class Route(BaseModel):
+    """One place where a model alias is served."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    model: Annotated[str, Field(min_length=1)]
+    """The name that litellm knows, ``provider/model``."""
+    api_base: Annotated[str, Field(pattern=r"^https?://"), BeforeValidator(_stripped)] | None = None
+    """An OpenAI-compatible server: vLLM, llama.cpp, LM Studio, Ollama, a gateway."""
+    api_key_env: Annotated[str, Field(min_length=1)] | None = None
+    """The variable that holds the key. A server with its own address needs none."""
+    usd_per_million: PerMillion | None = None
+    """What its tokens cost, where litellm's table does not know it or is wrong; 0 for a server of your own."""
+    window: Annotated[int, Field(ge=1)] | None = None
+    """How many tokens prompt and answer may have together, where litellm's table does not know it or is wrong."""
+    n: Annotated[int, Field(ge=1)] | None = None
+    """How many answers one request can bring there (the wire's `n`), where that is not known of the provider."""
+
+    @field_validator("api_base")
+    @classmethod
+    def _is_base(cls, value: str | None) -> str | None:
+        if value is not None and not _is_bare(value):
+            raise ValueError("should hold no user, password or query; api_key_env names the variable with the key")
+        if value is not None and not _names_server(value):
+            raise ValueError(f"{redact(value)!r} names no server; write it as http://127.0.0.1:8000/v1")
+        return None if value is None else _base(value)
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_no_key(cls, value: str | None) -> str | None:
+        if value is not None and (not _VARIABLE.fullmatch(value) or redact(value, {}) != value):
+            raise ValueError("should name the variable that holds the key, such as OPENAI_API_KEY, not the key itself")
+        return value
+
+    @property
+    def provider(self) -> str:
+        """The provider that the name belongs to; empty if neither prefix nor litellm's table tells."""
+        prefix, slash, _ = self.model.partition("/")
+        return prefix if slash and prefix in PROVIDERS else catalog.provider_of(self.model) or (prefix if slash else "")
+
+    @property
+    def transport(self) -> Transport:
+        """How a model is asked there."""
+        direct = self.api_base is not None or self.provider in LOCAL or host(self.provider) is not None
+        return "openai" if direct else "litellm"
+
+    def __str__(self) -> str:
+        return f"{self.model} at {redact(self.api_base)}" if self.api_base else self.model
+
+
+def _base(written: str) -> str:
+    """Return the address that requests begin with, for one that is written in any of the usual ways."""
+    address = addresses.trimmed(written)
+    bare = not urlsplit(address).path
+    return (base_at(address) if bare else address) or addresses.base(address)
+
+
+def _names_server(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that no socket takes, half an IPv6 address
+        return False
+
+
+RouteEntry = Annotated[Route, BeforeValidator(lambda value: {"model": value} if isinstance(value, str) else value)]
+Probe = Callable[[str], Awaitable[bool]]
+
+
+class RouteState(NamedTuple):
+    """Whether a route can be used now."""
+
+    route: Route
+    target: Target | None
+    """None if it can't."""
+    missing: str
+    """What would make it usable; empty if it is."""
+
+
+def _is_bare(api_base: str) -> bool:
+    """Whether an address holds nothing but a server and a path: configuration and journal are no place for secrets."""
+    return not re.search(r"[?#]|//[^/]*@", api_base)
+
+
+async def answers(api_base: str) -> bool:
+    """Whether an OpenAI-compatible server answers at an address, by the way that calls go."""
+    try:
+        url = f"{addresses.trimmed(api_base)}/models"
+        _ = urlsplit(url).port  # raises ValueError for a port that no socket takes
+        proxy = proxies.proxy_for(url)
+        if not proxies.is_usable(proxy):
+            return False
+        async with httpx2.AsyncClient(timeout=1.0, trust_env=False, proxy=proxy) as client:
+            reply = await client.get(url)
+            return reply.is_success and "data" in reply.json()
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError):
+        return False
+
+
+class Routes:
+    """The routes of every alias, and what the environment makes of them."""
+
+    FRESH_S = 15.0
+    """Seconds for which a local server that answered, or did not, is not asked again."""
+
+    def __init__(
+        self,
+        models: Mapping[str, Sequence[Route]],
+        environ: Mapping[str, str],
+        probe: Probe = answers,
+    ) -> None:
+        self._models = models
+        self._environ = {name: value.strip() for name, value in environ.items()}  # a file's line end is in no key
+        self._probe = probe
+        self._seen: dict[str, tuple[float, bool]] = {}
+        """By address: when a local server was asked last, and whether it answered."""
+        self._settled: dict[Route, RouteState] = {}
+        """What the environment makes of the routes that no local server decides."""
+
+    def of(self, models: Mapping[str, Sequence[Route]]) -> Routes:
+        """Return the routes of other models in the same environment."""
+        others = copy(self)
+        others._models = models  # noqa: SLF001  its own kind
+        return others
+
+    async def usable(self, alias: str) -> tuple[Target, ...]:
+        """Return where an alias can be served now, best first.
+
+        Raises:
+            MissingKey: nowhere; says what would change that.
+
+        """
+        states = await self.states(alias)
+        targets = tuple(state.target for state in states if state.target is not None)
+        if not targets:
+            raise MissingKey(f"no route can be used here; {remedy(states)}")
+        return targets
+
+    async def states(self, alias: str) -> tuple[RouteState, ...]:
+        """Return every route of an alias, in order, with what it lacks."""
+        return tuple([await self._state(route) for route in self._models.get(alias, ())])
+
+    async def _state(self, route: Route) -> RouteState:
+        state = self._settled.get(route)
+        if state is None:
+            state = self._described(route, await self._found(route))
+            if route.provider not in LOCAL or route.api_base is not None:
+                self._settled[route] = state
+        return state
+
+    def _described(self, route: Route, state: RouteState) -> RouteState:
+        """Return the state with what is known of the place."""
+        if state.target is None:
+            return state
+        price = route.usd_per_million.price if route.usd_per_million else None
+        samples = route.n or samples_at(route.provider, route.model, own_server=self._is_elsewhere(route))
+        return state._replace(target=replace(state.target, price=price, window=route.window, samples=samples))
+
+    def _is_elsewhere(self, route: Route) -> bool:
+        """Whether a route leads to a server of which nothing but its address is known."""
+        known = host(route.provider)
+        return route.api_base is not None or (known is not None and self._base(known) != known.base)
+
+    async def _found(self, route: Route) -> RouteState:
+        if route.api_key_env is not None and not self._environ.get(route.api_key_env):
+            return RouteState(route, None, route.api_key_env)
+        key = self._environ.get(route.api_key_env) if route.api_key_env else None
+        if route.api_base is not None:
+            return RouteState(route, _own_server(route, route.api_base, key), "")
+        if route.provider in LOCAL:
+            return await self._local(route, LOCAL[route.provider], key)
+        elsewhere = route.provider == "openai" and self._openai_is_elsewhere()
+        lacking = "" if key or elsewhere else credentials.missing(route.provider, self._environ)
+        known = host(route.provider)
+        if lacking or known is None:
+            return RouteState(route, None if lacking else Target(route.model, route.provider, None, key), lacking)
+        return self._hosted(route, known, key or credentials.key(route.provider, self._environ) or _NO_KEY)
+
+    def _hosted(self, route: Route, known: Host, key: str) -> RouteState:
+        base = self._base(known)
+        if base is None:
+            return RouteState(route, None, known.variables[0])
+        if not base.startswith(("http://", "https://")):
+            return RouteState(route, None, f"{known.variable(self._environ)} to an address that begins with http://")
+        name = wire_name(route.provider, route.model)
+        return RouteState(route, Target(route.model, route.provider, base, key, wire_model=name), "")
+
+    async def _local(self, route: Route, local: Local, key: str | None) -> RouteState:
+        named = self._environ.get(local.variable)
+        base = addresses.local_base(named) if named else local.base
+        if not await self._answering(base):
+            return RouteState(route, None, f"{local.title} at {base}{_through_proxy(base)}")
+        return RouteState(route, _own_server(route, base, key), "")
+
+    async def _answering(self, base: str) -> bool:
+        seen = self._seen.get(base)
+        if seen is None or time.monotonic() - seen[0] > self.FRESH_S:
+            seen = self._seen[base] = (time.monotonic(), await self._probe(base))
+        return seen[1]
+
+    def _base(self, known: Host) -> str | None:
+        """Return a provider's address: that of the environment, else its own."""
+        named = self._environ.get(known.variable(self._environ))
+        return _base(named) if named else known.base
+
+    def _openai_is_elsewhere(self) -> bool:
+        """Whether the environment gives another address for OpenAI than its own: that may want no key."""
+        return not (self._base(HOSTS["openai"]) or "").startswith(_OPENAI_HOST)
+
+
+def remedy(states: Sequence[RouteState]) -> str:
+    """Return what would make one of the routes usable."""
+    servers = [
+        state.missing for state in states if state.route.provider in LOCAL and state.missing != state.route.api_key_env
+    ]
+    keys = [state.missing for state in states if state.missing not in servers]
+    ways = [f"set {' or '.join(dict.fromkeys(keys))}"] if keys else []
+    ways += [f"start {' or '.join(dict.fromkeys(servers))}"] if servers else []
+    return ", or ".join(ways) or "give it a route in the configuration"
+
+
+def _own_server(route: Route, base: str, key: str | None) -> Target:
+    """Return a server with its own address; the prefix says that it speaks the OpenAI wire, as litellm has it."""
+    prefix, slash, name = route.model.partition("/")
+    named = name if slash and prefix in {*LOCAL, "openai"} else route.model
+    return Target(f"openai/{named}", route.provider, base, key or _NO_KEY, wire_model=named)
+
+
+def _through_proxy(base: str) -> str:
+    """Return what to say of a proxy through which a server on one's own machine is looked for."""
+    proxy = proxies.proxy_for(base)
+    return f" (asked through the proxy {addresses.shown(proxy)}; {proxies.remedy(base)})" if proxy else ""

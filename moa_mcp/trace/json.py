@@ -1,0 +1,193 @@
+"""A trace as plain data that JSON can hold: `summary` for a result, `full` with every call. It computes nothing.
+
+Dollars become floats, None where unknown; what a run has not reached yet is None or absent from its list.
+"""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal
+
+from moa_mcp.errors import Failure
+from moa_mcp.events import RunEstimated
+from moa_mcp.trace.trace import AttemptTrace, CallTrace, StepTrace, Trace
+from moa_mcp.values import Answer, Completion, Place, Usage
+
+_LONGEST_VALUE = 200
+"""Characters of a counted value in a summary."""
+
+
+def summary(trace: Trace) -> dict[str, object]:
+    """Return a run's result: its answer, its layers (the steps that called models) and what they took."""
+    return {
+        "status": trace.status,
+        "run_id": trace.run_id,
+        "pipeline": trace.pipeline,
+        "seed": trace.seed,
+        "answer": trace.answer,
+        "layers": [_layer(step) for step in trace.steps if step.calls],
+        "usage": _usage(trace.usage),
+        "cost_usd": _dollars(trace.cost_usd),
+        "estimate": _estimate(trace.estimated),
+        "tally": _last_tally(trace),
+        "notes": list(trace.notes),
+    }
+
+
+def full(trace: Trace) -> dict[str, object]:
+    """Return all of a run: its summary, the question, and every step with its calls, prompts and answers."""
+    return {
+        **summary(trace),
+        "error": trace.error,
+        "degradations": list(trace.degradations),
+        "interrupted": trace.interrupted,
+        "resumed": trace.resumed,
+        "forked_from": trace.forked_from,
+        "inherited_steps": trace.inherited,
+        "started_at": trace.started_at,
+        "seconds": trace.seconds,
+        "question": {
+            "text": trace.question.text,
+            "context": trace.question.context,
+            "system": trace.question.system,
+        },
+        "planned": list(trace.planned),
+        "steps": [_step(step) for step in trace.steps],
+    }
+
+
+def _estimate(estimated: RunEstimated | None) -> dict[str, object] | None:
+    if estimated is None:
+        return None
+    cost = estimated.cost_usd
+    return {
+        "calls": estimated.calls,
+        "tokens": estimated.tokens._asdict(),
+        "cost_usd": None if cost is None else {name: float(dollars) for name, dollars in cost._asdict().items()},
+        "unpriced": list(estimated.unpriced),
+        "max_cost_usd": _dollars(estimated.max_cost_usd),
+    }
+
+
+def _layer(step: StepTrace) -> dict[str, object]:
+    usage = step.usage
+    return {
+        "step": step.step,
+        "kind": step.kind,
+        "models": list(step.models),
+        "answered": step.answered,
+        "failed": step.failed,
+        "saved_calls": step.saved,
+        "seconds": step.seconds,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cost_usd": _dollars(step.cost_usd),
+    }
+
+
+def _step(step: StepTrace) -> dict[str, object]:
+    return {
+        "step": step.step,
+        "kind": step.kind,
+        "seconds": step.seconds,
+        "calls": [_call(call) for call in step.calls],
+        "answers": [_answer(answer) for answer in step.answers],
+        "notes": [{"text": note.text, "degrades": note.degrades} for note in step.notes],
+        "tally": _tally(step),
+    }
+
+
+def _last_tally(trace: Trace) -> dict[str, object] | None:
+    """Return what the last step that counted has counted; values are cut short, since a result is small."""
+    step = next((step for step in reversed(trace.steps) if step.tally is not None), None)
+    return None if step is None else _tally(step, _LONGEST_VALUE)
+
+
+def _tally(step: StepTrace, longest: int = sys.maxsize) -> dict[str, object] | None:
+    if step.tally is None:
+        return None
+    return {
+        "step": step.step,
+        "values": [
+            {"value": value if len(value) <= longest else f"{value[: longest - 1]}…", "votes": votes}
+            for value, votes in step.tally.values
+        ],
+        "abstained": step.tally.abstained,
+        "of": step.tally.of,
+    }
+
+
+def _call(call: CallTrace) -> dict[str, object]:
+    return {
+        "place": _place(call.place),
+        "agent": call.agent,
+        "messages": [{"role": message.role, "content": message.content} for message in call.messages],
+        "attempts": [_attempt(attempt) for attempt in call.attempts],
+        "text": None if call.completion is None else call.completion.text,
+        "reasoning": None if call.completion is None else call.completion.reasoning or None,
+        "notes": [] if call.completion is None else list(call.completion.notes),
+        "failure": _failure(call.failure),
+        "seconds": call.seconds,
+        "usage": _usage(call.usage),
+        "cost_usd": _dollars(call.cost_usd),
+    }
+
+
+def _attempt(attempt: AttemptTrace) -> dict[str, object]:
+    return {
+        "model": attempt.model,
+        "parameters": dict(attempt.parameters),
+        "completion": _completion(attempt.completion),
+        "failure": _failure(attempt.failure),
+        "seconds": attempt.seconds,
+        "joined": None if attempt.joined is None else _place(attempt.joined),
+    }
+
+
+def _completion(completion: Completion | None) -> dict[str, object] | None:
+    if completion is None:
+        return None
+    return {
+        "text": completion.text,
+        "reasoning": completion.reasoning or None,
+        "model": completion.model,
+        "finish_reason": completion.finish_reason,
+        "usage": None if completion.usage is None else _usage(completion.usage),
+        "cost_usd": _dollars(completion.cost_usd),
+    }
+
+
+def _failure(failure: Failure | None) -> dict[str, object] | None:
+    if failure is None:
+        return None
+    return {
+        "kind": failure.kind,
+        "message": failure.message,
+        "retryable": failure.retryable,
+        "paid": failure.paid,
+        "reasoning": failure.reasoning or None,
+        "usage": None if failure.usage is None else _usage(failure.usage),
+        "cost_usd": _dollars(failure.cost_usd),
+    }
+
+
+def _answer(answer: Answer) -> dict[str, object]:
+    return {"text": answer.text, "agent": answer.agent, "place": _place(answer.place), "cut": answer.cut}
+
+
+def _place(place: Place) -> dict[str, object]:
+    return {"step": place.step, "number": place.number, "sample": place.sample}
+
+
+def _usage(usage: Usage) -> dict[str, object]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+    }
+
+
+def _dollars(cost: Decimal | None) -> float | None:
+    return None if cost is None else float(cost)

@@ -1,0 +1,313 @@
+"""A run as a reader wants it, made from its events alone: the layers, who said what, tokens, seconds, money."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from itertools import zip_longest
+
+from moa_mcp.errors import STOPPED, Failure
+from moa_mcp.events import (
+    AttemptFailed,
+    AttemptFinished,
+    AttemptStarted,
+    CallFailed,
+    CallFinished,
+    CallStarted,
+    Event,
+    Joined,
+    RunEstimated,
+    RunFinished,
+    RunForked,
+    RunResumed,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+)
+from moa_mcp.middleware.shares import shares
+from moa_mcp.values import Answer, Completion, Message, Note, Parameters, Place, Question, Status, Tally, Usage
+
+
+@dataclass(slots=True)
+class AttemptTrace:
+    """One request to a provider. Without completion and failure it is under way."""
+
+    model: str
+    parameters: Parameters
+    completion: Completion | None = None
+    failure: Failure | None = None
+    seconds: float | None = None
+    joined: Place | None = None
+    """The call whose request this was: it asked for several, and what was billed stands there."""
+
+    def fail(self, failure: Failure) -> None:
+        """Take in why there is no answer."""
+        self.failure = replace(failure, paid=False, usage=None, cost_usd=None) if self.joined else failure
+
+
+@dataclass(slots=True)
+class CallTrace:
+    """One question to one agent, with all its attempts."""
+
+    place: Place
+    agent: str
+    messages: tuple[Message, ...]
+    attempts: list[AttemptTrace] = field(default_factory=list[AttemptTrace])
+    completion: Completion | None = None
+    failure: Failure | None = None
+    seconds: float | None = None
+    window: str = ""
+    """Which of the answers before it stand in its prompt; empty if all do."""
+
+    @property
+    def usage(self) -> Usage:
+        """Return the tokens of all attempts; those that failed may have cost tokens that nobody reports."""
+        return sum((each.usage for each in self._paid() if each.usage is not None), Usage())
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """Return US dollars, None if any attempt's price is unknown."""
+        costs = [each.cost_usd for each in self._paid()]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known, Decimal(0)) if len(known) == len(costs) else None
+
+    @property
+    def unknown(self) -> list[Failure]:
+        """Return the failures of which nobody knows whether they were paid."""
+        return [end for end in self._paid() if isinstance(end, Failure) and end.paid is None and end.cost_usd is None]
+
+    def _paid(self) -> list[Completion | Failure]:
+        """Return how the attempts ended that were paid for, or may have been."""
+        ends = [attempt.completion or attempt.failure for attempt in self.attempts]
+        return [end for end in ends if isinstance(end, Completion) or (end is not None and end.paid is not False)]
+
+
+@dataclass(slots=True)
+class StepTrace:
+    """One step: its calls and the answers it handed on."""
+
+    step: int
+    kind: str
+    calls: list[CallTrace] = field(default_factory=list[CallTrace])
+    answers: tuple[Answer, ...] = ()
+    notes: tuple[Note, ...] = ()
+    tally: Tally | None = None
+    """What it counted, if it did."""
+    seconds: float | None = None
+    """None while the step runs, and if it failed."""
+
+    @property
+    def answered(self) -> int:
+        """How many calls were answered."""
+        return sum(call.completion is not None for call in self.calls)
+
+    @property
+    def failed(self) -> int:
+        """How many calls failed."""
+        return sum(call.failure is not None for call in self.calls)
+
+    @property
+    def window(self) -> str:
+        """Which of the answers its last call shows; empty if all."""
+        return self.calls[-1].window if self.calls else ""
+
+    @property
+    def saved(self) -> int:
+        """How many calls were not made, since they could change nothing."""
+        return sum(note.saved for note in self.notes)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Return the aliases asked, each once, in order."""
+        return tuple(dict.fromkeys(call.agent for call in self.calls))
+
+    @property
+    def usage(self) -> Usage:
+        """Return the tokens of all calls."""
+        return sum((call.usage for call in self.calls), Usage())
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """Return US dollars, None if any call's price is unknown."""
+        return _total(call.cost_usd for call in self.calls)
+
+
+@dataclass(slots=True)
+class Trace:
+    """A whole run, so far."""
+
+    run_id: str = ""
+    pipeline: str = ""
+    question: Question = field(default_factory=lambda: Question(""))
+    seed: int = 0
+    planned: tuple[str, ...] = ()
+    """The kinds of all steps, those to come included."""
+    estimated: RunEstimated | None = None
+    """What it was reckoned to take; None for one that took over another's steps."""
+    started_at: float = 0.0
+    """Seconds since the epoch."""
+    status: Status = "running"
+    answer: str | None = None
+    error: str | None = None
+    seconds: float | None = None
+    """How long it was worked on, the pauses before it was resumed not counted; None while it goes on."""
+    steps: list[StepTrace] = field(default_factory=list[StepTrace])
+    interrupted: bool = False
+    """Whether it is unfinished and nobody drives it."""
+    waiting: str = ""
+    """For what it waits before its next call, as whoever drives it says; empty if it does not."""
+    forked_from: str | None = None
+    """The run whose first steps it took over."""
+    inherited: int = 0
+    """How many steps it took over; they cost nothing here."""
+    resumed: int = 0
+    """How often the run was left and taken up again."""
+    _earlier_s: float = field(default=0.0, init=False, repr=False)
+    """How long it was worked on until it was resumed."""
+    _since: float = field(default=0.0, init=False, repr=False)
+    """When it was started or resumed, in seconds since the epoch."""
+    _until: float = field(default=0.0, init=False, repr=False)
+    """When something happened last."""
+
+    @property
+    def usage(self) -> Usage:
+        """Return the tokens of the run."""
+        return sum((step.usage for step in self.steps[self.inherited :]), Usage())
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """Return US dollars, None if any call's price is unknown."""
+        return _total(step.cost_usd for step in self.steps[self.inherited :])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what steps and calls have to say, in order, each line once."""
+        lines = list(self._unpriced())
+        for step in self.steps:
+            for call in step.calls:
+                lines += call.completion.notes if call.completion else ()
+                lines += [f"{call.agent} was cut off at its token limit"] if _cut(call) else []
+            lines += [f"{step.kind}: {note.text}" for note in step.notes]
+        lines += self._unknown()
+        return tuple(dict.fromkeys(lines))
+
+    def _unpriced(self) -> Iterator[str]:
+        if self.estimated is not None and self.estimated.max_cost_usd is not None:
+            for model in self.estimated.unpriced:
+                yield f"the price of {model} is not known: max_cost_usd does not hold for it, only max_run_tokens does"
+
+    def _unknown(self) -> Iterator[str]:
+        calls = (call for step in self.steps[self.inherited :] for call in step.calls)
+        count = sum(len(call.unknown) for call in calls)
+        if count:
+            requests = "1 request" if count == 1 else f"{count} requests"
+            yield f"{requests} may have been paid without an answer: the cost is not known"
+
+    @property
+    def degradations(self) -> tuple[str, ...]:
+        """Return why the result is worse than the pipeline promises; empty if it is not."""
+        reasons = [f"{step.kind}: {note.text}" for step in self.steps for note in step.notes if note.degrades]
+        last = self.steps[-1].answers if self.steps else ()
+        return (*reasons, *("the answer was cut off at its token limit" for answer in last if answer.cut))
+
+    def add(self, event: Event) -> None:  # noqa: C901, PLR0912  a case for each kind of event
+        """Take in what happened next."""
+        match event:  # those that every call has come first
+            case CallStarted():
+                self._begin(event)
+            case AttemptStarted():
+                self._call(event.place).attempts.append(AttemptTrace(event.model, event.parameters))
+                for other in event.others:
+                    joined = AttemptTrace(event.model, event.parameters, joined=event.place)
+                    self._call(other.place).attempts.append(joined)
+            case AttemptFinished():
+                answers = shares(event.completion)
+                for attempt, answer in zip_longest(self._attempts(event), answers[: 1 + len(event.others)]):
+                    attempt.completion, attempt.seconds = answer, event.seconds
+                    attempt.failure = None if answer else _NOT_BROUGHT
+            case CallFinished():
+                call = self._call(event.place)
+                call.completion, call.seconds = event.completion, event.seconds
+            case RunStarted():
+                self.run_id, self.pipeline, self.seed = event.run_id, event.pipeline, event.seed
+                self.question, self.planned, self.started_at = event.question, event.steps, event.at
+                self._since = event.at
+            case RunEstimated():
+                self.estimated = event
+            case RunResumed():
+                # A run that was cut off told nobody how long it had lasted; and clocks are set back.
+                cut_off_s = self._earlier_s + max(0.0, self._until - self._since)
+                self._earlier_s = cut_off_s if self.seconds is None else self.seconds
+                self.seconds, self._since = None, event.at
+                self.status, self.error, self.resumed = "running", None, self.resumed + 1
+                self.leave()
+            case RunForked():
+                self.forked_from, self.inherited = event.from_run, event.steps
+            case StepStarted():
+                if event.step > len(self.steps):  # else it was left unfinished, and goes on with what it has
+                    self.steps.append(StepTrace(event.step, event.step_kind))
+            case AttemptFailed():
+                for attempt in self._attempts(event):
+                    attempt.fail(event.failure)
+                    attempt.seconds = event.seconds
+            case CallFailed():
+                call = self._call(event.place)
+                call.failure, call.seconds = event.failure, event.seconds
+            case StepFinished():
+                step = self.steps[-1]
+                step.answers, step.notes, step.seconds = event.answers, event.notes, event.seconds
+                step.tally = event.tally
+            case RunFinished():
+                self.status, self.answer, self.error = event.status, event.answer, event.error
+                self.seconds = self._earlier_s + event.seconds
+            case _:
+                pass
+        self._until = event.at
+
+    def leave(self) -> None:
+        """Take in that nobody drives the run: what was under way was stopped, and nobody knows whether it was paid."""
+        for attempt in (attempt for step in self.steps for call in step.calls for attempt in call.attempts):
+            if attempt.completion is None and attempt.failure is None:
+                attempt.fail(STOPPED)
+
+    def _begin(self, event: CallStarted) -> None:
+        calls = self.steps[event.place.step - 1].calls
+        fresh = CallTrace(event.place, event.agent, event.messages, window=event.window)
+        if event.place.number > len(calls):
+            calls.append(fresh)
+        else:  # asked again after a resume: what its attempts cost stays
+            fresh.attempts = calls[event.place.number - 1].attempts
+            calls[event.place.number - 1] = fresh
+
+    def _attempts(self, event: AttemptFinished | AttemptFailed) -> list[AttemptTrace]:
+        """Return the attempts that ended with a request, that of its own call first."""
+        joined = (Joined(event.place, event.attempt), *event.others)
+        return [self._call(place).attempts[attempt - 1] for place, attempt in joined]
+
+    def _call(self, place: Place) -> CallTrace:
+        return self.steps[place.step - 1].calls[place.number - 1]
+
+
+def trace_of(events: Iterable[Event]) -> Trace:
+    """Return the trace that a stream of events amounts to."""
+    trace = Trace()
+    for event in events:
+        trace.add(event)
+    return trace
+
+
+_NOT_BROUGHT = Failure("NotBrought", "the request brought fewer answers than it asked for", retryable=True, paid=False)
+
+
+def _cut(call: CallTrace) -> bool:
+    return call.completion is not None and call.completion.cut
+
+
+def _total(costs: Iterable[Decimal | None]) -> Decimal | None:
+    total = Decimal(0)
+    for cost in costs:
+        if cost is None:
+            return None
+        total += cost
+    return total

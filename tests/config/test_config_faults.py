@@ -1,0 +1,217 @@
+"""Every fault of a configuration with the exact place and message that its author gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from moa_mcp.config import Defaults, parse
+from moa_mcp.errors import ConfigError
+from tests.support.tables import KINDS, XY, X, faults, pipe
+
+GOOD = pipe(X)
+
+DEFAULT_KEYS = ", ".join(sorted(Defaults.model_fields))
+ROUTE = 'should be a route, "provider/model" or { model = "provider/model", api_base = "http://..." }'
+RETENTION = 'should be a whole number of days, 1 or more, or "forever"'
+NO_KEYS = "keys don't belong in this file; a route names the variable that holds its key: api_key_env"
+KEY_ENV = "should name the variable that holds the key, such as OPENAI_API_KEY, not the key itself"
+
+FILE = [
+    ("[pipelines.p]\nsteps = [", "not valid TOML: Invalid value (at line 2, column 10, at the end of the file)"),
+    ("a = 1\nb = \n", "not valid TOML: Invalid value (at line 2, column 5)"),
+    ('a = """\nb', "not valid TOML: Unterminated string (at line 2, column 2, at the end of the file)"),
+    (
+        "[pipelines.p]\n[pipelines.p]",
+        "not valid TOML: Cannot declare ('pipelines', 'p') twice (at line 2, column 13)",
+    ),
+    ("", "pipelines: no pipeline is defined; add a table [pipelines.NAME] with steps = [...]"),
+    ("[pipelines]", "pipelines: no pipeline is defined; add a table [pipelines.NAME] with steps = [...]"),
+    ("pipelines = 3", "pipelines: 3 should be a table, [pipelines]"),
+    ("models = []\n" + GOOD, "models: [] should be a table, [models]"),
+    ("defaults = true\n" + GOOD, "defaults: true should be a table, [defaults]"),
+    (
+        GOOD + "[pipline.q]",
+        "pipline: unknown table, did you mean 'pipelines'? The tables are defaults, models, pipelines",
+    ),
+    ('"a b" = 1\n' + GOOD, '"a b": unknown table; the tables are defaults, models, pipelines'),
+]
+
+DEFAULTS = [
+    (
+        "requests_per_minute = { opnai = 60 }",
+        (
+            "requests_per_minute.opnai: unknown provider 'opnai', did you mean 'openai'? "
+            "Use the prefix of a route, such as openai"
+        ),
+    ),
+    ("temprature = 1", f"temprature: unknown key, did you mean 'temperature'? Known here: {DEFAULT_KEYS}"),
+    ("x = 1", f"x: unknown key; known here: {DEFAULT_KEYS}"),
+    ("temperature = 2.1", "temperature: 2.1 should be at most 2"),
+    ("temp = -1", "temp: -1 should be at least 0"),
+    ("temp = 1\ntemperature = 1", "temp: means temperature, which stands here too; remove one of them"),
+    ("temperature = nan", "temperature: nan should be at most 2"),
+    ('temperature = "warm"', "temperature: 'warm' should be a number"),
+    ("temperature = true", "temperature: true should be a number"),
+    ("max_tokens = 0", "max_tokens: 0 should be at least 1"),
+    ("max_tokens = 2048.0", "max_tokens: 2048.0 should be a whole number"),
+    ("max_tokens = true", "max_tokens: true should be a whole number"),
+    ("timeout_s = 0", "timeout_s: 0 should be more than 0"),
+    ("timeout_s = 1979-05-27", "timeout_s: 1979-05-27 should be a number"),
+    ("attempts = 21", "attempts: 21 should be at most 20"),
+    ('record = "all"', "record: 'all' should be 'calls' or 'hashes'"),
+    ("resume = true", "resume: true should be 'on-request' or 'auto'"),
+    ('durability = "disk"', "durability: 'disk' should be 'process' or 'power'"),
+    ("wait_s = 3601", "wait_s: 3601 should be at most 3600"),
+    ("requests_per_minute = 60", "requests_per_minute: 60 should be a table"),
+    ("requests_per_minute = { openai = 0 }", "requests_per_minute.openai: 0 should be at least 1"),
+    ("tokens_per_minute = { groq = 0.5 }", "tokens_per_minute.groq: 0.5 should be a whole number"),
+    (
+        "tokens_per_minute = { grok = 60 }",
+        (
+            "tokens_per_minute.grok: unknown provider 'grok', did you mean 'groq'? "
+            "Use the prefix of a route, such as openai"
+        ),
+    ),
+    ('requests_per_minute = { "a b" = "x" }', "requests_per_minute.\"a b\": 'x' should be a whole number"),
+    ('retention_days = "for ever"', f"retention_days: 'for ever' {RETENTION}"),
+    ("retention_days = inf", f"retention_days: inf {RETENTION}"),
+    ("max_cost_usd = inf", "max_cost_usd: inf should be a finite number"),
+    ("hedge = 1", "hedge: 1 should be true or false"),
+    ("timeout_s = nan", "timeout_s: nan should be more than 0"),
+    ('api_key = "sk-secret-1234567"', f"api_key: {NO_KEYS}"),
+    ('temperature = "sk-secret-1234567"', "temperature: '[key]' should be a number"),
+]
+
+MODELS = [
+    ("m = 'openai/x'", "m: 'openai/x' should be a table, [models.m]"),
+    ("m = {}", "m.routes: is missing"),
+    ("m = { routes = [] }", "m.routes: is empty; name at least one"),
+    ("m = { routes = 'openai/x' }", "m.routes: 'openai/x' should be a list"),
+    ("m = { routes = ['openai/x'], titel = 1 }", "m.titel: unknown key; known here: routes"),
+    ("m = { routes = ['openai/x', 3] }", f"m, route 2: 3 {ROUTE}"),
+    ("m = { routes = [''] }", "m, route 1, model: is empty"),
+    ("m = { routes = [{}] }", "m, route 1, model: is missing"),
+    (
+        "m = { routes = ['gpt5-nano'] }",
+        "m, route 1: 'gpt5-nano' has no provider; write it as provider/model, such as openai/gpt-5-nano",
+    ),
+    (
+        "m = { routes = [{ model = 'openai/x', api_bas = 'http://x' }] }",
+        (
+            "m, route 1, api_bas: unknown key, did you mean 'api_base'? "
+            "Known here: api_base, api_key_env, model, n, usd_per_million, window"
+        ),
+    ),
+    (
+        "m = { routes = [{ model = 'openai/x', api_base = 'localhost:1' }] }",
+        "m, route 1, api_base: 'localhost:1' should begin with http:// or https://",
+    ),
+    (
+        "m = { routes = [{ model = 'openai/x', api_base = 'http://me:hunter2@h/v1' }] }",
+        "m, route 1, api_base: should hold no user, password or query; api_key_env names the variable with the key",
+    ),
+    (
+        "m = { routes = [{ model = 'openai/x', api_base = 'http://h/v1?key=hunter2' }] }",
+        "m, route 1, api_base: should hold no user, password or query; api_key_env names the variable with the key",
+    ),
+    (
+        "m = { routes = [{ model = 'openai/x', api_base = 'http:///v1' }] }",
+        "m, route 1, api_base: 'http:///v1' names no server; write it as http://127.0.0.1:8000/v1",
+    ),
+    (
+        "m = { routes = [{ model = 'openai/x', usd_per_million = { prompt = 1, completion = 2, cashed = 1 } }] }",
+        (
+            "m, route 1, usd_per_million.cashed: unknown key, did you mean 'cached'? "
+            "Known here: cached, completion, prompt"
+        ),
+    ),
+    (
+        "m = { routes = [{ model = 'openai/x', usd_per_million = 3 }] }",
+        "m, route 1, usd_per_million: 3 should be a table, { prompt = 0.1, completion = 0.4 }",
+    ),
+    ("m = { routes = [{ model = 'openai/x', api_key = 'sk-x' }] }", f"m, route 1, api_key: {NO_KEYS}"),
+    (
+        "m = { routes = [{ model = 'openai/x', api_key_env = 'sk-1234567890' }] }",
+        f"m, route 1, api_key_env: {KEY_ENV}",
+    ),
+    (
+        "m = { routes = [{ model = 'openai/x', api_key_env = 'gsk_1234567890' }] }",
+        f"m, route 1, api_key_env: {KEY_ENV}",
+    ),
+    (
+        "m = { routes = [{ model = 'openai/x', api_key_env = ['opensesame'] }] }",
+        "m, route 1, api_key_env: the value (not shown) should be a string",
+    ),
+    (
+        "openai_api_key = 'opensesame'",
+        "openai_api_key: the value (not shown) should be a table, [models.openai_api_key]",
+    ),
+    (
+        "m = { routes = [{ model = { token = 'opensesame', n = [1, true] } }] }",
+        "m, route 1, model: { token = the value (not shown), n = [1, true] } should be a string",
+    ),
+]
+
+NAMES = [
+    ("Vote", "Vote"),
+    ("1st", "1st"),
+    ("my-vote", "my-vote"),
+    ('"my vote"', '"my vote"'),
+    ('""', '""'),
+    ("a" * 49, "a" * 49),
+]
+
+
+@pytest.mark.parametrize(("text", "fault"), FILE)
+def test_a_faulty_file(text: str, fault: str) -> None:
+    assert faults(text) == [fault]
+
+
+@pytest.mark.parametrize(("line", "fault"), DEFAULTS)
+def test_a_faulty_default(line: str, fault: str) -> None:
+    assert faults(f"[defaults]\n{line}\n{GOOD}") == [f"defaults.{fault}"]
+
+
+@pytest.mark.parametrize(("line", "fault"), MODELS)
+def test_a_faulty_model(line: str, fault: str) -> None:
+    assert faults(f"[models]\n{line}\n{GOOD}") == [f"models.{fault}"]
+
+
+@pytest.mark.parametrize(("name", "shown"), NAMES)
+def test_a_pipeline_whose_name_no_tool_can_have(name: str, shown: str) -> None:
+    rule = "use lower-case letters, digits and underscores, start with a letter, at most 48 characters"
+    unquoted = name.strip('"')
+    assert faults(f"[pipelines.{name}]\nsteps = [{X}]") == [
+        f"pipelines.{shown}: {unquoted!r} is not a valid tool name: {rule}"
+    ]
+
+
+def test_a_pipeline_with_the_name_of_one_of_the_servers_own_tools() -> None:
+    assert faults(f"[pipelines.moa_wait]\nsteps = [{X}]") == [
+        "pipelines.moa_wait: 'moa_wait' is the name of a built-in tool; use another name"
+    ]
+
+
+def test_several_faults_are_told_at_once_in_one_message_that_names_the_file() -> None:
+    text = (
+        "[defaults]\nquorum = 0\n[pipelines.vote]\nsteps = [" + XY + ', { step = "take", n = 0 }, { step = "votes" }]'
+    )
+    with pytest.raises(ConfigError) as caught:
+        parse(text, "mine.toml")
+    assert str(caught.value) == (
+        "mine.toml: 3 problems\n"
+        "  defaults.quorum: 0 should be at least 1\n"
+        "  pipelines.vote, step 2, n: 0 should be at least 1\n"
+        f"  pipelines.vote, step 3, step: unknown step 'votes', did you mean 'vote'? The steps are {KINDS}"
+    )
+
+
+def test_one_fault_is_one_line() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(pipe(XY, '{ step = "take", n = 0 }'), "mine.toml")
+    assert str(caught.value) == "mine.toml: pipelines.p, step 2, n: 0 should be at least 1"
+
+
+def test_a_long_value_is_shown_in_part() -> None:
+    (fault,) = faults(f"[defaults]\ntemperature = '{'w' * 500}'\n{GOOD}")
+    assert fault == f"defaults.temperature: '{'w' * 119}… should be a number"

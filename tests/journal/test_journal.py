@@ -1,0 +1,286 @@
+"""What is true of every journal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from secrets import token_hex
+from typing import get_args
+
+import anyio
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from moa_mcp.errors import LeaseLost
+from moa_mcp.events import Event, RunFinished, TextReceived
+from moa_mcp.journal import Journal
+from moa_mcp.journal.memory import MemoryJournal
+from moa_mcp.journal.sqlite import SQLiteJournal
+from moa_mcp.values import Place, Status
+from tests.support.journals import EVENTS, asked, record_of, went_out
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # a journal in a file knows no other
+
+
+Open = Callable[..., Journal]
+"""Opens the same runs once more, as another process does; in memory there is no other."""
+STORES: dict[str, Callable[[Path], Open]] = {
+    "memory": lambda _: partial(lambda journal, **_: journal, MemoryJournal()),
+    "sqlite": lambda folder: partial(SQLiteJournal, folder / "journal.sqlite"),
+}
+LATER = time.time() + 10**6
+
+
+@pytest.fixture(params=STORES)
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    return STORES[request.param](tmp_path)
+
+
+@pytest.fixture
+async def journal(opened: Open) -> AsyncIterator[Journal]:
+    journal = opened()
+    yield journal
+    await journal.close()
+
+
+@pytest.fixture
+async def rival(opened: Open, journal: Journal) -> AsyncIterator[Journal]:
+    rival = opened()
+    yield rival
+    await rival.close()
+
+
+async def test_a_run_that_begins_is_on_record_as_running_and_owned(journal: Journal) -> None:
+    record = record_of()
+    await journal.begin(record)
+    assert await journal.record("r") == replace(record, owned=True)
+    assert await journal.records() == (replace(record, owned=True),)
+    assert await journal.events("r") == ()
+
+
+async def test_a_run_that_never_began_is_unknown(journal: Journal) -> None:
+    assert await journal.record("r") is None
+    assert await journal.records() == ()
+    assert await journal.events("r") == ()
+    assert not await journal.claim("r")
+    assert not await journal.cancel("r")
+    assert await journal.renew(["r"]) == frozenset()
+    journal.append("r", asked())
+    with pytest.raises(LeaseLost):
+        await journal.keep("r", went_out())
+    await journal.finish("r", "complete")
+    await journal.release("r")
+    assert await journal.record("r") is None
+    assert await journal.events("r") == ()
+
+
+async def test_events_come_back_in_the_order_in_which_they_were_told_however_they_were(journal: Journal) -> None:
+    told: list[Event] = []
+    await journal.begin(record_of())
+    for number in range(1, 20):
+        told += [asked(number), went_out(number)]
+        journal.append("r", told[-2])
+        await journal.keep("r", told[-1])
+    assert list(await journal.events("r")) == told
+
+
+async def test_events_of_one_run_are_not_anothers(journal: Journal) -> None:
+    await journal.begin(record_of("r"))
+    await journal.begin(record_of("s"))
+    async with anyio.create_task_group() as tasks:
+        for number in range(1, 10):
+            tasks.start_soon(journal.keep, "r", went_out(number))
+            tasks.start_soon(journal.keep, "s", went_out(number + 100))
+    assert {event.place.number for event in await journal.events("r") if event.kind == "attempt_started"} == {
+        *range(1, 10)
+    }
+
+
+async def test_a_piece_of_a_text_is_not_kept_since_the_whole_will_be(journal: Journal) -> None:
+    await journal.begin(record_of())
+    journal.append("r", TextReceived(place=Place(1, 1), text="Par"))
+    await journal.keep("r", went_out())
+    assert [event.kind for event in await journal.events("r")] == ["attempt_started"]
+
+
+@pytest.mark.parametrize("status", ["complete", "degraded", "failed", "cancelled"])
+async def test_a_run_that_finished_has_its_status_all_its_events_and_no_owner(journal: Journal, status: Status) -> None:
+    await journal.begin(record_of())
+    last = RunFinished(status=status, answer=None, error=None, seconds=1.0)
+    journal.append("r", asked())
+    journal.append("r", last)
+    await journal.finish("r", status)
+    record = await journal.record("r")
+    assert record is not None
+    assert (record.status, record.owned) == (status, False)
+    assert (await journal.events("r"))[-1] == last
+
+
+@pytest.mark.parametrize(
+    ("status", "free"), [("complete", False), ("degraded", False), ("failed", True), ("cancelled", True)]
+)
+async def test_a_run_that_ended_can_be_claimed_unless_it_has_its_answer(
+    journal: Journal, rival: Journal, status: Status, free: bool
+) -> None:
+    await journal.begin(record_of())
+    await journal.finish("r", status)
+    assert await rival.claim("r") is free
+    record = await journal.record("r")
+    assert record is not None
+    assert (record.status, record.owned) == (("running", True) if free else (status, False))
+
+
+async def test_a_run_that_a_living_process_drives_can_not_be_claimed(journal: Journal, rival: Journal) -> None:
+    await journal.begin(record_of())
+    assert not await rival.is_free("r")
+    assert not await rival.claim("r")
+    assert not await journal.claim("r")
+
+
+async def test_a_run_that_was_released_is_unfinished_and_anybodys_at_once(journal: Journal, rival: Journal) -> None:
+    await journal.begin(record_of())
+    await journal.release("r")
+    left = await rival.record("r")
+    assert left is not None
+    assert (left.status, left.owned) == ("running", False)
+    assert await rival.is_free("r")
+    assert await rival.claim("r")
+    await rival.keep("r", went_out())
+    assert [event.kind for event in await rival.events("r")] == ["attempt_started"]
+
+
+async def test_of_many_that_claim_a_run_at_once_one_gets_it(journal: Journal, rival: Journal) -> None:
+    await journal.begin(record_of())
+    await journal.release("r")
+    claims = await anyio.amap(lambda each: each.claim("r"), [journal, rival] * 10)
+    assert sum(claims) == 1
+
+
+async def test_renewing_tells_which_runs_are_still_ones_own(journal: Journal) -> None:
+    for run_id in ("mine", "ended", "released"):
+        await journal.begin(record_of(run_id))
+    await journal.finish("ended", "complete")
+    await journal.release("released")
+    assert await journal.renew(["mine", "ended", "released", "unknown"]) == {"mine"}
+
+
+async def test_an_owner_learns_of_a_cancellation_when_it_renews_and_can_write_no_more(
+    journal: Journal, rival: Journal
+) -> None:
+    await journal.begin(record_of())
+    await journal.keep("r", went_out(1))
+    assert await rival.cancel("r")
+    assert await journal.renew(["r"]) == frozenset()
+    with pytest.raises(LeaseLost):
+        await journal.keep("r", went_out(2))
+    journal.append("r", asked(3))
+    await journal.finish("r", "complete")
+    record = await journal.record("r")
+    assert record is not None
+    assert (record.status, record.owned) == ("cancelled", False)
+    assert await journal.events("r") == (await rival.events("r"))
+    assert [event.place.number for event in await journal.events("r") if event.kind == "attempt_started"] == [1]
+
+
+@pytest.mark.parametrize("status", ["complete", "degraded", "failed", "cancelled"])
+async def test_a_run_that_ended_can_not_be_cancelled(journal: Journal, rival: Journal, status: Status) -> None:
+    await journal.begin(record_of())
+    await journal.finish("r", status)
+    assert not await rival.cancel("r")
+    record = await journal.record("r")
+    assert record is not None
+    assert record.status == status
+
+
+async def test_records_come_newest_first_and_as_many_as_are_wanted(journal: Journal) -> None:
+    for number in range(5):
+        await journal.begin(record_of(f"r{number}", created_at=float(number // 2)))
+    assert [record.run_id for record in await journal.records()] == ["r4", "r3", "r2", "r1", "r0"]
+    assert [record.run_id for record in await journal.records(limit=2)] == ["r4", "r3"]
+
+
+async def test_forgetting_by_age_spares_what_is_young_and_what_is_driven(journal: Journal) -> None:
+    for run_id in ("ended", "driven", "left"):
+        await journal.begin(record_of(run_id))
+        await journal.keep(run_id, went_out())
+    await journal.finish("ended", "complete")
+    await journal.release("left")
+    assert await journal.forget(older_than=1.0) == 0
+    assert await journal.forget() == 0
+    assert await journal.forget(older_than=LATER, dry=True) == 2
+    assert len(await journal.records()) == 3
+    assert await journal.forget(older_than=LATER) == 2
+    assert [record.run_id for record in await journal.records()] == ["driven"]
+    assert await journal.events("ended") == ()
+    await journal.keep("driven", went_out(2))
+
+
+TODAY = datetime.now(UTC).date().isoformat()
+
+
+async def test_what_runs_commit_to_spend_on_a_day_is_summed_over_processes(journal: Journal, rival: Journal) -> None:
+    assert await journal.spending(TODAY) == 0
+    assert await journal.commit_spending("r", TODAY, 60, 100)
+    assert await rival.commit_spending("s", TODAY, 40, 100)
+    assert await rival.commit_spending("s", "2001-01-01", 10**15, None)
+    assert await journal.spending(TODAY) == 100
+    assert await rival.spending("2001-01-01") == 10**15
+
+
+async def test_a_commitment_that_would_pass_the_cap_of_the_day_is_refused_unless_it_shrinks(journal: Journal) -> None:
+    assert await journal.commit_spending("r", TODAY, 60, 100)
+    assert not await journal.commit_spending("s", TODAY, 41, 100)
+    assert await journal.spending(TODAY) == 60
+    assert await journal.commit_spending("r", TODAY, 50, 10)  # the cap was lowered meanwhile
+    assert await journal.commit_spending("r", TODAY, 50, 10)
+    assert not await journal.commit_spending("r", TODAY, 51, 10)
+    assert await journal.spending(TODAY) == 50
+    assert await journal.commit_spending("s", TODAY, 50, 100)
+    assert await journal.commit_spending("r", TODAY, 51, None)
+    assert await journal.spending(TODAY) == 101
+
+
+async def test_of_many_that_commit_at_once_the_cap_lets_through_as_many_as_fit(
+    journal: Journal, rival: Journal
+) -> None:
+    async def commit(number: int) -> bool:
+        return await (journal, rival)[number % 2].commit_spending(f"r{number}", TODAY, 10, 55)
+
+    assert sum(await anyio.amap(commit, range(20))) == 5
+    assert await rival.spending(TODAY) == 50
+
+
+async def test_what_a_forgotten_run_spent_counts_on_and_goes_when_its_day_is_long_past(journal: Journal) -> None:
+    await journal.begin(record_of())
+    for day in (TODAY, "2001-01-01"):
+        await journal.commit_spending("r", day, 5, None)
+    await journal.finish("r", "complete")
+    assert await journal.forget(older_than=LATER, dry=True) == 1
+    assert await journal.spending("2001-01-01") == 5
+    assert await journal.forget(older_than=LATER) == 1
+    assert (await journal.spending(TODAY), await journal.spending("2001-01-01")) == (5, 0)
+
+
+def test_every_type_of_event_that_is_kept_has_its_strategy() -> None:
+    assert {*EVENTS, TextReceived} == {*get_args(Event)}
+
+
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@given(st.tuples(*EVENTS.values()))
+async def test_events_of_every_type_come_back_as_they_were_told(journal: Journal, told: tuple[Event, ...]) -> None:
+    run_id = token_hex(8)
+    await journal.begin(record_of(run_id))
+    for event in told[:-1]:
+        journal.append(run_id, event)
+    await journal.keep(run_id, told[-1])
+    assert await journal.events(run_id) == told

@@ -1,0 +1,142 @@
+"""README and docs are true: their configurations load, their commands parse, and those that are offline run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import moa_mcp
+from moa_mcp.cli import commands
+from moa_mcp.config import STEP_TYPES, Defaults, Pipeline, load, parse, shipped
+from moa_mcp.planning.plan import plan
+
+ROOT = Path(__file__).parent.parent.parent
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+PIPELINE = '[pipelines.p]\ndescription = "For tests."\nsteps = [{ step = "propose", agents = ["openai/x"] }]'
+
+
+def text_of(page: Path) -> str:
+    return page.read_text("utf-8")
+
+
+def blocks(language: str, holding: str = "") -> list[object]:
+    """Return the code blocks of a language, each named by its page and number."""
+    fence = re.compile(rf"^```{language}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    found = ((page, number, block) for page in PAGES for number, block in enumerate(fence.findall(text_of(page)), 1))
+    return [pytest.param(block, id=f"{page.name}-{number}") for page, number, block in found if holding in block]
+
+
+def table_after(page: Path, heading: str) -> dict[str, list[str]]:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text_of(page).partition(heading)[2].partition("\n## ")[0].splitlines()
+        if line.startswith("| `")
+    ]
+    return {cells[0]: cells[1:] for cells in rows}
+
+
+def commands_of(block: str) -> list[list[str]]:
+    """Return the arguments of each moa-mcp command of a block."""
+    lines = [shlex.split(part, comments=True) for line in block.splitlines() for part in line.split(" && ")]
+    return [words[1:] for words in lines if words and Path(words[0]).name == "moa-mcp"]
+
+
+def parsed(arguments: list[str]) -> click.Context:
+    """Parse a command as the command line does, without running it."""
+    command: click.Command = commands
+    while isinstance(command, click.Group) and arguments and arguments[0] in command.commands:
+        command, arguments = command.commands[arguments[0]], arguments[1:]
+    return command.make_context(command.name, [*arguments])
+
+
+@pytest.mark.parametrize("block", blocks("toml"))
+def test_the_configurations_load_without_warnings(block: str) -> None:
+    whole = block if "[pipelines." in block else f"{block}\n{PIPELINE}"
+    assert [lint for each in parse(whole).pipelines.values() for lint in plan(each).lint] == []
+
+
+@pytest.mark.parametrize("block", blocks("json"))
+def test_the_snippets_for_clients_start_the_console_script(block: str) -> None:
+    ((_, servers),) = json.loads(block).items()
+    assert servers["moa"]["command"] == "moa-mcp"
+
+
+@pytest.mark.parametrize("block", blocks("sh"))
+def test_the_commands_parse(block: str) -> None:
+    for arguments in commands_of(block):
+        parsed(arguments)
+
+
+@pytest.mark.parametrize("block", blocks("sh", holding="--offline"))
+def test_a_block_with_offline_commands_runs_from_top_to_bottom(block: str, tmp_path: Path) -> None:
+    environ = {"MOA_MCP_CONFIG": str(shipped()), "MOA_MCP_JOURNAL": str(tmp_path / "runs.db")}
+    for arguments in commands_of(block):
+        result = CliRunner().invoke(commands, arguments, env=environ)
+        assert result.exit_code == 0, (arguments, result.output)
+
+
+def links(page: Path) -> Iterator[str]:
+    yield from (
+        link for link in re.findall(r"\]\(([^)\s]+)\)", text_of(page)) if not link.startswith(("http://", "https://"))
+    )
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_the_links_lead_to_files_and_headings(page: Path) -> None:
+    for link in links(page):
+        path, _, heading = link.partition("#")
+        target = (page.parent / path) if path else page
+        assert target.exists(), link
+        slugs = {re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in headings(target)}
+        assert not heading or heading in slugs, link
+
+
+def headings(page: Path) -> list[str]:
+    return re.findall(r"^#+ (.*)$", text_of(page), re.MULTILINE)
+
+
+def test_the_readme_links_every_page() -> None:
+    assert {f"docs/{page.name}" for page in PAGES[1:]} <= set(links(PAGES[0]))
+
+
+def test_the_table_of_pipelines_states_their_calls() -> None:
+    pipelines = load(shipped()).pipelines
+    stated = {name.strip("`"): int(cells[1]) for name, cells in table_after(PAGES[0], "## Pipelines").items()}
+    assert stated == {name: plan(each).calls for name, each in pipelines.items() if not name.endswith("_paper")}
+
+
+def test_the_table_of_steps_names_every_step() -> None:
+    assert {name.strip("`") for name in table_after(DOCS / "steps.md", "# Steps")} == set(STEP_TYPES)
+
+
+def test_the_tables_of_settings_name_every_key() -> None:
+    stated = table_after(DOCS / "configuration.md", "## Settings")
+    assert {re.findall(r"`(\w+)`", name)[0] for name in stated} == set(Defaults.model_fields)
+    stated = table_after(DOCS / "configuration.md", "## Pipelines")
+    assert {name.strip("`") for name in stated} == set(Pipeline.model_fields) - {"name"}
+
+
+def test_the_picture_shows_a_run_of_the_pipeline(tmp_path: Path) -> None:
+    if sys.platform == "win32":
+        pytest.skip("needs a pseudo-terminal")
+    drawn = tmp_path / "run.svg"
+    subprocess.run([sys.executable, ROOT / "tools" / "picture.py", drawn], check=True, timeout=60)
+    for picture in (drawn, DOCS / "run.svg"):
+        shown = text_of(picture)
+        assert all(step in shown for step in ("propose", "synthesize", "aggregate"))
+        assert "@font-face" not in shown
+
+
+def test_what_the_package_exports_is_there_and_sorted() -> None:
+    assert moa_mcp.__all__ == sorted(moa_mcp.__all__)
+    assert all(hasattr(moa_mcp, name) for name in moa_mcp.__all__)

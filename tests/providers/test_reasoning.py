@@ -1,0 +1,179 @@
+"""What a model thinks aloud is kept apart from what it answers, in the grammar of every family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from moa_mcp.providers.replies.reasoning import FAMILIES, TAGS, split
+from moa_mcp.providers.replies.reasoning_stream import Arriving
+
+ANSWER = "Paris"
+THOUGHTS = {
+    "deepseek, qwen, glm": "<think>I lean to Rome.</think>Paris",
+    "on lines of their own": "<think>\nI lean to Rome.\n</think>\n\nParis",
+    "without a thought": "<think>\n\n</think>\n\nParis",
+    "after blanks": "\ufeff \n<think>I lean to Rome.</think>\nParis",
+    "in capitals": "<THINK>I lean to Rome.</THINK>Paris",
+    "another name": "<thinking>I lean to Rome.</thinking>\nParis",
+    "exaone": "<thought>I lean to Rome.</thought>Paris",
+    "reka": "<reasoning>I lean to Rome.</reasoning>Paris",
+    "seed-oss": "<seed:think>Rome?<seed:cot_budget_reflect>Used.</seed:cot_budget_reflect></seed:think>Paris",
+    "magistral": "[THINK]I lean to Rome.[/THINK]Paris",
+    "kimi-vl": "◁think▷I lean to Rome.◁/think▷Paris",
+    "openthinker": "<|begin_of_thought|>Rome?<|end_of_thought|>\n\n<|begin_of_solution|>Paris<|end_of_solution|>",
+    "command a": "<|START_THINKING|>Rome?<|END_THINKING|><|START_RESPONSE|>Paris<|END_RESPONSE|>",
+    "medgemma": "<unused94>thought\nI lean to Rome.<unused95>Paris",
+    "gemma 4": "<|channel>thought\nI lean to Rome.<channel|>Paris",
+    "apertus": "<|inner_prefix|>I lean to Rome.<|inner_suffix|>Paris",
+    "granite": "Here is my thought process:\nI lean to Rome.\nHere is my response:\nParis",
+    "hunyuan": "<think>I lean to Rome.</think>\n<answer>Paris</answer>",
+    "ernie": "<think>I lean to Rome.</think>\n\n<response>\nParis\n</response>\n",
+    "marco-o1": "<Thought>I lean to Rome.</Thought>\n<Output>Paris</Output>",
+    "harmony": "<|channel|>analysis<|message|>Rome?<|end|><|start|>assistant<|channel|>final<|message|>Paris<|return|>",
+    "harmony with commentary": "<|channel|>analysis<|message|>Rome?<|end|><|start|>assistant<|channel|>commentary"
+    "<|message|>I look it up.<|end|><|start|>assistant<|channel|>final <|constrain|>json<|message|>Paris",
+    "harmony without its tokens": "analysisWe need a capital. Rome?assistantfinalParis",
+    "open webui": '<details type="reasoning" done="true">\n<summary>Thought</summary>\nRome?\n</details>\nParis',
+    "poe": "*Thinking...*\n\n> I lean to Rome.\n> Or not.\n\nParis",
+    "after the head of a turn": "<|im_start|>assistant\n<think>I lean to Rome.</think>\nParis",
+    "a closing tag in code within": "<think>\nRome? I mention `</think>` tags.\n</think>\nParis",
+    "ollama's own display": "Thinking...\nRome?\n...done thinking.\n\nParis",
+    "harmony without its tokens, from the turn on": "assistantanalysisthe user asks. Rome?assistantfinalParis",
+    "no end but an answer": "<think>Rome?\n<answer>Paris</answer>",
+    "two in a row": "<think>Rome?</think>\n<think>No.</think>\nParis",
+    "another closing tag": "<think>I lean to Rome.</thinking>Paris",
+    "the end of a turn": "<think>Rome?</think>Paris<|im_end|>",
+}
+CLOSED_ALONE = {
+    "a closing tag alone": "I lean to Rome.</think>Paris",
+    "a closing tag on its line": "I lean to Rome.\n</think>\n\nParis",
+    "a closing bracket alone": "I lean to Rome.[/THINK]Paris",
+    "one thought in another": "<think>Rome, as <think>they</think> say.</think>Paris",
+    "harmony from its second message": "Rome?<|end|><|start|>assistant<|channel|>final<|message|>Paris",
+}
+UNFINISHED = (
+    "<think>I lean to Rome",
+    "[THINK]I lean to Rome",
+    "<|channel|>analysis<|message|>I lean to Rome",
+    "<think>I lean to Rome</think>",
+    "analysisWe need a capital",
+)
+WHOLE = (
+    "Paris",
+    "Models write `<think>` first and `</think>` last.",
+    "The `</think>` tag ends a thought.",
+    'The tag "</think>" ends a thought.',
+    "End a thought with </think> and then answer.",
+    "<think> and </think> mark a thought.",
+    "```xml\n<think>Rome?</think>\n```\nThat is the form.",
+    "```\nRome?\n</think>\nParis\n```",
+    "The closing tag is </think>.",
+    "It ends with </think>",
+    "</think> closes a thought.",
+    "<think> is a tag that R1 opens its thoughts with.",
+    "<think> tags wrap thoughts, and </think> ends them. That is all.",
+    "<reasoning> is an XML element.\n\n```xml\n<reasoning>steps</reasoning>\n```",
+    "Tokens: <|end_of_thought|> ends, text after.",
+    "Harmony uses <|channel|>analysis<|message|> to think and <|channel|>final<|message|> to answer.",
+    "The token at the end of Llama's text is </s>",
+    "First <think>Rome?</think> then Paris.",
+    "analysis of Paris",
+    "Here is my thought process: first Rome, then Paris.",
+    "[Reasoning] Paris is larger.",
+    "<s>Rome</s>",
+    "if a < b:\n    print('<b>')",
+    "<answer>Paris</answer>",
+    "  Paris\n",
+)
+
+
+@pytest.mark.parametrize("text", [*THOUGHTS.values(), *CLOSED_ALONE.values()], ids=[*THOUGHTS, *CLOSED_ALONE])
+def test_a_thought_is_told_from_the_answer_in_every_grammar(text: str) -> None:
+    reasoning, answer = split(text)
+    assert answer == ANSWER
+    assert ("Rome" in reasoning) == ("Rome" in text)
+
+
+@pytest.mark.parametrize("text", UNFINISHED)
+def test_a_thought_without_an_answer_leaves_nothing_of_it(text: str) -> None:
+    assert split(text).text == ""
+
+
+@pytest.mark.parametrize("text", WHOLE)
+def test_an_answer_that_speaks_of_such_tags_stays_whole(text: str) -> None:
+    assert split(text) == ("", text)
+
+
+@pytest.mark.parametrize("text", ["Paris<|im_end|>", "Paris</s>", "Paris\n<|eot_id|>\n", "Paris<end_of_turn>"])
+def test_what_ends_a_turn_is_no_part_of_the_answer(text: str) -> None:
+    assert split(text) == ("", "Paris")
+
+
+UNCLEAR = (WHOLE[5], *(text for text in WHOLE if text.startswith(("<think> is", "<think> tags", "<reasoning> is"))))
+"""What nobody can know before its end."""
+
+
+def pieces(text: str, rng: Random) -> Iterator[str]:
+    at = 0
+    while at < len(text):
+        size = rng.choice([1, 2, 3, 7, 40])
+        yield text[at : at + size]
+        at += size
+
+
+@pytest.mark.parametrize("text", [*THOUGHTS.values(), *WHOLE, *UNFINISHED])
+def test_of_a_text_that_arrives_the_answer_alone_is_told(text: str) -> None:
+    answer = split(text).text
+    for seed in range(8):
+        arriving = Arriving()
+        told = "".join(arriving.take(piece) for piece in pieces(text, Random(seed)))
+        if text not in UNCLEAR:
+            assert told + arriving.end(answer) == answer
+
+
+def test_an_answer_after_a_thought_is_told_while_it_arrives() -> None:
+    arriving = Arriving()
+    assert [arriving.take(piece) for piece in ("<think>Rome?", "</think>", "\n\nPar", "is", " it is")] == [
+        "",
+        "",
+        "Par",
+        "is",
+        " it is",
+    ]
+
+
+@pytest.mark.parametrize("family", ["", *FAMILIES])
+@pytest.mark.parametrize("tag", TAGS)
+def test_no_tag_is_told_in_pieces_and_what_follows_it_is_told_while_it_arrives(family: str, tag: str) -> None:
+    arriving = Arriving()
+    thought = f"<{family}{tag}>Rome?</{family}{tag}>"
+    told = [arriving.take(character) for character in f"{thought}\n\nParis it is"]
+    assert "".join(told) == "Paris it is"
+    assert told[-1] == "s"
+
+
+HOSTILE = (
+    "<think></think>",
+    "</think>",
+    "<think>",
+    "<think><think>",
+    "`</think>",
+    "a </think> b",
+    "<|channel|>",
+    "<|channel|>analysis<|message|>",
+    "[THINK]",
+    "<answer>",
+    "<|end|>",
+    ">\n",
+    "\n",
+    "<",
+)
+
+
+@pytest.mark.parametrize("head", ["", "<think>", "<|channel|>final<|message|>", "*Thinking...*\n", "<think>a</think>"])
+def test_no_text_of_a_megabyte_takes_long(head: str) -> None:
+    for part in HOSTILE:
+        split(head + part * (2**20 // len(part)))

@@ -1,0 +1,209 @@
+"""The command line as processes that start at once: forked from one that has loaded what takes seconds to load.
+
+They are processes in every other respect: their own id, pipes, environment, signals and end.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from importlib import import_module
+from typing import IO, Any, Self
+
+import anyio
+
+from moa_mcp.__main__ import main
+from moa_mcp.errors import CallError
+from moa_mcp.providers.transports import Real
+from moa_mcp.values import Call, Message, Place, Target
+
+_LATE_S = 20.0
+
+
+class Forked:
+    """What `subprocess.Popen` is for a process that was spawned."""
+
+    def __init__(self, channel: socket.socket, stdin: IO[str], stdout: IO[str], stderr: IO[str]) -> None:
+        self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
+        self._channel = channel
+        self._told = channel.makefile("r")
+        self.pid = int(self._told.readline())
+        self.returncode: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self.wait(10)
+        for stream in (self.stdin, self.stdout, self.stderr):
+            stream.close()
+
+    def communicate(self, said: str = "") -> tuple[str, str]:
+        """Say something, then read all that it writes until it ends; of stderr it must be little.
+
+        It is killed if that takes longer than anything should.
+        """
+        late = threading.Timer(_LATE_S, self.kill)
+        late.start()
+        with suppress(BrokenPipeError):
+            self.stdin.write(said)
+            self.stdin.close()
+        whole = self.stdout.read(), self.stderr.read()
+        late.cancel()
+        return whole
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            self._channel.settimeout(timeout)
+            self.returncode = int(self._told.readline())
+            self._told.close()
+            self._channel.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+class Nursery:
+    """Starts processes, inside a `with` block."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        with theirs:
+            command = [sys.executable, "-m", "tests.support.nursery", str(theirs.fileno())]
+            self._process = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+        self._process.wait(10)
+
+    def start(self, *arguments: str, environ: dict[str, str], prelude: str = "", terminal: int | None = None) -> Forked:
+        """Start `moa-mcp` with these arguments, in this environment alone, once it has run the prelude.
+
+        Its streams are pipes, or all three the terminal.
+        """
+        pipes = [os.pipe() for _ in range(3)]
+        (stdin, ours_in), (ours_out, stdout), (ours_err, stderr) = pipes
+        here, there = socket.socketpair()
+        theirs = [stdin, stdout, stderr] if terminal is None else [terminal] * 3
+        with there:
+            socket.send_fds(self._socket, [b"x"], [*theirs, there.fileno()])
+        for fd in (stdin, stdout, stderr):
+            os.close(fd)
+        order = {"arguments": arguments, "environ": environ, "prelude": prelude}
+        here.sendall(f"{json.dumps(order)}\n".encode())
+        streams = os.fdopen(ours_in, "w", buffering=1), os.fdopen(ours_out), os.fdopen(ours_err)
+        if terminal is not None:  # nothing goes through them
+            for stream in streams:
+                stream.close()
+        return Forked(here, *streams)
+
+    def run(
+        self, *arguments: str, environ: dict[str, str], prelude: str = "", said: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `moa-mcp` to its end, with something said to it on stdin."""
+        with self.start(*arguments, environ=environ, prelude=prelude) as process:
+            stdout, stderr = process.communicate(said)
+            return subprocess.CompletedProcess(arguments, process.wait(10), stdout, stderr)
+
+
+def _load() -> None:
+    """Import all, and ask a model where nobody answers: a first call imports more."""
+    for name in ("cli.ask", "cli.draw", "cli.runs", "cli.serve", "journal.sqlite.journal", "server.transports"):
+        import_module(f"moa_mcp.{name}")
+
+    async def call() -> None:
+        models = Real()
+        await models.ready(("openai", "litellm"))
+        for wire_model in ("x", None):
+            target = Target("openai/x", "openai", "http://127.0.0.1:9", "none", wire_model=wire_model)
+            with suppress(CallError):
+                await models(Call("r", Place(1, 1), "x", (Message("user", "?"),), {}, 1, target=target))
+        await models.close()
+
+    anyio.run(call)
+
+
+def _child(entry: socket.socket) -> dict[str, Any] | None:
+    """Fork whenever asked to, and return in each child what it is to do; in the parent None, when nobody asks more."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while fds := socket.recv_fds(entry, 1, 4)[1]:
+        if os.fork() == 0:
+            entry.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            return _watched(fds)
+        for fd in fds:
+            os.close(fd)
+    return None
+
+
+def _watched(fds: list[int]) -> dict[str, Any]:
+    """Fork once more: one process does what it is asked to, the other waits for its end and tells of it."""
+    *standard, told = fds
+    with socket.socket(fileno=told) as channel:
+        with channel.makefile() as lines:
+            order: dict[str, Any] = json.loads(lines.readline())
+        child = os.fork()
+        if child:
+            for fd in standard:
+                os.close(fd)
+            channel.sendall(f"{child}\n".encode())
+            _, status = os.waitpid(child, 0)
+            with suppress(OSError):
+                channel.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+            os._exit(0)
+    for number, fd in enumerate(standard):
+        os.dup2(fd, number)
+        os.close(fd)
+    return order
+
+
+def _become(order: dict[str, Any]) -> None:
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
+    os.environ.clear()
+    os.environ.update(order["environ"])
+    sys.argv = ["moa-mcp", *order["arguments"]]
+    exec(order["prelude"], {})
+
+
+def _main() -> None:
+    """Run the command and end as it does, but for tearing down all that was loaded, which takes long."""
+    try:
+        main()
+    except SystemExit as ended:
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as the interpreter does
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        os._exit(ended.code if isinstance(ended.code, int) else 0)
+
+
+if __name__ == "__main__":
+    with socket.socket(fileno=int(sys.argv[1])) as asked:
+        _load()
+        order = _child(asked)
+    if order is not None:
+        _become(order)
+        _main()
