@@ -164,7 +164,12 @@ class AuthFailed(CallError):
 
 
 class QuotaExceeded(CallError):
-    """The account behind the key has nothing left."""
+    """The account behind the key has nothing left, or not enough for as long an answer."""
+
+    def __init__(self, message: str, *, affordable: int | None = None) -> None:
+        super().__init__(message)
+        self.affordable = affordable
+        """Number of tokens that the account can pay for, if the provider states it."""
 
 
 class ModelNotFound(CallError):
