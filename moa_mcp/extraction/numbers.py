@@ -220,7 +220,8 @@ def _is_row(text: str, numbers: Sequence[Piece]) -> bool:
 
 def _is_one_of_two(text: str, numbers: Sequence[Piece]) -> bool:
     """Whether a box stands beside another that holds another number."""
-    if not _is_list(text, numbers) or BOXED_END not in text[numbers[0].end : numbers[1].start]:
+    beside = _is_list(text, numbers) or _is_row(text, numbers)
+    if not beside or BOXED_END not in text[numbers[0].end : numbers[1].start]:
         return False
     return numbers[0].value != numbers[1].value
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
-from moa_mcp.extraction.markup import MARKS
+from moa_mcp.extraction.markup import BOXED_END, MARKS
 from moa_mcp.extraction.numerals import DecimalMark, Exact, calculable, numeral, power, quotient, scaled
 
 M = f"[{MARKS}]"
@@ -23,7 +23,8 @@ _ONE_IN = re.compile(
 _MOST_DIGITS = 12
 _YEARS = range(1900, 2100)
 _TIMES = re.compile(rf"{M}*\s?[\u00d7\u00b7xX]\s?{M}*")
-JOINT = re.compile(rf"{M}* ?{M}+ ?{M}*")
+JOINT = re.compile(rf"(?![^{BOXED_END}]{{0,9}}{BOXED_END}){M}* ?{M}+ ?{M}*")
+"""What may stand between the runs of one number: emphasis, but not the end of a box."""
 _MOST_RUNS = 3
 """Of which a number may be made: a whole one, and the two of a fraction."""
 
