@@ -13,6 +13,7 @@ from moa_mcp.values import (
     Answer,
     Completion,
     Dollars,
+    FailureReason,
     Message,
     Note,
     Parameters,
@@ -195,6 +196,8 @@ class RunFinished(Happened):
     answer: str | None
     error: str | None
     seconds: float
+    reason: FailureReason | None = None
+    """Why it failed; None if it did not, or if an earlier version of moa-mcp recorded it."""
 
 
 Event: TypeAlias = (

@@ -9,6 +9,11 @@ from typing import Literal, NamedTuple
 
 Role = Literal["system", "user", "assistant"]
 Status = Literal["running", "complete", "degraded", "failed", "cancelled"]
+FailureReason = Literal[
+    "no_provider", "question_too_long", "unpriced", "budget", "deadline", "step", "journal", "internal"
+]
+"""Why a run has no answer: no usable provider, a question beyond the context windows, a model without a known price, no
+budget, no time, a step without enough answers, a journal that can't be written, or an error in moa-mcp."""
 FinishReason = Literal["stop", "length", "other"]
 Parameters = Mapping[str, float | int]
 Transport = Literal["openai", "litellm"]

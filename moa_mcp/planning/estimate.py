@@ -41,6 +41,9 @@ class Priced:
     """Where the price came from, or why there is none."""
 
 
+Prices: TypeAlias = Mapping[str, Priced]
+"""By alias."""
+
 UNROUTED = Priced(None, None, "no route can be used here")
 
 
@@ -154,7 +157,7 @@ def _can_be_reached(model: str, prices: Mapping[str, Priced]) -> bool:
     return prices.get(model, UNROUTED).route is not None
 
 
-async def prices(pipeline: Pipeline, usable: Usable) -> Mapping[str, Priced]:
+async def prices(pipeline: Pipeline, usable: Usable) -> Prices:
     """Return what the models of a pipeline cost on the routes that would be taken now."""
     return {alias: await _priced(alias, usable) for alias in models_of(pipeline)}
 

@@ -21,6 +21,7 @@ from moa_mcp.values import Call, Completion, Message, Question, Target, Usage
 from tests.support.clocks import jumping
 from tests.support.journals import PANEL, runs_of
 from tests.support.layers import Layers, call_of
+from tests.support.starting import start_run
 
 pytestmark = pytest.mark.anyio
 
@@ -408,7 +409,7 @@ async def test_runs_that_are_started_together_are_put_on_record_in_turn_and_the_
     ended: list[int] = []
 
     async def asked(runs: Runs) -> None:
-        run = runs.start(PANEL.pipelines["p"], Question("Why?"))
+        run = await start_run(runs, PANEL.pipelines["p"], Question("Why?"))
         await run.ended.wait()
         ended.append(round(anyio.current_time() - began))
 
