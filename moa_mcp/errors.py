@@ -47,7 +47,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
-from moa_mcp.values import Answer, FailureReason, Usage
+from moa_mcp.values import Answer, FailureReason, Usage, Word
 
 
 class MoaError(Exception):
@@ -298,7 +298,7 @@ class LeftBehind(CallError):
 class Failure:
     """A failed call or attempt, as the trace keeps it."""
 
-    kind: str
+    kind: Word
     message: str
     retryable: bool
     paid: bool | None
