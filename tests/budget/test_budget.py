@@ -180,7 +180,7 @@ async def test_a_budget_of_what_the_estimate_calls_enough_leaves_nothing_out_of_
 async def test_a_degraded_run_says_what_its_budget_left_out() -> None:
     trace = await ended(saying(tokens=100).runs("max_cost_usd = 40", PROPOSE, SYNTHESIZE, AGGREGATE))
     assert trace.status == "degraded"
-    assert all("max_cost_usd = $40 is too low for this call" in reason for reason in trace.degradations)
+    assert all("max_cost_usd = $40.00 is too low for this call" in reason for reason in trace.degradations)
     assert "which may take up to" in trace.degradations[0]
 
 
@@ -210,7 +210,7 @@ async def test_the_budget_of_a_day_holds_for_all_servers_on_one_journal(tmp_path
     traces = [await ended(provider.runs(cap, PROPOSE, AGGREGATE, journal=SQLiteJournal(path))) for _ in range(3)]
     assert [trace.answer for trace in traces] == ["z says so", "z says so", None]
     assert traces[2].error
-    assert "max_cost_usd_per_day = $21" in traces[2].error
+    assert "max_cost_usd_per_day = $21.00" in traces[2].error
     assert provider.billed <= 21
 
 
@@ -253,7 +253,7 @@ async def test_a_run_whose_aggregator_can_not_be_paid_keeps_its_proposals_and_is
         await run.ended.wait()
         failed = await resumed(runs, run)
         assert failed.error
-        assert "max_cost_usd = $29 is too low for this call" in failed.error
+        assert "max_cost_usd = $29.00 is too low for this call" in failed.error
         provider.answer = plenty
         refused = await resumed(runs, run)
         assert refused.error
@@ -307,7 +307,7 @@ async def test_what_processes_without_a_cap_for_the_day_have_spent_counts_for_on
     provider = saying(tokens=100)
     refused = await ended(provider.runs("max_cost_usd_per_day = 7", PROPOSE, VOTE, journal=journal))
     assert refused.error
-    assert "max_cost_usd_per_day = $7 has no room for it" in refused.error
+    assert "max_cost_usd_per_day = $7.00 has no room for it" in refused.error
     assert provider.calls == []
 
 

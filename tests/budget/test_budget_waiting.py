@@ -124,12 +124,12 @@ async def test_a_run_says_that_it_waits_for_others_and_afterwards_that_it_did() 
         first, second, third = await in_turn(runs, 3)
         assert [progress(run.trace).partition(",")[0] for run in (second, third)] == [
             "waiting for other runs",
-            "waiting for its turn under max_cost_usd_per_day = $60",
+            "waiting for its turn under max_cost_usd_per_day = $60.00",
         ]
         await all_ended([first, second, third])
     assert not any("waited" in note for note in first.trace.notes)
     assert [note.partition(":")[0] for note in second.trace.notes] == ["waited 10 s"]
-    assert second.trace.notes[0].endswith(" of max_cost_usd_per_day = $60")
+    assert second.trace.notes[0].endswith(" of max_cost_usd_per_day = $60.00")
     assert second.trace.waiting == ""
 
 
@@ -155,7 +155,7 @@ async def test_waiting_for_others_is_a_part_of_a_runs_time() -> None:
         traces = await all_ended([first, short, long])
     assert [trace.status for trace in traces] == ["complete", "failed", "degraded"]
     assert traces[1].error is not None
-    assert "the deadline of 15 s passed while other runs held what max_cost_usd_per_day = $60" in traces[1].error
+    assert "the deadline of 15 s passed while other runs held what max_cost_usd_per_day = $60.00" in traces[1].error
     assert await spending(journal) >= provider.billed  # a call that was stopped may have been paid
 
 
@@ -209,7 +209,7 @@ async def test_a_run_that_is_refused_says_what_others_have_spent() -> None:
     await journal.commit_spending("other", datetime.now(UTC).date().isoformat(), 8 * 10**9, None)
     refused = await ended(runs)
     assert refused.error is not None
-    assert "max_cost_usd_per_day = $9 has no room for it ($8 spent by other runs)" in refused.error
+    assert "max_cost_usd_per_day = $9.00 has no room for it ($8.00 spent by other runs)" in refused.error
 
 
 class Late(MemoryJournal):
@@ -300,7 +300,7 @@ def test_a_question_at_the_command_line_says_that_it_waits_for_what_another_proc
             anyio.run(give_up)
             answer, rest = process.communicate()
             assert process.wait(10) == 0
-    assert first == "The run is waiting for other runs, which hold $1 of max_cost_usd_per_day = $1.\n"
+    assert first == "The run is waiting for other runs, which hold $1.00 of max_cost_usd_per_day = $1.00.\n"
     assert answer
     assert "Traceback" not in rest
 
