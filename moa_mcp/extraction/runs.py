@@ -9,7 +9,8 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
-from moa_mcp.extraction.markup import BOXED_END, MARKS
+from moa_mcp.extraction.latex import BOXED_END
+from moa_mcp.extraction.markup import MARKS
 from moa_mcp.extraction.numerals import DecimalMark, Exact, calculable, numeral, power, quotient, scaled
 
 M = f"[{MARKS}]"
