@@ -47,6 +47,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
+from moa_mcp.text.visible import quoted
 from moa_mcp.values import Answer, FailureReason, Usage, Word
 
 
@@ -59,7 +60,7 @@ class Problem:
     """One thing wrong in a configuration: where it stands, what is wrong and what would be right."""
 
     place: str
-    """Table and key, ``pipelines.vote.steps[1].n``; empty for the file as a whole."""
+    """Table and key, ``pipelines.vote, step 2, n``; empty for the file as a whole."""
     message: str
 
     def __str__(self) -> str:
@@ -85,7 +86,7 @@ class RunUnknown(MoaError):
     """There is no run of that id."""
 
     def __init__(self, run_id: str) -> None:
-        super().__init__(f"there is no run {run_id!r} in the journal")
+        super().__init__(f"there is no run {quoted(run_id)} in the journal")
 
 
 class RunHeld(MoaError):
@@ -163,7 +164,12 @@ class AuthFailed(CallError):
 
 
 class QuotaExceeded(CallError):
-    """The account behind the key has nothing left."""
+    """The account behind the key has nothing left, or not enough for as long an answer."""
+
+    def __init__(self, message: str, *, affordable: int | None = None) -> None:
+        super().__init__(message)
+        self.affordable = affordable
+        """Number of tokens that the account can pay for, if the provider states it."""
 
 
 class ModelNotFound(CallError):

@@ -9,7 +9,6 @@ import fcntl
 import os
 import pty
 import re
-import shlex
 import struct
 import subprocess
 import sys
@@ -76,7 +75,8 @@ def shown(written: str) -> tuple[str, str]:
 def drawn(frame: str, end: str) -> str:
     """Return the picture as SVG."""
     console = Console(record=True, width=COLUMNS, file=StringIO(), force_terminal=True, color_system="truecolor")
-    prompt = Text.assemble(("$ ", "green"), (shlex.join(["moa-mcp", *ARGUMENTS]), "bold"))
+    command = " ".join(f'"{word}"' if " " in word else word for word in ("moa-mcp", *ARGUMENTS))
+    prompt = Text.assemble(("$ ", "green"), (command, "bold"))
     pause = Text("⋮", "dim")
     for part in (prompt, Text.from_ansi(frame), pause, Text.from_ansi(end)):
         console.print(part, highlight=False)

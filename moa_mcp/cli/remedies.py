@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from moa_mcp.config import ENVIRONMENT_VARIABLE, Config
-from moa_mcp.runs import another_agent
+from moa_mcp.runs import other_models
 from moa_mcp.trace.trace import Trace
 
 _KEPT_NOWHERE = 'Nothing was kept that could be gone on with: --journal none, or record = "hashes".'
@@ -40,9 +40,11 @@ class Remedies:
             return f"The journal did not take all of it, and what it lacks is asked and paid again: {again}."
         if not any(step.answers for step in trace.steps):
             return f"{self.showing(trace.run_id)} --full shows what every call said, {again}."
-        last = trace.steps[-1]
-        other = f"{self.driving('fork', trace.run_id)} --from {last.step} --set {another_agent(last)}"
-        return f"What was answered is kept: {again}, {other} asks another model."
+        other = other_models(trace)
+        if other is None:
+            return f"What was answered is kept: {again}."
+        fork = f"{self.driving('fork', trace.run_id)} --from {other[0]} --set {other[1]}"
+        return f"What was answered is kept: {again}, {fork} asks another model."
 
     def of_interrupted(self, run_id: str) -> str:
         """Return what helps a run that its user broke off, if anything does."""

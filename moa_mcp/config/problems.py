@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from itertools import zip_longest
 from typing import cast
 
 from pydantic import BaseModel
@@ -20,6 +21,8 @@ from moa_mcp.text.redact import redact
 
 Where = tuple[str | int, ...]
 
+_ENTRY = re.compile(r", \w+ \d+$")
+"""The place of an entry of a list ends so."""
 _LONGEST_SHOWN = 120
 _HOLDS_KEY = re.compile(r"(.*_)?(api_?key(_env)?|secret|password)|key|token|(access|auth|bearer)_token", re.IGNORECASE)
 _EXTRACT = 'should be "text", "last_number", "choice", { json = "field" } or { regex = "pattern" }'
@@ -58,10 +61,25 @@ def problems(kind: type[BaseModel], place: str, errors: Iterable[ErrorDetails]) 
     told: set[str] = set()
     for error in errors:
         where, message = _explained(kind, error)
-        whole = place + "".join(f"[{part}]" if isinstance(part, int) else f".{as_key(part)}" for part in where)
+        whole = within(place, *where)
         if whole not in told:
             told.add(whole)
             yield Problem(whole, message)
+
+
+def within(place: str, *where: str | int) -> str:
+    """Return the place of a key below another place, and of the entry of a list by its position, counted from 0.
+
+    People count from 1: ``within("pipelines.p", "steps", 0, "n")`` is ``pipelines.p, step 1, n``.
+    """
+    for part, following in zip_longest(where, where[1:]):
+        if isinstance(part, int):
+            place += f" {part + 1}"
+        elif isinstance(following, int):
+            place += f", {part.removesuffix('s')}"
+        else:
+            place += f"{', ' if _ENTRY.search(place) else '.'}{as_key(part)}"
+    return place
 
 
 def as_key(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from moa_mcp.config import problems
-from moa_mcp.config.problems import as_key, hinted, listed, shown
+from moa_mcp.config.problems import as_key, hinted, listed, shown, within
 from moa_mcp.config.tables import Config, Defaults, ModelTable, Pipeline, models_of, named_models
 from moa_mcp.errors import Problem
 from moa_mcp.routing.routes import PROVIDERS, Route
@@ -73,7 +73,7 @@ class Reader:
         for index, route in enumerate(routes):
             if not route.provider and route.api_base is None:
                 remedy = "write it as provider/model, such as openai/gpt-5-nano"
-                self._say(f"{place}.routes[{index}]", f"{route.model!r} has no provider; {remedy}")
+                self._say(within(place, "routes", index), f"{route.model!r} has no provider; {remedy}")
 
     def _pipeline(self, name: str, raw: object, defaults: Defaults, declared: set[str]) -> Pipeline | None:
         place = f"pipelines.{as_key(name)}"
@@ -122,7 +122,7 @@ class Reader:
             self._say(f"{place}.steps", f"{fault}; {remedy}")
             return []
         items: list[object] = raw  # pyright: ignore[reportUnknownVariableType]
-        found = ((f"{place}.steps[{index}]", item) for index, item in enumerate(items))
+        found = ((within(place, "steps", index), item) for index, item in enumerate(items))
         return [(each, step) for each, item in found if (step := self._step(each, item, defaults)) is not None]
 
     def _step(self, place: str, raw: object, defaults: Defaults) -> Step | None:
@@ -141,11 +141,11 @@ class Reader:
         steps = f"the steps are {listed(STEP_TYPES)}"
         if "step" in table:
             kind = table["step"]
-            self._say(f"{place}.step", f"unknown step {shown(kind)}{hinted(kind, STEP_TYPES, steps)}")
+            self._say(within(place, "step"), f"unknown step {shown(kind)}{hinted(kind, STEP_TYPES, steps)}")
         elif near := get_close_matches("step", table, n=1):
-            self._say(f"{place}.{as_key(near[0])}", f"unknown key{hinted(near[0], ['step'], steps)}")
+            self._say(within(place, near[0]), f"unknown key{hinted(near[0], ['step'], steps)}")
         else:
-            self._say(f"{place}.step", f"is missing; {steps}")
+            self._say(within(place, "step"), f"is missing; {steps}")
 
     def _check_models(self, place: str, step: Step, declared: set[str]) -> None:
         for where, model in named_models(step):
@@ -154,14 +154,14 @@ class Reader:
                 known = [*declared, *(f"{each}/{name}" for each in PROVIDERS if name)]
                 remedy = f"add a table [models.{as_key(model)}], or use a route such as openai/gpt-5-nano"
                 fault = f"unknown model {model!r}{hinted(model, known, remedy)}"
-                self._say(f"{place}.{where}", fault)
+                self._say(within(place, *where), fault)
 
     def _check_flow(self, place: str, steps: list[Step]) -> None:
         answers = 0
         for index, step in enumerate(steps):
             if step.needs_answers and answers == 0:
                 remedy = "remove keep" if isinstance(step, Propose) else "start with propose"
-                self._say(f"{place}.steps[{index}]", f"{step.step} needs answers from a previous step; {remedy}")
+                self._say(within(place, "steps", index), f"{step.step} needs answers from a previous step; {remedy}")
                 return
             answers = step.answers_out(answers)
         if answers != 1:

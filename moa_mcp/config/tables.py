@@ -121,14 +121,14 @@ class Config:
     pipelines: Mapping[str, Pipeline]
 
 
-def named_models(step: Step) -> Iterator[tuple[str, str]]:
+def named_models(step: Step) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield the models of a step, each with the key that names it."""
     if isinstance(step, PanelStep):
-        yield from ((f"agents[{index}]", agent.model) for index, agent in enumerate(step.agents))
+        yield from ((("agents", index), agent.model) for index, agent in enumerate(step.agents))
     elif isinstance(step, SoleStep | Vote) and step.agent is not None:
-        yield "agent", step.agent
+        yield ("agent",), step.agent
     if step.fallback is not None:
-        yield "fallback_agent", step.fallback
+        yield ("fallback_agent",), step.fallback
 
 
 def models_of(pipeline: Pipeline) -> tuple[str, ...]:

@@ -173,7 +173,7 @@ class Slots:
         return slot
 
     def give_back(self, slot: Slot, tokens: int | None) -> None:
-        """Return a slot. `tokens` is the actual number of the call, None if unknown."""
+        """Release a slot. `tokens` is the actual number of the call, None if unknown."""
         now = self._now()
         account = slot.lane.account
         self._under_way -= 1

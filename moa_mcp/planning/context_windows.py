@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from moa_mcp.config import Pipeline, models_of
+from moa_mcp.config.problems import within
 from moa_mcp.errors import MissingKey
 from moa_mcp.model import Usable
 from moa_mcp.planning.forecast import Drafts, Lengths, after, assumed, calls
@@ -60,7 +61,7 @@ def doubts(pipeline: Pipeline, windows: Mapping[str, int]) -> tuple[Lint, ...]:
     lengths: Lengths = ()
     for index, step in enumerate(pipeline.steps):
         if isinstance(step, Synthesize | Aggregate | Rank | Vote):
-            place = f"pipelines.{pipeline.name}.steps[{index}]"
+            place = within(f"pipelines.{pipeline.name}", "steps", index)
             found += [Lint(place, doubt) for doubt in dict.fromkeys(_doubts(step, lengths, windows))]
         lengths = after(step, lengths, "max")
     return tuple(found)

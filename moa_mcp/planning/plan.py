@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from moa_mcp.config import Pipeline, models_of
+from moa_mcp.config.problems import within
 from moa_mcp.routing.routes import Routes, RouteState, remedy
 from moa_mcp.steps import ModelStep, PanelStep, Propose, Rank, Refine, Sample, Step, Take, Vote
 
@@ -78,7 +79,7 @@ def plan(pipeline: Pipeline) -> Plan:
     lint = [Lint(f"pipelines.{pipeline.name}", "has no description; an agent can't tell when to choose it")]
     lint = [] if pipeline.description else lint
     for index, step in enumerate(pipeline.steps):
-        place = f"pipelines.{pipeline.name}.steps[{index}]"
+        place = within(f"pipelines.{pipeline.name}", "steps", index)
         lint += [Lint(place, message) for message in _doubts(step, answers)]
         out = step.answers_out(answers)
         steps.append(StepPlan(step.step, _asked(step, answers), step.calls(answers), out))

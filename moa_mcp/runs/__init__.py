@@ -12,7 +12,7 @@ from moa_mcp.runs.admission import (
     RunRefused,
     RunRequest,
 )
-from moa_mcp.runs.change import another_agent, changed
+from moa_mcp.runs.change import changed, other_models
 from moa_mcp.runs.order import traced, was_simulated
 from moa_mcp.runs.run import Run
 from moa_mcp.runs.runs import Runs
@@ -28,8 +28,8 @@ __all__ = [
     "RunRefused",
     "RunRequest",
     "Runs",
-    "another_agent",
     "changed",
+    "other_models",
     "traced",
     "was_simulated",
 ]

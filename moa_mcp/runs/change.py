@@ -14,7 +14,7 @@ from moa_mcp.config import STEP_TYPES, Config, Pipeline, models_of, problems
 from moa_mcp.errors import ChangeRefused
 from moa_mcp.routing.routes import PROVIDERS
 from moa_mcp.steps import Step
-from moa_mcp.trace.trace import StepTrace
+from moa_mcp.trace.trace import StepTrace, Trace
 
 _SETTING = re.compile(r"(?:(?P<step>\d+)\.)?(?P<key>[A-Za-z_]+)=(?P<value>.*)", re.DOTALL)
 _EXAMPLES = "Write it as agent=NAME, or 4.temperature=0.2 for a later step."
@@ -36,9 +36,22 @@ def changed(pipeline: Pipeline, first: int, settings: Sequence[str], config: Con
     return after
 
 
-def another_agent(step: StepTrace) -> str:
-    """Return how a person writes that a step is to ask another model."""
-    return "agents=NAME,NAME" if "agents" in STEP_TYPES[step.kind].model_fields else "agent=NAME"
+def other_models(trace: Trace) -> tuple[int, str] | None:
+    """Return the last step of a run that asked models, and how a person writes that it is to ask others.
+
+    None if no step did: a step that only counts or selects answers takes no agent.
+    """
+    for step in reversed(trace.steps):
+        if step.calls:
+            return step.step, _other_agents(step)
+    return None
+
+
+def _other_agents(step: StepTrace) -> str:
+    """Return the setting, with as many names as the step has calls: its quorum may need them all."""
+    if "agents" not in STEP_TYPES[step.kind].model_fields:
+        return "agent=NAME"
+    return f"agents={','.join(['NAME'] * len(step.calls))}"
 
 
 def _by_step(settings: Sequence[str], first: int, last: int) -> Mapping[int, dict[str, str]]:

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from moa_mcp.server import spellings
 from moa_mcp.text.redact import redact
+from moa_mcp.text.visible import quoted
 
 
 class Arguments(BaseModel):
@@ -178,7 +179,7 @@ def _shown(value: object) -> str:
         return "a list"
     whole = redact(value if isinstance(value, str) else json.dumps(value))
     shortened = whole if len(whole) <= _SHOWN else f"{whole[: _SHOWN - 1]}…"
-    return repr(shortened) if isinstance(value, str) else shortened
+    return quoted(shortened) if isinstance(value, str) else shortened
 
 
 @cache

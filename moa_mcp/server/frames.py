@@ -17,7 +17,7 @@ from anyio.abc import ObjectSendStream
 from mcp.shared.message import SessionMessage
 from pydantic import JsonValue, ValidationError
 
-from moa_mcp.text.surrogates import mended
+from moa_mcp.text.surrogates import escaped, mended
 
 MAX_BYTES = 32 * 2**20
 """What a line may hold."""
@@ -26,6 +26,8 @@ _EDGE = 1024
 """Bytes at either end of a line in which its id is looked for, if the whole can't be read."""
 _MARK = b"\xef\xbb\xbf"
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+_NAMES = frozenset({"cursor", "method", "name", "pipeline", "run_id", "taskId", "uri"})
+"""Keys whose values name something. An error quotes a name, so half a character in one is escaped, not replaced."""
 _FLOAT_ID = re.compile(rb'"id"\s*:\s*-?[0-9]+[.eE]')
 _ID = rb'"id"\s*:\s*(?P<id>-?[0-9]{1,19}|"[^"\\]{1,200}")\s*'
 _FIRST = re.compile(
@@ -201,8 +203,12 @@ def _mended(found: JsonValue) -> JsonValue:
     if isinstance(found, list):
         return [_mended(each) for each in found]
     if isinstance(found, dict):
-        return {mended(key): _mended(value) for key, value in found.items()}
+        return {escaped(key): _named(value) if key in _NAMES else _mended(value) for key, value in found.items()}
     return found
+
+
+def _named(value: JsonValue) -> JsonValue:
+    return escaped(value) if isinstance(value, str) else _mended(value)
 
 
 def _refuse(constant: str) -> NoReturn:

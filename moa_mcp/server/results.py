@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import mcp_types as types
 
-from moa_mcp.runs import another_agent
+from moa_mcp.runs import other_models
 from moa_mcp.server.status_line import imitated, one_line
 from moa_mcp.text.money import dollars
 from moa_mcp.trace.json import summary
-from moa_mcp.trace.trace import Trace
+from moa_mcp.trace.trace import StepTrace, Trace
 
 SIMULATED = "simulated: no model was called"
 
@@ -64,11 +66,11 @@ def _ways_on(trace: Trace) -> str:
     run = f'run_id = "{trace.run_id}"'
     if not trace.steps:
         return f"There is no answer, and nothing was spent. To retry, call moa_resume with {run}."
-    last = trace.steps[-1]
+    other = other_models(trace)
+    fork = f'; to use another model, moa_fork with step = {other[0]} and changes = ["{other[1]}"]' if other else ""
     return (
         f"There is no answer. Completed calls are recorded. To see them, call moa_trace with {run}; to repeat only the "
-        f"failed calls, moa_resume; to use another model, moa_fork with step = {last.step} and changes = "
-        f'["{another_agent(last)}"].'
+        f"failed calls, moa_resume{fork}."
     )
 
 
@@ -86,14 +88,25 @@ def progress(trace: Trace) -> str:
 
 
 def _footer(trace: Trace, notes: list[str]) -> str:
-    calls = sum(len(step.calls) for step in trace.steps)
-    layers = sum(bool(step.calls) for step in trace.steps)
     cost = "cost unknown" if trace.cost_usd is None else dollars(trace.cost_usd)
     if trace.estimated is not None and trace.estimated.cost_usd is not None:
         cost += f" of {dollars(trace.estimated.cost_usd.expected)} expected"
     usage = trace.usage
     line = (
-        f"[{trace.pipeline}, run {trace.run_id}, {trace.status}: {calls} calls in {layers} layers, "
+        f"[{trace.pipeline}, run {trace.run_id}, {trace.status}: {_calls(trace)}, "
         f"{trace.seconds or 0:.1f} s, {usage.prompt_tokens} + {usage.completion_tokens} tokens, {cost}]"
     )
     return "\n".join([line, *(f"- {one_line(note)}" for note in notes)])
+
+
+def _calls(trace: Trace) -> str:
+    """Return how many calls the run made, and how many it took over from another."""
+    made = _counted(trace.steps[trace.inherited :])
+    inherited = trace.steps[: trace.inherited]
+    return f"{made} ({_counted(inherited)} inherited from run {trace.forked_from})" if inherited else made
+
+
+def _counted(steps: Sequence[StepTrace]) -> str:
+    calls = sum(len(step.calls) for step in steps)
+    layers = sum(bool(step.calls) for step in steps)
+    return f"{calls} {'call' if calls == 1 else 'calls'} in {layers} {'layer' if layers == 1 else 'layers'}"

@@ -36,6 +36,7 @@ from moa_mcp.server.listing import OWN_TOOLS, pipeline_tool
 from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.tasks import TaskResult, Tasks, declared
 from moa_mcp.server.waiting import Context, Patience, follow
+from moa_mcp.text.visible import quoted
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Question
 
@@ -223,7 +224,7 @@ class Tools:
             known = ", ".join(pipelines)
             close = get_close_matches(given.pipeline, pipelines, n=1)
             meant = f", did you mean {close[0]}?" if close else ""
-            raise BadArguments(f"unknown pipeline {given.pipeline!r}{meant} (available: {known})")
+            raise BadArguments(f"unknown pipeline {quoted(given.pipeline)}{meant} (available: {known})")
         asked = assumed() if given.question is None else Question(given.question)
         question = replace(asked, context=given.context or None, system=given.system or None)
         return await estimates.of_pipeline(self._runs, pipeline, question)

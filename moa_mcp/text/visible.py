@@ -62,6 +62,11 @@ def visible(text: str) -> str:
     return pieces.add(text) + pieces.end()
 
 
+def quoted(name: str) -> str:
+    """Return a name in quotes as it was given, with an escape for each character in it that can't be shown."""
+    return f"'{''.join(each if each.isprintable() else repr(each)[1:-1] for each in name)}'"
+
+
 class Visible:
     """A text that arrives in pieces; together they are shown as the whole text would be."""
 

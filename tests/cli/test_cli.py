@@ -210,7 +210,7 @@ def test_ctrl_c_stops_the_run_and_says_one_line(
         (["ask", "vote", "Hi", "--context", os.devnull], f"{os.devnull} is empty"),
         (["serve", "--http", "--sse"], "--http and --sse exclude each other"),
         (["--port", "80"], "--port has no meaning over stdio"),
-        (["--http", "--host", "0.0.0.0"], "listening on 0.0.0.0 opens the server to other machines"),
+        (["--http", "--host", "0.0.0.0"], "listening on 0.0.0.0 makes the server reachable from other machines"),
         (["serve", "--sse", "--token-env", "NOT_SET"], "--token-env names NOT_SET, which is not set"),
     ],
 )

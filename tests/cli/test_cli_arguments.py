@@ -6,7 +6,15 @@ import json
 
 import pytest
 
+from moa_mcp.providers.backend import simulated
 from tests.cli.test_cli import invoke
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let simulated models answer without a delay."""
+    monkeypatch.setattr(simulated, "__defaults__", (0.0,))
+
 
 QUESTIONS = [
     "-5 + 3 = ?",

@@ -104,7 +104,7 @@ def test_a_step_with_several_agents_is_given_others(
     options = ["--config", config, "--journal", str(tmp_path / "runs.sqlite")]
     failed = nursery.run("ask", "one", "Why?", *options, environ=environ)
     _, fork = commands(failed.stderr.splitlines()[-1])
-    others = ["agents=first,second" if part == "agents=NAME,NAME" else part for part in fork]
+    others = ["agents=first,second" if part == "agents=NAME" else part for part in fork]
     broken.script("last", Reply("So."))
     forked = nursery.run(*others, "-q", environ=environ)
     assert failed.returncode == 1

@@ -150,6 +150,7 @@ def test_at_a_terminal_a_full_trace_is_paged(
     ("args", "fault"),
     [
         (["show", "zz"], "there is no run 'zz'"),
+        (["show", "a\udcff\x1b"], r"there is no run 'a\udcff\x1b'"),
         (["show", "ab02"], "there is no run 'ab02'; did you mean 'ab03'?"),
         (["resume", "ab"], "'ab' begins the ids of 2 runs: ab03, ab01"),
         (["cancel", "done"], "run done is complete; there is nothing to cancel"),

@@ -88,59 +88,59 @@ MODELS = [
     ("m = { routes = [] }", "m.routes: is empty; name at least one"),
     ("m = { routes = 'openai/x' }", "m.routes: 'openai/x' should be a list"),
     ("m = { routes = ['openai/x'], titel = 1 }", "m.titel: unknown key; known here: routes"),
-    ("m = { routes = ['openai/x', 3] }", f"m.routes[1]: 3 {ROUTE}"),
-    ("m = { routes = [''] }", "m.routes[0].model: is empty"),
-    ("m = { routes = [{}] }", "m.routes[0].model: is missing"),
+    ("m = { routes = ['openai/x', 3] }", f"m, route 2: 3 {ROUTE}"),
+    ("m = { routes = [''] }", "m, route 1, model: is empty"),
+    ("m = { routes = [{}] }", "m, route 1, model: is missing"),
     (
         "m = { routes = ['gpt5-nano'] }",
-        "m.routes[0]: 'gpt5-nano' has no provider; write it as provider/model, such as openai/gpt-5-nano",
+        "m, route 1: 'gpt5-nano' has no provider; write it as provider/model, such as openai/gpt-5-nano",
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_bas = 'http://x' }] }",
         (
-            "m.routes[0].api_bas: unknown key, did you mean 'api_base'? "
+            "m, route 1, api_bas: unknown key, did you mean 'api_base'? "
             "Known here: api_base, api_key_env, model, n, usd_per_million, window"
         ),
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_base = 'localhost:1' }] }",
-        "m.routes[0].api_base: 'localhost:1' should begin with http:// or https://",
+        "m, route 1, api_base: 'localhost:1' should begin with http:// or https://",
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_base = 'http://me:hunter2@h/v1' }] }",
-        "m.routes[0].api_base: should hold no user, password or query; api_key_env names the variable with the key",
+        "m, route 1, api_base: should hold no user, password or query; api_key_env names the variable with the key",
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_base = 'http://h/v1?key=hunter2' }] }",
-        "m.routes[0].api_base: should hold no user, password or query; api_key_env names the variable with the key",
+        "m, route 1, api_base: should hold no user, password or query; api_key_env names the variable with the key",
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_base = 'http:///v1' }] }",
-        "m.routes[0].api_base: 'http:///v1' names no server; write it as http://127.0.0.1:8000/v1",
+        "m, route 1, api_base: 'http:///v1' names no server; write it as http://127.0.0.1:8000/v1",
     ),
     (
         "m = { routes = [{ model = 'openai/x', usd_per_million = { prompt = 1, completion = 2, cashed = 1 } }] }",
         (
-            "m.routes[0].usd_per_million.cashed: unknown key, did you mean 'cached'? "
+            "m, route 1, usd_per_million.cashed: unknown key, did you mean 'cached'? "
             "Known here: cached, completion, prompt"
         ),
     ),
     (
         "m = { routes = [{ model = 'openai/x', usd_per_million = 3 }] }",
-        "m.routes[0].usd_per_million: 3 should be a table, { prompt = 0.1, completion = 0.4 }",
+        "m, route 1, usd_per_million: 3 should be a table, { prompt = 0.1, completion = 0.4 }",
     ),
-    ("m = { routes = [{ model = 'openai/x', api_key = 'sk-x' }] }", f"m.routes[0].api_key: {NO_KEYS}"),
+    ("m = { routes = [{ model = 'openai/x', api_key = 'sk-x' }] }", f"m, route 1, api_key: {NO_KEYS}"),
     (
         "m = { routes = [{ model = 'openai/x', api_key_env = 'sk-1234567890' }] }",
-        f"m.routes[0].api_key_env: {KEY_ENV}",
+        f"m, route 1, api_key_env: {KEY_ENV}",
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_key_env = 'gsk_1234567890' }] }",
-        f"m.routes[0].api_key_env: {KEY_ENV}",
+        f"m, route 1, api_key_env: {KEY_ENV}",
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_key_env = ['opensesame'] }] }",
-        "m.routes[0].api_key_env: the value (not shown) should be a string",
+        "m, route 1, api_key_env: the value (not shown) should be a string",
     ),
     (
         "openai_api_key = 'opensesame'",
@@ -148,7 +148,7 @@ MODELS = [
     ),
     (
         "m = { routes = [{ model = { token = 'opensesame', n = [1, true] } }] }",
-        "m.routes[0].model: { token = the value (not shown), n = [1, true] } should be a string",
+        "m, route 1, model: { token = the value (not shown), n = [1, true] } should be a string",
     ),
 ]
 
@@ -201,15 +201,15 @@ def test_several_faults_are_told_at_once_in_one_message_that_names_the_file() ->
     assert str(caught.value) == (
         "mine.toml: 3 problems\n"
         "  defaults.quorum: 0 should be at least 1\n"
-        "  pipelines.vote.steps[1].n: 0 should be at least 1\n"
-        f"  pipelines.vote.steps[2].step: unknown step 'votes', did you mean 'vote'? The steps are {KINDS}"
+        "  pipelines.vote, step 2, n: 0 should be at least 1\n"
+        f"  pipelines.vote, step 3, step: unknown step 'votes', did you mean 'vote'? The steps are {KINDS}"
     )
 
 
 def test_one_fault_is_one_line() -> None:
     with pytest.raises(ConfigError) as caught:
         parse(pipe(XY, '{ step = "take", n = 0 }'), "mine.toml")
-    assert str(caught.value) == "mine.toml: pipelines.p.steps[1].n: 0 should be at least 1"
+    assert str(caught.value) == "mine.toml: pipelines.p, step 2, n: 0 should be at least 1"
 
 
 def test_a_long_value_is_shown_in_part() -> None:

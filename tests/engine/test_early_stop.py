@@ -216,7 +216,7 @@ async def test_a_pass_that_fails_is_made_good_by_the_next() -> None:
 )
 def test_a_faulty_stop_of_propose(step: str, fault: str) -> None:
     aggregate = '{ step = "aggregate", agent = "openai/z" }'
-    assert faults(pipe(step, aggregate)) == [f"pipelines.p.steps[0].{fault}"]
+    assert faults(pipe(step, aggregate)) == [f"pipelines.p, step 1, {fault}"]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_a_faulty_stop_of_propose(step: str, fault: str) -> None:
 )
 def test_a_decimal_mark_without_numbers(stop: str, fault: str) -> None:
     propose = f"{XY[:-1]}, stop = {{ ahead_by = 1, {stop} }} }}"
-    assert faults(pipe(propose, '{ step = "aggregate", agent = "openai/z" }')) == [f"pipelines.p.steps[0].{fault}"]
+    assert faults(pipe(propose, '{ step = "aggregate", agent = "openai/z" }')) == [f"pipelines.p, step 1, {fault}"]
 
 
 @pytest.mark.parametrize(
@@ -247,4 +247,4 @@ def test_a_decimal_mark_without_numbers(stop: str, fault: str) -> None:
     ],
 )
 def test_a_faulty_stop_of_vote(keys: str, fault: str) -> None:
-    assert faults(pipe(XY, f'{{ step = "vote", {keys} }}')) == [f"pipelines.p.steps[1].{fault}"]
+    assert faults(pipe(XY, f'{{ step = "vote", {keys} }}')) == [f"pipelines.p, step 2, {fault}"]

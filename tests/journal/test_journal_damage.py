@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from tests.cli.test_cli import invoke
 from tests.support.nursery import Nursery
-from tests.support.serving import OFFLINE, ServerProcess
+from tests.support.serving import AT_ONCE, OFFLINE, ServerProcess
 
 DAMAGES = [
     "UPDATE events SET body = replace(body, 'attempt_finished', 'attempt_fjnished') WHERE run_id = ?",
@@ -24,13 +25,28 @@ DAMAGES = [
 ]
 
 
-@pytest.fixture(params=DAMAGES, ids=["a kind", "no JSON", "a place", "a text"])
-def damaged(request: pytest.FixtureRequest, nursery: Nursery, tmp_path: Path) -> tuple[Path, str, str]:
-    """A journal, and the ids of a run in it that is damaged and of one that is sound."""
-    path = tmp_path / "runs.sqlite"
-    for question in ("Why?", "Why not?"):
-        asked = nursery.run("ask", "vote", question, "--offline", "-q", environ={"MOA_MCP_JOURNAL": str(path)})
+@pytest.fixture(scope="module")
+def whole(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sound journal with two runs."""
+    path = tmp_path_factory.mktemp("whole") / "runs.sqlite"
+    for question in ("Does a walrus talk?", "Does a carpenter?"):
+        where = {"MOA_MCP_JOURNAL": str(path)}
+        asked = nursery.run("ask", "vote", question, "--offline", "-q", environ=where, prelude=AT_ONCE)
         assert asked.returncode == 0
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+    return path
+
+
+@pytest.fixture
+def path(whole: Path, tmp_path: Path) -> Path:
+    """A journal of its own, with the same two runs."""
+    return Path(shutil.copyfile(whole, tmp_path / "runs.sqlite"))
+
+
+@pytest.fixture(params=DAMAGES, ids=["a kind", "no JSON", "a place", "a text"])
+def damaged(request: pytest.FixtureRequest, path: Path) -> tuple[Path, str, str]:
+    """A journal, and the ids of a run in it that is damaged and of one that is sound."""
     with closing(sqlite3.connect(path)) as db, db:
         (sound,), (lost,) = db.execute("SELECT run_id FROM runs ORDER BY created_at DESC")
         db.execute(request.param, (lost,))
@@ -91,11 +107,8 @@ OF_A_RUN = [
 
 @pytest.mark.parametrize("damage", OF_A_RUN)
 def test_whatever_is_lost_of_a_run_it_is_damaged_at_every_door_and_nothing_of_it_is_quoted(
-    nursery: Nursery, tmp_path: Path, damage: str
+    nursery: Nursery, path: Path, damage: str
 ) -> None:
-    path = tmp_path / "runs.sqlite"
-    for question in ("Does a walrus talk?", "Does a carpenter?"):
-        nursery.run("ask", "vote", question, "--offline", "-q", environ={"MOA_MCP_JOURNAL": str(path)})
     with closing(sqlite3.connect(path)) as db, db:
         (sound,), (lost,) = db.execute("SELECT run_id FROM runs ORDER BY created_at DESC").fetchall()
         db.execute(damage, (lost,))
@@ -127,22 +140,43 @@ def test_whatever_is_lost_of_a_run_it_is_damaged_at_every_door_and_nothing_of_it
     assert gone.exit_code == 0 or "damaged" in gone.stderr
 
 
-def test_a_damaged_page_fails_only_what_needs_it(tmp_path: Path, nursery: Nursery) -> None:
-    """What a server does at the same time goes into one transaction."""
-    path = tmp_path / "runs.sqlite"
-    nursery.run("ask", "vote", "Why?", "--offline", "-q", environ={"MOA_MCP_JOURNAL": str(path)})
+LEFT = "Runs that are not damaged can still be shown"
+
+
+def lose_page(path: Path, table: str) -> None:
+    """Lose the first page of a table."""
     with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA journal_mode = DELETE")
-        (size,), (root,) = (
-            db.execute("PRAGMA page_size").fetchone(),
-            db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'spending'").fetchone(),
-        )
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+        (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
     raw = bytearray(path.read_bytes())
     raw[(root - 1) * size : root * size] = b"\xff" * size
     path.write_bytes(raw)
+
+
+def test_a_damaged_page_fails_only_what_needs_it(path: Path) -> None:
+    """What a server does at the same time goes into one transaction."""
+    lose_page(path, "spending")
     for command in (["list"], ["show", "last"]):
         assert invoke("runs", *command, MOA_MCP_JOURNAL=str(path)).exit_code == 0
-    for command in (["gc", "--older-than", "1s"],):
-        refused = invoke("runs", *command, MOA_MCP_JOURNAL=str(path))
-        assert refused.exit_code == 2
-        assert f"the journal {path} can't be used: it is damaged" in refused.stderr.replace("\n", " ")
+    refused = invoke("runs", "gc", "--older-than", "1s", MOA_MCP_JOURNAL=str(path))
+    assert refused.exit_code == 2
+    assert f"the journal {path} can't be used: it is damaged" in refused.stderr.replace("\n", " ")
+    assert LEFT in refused.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize("command", [["list"], ["show", "last"], ["gc", "--older-than", "1s"]])
+def test_where_no_run_can_be_shown_none_is_promised(path: Path, command: list[str]) -> None:
+    lose_page(path, "runs")
+    refused = invoke("runs", *command, MOA_MCP_JOURNAL=str(path))
+    assert refused.exit_code == 2
+    assert f"the journal {path} can't be used: it is damaged" in refused.stderr.replace("\n", " ")
+    assert "can still be shown" not in refused.stderr.replace("\n", " ")
+
+
+def test_of_a_file_that_can_not_be_opened_no_run_is_promised(path: Path) -> None:
+    raw = path.read_bytes()
+    path.write_bytes(raw[:100] + b"\xff" * (len(raw) - 100))
+    refused = invoke("runs", MOA_MCP_JOURNAL=str(path))
+    assert refused.exit_code == 2
+    assert "it is damaged" in refused.stderr
+    assert "can still be shown" not in refused.stderr.replace("\n", " ")

@@ -140,8 +140,9 @@ def test_a_place_below_a_file_can_not_hold_a_journal(tmp_path: Path) -> None:
 
 async def test_a_file_that_was_damaged_while_open_says_so(journal: SQLiteJournal, path: Path) -> None:
     await journal.begin(record_of())
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("DROP TABLE events")
+    await journal.keep("r", went_out())
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE events SET body = '['")
     with pytest.raises(JournalError, match="the record of run r can't be read: it is damaged"):
         await journal.events("r")
 

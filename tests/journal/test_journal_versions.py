@@ -6,13 +6,14 @@ import hashlib
 import re
 import sqlite3
 import zlib
+from collections.abc import Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from moa_mcp.errors import Failure
+from moa_mcp.errors import Failure, JournalDamaged, JournalError
 from moa_mcp.events import (
     AttemptFailed,
     AttemptFinished,
@@ -27,7 +28,7 @@ from moa_mcp.events import (
 )
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.values import Answer, Completion, Message, Place, Question, Usage
-from tests.support.journals import went_out
+from tests.support.journals import record_of, went_out
 
 pytestmark = pytest.mark.anyio
 
@@ -127,4 +128,89 @@ async def test_the_runs_of_a_file_of_version_1_are_all_there_and_go_on(path: Pat
     assert await journal.events("r") == (*TOLD, went)
     assert await journal.forget() == 0
     assert await journal.events("r") == (*TOLD, went)
+    await journal.close()
+
+
+async def run_kept(path: Path) -> Event:
+    """Make a journal with a run; return its one event."""
+    journal = SQLiteJournal(path)
+    await journal.begin(record_of("r"))
+    await journal.keep("r", went := went_out())
+    await journal.close()
+    return went
+
+
+COLUMNS = [("runs", "parts"), ("runs", "crc"), ("events", "crc"), ("spending", "held")]
+
+
+@pytest.mark.parametrize("lost", [*((column,) for column in COLUMNS), COLUMNS])
+async def test_a_column_that_a_development_version_did_not_have_is_added(
+    tmp_path: Path, lost: Sequence[tuple[str, str]]
+) -> None:
+    path = tmp_path / "journal.sqlite"
+    went = await run_kept(path)
+    with closing(sqlite3.connect(path)) as db:
+        for table, column in lost:
+            db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+    journal = SQLiteJournal(path)
+    assert await journal.events("r") == (went,)
+    assert await journal.cancel("r")
+    assert await journal.events("r") == (went,)
+    assert await journal.commit_spending("r", "2026-01-01", 7, None, 3)
+    assert await journal.spending("2026-01-01") == 7
+    assert [(each.run_id, each.status) for each in await journal.records()] == [("r", "cancelled")]
+    await journal.close()
+
+
+async def test_a_column_that_a_development_version_had_before_its_time_is_no_hindrance(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE runs ADD COLUMN parts INTEGER")
+    journal = SQLiteJournal(path)
+    assert await journal.events("r") == TOLD
+    await journal.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "missing"),
+    [
+        ("ALTER TABLE runs RENAME COLUMN parts TO pieces", " (missing: runs.parts)"),
+        ("ALTER TABLE runs DROP COLUMN title", " (missing: runs.title)"),
+        (
+            "DROP TABLE spending",
+            " (missing: spending.day, spending.held, spending.nanodollars, spending.run_id)",
+        ),
+        ("DROP TABLE refs; CREATE TABLE refs(run_id, text_id, page NOT NULL)", ""),
+        ("CREATE TABLE spare(page NOT NULL)", None),
+        ("ALTER TABLE runs ADD COLUMN pieces INTEGER", None),
+    ],
+)
+async def test_tables_of_another_version_are_not_called_damaged(
+    tmp_path: Path, change: str, missing: str | None
+) -> None:
+    path = tmp_path / "journal.sqlite"
+    went = await run_kept(path)
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(change)
+    if missing is None:
+        journal = SQLiteJournal(path)
+        assert await journal.events("r") == (went,)
+        await journal.close()
+        return
+    with pytest.raises(JournalError) as refused:
+        SQLiteJournal(path)
+    assert not isinstance(refused.value, JournalDamaged)
+    assert str(refused.value) == (
+        f"the journal {path} was created by another version of moa-mcp: its tables differ from those of this "
+        f"version{missing}. Open it with that version, or select another file with --journal PATH. If no other version "
+        "was in use, it is damaged"
+    )
+
+
+async def test_a_table_that_another_version_removes_meanwhile_is_not_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    journal = SQLiteJournal(path)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE spending")
+    with pytest.raises(JournalError, match="was created by another version of moa-mcp"):
+        await journal.spending("2026-01-01")
     await journal.close()

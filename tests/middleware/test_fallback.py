@@ -82,7 +82,7 @@ def test_a_fallback_is_counted_only_where_its_agent_can_not_be_reached() -> None
 def test_a_fallback_must_be_a_model_that_can_be_asked() -> None:
     unknown = '{ step = "aggregate", agent = "openai/x", fallback_agent = "nobody" }'
     (fault,) = faults(pipe('{ step = "propose", agents = ["openai/x"] }', unknown))
-    assert fault.startswith("pipelines.p.steps[1].fallback_agent: unknown model 'nobody'")
+    assert fault.startswith("pipelines.p, step 2, fallback_agent: unknown model 'nobody'")
     counted = '{ step = "vote", method = "majority", fallback_agent = "openai/x" }'
     (fault,) = faults(pipe('{ step = "propose", agents = ["openai/x", "openai/y"] }', counted))
     assert fault.endswith("'openai/x' would not be asked: method = \"majority\" counts; remove fallback_agent")

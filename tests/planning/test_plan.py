@@ -68,7 +68,7 @@ AT_ZERO = '{ step = "%s", agents = [{ model = "a", samples = 3 }, "b"], temp = 0
     ],
 )
 def test_what_looks_like_a_mistake_is_told_with_its_place(tables: list[str], step: int, message: str) -> None:
-    assert plan(pipeline(described(*tables, AGGREGATE))).lint == (Lint(f"pipelines.test.steps[{step}]", message),)
+    assert plan(pipeline(described(*tables, AGGREGATE))).lint == (Lint(f"pipelines.test, step {step + 1}", message),)
 
 
 @pytest.mark.parametrize(

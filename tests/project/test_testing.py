@@ -81,10 +81,10 @@ async def test_an_agent_can_wait_before_it_replies() -> None:
     [
         (
             "steps = [{ step = 'take', m = 1 }]",
-            "pipelines.test.steps[0].n: is missing",
+            "pipelines.test, step 1, n: is missing",
         ),
         ("steps = 3", "pipelines.test.steps: 3 should be a list"),
-        ("steps = [3]", "pipelines.test.steps[0]: 3 should be a table"),
+        ("steps = [3]", "pipelines.test, step 1: 3 should be a table"),
         ("steps = [", "not valid TOML: Invalid value"),
     ],
 )

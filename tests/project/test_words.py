@@ -39,7 +39,6 @@ NOT_YET: tuple[str, ...] = (
     "moa_mcp/text/visible.py",
     "moa_mcp/trace/replay.py",
     "moa_mcp/trace/trace.py",
-    "pipelines.toml",
 )
 """Paths that are still to be rewritten. One that is clean must be removed from here."""
 

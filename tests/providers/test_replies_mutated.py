@@ -106,7 +106,7 @@ def is_whole(came: Outcome, before: Outcome) -> bool:
     )
 
 
-@examples(400)
+@examples(200)
 @given(st.sampled_from(OVER_OPENAI), st.sampled_from(FRAMINGS), st.lists(st.integers(0, 4000), max_size=12))
 def test_in_which_pieces_a_reply_comes_changes_nothing(
     asked: Asked, case: Case, framing: Framing, cuts: list[int]
@@ -120,7 +120,7 @@ def test_in_which_pieces_a_reply_comes_changes_nothing(
     assert seen(came) == seen(asked.unchanged(case))
 
 
-@examples(400)
+@examples(200)
 @given(st.sampled_from(OVER_OPENAI), st.sampled_from(["\n", "\r\n", "\r"]), st.integers(1, 60))
 def test_how_lines_end_changes_nothing(asked: Asked, case: Case, line_end: str, size: int) -> None:
     assume(case.shape.encoding == "utf-8" and case.shape.framing != "short")
@@ -130,7 +130,7 @@ def test_how_lines_end_changes_nothing(asked: Asked, case: Case, line_end: str, 
     assert seen(came) == seen(asked.unchanged(case))
 
 
-@examples(400)
+@examples(200)
 @given(st.sampled_from(IN_JSON), st.randoms(use_true_random=False), st.data())
 def test_the_order_of_fields_and_those_that_stand_twice_change_nothing(
     asked: Asked,
@@ -162,7 +162,7 @@ def test_an_event_without_a_text_that_comes_twice_changes_nothing(
     assert seen(came) == seen(asked.unchanged(case))
 
 
-@examples(1000)
+@examples(500)
 @given(st.sampled_from(OVER_OPENAI), st.floats(0, 1), st.sampled_from([*FRAMINGS, "short"]))
 def test_a_reply_that_breaks_off_is_an_error_or_the_whole_answer(
     asked: Asked, case: Case, share: float, framing: Framing
@@ -175,7 +175,7 @@ def test_a_reply_that_breaks_off_is_an_error_or_the_whole_answer(
     assert is_whole(came, asked.unchanged(case))
 
 
-@examples(150)
+@examples(80)
 @given(st.sampled_from(OVER_LITELLM), st.floats(0, 1), st.sampled_from(FRAMINGS))
 def test_a_reply_that_breaks_off_on_its_way_through_litellm_is_an_error_or_the_whole_answer(
     asked: Asked, case: Case, share: float, framing: Framing
@@ -187,7 +187,7 @@ def test_a_reply_that_breaks_off_on_its_way_through_litellm_is_an_error_or_the_w
     assert is_whole(came, asked.unchanged(case))
 
 
-@examples(1500)
+@examples(700)
 @given(st.sampled_from(IN_JSON), st.sampled_from(["missing", *range(len(OTHERS))]), st.data())
 def test_a_field_that_is_missing_or_of_another_type_loses_no_answer_and_makes_none_up(
     asked: Asked, chosen: tuple[Case, Body], other: int | str, data: st.DataObject
@@ -213,7 +213,7 @@ def test_a_field_that_is_missing_or_of_another_type_loses_no_answer_and_makes_no
         assert is_whole(came, before)
 
 
-@examples(300)
+@examples(150)
 @given(st.sampled_from(IN_JSON), st.sampled_from(["missing", *range(len(OTHERS))]), st.data())
 def test_a_changed_reply_is_read_alike_in_one_piece_and_in_two(
     asked: Asked, chosen: tuple[Case, Body], other: int | str, data: st.DataObject

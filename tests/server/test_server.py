@@ -198,25 +198,28 @@ async def test_an_unknown_tool_and_an_unknown_page_of_tools_are_protocol_errors(
     assert (unknown_tool.value.code, unknown_page.value.code) == (types.INVALID_PARAMS, types.INVALID_PARAMS)
 
 
-@pytest.mark.parametrize(
-    ("given", "same"),
-    [
-        ({"seed": "279"}, {"seed": 279}),
-        ({"seed": 279.0, "wait_s": "45"}, {"seed": 279}),
-        ({"seed": " 279.0 ", "deadline_s": "9e2"}, {"seed": 279}),
-        ({"seed": "+279", "max_cost_usd": "0.05"}, {"seed": 279}),
-        ({"seed": 279, "wait_s": "", "max_cost_usd": "null", "deadline_s": None, "context": None}, {"seed": 279}),
-        ({"seed": 279, "context": "", "system": None, "deadline_s": "None"}, {"seed": 279}),
-        ({"seed": 279, "context": "null"}, {"seed": 279, "context": "null"}),
-    ],
-)
-async def test_arguments_that_are_written_as_text_are_taken_for_what_they_say(
-    client: Client, given: dict[str, Any], same: dict[str, Any]
-) -> None:
-    asked = content(await client.call_tool("vote", {**QUESTION, **given}))
-    trace = content(await client.call_tool("moa_trace", {"run_id": asked["run_id"], "page": "1"}))
-    assert asked["status"] == "complete"
-    assert (trace["seed"], trace["question"]["context"]) == (same["seed"], same.get("context"))
+AS_TEXT: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"seed": "279"}, {"seed": 279}),
+    ({"seed": 279.0, "wait_s": "45"}, {"seed": 279}),
+    ({"seed": " 279.0 ", "deadline_s": "9e2"}, {"seed": 279}),
+    ({"seed": "+279", "max_cost_usd": "0.05"}, {"seed": 279}),
+    ({"seed": 279, "wait_s": "", "max_cost_usd": "null", "deadline_s": None, "context": None}, {"seed": 279}),
+    ({"seed": 279, "context": "", "system": None, "deadline_s": "None"}, {"seed": 279}),
+    ({"seed": 279, "context": "null"}, {"seed": 279, "context": "null"}),
+]
+"""Arguments as some clients write them, and what they say."""
+
+
+async def test_arguments_that_are_written_as_text_are_taken_for_what_they_say(client: Client) -> None:
+    async def check(given: dict[str, Any], same: dict[str, Any]) -> None:
+        asked = content(await client.call_tool("vote", {**QUESTION, **given}))
+        trace = content(await client.call_tool("moa_trace", {"run_id": asked["run_id"], "page": "1"}))
+        assert asked["status"] == "complete", given
+        assert (trace["seed"], trace["question"]["context"]) == (same["seed"], same.get("context")), given
+
+    async with anyio.create_task_group() as calls:
+        for given, same in AS_TEXT:
+            calls.start_soon(check, given, same)
 
 
 class Asked(NamedTuple):
@@ -288,24 +291,38 @@ async def test_changes_are_read_in_every_form_that_clients_give_them(
     assert (result.is_error, told in text(result)) == (True, True), text(result)
 
 
-@pytest.mark.parametrize(
-    ("changes", "temperature"),
-    [
-        ({"temperature": 0.5}, 0.5),
-        ('{"temperature": 0.5}', 0.5),
-        ("temperature=0.5", 0.5),
-        ("", 0.7),
-        ("[]", 0.7),
-        (None, 0.7),
-    ],
-)
-async def test_a_fork_is_changed_as_it_is_asked_to_in_any_form(
-    client: Client, asked: Asked, changes: Any, temperature: float
+CHANGES: list[tuple[Any, float]] = [
+    ({"temperature": 0.5}, 0.5),
+    ('{"temperature": 0.5}', 0.5),
+    ("temperature=0.5", 0.5),
+    ("", 0.7),
+    ("[]", 0.7),
+    (None, 0.7),
+]
+"""Changes as some clients write them, and the temperature that they set."""
+
+
+async def test_a_fork_is_changed_as_it_is_asked_to_in_any_form(client: Client, asked: Asked) -> None:
+    async def check(changes: Any, temperature: float) -> None:
+        fork = {"run_id": content(asked.result)["run_id"], "step": 2.0, "changes": changes, "seed": "279"}
+        forked = content(await client.call_tool("moa_fork", fork))
+        judged = content(await client.call_tool("moa_trace", {"run_id": forked["run_id"], "page": "4"}))["calls"][-1]
+        found = judged["attempts"][0]["parameters"]["temperature"]
+        assert (forked["status"], found) == ("complete", temperature), changes
+
+    async with anyio.create_task_group() as calls:
+        for changes, temperature in CHANGES:
+            calls.start_soon(check, changes, temperature)
+
+
+async def test_the_text_of_a_fork_counts_its_own_calls_and_names_those_that_it_took_over(
+    client: Client, asked: Asked
 ) -> None:
-    fork = {"run_id": content(asked.result)["run_id"], "step": 2.0, "changes": changes, "seed": "279"}
-    forked = content(await client.call_tool("moa_fork", fork))
-    judged = content(await client.call_tool("moa_trace", {"run_id": forked["run_id"], "page": "4"}))["calls"][-1]
-    assert (forked["status"], judged["attempts"][0]["parameters"]["temperature"]) == ("complete", temperature)
+    run_id = content(asked.result)["run_id"]
+    last = await client.call_tool("moa_fork", {"run_id": run_id, "step": 2})
+    anew = await client.call_tool("moa_fork", {"run_id": run_id, "step": 1})
+    assert f"complete: 1 call in 1 layer (3 calls in 1 layer inherited from run {run_id}), " in text(last)
+    assert "complete: 4 calls in 2 layers, " in text(anew)
 
 
 async def test_a_page_beyond_the_last_is_refused_with_what_to_do(client: Client, asked: Asked) -> None:

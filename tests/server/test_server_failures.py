@@ -55,6 +55,10 @@ hurried.steps = [
 ]
 brief.deadline_s = 0.8
 brief.steps = [{ step = "propose", agents = ["a", "b", "c"] }, { step = "aggregate", agent = "judge" }]
+counted.steps = [
+    { step = "propose", agents = ["a", "b", "c"], quorum = 3 },
+    { step = "vote", method = "majority", extract = "last_number" },
+]
 picky.steps = [{ step = "propose", agents = ["picky"] }]
 keyed.steps = [{ step = "propose", agents = ["a", "locked", "loud"] }, { step = "aggregate", agent = "judge" }]
 absent.steps = [{ step = "propose", agents = ["a"] }, { step = "aggregate", agent = "absent" }]
@@ -187,6 +191,20 @@ async def test_the_fork_that_a_failed_run_names_gives_the_answer(client: Client,
     forked = content(await client.call_tool("moa_fork", fork))
     assert (forked["status"], forked["answer"]) == ("complete", "answer 2 from c")
     assert [request.model for request in models.requests] == ["a", "b", "c", "judge", "c"]
+
+
+async def test_where_a_count_fails_the_fork_that_is_named_asks_the_step_before_it(
+    client: Client, models: ModelServer
+) -> None:
+    models.script("*", Reply("It may."))
+    failed = await client.call_tool("counted", QUESTION)
+    assert content(failed)["error"].startswith("step 2 (vote): no answer holds what is to be counted")
+    assert 'moa_fork with step = 1 and changes = ["agents=NAME,NAME,NAME"]' in text(failed)
+    for name in ("a", "b", "judge"):
+        models.script(name, Reply("7"))
+    fork = {"run_id": content(failed)["run_id"], "step": 1, "changes": ["agents=a,b,judge"]}
+    forked = content(await client.call_tool("moa_fork", fork))
+    assert (forked["status"], forked["answer"]) == ("complete", "7")
 
 
 async def test_a_provider_that_asks_to_wait_is_asked_again_no_sooner(models: ModelServer) -> None:

@@ -38,6 +38,10 @@ def after(server: ServerProcess, line: bytes) -> list[Wire]:
 def call(question: str, *, number: str = "7", tool: str = "vote") -> bytes:
     """Return a call as a client writes it; the question is JSON."""
     arguments = f'{{"question": {question}, "seed": 1}}'
+    return _call_of(tool, arguments, number)
+
+
+def _call_of(tool: str, arguments: str, number: str = "7") -> bytes:
     params = f'{{"name": "{tool}", "arguments": {arguments}}}'
     return f'{{"jsonrpc": "2.0", "id": {number}, "method": "tools/call", "params": {params}}}'.encode()
 
@@ -154,7 +158,25 @@ def test_halves_of_characters_anywhere_else_do_not_stop_the_server(server: Serve
     (renamed,) = after(server, call(f'"?", "{half}": 1'))
     (method,) = after(server, b'{"jsonrpc": "2.0", "id": 7, "method": "\\udfff"}')
     assert (unknown["error"]["code"], method["error"]["code"]) == (PARAMS, -32601)
-    assert "unknown argument" in renamed["result"]["content"][0]["text"]
+    assert r"unknown argument '\ud800'" in renamed["result"]["content"][0]["text"]
+    assert r"\ud800" in unknown["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (r"\ud800", r"\ud800"),
+        (r"a\udc00\ud83d\ude00", r"a\udc00😀"),
+        (r"\ufffd", "\ufffd"),
+        (r"a\u0000\u001b", r"a\x00\x1b"),
+    ],
+)
+@pytest.mark.parametrize("tool", ["moa_wait", "moa_trace", "moa_cancel", "moa_resume"])
+def test_an_error_about_a_run_id_quotes_the_id_that_was_given(
+    server: ServerProcess, tool: str, written: str, shown: str
+) -> None:
+    (answer,) = after(server, _call_of(tool, f'{{"run_id": "{written}"}}'))
+    assert f"there is no run '{shown}' in the journal" in answer["result"]["content"][0]["text"]
 
 
 @pytest.mark.parametrize("depth", [200, 800])

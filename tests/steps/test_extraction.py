@@ -196,9 +196,10 @@ def test_a_pattern_has_no_fault() -> None:
 
 # Long answers
 
-MILLION = 1_000_000
+LENGTH = 200_000
+"""Characters: in proportion, a second or so for one; were it quadratic, minutes."""
 WHOLE = ("\n", "{", "[", "}", "\\", '"', "'", "*", "1", ",", "1,", "A ", "\\boxed{", "answer is ", '{"a":', "~~", "<")
-"""Repeated for a million characters; the others, which end in the same loops, for a tenth of that."""
+"""Repeated for the whole length; the others, which end in the same loops, for a quarter of that."""
 OTHERS = (
     *(
         "(",
@@ -254,16 +255,40 @@ OTHERS = (
         "\\text{",
         "\\left(",
     ),
+    *(
+        "not 1 ",
+        "1 in 4 ",
+        "between 1 and ",
+        "wait, 1 ",
+        "(was 1) ",
+        "x < 1 ",
+        "ln 1 ",
+        "1! ",
+        "1 is wrong. ",
+        "95% sure ",
+    ),
+    *(
+        "not B. ",
+        "B, maybe ",
+        "no, B. ",
+        "(was B) ",
+        "I don't think ",
+        "\\overline{",
+        "*a `b ~c ",
+        " **a *",
+        "$a",
+        "\"'",
+    ),
     *("<answer>", "<sup>", "<b", "&amp;", '{"label":', '{"label":1}', "{}", '\\"', '"\\"', "http://", "](", "[^"),
 )
 NESTED = (
-    *("{" * (MILLION // 2) + "1" + "}" * (MILLION // 2), '{"label":' * 100_000 + "1" + "}" * 100_000),
-    *("\\boxed{" * 120_000 + "1" + "}" * 120_000, "\\frac{" * 90_000 + "1" + "}{2}" * 90_000),
-    *('{"a":x,' * 120_000 + "1" + "}" * 120_000, "1e" + "9" * MILLION, "\\boxed{" + "9" * MILLION + "}"),
+    *("{" * (LENGTH // 2) + "1" + "}" * (LENGTH // 2), '{"label":' * 20_000 + "1" + "}" * 20_000),
+    *("\\boxed{" * 24_000 + "1" + "}" * 24_000, "\\frac{" * 18_000 + "1" + "}{2}" * 18_000),
+    *('{"a":x,' * 24_000 + "1" + "}" * 24_000, "1e" + "9" * LENGTH, "\\boxed{" + "9" * LENGTH + "}"),
 )
 LONG = [
-    *(part * (MILLION // len(part)) for part in WHOLE),
-    *(part * (MILLION // 10 // len(part)) for part in OTHERS),
+    *(part * (LENGTH // len(part)) for part in WHOLE),
+    *(part * (LENGTH // 4 // len(part)) for part in OTHERS),
     *NESTED,
 ]
 
@@ -273,4 +298,4 @@ def test_the_time_that_a_hostile_answer_takes_is_in_proportion_to_its_length(ans
     began = time.process_time()
     for read in (last_number, choice_letter, whole_text, lambda text: json_field(text, "label")):
         read(answer)
-    assert time.process_time() - began < 60  # in proportion it is seconds, else minutes or hours
+    assert time.process_time() - began < 10  # in proportion it is a second or so, else minutes

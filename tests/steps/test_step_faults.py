@@ -28,17 +28,17 @@ STEPS = [
     ("[pipelines.p]", [f"pipelines.p.steps: is missing; a pipeline needs steps, {SUCH_AS}"]),
     ("[pipelines.p]\nsteps = []", [f"pipelines.p.steps: is empty; a pipeline needs steps, {SUCH_AS}"]),
     ("[pipelines.p]\nsteps = {}", [f"pipelines.p.steps: {{  }} should be a list; a pipeline needs steps, {SUCH_AS}"]),
-    (pipe("3"), [f"pipelines.p.steps[0]: 3 should be a table, {SUCH_AS}"]),
-    (pipe("{}"), [f"pipelines.p.steps[0].step: is missing; the steps are {KINDS}"]),
+    (pipe("3"), [f"pipelines.p, step 1: 3 should be a table, {SUCH_AS}"]),
+    (pipe("{}"), [f"pipelines.p, step 1, step: is missing; the steps are {KINDS}"]),
     (
         pipe(X, '{ stp = "vote" }'),
-        [f"pipelines.p.steps[1].stp: unknown key, did you mean 'step'? The steps are {KINDS}"],
+        [f"pipelines.p, step 2, stp: unknown key, did you mean 'step'? The steps are {KINDS}"],
     ),
     (
         pipe('{ step = "propos" }'),
-        [f"pipelines.p.steps[0].step: unknown step 'propos', did you mean 'propose'? The steps are {KINDS}"],
+        [f"pipelines.p, step 1, step: unknown step 'propos', did you mean 'propose'? The steps are {KINDS}"],
     ),
-    (pipe("{ step = 3 }"), [f"pipelines.p.steps[0].step: unknown step 3; the steps are {KINDS}"]),
+    (pipe("{ step = 3 }"), [f"pipelines.p, step 1, step: unknown step 3; the steps are {KINDS}"]),
     (
         "[pipelines.p]\ndescripton = 'x'\nsteps = [" + X + "]",
         [f"pipelines.p.descripton: unknown key, did you mean 'description'? Known here: {PIPELINE_KEYS}"],
@@ -48,10 +48,10 @@ STEPS = [
         "[pipelines.p]\nname = 'p'\nsteps = [" + X + "]",
         ["pipelines.p.name: unknown key; the table's name is the pipeline's name"],
     ),
-    (pipe(Z), ["pipelines.p.steps[0]: aggregate needs answers from a previous step; start with propose"]),
+    (pipe(Z), ["pipelines.p, step 1: aggregate needs answers from a previous step; start with propose"]),
     (
         pipe('{ step = "propose", agents = ["openai/x"], keep = 1 }'),
-        ["pipelines.p.steps[0]: propose needs answers from a previous step; remove keep"],
+        ["pipelines.p, step 1: propose needs answers from a previous step; remove keep"],
     ),
     (
         pipe(XY),
@@ -63,14 +63,14 @@ KEYS = [
     ("agents = []", "agents: is empty; name at least one"),
     ("", "agents: is missing"),
     ("agents = 'openai/x'", "agents: 'openai/x' should be a list"),
-    ("agents = [3]", f"agents[0]: 3 {AGENT}"),
-    ("agents = ['']", "agents[0].model: is empty"),
+    ("agents = [3]", f"agent 1: 3 {AGENT}"),
+    ("agents = ['']", "agent 1, model: is empty"),
     (
         "agents = [{ model = 'openai/x', sample = 2 }]",
-        "agents[0].sample: unknown key, did you mean 'samples'? Known here: model, samples",
+        "agent 1, sample: unknown key, did you mean 'samples'? Known here: model, samples",
     ),
-    ("agents = [{ model = 'openai/x', samples = 0 }]", "agents[0].samples: 0 should be at least 1"),
-    ("agents = [{ samples = 2 }]", "agents[0].model: is missing"),
+    ("agents = [{ model = 'openai/x', samples = 0 }]", "agent 1, samples: 0 should be at least 1"),
+    ("agents = [{ samples = 2 }]", "agent 1, model: is missing"),
     (
         "agents = ['openai/x'], tempe = 1",
         f"tempe: unknown key, did you mean 'temp'? Known here: {PROPOSE_KEYS}",
@@ -84,13 +84,13 @@ KEYS = [
         f"max_token: unknown key, did you mean 'max_tokens'? Known here: {PROPOSE_KEYS}",
     ),
     ("agents = ['openai/x'], prompt = ''", "prompt: is empty"),
-    ("agents = ['openai/x'], quorum = 2", "quorum: 2 answers can't come of 1 calls"),
+    ("agents = ['openai/x'], quorum = 2", "quorum: 2 answers can't come of 1 call"),
     ("agents = ['openai/x'], quorum = true", "quorum: true should be a whole number"),
     ("agents = ['openai/x'], keep = 101", "keep: 101 should be at most 100"),
-    ("agents = ['opnai/x']", f"agents[0]: {no_model('opnai/x', near='openai/x')}"),
-    ("agents = ['openai/x', 'nono']", f"agents[1]: {no_model('nono')}"),
-    ("agents = ['mistrel-l']", f"agents[0]: {no_model('mistrel-l', near='mistral-l')}"),
-    ("agents = ['openai/']", f"agents[0]: {no_model('openai/')}"),
+    ("agents = ['opnai/x']", f"agent 1: {no_model('opnai/x', near='openai/x')}"),
+    ("agents = ['openai/x', 'nono']", f"agent 2: {no_model('nono')}"),
+    ("agents = ['mistrel-l']", f"agent 1: {no_model('mistrel-l', near='mistral-l')}"),
+    ("agents = ['openai/']", f"agent 1: {no_model('openai/')}"),
 ]
 
 OTHER_STEPS = [
@@ -137,10 +137,10 @@ def test_faulty_steps(text: str, expected: list[str]) -> None:
 def test_a_faulty_panel(keys: str, fault: str) -> None:
     models = "[models]\nmistral-l = { routes = ['mistral/mistral-large'] }\n"
     assert faults(models + pipe(XY, f"{{ step = 'propose'{', ' * bool(keys)}{keys} }}")) == [
-        f"pipelines.p.steps[1].{fault}"
+        f"pipelines.p, step 2, {fault}"
     ]
 
 
 @pytest.mark.parametrize(("kind", "keys", "fault"), OTHER_STEPS)
 def test_a_faulty_step_of_another_kind(kind: str, keys: str, fault: str) -> None:
-    assert faults(pipe(XY, f"{{ step = '{kind}'{', ' * bool(keys)}{keys} }}")) == [f"pipelines.p.steps[1].{fault}"]
+    assert faults(pipe(XY, f"{{ step = '{kind}'{', ' * bool(keys)}{keys} }}")) == [f"pipelines.p, step 2, {fault}"]

@@ -173,4 +173,4 @@ def test_the_values_of_a_tally_are_texts_for_the_journal(*, tells: bool) -> None
     ],
 )
 def test_a_decimal_mark_without_numbers_or_unknown_is_refused(keys: str, fault: str) -> None:
-    assert faults(pipe(XY, f'{{ step = "vote", {keys} }}')) == [f"pipelines.p.steps[1].{fault}"]
+    assert faults(pipe(XY, f'{{ step = "vote", {keys} }}')) == [f"pipelines.p, step 2, {fault}"]

@@ -300,11 +300,11 @@ def test_what_may_not_fit_is_told_beforehand() -> None:
         "12 answers may have 12000 tokens, and x has a window of 8192, of which 1000 are kept for its own (max_tokens)"
     )
     assert doubts(pipeline, {"x": 8192, "y": 32_768}) == (
-        Lint("pipelines.p.steps[1]", f"{told}; it would be asked several times"),
+        Lint("pipelines.p, step 2", f"{told}; it would be asked several times"),
     )
     assert doubts(pipeline, {}) == ()
     judged = config_of(PROPOSE, '{ step = "vote", agent = "x" }', defaults="max_tokens = 1000").pipelines["p"]
-    assert doubts(judged, {"x": 8192}) == (Lint("pipelines.p.steps[1]", f"{told}; it would be shown their beginnings"),)
+    assert doubts(judged, {"x": 8192}) == (Lint("pipelines.p, step 2", f"{told}; it would be shown their beginnings"),)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ from tests.support.nursery import Forked, Nursery
 
 OFFLINE = ("--offline", "--config", str(shipped()))
 """What makes a server simulate the shipped pipelines, whatever this machine's user has configured."""
+AT_ONCE = "from moa_mcp.providers.backend import simulated; simulated.__defaults__ = (0.0,)"
+"""A prelude with which simulated models answer without a delay."""
 Wire = dict[str, Any]
 """A JSON-RPC message."""
 

@@ -12,6 +12,7 @@ from moa_mcp.cli.options import Refused, journal_file, nearest, opened
 from moa_mcp.config import Defaults
 from moa_mcp.errors import JournalError, RunHeld, RunUnknown
 from moa_mcp.journal import Journal, RunRecord
+from moa_mcp.text.visible import quoted
 
 ALL = 2**31 - 1
 """More runs than any journal holds."""
@@ -40,15 +41,16 @@ def no_runs(path: str | None) -> str:
 
 
 @contextmanager
-def journal_of(path: str | None, defaults: Defaults = _ANY) -> Generator[Journal]:
-    """Open the journal, and close it. What goes wrong inside is told as `Refused`.
+def journal_of(path: str | None, defaults: Defaults | None = None) -> Generator[Journal]:
+    """Open the journal, and close it. What goes wrong inside is reported as `Refused`.
 
-    How it records matters only to those that drive runs.
+    Commands that drive runs write to it, and give the `defaults` that say how; the others can do with one that is
+    read-only.
     """
     if absent(path):
         raise Refused(no_runs(path), _FIRST)
     try:
-        journal = opened(path, defaults, to_read=True)
+        journal = opened(path, defaults or _ANY, to_read=defaults is None)
     except Refused as error:
         raise Refused(error.message, _ANOTHER) from error
     try:
@@ -79,7 +81,7 @@ async def find(journal: Journal, given: str) -> RunRecord:
     found = [each for each in records if given and each.run_id.startswith(given)]
     if not found:
         near = nearest(given, [each.run_id for each in records])
-        raise Refused(f"there is no run {given!r}{near}", "moa-mcp runs lists those on record.")
+        raise Refused(f"there is no run {quoted(given)}{near}", "moa-mcp runs lists those on record.")
     return _only(found, given)
 
 

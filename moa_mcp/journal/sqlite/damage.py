@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,10 @@ from moa_mcp.errors import JournalDamaged, JournalError
 SENSELESS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, zlib.error)
 """Exceptions that reading corrupt data can raise."""
 _ID = re.compile(r"[\w.-]{1,64}")
+_OTHER_TABLES = re.compile(
+    r"no such (table|column)|table \S+ has no column named|duplicate column name|table \S+ already exists"
+)
+"""SQLite errors of statements for tables that differ from those of the file."""
 
 
 @contextmanager
@@ -37,12 +41,33 @@ def damaged_run(run_id: str) -> JournalDamaged:
     )
 
 
-def damaged_file(path: Path) -> JournalDamaged:
-    """Return the error for a corrupt file."""
+def damaged_file(path: Path, *, some_left: bool = False) -> JournalDamaged:
+    """Return the error for a corrupt file; `some_left` if a run can still be read."""
+    left = ". Runs that are not damaged can still be shown" if some_left else ""
     return JournalDamaged(
-        f"the journal {path} can't be used: it is damaged; restore a backup, or move it away to start a new one. "
-        "Runs that are not damaged can still be shown"
+        f"the journal {path} can't be used: it is damaged; restore a backup, or move it away to start a new one{left}"
     )
+
+
+def another_version(path: Path, missing: Sequence[str] = ()) -> JournalError:
+    """Return the error for a file whose tables are not those of this version; `missing` names columns."""
+    lacks = f" (missing: {', '.join(missing)})" if missing else ""
+    return JournalError(
+        f"the journal {path} was created by another version of moa-mcp: its tables differ from those of this "
+        f"version{lacks}. Open it with that version, or select another file with --journal PATH. If no other version "
+        "was in use, it is damaged"
+    )
+
+
+@contextmanager
+def explaining(path: Path) -> Generator[None]:
+    """Turn errors of the file into a `JournalError` that does not quote stored data."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise explained(path, error) from error
+    except SENSELESS as error:
+        raise damaged_file(path) from error
 
 
 def checked(text: str, *before: object) -> int:
@@ -55,6 +80,8 @@ def checked(text: str, *before: object) -> int:
 
 def explained(path: Path, error: sqlite3.Error | OSError) -> JournalError:
     """Return an error that describes the problem with the file and a fix."""
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR and _OTHER_TABLES.match(str(error)):
+        return another_version(path)
     said = _said(error)
     if said is None:
         return damaged_file(path)

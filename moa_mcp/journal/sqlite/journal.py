@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -17,14 +17,16 @@ from moa_mcp.errors import JournalDamaged, JournalError
 from moa_mcp.events import Event, TextReceived
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.codec import Packed, Packer, unpacked
-from moa_mcp.journal.sqlite.damage import SENSELESS, damaged_file, damaged_run, explained, read_only, readable
+from moa_mcp.journal.sqlite.damage import damaged_file, damaged_run, explained, explaining, read_only, readable
 from moa_mcp.journal.sqlite.entries import Entries, read
 from moa_mcp.journal.sqlite.opening import Opened, opened_at_best
 from moa_mcp.journal.sqlite.owners import is_dead, me
 from moa_mcp.journal.sqlite.retention import Forgetting
 from moa_mcp.journal.sqlite.rows import SELECT, any_record_of, insert, record_of
 from moa_mcp.journal.sqlite.schema import connected
+from moa_mcp.journal.sqlite.surviving import holds_a_run
 from moa_mcp.journal.sqlite.writer import Work, Writer
+from moa_mcp.text.surrogates import is_encodable
 from moa_mcp.values import Status
 
 LEASE_S = 15.0
@@ -32,8 +34,8 @@ LEASE_S = 15.0
 _LOOK_S = 0.2
 """Seconds between checks for a heartbeat of an owner."""
 _MANY = 8
-"""Number of active runs from which a transaction waits for more events. Below that, storing each answer at once costs
-less CPU time than waiting."""
+"""Number of active runs from which a transaction waits for more events, because a transaction for each answer costs
+more CPU time than its content."""
 _PATIENCE_S = 0.006
 _RESUMABLE = frozenset({"running", "failed", "cancelled"})
 
@@ -81,7 +83,7 @@ class SQLiteJournal:
 
     @cached_property
     def _opened(self) -> Opened:
-        with _explained(self._path):
+        with explaining(self._path):
             return opened_at_best(self._path, self._synchronous)
 
     @cached_property
@@ -96,12 +98,21 @@ class SQLiteJournal:
     async def _do(self, work: Work[Value]) -> Value:
         if not self._opened.writes:
             raise read_only(self._path)
-        with _explained(self._path):
-            return await self._writer.do(work)
+        return await self._done(work, reads=False)
 
     async def _read(self, work: Work[Value]) -> Value:
-        with _explained(self._path):
-            return await self._writer.do(work, reads=True)
+        return await self._done(work, reads=True)
+
+    async def _done(self, work: Work[Value], *, reads: bool) -> Value:
+        writer = self._writer  # of a file that can't be opened, no run is left
+        try:
+            with explaining(self._path):
+                return await writer.do(work, reads=reads)
+        except JournalDamaged as error:
+            some_left = False
+            with suppress(sqlite3.Error):
+                some_left = await writer.do(holds_a_run, reads=True)
+            raise damaged_file(self._path, some_left=some_left) from error
 
     @property
     def keeps_texts(self) -> bool:
@@ -213,7 +224,7 @@ class SQLiteJournal:
         return await self._do(lambda db: bool(db.execute(sql, (time.time(), run_id)).rowcount))
 
     async def record(self, run_id: str) -> RunRecord | None:
-        if self._is_empty:
+        if self._is_empty or not is_encodable(run_id):
             return None
         rows = await self._read(lambda db: db.execute(f"{SELECT} WHERE run_id = ?", (run_id,)).fetchall())
         return record_of(rows[0]) if rows else None
@@ -265,7 +276,7 @@ class SQLiteJournal:
         if dry:
             if not self._opened.writes:
                 return await self._read(what.would)
-            with _explained(self._path):
+            with explaining(self._path):
                 return await anyio.to_thread.run_sync(self._apart, what.would)
         gone, more = 0, True
         while more:
@@ -288,14 +299,3 @@ class SQLiteJournal:
 
 def _spending(db: sqlite3.Connection, day: str) -> int:
     return int(db.execute("SELECT coalesce(sum(nanodollars), 0) FROM spending WHERE day = ?", (day,)).fetchone()[0])
-
-
-@contextmanager
-def _explained(path: Path) -> Generator[None]:
-    """Turn errors of the file into a `JournalError` that does not quote stored data."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise explained(path, error) from error
-    except SENSELESS as error:
-        raise damaged_file(path) from error

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from moa_mcp.errors import JournalError
 from moa_mcp.journal.sqlite import wal
-from moa_mcp.journal.sqlite.schema import MIGRATIONS, connected, opened, version
+from moa_mcp.journal.sqlite.schema import connected, is_current, opened
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def _current(path: Path, how: str) -> sqlite3.Connection | None:
     """Return a connection if the file can be read in this mode and has the latest version."""
     db = connected(f"{path.absolute().as_uri()}?{how}", uri=True)
     try:
-        if version(db, path) == len(MIGRATIONS):
+        if is_current(db, path):
             return db
     except (sqlite3.Error, JournalError) as error:
         db.close()

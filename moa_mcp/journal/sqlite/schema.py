@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 from moa_mcp.errors import JournalError
+from moa_mcp.journal.sqlite.damage import another_version
 
 _BUSY_MS = 10_000
 
@@ -51,6 +55,14 @@ MIGRATIONS = (
 
 _OURS = {"runs", "events"}
 """Tables that exist in every version."""
+_ADDITION = re.compile(r"\s*ALTER TABLE (\w+) ADD COLUMN (\w+)")
+_COLUMNS = (
+    'SELECT tables.name, columns.name, columns."notnull" AND columns.dflt_value IS NULL AND NOT columns.pk '
+    "FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns WHERE tables.type = 'table'"
+)
+
+_Column = tuple[str, str]
+"""A table and one of its columns."""
 
 
 def opened(path: Path, synchronous: str) -> sqlite3.Connection:
@@ -82,14 +94,70 @@ def _text(raw: bytes) -> str:
 
 
 def _migrate(db: sqlite3.Connection, path: Path) -> None:
-    if version(db, path) == len(MIGRATIONS):
+    if is_current(db, path):
         return
     db.execute("BEGIN IMMEDIATE")  # another process may be migrating; read the version again inside
     for statements in MIGRATIONS[version(db, path) :]:
-        for statement in filter(str.strip, statements.split(";")):
-            db.execute(statement)
+        for statement in _statements(statements):
+            if _added(statement) not in _columns(db):  # a development version may have added the column already
+                db.execute(statement)
+    for column in _missing(db, path):
+        db.execute(_additions()[column])
     db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     db.execute("COMMIT")
+
+
+def is_current(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether a file is of the latest version, with all its columns.
+
+    Raises:
+        JournalError: it is newer, no journal, or has tables of the latest version's number that can't be used.
+
+    """
+    return version(db, path) == len(MIGRATIONS) and not _missing(db, path)
+
+
+def _missing(db: sqlite3.Connection, path: Path) -> frozenset[_Column]:
+    """Return the columns that a file of the latest version lacks and that can be added: their default says nothing.
+
+    Raises `JournalError` if its tables differ in another way that matters.
+    """
+    found, known = _columns(db), _known_columns()
+    missing = known.keys() - found.keys()
+    ours = {table for table, _ in known}
+    extra = {column: must_be_given for column, must_be_given in found.items() - known.items() if column[0] in ours}
+    renamed = {table for table, _ in missing} & {table for table, _ in extra}
+    if renamed or any(extra.values()) or not missing <= _additions().keys():
+        raise another_version(path, sorted(f"{table}.{column}" for table, column in missing))
+    return frozenset(missing)
+
+
+def _columns(db: sqlite3.Connection) -> dict[_Column, bool]:
+    """Return the columns of a file, and whether a row can't be written without a value for each."""
+    return {(table, column): bool(must_be_given) for table, column, must_be_given in db.execute(_COLUMNS)}
+
+
+@cache
+def _known_columns() -> dict[_Column, bool]:
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript("".join(MIGRATIONS))
+        return _columns(db)
+
+
+@cache
+def _additions() -> dict[_Column, str]:
+    """Return the statements that add a column to a table that an earlier version made."""
+    every = (statement for statements in MIGRATIONS for statement in _statements(statements))
+    return {column: statement for statement in every if (column := _added(statement))}
+
+
+def _added(statement: str) -> _Column | None:
+    match = _ADDITION.match(statement)
+    return (match[1], match[2]) if match else None
+
+
+def _statements(script: str) -> list[str]:
+    return [each for each in script.split(";") if each.strip()]
 
 
 def version(db: sqlite3.Connection, path: Path) -> int:
