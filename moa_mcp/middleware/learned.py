@@ -53,7 +53,7 @@ class _Rule:
 
 
 @dataclass(slots=True)
-class Refused:
+class RefusedParameters:
     """What one model rejects on one server."""
 
     rules: dict[str, _Rule] = field(default_factory=dict[str, _Rule])
@@ -169,13 +169,13 @@ class Learned:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._refused: dict[Server, Refused] = {}
+        self._refused: dict[Server, RefusedParameters] = {}
 
-    def of(self, server: Server) -> Refused:
+    def of(self, server: Server) -> RefusedParameters:
         """Return what a model rejects on a server; the caller may add to it."""
         refused = self._refused.get(server)
         if refused is None:
-            refused = self._refused[server] = Refused()
+            refused = self._refused[server] = RefusedParameters()
         elif refused:
             refused.forget(self._now() - FORGOTTEN_S)
         return refused

@@ -13,7 +13,7 @@ from moa_mcp.errors import (
     QuotaExceeded,
     SystemRoleRefused,
 )
-from moa_mcp.middleware.learned import Learned, Refused
+from moa_mcp.middleware.learned import Learned, RefusedParameters
 from moa_mcp.model import Model
 from moa_mcp.values import TOKEN_LIMITS, Call, Completion, Message, token_limit
 
@@ -68,7 +68,7 @@ class Negotiated:
             return asked.completion.noted(*asked.notes, note)
         return asked.completion.noted(*asked.notes)
 
-    async def _ask(self, call: Call, refused: Refused) -> _Asked:
+    async def _ask(self, call: Call, refused: RefusedParameters) -> _Asked:
         """Send the call until it is accepted or can't be changed further. Raises `CallError`."""
         room: _Room | None = None
         rounds = 0
@@ -86,7 +86,7 @@ class Negotiated:
                 if rounds == _ROUNDS or not (known or self._learn(error, sent, refused)):
                     raise
 
-    def _learn(self, error: CallError, sent: Call, refused: Refused) -> bool:
+    def _learn(self, error: CallError, sent: Call, refused: RefusedParameters) -> bool:
         """Learn from a rejection; return whether a changed request may succeed."""
         if isinstance(error, ParameterRefused) and error.parameter == "response_format":
             if sent.reply_schema is None:
@@ -106,7 +106,7 @@ def _server(call: Call) -> tuple[str, str | None]:
     return (call.target.model, call.target.api_base) if call.target else (call.agent, None)
 
 
-def _sent(call: Call, refused: Refused, room: _Room | None = None) -> tuple[Call, tuple[str, ...]]:
+def _sent(call: Call, refused: RefusedParameters, room: _Room | None = None) -> tuple[Call, tuple[str, ...]]:
     """Return a call that its model accepts, with notes about the changes."""
     model = _server(call)[0]
     parameters, notes = refused.adapt(model, call.parameters)

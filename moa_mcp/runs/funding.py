@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import anyio
 
@@ -48,7 +49,7 @@ async def funded(
     smallest = tariff.smallest(finished, answers)
     refusal: Refusal | None = None
     with anyio.move_on_after(math.inf if spec.deadline_s is None else spec.deadline_s) as time_up:
-        refusal = await purses.open(budget, smallest, tariff.whole(finished), waits)
+        refusal = await purses.open(budget, smallest, partial(tariff.whole, finished), waits)
     if time_up.cancelled_caught:
         caps = " and ".join(str(purse) for purse in budget.purses if purse.shared)
         raise Unfunded(

@@ -140,7 +140,7 @@ class Purses:
         return budget
 
     async def open(
-        self, budget: Budget, smallest: Amount, whole: Amount, waits: Callable[[str], None]
+        self, budget: Budget, smallest: Amount, whole: Callable[[], Amount], waits: Callable[[str], None]
     ) -> Refusal | None:
         """Let a run begin that needs the `smallest` amount, with the `whole` that all its calls can take if it fits.
 
@@ -154,7 +154,7 @@ class Purses:
             waits(f"waiting for its turn under {' and '.join(str(each) for each in budget.purses if each.shared)}")
         try:
             async with self._turn:
-                refusal = await self._opened(budget, smallest, whole, waits, began)
+                refusal = await self._opened(budget, smallest, whole(), waits, began)
         except BaseException:
             budget.close()
             raise

@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from moa_mcp.server import frames
-from moa_mcp.server.frames import Refused, read
+from moa_mcp.server.frames import RefusedFrame, read
 
 MAX_BYTES = 4 * 2**20
 """What a body may hold; the SDK's own limit."""
@@ -35,7 +35,7 @@ class Bodies:
             await Response(told, 413, _CLOSE)(scope, receive, send)
             return
         message = read(body)
-        if isinstance(message, Refused):
+        if isinstance(message, RefusedFrame):
             await _refusal(message)(scope, receive, send)
             return
         if (exact := frames.exact(body, message)) is not body:
@@ -56,7 +56,7 @@ async def _whole(receive: Receive) -> bytes | None:
     return bytes(body)
 
 
-def _refusal(refused: Refused) -> Response:
+def _refusal(refused: RefusedFrame) -> Response:
     if len(refused.answers) == 1:
         error = refused.answers[0]
     else:

@@ -38,7 +38,7 @@ _FIRST = re.compile(
 _LAST = re.compile(rb"[,{]\s*" + _ID + rb"\}\s*$")
 
 
-class Refused(NamedTuple):
+class RefusedFrame(NamedTuple):
     """What a client wrote is no message: what to answer, which may be nothing."""
 
     answers: tuple[types.JSONRPCError, ...] = ()
@@ -57,7 +57,7 @@ async def receive(
     async with messages:
         try:
             while (frame := await anyio.to_thread.run_sync(_next, wire, abandon_on_cancel=True)) is not None:
-                if isinstance(frame, Refused):
+                if isinstance(frame, RefusedFrame):
                     for refusal in frame.answers:
                         await answer(SessionMessage(refusal))
                 else:
@@ -66,7 +66,7 @@ async def receive(
             return  # the other side has stopped serving
 
 
-def read(written: bytes) -> types.JSONRPCMessage | Refused:
+def read(written: bytes) -> types.JSONRPCMessage | RefusedFrame:
     """Return the message that was written, or what to answer in its place."""
     try:
         found = decoded(written)
@@ -107,7 +107,7 @@ def invalid(told: str) -> types.JSONRPCError:
     return _error(None, types.INVALID_REQUEST, told)
 
 
-def _next(wire: BinaryIO) -> types.JSONRPCMessage | Refused | None:
+def _next(wire: BinaryIO) -> types.JSONRPCMessage | RefusedFrame | None:
     """Return what the next line says; None at the end."""
     try:
         line = wire.readline(MAX_BYTES)
@@ -116,7 +116,7 @@ def _next(wire: BinaryIO) -> types.JSONRPCMessage | Refused | None:
     if not line:
         return None
     if not line.strip():
-        return Refused()
+        return RefusedFrame()
     if len(line) < MAX_BYTES or line.endswith(b"\n"):
         return read(line)
     end = line[-_EDGE:]
@@ -129,18 +129,18 @@ def _next(wire: BinaryIO) -> types.JSONRPCMessage | Refused | None:
 _NO_MESSAGE = "Invalid request: a message must be one JSON-RPC 2.0 object"
 
 
-def _message(found: dict[str, JsonValue]) -> types.JSONRPCMessage | Refused:
+def _message(found: dict[str, JsonValue]) -> types.JSONRPCMessage | RefusedFrame:
     if "method" not in found and ("result" in found or "error" in found):
         return _response(found)
     if "id" not in found and found.get("jsonrpc") == "2.0" and isinstance(found.get("method"), str):
         try:
             return types.JSONRPCNotification.model_validate(found)
         except ValidationError:
-            return Refused()  # nothing is ever answered to a notification
+            return RefusedFrame()  # nothing is ever answered to a notification
     return _request(found)
 
 
-def _request(found: dict[str, JsonValue]) -> types.JSONRPCMessage | Refused:
+def _request(found: dict[str, JsonValue]) -> types.JSONRPCMessage | RefusedFrame:
     identifier = _identifier(found.get("id"))
     if identifier is None:
         told = _NO_MESSAGE if "id" not in found else "Invalid request: id must be a string or an integer"
@@ -153,22 +153,22 @@ def _request(found: dict[str, JsonValue]) -> types.JSONRPCMessage | Refused:
     return types.JSONRPCRequest.model_validate({**found, "id": identifier})
 
 
-def _response(found: dict[str, JsonValue]) -> types.JSONRPCMessage | Refused:
+def _response(found: dict[str, JsonValue]) -> types.JSONRPCMessage | RefusedFrame:
     """Return a client's answer; one that is none is an error to whoever waits for it."""
     kind = types.JSONRPCError if "error" in found else types.JSONRPCResponse
     try:
         return kind.model_validate(found)
     except ValidationError:
         identifier = _identifier(found.get("id"))
-        return Refused() if identifier is None else _error(identifier, types.INVALID_REQUEST, "Invalid response")
+        return RefusedFrame() if identifier is None else _error(identifier, types.INVALID_REQUEST, "Invalid response")
 
 
-def _batch(found: list[JsonValue]) -> Refused:
+def _batch(found: list[JsonValue]) -> RefusedFrame:
     """Return what to answer to an array of messages: none is served, and nobody waits for one of them."""
     told = "Invalid request: batches are not supported; send each message separately"
     waiting = (_identifier(each.get("id")) for each in found if isinstance(each, dict) and "method" in each)
     answers = tuple(_error(each, types.INVALID_REQUEST, told) for each in waiting if each is not None)
-    return Refused(answers) if answers else _refusal(None, types.INVALID_REQUEST, told)
+    return RefusedFrame(answers) if answers else _refusal(None, types.INVALID_REQUEST, told)
 
 
 def _identifier(given: object) -> types.RequestId | None:
@@ -189,8 +189,8 @@ def _readable_id(written: bytes) -> types.RequestId | None:
         return None
 
 
-def _refusal(identifier: types.RequestId | None, code: int, told: str) -> Refused:
-    return Refused((_error(identifier, code, told),))
+def _refusal(identifier: types.RequestId | None, code: int, told: str) -> RefusedFrame:
+    return RefusedFrame((_error(identifier, code, told),))
 
 
 def _error(identifier: types.RequestId | None, code: int, told: str) -> types.JSONRPCError:

@@ -15,7 +15,7 @@ from itertools import chain
 from moa_mcp.errors import LeaseLost
 from moa_mcp.journal.codec import CODEC, Packed
 from moa_mcp.journal.sqlite.damage import checked
-from moa_mcp.journal.sqlite.writer import Refused
+from moa_mcp.journal.sqlite.writer import WriteRefused
 
 _LONG = 2**14
 """Size from which a text is compressed, in bytes. Only prompts reach it; compressing an answer takes longer than
@@ -25,7 +25,7 @@ _ROWS = 300
 """Rows of one statement. SQLite may be limited to 999 values."""
 
 
-class NotOurs(Refused, LeaseLost):
+class NotOurs(WriteRefused, LeaseLost):
     """The run has another owner now, or was cancelled."""
 
     def __init__(self, *run_ids: str) -> None:

@@ -33,7 +33,7 @@ Line_contra = TypeVar("Line_contra", contravariant=True)
 Work = Callable[[sqlite3.Connection], Value]
 
 
-class Refused(Exception):
+class WriteRefused(Exception):
     """Raised by work that wrote nothing. The other work in its transaction is not affected."""
 
 
@@ -43,7 +43,7 @@ class Book(Protocol[Line_contra]):
     def write(self, connection: sqlite3.Connection, pages: Mapping[str, Sequence[Line_contra]], /) -> None:
         """Write the lines of up to 240 pages, in order.
 
-        Raises `Refused` and writes nothing if the lines of one page are not allowed.
+        Raises `WriteRefused` and writes nothing if the lines of one page are not allowed.
         """
         ...
 
@@ -90,7 +90,7 @@ class Writer(Generic[Line_contra]):
         """Do work, which may only read (`reads`); return its value after the commit.
 
         Raises:
-            Refused: the work was rejected.
+            WriteRefused: the work was rejected.
             sqlite3.Error: the transaction failed and was rolled back.
 
         """
@@ -205,7 +205,7 @@ class Writer(Generic[Line_contra]):
         jobs = [job for of_page in pages.values() for job in of_page]
         lines = {page: [job.line for job in of_page] for page, of_page in pages.items()}
         _attempt(jobs, partial(self._book.write, self._connection, lines), self._connection)
-        if isinstance(jobs[0].error, Refused) and len(pages) > 1:
+        if isinstance(jobs[0].error, WriteRefused) and len(pages) > 1:
             for page, of_page in pages.items():
                 for job in of_page:
                     job.error = None
@@ -223,7 +223,7 @@ def _attempt(jobs: list[_Job[Any]], work: Callable[[], Any], connection: sqlite3
     except Exception as error:  # noqa: BLE001  raised to the caller; the thread serves the others
         for job in jobs:
             job.error = error
-        if not isinstance(error, Refused) and any(job.done is None for job in jobs):
+        if not isinstance(error, WriteRefused) and any(job.done is None for job in jobs):
             _log.warning("an event could not be recorded", exc_info=error)
     else:
         for job in jobs:

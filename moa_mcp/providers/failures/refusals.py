@@ -40,14 +40,14 @@ _SUCCESS = range(200, 400)
 _NO_HEADERS: Mapping[str, str] = {}
 
 
-class Place(NamedTuple):
+class Destination(NamedTuple):
     """Where a request went: its address, and the proxy that stood in between."""
 
     url: str | None
     proxy: str | None = None
 
     @classmethod
-    def of(cls, target: Target) -> Place:
+    def of(cls, target: Target) -> Destination:
         """Return where a target's calls go over the OpenAI wire."""
         if target.api_base is None:
             return cls(None)
@@ -66,16 +66,16 @@ def refused(
     fault: Fault,
     headers: Mapping[str, str] = _NO_HEADERS,
     *,
-    place: Place | None = None,
+    destination: Destination | None = None,
 ) -> CallError:
     """Return the error for what a provider says; `status` is HTTP's, None where that is not known."""
     told = said(fault.told, target.api_key) or _unsaid(status)
     fault = fault._replace(told=plain((fault.told or told)[:_MOST]))
     status = fault.status if status is None or status in _SUCCESS else status
     in_body = fault.wait_s if fault.wait_s is not None else retry_after.in_words(fault.told)
-    place = place or Place.of(target)
+    destination = destination or Destination.of(target)
     if status == _PROXY_WANTS_KEY:
-        return barred(target, status, told, place)
+        return barred(target, status, told, destination)
     kind = kinds.kind(status, fault, wait_s=in_body)
     misplaced = kind in _MISPLACED and status in _CLIENT and _refuses_a_limit(fault)
     kind = "request" if misplaced else kind
@@ -83,7 +83,7 @@ def refused(
     wait_s = in_body if asked is None else asked
     if wait_s is None and kind == "rate":
         wait_s = retry_after.resets(headers)
-    error = _error(kind, _message(target, told, fault, place, kind), fault, status, wait_s)
+    error = _error(kind, _message(target, told, fault, destination, kind), fault, status, wait_s)
     if misplaced:
         error.elsewhere = True  # as the status alone would say, if a smaller limit does not help
     return error
@@ -142,16 +142,16 @@ _PLAIN: Mapping[Kind, Callable[[str], CallError]] = {
 }
 
 
-def _message(target: Target, told: str, fault: Fault, place: Place, kind: Kind) -> str:
+def _message(target: Target, told: str, fault: Fault, destination: Destination, kind: Kind) -> str:
     param = said(fault.param, target.api_key, 80)
     named = [f"param {param}"] if param and param.casefold() not in told.casefold() else []
-    asked = redact(str(place))
+    asked = redact(str(destination))
     where = [f"asked at {asked}" if not asked.startswith("through") else f"asked {asked}"] if asked else []
     message = f"{target.model}: {told}"
     if named or where:
         message += f" ({'; '.join((*named, *where))})"
-    if kind == "path" and place.url is not None:
-        message += f"; {addresses.advice(place.url)}"
+    if kind == "path" and destination.url is not None:
+        message += f"; {addresses.advice(destination.url)}"
     return message
 
 
@@ -159,18 +159,18 @@ def _unsaid(status: int | None) -> str:
     return "no reason given" if status is None else f"HTTP status {status}"
 
 
-def unreached(target: Target, *, connected: bool, place: Place | None = None) -> ConnectionFailed:
+def unreached(target: Target, *, connected: bool, destination: Destination | None = None) -> ConnectionFailed:
     """Return the error for a line that broke, or was never there: then nothing can have been billed."""
-    place = place or Place.of(target)
-    server = redact(addresses.shown(target.api_base or place.url) or "the provider")
-    proxy = redact(addresses.shown(place.proxy))
+    destination = destination or Destination.of(target)
+    server = redact(addresses.shown(target.api_base or destination.url) or "the provider")
+    proxy = redact(addresses.shown(destination.proxy))
     if connected:
         through = f" (through the proxy {proxy})" if proxy else ""
         return ConnectionFailed(
             f"{target.model}: the connection to {server}{through} broke off, or brought what can't be read"
         )
     failed = ConnectionFailed(
-        f"{target.model}: no connection to the proxy {proxy} on the way to {server}; {proxies.remedy(place.url)}"
+        f"{target.model}: no connection to the proxy {proxy} on the way to {server}; {proxies.remedy(destination.url)}"
         if proxy
         else f"{target.model}: no connection to {server}"
     )
@@ -178,9 +178,9 @@ def unreached(target: Target, *, connected: bool, place: Place | None = None) ->
     return failed
 
 
-def barred(target: Target, status: int, told: str, place: Place | None = None) -> CallError:
+def barred(target: Target, status: int, told: str, destination: Destination | None = None) -> CallError:
     """Return the error for a proxy that lets nothing through."""
-    proxy = redact(addresses.shown((place or Place.of(target)).proxy)) or "in between"
+    proxy = redact(addresses.shown((destination or Destination.of(target)).proxy)) or "in between"
     message = f"{target.model}: the proxy {proxy} refuses the connection: {said(told, None) or f'HTTP status {status}'}"
     if status in {401, 403, _PROXY_WANTS_KEY}:
         return AuthFailed(f"{message} ({status})")
@@ -189,10 +189,10 @@ def barred(target: Target, status: int, told: str, place: Place | None = None) -
     return failed
 
 
-def unusable_proxy(target: Target, place: Place) -> RequestRefused:
+def unusable_proxy(target: Target, destination: Destination) -> RequestRefused:
     """Return the error for a proxy of a kind that is not known here."""
-    proxy = redact(addresses.shown(place.proxy))
-    return RequestRefused(f"{target.model}: the proxy {proxy} is no HTTP proxy; {proxies.remedy(place.url)}")
+    proxy = redact(addresses.shown(destination.proxy))
+    return RequestRefused(f"{target.model}: the proxy {proxy} is no HTTP proxy; {proxies.remedy(destination.url)}")
 
 
 def said(text: str, key: str | None, limit: int = 400) -> str:

@@ -24,7 +24,7 @@ from moa_mcp.errors import CallError, ParameterRefused, RequestRefused, ServerFa
 from moa_mcp.providers.failures import bodies
 from moa_mcp.providers.failures.refusals import refused, unreached
 from moa_mcp.providers.litellm import endpoints
-from moa_mcp.providers.litellm.errors import errors_mapped, parsed, place_of
+from moa_mcp.providers.litellm.errors import destination_of, errors_mapped, parsed
 from moa_mcp.providers.openai.request import messages, reply_form
 from moa_mcp.providers.replies.collector import Collecting
 from moa_mcp.providers.replies.completions import unanswered
@@ -256,7 +256,7 @@ def _completion(call: Call, target: Target, response: Any, replies: Sequence[str
     collecting.take(_part(response, "message"))
     for raw in replies if not collecting.reply.begun else ():
         if (fault := bodies.broken(parsed(raw))) is not None:
-            raise refused(target, None, fault, place=place_of(target, None))
+            raise refused(target, None, fault, destination=destination_of(target, None))
     return collecting.completion()
 
 

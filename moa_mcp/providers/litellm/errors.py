@@ -11,7 +11,7 @@ from typing import Any
 from moa_mcp.errors import CallError
 from moa_mcp.providers.failures import bodies, unreadable
 from moa_mcp.providers.failures.bodies import Fault
-from moa_mcp.providers.failures.refusals import Place, barred, refused, unreached, unusable_proxy
+from moa_mcp.providers.failures.refusals import Destination, barred, refused, unreached, unusable_proxy
 from moa_mcp.providers.replies.completions import garbled
 from moa_mcp.providers.replies.json_values import as_object
 from moa_mcp.routing import addresses, proxies
@@ -33,19 +33,21 @@ def errors_mapped(target: Target, replies: Sequence[str] = ()) -> Generator[None
 def _error(target: Target, error: Exception, replies: Sequence[str] = ()) -> CallError:
     kinds = _kinds(error)
     response = _response(error)
-    place = place_of(target, response)
-    if not proxies.is_usable(place.proxy):
-        return unusable_proxy(target, place)
+    destination = destination_of(target, response)
+    if not proxies.is_usable(destination.proxy):
+        return unusable_proxy(target, destination)
     if (proxy_status := _of_proxy(error)) is not None:
-        return barred(target, proxy_status, "", place)
+        return barred(target, proxy_status, "", destination)
     if response is None and kinds & _DISCONNECTIONS:
-        return unreached(target, connected=not kinds & _UNCONNECTED, place=place)
+        return unreached(target, connected=not kinds & _UNCONNECTED, destination=destination)
     for raw in replies:  # of status 200, with an error in it
         if (fault := bodies.broken(parsed(raw))) is not None:
-            return refused(target, None, fault, place=place)
+            return refused(target, None, fault, destination=destination)
     if response is None and "JSONDecodeError" in kinds:
-        return unreadable.text(target, _not_json(error), place) or garbled(target)
-    return refused(target, _status(error, response), _fault(error, response), _headers(error, response), place=place)
+        return unreadable.text(target, _not_json(error), destination) or garbled(target)
+    return refused(
+        target, _status(error, response), _fault(error, response), _headers(error, response), destination=destination
+    )
 
 
 def parsed(raw: str) -> dict[str, Any]:
@@ -90,12 +92,12 @@ def _response(error: BaseException) -> Any:  # noqa: ANN401  httpx
     return None
 
 
-def place_of(target: Target, response: Any) -> Place:  # noqa: ANN401  httpx
+def destination_of(target: Target, response: Any) -> Destination:  # noqa: ANN401  httpx
     """Return where a call went, as far as litellm lets that be known."""
     if getattr(response, "_request", None) is None and host(target.provider) is not None:
-        return Place.of(target)
+        return Destination.of(target)
     url = addresses.shown(str(response.url)) if response is not None else target.api_base
-    return Place(url, proxies.proxy_for(url) if url else None)
+    return Destination(url, proxies.proxy_for(url) if url else None)
 
 
 def _of_proxy(error: BaseException) -> int | None:

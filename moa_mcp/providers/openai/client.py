@@ -128,13 +128,13 @@ class OpenAIWire:
             headers["Authorization"] = f"Bearer {target.api_key}"
         prefix = target.model.partition("/")[0]
         known = host(prefix)
-        place = refusals.Place.of(target)
-        if not proxies.is_usable(place.proxy):
-            raise refusals.unusable_proxy(target, place)
+        destination = refusals.Destination.of(target)
+        if not proxies.is_usable(destination.proxy):
+            raise refusals.unusable_proxy(target, destination)
         endpoint = self._endpoints[target] = _Endpoint(
-            URL(place.url or ""),
+            URL(destination.url or ""),
             headers,
-            place.proxy,
+            destination.proxy,
             target.wire_model or target.model,
             known is None or known.stream_usage,
             {"usage": {"include": True}} if prefix == "openrouter" else {},
