@@ -100,7 +100,7 @@ def command(
     if estimating:
         _show_estimate(*anyio.run(_estimate, config, backend, chosen, asked), as_json=as_json)
         return
-    may_cost = max_cost_usd or chosen.max_cost_usd or config.defaults.max_cost_usd
+    may_cost = max_cost_usd or chosen.max_cost_usd or config.budget.max_cost_usd
     agreement = anyio.run(needed, chosen, asked, backend.usable(config.models), may_cost)
     settle(agreement, yes=yes, max_cost_usd=max_cost_usd)
     manner = Manner(offline, as_json, quiet, Remedies(config, journal, config_path, offline=offline))
@@ -108,7 +108,7 @@ def command(
     async def begin(runs: Runs, watching: Emit | None) -> Run:
         return runs.start(chosen, asked, seed=seed, deadline_s=deadline_s, max_cost_usd=max_cost_usd, watch=watching)
 
-    seen = watch(runs_of(config, backend, opened(journal, config.defaults)), chosen, begin, manner)
+    seen = watch(runs_of(config, backend, opened(journal, config.journal)), chosen, begin, manner)
     if not seen.trace.steps and routes is not None:
         raise _unstarted(seen.trace, manner, chosen, anyio.run(reach, chosen, routes))
     conclude(seen, manner)

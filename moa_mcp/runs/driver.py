@@ -10,7 +10,7 @@ from functools import partial
 
 import anyio
 
-from moa_mcp.config import Defaults
+from moa_mcp.config import Config
 from moa_mcp.engine.execute import Reached, RunSpec, execute, started
 from moa_mcp.errors import JournalError
 from moa_mcp.events import Emit, Event, RunFinished, tee
@@ -42,22 +42,23 @@ _FAULT = "an unexpected fault in moa-mcp stopped the run; the server's log (stde
 class Driver:
     """Drives runs, which share the requests, the purses and the journal of a process."""
 
-    def __init__(self, defaults: Defaults, backend: Backend, journal: Journal) -> None:
-        self._defaults = defaults
+    def __init__(self, config: Config, backend: Backend, journal: Journal) -> None:
+        self._settings = config.budget
         self._backend = backend
         self._journal = journal
+        limits = config.limits
         self._shared = Shared(
             Limits(
-                attempts=defaults.attempts,
-                concurrency=defaults.concurrency,
-                provider_concurrency=defaults.provider_concurrency,
-                requests_per_minute=defaults.requests_per_minute,
-                tokens_per_minute=defaults.tokens_per_minute,
+                attempts=limits.attempts,
+                concurrency=limits.concurrency,
+                provider_concurrency=limits.provider_concurrency,
+                requests_per_minute=limits.requests_per_minute,
+                tokens_per_minute=limits.tokens_per_minute,
             ),
-            defaults.stall_s,
-            cache_first=defaults.cache_first,
+            limits.stall_s,
+            cache_first=limits.cache_first,
         )
-        self._purses = Purses(defaults, journal)
+        self._purses = Purses(config.budget, journal)
         self._beginning = anyio.Semaphore(_BEGINNING)
 
     async def drive(self, run: Run, order: Order, watch: Emit | None, opening: Opening) -> None:
@@ -79,7 +80,7 @@ class Driver:
             with run.scope:
                 began_to_wait = anyio.current_time()
                 try:
-                    budget = await funded(order.spec, opening, usable, self._purses, self._defaults, emit, run.waits)
+                    budget = await funded(order.spec, opening, usable, self._purses, self._settings, emit, run.waits)
                 except Unstarted as error:
                     begins = UNREACHED if error.unreached else UNASKED
                     emit(RunFinished(status="failed", answer=None, error=f"{begins}: {error}", seconds=0.0))

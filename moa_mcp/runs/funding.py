@@ -8,7 +8,7 @@ from collections.abc import Callable
 import anyio
 
 from moa_mcp.budget.worst_case import RunTariff
-from moa_mcp.config import Defaults, Pipeline, models_of
+from moa_mcp.config import BudgetSettings, Pipeline, models_of
 from moa_mcp.engine.execute import RunSpec
 from moa_mcp.errors import MissingKey
 from moa_mcp.events import Emit, RunEstimated
@@ -35,7 +35,7 @@ async def funded(
     opening: Opening,
     usable: Usable,
     purses: Purses,
-    defaults: Defaults,
+    settings: BudgetSettings,
     emit: Emit,
     waits: Callable[[str], None],
 ) -> Budget:
@@ -56,12 +56,12 @@ async def funded(
         emit(_estimated(estimate(left, spec.question, known, answers), spec))
     asked = {alias: known[alias] for alias in models_of(left)}
     unpriced = [alias for alias, each in asked.items() if each.price is None and each.route is not None]
-    if unpriced and defaults.unpriced == "refuse":
+    if unpriced and settings.unpriced == "refuse":
         raise Unstarted(
             f'nobody knows what {", ".join(unpriced)} costs, and unpriced = "refuse"; give its route '
             'usd_per_million, or set unpriced = "allow"'
         )
-    tariff = RunTariff(pipeline, spec.question, {alias: each.price for alias, each in known.items()}, defaults.unpriced)
+    tariff = RunTariff(pipeline, spec.question, {alias: each.price for alias, each in known.items()}, settings.unpriced)
     budget = purses.budget(spec, opening, tariff, known)
     smallest = tariff.smallest(finished, answers)
     refusal: Refusal | None = None

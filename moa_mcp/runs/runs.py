@@ -49,8 +49,8 @@ class Runs:
         self.backend = backend
         self.journal = journal or MemoryJournal()
         self._kept = Kept()
-        self._driver = Driver(config.defaults, backend, self.journal)
-        self._retention = Retention(config.defaults, self.journal)
+        self._driver = Driver(config, backend, self.journal)
+        self._retention = Retention(config.journal, self.journal)
         self._under_way: dict[str, Run] = {}
         self._leases = Leases(self.journal, self._under_way)
         self._resuming = anyio.Lock()
@@ -64,7 +64,7 @@ class Runs:
                 self._tasks = tasks
                 tasks.start_soon(self._leases.keep)
                 tasks.start_soon(self._retention.apply)
-                if self.config.defaults.resume == "auto":
+                if self.config.journal.resume == "auto":
                     tasks.start_soon(self._resume_all)
                 try:
                     yield self
@@ -111,7 +111,7 @@ class Runs:
 
     def max_cost_usd(self, pipeline: Pipeline) -> Decimal | None:
         """Return what a run of a pipeline may cost, in US dollars, where its caller says nothing."""
-        return pipeline.max_cost_usd or self.config.defaults.max_cost_usd
+        return pipeline.max_cost_usd or self.config.budget.max_cost_usd
 
     async def resume(self, run_id: str, *, max_cost_usd: Decimal | None = None, watch: Emit | None = None) -> Run:
         """Go on with a run that was interrupted, failed or cancelled; what it has paid for is not paid again.
@@ -195,7 +195,7 @@ class Runs:
     ) -> Agreement | None:
         """Return what has to be agreed to before a run is forked, by the limit of today. Raises as `fork` does."""
         order, reached, _ = await self._branch(run_id, step, pipeline)
-        today = self.config.pipelines.get(pipeline.name, self.config.defaults)
+        today = self.config.pipelines.get(pipeline.name, self.config.budget)
         left = {"steps": pipeline.steps[reached.steps :], "confirm_above_usd": today.confirm_above_usd}
         return await needed(
             pipeline.model_copy(update=left),

@@ -24,7 +24,7 @@ from tests.support.serving import ServerProcess, content, parameters, text
 pytestmark = pytest.mark.anyio
 
 CONFIG = """
-defaults.confirm_above_usd = 0.5
+budget.confirm_above_usd = 0.5
 models.a.routes = [{ model = "openai/a", api_base = "URL", usd_per_million = { prompt = 1, completion = 1000 } }]
 models.b.routes = [{ model = "openai/b", api_base = "URL" }]
 models.absent.routes = [{ model = "openai/absent", api_key_env = "NO_SUCH_KEY" }]
@@ -225,7 +225,7 @@ async def test_a_client_that_can_not_ask_agrees_to_a_fork_by_its_max_cost_which_
     assert (agreed["estimate"]["max_cost_usd"], agreed["estimate"]["calls"]) == (3, 1)
 
 
-@pytest.mark.parametrize("changes", [[], [("defaults.confirm_above_usd = 0.5", "")], [("= 0.5", "= 0.8")]])
+@pytest.mark.parametrize("changes", [[], [("budget.confirm_above_usd = 0.5", "")], [("= 0.5", "= 0.8")]])
 async def test_nobody_is_asked_about_a_run_within_the_limit(
     era: str, models: ModelServer, changes: list[tuple[str, str]]
 ) -> None:
