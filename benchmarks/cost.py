@@ -225,9 +225,9 @@ async def run_ours(config: Config, pipeline: Pipeline, question: str, url: str, 
         alias: (Route(model=f"openai/{alias}", api_base=url, n=n, usd_per_million=price),)
         for alias in models_of(pipeline)
     }
-    defaults = config.defaults.model_copy(update={"cache_first": cache_first})
+    limits = config.limits.model_copy(update={"cache_first": cache_first})
     served, _ = backend.real(models, {})
-    async with Runs(replace(config, models=models, defaults=defaults), served).open() as runs:
+    async with Runs(replace(config, models=models, limits=limits), served).open() as runs:
         admitted = await runs.admit(NewRun(pipeline=pipeline, question=Question(question), seed=SEED))
         assert isinstance(admitted, Ready), admitted
         run = await runs.start(admitted)

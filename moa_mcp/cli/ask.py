@@ -109,7 +109,7 @@ def command(
         overrides_limits=True,
         consent=consent(yes=yes),
     )
-    with closing(opened(journal, config.defaults)) as kept:
+    with closing(opened(journal, config.journal)) as kept:
         runs = runs_of(config, backend, kept)
         started = admitted(runs, request, partial(_refusal, chosen, routes))
         conclude(watch(runs, chosen, begins(started), manner), manner)

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from moa_mcp.cli import costs, draw
-from moa_mcp.cli.options import FAILED, config_option, loaded, named, offline_option
+from moa_mcp.cli.options import FAILED, config_option, loaded, named, offline_option, show_notes
 from moa_mcp.cli.text import counted, json_text, line
 from moa_mcp.config import Config, Pipeline, models_of
 from moa_mcp.planning.context_windows import doubts, windows
@@ -82,6 +82,7 @@ def command(
     Missing keys fail only the pipelines that are named.
     """
     config = loaded(config_path)
+    show_notes(config)
     chosen = [named(config, name) for name in dict.fromkeys(names)] or list(config.pipelines.values())
     checked = anyio.run(_check, config, chosen, offline, cost)
     warned = strict and any(each.plan.lint for each in checked)

@@ -16,7 +16,7 @@ from platformdirs import user_data_path
 
 from moa_mcp import config as configuration
 from moa_mcp.cli.text import say
-from moa_mcp.config import Config, Defaults, Pipeline
+from moa_mcp.config import Config, JournalSettings, Pipeline
 from moa_mcp.errors import ConfigError, JournalError
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
@@ -140,7 +140,7 @@ def journal_file(path: str | None) -> Path:
     return Path(path).expanduser() if path else user_data_path("moa-mcp") / "journal.sqlite"
 
 
-def opened(path: str | None, defaults: Defaults, *, at_once: bool = True, to_read: bool = False) -> Journal:
+def opened(path: str | None, settings: JournalSettings, *, at_once: bool = True, to_read: bool = False) -> Journal:
     """Return the journal, opened now or when it is needed, and to write unless it is `to_read`. Raises `Refused`."""
     if path == "none":
         return MemoryJournal()
@@ -149,8 +149,8 @@ def opened(path: str | None, defaults: Defaults, *, at_once: bool = True, to_rea
     try:
         return SQLiteJournal(
             journal_file(path),
-            synchronous="FULL" if defaults.durability == "power" else "NORMAL",
-            texts=defaults.record == "calls",
+            synchronous="FULL" if settings.durability == "power" else "NORMAL",
+            texts=settings.record == "calls",
             at_once=at_once,
             to_read=to_read,
         )
@@ -173,6 +173,12 @@ def loaded(path: Path | None) -> Config:
         return configuration.load(path)
     except ConfigError as error:
         raise Refused(str(error), "Correct the file, or name another with --config.") from error
+
+
+def show_notes(config: Config) -> None:
+    """Print on stderr what the author of the configuration should change."""
+    for note in config.notes:
+        say(f"Note: {config.source}: {note}")
 
 
 def named(config: Config, name: str) -> Pipeline:

@@ -17,7 +17,7 @@ class Remedies:
     """The commands that go on with a run of this one. `journal` and `config_path` are what the options say."""
 
     def __init__(self, config: Config, journal: str | None, config_path: Path | None, *, offline: bool) -> None:
-        self._kept = journal != "none" and config.defaults.record == "calls"
+        self._kept = journal != "none" and config.journal.record == "calls"
         self._file = _option("--journal", journal, "MOA_MCP_JOURNAL")
         self._world = _option("--config", config_path, ENVIRONMENT_VARIABLE) + ["--offline"] * offline
 

@@ -9,7 +9,15 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from moa_mcp.cli.options import Refused, config_option, journal_option, loaded, offline_option, opened
+from moa_mcp.cli.options import (
+    Refused,
+    config_option,
+    journal_option,
+    loaded,
+    offline_option,
+    opened,
+    show_notes,
+)
 from moa_mcp.cli.text import say
 from moa_mcp.errors import MoaError
 from moa_mcp.garbage import collect_seldom, collecting_nothing
@@ -54,10 +62,11 @@ def command(
     if given and not (http or sse):
         raise Refused(f"{given[0]} has no meaning over stdio", "Add --http or --sse.")
     config = loaded(config_path)
+    show_notes(config)
     token = _token(token_env, host, named="--token-env" in given) if http or sse else None
     with collecting_nothing():
         from moa_mcp.server import transports  # noqa: PLC0415  a second's work, which a refusal need not wait for
-    kept = opened(journal, config.defaults, at_once=False)
+    kept = opened(journal, config.journal, at_once=False)
     collect_seldom()
     try:
         if http:

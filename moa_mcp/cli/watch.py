@@ -72,8 +72,8 @@ def ready(config: Config, *, offline: bool) -> tuple[Backend, Routes | None]:
 
 def runs_of(config: Config, backend: Backend, journal: Journal) -> Runs:
     """Return the runs of a command: other interrupted runs are a server's to go on with, whatever the setting."""
-    defaults = config.defaults.model_copy(update={"resume": "on-request"})
-    return Runs(replace(config, defaults=defaults), backend, journal)
+    settings = config.journal.model_copy(update={"resume": "on-request"})
+    return Runs(replace(config, journal=settings), backend, journal)
 
 
 def watch(runs: Runs, pipeline: Pipeline, begin: Begin, manner: Manner) -> Seen:

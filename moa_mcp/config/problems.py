@@ -14,6 +14,7 @@ from typing import cast
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from moa_mcp.config.tables import SETTINGS
 from moa_mcp.errors import Problem
 from moa_mcp.routing.routes import PerMillion, Route
 from moa_mcp.steps import Agent, Ahead, Propose, Stop
@@ -24,6 +25,8 @@ Where = tuple[str | int, ...]
 _ENTRY = re.compile(r", \w+ \d+$")
 """The place of an entry of a list ends so."""
 _LONGEST_SHOWN = 120
+_NEAR = 0.6
+"""How similar a word must be to be meant, 0 to 1."""
 _HOLDS_KEY = re.compile(r"(.*_)?(api_?key(_env)?|secret|password)|key|token|(access|auth|bearer)_token", re.IGNORECASE)
 _EXTRACT = 'should be "text", "last_number", "choice", { json = "field" } or { regex = "pattern" }'
 _AGENT = 'should be a model, "name" or { model = "name", samples = 2 }'
@@ -103,7 +106,7 @@ def hinted(word: object, known: Iterable[str], otherwise: str) -> str:
 
 def meant(word: object, known: Iterable[str]) -> str:
     """Return the question whether the nearest of the known words was meant; empty if none is near."""
-    close = get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    close = get_close_matches(str(word), list(known), n=1, cutoff=_NEAR)
     return f", did you mean {close[0]!r}?" if close else ""
 
 
@@ -145,11 +148,24 @@ def _unknown_key(kind: type[BaseModel], where: Where, name: str) -> str:
         owner = PerMillion
     if where[:1] == ("stop",):
         owner = Stop if kind is Propose else Ahead
+    if owner in SETTINGS.values() and (home := _other_table(owner, name)):
+        return home
     known = sorted(owner.model_fields.keys() - {"name"})
     near = {*known, "temp"} - {"step"} if "temperature" in known else {*known} - {"step"}
     if name == "temp" and name in near:
         return "means temperature, which stands here too; remove one of them"
     return f"unknown key{hinted(name, sorted(near), f'known here: {listed(known)}')}"
+
+
+def _other_table(owner: type[BaseModel], name: str) -> str:
+    """Return that a setting belongs in another table, or that one there has a similar name; empty if not."""
+    homes = {key: table for table, kind in SETTINGS.items() for key in kind.model_fields}
+    homes["temp"] = "defaults"
+    near = get_close_matches(name, homes, n=1, cutoff=_NEAR)
+    if not near or SETTINGS[homes[near[0]]] is owner:
+        return ""
+    home = f"[{homes[near[0]]}]"
+    return f"belongs in {home}" if near[0] == name else f"unknown key, did you mean {near[0]!r} in {home}?"
 
 
 def _toml(value: object) -> str:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import cycle
 from typing import Literal, NamedTuple, TypeAlias
 
-from moa_mcp.config import Defaults
+from moa_mcp.config import StepDefaults
 from moa_mcp.steps import Dropout, ModelStep, Propose, Rank, Refine, Sample, Shuffle, Step, Take, Vote, prompts
 from moa_mcp.text.tokens import EXPECTED
 from moa_mcp.values import Answer, Message, Place, Question, Usage
@@ -122,7 +122,7 @@ def _asked(step: ModelStep, bound: Bound) -> tuple[str, ...]:
 
 def _said(step: ModelStep, bound: Bound) -> int:
     """Return how many tokens one of the step's calls answers with."""
-    limit = step.max_tokens or Defaults().max_tokens
+    limit = step.max_tokens or StepDefaults().max_tokens
     match bound:
         case "min":
             return 1

@@ -280,11 +280,11 @@ class Admission:
         return tuple(self._config.models.get(alias, named))
 
     def _max_cost_usd(self, pipeline: Pipeline) -> Decimal | None:
-        return pipeline.max_cost_usd or self._config.defaults.max_cost_usd
+        return pipeline.max_cost_usd or self._config.budget.max_cost_usd
 
     def _confirm_above_usd(self, recorded: Pipeline) -> Decimal | None:
         """Return the limit that the configuration has now for a recorded pipeline."""
-        return self._config.pipelines.get(recorded.name, self._config.defaults).confirm_above_usd
+        return self._config.pipelines.get(recorded.name, self._config.budget).confirm_above_usd
 
     def _capped(self, order: Order, request: ResumedRun | ForkedRun) -> Order:
         """Return the order with the requested budget instead of its own, if the request has one."""
@@ -306,7 +306,7 @@ class Admission:
                 return RunRefused("no_provider", f"no usable provider: {reasons}", blocked)
             return RunRefused("question_too_long", reasons, blocked)
         unpriced = tuple(alias for alias in models_of(left) if priced[alias].price is None and alias not in unreached)
-        if unpriced and self._config.defaults.unpriced == "refuse":
+        if unpriced and self._config.budget.unpriced == "refuse":
             message = (
                 f'the price of {", ".join(unpriced)} is not known, and unpriced = "refuse"; give its route '
                 'usd_per_million, or set unpriced = "allow"'

@@ -9,7 +9,7 @@ from functools import partial
 import anyio
 
 from moa_mcp.budget.worst_case import RunTariff
-from moa_mcp.config import Defaults
+from moa_mcp.config import BudgetSettings
 from moa_mcp.engine.execute import RunSpec
 from moa_mcp.middleware import Amount, Budget
 from moa_mcp.planning.estimate import Prices
@@ -31,7 +31,7 @@ async def funded(
     opening: Opening,
     prices: Prices,
     purses: Purses,
-    defaults: Defaults,
+    settings: BudgetSettings,
     waits: Callable[[str], None],
 ) -> Budget:
     """Return the budget of a run.
@@ -44,7 +44,7 @@ async def funded(
     """
     finished, answers = (opening.reached.steps, opening.reached.state.answers) if opening.reached else (0, ())
     by_alias = {alias: each.price for alias, each in prices.items()}
-    tariff = RunTariff(spec.pipeline, spec.question, by_alias, defaults.unpriced)
+    tariff = RunTariff(spec.pipeline, spec.question, by_alias, settings.unpriced)
     budget = purses.budget(spec, opening, tariff, prices)
     smallest = tariff.smallest(finished, answers)
     refusal: Refusal | None = None

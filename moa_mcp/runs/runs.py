@@ -43,8 +43,8 @@ class Runs:
         self._kept = Kept()
         self._stored = StoredRuns(self.journal, self._kept, simulated=backend.simulated)
         self._admission = Admission(config, backend, self._stored)
-        self._driver = Driver(config.defaults, backend, self.journal)
-        self._retention = Retention(config.defaults, self.journal)
+        self._driver = Driver(config, backend, self.journal)
+        self._retention = Retention(config.journal, self.journal)
         self._under_way: dict[str, Run] = {}
         self._leases = Leases(self.journal, self._under_way)
         self._resuming = anyio.Lock()
@@ -58,7 +58,7 @@ class Runs:
                 self._tasks = tasks
                 tasks.start_soon(self._leases.keep)
                 tasks.start_soon(self._retention.apply)
-                if self.config.defaults.resume == "auto":
+                if self.config.journal.resume == "auto":
                     tasks.start_soon(self._resume_all)
                 try:
                     yield self

@@ -181,7 +181,7 @@ class Tools:
         return trace
 
     def _patience_s(self, wait_s: float | None) -> float:
-        return self._runs.config.defaults.wait_s if wait_s is None else wait_s
+        return self._runs.config.limits.wait_s if wait_s is None else wait_s
 
     async def _follow(self, context: Context, run: Run, pipeline: str, wait_s: float | None) -> Answered:
         async with self._patience.waits(context, run):

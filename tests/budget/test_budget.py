@@ -84,8 +84,9 @@ class Provider:
         self.billed += cost
         return usage, cost
 
-    def runs(self, defaults: str = "", *steps: str, journal: Journal | None = None) -> Runs:
-        config = config_of(*steps, defaults=f"max_tokens = 100\nattempts = 2\n{defaults}")
+    def runs(self, budget: str = "", *steps: str, journal: Journal | None = None) -> Runs:
+        settings = f"defaults.max_tokens = 100\nlimits.attempts = 2\n[budget]\n{budget}"
+        config = config_of(*steps, settings=settings)
         return Runs(config, Backend(self, lambda _: priced(self.price, self.samples)), journal)
 
     def asked(self, step: int) -> int:

@@ -306,7 +306,7 @@ def test_a_question_at_the_command_line_says_that_it_waits_for_what_another_proc
 
 
 PRICED = """
-defaults.max_cost_usd_per_day = 1
+budget.max_cost_usd_per_day = 1
 models.a.routes = [{ model = "openai/a", api_base = "URL", usd_per_million = { prompt = 1, completion = 1 } }]
 [pipelines.one]
 steps = [{ step = "propose", agents = ["a"], max_tokens = 100 }]

@@ -297,6 +297,19 @@ def test_check_fails_for_warnings_only_if_it_is_strict(tmp_path: Path) -> None:
     assert [invoke("check", *strict, "--config", str(path)).exit_code for strict in ([], ["--strict"])] == [0, 1]
 
 
+def test_check_and_serve_say_once_on_stderr_which_settings_belong_in_another_table(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "pipelines.toml"
+    path.write_text(f"defaults.attempts = 2\n{KEYED}", "utf-8")
+    note = f"Note: {path}: move these keys out of [defaults]: attempts to [limits]\n"
+    options = ["--offline", "--config", str(path)]
+    checked = invoke("check", "--json", *options)
+    assert (json.loads(checked.stdout)["fine"], checked.stderr) == (True, note)
+    served = run(environ, "serve", *options)
+    assert (served.returncode, served.stdout, served.stderr) == (0, "", note)
+
+
 def test_the_pipelines_are_listed_within_the_width_of_the_terminal() -> None:
     listed = invoke("pipelines", COLUMNS="60").stdout.splitlines()
     data = json.loads(invoke("pipelines", "--json").stdout)

@@ -11,7 +11,7 @@ from tests.cli.test_cli import POSIX, Terminal, invoke
 from tests.support.model_server import ModelServer
 
 CONFIG = """
-defaults.confirm_above_usd = 0.5
+budget.confirm_above_usd = 0.5
 models.a.routes = [{ model = "openai/a", api_base = "URL", usd_per_million = { prompt = 0, completion = 1000 } }]
 pipelines.dear.steps = [{ step = "propose", agents = ["a"], max_tokens = 2000 }]
 """

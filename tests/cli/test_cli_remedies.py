@@ -89,7 +89,7 @@ def test_what_is_kept_nowhere_is_not_promised(
 ) -> None:
     config = Path(kept[1])
     if hashes:
-        config.write_text(config.read_text("utf-8") + '\n[defaults]\nrecord = "hashes"\n', "utf-8")
+        config.write_text(config.read_text("utf-8") + '\n[journal]\nrecord = "hashes"\n', "utf-8")
     else:
         kept[3] = "none"
     failed = nursery.run("ask", "one", "Why?", *kept, environ=environ)

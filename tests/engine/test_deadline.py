@@ -89,7 +89,7 @@ async def test_a_refinement_that_is_left_behind_leaves_its_answer_as_it_was() ->
 
 
 async def test_the_configurations_grace_holds_where_a_step_names_none() -> None:
-    config = config_of(defaults="grace_s = 2")
+    config = config_of(settings="defaults.grace_s = 2")
     async with runs_of(taking({"c": 60}), config=config).open() as runs:
         trace = await ended(await start_run(runs, config.pipelines["p"], Question("Why?")))
     assert "its grace of 2 s over" in trace.degradations[0]
@@ -221,7 +221,7 @@ async def test_no_wave_begins_in_the_last_layers_time_once_the_quorum_is_there()
 
 
 async def test_a_caller_can_name_a_deadline_and_a_resumed_run_has_all_of_it_again() -> None:
-    config = config_of(PROPOSE, AGGREGATE, defaults="deadline_s = 500\nattempts = 1")
+    config = config_of(PROPOSE, AGGREGATE, settings="limits.deadline_s = 500\nlimits.attempts = 1")
     journal = MemoryJournal()
     model = ScriptedModel({**dict.fromkeys("abc", forever)})
     async with runs_of(model, journal, config).open() as runs:

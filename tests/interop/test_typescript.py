@@ -22,7 +22,7 @@ pipelines.quick.steps = [{{ step = "propose", agents = ["m"] }}]
 pipelines.slow.steps = [{{ step = "propose", agents = ["m"] }}, {'{ step = "synthesize", agents = ["m"] },' * 100}]
 """
 DEAR = """
-defaults.confirm_above_usd = 0
+budget.confirm_above_usd = 0
 models.m.routes = [{ model = "openai/m", api_base = "http://127.0.0.1:9/v1" }]
 pipelines.dear.steps = [{ step = "propose", agents = ["m"] }]
 """

@@ -45,7 +45,7 @@ def anyio_backend() -> str:
 
 P = PANEL.pipelines["p"]
 BEGUN = RunStarted(run_id="r", pipeline="p", question=Question("Why?"), seed=1, steps=("propose",))
-ONE_TRY = config_of(defaults="attempts = 1")
+ONE_TRY = config_of(settings="limits.attempts = 1")
 SOLO = '{ step = "propose", agents = ["a"] }'
 PASSPHRASE = "quartz lantern meadow"
 KEY = "sk-4f9a2c7be1d84f6a93"

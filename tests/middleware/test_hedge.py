@@ -141,7 +141,9 @@ async def test_a_call_that_fails_before_it_is_late_is_not_asked_again() -> None:
 
 
 async def test_the_configuration_can_hedge_all_steps() -> None:
-    config = config_of('{ step = "propose", agents = ["a", "b", "c", "x"] }', AGGREGATE, defaults="hedge = true")
+    config = config_of(
+        '{ step = "propose", agents = ["a", "b", "c", "x"] }', AGGREGATE, settings="defaults.hedge = true"
+    )
     _, trace = await asked(taking({**QUICK, SLOW: 60}), config=config)
     assert outcomes(trace) == ["stopped", "spare"]
 

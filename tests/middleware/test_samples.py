@@ -389,7 +389,7 @@ async def test_what_is_missing_on_record_is_asked_for_together_and_nothing_else(
 
 
 async def test_of_samples_that_a_budget_can_not_pay_together_those_are_asked_that_it_can() -> None:
-    config = config_of(SIX, AGGREGATE, defaults="max_tokens = 100")
+    config = config_of(SIX, AGGREGATE, settings="defaults.max_tokens = 100")
     answered: set[int] = set()
     for cents in range(5, 500, 15):
         cap = Decimal(cents) / 100

@@ -41,7 +41,7 @@ def anyio_backend() -> str:
 
 P = PANEL.pipelines["p"]
 Q = Question("Why?", "because of this", "Be brief.")
-ONE_TRY = config_of(defaults="attempts = 1")
+ONE_TRY = config_of(settings="limits.attempts = 1")
 STOP = 'stop = { ahead_by = 2, extract = { regex = "(.) at" } }'
 JUDGED = config_of(
     PROPOSE,
@@ -526,7 +526,7 @@ async def test_interrupted_runs_go_on_by_themselves_only_where_the_configuration
     model, again = ScriptedModel({"c": hangs}), ScriptedModel()
     async with runs_of(model, SQLiteJournal(path)).open() as runs:
         run = await standing(runs, model, 3)
-    config = config_of(defaults=f'resume = "{resume}"')
+    config = config_of(settings=f'journal.resume = "{resume}"')
     async with runs_of(again, SQLiteJournal(path), config).open() as runs:
         with anyio.fail_after(5):
             while asked and (await runs.trace(run.run_id)).status == "running":

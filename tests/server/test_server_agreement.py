@@ -24,7 +24,7 @@ from tests.support.serving import ServerProcess, content, parameters, text
 pytestmark = pytest.mark.anyio
 
 CONFIG = """
-defaults.confirm_above_usd = 0.5
+budget.confirm_above_usd = 0.5
 models.a.routes = [{ model = "openai/a", api_base = "URL", usd_per_million = { prompt = 1, completion = 1000 } }]
 models.b.routes = [{ model = "openai/b", api_base = "URL" }]
 models.absent.routes = [{ model = "openai/absent", api_key_env = "NO_SUCH_KEY" }]
@@ -239,7 +239,7 @@ async def test_a_resumed_run_above_the_limit_needs_a_confirmation_of_its_higher_
     assert (refused.is_error, content(confirmed)["status"], len(models.requests)) == (True, "complete", 1)
 
 
-@pytest.mark.parametrize("changes", [[], [("defaults.confirm_above_usd = 0.5", "")], [("= 0.5", "= 0.8")]])
+@pytest.mark.parametrize("changes", [[], [("budget.confirm_above_usd = 0.5", "")], [("= 0.5", "= 0.8")]])
 async def test_nobody_is_asked_about_a_run_within_the_limit(
     era: str, models: ModelServer, changes: list[tuple[str, str]]
 ) -> None:

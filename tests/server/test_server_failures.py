@@ -34,8 +34,10 @@ KEY = "sk-4f9a2c7be1d84f6a93"
 PASSPHRASE = "quartz lantern meadow"
 CONFIG = """
 [defaults]
-attempts = 1
 temperature = 0.5
+
+[limits]
+attempts = 1
 
 [models]
 a.routes = [{ model = "openai/a", api_base = "URL" }]

@@ -98,7 +98,7 @@ def served(windows: Mapping[str, int]) -> Usable:
 def runs_of(
     model: ScriptedModel, windows: Mapping[str, int], *steps: str, journal: MemoryJournal | None = None
 ) -> Runs:
-    config = config_of(*steps, defaults="max_tokens = 100")
+    config = config_of(*steps, settings="defaults.max_tokens = 100")
     return Runs(config, Backend(model, lambda _: served(windows)), journal)
 
 
@@ -295,7 +295,7 @@ async def test_a_run_keeps_its_windows_so_that_a_resume_writes_the_same_prompts(
 
 
 def test_what_may_not_fit_is_told_beforehand() -> None:
-    pipeline = config_of(PROPOSE, SYNTHESIZE, AGGREGATE, defaults="max_tokens = 1000").pipelines["p"]
+    pipeline = config_of(PROPOSE, SYNTHESIZE, AGGREGATE, settings="defaults.max_tokens = 1000").pipelines["p"]
     told = (
         "12 answers may have 12000 tokens, and x has a window of 8192, of which 1000 are kept for its own (max_tokens)"
     )
@@ -303,7 +303,7 @@ def test_what_may_not_fit_is_told_beforehand() -> None:
         Lint("pipelines.p, step 2", f"{told}; it would be asked several times"),
     )
     assert doubts(pipeline, {}) == ()
-    judged = config_of(PROPOSE, '{ step = "vote", agent = "x" }', defaults="max_tokens = 1000").pipelines["p"]
+    judged = config_of(PROPOSE, '{ step = "vote", agent = "x" }', settings="defaults.max_tokens = 1000").pipelines["p"]
     assert doubts(judged, {"x": 8192}) == (Lint("pipelines.p, step 2", f"{told}; it would be shown their beginnings"),)
 
 

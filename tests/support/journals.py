@@ -36,9 +36,12 @@ SYNTHESIZE = '{ step = "synthesize", agents = ["x", "y"] }'
 SERVED = "".join(f'[models.{name}]\nroutes = ["openai/{name}"]\n' for name in "abcxyz")
 
 
-def config_of(*steps: str, defaults: str = "") -> Config:
-    """Return a configuration with one pipeline, `p`; three propose, two synthesize and one aggregates by default."""
-    return parse(f"[defaults]\n{defaults}\n{SERVED}{pipe(*(steps or (PROPOSE, SYNTHESIZE, AGGREGATE)))}")
+def config_of(*steps: str, settings: str = "") -> Config:
+    """Return a configuration with one pipeline, `p`; three propose, two synthesize and one aggregates by default.
+
+    `settings` is TOML with dotted keys, such as `limits.attempts = 1`.
+    """
+    return parse(f"{settings}\n{SERVED}{pipe(*(steps or (PROPOSE, SYNTHESIZE, AGGREGATE)))}")
 
 
 PANEL = config_of()

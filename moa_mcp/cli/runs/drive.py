@@ -60,7 +60,7 @@ def resume(
     """
     config = loaded(config_path)
     manner = Manner(offline, as_json, quiet, Remedies(config, journal, config_path, offline=offline))
-    with journal_of(journal, config.defaults) as kept:
+    with journal_of(journal, config.journal) as kept:
         whole, pipeline, runs = _taken_up(kept, config, run_id, manner)
         request = ResumedRun(run_id=whole, max_cost_usd=max_cost_usd, overrides_limits=True, consent=consent(yes=yes))
 
@@ -104,7 +104,7 @@ def fork(
     """
     config = loaded(config_path)
     manner = Manner(offline, as_json, quiet, Remedies(config, journal, config_path, offline=offline))
-    with journal_of(journal, config.defaults) as kept:
+    with journal_of(journal, config.journal) as kept:
         whole, pipeline, runs = _taken_up(kept, config, run_id, manner)
         total = len(pipeline.steps)
         if not 1 <= step <= total:

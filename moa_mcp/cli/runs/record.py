@@ -9,7 +9,7 @@ import anyio
 import click
 
 from moa_mcp.cli.options import Refused, journal_file, nearest, opened
-from moa_mcp.config import Defaults
+from moa_mcp.config import JournalSettings
 from moa_mcp.errors import JournalError, RunHeld, RunUnknown
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.text.visible import quoted
@@ -17,7 +17,7 @@ from moa_mcp.text.visible import quoted
 ALL = 2**31 - 1
 """More runs than any journal holds."""
 _SHOWN = 5
-_ANY = Defaults()
+_ANY = JournalSettings()
 """How to open a journal that is only looked at."""
 _FIRST = 'moa-mcp ask vote "Why is the sky blue?" makes the first; --journal PATH names another file.'
 _ANOTHER = "Name another file with --journal PATH."
@@ -41,16 +41,16 @@ def no_runs(path: str | None) -> str:
 
 
 @contextmanager
-def journal_of(path: str | None, defaults: Defaults | None = None) -> Generator[Journal]:
+def journal_of(path: str | None, settings: JournalSettings | None = None) -> Generator[Journal]:
     """Open the journal, and close it. What goes wrong inside is reported as `Refused`.
 
-    Commands that drive runs write to it, and give the `defaults` that say how; the others can do with one that is
+    Commands that drive runs write to it, and give the `settings` that say how; the others can do with one that is
     read-only.
     """
     if absent(path):
         raise Refused(no_runs(path), _FIRST)
     try:
-        journal = opened(path, defaults or _ANY, to_read=defaults is None)
+        journal = opened(path, settings or _ANY, to_read=settings is None)
     except Refused as error:
         raise Refused(error.message, _ANOTHER) from error
     try:
