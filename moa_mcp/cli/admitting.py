@@ -12,8 +12,7 @@ from moa_mcp.cli.options import Decorated, KeysMissing, Refused, RunFailed
 from moa_mcp.cli.text import say, shortened
 from moa_mcp.cli.watch import Begin
 from moa_mcp.events import Emit
-from moa_mcp.runs import ConfirmationRequired, Ready, Run, RunRefused, RunRequest, Runs
-from moa_mcp.runs.admission import Consent
+from moa_mcp.runs import ConfirmationRequired, Consent, Ready, Run, RunRefused, RunRequest, Runs
 
 
 def yes_option(command: Decorated) -> Decorated:

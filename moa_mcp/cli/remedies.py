@@ -35,9 +35,17 @@ class Remedies:
             return "Nothing was spent."
         if not self._kept:
             return _KEPT_NOWHERE
-        again = f"{self.driving('resume', trace.run_id)} tries again"
-        if trace.reason == "journal":
-            return f"The journal did not take all of it, and what it lacks is asked and paid again: {again}."
+        resume = self.driving("resume", trace.run_id)
+        match trace.reason:
+            case "budget":
+                return f"Completed calls are recorded: {resume} --max-cost USD continues with a higher budget."
+            case "journal":
+                return f"Calls that the journal did not record are made and paid again: {resume} tries again."
+            case _:
+                return self._of_unanswered(trace, f"{resume} tries again")
+
+    def _of_unanswered(self, trace: Trace, again: str) -> str:
+        """Return what helps a run of which a step got too few answers."""
         if not any(step.answers for step in trace.steps):
             return f"{self.showing(trace.run_id)} --full shows what every call said, {again}."
         other = other_models(trace)

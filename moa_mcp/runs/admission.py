@@ -27,62 +27,15 @@ from moa_mcp.providers.backend import Backend
 from moa_mcp.routing.routes import Route
 from moa_mcp.runs.money import earlier
 from moa_mcp.runs.order import Opening, Order, whole
+from moa_mcp.runs.requests import ForkedRun, NewRun, ResumedRun, RunRequest, Terms
 from moa_mcp.runs.stored import StoredRuns
 from moa_mcp.trace import replay
-from moa_mcp.values import Answer, Question
+from moa_mcp.values import Answer
 
-Consent: TypeAlias = Literal["none", "budget", "given"]
-"""What confirms the cost of a run: nothing yet; a budget of at least the expected cost; or the caller, at any cost."""
 RefusalReason: TypeAlias = Literal["no_provider", "question_too_long", "unpriced"]
 _SEEDS = 2**32
 
 _Limit = TypeVar("_Limit", Decimal, float)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Terms:
-    """What a face asks for, whatever the kind of run."""
-
-    max_cost_usd: Decimal | None = None
-    """Budget in US dollars; None for the configured one, or that of the recorded run."""
-    overrides_limits: bool = False
-    """Whether budget and deadline replace the configured ones; otherwise they can only be lower."""
-    consent: Consent = "none"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRun(_Terms):
-    """A new run of a pipeline."""
-
-    pipeline: Pipeline
-    question: Question
-    seed: int | None = None
-    """None for a random one."""
-    deadline_s: float | None = None
-    """Seconds; None for the configured time limit."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResumedRun(_Terms):
-    """A run that was interrupted, failed or cancelled and is to continue. Its paid calls are not paid again."""
-
-    run_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForkedRun(_Terms):
-    """A new run from the answers before a step of a recorded run. Only that step and the later ones are paid."""
-
-    run_id: str
-    step: int
-    """First step to run, from 1."""
-    pipeline: Pipeline
-    """The pipeline of the recorded run, with changes from that step on."""
-    seed: int | None = None
-    """None for that of the recorded run."""
-
-
-RunRequest: TypeAlias = NewRun | ResumedRun | ForkedRun
 
 
 class Work(NamedTuple):
@@ -315,7 +268,7 @@ class Admission:
         return None
 
 
-def _limit(terms: _Terms, wanted: _Limit | None, configured: _Limit | None) -> _Limit | None:
+def _limit(terms: Terms, wanted: _Limit | None, configured: _Limit | None) -> _Limit | None:
     """Return the budget or the deadline of a run."""
     if wanted is None or configured is None:
         return configured if wanted is None else wanted

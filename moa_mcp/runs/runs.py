@@ -19,11 +19,12 @@ from moa_mcp.events import Emit
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.providers.backend import Backend
-from moa_mcp.runs.admission import Admission, Admitted, Ready, ResumedRun, RunRequest, Work
+from moa_mcp.runs.admission import Admission, Admitted, Ready, Work
 from moa_mcp.runs.driver import Driver
 from moa_mcp.runs.kept import Kept
 from moa_mcp.runs.leases import Leases
 from moa_mcp.runs.order import Opening, reopened
+from moa_mcp.runs.requests import ResumedRun, RunRequest
 from moa_mcp.runs.retention import Retention
 from moa_mcp.runs.run import Run
 from moa_mcp.runs.stored import StoredRuns, held
@@ -110,7 +111,8 @@ class Runs:
             if work is None:
                 raise RunHeld(f"run {run_id} ended just now; look at it before you resume it")
             await self._stored.check_free(run_id)
-            reopened(work.order, await self._stored.events(run_id))  # one that can't be read is left as it is
+            events = await self._stored.events(run_id)
+            reopened(work.order, events)  # one that can't be read is left as it is
             with anyio.CancelScope(shield=True):  # a run that is claimed is run
                 if not await self.journal.claim(run_id):
                     raise held(await self._stored.record(run_id))

@@ -66,6 +66,11 @@ def _ways_on(trace: Trace) -> str:
     run = f'run_id = "{trace.run_id}"'
     if not trace.steps:
         return f"There is no answer, and nothing was spent. To retry, call moa_resume with {run}."
+    if trace.reason == "budget":
+        return (
+            f"There is no answer. Completed calls are recorded. To continue with a higher budget, call moa_resume with "
+            f"{run} and max_cost_usd."
+        )
     other = other_models(trace)
     fork = f'; to use another model, moa_fork with step = {other[0]} and changes = ["{other[1]}"]' if other else ""
     return (

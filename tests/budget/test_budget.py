@@ -14,8 +14,10 @@ import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mcp_types import TextContent
 
 from moa_mcp.budget.worst_case import enough_usd
+from moa_mcp.cli.remedies import Remedies
 from moa_mcp.errors import AnswerEmpty, CallError, RateLimited, ServerFailed, TimedOut
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
@@ -24,6 +26,7 @@ from moa_mcp.middleware import Usable
 from moa_mcp.planning.estimate import prices
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs import NewRun, Run, RunRefused, Runs
+from moa_mcp.server.results import of_run
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Completion, Price, Question, Rates, Target, Usage
 from tests.support.clocks import jumping
@@ -255,6 +258,12 @@ async def test_a_run_whose_aggregator_can_not_be_paid_keeps_its_proposals_and_is
         failed = await resumed(runs, run)
         assert failed.error
         assert "max_cost_usd = $29.00 is too low for this call" in failed.error
+        assert failed.reason == "budget"
+        assert "--max-cost USD" in Remedies(runs.config, None, None, offline=False).of_failed(failed)
+        (answer, *_) = of_run(failed, simulated=False).content
+        assert isinstance(answer, TextContent)
+        assert "call moa_resume with" in answer.text
+        assert "max_cost_usd" in answer.text
         provider.answer = plenty
         refused = await resumed(runs, run)
         assert refused.error

@@ -10,8 +10,18 @@ import pytest
 
 from moa_mcp.errors import AuthFailed, MissingKey
 from moa_mcp.providers.backend import Backend
-from moa_mcp.runs import ConfirmationRequired, ForkedRun, NewRun, Ready, ResumedRun, Run, RunRefused, RunRequest, Runs
-from moa_mcp.runs.admission import Consent
+from moa_mcp.runs import (
+    ConfirmationRequired,
+    Consent,
+    ForkedRun,
+    NewRun,
+    Ready,
+    ResumedRun,
+    Run,
+    RunRefused,
+    RunRequest,
+    Runs,
+)
 from moa_mcp.testing import ScriptedModel
 from moa_mcp.values import Price, Question, Rates, Target
 from tests.support.journals import config_of
