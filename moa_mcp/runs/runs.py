@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup
 from moa_mcp.budget.confirmation import Agreement, needed
 from moa_mcp.config import Config, Pipeline, models_of
 from moa_mcp.engine.execute import Reached, RunSpec, started
-from moa_mcp.errors import JournalError, RunHeld, RunUnknown
+from moa_mcp.errors import JournalError, RunNotFound, RunNotResumable
 from moa_mcp.events import Emit, Event, RunForked
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.journal.memory import MemoryJournal
@@ -119,8 +119,8 @@ class Runs:
         `max_cost_usd` takes the place of what the run, all of it, was allowed to cost.
 
         Raises:
-            RunUnknown: it is not on record.
-            RunHeld: it is complete, a living process drives it, or it can't be resumed from here.
+            RunNotFound: it is not on record.
+            RunNotResumable: it is complete, a living process drives it, or it can't be resumed from here.
 
         """
         async with self._resuming:  # who asks for the same run meanwhile gets that one
@@ -130,12 +130,12 @@ class Runs:
             record = await self._record(run_id)
             order = self._order(record)
             if not await self.journal.is_free(run_id):
-                raise RunHeld(_held(record))
+                raise RunNotResumable(_held(record))
             events = await self._events(run_id)
             reopened(order, events)  # one that can't be read is left as it is
             with anyio.CancelScope(shield=True):  # a run that is claimed is driven
                 if not await self.journal.claim(run_id):
-                    raise RunHeld(_held(record))
+                    raise RunNotResumable(_held(record))
                 events = await self._events(run_id)
             spec = replace(order.spec, stream=watch is not None)
             spec = spec if max_cost_usd is None else replace(spec, max_cost_usd=max_cost_usd)
@@ -153,7 +153,11 @@ class Runs:
             if record.status == "running" and not record.owned:
                 try:
                     await self.resume(record.run_id)
-                except (RunHeld, RunUnknown, JournalError) as error:  # others were faster, or it needs another server
+                except (
+                    RunNotResumable,
+                    RunNotFound,
+                    JournalError,
+                ) as error:  # others were faster, or it needs another server
                     _log.info("%s", error)
 
     async def fork(
@@ -172,8 +176,8 @@ class Runs:
         says, or is its own route. `max_cost_usd` takes the place of what the other was allowed to cost.
 
         Raises:
-            RunUnknown: the run is not on record.
-            RunHeld: it did not come so far, or can't be gone on with from here.
+            RunNotFound: the run is not on record.
+            RunNotResumable: it did not come so far, or can't be gone on with from here.
 
         """
         order, reached, inherited = await self._branch(run_id, step, pipeline)
@@ -213,7 +217,7 @@ class Runs:
             inherited = replay.until(events, step)
             reached = replay.reached(order.spec.question, inherited)
         if reached.steps != step - 1:
-            raise RunHeld(
+            raise RunNotResumable(
                 f"run {run_id} finished {reached.steps} steps; it can be forked from step {reached.steps + 1} at most"
             )
         routes = {alias: order.routes.get(alias) or self._routes(alias) for alias in models_of(pipeline)}
@@ -224,7 +228,7 @@ class Runs:
         return tuple(self.config.models.get(alias, named))
 
     async def pipeline_of(self, run_id: str) -> Pipeline:
-        """Return the pipeline of a run, as it was. Raises `RunUnknown`, `RunHeld`."""
+        """Return the pipeline of a run, as it was. Raises `RunNotFound`, `RunNotResumable`."""
         return self._order(await self._record(run_id)).spec.pipeline
 
     def _order(self, record: RunRecord) -> Order:
@@ -256,7 +260,7 @@ class Runs:
         return await self._leases.checked(run_id)
 
     async def cancel(self, run_id: str) -> None:
-        """End a run, wherever it is driven. Raises `RunUnknown`."""
+        """End a run, wherever it is driven. Raises `RunNotFound`."""
         run = self.find(run_id)
         if run is not None:
             run.cancel()
@@ -277,7 +281,7 @@ class Runs:
             await run.ended.wait()
 
     async def trace(self, run_id: str) -> Trace:
-        """Return a run's trace so far. Raises `RunUnknown`."""
+        """Return a run's trace so far. Raises `RunNotFound`."""
         run = await self.under_way(run_id)
         if run is not None:
             return run.trace
@@ -291,7 +295,7 @@ class Runs:
     async def _record(self, run_id: str) -> RunRecord:
         record = await self.journal.record(run_id)
         if record is None:
-            raise RunUnknown(run_id)
+            raise RunNotFound(run_id)
         return record
 
 

@@ -16,7 +16,7 @@ from mcp.shared.exceptions import MCPError
 
 from moa_mcp.budget.confirmation import needed
 from moa_mcp.config import Pipeline
-from moa_mcp.errors import ChangeRefused, JournalError, RunHeld, RunUnknown
+from moa_mcp.errors import ChangeRefused, JournalError, RunNotFound, RunNotResumable
 from moa_mcp.planning.forecast import assumed
 from moa_mcp.planning.plan import plan
 from moa_mcp.runs import Run, Runs, changed
@@ -103,7 +103,7 @@ class Tools:
             if pipeline is None:
                 raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
             return await self._ask(context, pipeline, params)
-        except (BadArguments, RunUnknown, RunHeld, JournalError) as error:
+        except (BadArguments, RunNotFound, RunNotResumable, JournalError) as error:
             return results.error(str(error))
         except ChangeRefused as error:
             return results.error(f"{error}. {error.remedy}")
@@ -144,7 +144,7 @@ class Tools:
                 return self._shown(trace)
             try:
                 await self._runs.resume(given.run_id)
-            except RunHeld:
+            except RunNotResumable:
                 if (await self._runs.trace(given.run_id)).interrupted:
                     raise  # else somebody was faster, and that run is waited for
 
