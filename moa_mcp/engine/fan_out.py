@@ -8,7 +8,7 @@ from typing import TypeAlias
 import anyio
 
 from moa_mcp.engine.deadline import Cutoffs
-from moa_mcp.errors import CallError, LeftBehind
+from moa_mcp.errors import CallError, StragglerDropped
 from moa_mcp.values import Answer, Call
 
 Outcome: TypeAlias = Answer | CallError
@@ -25,7 +25,7 @@ async def fan_out(
     """Ask all calls, one at least, at once and return what came of them, in their order.
 
     Waiting ends when all have ended; when the quorum has been there for `grace_s`; or at a cutoff. The calls that are
-    under way then are cancelled and come as `LeftBehind`.
+    under way then are cancelled and come as `StragglerDropped`.
     """
     began = anyio.current_time()
     outcomes: dict[int, Outcome] = {}
@@ -48,4 +48,4 @@ async def fan_out(
             tasks.start_soon(one, index, calls[index], name="call")
         await one(0, calls[0])  # here: a task costs a tenth of a call
     waited = 0.0 if len(outcomes) == len(calls) else anyio.current_time() - began
-    return [outcomes.get(index) or LeftBehind(waited, why) for index in range(len(calls))]
+    return [outcomes.get(index) or StragglerDropped(waited, why) for index in range(len(calls))]

@@ -17,14 +17,14 @@ from moa_mcp.engine.deadline import Cutoffs
 from moa_mcp.engine.fan_out import Outcome, fan_out
 from moa_mcp.errors import (
     CallError,
+    CallSkipped,
     ContextTooLong,
     DeadlinePassed,
     Failure,
-    LeftBehind,
-    LeftOut,
     PromptTooLong,
     StepFailed,
     StepLeftOut,
+    StragglerDropped,
     Unrecorded,
 )
 from moa_mcp.events import CallFailed, CallFinished, CallStarted, Emit, TextReceived
@@ -89,7 +89,7 @@ class ModelTurn:
             self._emit(CallStarted(place=call.place, agent=call.agent, messages=call.messages, window=window))
         outcomes = await fan_out(calls, self._outcome, quorum=quorum, grace_s=grace_s, cutoffs=self._cutoffs)
         for call, outcome in zip(calls, outcomes, strict=True):
-            if isinstance(outcome, LeftBehind):
+            if isinstance(outcome, StragglerDropped):
                 self._failed(call, outcome)
         answers = tuple(outcome if isinstance(outcome, Answer) else None for outcome in outcomes)
         too_long = {at for at, outcome in enumerate(outcomes) if tells_too_long and isinstance(outcome, ContextTooLong)}
@@ -125,10 +125,10 @@ class ModelTurn:
         """Note what failed. Raises `StepFailed` if too few answered."""
         answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
         without = [(call, error) for call, error in zip(calls, outcomes, strict=True) if isinstance(error, CallError)]
-        behind = [f"{call.agent}: {error}" for call, error in without if isinstance(error, LeftBehind)]
-        failed = [f"{call.agent}: {error}" for call, error in without if not isinstance(error, LeftBehind)]
+        behind = [f"{call.agent}: {error}" for call, error in without if isinstance(error, StragglerDropped)]
+        failed = [f"{call.agent}: {error}" for call, error in without if not isinstance(error, StragglerDropped)]
         if len(answers) < quorum:
-            left_out = sum(isinstance(error, LeftOut) for _, error in without)
+            left_out = sum(isinstance(error, CallSkipped) for _, error in without)
             too_few = _too_few(len(answers), len(calls), quorum, [*failed, *behind])
             if len(answers) + len(behind) + left_out < quorum:
                 raise StepFailed(too_few, _reason(without))

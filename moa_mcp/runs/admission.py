@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, TypeAlias, TypeVar
 from moa_mcp.budget.confirmation import Confirmation, CostLimits, needed
 from moa_mcp.config import Config, Pipeline, models_of
 from moa_mcp.engine.execute import Reached, RunSpec, started
-from moa_mcp.errors import MissingKey, RunHeld
+from moa_mcp.errors import MissingKey, RunNotResumable
 from moa_mcp.events import Event, RunForked
 from moa_mcp.journal.sqlite.damage import readable
 from moa_mcp.middleware import Before, Usable, remembered
@@ -212,7 +212,7 @@ class Admission:
             reached = replay.reached(order.spec.question, inherited)
         if reached.steps != request.step - 1:
             last = reached.steps + 1
-            raise RunHeld(
+            raise RunNotResumable(
                 f"run {request.run_id} finished {reached.steps} steps; it can be forked from step {last} at most"
             )
         spec = replace(

@@ -10,7 +10,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from moa_mcp.config import Pipeline
-from moa_mcp.errors import JournalError, RunUnknown
+from moa_mcp.errors import JournalError, RunNotFound
 from moa_mcp.journal import RunRecord
 from moa_mcp.planning.plan import Reach, blocking, plan, reach
 from moa_mcp.routing.routes import Routes
@@ -73,7 +73,7 @@ class Resources:
             run_id, _, number = uri.removeprefix(_RUN).partition("/")
             try:
                 return page(await self._runs.trace(run_id), int(number or 1))
-            except (RunUnknown, ValueError):
+            except (RunNotFound, ValueError):
                 return None
             except JournalError as error:
                 raise _unreadable(error) from error

@@ -19,7 +19,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from moa_mcp.errors import JournalError, RunHeld, RunUnknown
+from moa_mcp.errors import JournalError, RunNotFound, RunNotResumable
 from moa_mcp.journal import RunRecord
 from moa_mcp.runs import Ready, ResumedRun, Runs
 from moa_mcp.server import results
@@ -59,7 +59,7 @@ class Tasks:
         """Return a run that goes on as the result of the call that asked for it, once it is on record."""
         while (record := await self._runs.journal.record(run_id)) is None:
             if self._runs.find(run_id) is None:  # it could not be put on record
-                raise RunUnknown(run_id)
+                raise RunNotFound(run_id)
             await anyio.sleep(_GLANCE_S)
         trace = await self._runs.trace(run_id)
         return {"resultType": "task", **_task(record, "working", results.progress(trace))}
@@ -106,14 +106,14 @@ class Tasks:
             if not isinstance(admitted, Ready):
                 return str(admitted)
             await self._runs.start(admitted)
-        except RunHeld as error:
+        except RunNotResumable as error:
             return str(error)
         return None
 
     async def _record(self, run_id: str) -> RunRecord:
         record = await self._runs.journal.record(run_id)
         if record is None:
-            raise RunUnknown(run_id)
+            raise RunNotFound(run_id)
         return record
 
     def _result(self, trace: Trace) -> types.CallToolResult:
@@ -160,7 +160,7 @@ def _missing() -> MCPError:
 def _explained(task_id: str) -> Generator[None]:
     try:
         yield
-    except RunUnknown as error:
+    except RunNotFound as error:
         raise MCPError(types.INVALID_PARAMS, f"Unknown task: {error}", data={"taskId": task_id}) from error
     except JournalError as error:
         raise MCPError(types.INTERNAL_ERROR, str(error)) from error

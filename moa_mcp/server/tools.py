@@ -14,7 +14,7 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 
 from moa_mcp.config import Pipeline
-from moa_mcp.errors import ChangeRefused, JournalError, RunHeld, RunUnknown
+from moa_mcp.errors import ChangeRefused, JournalError, RunNotFound, RunNotResumable
 from moa_mcp.planning.forecast import assumed
 from moa_mcp.planning.plan import plan
 from moa_mcp.runs import ForkedRun, NewRun, Ready, ResumedRun, Run, RunRequest, Runs, changed
@@ -101,7 +101,7 @@ class Tools:
             if pipeline is None:
                 raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
             return await self._ask(context, pipeline, params)
-        except (BadArguments, RunUnknown, RunHeld, JournalError) as error:
+        except (BadArguments, RunNotFound, RunNotResumable, JournalError) as error:
             return results.error(str(error))
         except ChangeRefused as error:
             return results.error(f"{error}. {error.remedy}")
@@ -148,7 +148,7 @@ class Tools:
                 if not isinstance(ready, Ready):
                     return ready
                 await self._runs.start(ready)
-            except RunHeld:
+            except RunNotResumable:
                 if (await self._runs.trace(given.run_id)).interrupted:
                     raise  # else another request was faster, and that run is waited for
 

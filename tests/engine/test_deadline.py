@@ -60,7 +60,7 @@ async def test_who_is_late_when_the_quorum_and_its_grace_are_there_is_left_behin
     assert trace.degradations == (f"propose: 1 of 3 left behind ({late})",)
     (_, _, call) = trace.steps[0].calls
     assert call.failure is not None
-    assert (call.failure.kind, call.failure.retryable, call.failure.paid) == ("LeftBehind", False, None)
+    assert (call.failure.kind, call.failure.retryable, call.failure.paid) == ("StragglerDropped", False, None)
     assert [attempt.failure for attempt in call.attempts] == [STOPPED]
 
 

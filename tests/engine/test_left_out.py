@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from moa_mcp.errors import LeftOut, ServerFailed
+from moa_mcp.errors import CallSkipped, ServerFailed
 from moa_mcp.testing import ScriptedModel, run_pipeline
 from tests.support.tables import AGGREGATE, PROPOSE, asked, steps
 
 pytestmark = pytest.mark.anyio
 
 SYNTHESIZE = '{ step = "synthesize", agents = ["x", "y"], quorum = 2 }'
-NO_MONEY = LeftOut("the budget is used up")
+NO_MONEY = CallSkipped("the budget is used up")
 
 
 async def test_a_step_in_the_middle_without_means_is_left_out_and_the_answers_before_it_go_on() -> None:

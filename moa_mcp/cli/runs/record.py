@@ -10,7 +10,7 @@ import click
 
 from moa_mcp.cli.options import Refused, journal_file, nearest, opened
 from moa_mcp.config import JournalSettings
-from moa_mcp.errors import JournalError, RunHeld, RunUnknown
+from moa_mcp.errors import JournalError, RunNotFound, RunNotResumable
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.text.visible import quoted
 
@@ -57,9 +57,9 @@ def journal_of(path: str | None, settings: JournalSettings | None = None) -> Gen
         yield journal
     except JournalError as error:
         raise Refused(str(error), _ANOTHER) from error
-    except RunHeld as error:
+    except RunNotResumable as error:
         raise Refused(str(error), "moa-mcp runs show tells how it stands.") from error
-    except RunUnknown as error:
+    except RunNotFound as error:
         raise Refused(str(error), "moa-mcp runs lists those on record.") from error
     finally:
         anyio.run(journal.close)
