@@ -135,7 +135,7 @@ async def moa(
     from moa_mcp.providers.backend import Backend, real  # noqa: PLC0415
     from moa_mcp.providers.litellm.client import LiteLLM  # noqa: PLC0415
     from moa_mcp.routing.routes import Route  # noqa: PLC0415
-    from moa_mcp.runs import Runs  # noqa: PLC0415
+    from moa_mcp.runs import NewRun, Ready, Runs  # noqa: PLC0415
     from moa_mcp.values import Question, Target  # noqa: PLC0415
 
     config = load(shipped())
@@ -168,7 +168,9 @@ async def moa(
         collect_seldom()  # as a server does
 
         async def drive() -> None:
-            run = runs.start(pipeline, Question(QUESTION))
+            admitted = await runs.admit(NewRun(pipeline=pipeline, question=Question(QUESTION)))
+            assert isinstance(admitted, Ready), admitted
+            run = await runs.start(admitted)
             await run.ended.wait()
             if run.trace.status not in fine:
                 raise RuntimeError(run.trace.error or run.trace.status)

@@ -29,7 +29,7 @@ from environment import python_with
 from moa_mcp.config import Config, Pipeline, load, models_of, shipped
 from moa_mcp.providers import backend
 from moa_mcp.routing.routes import PerMillion, Route
-from moa_mcp.runs import Runs
+from moa_mcp.runs import NewRun, Ready, Runs
 from moa_mcp.steps import ModelStep, PanelStep
 from moa_mcp.values import Question
 
@@ -228,7 +228,9 @@ async def run_ours(config: Config, pipeline: Pipeline, question: str, url: str, 
     defaults = config.defaults.model_copy(update={"cache_first": cache_first})
     served, _ = backend.real(models, {})
     async with Runs(replace(config, models=models, defaults=defaults), served).open() as runs:
-        run = runs.start(pipeline, Question(question), seed=SEED)
+        admitted = await runs.admit(NewRun(pipeline=pipeline, question=Question(question), seed=SEED))
+        assert isinstance(admitted, Ready), admitted
+        run = await runs.start(admitted)
         await run.ended.wait()
         assert run.trace.status == "complete", run.trace.error
 

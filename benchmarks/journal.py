@@ -33,7 +33,7 @@ from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.middleware import Model
 from moa_mcp.providers.backend import Backend
-from moa_mcp.runs import Run, Runs
+from moa_mcp.runs import NewRun, Ready, Run, Runs
 from moa_mcp.values import Call, Completion, Question, Target, Usage
 
 LIMIT_MS = 1.0
@@ -98,7 +98,9 @@ async def taken(journal: Journal, answers: Model, at_once: int, runs_in_all: int
 
     async def drive() -> None:
         for seed in seeds:
-            run: Run = runs.start(pipeline, QUESTION, seed=seed)
+            admitted = await runs.admit(NewRun(pipeline=pipeline, question=QUESTION, seed=seed))
+            assert isinstance(admitted, Ready), admitted
+            run: Run = await runs.start(admitted)
             await run.ended.wait()
             assert run.trace.status == "complete", run.trace.error
 

@@ -48,7 +48,7 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from moa_mcp.text.visible import quoted
-from moa_mcp.values import Answer, Usage
+from moa_mcp.values import Answer, FailureReason, Usage, Word
 
 
 class MoaError(Exception):
@@ -164,7 +164,12 @@ class AuthFailed(CallError):
 
 
 class QuotaExceeded(CallError):
-    """The account behind the key has nothing left."""
+    """The account behind the key has nothing left, or not enough for as long an answer."""
+
+    def __init__(self, message: str, *, affordable: int | None = None) -> None:
+        super().__init__(message)
+        self.affordable = affordable
+        """Number of tokens that the account can pay for, if the provider states it."""
 
 
 class ModelNotFound(CallError):
@@ -299,7 +304,7 @@ class LeftBehind(CallError):
 class Failure:
     """A failed call or attempt, as the trace keeps it."""
 
-    kind: str
+    kind: Word
     message: str
     retryable: bool
     paid: bool | None
@@ -322,6 +327,10 @@ STOPPED = Failure("Stopped", "stopped before an answer came", retryable=False, p
 class StepFailed(MoaError):
     """A step could not do its work; nothing that follows it can."""
 
+    def __init__(self, message: str, reason: FailureReason = "step") -> None:
+        super().__init__(message)
+        self.reason: FailureReason = reason
+
 
 class PromptTooLong(StepFailed):
     """Some of a step's prompts do not fit their models' windows."""
@@ -337,12 +346,15 @@ class PromptTooLong(StepFailed):
 class StepLeftOut(StepFailed):
     """Too few of the step's calls could be made, for want of means; the answers before it can go on without it."""
 
+    def __init__(self, message: str, reason: FailureReason = "budget") -> None:
+        super().__init__(message, reason)
+
 
 class DeadlinePassed(StepFailed):
     """The run's time was up before enough of the step's calls were answered."""
 
     def __init__(self, deadline: str, what: str, answers: Sequence[Answer] = ()) -> None:
-        super().__init__(f"{deadline} passed: {what}")
+        super().__init__(f"{deadline} passed: {what}", "deadline")
         self.deadline = deadline
         self.answers = tuple(answers)
         """Those that came."""

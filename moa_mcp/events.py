@@ -13,6 +13,7 @@ from moa_mcp.values import (
     Answer,
     Completion,
     Dollars,
+    FailureReason,
     Message,
     Note,
     Parameters,
@@ -21,6 +22,7 @@ from moa_mcp.values import (
     Status,
     Tally,
     Tokens,
+    Word,
 )
 
 
@@ -36,11 +38,11 @@ class RunStarted(Happened):
     """A run began."""
 
     kind: Literal["run_started"] = "run_started"
-    run_id: str
-    pipeline: str
+    run_id: Word
+    pipeline: Word
     question: Question
     seed: int
-    steps: tuple[str, ...]
+    steps: tuple[Word, ...]
     """The kind of every step that will run, in order."""
 
 
@@ -54,7 +56,7 @@ class RunEstimated(Happened):
     """Of prompts and answers."""
     cost_usd: Dollars | None
     """None where a price is not known."""
-    unpriced: tuple[str, ...]
+    unpriced: tuple[Word, ...]
     """The models whose price is not known."""
     max_cost_usd: Decimal | None
     """What it may cost, in US dollars."""
@@ -74,7 +76,7 @@ class RunForked(Happened):
     """A run took over the first steps of another; what happened in them follows, and was paid for there."""
 
     kind: Literal["run_forked"] = "run_forked"
-    from_run: str
+    from_run: Word
     steps: int
     """How many steps it took over."""
 
@@ -85,7 +87,7 @@ class StepStarted(Happened):
 
     kind: Literal["step_started"] = "step_started"
     step: int
-    step_kind: str
+    step_kind: Word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +96,9 @@ class CallStarted(Happened):
 
     kind: Literal["call_started"] = "call_started"
     place: Place
-    agent: str
+    agent: Word
     messages: tuple[Message, ...]
-    window: str = ""
+    window: Word = ""
     """Which of the answers before it stand in its prompt, where not all do: ``window 2, answers 7 to 11 of 12``."""
 
 
@@ -114,7 +116,7 @@ class AttemptStarted(Happened):
     kind: Literal["attempt_started"] = "attempt_started"
     place: Place
     attempt: int
-    model: str
+    model: Word
     parameters: Parameters
     others: tuple[Joined, ...] = ()
 
@@ -195,6 +197,8 @@ class RunFinished(Happened):
     answer: str | None
     error: str | None
     seconds: float
+    reason: FailureReason | None = None
+    """Why it failed; None if it did not, or if an earlier version of moa-mcp recorded it."""
 
 
 Event: TypeAlias = (

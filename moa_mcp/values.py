@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
+PLAIN = "plain"
+Word = Annotated[str, PLAIN]
+"""A name, an id or another word of the configuration or of moa-mcp.
+
+Every other `str` in an event may hold texts of users and models: with `record = "hashes"` only its hash is stored.
+"""
 Role = Literal["system", "user", "assistant"]
 Status = Literal["running", "complete", "degraded", "failed", "cancelled"]
+FailureReason = Literal[
+    "no_provider", "question_too_long", "unpriced", "budget", "deadline", "step", "journal", "internal"
+]
+"""Why a run has no answer: no usable provider, a question beyond the context windows, a model without a known price, no
+budget, no time, a step without enough answers, a journal that can't be written, or an error in moa-mcp."""
 FinishReason = Literal["stop", "length", "other"]
-Parameters = Mapping[str, float | int]
+Parameters = Mapping[Word, float | int]
 Transport = Literal["openai", "litellm"]
 
 TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
@@ -250,7 +261,7 @@ class Completion:
     """A model's reply to one call."""
 
     text: str
-    model: str
+    model: Word
     """Model name of the route."""
     finish_reason: FinishReason = "stop"
     usage: Usage | None = None
@@ -279,7 +290,7 @@ class Answer:
     """An answer in the pipeline, with its author."""
 
     text: str
-    agent: str
+    agent: Word
     place: Place
     cut: bool = False
     """Whether the token limit ended it. Prompts say so."""

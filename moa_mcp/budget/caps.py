@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from operator import attrgetter
 from typing import NamedTuple
 
 import anyio
+
+from moa_mcp.text.money import dollars
 
 
 class Amount(NamedTuple):
@@ -120,7 +123,7 @@ class Purse:
 
     def shown(self, measured: int) -> str:
         """Return an amount for a message."""
-        return f"${measured / 1e9:.6f}".rstrip("0").rstrip(".")
+        return dollars(Decimal(measured) / 10**9)
 
     def __str__(self) -> str:
         return f"{self.name} = {self.shown(self.cap)}"

@@ -1,6 +1,6 @@
-"""Whether somebody has to agree to a run before it starts, and what they are to agree to.
+"""Whether a user has to confirm the cost of a run before it starts, and what they confirm.
 
-It asks nobody: the server asks the user of its client, the command line whoever sits at the terminal.
+It asks no one: the server asks the user of its client, the command line the user at the terminal.
 """
 
 from __future__ import annotations
@@ -8,19 +8,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from moa_mcp.budget.worst_case import enough_usd, least_usd, rounded
 from moa_mcp.config import Pipeline
-from moa_mcp.model import Usable
-from moa_mcp.planning.estimate import Estimate, estimate, prices
-from moa_mcp.planning.plan import blocking
+from moa_mcp.planning.estimate import Estimate, Prices
 from moa_mcp.text.money import dollars
 from moa_mcp.values import Answer, Question
 
 
+class CostLimits(NamedTuple):
+    """The limits of a run, in US dollars."""
+
+    confirm_above_usd: Decimal
+    max_cost_usd: Decimal | None
+    """Its budget; None if it has none."""
+    spent_usd: Decimal
+    """What it spent of that budget before, if it is resumed."""
+
+
 @dataclass(frozen=True, slots=True)
-class Agreement:
-    """What somebody has to agree to before a run starts."""
+class Confirmation:
+    """What a user has to confirm before a run starts."""
 
     pipeline: str
     calls: int
@@ -29,67 +38,55 @@ class Agreement:
     max_usd: Decimal
     unknown: tuple[str, ...]
     """The models whose price is not known."""
+    limits: CostLimits
     least_usd: Decimal
-    """A `max_cost_usd` that agrees to the expected cost, and with which the run can start."""
+    """The lowest `max_cost_usd` that confirms the expected cost, and with which the run can start."""
     enough_usd: Decimal
-    """A `max_cost_usd` that every call fits at its dearest, so that the budget leaves none out."""
-    limit_usd: Decimal
-    """What a run may be expected to cost without anybody being asked."""
+    """A `max_cost_usd` that covers the worst-case cost of every call, so that the budget skips none."""
 
-    def given_by(self, max_cost_usd: Decimal | None) -> bool:
-        """Whether somebody has agreed who lets the run cost so much."""
-        return max_cost_usd is not None and max_cost_usd >= self.expected_usd
+    def covered_by(self, max_cost_usd: Decimal | None) -> bool:
+        """Whether a budget is at least the expected cost."""
+        return max_cost_usd is not None and max_cost_usd >= self.expected_usd + self.limits.spent_usd
 
     def __str__(self) -> str:
         calls = f"{self.pipeline} will make {self.calls} model call{'' if self.calls == 1 else 's'}"
         cost = f"{dollars(self.expected_usd)}, and at most {dollars(self.max_usd)} if nothing has to be repeated"
-        limit = f"confirm_above_usd is {dollars(self.limit_usd)}"
+        limit = f"confirm_above_usd is {dollars(self.limits.confirm_above_usd)}"
         if not self.unknown:
             return f"{calls}, expected to cost {cost}; {limit}."
         rest = f"; the others are expected to cost {cost}" if self.max_usd else ""
         return f"{calls}. No price is known for {', '.join(self.unknown)}{rest}; {limit}."
 
 
-async def needed(
+def needed(
+    estimated: Estimate,
     pipeline: Pipeline,
     question: Question,
-    usable: Usable,
-    max_cost_usd: Decimal | None,
+    prices: Prices,
+    limits: CostLimits,
     answers: Sequence[Answer] = (),
-) -> Agreement | None:
-    """Return what has to be agreed to before a run starts, which may begin with answers; None if nothing has.
+) -> Confirmation | None:
+    """Return what has to be confirmed before a run of a pipeline starts from some answers; None if nothing has.
 
-    It is the expected cost that `confirm_above_usd` limits: the most that a run can cost is several times that, and who
-    is asked about nearly every run soon agrees unread. A run that may not cost more than the limit, by `max_cost_usd`,
-    needs no agreement. An unknown price is asked about whatever the limit and the budget, which can't hold it.
+    `confirm_above_usd` limits the expected cost: the worst-case cost is several times that, and users who are asked
+    about nearly every run soon confirm without reading. A run whose budget is within that limit needs no confirmation.
+    A model without a known price needs one at any limit and budget, because a budget can't limit it.
     """
-    if pipeline.confirm_above_usd is None:
-        return None
-    priced = await prices(pipeline, usable)
-    estimated = estimate(pipeline, question, priced, answers)
-    unreachable = {model for model, each in priced.items() if each.route is None}
-    if blocking(pipeline, unreachable):
-        return None  # it fails before its first call
-    least, enough = (each(pipeline, question, priced, answers) for each in (least_usd, enough_usd))
-    agreement = _agreement(estimated, unreachable, least, enough, pipeline.confirm_above_usd)
-    may_cost = min(agreement.expected_usd, max_cost_usd or agreement.expected_usd)
-    return agreement if agreement.unknown or may_cost > agreement.limit_usd else None
-
-
-def _agreement(
-    estimated: Estimate, unreachable: set[str], least: Decimal, enough: Decimal, limit_usd: Decimal
-) -> Agreement:
-    """Return what a run would cost; a model that can't be reached is not asked, and costs nothing."""
-    asked = [each for step in estimated.steps for each in step.models if each.model not in unreachable]
-    known = [each.cost_usd for each in asked if each.cost_usd is not None]
+    reachable = [each for step in estimated.steps for each in step.models if each.priced.route is not None]
+    known = [each.cost_usd for each in reachable if each.cost_usd is not None]
     expected = sum((each.expected for each in known), Decimal(0))
-    return Agreement(
+    unknown = tuple(dict.fromkeys(each.model for each in reachable if each.cost_usd is None))
+    left = expected if limits.max_cost_usd is None else limits.max_cost_usd - limits.spent_usd
+    if not unknown and min(expected, left) <= limits.confirm_above_usd:
+        return None
+    least, enough = (each(pipeline, question, prices, answers) for each in (least_usd, enough_usd))
+    return Confirmation(
         estimated.pipeline,
-        sum(each.calls for each in asked),
+        sum(each.calls for each in reachable),
         expected,
         sum((each.max for each in known), Decimal(0)),
-        tuple(dict.fromkeys(each.model for each in asked if each.cost_usd is None)),
-        rounded(max(expected, least)),
-        rounded(enough),
-        limit_usd,
+        unknown,
+        limits,
+        rounded(limits.spent_usd + max(expected, least)),
+        rounded(limits.spent_usd + enough),
     )

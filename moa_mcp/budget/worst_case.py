@@ -24,13 +24,9 @@ from moa_mcp.planning.estimate import data as estimate_data
 from moa_mcp.planning.forecast import Drafts, Lengths
 from moa_mcp.routing import catalog
 from moa_mcp.steps import ModelStep, PanelStep, Propose, Step, Synthesize
-from moa_mcp.steps.windows import size
+from moa_mcp.text.tokens import UPPER
 from moa_mcp.values import Answer, Call, Completion, Message, Parameters, Place, Price, Question, Usage, token_limit
 
-BYTES = 6
-"""So many bytes a token of an answer is reckoned to have that is not written yet."""
-MESSAGE_TOKENS = 16
-"""What a message may take beside its text."""
 SCHEMA_TOKENS = 512
 """What the form of a reply may take in a prompt, with the words that providers put around it."""
 LARGEST_ANSWER = 32_768
@@ -187,7 +183,7 @@ def dearest(
 
 def most_tokens(messages: Sequence[Message], unwritten: int = 0, *, more: int = 0) -> int:
     """Return the most tokens that messages can have. `unwritten` tokens of answers will stand in them, and `more`."""
-    return sum([size(message.content) + MESSAGE_TOKENS for message in messages]) + BYTES * unwritten + more
+    return UPPER.messages([message.content for message in messages], unwritten) + more
 
 
 def _counting(step: ModelStep) -> forecast.Count:
@@ -255,7 +251,7 @@ def least_usd(
 
 
 def _lengths(answers: Sequence[Answer]) -> Lengths:
-    return tuple(-(-size(answer.text) // BYTES) for answer in answers)
+    return tuple(UPPER.unwritten(answer.text) for answer in answers)
 
 
 def rounded(usd: Decimal) -> Decimal:

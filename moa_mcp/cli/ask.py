@@ -7,20 +7,21 @@ import shlex
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import anyio
 import click
 from rich.text import Text
 
-from moa_mcp.budget.confirmation import needed
 from moa_mcp.budget.worst_case import data, enough_usd
 from moa_mcp.cli import costs, draw
-from moa_mcp.cli.agreeing import settle, yes_option
+from moa_mcp.cli.admitting import admitted, begins, consent, refusal, yes_option
 from moa_mcp.cli.arguments import QuestionCommand
 from moa_mcp.cli.options import (
     KeysMissing,
     Refused,
+    closing,
     config_option,
     journal_option,
     loaded,
@@ -32,15 +33,13 @@ from moa_mcp.cli.options import (
 )
 from moa_mcp.cli.remedies import Remedies
 from moa_mcp.cli.text import json_text, shortened
-from moa_mcp.cli.watch import Manner, conclude, failed, ready, runs_of, watch
+from moa_mcp.cli.watch import Manner, conclude, ready, runs_of, watch
 from moa_mcp.config import Config, Pipeline
-from moa_mcp.events import Emit
 from moa_mcp.planning.estimate import Estimate, estimate, prices
-from moa_mcp.planning.plan import Reach, blocking, reach
+from moa_mcp.planning.plan import Reach, reach
 from moa_mcp.providers.backend import Backend
-from moa_mcp.routing.routes import remedy
-from moa_mcp.runs import Run, Runs
-from moa_mcp.trace.trace import Trace
+from moa_mcp.routing.routes import Routes, remedy
+from moa_mcp.runs import NewRun, RunRefused
 from moa_mcp.values import Question
 
 _NAME = re.compile(r"[\w-]+")
@@ -100,18 +99,20 @@ def command(
     if estimating:
         _show_estimate(*anyio.run(_estimate, config, backend, chosen, asked), as_json=as_json)
         return
-    may_cost = max_cost_usd or chosen.max_cost_usd or config.defaults.max_cost_usd
-    agreement = anyio.run(needed, chosen, asked, backend.usable(config.models), may_cost)
-    settle(agreement, yes=yes, max_cost_usd=max_cost_usd)
     manner = Manner(offline, as_json, quiet, Remedies(config, journal, config_path, offline=offline))
-
-    async def begin(runs: Runs, watching: Emit | None) -> Run:
-        return runs.start(chosen, asked, seed=seed, deadline_s=deadline_s, max_cost_usd=max_cost_usd, watch=watching)
-
-    seen = watch(runs_of(config, backend, opened(journal, config.defaults)), chosen, begin, manner)
-    if not seen.trace.steps and routes is not None:
-        raise _unstarted(seen.trace, manner, chosen, anyio.run(reach, chosen, routes))
-    conclude(seen, manner)
+    request = NewRun(
+        pipeline=chosen,
+        question=asked,
+        seed=seed,
+        max_cost_usd=max_cost_usd,
+        deadline_s=deadline_s,
+        overrides_limits=True,
+        consent=consent(yes=yes),
+    )
+    with closing(opened(journal, config.defaults)) as kept:
+        runs = runs_of(config, backend, kept)
+        started = admitted(runs, request, partial(_refusal, chosen, routes))
+        conclude(watch(runs, chosen, begins(started), manner), manner)
 
 
 async def _estimate(
@@ -188,14 +189,13 @@ def _decoded(name: str, content: bytes) -> str:
         raise Refused(fault, "Give text in UTF-8.") from error
 
 
-def _unstarted(trace: Trace, manner: Manner, pipeline: Pipeline, reached: Sequence[Reach]) -> Refused:
-    """Return why nothing was asked: too few models can be reached, unless the fault is ours."""
-    lost = {each.alias: each for each in reached if each.missing}
-    blocked = [lost[alias] for alias in blocking(pipeline, lost)]
-    if not blocked:
-        return failed(trace, manner)
+def _refusal(pipeline: Pipeline, routes: Routes | None, refused: RunRefused) -> Refused:
+    """Return why the run can't start; of models without a usable provider, what would give all of them one."""
+    if routes is None or refused.reason != "no_provider":
+        return refusal(refused)
+    blocked = [each for each in anyio.run(reach, pipeline, routes) if each.alias in refused.models]
     return KeysMissing(
-        f"{pipeline.name} can't run here: nothing serves {', '.join(each.alias for each in blocked)}",
+        f"{pipeline.name} can't run here: no usable provider for {', '.join(each.alias for each in blocked)}",
         f"You can {_remedy(blocked)}; moa-mcp check {pipeline.name} shows every model, --offline simulates them.",
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+import anyio
 import click
 from click.core import ParameterSource
 from platformdirs import user_data_path
@@ -154,6 +156,15 @@ def opened(path: str | None, defaults: Defaults, *, at_once: bool = True, to_rea
         )
     except JournalError as error:
         raise Refused(str(error), "Name another file with --journal, or none.") from error
+
+
+@contextmanager
+def closing(journal: Journal) -> Generator[Journal]:
+    """Close a journal in the end."""
+    try:
+        yield journal
+    finally:
+        anyio.run(journal.close)
 
 
 def loaded(path: Path | None) -> Config:

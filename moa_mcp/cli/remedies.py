@@ -36,8 +36,7 @@ class Remedies:
         if not self._kept:
             return _KEPT_NOWHERE
         again = f"{self.driving('resume', trace.run_id)} tries again"
-        failures = [call.failure for step in trace.steps for call in step.calls if call.failure]
-        if any(failure.kind == "Unrecorded" for failure in failures):
+        if trace.reason == "journal":
             return f"The journal did not take all of it, and what it lacks is asked and paid again: {again}."
         if not any(step.answers for step in trace.steps):
             return f"{self.showing(trace.run_id)} --full shows what every call said, {again}."

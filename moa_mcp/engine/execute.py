@@ -83,7 +83,8 @@ async def execute(spec: RunSpec, model: Model, emit: Emit, reached: Reached | No
     try:
         answer, degraded = await _through(spec, model, emit, reached or Reached(0, State(spec.question)))
     except StepFailed as error:
-        return finish(RunFinished(status="failed", answer=None, error=str(error), seconds=seconds()))
+        failed = RunFinished(status="failed", answer=None, error=str(error), seconds=seconds(), reason=error.reason)
+        return finish(failed)
     status: Status = "degraded" if degraded else "complete"
     return finish(RunFinished(status=status, answer=answer.text, error=None, seconds=seconds()))
 
@@ -126,7 +127,7 @@ async def _step(spec: RunSpec, number: int, state: State, time_up: Deadline, mod
     except StepFailed as error:
         rescued = _rescued(error, state, spare=spare)
         if rescued is None:
-            raise StepFailed(f"step {number} ({step.step}): {error}") from error
+            raise StepFailed(f"step {number} ({step.step}): {error}", error.reason) from error
         after = rescued
     notes = (*turn.notes, *after.state.notes)
     answers = after.state.answers

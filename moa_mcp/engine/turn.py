@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from random import Random
 
@@ -25,10 +25,11 @@ from moa_mcp.errors import (
     PromptTooLong,
     StepFailed,
     StepLeftOut,
+    Unrecorded,
 )
 from moa_mcp.events import CallFailed, CallFinished, CallStarted, Emit, TextReceived
 from moa_mcp.model import Model
-from moa_mcp.values import Answer, Call, Note, Parameters, Place, Request
+from moa_mcp.values import Answer, Call, FailureReason, Note, Parameters, Place, Request
 
 
 class ModelTurn:
@@ -117,7 +118,7 @@ class ModelTurn:
     def _out_of_time(self, answers: Sequence[Answer], what: str) -> StepFailed:
         deadline = f"the deadline of {self._cutoffs.deadline_s:g} s"
         if self._cutoffs.skips:
-            return StepLeftOut(f"{deadline} leaves time for the last step only")
+            return StepLeftOut(f"{deadline} leaves time for the last step only", "deadline")
         return DeadlinePassed(deadline, what, answers)
 
     def _judge(self, calls: Sequence[Call], outcomes: Sequence[Outcome], quorum: int) -> None:
@@ -130,7 +131,7 @@ class ModelTurn:
             left_out = sum(isinstance(error, LeftOut) for _, error in without)
             too_few = _too_few(len(answers), len(calls), quorum, [*failed, *behind])
             if len(answers) + len(behind) + left_out < quorum:
-                raise StepFailed(too_few)
+                raise StepFailed(too_few, _reason(without))
             raise self._out_of_time(answers, too_few) if behind else StepLeftOut(too_few)
         for what, reasons in (("failed", failed), ("left behind", behind)):
             if reasons:
@@ -184,6 +185,11 @@ def _says_the_answer(request: Request) -> bool:
 def _parameters(request: Request) -> Parameters:
     parameters = {"temperature": request.temperature, "max_tokens": request.max_tokens}
     return {key: value for key, value in parameters.items() if value is not None}
+
+
+def _reason(failed: Iterable[tuple[Call, CallError]]) -> FailureReason:
+    """Return why a step has too few answers, by its failed calls."""
+    return "journal" if any(isinstance(error, Unrecorded) for _, error in failed) else "step"
 
 
 def _too_few(answered: int, asked: int, quorum: int, failed: Sequence[str]) -> str:

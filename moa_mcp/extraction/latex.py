@@ -13,6 +13,8 @@ BOXED, BOXED_END = "\x0e", "\x0f"
 SEAM = "\x01"
 """Where something was taken out that separates what stands before and after it, and means nothing else."""
 UNKNOWN = "\u03be"
+OVERLINE = "\u0305"
+"""After each digit that repeats for ever."""
 UNREADABLE = "\x02"
 """In place of a number that can't be said in plain text."""
 
@@ -39,6 +41,15 @@ _SAYS = {
     "pounds": "$",
     "sqrt": "\u221a",
     "infty": "\u221e",
+    "Gamma": "\u0393",
+    **dict.fromkeys(("phi", "varphi", "zeta", "psi"), "\u03c6"),
+    "lor": " or ",
+    "vee": " or ",
+    "land": " and ",
+    "lfloor": "\u230a",
+    "lceil": "\u2308",
+    "neg": " not ",
+    "lnot": " not ",
     "pi": "\u03c0",
     **dict.fromkeys(("n", "r", "t"), "\n"),  # escaped once too often
 }
@@ -49,7 +60,22 @@ _UNSEEN = {
     *("large", "mathit", "mathsf", "mathtt", "mathcal", "bm", "normalsize", "small", "huge", "Huge", "hline"),
     *("mathnormal", "ensuremath", "displaylines", "underline", "underbrace", "item"),
 }
-_SPACED = {"text", "mathrm", "textbf", "textit", "textrm", "texttt", "textsf", "mbox", "operatorname", "emph", "hbox"}
+_SPACED = {
+    "num",
+    "SI",
+    "qty",
+    "text",
+    "mathrm",
+    "textbf",
+    "textit",
+    "textrm",
+    "texttt",
+    "textsf",
+    "mbox",
+    "operatorname",
+    "emph",
+    "hbox",
+}
 _DROPPED = {
     *("tag", "label", "ref", "eqref", "cite", "footnote", "footnotemark", "hspace", "vspace", "phantom", "hphantom"),
     *(
@@ -67,6 +93,11 @@ _DROPPED = {
     ),
 }
 _OPENS = {"box": BOXED, "spaced": " ", "": "("}
+_FUNCTIONS = {
+    *("ln", "log", "lg", "exp", "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh"),
+    *("tanh", "max", "min", "gcd", "det", "arg"),
+}
+_REPEATED = {"overline", "bar", "dot"}
 _BOXES = {"boxed", "fbox", "framebox", "Boxed"}
 
 
@@ -115,6 +146,9 @@ class _Reader:
     def _without_braces(self, expects: str, above: str | None, part: str) -> str:
         """Take in what a command or a sign holds that stands in no braces; return what is left of the part."""
         match expects:
+            case "repeated" if part.lstrip()[:1].isdigit():
+                self.out.append(part.lstrip()[0] + OVERLINE)
+                return part.lstrip()[1:]
             case "fraction" if part[0].isdigit() and above is not None:
                 self.out.append(self._fraction(above, part[0]))
                 return part[1:]
@@ -141,6 +175,10 @@ class _Reader:
             self.expects = "dropped"
         elif name in _SAYS:
             self.out.append(_SAYS[name])
+        elif name in _FUNCTIONS:
+            self.out.append(f"{name} ")
+        elif name in _REPEATED:
+            self.expects = "repeated"
         elif name and not name.isalpha():
             self.out.append(_ESCAPED.get(name, " "))
         elif name in _UNSEEN:
@@ -167,10 +205,21 @@ class _Reader:
             case "fraction":
                 below = self._taken(group)
                 self.out.append(self._fraction(group.above or "", below))
+            case "repeated":
+                self._repeat(group)
             case "":
                 self.out.append(")")
             case _:
                 pass
+
+    def _repeat(self, group: _Group) -> None:
+        """Mark digits that repeat for ever; other things that are overlined are not known."""
+        inside = self.out[group.start + 1 :][:1]
+        if len(self.out) - group.start <= 2 and inside and inside[0].isdecimal():  # noqa: PLR2004
+            self.out[group.start :] = ["".join(digit + OVERLINE for digit in inside[0])]
+        else:
+            self.out[group.start] = f"{UNKNOWN}("
+            self.out.append(")")
 
     def _taken(self, group: _Group) -> str:
         """Return the output of a group if it is short, and take it back."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 CHOICE = (
-    "choice|option|letra|lettera|lettre|Buchstabe|буква|(?:correct|right|best) one|pick|selection|alternative"
+    "choice|option|vote|letra|lettera|lettre|Buchstabe|буква|(?:correct|right|best) one|pick|selection|alternative"
     "|letter|conclusion|verdict|final|Option|Wahl|Auswahl|Variante|Möglichkeit"
     "|choix|opción|opcion|alternativa|inciso|elección|opzione|scelta|opção|opcao|escolha|optie|keuze|вариант|варіант"
-    "|выбор|opcja|wybór|alternativet|alternatief|seçenek|şık|pilihan"
+    "|выбор|opcja|wybór|alternativet|alternatief|seçenek|şık|pilihan|vaihtoehto|možnost|varianta|επιλογή"
 )
 RIGHT_ONE = "correct|right|selected|chosen|correct one|richtig|korrekt|correcto|correcta|verdadeira|верно|правильно"
 RIGHT_ONE_UNSPACED = "正しいの|正确的|正確的"
@@ -20,7 +20,9 @@ FILLERS = (
     "|lo|o|het|de"
     "|l'option|réponse|lettre|donc|respuesta|opción|opcion|letra|alternativa|inciso|opzione|lettera|risposta|resposta"
     "|opção|optie|letter|antwoord|вариант|ответ|буква|под буквой|opcja|şık|seçenek|pilihan"
-    "|选项|選項|选择|選擇|选|選|项|项目|选项为|第|记号|記号|보기|번|번호"
+    "|η|το|ο|η επιλογή|ข้อ|ตัวเลือก|вариантът|отговор|možnost|varianta|litera|a|az|betű|vaihtoehto|alternativ"
+    "|huruf|nomor"
+    "|odpowiedź|câu|phương án|אפשרות|الخيار|विकल्प|选项|選項|选择|選擇|选|選|项|项目|选项为|第|记号|記号|보기|번|번호"
 )
 POSITIVE = (
     "correct|right|best|true|accurate|the answer|answer|my answer|my choice|my final answer|richtig|korrekt"
@@ -39,7 +41,7 @@ NEGATIVE = (
 NEGATIVE_UNSPACED = "错|錯|不对|不對|不正确|不正確|誤り|間違|ではな|じゃな|でない|不是|不|틀|아니|아닙|오답"
 IS = (
     "is|are|was|would be|must be|should be|seems|looks|remains|ist|sind|wäre|est|sont|es|son|è|sono|é|são|zijn"
-    "|является|jest|är|er"
+    "|является|jest|är|er|este|je|on|είναι|е|là|adalah"
 )
 IS_UNSPACED = "选项|選項|项|項|が|は|가|이|은|는|번|是|为|為|最|也|都|唯一|才是|:"
 THEREFORE = (
@@ -58,14 +60,16 @@ IT_IS = (
 SUBJECT = "I|we|I'd|I'll|I'm|I've|we'd|we'll|let's|let us|let me|you should|one should|ich|wir|je|j'|nous|я|мы|jag|ik"
 VERB = (
     "choose|chose|pick|picked|select|selected|go with|going with|went with|opt for|vote for|settle on|settled on|say"
-    "|lean towards|lean toward|prefer|answer|conclude|believe|believe it's|believe it is|think|think it's"
+    "|vote|go for|going for|lean towards|lean toward|prefer|answer|conclude|believe|believe it's|believe it is"
+    "|think|think it's"
     "|think it is|mark"
     "|wähle|wählen|nehme|tippe auf|entscheide mich für|stimme für|choisis|choisirais|opte pour|opterais pour"
     "|kies|kiezen"
     "|выбираю|выбрал|выбрала|väljer"
 )
 VERB_ALONE = (
-    "choose|select|pick|go with|mark|wähle|choisis|kies|выбираю|elijo|escojo|elegiría|selecciono|me quedo con"
+    "choose|select|pick|go with|go for|going with|going for|mark|vote|vote for|wähle|choisis|kies|выбираю"
+    "|elijo|escojo|elegiría|selecciono|me quedo con"
     "|scelgo|sceglierei|escolho|escolheria"
     "|выбираем"
 )
@@ -73,12 +77,9 @@ VERB_UNSPACED = (
     "(?:我|应该?|應該?|故|所以|因此|本题|本題|就|正确|答案)(?:会|會|要|认为)?(?:选择?|選擇?)|私は|僕は|나는|저는"
 )
 BUT = (
-    "but rather|but|rather|instead|sondern|mais|sino|bensì|ma|mas|maar|sim|а|але|men|而是|應是|应是|で(?:は)?なく|(?:가"
+    "but rather|but|rather|instead|ci|hanem|vaan|nýbrž|ale|već|αλλά|melainkan|mà là|utan|lecz|אלא|بل|แต่เป็น"
+    "|sondern|mais|sino|bensì|ma|mas|maar|sim|а|але|men|而是|應是|应是|で(?:は)?なく|(?:가"
     "|이)?\\s?아니라|(?:가|이)?\\s?아니고"
-)
-OR = (
-    "or|and|and/or|oder|und|ou|et|o|y|e|u|of|en|или|и|lub|i|eller|och|versus|vs|nor|noch|ni|né|nem"
-    "|或|或者|和|与|與|及|または|もしくは|か|と|또는|와|과|이나|나"
 )
 FOLLOWS = (
     "because|since|as|for|which|with|but|due|given|though|although|so|and|or|in|is|are|would|where|while|after"

@@ -5,46 +5,65 @@
 2. The number that is said to be the answer counts: what stands in a box or an answer tag, or follows words such as "the
    answer is"; the last of them. Else the last number counts, one in bold before others of its line; numbers in brackets
    beside the text and those of labels ("step 3", ``[2]``) only where there are no others.
-3. If what counts can't be read as one exact number, there is none. Units are not looked at; percent is one.
+3. A number that is denied, is a former answer or tells how sure the answer is does not count. An answer that is denied
+   or taken back after it was given is none; a correction takes its place.
+4. If what counts can't be read as one exact number, or several numbers are given as the answer, there is none. Bounds,
+   ranges and functions of a number are not that number. Units are not looked at; percent is one.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from moa_mcp.extraction import markup, words
+from moa_mcp.extraction import doubts, markup, words
+from moa_mcp.extraction.bounds import DASHES, LETTER
 from moa_mcp.extraction.latex import BOXED, BOXED_END, SEAM
 from moa_mcp.extraction.markup import BOLD, BOLD_END, MARKS
-from moa_mcp.extraction.numerals import DecimalMark, Exact, written
-from moa_mcp.extraction.pieces import DASHES, LETTER, LONGEST_GAP, M, Piece, pieces, seamless
+from moa_mcp.extraction.numerals import DecimalMark, Exact, repeating_as_fractions, written
+from moa_mcp.extraction.pieces import LONGEST_GAP, Piece, pieces, seamless
+from moa_mcp.extraction.runs import M
 
 _CURRENCY = re.compile(
     r"[$\u00a2-\u00a5\u0e3f\u20a0-\u20c0\ufdfc]|\b(?:USD|EUR|GBP|CHF|INR|JPY|CNY|RMB|RUB|BRL|CAD|AUD|Rs\.?)(?=\d)"
 )
-_EQUALS = re.compile(rf"[=\u2248\u2245\u2243\u21d2\u2192]\s?[\\{DASHES}+$({MARKS}]*$")
+_EQUALS = re.compile(rf"[=\u2248\u2245\u2243\u21d2\u2192]\s?[\{DASHES}+$({MARKS}]*$")
 _LABEL = re.compile(rf"(?:#|\bno\.|\bnr\.?|\u7b2c|\b(?:{words.LABELS})[.:]?)\s?$", re.IGNORECASE)
-_OF_NAME = re.compile(rf"[{LETTER}]\($")
 _LISTED = re.compile(r"[.)]\s\S")
 
+_IT_IS = r"(?:it is|it's|it should be|it must be|that's|that is|make it|make that|es ist|c'est|es|è|é|это)?"
 _BOX = re.compile(f"{BOXED}|{BOXED_END}")
-_CUE = re.compile(rf"\b(?:{words.ANSWER})\b|(?:{words.ANSWER_UNSPACED})", re.IGNORECASE)
+_CUE = re.compile(
+    rf"\b(?:{words.ANSWER})\b|(?:{words.ANSWER_UNSPACED})|(?:\b|(?<=[\s.]))(?:{doubts.CORRECTION})(?=\s?:)"
+    rf"|(?:^|(?<=[\s.!,;\u2026]))(?P<second>(?:(?:{doubts.SECOND_THOUGHT})[\s,:.]{{0,3}}"
+    rf"|(?:{doubts.SECOND_NO})\s?,\s?)(?:no[\s,]{{1,2}})?{_IT_IS}(?=[\s\d,]))",
+    re.IGNORECASE | re.MULTILINE,
+)
+_RATHER = re.compile(rf"{M}*\s?[.;]\s(?:but |rather |instead,? )?{_IT_IS[:-1]}\s[{MARKS}($\{DASHES}]*", re.IGNORECASE)
+_RETRACTED = re.compile(doubts.RETRACTED, re.IGNORECASE)
+_DOUBTED = re.compile(doubts.DOUBTED, re.IGNORECASE)
 _COPULA = re.compile(rf"{words.SAYS}|\n", re.IGNORECASE)
 _IS_THE = re.compile(words.IS_THE, re.IGNORECASE)
 _SENTENCE_END = re.compile(rf"[.!?](?={M}*(?:\s|$))|[\u3002;\n]|\.{M}*$")
 _BEGINS = re.compile(rf"(?:\s|{M}|[:=>*])*")
 _DIRECTLY = re.compile(
-    rf"\W*+(?:(?:is|are|was|be|equals|ist|est|es|è|é|the|a|an|about|approximately|approx|roughly|exactly|simply|just|therefore|thus|then|indeed"
-    rf"|ca|etwa|environ|circa|около|примерно|约|約|minus|negative|[{LETTER}](?:_\d)?(?=\s?=)|US|value|number|of|der|die|das|la|el|le)"
+    rf"\W*+(?:(?:is|are|was|be|equals|ist|est|es|è|é|the|a|an|about|approximately|approx|roughly|exactly"
+    rf"|simply|just|therefore|thus|then|indeed"
+    rf"|ca|etwa|environ|circa|около|примерно|约|約|minus|negative|[{LETTER}](?:_\d)?(?=\s?=)|US|value|number"
+    rf"|of|der|die|das|la|el|le)"
     r"\W*+){0,6}+",
     re.IGNORECASE,
 )
-_DENIED = re.compile(rf"\W*(?:{words.NOT})(?![{LETTER}])", re.IGNORECASE)
+_DENIED = re.compile(rf"\W*(?:{doubts.NOT})(?![{LETTER}])", re.IGNORECASE)
+_BLANKS = re.compile(" {2,}")
+_SEAMS = rf"[{MARKS}\s]{{0,8}}"
+_OR_ELSE = f"{words.AND}|{doubts.OR_ELSE}|{doubts.MAYBE}"
 _ALSO = re.compile(
-    rf"{M}*\s?(?:[,;]\s?(?:{words.AND})?|(?:{words.AND})(?![{LETTER}])|&)\s?{M}*(?:[{LETTER}]\w{{0,3}}\s?=\s?)?"
-    rf"[{M[1:-1]}\s+($\\{DASHES}]*",
+    rf"{_SEAMS}(?:(?:[,;&\u2228]"
+    rf"|(?:[(,;]\s?)?(?:{_OR_ELSE})(?![{LETTER}])){_SEAMS}){{1,4}}(?:[{LETTER}]\w{{0,3}}\s?=\s?)?"
+    rf"[{MARKS}\s+($\{DASHES}]*",
     re.IGNORECASE,
 )
 _VOID = re.compile(rf"\b(?:{words.VOID}|{words.IF})(?:\s[^\s]{{1,12}}){{0,2}}\s?$", re.IGNORECASE)
@@ -52,42 +71,62 @@ _REACH = 300
 _COPULA_REACH = 60
 _ASIDE_REACH = 200
 
-_NORMAL, _ASIDE, _LABELLED = range(3)
+_WITH_NAME = re.compile(rf"[\s{MARKS}]{{1,4}}[{LETTER}]{{1,12}}(?=\s(?:{words.AND}|{doubts.OR_ELSE})\s)", re.IGNORECASE)
+_MOST_LOOKS = 2000
+"""So many numbers are looked at, from the end, where those before do not count."""
+
+_NORMAL, _ASIDE, _LABELLED, _VOIDED = range(4)
 
 
 class _Claim(NamedTuple):
     """What is said to be the answer."""
 
     start: int
+    end: int
     value: Exact | None
 
 
 def last_number(answer: str, mark: DecimalMark = "point") -> str | None:
     """Return the number that an answer comes to, in one way of writing it."""
-    text = _CURRENCY.sub(SEAM, markup.plain(answer))
+    text = repeating_as_fractions(_CURRENCY.sub(SEAM, _BLANKS.sub(" ", markup.plain(answer))))
     numbers = list(pieces(text, mark))
     if not numbers:
         return None
-    claim = _claim(text, numbers)
-    value = _last(text, numbers).value if claim is None else claim.value
-    return None if value is None else written(value)
+    claim = _claim(text, numbers) or _unclaimed(text, numbers)
+    value = claim.value
+    return None if value is None or _is_taken_back(text, claim, numbers) else written(value)
+
+
+def _unclaimed(text: str, numbers: Sequence[Piece]) -> _Claim:
+    last = _last(text, numbers)
+    return _Claim(last.start, last.end, None if _tier(last) == _VOIDED else last.value)
+
+
+def _is_taken_back(text: str, claim: _Claim, numbers: Sequence[Piece]) -> bool:
+    """Whether an answer is denied after it was given."""
+    if _RETRACTED.match(text, claim.end):
+        return True
+    after = numbers[bisect_left(numbers, claim.end, key=lambda piece: piece.start) :][-_MOST_LOOKS:]
+    return any(piece.is_denied and piece.value == claim.value for piece in after)
 
 
 def _tier(piece: Piece) -> int:
-    """Return whether a piece stands in the text, in brackets beside it, or numbers something of the text itself."""
+    """Return whether a piece stands in the text, in brackets beside it, numbers something of the text, or is void."""
+    if piece.is_void:
+        return _VOIDED
     if _is_label(piece):
         return _LABELLED
     return _ASIDE if _is_aside(piece) else _NORMAL
 
 
 def _is_label(piece: Piece) -> bool:
-    """Whether a number is that of a step, a note, a line of a list, or what a function is taken of."""
+    """Whether a number is that of a step, a note or a line of a list."""
     before, after = seamless(piece.before), piece.after
     line = before[before.rfind("\n") + 1 :]
     begins = "\n" in before or piece.start <= len(piece.before)
     listed = begins and not line.strip(" (") and _LISTED.match(after)
     cited = before.endswith("[") and after.startswith("]")
-    return bool(listed or cited or _LABEL.search(before) or _OF_NAME.search(before))
+    return bool(listed or cited or _LABEL.search(before))
 
 
 def _is_aside(piece: Piece) -> bool:
@@ -106,7 +145,7 @@ def _is_aside(piece: Piece) -> bool:
 def _last(text: str, numbers: Sequence[Piece]) -> Piece:
     """Return the last number: of those in the text, else of those in brackets, else of labels."""
     found: dict[int, Piece] = {}
-    for piece in reversed(numbers):
+    for piece in reversed(numbers[-_MOST_LOOKS:]):
         if _tier(found.setdefault(_tier(piece), piece)) == _NORMAL:
             break
     last = found[min(found)]
@@ -116,7 +155,7 @@ def _last(text: str, numbers: Sequence[Piece]) -> Piece:
     for piece in reversed(numbers):
         if piece.start < line_start:
             break
-        if _is_bold(text, piece):
+        if _is_bold(text, piece) and _tier(piece) != _VOIDED:
             return piece
     return last
 
@@ -132,25 +171,59 @@ def _claim(text: str, numbers: Sequence[Piece]) -> _Claim | None:
     """Return what is last said to be the answer; None if nothing is."""
     starts = [piece.start for piece in numbers]
     boxed = _boxed(text, numbers, starts)
+    second: _Claim | None = None  # a second thought counts only after a first
     for cue in reversed([*_CUE.finditer(text)]):
         if boxed is not None and cue.start() < boxed.start:
             break
-        if (stated := _stated(text, cue, numbers, starts)) is not None:
-            return stated
-    return boxed
+        if cue["second"] and second is not None:
+            continue
+        if (stated := _stated(text, cue, numbers, starts)) is None:
+            continue
+        if not cue["second"]:
+            return second or stated
+        second = second or stated
+    return boxed and (second or boxed)
 
 
 def _boxed(text: str, numbers: Sequence[Piece], starts: Sequence[int]) -> _Claim | None:
-    """Return the last number of the last box."""
+    """Return the last number of the last box whose number is not denied."""
+    denied: _Claim | None = None
+    for begins, ends in _boxes(text):
+        first = bisect_left(starts, begins)
+        inside = numbers[first : bisect_left(starts, ends)]
+        several = _is_list(text, inside) or _is_row(text, inside)
+        if not inside or several or _is_one_of_two(text, numbers[max(0, first - 1) : first + 1]):
+            return denied or _Claim(begins, ends, None)
+        last = _last(text, inside)
+        if _tier(last) != _VOIDED:
+            return _Claim(begins, ends, last.value)
+        denied = denied or _Claim(begins, ends, None)
+    return denied
+
+
+def _boxes(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where outermost boxes begin and end, the last first."""
     ends = text.rfind(BOXED_END)
     depth = 0
     for found in reversed([*_BOX.finditer(text, 0, ends + 1)]):
-        depth += 1 if found[0] == BOXED_END else -1
-        if depth == 0:
-            begins = found.start()
-            inside = numbers[bisect_left(starts, begins) : bisect_left(starts, ends)]
-            return _Claim(begins, _last(text, inside).value if inside and not _is_list(text, inside) else None)
-    return None
+        if depth == 0 and found[0] == BOXED_END:
+            ends = found.start()
+        depth = max(0, depth + (1 if found[0] == BOXED_END else -1))
+        if depth == 0 and found[0] == BOXED:
+            yield found.start(), ends
+
+
+def _is_row(text: str, numbers: Sequence[Piece]) -> bool:
+    """Whether nothing but blanks stands between the last number and the one before."""
+    return len(numbers) > 1 and not text[numbers[-2].end : numbers[-1].start].strip(f"{MARKS} ")
+
+
+def _is_one_of_two(text: str, numbers: Sequence[Piece]) -> bool:
+    """Whether a box stands beside another that holds another number."""
+    beside = _is_list(text, numbers) or _is_row(text, numbers)
+    if not beside or BOXED_END not in text[numbers[0].end : numbers[1].start]:
+        return False
+    return numbers[0].value != numbers[1].value
 
 
 def _stated(text: str, cue: re.Match[str], numbers: Sequence[Piece], starts: Sequence[int]) -> _Claim | None:
@@ -159,15 +232,32 @@ def _stated(text: str, cue: re.Match[str], numbers: Sequence[Piece], starts: Seq
     if _VOID.search(before):
         return None
     last = bisect_left(starts, cue.start()) - 1
-    if last >= 0 and _IS_THE.fullmatch(text, numbers[last].end, cue.start()):
-        return _Claim(cue.start(), numbers[last].value)
+    if last >= 0 and not cue["second"] and _IS_THE.fullmatch(text, numbers[last].end, cue.start()):
+        denied = _tier(numbers[last]) == _VOIDED
+        return None if denied else _Claim(cue.start(), numbers[last].end, numbers[last].value)
     copula = _COPULA.search(text, cue.end(), cue.end() + _COPULA_REACH)
     begins = copula.end() if copula else cue.end()
     sentence = _sentence(text, begins, numbers, starts)
     if not sentence or (copula is None and re.search(r"\w", text[begins : sentence[0].start])):
         return None
-    denied = (copula and copula["denied"]) or _DENIED.match(text, begins)
-    return _Claim(cue.start(), _said(text, begins, sentence, denied=bool(denied)))
+    counting = [piece for piece in sentence if _tier(piece) != _VOIDED]
+    if (copula and copula["denied"]) or _DENIED.match(text, begins) or not counting:
+        after = bisect_left(starts, sentence[-1].end)
+        instead = _instead(text, sentence, counting, numbers[after : after + 1])
+        return _Claim(cue.start(), sentence[-1].end, instead.value if instead else None)
+    doubted = _DOUBTED.search(before)
+    return _Claim(cue.start(), counting[0].end, None if doubted else _said(text, begins, counting))
+
+
+def _instead(
+    text: str, sentence: Sequence[Piece], counting: Sequence[Piece], following: Sequence[Piece]
+) -> Piece | None:
+    """Return what is named in place of a number that is denied, in its sentence or right after it."""
+    if counting and counting[-1] is not sentence[0]:
+        return counting[-1]
+    if following and _RATHER.fullmatch(text, sentence[-1].end, following[0].start):
+        return following[0]
+    return None
 
 
 def _sentence(text: str, begins: int, numbers: Sequence[Piece], starts: Sequence[int]) -> Sequence[Piece]:
@@ -181,10 +271,8 @@ def _sentence(text: str, begins: int, numbers: Sequence[Piece], starts: Sequence
     return [piece for piece in within if _tier(piece) != _LABELLED]
 
 
-def _said(text: str, begins: int, sentence: Sequence[Piece], *, denied: bool) -> Exact | None:
+def _said(text: str, begins: int, sentence: Sequence[Piece]) -> Exact | None:
     """Return the number right after "is", or the last of the sentence where other words follow that."""
-    if denied:
-        return sentence[-1].value if len(sentence) > 1 else None
     direct = _DIRECTLY.fullmatch(text, begins, sentence[0].start)
     if direct and _is_list(text, sentence[:2]):
         return None
@@ -196,7 +284,10 @@ def _is_list(text: str, numbers: Sequence[Piece]) -> bool:
     if len(numbers) < 2:  # noqa: PLR2004
         return False
     one, other = numbers[-2:]
-    return other.start - one.end <= LONGEST_GAP and _ALSO.fullmatch(text, one.end, other.start) is not None
+    if other.start - one.end > LONGEST_GAP:
+        return False
+    named = _WITH_NAME.match(text, one.end, other.start)
+    return _ALSO.fullmatch(text, named.end() if named else one.end, other.start) is not None
 
 
 def _end_of_equation(text: str, sentence: Sequence[Piece]) -> Piece:

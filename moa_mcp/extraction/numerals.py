@@ -135,3 +135,18 @@ def _ungrouped(whole: str) -> str | None:
     if "." in whole and len(parts) == _ADDRESS_PARTS and all(int(part) <= _LARGEST_PART for part in parts):
         return None
     return "".join(parts)
+
+
+_REPEATING = re.compile(r"(?<![\d.,'])(\d{1,15})[.,](\d{0,15}?)((?:\d[\u0304\u0305\u0307]){1,15})(?!\d)")
+
+
+def repeating_as_fractions(text: str) -> str:
+    """Return a text with decimals whose last places repeat for ever, which are overlined, as fractions."""
+    return _REPEATING.sub(_as_fraction, text)
+
+
+def _as_fraction(found: re.Match[str]) -> str:
+    places, period = found[2], re.sub(r"\D", "", found[3])
+    below = (10 ** len(period) - 1) * 10 ** len(places)
+    above = int(found[1] + places + period) - int(found[1] + places)
+    return f"{above}/{below}"

@@ -10,21 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from fractions import Fraction
 from functools import cached_property, lru_cache
-from itertools import pairwise
-from typing import NamedTuple
 
 from moa_mcp.extraction import words
+from moa_mcp.extraction.bounds import DASHES, LETTER, is_denied, is_other_value, is_set_aside
 from moa_mcp.extraction.latex import UNREADABLE
 from moa_mcp.extraction.markup import MARKS
-from moa_mcp.extraction.numerals import DecimalMark, Exact, calculable, negated, numeral, power, quotient, scaled
+from moa_mcp.extraction.numerals import DecimalMark, Exact, calculable, negated
+from moa_mcp.extraction.runs import JOINT, M, Run, is_chance, value_of
 
-LETTER = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0370-\u03bf\u03c1-\u052f\u1e00-\u1eff"
-"""Of alphabets whose words stand apart; CJK and others follow digits without a space."""
-M = f"[{MARKS}]"
-DASHES = "-\u2010\u2012\u2013\u2212"
 _DASH = f"\\{DASHES}"
 _SCAN = re.compile(
     rf"(?P<name>[{LETTER}](?:[{LETTER}]++|\d++(?:[.,:]\d++)*+|['\u2019_](?=[{LETTER}\d])|[{_DASH}](?=\d)"
@@ -48,21 +42,15 @@ _JOINING = (
     rf"[^\s\w,;|=<>\u2248\u2245\u2243\u21d2\u2192\u3001()\[\]\"'\u2019{MARKS}]{{1,3}}",  # whatever else leaves no space
 )
 _OPERATOR = re.compile(rf"{M}*{_MEASURED}(?:{'|'.join(_JOINING)})?{M}*")
-_SLASH = re.compile(rf"{M}*\s?/\s?{M}*")
-_PARTS_OF = re.compile("\u5206[\u306e\u4e4b]")
-"""Between a denominator and the numerator after it."""
-_TIMES = re.compile(rf"{M}*\s?[\u00d7\u00b7xX]\s?{M}*")
-_JOINT = re.compile(rf"{M}*\s?{M}+\s?{M}*")
 _BETWEEN = re.compile(rf"{M}*{_MEASURED}\s?(?:{words.BETWEEN_NUMBERS})\s?{M}*(?:[{LETTER}]\s?=\s?)?{M}*", re.IGNORECASE)
 _COMPOUND = re.compile(
-    rf"{M}*\s?(?:(?:{words.SCALES}|{words.MAJOR_UNITS}),?|[\u00b0\u2032'\u5e74\u6708\u65e5\u6642\u65f6\u5206\u70b9\u9ede])"
+    rf"{M}*\s?(?:(?:{words.SCALES}|{words.MAJOR_UNITS}),?"
+    rf"|[\u00b0\u2032'\u5e74\u6708\u65e5\u6642\u65f6\u5206\u70b9\u9ede])"
     rf"\s?(?:(?:{words.AND})\s)?{M}*",
     re.IGNORECASE,
 )
 _COMMA = re.compile(rf"{M}*\s?[,;]\s?[{_DASH}]?{M}*")
 LONGEST_GAP = 30
-_MOST_RUNS = 3
-"""Of which a number may be made: a whole one, and the two of a fraction."""
 
 _SIGN = re.compile(rf"(?P<sign>[+\u00b1\u2014\u2015{_DASH}])(?P<space> ?)$")
 _MINUS_WORD = re.compile(rf"(?:^|[^{LETTER}])(?:{words.MINUS})\s?$", re.IGNORECASE)
@@ -76,7 +64,8 @@ _MONTH_BEFORE = re.compile(
 _MONTH_AFTER = re.compile(rf"(?:\.|st|nd|rd|th)?\s(?:de\s|of\s)?(?:{words.MONTHS})\b")
 
 _UNIT = re.compile(rf"(?:{words.UNITS})(?:\^[-\d]\d*)?(?![{LETTER}\d])")
-_SCALE = re.compile(rf"\s?(?P<word>{words.SCALES})(?![{LETTER}])", re.IGNORECASE)
+_SCALE = re.compile(rf"\s?(?P<word>{words.SCALES}|{words.DOZEN})(?![{LETTER}])", re.IGNORECASE)
+_DOZEN = re.compile(words.DOZEN, re.IGNORECASE)
 _CLOCK = re.compile(r"\s?[ap]\.?m\b", re.IGNORECASE)
 _BROKEN_OFF = re.compile(
     rf"[\^_\u221a\u03c0]|\.\(|\.[a-z]|\(\d|,[{LETTER}]|\)?\s?[\u00d7\u00f7\u00b7+*/]\s?[(\u221a\u03c0]"
@@ -91,32 +80,8 @@ _DISPUTED = re.compile(rf"\s?(?:{words.SCALES_IN_DISPUTE})(?![{LETTER}])")
 _GROUP = re.compile(r"[1-9]\d{0,2},\d{3}")
 _NEAR = 24
 """Characters before and after a piece that tell what it is."""
-
-
-class _Run(NamedTuple):
-    """Digits in a row, with what belongs to them."""
-
-    start: int
-    end: int
-    digits: str
-    """Empty for a sign that stands for a number, such as a root."""
-    tens: str
-    """The power of ten that they are taken times."""
-    exponent: str
-    """The power to which they are taken."""
-
-    @property
-    def is_power_of_ten(self) -> bool:
-        return self.digits == "10" and bool(self.exponent)
-
-    def value(self, mark: DecimalMark) -> Exact | None:
-        """Return the value, if it is one number."""
-        value = numeral(self.digits.replace("\u2019", "'"), mark) if self.digits else None
-        if value is None or not (self.tens or self.exponent):
-            return value
-        if self.exponent:
-            return power(value, self.exponent.replace("\u2212", "-"))
-        return scaled(value, self.tens.replace("\u2212", "-"))
+_FAR = 80
+"""Characters in which words tell it."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +89,7 @@ class Piece:
     """What is written like a number in one piece; it is read only if it may count."""
 
     text: str
-    runs: Sequence[_Run]
+    runs: Sequence[Run]
     mark: DecimalMark
 
     @property
@@ -147,26 +112,45 @@ class Piece:
         """The text just after it."""
         return self.text[self.end : self.end + _NEAR].lstrip(MARKS)
 
+    @property
+    def around(self) -> tuple[str, str]:
+        """The words before and after it."""
+        return self.text[max(0, self.start - _FAR) : self.start], self.text[self.end : self.end + _FAR]
+
+    @cached_property
+    def is_denied(self) -> bool:
+        """Whether it is said not to be the value."""
+        return is_denied(*self.around)
+
+    @cached_property
+    def is_void(self) -> bool:
+        """Whether it is denied, a former answer, or tells how sure the answer is."""
+        return self.is_denied or is_set_aside(*self.around)
+
     @cached_property
     def value(self) -> Exact | None:
         """None if it is no single number."""
-        value = _value(self.text, self.runs, self.mark) if len(self.runs) <= _MOST_RUNS else None
-        if value is None or _is_part_of_more(self):
+        value = value_of(self.text, self.runs, self.mark)
+        if value is None or _is_part_of_more(self) or is_other_value(*self.around):
             return None
         scale = _SCALE.match(self.after)
         if scale is None:
             return _signed(value, self.before, self.after)
         fraction = calculable(value)
-        return fraction and _signed(fraction * 10 ** words.scale(scale["word"]), self.before, self.after)
+        return fraction and _signed(fraction * _scale(scale["word"]), self.before, self.after)
+
+
+def _scale(word: str) -> int:
+    return 12 if _DOZEN.fullmatch(word) else 10 ** words.scale(word)
 
 
 def pieces(text: str, mark: DecimalMark) -> Iterator[Piece]:
     """Yield what is written like numbers, in order."""
-    runs: list[_Run] = []
+    runs: list[Run] = []
     lists = False  # whether commas belong to the piece, as those of a pair or a date do
     for run in _runs(text):
         gap = text[runs[-1].end : run.start] if runs and run.start - runs[-1].end <= LONGEST_GAP else None
-        if gap is not None and (_is_joint(gap) or (lists and _COMMA.fullmatch(gap))):
+        if gap is not None and (_is_joint(gap) or (lists and _COMMA.fullmatch(gap)) or is_chance(runs[-1], gap, run)):
             runs.append(run)
             continue
         if runs:
@@ -178,59 +162,17 @@ def pieces(text: str, mark: DecimalMark) -> Iterator[Piece]:
         yield Piece(text, runs, mark)
 
 
-def _runs(text: str) -> Iterator[_Run]:
+def _runs(text: str) -> Iterator[Run]:
     for found in _SCAN.finditer(text):
         if found.lastgroup != "name":
             tens, power_of = found["tens"] or "", found["inner"] or found["outer"] or ""
-            yield _Run(found.start(), found.end(), found["digits"] or "", tens, power_of)
+            yield Run(found.start(), found.end(), found["digits"] or "", tens, power_of)
 
 
 @lru_cache(maxsize=1024)
 def _is_joint(gap: str) -> bool:
     """Whether what stands between two runs of digits makes one piece of them."""
-    return any(joint.fullmatch(gap) for joint in (_OPERATOR, _JOINT, _BETWEEN, _COMPOUND))
-
-
-def _value(text: str, runs: Sequence[_Run], mark: DecimalMark) -> Exact | None:
-    """Return the value of runs of digits that are one piece; None if that is no number."""
-    gaps = [text[one.end : other.start] for one, other in pairwise(runs)]
-    match [run.value(mark) for run in runs]:
-        case [value]:
-            return value
-        case [None, Decimal() as below] if _SLASH.fullmatch(gaps[0]) and " " in runs[0].digits:
-            whole, _, above = runs[0].digits.rpartition(" ")
-            return _mixed(numeral(whole), numeral(above), below)
-        case [one, other] if one is not None and other is not None:
-            return _of_two(one, other, gaps[0], to_ten=runs[1].is_power_of_ten)
-        case [Decimal() as whole, Decimal() as above, Decimal() as below]:
-            return _mixed(whole, above, below) if _JOINT.fullmatch(gaps[0]) and _SLASH.fullmatch(gaps[1]) else None
-        case _:
-            return None
-
-
-def _of_two(one: Exact, other: Exact, gap: str, *, to_ten: bool) -> Exact | None:
-    """Return the value of a fraction, or of a number times a power of ten."""
-    if _SLASH.fullmatch(gap):
-        return quotient(one, other)
-    if _PARTS_OF.fullmatch(gap):
-        return quotient(other, one)
-    if to_ten and isinstance(one, Decimal) and isinstance(other, Decimal) and _TIMES.fullmatch(gap):
-        return scaled(one, str(other.adjusted()))
-    return None
-
-
-def _mixed(whole: Decimal | None, above: Decimal | None, below: Decimal) -> Exact | None:
-    """Return a whole number and a proper fraction."""
-    parts = [part and calculable(part) for part in (whole, above, below)]
-    match parts:
-        case [Fraction() as units, Fraction() as dividend, Fraction() as divisor] if 0 < dividend < divisor:
-            return (
-                units + dividend / divisor
-                if all(part.denominator == 1 for part in (units, dividend, divisor))
-                else None
-            )
-        case _:
-            return None
+    return any(joint.fullmatch(gap) for joint in (_OPERATOR, JOINT, _BETWEEN, _COMPOUND))
 
 
 def seamless(before: str) -> str:

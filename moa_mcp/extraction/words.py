@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-AND = "and|und|et|y|e|en|og|och|и|i"
+from moa_mcp.extraction.doubts import DENIED_COPULA
+
+AND = "and|und|et|y|e|en|og|och|и|i|a|та|й|oraz|ja|és|și|si|ve|ile|dan|và|και|ו-?|و|และ|至|と|和|与|與|과|와"
 BETWEEN_NUMBERS = (
-    "to|or|bis|oder|à|a|ou|o|y o|of|out of|through|thru|versus|vs\\.?|against|von|sur|de|из|или|до|или же|или"
+    "to|or|till|give or take|plus or minus|\\+/-|bis|oder|à|a|ou|o|y o|of|out of|through|thru|versus|vs\\.?"
+    "|against|von|sur|de|из|или|до|или же|или"
     "|от|lub|z|eller|til|av|of|tot|met|até|fino a|hasta|minus|plus|times|divided by|over|mal|fois|por|per"
     "|到|至|或|或者|または|から|か|또는|에서|~|\u301c|\uff5e"
 )
@@ -14,6 +17,10 @@ SCALES = (
     "|billion(?:s)?|milliard(?:e|en|s)?|miliard(?:o|i)|miljard|bilhão|bilhões|миллиард(?:а|ов)?|trillions?"
     "|Mio\\.?|Mrd\\.?|Tsd\\.?|mln\\.?|mlrd\\.?|млн\\.?|млрд\\.?|тыс(?:\\.|яч[аи]?)?|bn|mn|lakhs?|crores?"
     "|Tausend|Hundert|mille|mil|mila|duizend|[百千万萬億亿만억천백]+"
+)
+DOZEN = (
+    "dozens?|Dutzend|douzaines?|docenas?|dozzin[ae]|dúzias?|dozijn|дюжин[аы]?|tuzin(?:y|ów)?|dussin|dusin|tucat"
+    "|düzine|lusin|tá|打|ダース|다스"
 )
 _SCALE_OF = (
     (("hundred", "hundert"), 2),
@@ -80,22 +87,28 @@ ANSWER = (
     "|risposta|risultato"
     "|soluzione|resposta|solução|antwoord|resultaat|oplossing|ответ|результат|решение|відповідь|odpowiedź"
     "|wynik|svaret"
-    "|svar|resultatet|vastaus|odpověď|răspunsul|válasz|cevap|yanıt|jawaban(?:nya)?|đáp án|απάντηση"
+    "|svar|resultatet|vastaus|odpověď|odpoveď|výsledek|răspuns(?:ul)?|rezultatul|válasz|cevap|yanıt|sonuç"
+    "|jawaban(?:nya)?"
+    "|đáp án|απάντηση|αποτέλεσμα|odgovor|отговорът|отговор|одговор|atsakymas|atbilde|vastus|trả lời|sagot|jibu"
 )
 ANSWER_UNSPACED = (
-    "答案|答え|解答|答复|回答|正解|结果|結果|答|정답|답변|답안|답|결과|उत्तर|जवाब|الجواب|الإجابة|الاجابة|คำตอบ"
+    "答案|答え|解答|答复|回答|正解|结果|結果|答"
+    "|정답|답변|답안|답|결과|उत्तर|जवाब|الجواب|الإجابة"
+    "|الاجابة|الإجابه|جواب|پاسخ|\u0e04\u0e4d\u0e32\u0e15\u0e2d\u0e1a|\u0e15\u0e2d\u0e1a|ה?תשובה|উত্তর|பதில்"
 )
 COPULA = (
     "is|are|was|equals|be|becomes|seems to be|appears to be|comes to|comes out as|=|:|->|=>|→|⇒|⟹|≈|ist|sind"
     "|lautet|beträgt|wäre"
     "|est|sont|vaut|serait|es|son|sería|sea|è|sono|sarebbe|é|são|seria|is|bedraagt|это|является|равен|равна"
     "|равно|равняется"
-    "|составляет|jest|to|är|er|on|este|là|adalah|—|–"
+    "|составляет|jest|to|är|er|on|este|je|ole|είναι|είναι η|е|là|adalah|ialah|yra|ir|—|–"
 )
-COPULA_UNSPACED = "应该是|應該是|应当是|应为|應為|应是|就是|即为|是|为|為|等于|等於|は|が|은|는|이|가|है|هو|هي|คือ|:|="
+COPULA_UNSPACED = (
+    "应该是|應該是|应当是|应为|應為|应是|就是|即为|是|为|為|等于|等於|は|が"
+    "|은|는|이|가|है|هو|هي|คือ|היא|הוא|হল|হলো|است|:|="
+)
 WORD = "A-Za-z\u00c0-\u024f\u0400-\u04ff"
 """The letters of words that stand apart, for character classes."""
-NOT = "not|n't|never|nicht|kein|pas|no|non|não|nao|nie|niet|не|inte|ikke|ei|不|并不|ではない"
 VOID = (
     "wrong|incorrect|false|common|tempting|popular|initial|first|previous|prior|earlier|intermediate|partial|naive"
     "|another|other|student'?s?|falsche[nrs]?|erste[nrs]?|mauvaise|fausse|première|incorrecta?|errata"
@@ -108,7 +121,7 @@ IF = (
     "|假设|もし|만약"
 )
 SAYS = (
-    rf"(?P<denied>(?:\b(?:no|non|não|not|never|cannot|can't|won't|n't|не|nie)\s|[不非]|\bn')?)"
+    rf"(?P<denied>(?:\b(?:{DENIED_COPULA})\s|[不非]|\bn')?)"
     rf"(?:(?<![{WORD}])(?:{COPULA})(?![{WORD}])|(?<![{WORD}])is(?=n't)|(?:{COPULA_UNSPACED})|'s(?=\s))"
 )
 """The "is" of "the answer is", and what denies it."""

@@ -15,31 +15,9 @@ import orjson
 from pydantic import Field, TypeAdapter
 
 from moa_mcp.events import AttemptFinished, AttemptStarted, CallFinished, CallStarted, Event, StepFinished
+from moa_mcp.journal.text_fields import text_paths
 from moa_mcp.values import Answer, Completion, Place
 
-_COMPLETION = (
-    ("completion", "text"),
-    ("completion", "reasoning"),
-    ("completion", "notes", "*"),
-    ("completion", "others", "*", "text"),
-    ("completion", "others", "*", "reasoning"),
-    ("completion", "others", "*", "notes", "*"),
-)
-_TEXT_FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "run_started": (("question", "text"), ("question", "context"), ("question", "system")),
-    "call_started": (("messages", "*", "1"),),
-    "attempt_finished": _COMPLETION,
-    "attempt_failed": (("failure", "message"), ("failure", "reasoning")),
-    "call_finished": _COMPLETION,
-    "call_failed": (("failure", "message"), ("failure", "reasoning")),
-    "step_finished": (("answers", "*", "text"), ("notes", "*", "text"), ("tally", "values", "*", "0")),
-    "run_finished": (("answer",), ("error",)),
-}
-"""By kind of event: the fields with texts of users and models. Error messages are included, because they may quote
-them.
-
-`*` stands for each item of a list.
-"""
 _REF = "sha256"
 _TOLD = "told"
 """Replaces a text with a reference to the attempt that returned it: place, attempt number, number of the answer."""
@@ -237,12 +215,14 @@ def _finder(path: Sequence[str]) -> _Find:
     return lambda held: inner(held.get(first) or {})
 
 
-_PLACES = {kind: tuple(map(_finder, paths)) for kind, paths in _TEXT_FIELDS.items()}
+@cache
+def _finders() -> Mapping[str, tuple[_Find, ...]]:
+    return {kind: tuple(map(_finder, paths)) for kind, paths in text_paths().items()}
 
 
 def _places(dumped: Any, kind: type) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401
     """Yield the containers and keys of an event's texts that have this type."""
-    for find in _PLACES.get(dumped["kind"], ()):
+    for find in _finders().get(dumped["kind"], ()):
         for holder, key in find(dumped):
             if isinstance(holder[key], kind) and holder[key]:
                 yield holder, key

@@ -11,10 +11,9 @@ from moa_mcp.middleware.batches import Gathering, Party, Seat
 from moa_mcp.middleware.shares import shares
 from moa_mcp.model import Model
 from moa_mcp.routing import catalog
+from moa_mcp.text.tokens import EXPECTED
 from moa_mcp.values import Call, Completion
 
-_CHARACTERS = 4
-"""Characters per token of English text."""
 FIRST_S = 30.0
 """Seconds to wait for the first answer to begin before the other calls are sent anyway."""
 _OF_MANY = (BudgetReached, RateLimited, RequestRefused, TimedOut)
@@ -113,4 +112,4 @@ def _is_of_many(error: CallError) -> bool:
 
 def _is_cached(call: Call) -> bool:
     fewest = None if call.target is None else catalog.caches_from(call.target)
-    return fewest is not None and sum(len(message.content) for message in call.messages) >= _CHARACTERS * fewest
+    return fewest is not None and EXPECTED.messages([message.content for message in call.messages]) >= fewest

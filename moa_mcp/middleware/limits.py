@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 
+from moa_mcp.text.tokens import EXPECTED
 from moa_mcp.values import Call, Usage, token_limit
-
-CHARACTERS = 4
-"""Characters per token of English text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,7 @@ class Limits:
 
 def most_tokens(call: Call) -> int:
     """Return an upper estimate of a call's tokens: prompt and maximum answers."""
-    prompt = sum(len(message.content) for message in call.messages) // CHARACTERS
+    prompt = EXPECTED.messages([message.content for message in call.messages])
     return prompt + (token_limit(call.parameters) or 0) * call.samples
 
 

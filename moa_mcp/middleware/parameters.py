@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from moa_mcp.errors import AnswerEmpty, CallError, ContextTooLong, ParameterRefused, SystemRoleRefused
+from moa_mcp.errors import (
+    AnswerEmpty,
+    CallError,
+    ContextTooLong,
+    ParameterRefused,
+    QuotaExceeded,
+    SystemRoleRefused,
+)
 from moa_mcp.middleware.learned import Learned, RefusedParameters
 from moa_mcp.model import Model
 from moa_mcp.values import TOKEN_LIMITS, Call, Completion, Message, token_limit
@@ -14,6 +21,23 @@ _ROUNDS = 8
 """Maximum number of requests for one call."""
 _LEAST_ROOM = 32
 """Minimum number of tokens for a useful answer."""
+_LEAST_AFFORDABLE = 256
+"""Minimum number of tokens that an account must be able to pay for; below that, another route is better."""
+
+
+class _Room(NamedTuple):
+    """A token limit for one call, and why it is not the requested one."""
+
+    tokens: int
+    of_credit: bool
+
+    def note(self, model: str, limit: int) -> str:
+        why = (
+            f"the credit left for {model} pays for {self.tokens} tokens"
+            if self.of_credit
+            else f"the prompt leaves room for {self.tokens} tokens in the window of {model}"
+        )
+        return f"{why}, not {limit}; sent {self.tokens} as the limit"
 
 
 class _Asked(NamedTuple):
@@ -46,14 +70,14 @@ class Negotiated:
 
     async def _ask(self, call: Call, refused: RefusedParameters) -> _Asked:
         """Send the call until it is accepted or can't be changed further. Raises `CallError`."""
-        room: int | None = None
+        room: _Room | None = None
         rounds = 0
         while True:
             rounds += 1
             sent, notes = _sent(call, refused, room) if refused or room is not None else (call, ())
             try:
                 return _Asked(await self._inner(sent), sent, notes)
-            except ContextTooLong as error:
+            except (ContextTooLong, QuotaExceeded) as error:
                 room = _room(error, sent)
                 if room is None or rounds == _ROUNDS:
                     raise
@@ -82,7 +106,7 @@ def _server(call: Call) -> tuple[str, str | None]:
     return (call.target.model, call.target.api_base) if call.target else (call.agent, None)
 
 
-def _sent(call: Call, refused: RefusedParameters, room: int | None = None) -> tuple[Call, tuple[str, ...]]:
+def _sent(call: Call, refused: RefusedParameters, room: _Room | None = None) -> tuple[Call, tuple[str, ...]]:
     """Return a call that its model accepts, with notes about the changes."""
     model = _server(call)[0]
     parameters, notes = refused.adapt(model, call.parameters)
@@ -94,11 +118,9 @@ def _sent(call: Call, refused: RefusedParameters, room: int | None = None) -> tu
         call = call._replace(messages=folded)
         notes += (f"{model} does not take system messages; sent its text in the user message",)
     limit = token_limit(call.parameters)
-    if room is not None and limit is not None and room < limit:
-        call = _limited(call, room)
-        notes += (
-            f"the prompt leaves room for {room} tokens in the window of {model}, not {limit}; sent {room} as the limit",
-        )
+    if room is not None and limit is not None and room.tokens < limit:
+        call = _limited(call, room.tokens)
+        notes += (room.note(model, limit),)
     return call, notes
 
 
@@ -130,10 +152,15 @@ def _larger(call: Call) -> Call:
     return call._replace(parameters=larger)
 
 
-def _room(error: ContextTooLong, sent: Call) -> int | None:
-    """Return the token limit with which the call may fit; None if the error suggests none."""
+def _room(error: ContextTooLong | QuotaExceeded, sent: Call) -> _Room | None:
+    """Return the token limit with which the call may fit or be paid for; None if the error suggests none."""
     limit = token_limit(sent.parameters)
-    if limit is None or error.room is None:
+    if limit is None:
+        return None
+    if isinstance(error, QuotaExceeded):
+        affordable = error.affordable or 0
+        return _Room(affordable, of_credit=True) if _LEAST_AFFORDABLE <= affordable < limit else None
+    if error.room is None:
         return None
     room = error.room if error.room < limit else limit // 2  # some servers stop counting at their limit
-    return room if room >= _LEAST_ROOM else None
+    return _Room(room, of_credit=False) if room >= _LEAST_ROOM else None

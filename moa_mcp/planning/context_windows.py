@@ -12,11 +12,9 @@ from moa_mcp.planning.forecast import Drafts, Lengths, after, assumed, calls
 from moa_mcp.planning.plan import Lint
 from moa_mcp.routing import catalog
 from moa_mcp.steps import Aggregate, ModelStep, Rank, Synthesize, Vote
-from moa_mcp.steps.windows import least, size
+from moa_mcp.steps.windows import least
+from moa_mcp.text.tokens import LOWER
 from moa_mcp.values import Message, Question
-
-_BYTES = 4
-"""Of one token, at least: with fewer a prompt has more tokens than are counted here, and the provider says so."""
 
 
 async def windows(pipeline: Pipeline, usable: Usable) -> Mapping[str, int]:
@@ -89,4 +87,4 @@ def _smallest(messages: Sequence[Message], unwritten: int = 0) -> int:
 
 def _at_least(messages: Sequence[Message], unwritten: int = 0) -> int:
     del unwritten
-    return sum(size(message.content) for message in messages) // _BYTES
+    return LOWER.messages(message.content for message in messages)

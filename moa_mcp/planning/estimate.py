@@ -15,13 +15,14 @@ from typing import TypeAlias
 from moa_mcp.config import Pipeline, models_of
 from moa_mcp.errors import MissingKey
 from moa_mcp.model import Usable
-from moa_mcp.planning.forecast import CHARACTERS, Bound, Drafts, Lengths, ModelCalls, after, calls
+from moa_mcp.planning.forecast import Bound, Drafts, Lengths, ModelCalls, after, calls
 from moa_mcp.routing import catalog
 from moa_mcp.steps import ModelStep, Step
+from moa_mcp.text.tokens import EXPECTED
 from moa_mcp.values import Answer, Dollars, Price, Question, Tokens
 
 NOTES = (
-    f"A token is taken for {CHARACTERS} characters; scripts other than Latin take more of them.",
+    f"A token is taken for {EXPECTED.per_token} characters; scripts other than Latin take more of them.",
     "Expected: answers of 60 % of their limit, 700 tokens at most. Max: every call uses up its max_tokens.",
     "Not in it: failed, repeated and spare calls, and larger limits after empty answers.",
     "Nor the further calls for answers that do not fit a model's window together.",
@@ -40,6 +41,9 @@ class Priced:
     source: str
     """Where the price came from, or why there is none."""
 
+
+Prices: TypeAlias = Mapping[str, Priced]
+"""By alias."""
 
 UNROUTED = Priced(None, None, "no route can be used here")
 
@@ -137,7 +141,7 @@ def estimate(
     """
     steps = [_reachable(step, prices) for step in pipeline.steps]
     drafts = Drafts(question)
-    given = tuple(-(-len(answer.text) // CHARACTERS) for answer in answers)
+    given = tuple(EXPECTED.text(answer.text) for answer in answers)
     walks = [_walk(steps, drafts, given, bound) for bound in ("min", "expected", "max")]
     each_step = zip(steps, *walks, strict=True)
     return Estimate(pipeline.name, tuple(_step(step.step, tuple(asked), prices) for step, *asked in each_step))
@@ -154,7 +158,7 @@ def _can_be_reached(model: str, prices: Mapping[str, Priced]) -> bool:
     return prices.get(model, UNROUTED).route is not None
 
 
-async def prices(pipeline: Pipeline, usable: Usable) -> Mapping[str, Priced]:
+async def prices(pipeline: Pipeline, usable: Usable) -> Prices:
     """Return what the models of a pipeline cost on the routes that would be taken now."""
     return {alias: await _priced(alias, usable) for alias in models_of(pipeline)}
 

@@ -14,11 +14,9 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from moa_mcp.config import Defaults
 from moa_mcp.steps import Dropout, ModelStep, Propose, Rank, Refine, Sample, Shuffle, Step, Take, Vote, prompts
-from moa_mcp.steps.windows import MESSAGE_TOKENS
+from moa_mcp.text.tokens import EXPECTED
 from moa_mcp.values import Answer, Message, Place, Question, Usage
 
-CHARACTERS = 4
-"""Of one token, as English text has them."""
 USUAL_ANSWER = 700
 """The most tokens that an answer is expected to have, which takes 60 % of its limit where that is less."""
 USUAL_VERDICT = 20
@@ -91,9 +89,7 @@ def _refine(question: Question, answers: Sequence[Answer], instruction: str | No
 
 def prompt_tokens(messages: Sequence[Message], unwritten: int = 0) -> int:
     """Return about how many tokens the messages have. `unwritten` tokens of answers will stand in the first one."""
-    lengths = [len(message.content) for message in messages]
-    lengths[0] += CHARACTERS * unwritten
-    return sum([-(-length // CHARACTERS) + MESSAGE_TOKENS for length in lengths])
+    return EXPECTED.messages([message.content for message in messages], unwritten)
 
 
 def calls(
@@ -175,4 +171,4 @@ def _drawn(lengths: Lengths, count: int, bound: Bound) -> Lengths:
 
 def assumed() -> Question:
     """Return a question of usual length, to stand for one that is not known yet."""
-    return Question("x" * (CHARACTERS * ASSUMED_TOKENS))
+    return Question("x" * EXPECTED.characters(ASSUMED_TOKENS))

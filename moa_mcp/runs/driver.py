@@ -13,21 +13,18 @@ import anyio
 from moa_mcp.config import Defaults
 from moa_mcp.engine.execute import Reached, RunSpec, execute, started
 from moa_mcp.errors import JournalError
-from moa_mcp.events import Emit, Event, RunFinished, tee
+from moa_mcp.events import Emit, Event, RunEstimated, RunFinished, tee
 from moa_mcp.journal import Journal
-from moa_mcp.middleware import Budget, Limits, Shared, remembered, stack
-from moa_mcp.planning.context_windows import windows
+from moa_mcp.middleware import Budget, Limits, Shared, stack
+from moa_mcp.planning.estimate import Estimate
 from moa_mcp.providers.backend import Backend
-from moa_mcp.runs.funding import Unstarted, funded
+from moa_mcp.runs.admission import Work
+from moa_mcp.runs.funding import Unfunded, funded
 from moa_mcp.runs.money import Purses
 from moa_mcp.runs.order import Opening, Order, recorded
 from moa_mcp.runs.run import Run
-from moa_mcp.values import State
+from moa_mcp.values import FailureReason, State, Tokens
 
-UNASKED = "no model was asked"
-"""How the error of a run begins that could not start, or not go on."""
-UNREACHED = f"{UNASKED}, for want of keys or servers"
-"""How it begins where that is what is wanting."""
 _BEGINNING = 8
 """Runs that are put on record at once. The first ask their models while others wait for it: begun all together, they
 would come to every layer together, too, and all wait there for the processor."""
@@ -60,29 +57,28 @@ class Driver:
         self._purses = Purses(defaults, journal)
         self._beginning = anyio.Semaphore(_BEGINNING)
 
-    async def drive(self, run: Run, order: Order, watch: Emit | None, opening: Opening) -> None:
+    async def drive(self, run: Run, work: Work, opening: Opening, watch: Emit | None) -> None:
         """Drive a run until it ends or its scope is cancelled; then leave it, for whoever resumes it."""
         tell = tee(run.tell, *((watch,) if watch else ()))
         emit = tee(partial(self._journal.append, run.run_id), tell)
         keep = partial(self._keep, run.run_id, tell)
-        usable = remembered(self._backend.usable(order.routes))
+        order, usable = work.order, work.usable
         reached = opening.reached or Reached(0, State(order.spec.question))
         budget: Budget | None = None
         began = time.monotonic()
         try:
             if opening.new:
-                known = await windows(order.spec.pipeline, usable)
-                order = replace(order, spec=replace(order.spec, windows=known))  # a resume makes the same prompts
                 await self._record(run, order)
             for event in opening.events if opening.reached else (started(order.spec),):
                 emit(event)
+            if opening.new:
+                emit(_estimated(work.estimate, order.spec))
             with run.scope:
                 began_to_wait = anyio.current_time()
                 try:
-                    budget = await funded(order.spec, opening, usable, self._purses, self._defaults, emit, run.waits)
-                except Unstarted as error:
-                    begins = UNREACHED if error.unreached else UNASKED
-                    emit(RunFinished(status="failed", answer=None, error=f"{begins}: {error}", seconds=0.0))
+                    budget = await funded(order.spec, opening, work.prices, self._purses, self._defaults, run.waits)
+                except Unfunded as error:
+                    emit(_failed(f"no model was called: {error}", error.reason))
                 else:
                     spec = _since(order.spec, anyio.current_time() - began_to_wait)
                     await self._backend.ready(order.routes, usable)
@@ -91,10 +87,10 @@ class Driver:
             if run.scope.cancelled_caught and run.asked_to_end:
                 emit(RunFinished(status="cancelled", answer=None, error=None, seconds=time.monotonic() - began))
         except JournalError as error:
-            tell(RunFinished(status="failed", answer=None, error=str(error), seconds=0.0))
+            tell(_failed(str(error), "journal"))
         except Exception:  # noqa: BLE001  a fault of ours ends this run alone and reaches the log, not the caller
             _log.exception("run %s stopped on an unexpected fault", run.run_id)
-            emit(RunFinished(status="failed", answer=None, error=_FAULT, seconds=0.0))
+            emit(_failed(_FAULT, "internal"))
         finally:
             await self._leave(run, budget)
 
@@ -120,6 +116,21 @@ class Driver:
             ended = run.trace.status != "running"
             journal = self._journal
             await _warned(journal.finish(run.run_id, run.trace.status) if ended else journal.release(run.run_id))
+
+
+def _failed(error: str, reason: FailureReason) -> RunFinished:
+    return RunFinished(status="failed", answer=None, error=error, seconds=0.0, reason=reason)
+
+
+def _estimated(estimate: Estimate, spec: RunSpec) -> RunEstimated:
+    sums = (each[0] + each[1] for each in zip(estimate.prompt, estimate.completion, strict=True))
+    return RunEstimated(
+        calls=estimate.calls,
+        tokens=Tokens(*sums),
+        cost_usd=estimate.cost_usd,
+        unpriced=estimate.unknown,
+        max_cost_usd=spec.max_cost_usd,
+    )
 
 
 def _since(spec: RunSpec, waited_s: float) -> RunSpec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -13,9 +13,10 @@ import anyio
 from moa_mcp.budget.worst_case import RunTariff, nanodollars, spent
 from moa_mcp.config import Defaults
 from moa_mcp.engine.execute import RunSpec
+from moa_mcp.events import Event
 from moa_mcp.journal import Journal
 from moa_mcp.middleware import Amount, Budget, Others, Purse, TokenPurse
-from moa_mcp.planning.estimate import Priced
+from moa_mcp.planning.estimate import Prices
 from moa_mcp.runs.order import Opening
 from moa_mcp.trace.replay import own
 
@@ -118,11 +119,9 @@ class Purses:
             self._server = Purse("max_cost_usd_per_server", cap, shared=True)
         self._turn = anyio.Lock()
 
-    def budget(self, spec: RunSpec, opening: Opening, tariff: RunTariff, prices: Mapping[str, Priced]) -> Budget:
+    def budget(self, spec: RunSpec, opening: Opening, tariff: RunTariff, prices: Prices) -> Budget:
         """Return the budget of a run, which has spent what its events say."""
-        by_model = {each.route: each.price for each in prices.values() if each.route is not None}
-        history = own(opening.history)
-        before = spent(history, by_model)
+        before = earlier(opening.history, prices)
         purses: list[Purse] = [TokenPurse("max_run_tokens", self._defaults.max_run_tokens)]
         if spec.max_cost_usd is not None:
             purses.append(Purse("max_cost_usd", nanodollars(spec.max_cost_usd)))
@@ -130,14 +129,14 @@ class Purses:
             purses.append(self._server)
         now = datetime.now(UTC)
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-        earlier = before.plus(spent(history, by_model, midnight), -1)
+        yesterday = before.plus(earlier(opening.history, prices, midnight), -1)
         if self._day is not None:
             purses.append(self._day)
         budget = Budget(spec.run_id, purses, tariff, before, opening.before.paid)
         for purse in purses:
             if purse.shared:
-                purse.enter(spec.run_id, earlier if purse is self._day else before, lambda: budget.spent)
-        self._began[budget] = (now.date().isoformat(), earlier.nanodollars)
+                purse.enter(spec.run_id, yesterday if purse is self._day else before, lambda: budget.spent)
+        self._began[budget] = (now.date().isoformat(), yesterday.nanodollars)
         return budget
 
     async def open(
@@ -195,9 +194,15 @@ class Purses:
         if self._day is not None:
             await self._day.write()
         elif budget is not None:
-            day, earlier = self._began[budget]
-            if budget.spent.nanodollars > earlier:
-                await self._journal.commit_spending(run_id, day, budget.spent.nanodollars - earlier, None)
+            day, before = self._began[budget]
+            if budget.spent.nanodollars > before:
+                await self._journal.commit_spending(run_id, day, budget.spent.nanodollars - before, None)
+
+
+def earlier(history: Sequence[Event], prices: Prices, since: float = 0.0) -> Amount:
+    """Return what a run spent itself from a moment on (seconds since the epoch), by its events."""
+    by_model = {each.route: each.price for each in prices.values() if each.route is not None}
+    return spent(own(history), by_model, since)
 
 
 async def _tried(budget: Budget, smallest: Amount, whole: Amount) -> Refusal | None:

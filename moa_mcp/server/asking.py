@@ -7,7 +7,7 @@ client calls again with what its user said.
 from __future__ import annotations
 
 import logging
-from decimal import Decimal
+from dataclasses import replace
 from typing import TypeAlias
 
 import anyio
@@ -16,7 +16,8 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-from moa_mcp.budget.confirmation import Agreement
+from moa_mcp.budget.confirmation import Confirmation
+from moa_mcp.runs import ConfirmationRequired, Ready, RunRefused, RunRequest, Runs
 from moa_mcp.server import results
 from moa_mcp.server.waiting import Context, beat
 
@@ -36,30 +37,46 @@ Unstarted: TypeAlias = types.CallToolResult | types.InputRequiredResult
 """What a call is answered with that starts no run, or not yet."""
 
 
-async def hindrance(
-    context: Context, params: types.CallToolRequestParams, agreement: Agreement, max_cost_usd: Decimal | None
-) -> Unstarted | None:
-    """Return what to answer a call with in place of starting its run; None if the run is agreed to.
+async def admitted(
+    runs: Runs, context: Context, params: types.CallToolRequestParams, request: RunRequest
+) -> Ready | Unstarted:
+    """Return a run that may start, or what to answer its call with instead.
 
-    Somebody who can be asked is asked. Where nobody can be, a `max_cost_usd` of the expected cost or more says that
-    whoever calls has agreed.
+    If the client can ask its user, the user confirms the cost. Otherwise a `max_cost_usd` of at least the expected cost
+    does.
     """
+    outcome = await runs.admit(replace(request, consent="none" if _can_ask(context) else "budget"))
+    match outcome:
+        case Ready():
+            return outcome
+        case RunRefused():
+            return results.error(f"Not started: {outcome.message}. {_NOTHING}")
+        case ConfirmationRequired():
+            unstarted = await _unconfirmed(context, params, outcome.confirmation)
+            return outcome.confirmed() if unstarted is None else unstarted
+
+
+async def _unconfirmed(
+    context: Context, params: types.CallToolRequestParams, confirmation: Confirmation
+) -> Unstarted | None:
+    """Return what to answer a call with instead of starting its run; None if the user confirms the cost."""
     if not _can_ask(context):
-        if agreement.given_by(max_cost_usd):
-            return None
-        return results.error(_refusal("this client does not support form elicitation", agreement))
+        return results.error(_refusal("this client does not support form elicitation", confirmation))
     if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
         said = (params.input_responses or {}).get(_KEY)
         # The state tells what the user was asked; by now the run may cost something else.
-        if said is None or params.request_state != str(agreement):
+        if said is None or params.request_state != str(confirmation):
             return types.InputRequiredResult(
-                input_requests={_KEY: types.ElicitRequest(params=_question(agreement))}, request_state=str(agreement)
+                input_requests={_KEY: types.ElicitRequest(params=_question(confirmation))},
+                request_state=str(confirmation),
             )
     else:
-        said = await _elicited(context, agreement)
+        said = await _elicited(context, confirmation)
         if said is None:
-            return results.error(_refusal("the client could not show the confirmation", agreement))
-    return None if _agrees(said) else results.error(f"Not started: the user declined the cost. {agreement} {_NOTHING}")
+            return results.error(_refusal("the client could not show the confirmation", confirmation))
+    if _agrees(said):
+        return None
+    return results.error(f"Not started: the user declined the cost. {confirmation} {_NOTHING}")
 
 
 def _can_ask(context: Context) -> bool:
@@ -69,13 +86,13 @@ def _can_ask(context: Context) -> bool:
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
 
 
-def _question(agreement: Agreement) -> types.ElicitRequestFormParams:
-    return types.ElicitRequestFormParams(message=f"{agreement} Start the run?", requested_schema=_FORM)
+def _question(confirmation: Confirmation) -> types.ElicitRequestFormParams:
+    return types.ElicitRequestFormParams(message=f"{confirmation} Start the run?", requested_schema=_FORM)
 
 
-async def _elicited(context: Context, agreement: Agreement) -> types.ElicitResult | None:
+async def _elicited(context: Context, confirmation: Confirmation) -> types.ElicitResult | None:
     """Ask and wait for as long as the client does, with a sign of life now and then; None if it fails to ask."""
-    question = _question(agreement)
+    question = _question(confirmation)
     said: types.ElicitResult | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(beat, context, "waiting for the user to confirm the cost")
@@ -94,13 +111,13 @@ def _agrees(said: types.InputResponse) -> bool:
     return said.action == "accept" and (said.content or {}).get("start") is True
 
 
-def _refusal(reason: str, agreement: Agreement) -> str:
+def _refusal(reason: str, confirmation: Confirmation) -> str:
     """Return why a run was not started, and how to start it."""
     remedy = (
-        f"call again with max_cost_usd = {agreement.least_usd} or more. {agreement.enough_usd} covers the worst-case "
-        "cost of every call; a lower budget may skip calls."
+        f"call again with max_cost_usd = {confirmation.least_usd} or more. {confirmation.enough_usd} covers the "
+        "worst-case cost of every call; a lower budget may skip calls."
     )
     return (
-        f"Not started: confirmation required, and {reason}. {agreement} {_NOTHING} If the cost is acceptable to "
+        f"Not started: confirmation required, and {reason}. {confirmation} {_NOTHING} If the cost is acceptable to "
         f"whoever pays, {remedy}"
     )

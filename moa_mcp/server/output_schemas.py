@@ -52,6 +52,7 @@ TRACE_PAGE = _object(
     tally=_or_null(_OBJECT),
     notes=_ARRAY,
     error=_or_null(_STRING),
+    reason=_or_null(_STRING),
     degradations=_ARRAY,
     interrupted=_BOOLEAN,
     resumed=_INTEGER,

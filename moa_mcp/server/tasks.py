@@ -21,7 +21,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from moa_mcp.errors import JournalError, RunHeld, RunUnknown
 from moa_mcp.journal import RunRecord
-from moa_mcp.runs import Runs
+from moa_mcp.runs import Ready, ResumedRun, Runs
 from moa_mcp.server import results
 from moa_mcp.server.waiting import Context
 from moa_mcp.trace.trace import Trace
@@ -102,7 +102,10 @@ class Tasks:
     async def _take_up(self, run_id: str) -> str | None:
         """Go on with an interrupted run, unless somebody else was faster; return why it can't be."""
         try:
-            await self._runs.resume(run_id)
+            admitted = await self._runs.admit(ResumedRun(run_id=run_id))
+            if not isinstance(admitted, Ready):
+                return str(admitted)
+            await self._runs.start(admitted)
         except RunHeld as error:
             return str(error)
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
@@ -14,12 +13,11 @@ import mcp_types as types
 from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 
-from moa_mcp.budget.confirmation import needed
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import ChangeRefused, JournalError, RunHeld, RunUnknown
 from moa_mcp.planning.forecast import assumed
 from moa_mcp.planning.plan import plan
-from moa_mcp.runs import Run, Runs, changed
+from moa_mcp.runs import ForkedRun, NewRun, Ready, ResumedRun, Run, RunRequest, Runs, changed
 from moa_mcp.server import estimates, results, spellings
 from moa_mcp.server.arguments import (
     AskArguments,
@@ -33,7 +31,7 @@ from moa_mcp.server.arguments import (
     exact,
     read,
 )
-from moa_mcp.server.asking import Unstarted, hindrance
+from moa_mcp.server.asking import Unstarted, admitted
 from moa_mcp.server.listing import OWN_TOOLS, pipeline_tool
 from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.tasks import TaskResult, Tasks, declared
@@ -110,23 +108,26 @@ class Tools:
 
     async def _ask(self, context: Context, pipeline: Pipeline, params: types.CallToolRequestParams) -> Answered:
         given = read(AskArguments, params.arguments)
-        question = Question(given.question, given.context or None, given.system or None)
-        cap = exact(given.max_cost_usd)
-        usable = self._runs.backend.usable(self._runs.config.models)
-        may_cost = self._allowed(pipeline, cap)
-        agreement = await needed(pipeline, question, usable, may_cost)
-        if agreement and (unstarted := await hindrance(context, params, agreement, cap)):
-            return unstarted
-        deadlines = [each for each in (given.deadline_s, pipeline.deadline_s) if each is not None]
-        run = self._runs.start(
-            pipeline, question, seed=given.seed, max_cost_usd=may_cost, deadline_s=min(deadlines, default=None)
+        request = NewRun(
+            pipeline=pipeline,
+            question=Question(given.question, given.context or None, given.system or None),
+            seed=given.seed,
+            max_cost_usd=exact(given.max_cost_usd),
+            deadline_s=given.deadline_s,
         )
-        await self._announce()
-        return await self._follow(context, run, pipeline.name, given.wait_s)
+        return await self._start(context, params, request, given.wait_s)
 
-    def _allowed(self, pipeline: Pipeline, wanted: Decimal | None) -> Decimal | None:
-        """Return what a run may cost, in US dollars: a caller can lower what is configured, and not raise it."""
-        return min((each for each in (wanted, self._runs.max_cost_usd(pipeline)) if each is not None), default=None)
+    async def _start(
+        self, context: Context, params: types.CallToolRequestParams, request: RunRequest, wait_s: float | None
+    ) -> Answered:
+        """Start a run, if it is admitted and its cost confirmed, and wait for it."""
+        ready = await admitted(self._runs, context, params, request)
+        if not isinstance(ready, Ready):
+            return ready
+        run = await self._runs.start(ready)
+        if not isinstance(request, ResumedRun):
+            await self._announce()
+        return await self._follow(context, run, run.trace.pipeline, wait_s)
 
     async def _wait(self, context: Context, params: types.CallToolRequestParams) -> Answered:
         given = read(WaitArguments, params.arguments)
@@ -143,18 +144,18 @@ class Tools:
             if not trace.interrupted:
                 return self._shown(trace)
             try:
-                await self._runs.resume(given.run_id)
+                ready = await admitted(self._runs, context, params, ResumedRun(run_id=given.run_id))
+                if not isinstance(ready, Ready):
+                    return ready
+                await self._runs.start(ready)
             except RunHeld:
                 if (await self._runs.trace(given.run_id)).interrupted:
-                    raise  # else somebody was faster, and that run is waited for
+                    raise  # else another request was faster, and that run is waited for
 
     async def _resume(self, context: Context, params: types.CallToolRequestParams) -> Answered:
         given = read(ResumeArguments, params.arguments)
-        cap = exact(given.max_cost_usd)
-        if cap is not None:
-            cap = self._allowed(await self._runs.pipeline_of(given.run_id), cap)
-        run = await self._runs.resume(given.run_id, max_cost_usd=cap)
-        return await self._follow(context, run, run.trace.pipeline, given.wait_s)
+        request = ResumedRun(run_id=given.run_id, max_cost_usd=exact(given.max_cost_usd))
+        return await self._start(context, params, request, given.wait_s)
 
     async def _fork(self, context: Context, params: types.CallToolRequestParams) -> Answered:
         given = read(ForkArguments, params.arguments)
@@ -162,14 +163,14 @@ class Tools:
         if given.step > len(pipeline.steps):
             raise BadArguments(f"step {given.step} does not exist: run {given.run_id} has {len(pipeline.steps)} steps")
         other = changed(pipeline, given.step, given.changes, self._runs.config)
-        wanted = exact(given.max_cost_usd)
-        may_cost = None if wanted is None else self._allowed(pipeline, wanted)
-        agreement = await self._runs.agreement_to_fork(given.run_id, given.step, other, may_cost)
-        if agreement and (unstarted := await hindrance(context, params, agreement, wanted)):
-            return unstarted
-        run = await self._runs.fork(given.run_id, given.step, other, seed=given.seed, max_cost_usd=may_cost)
-        await self._announce()
-        return await self._follow(context, run, pipeline.name, given.wait_s)
+        request = ForkedRun(
+            run_id=given.run_id,
+            step=given.step,
+            pipeline=other,
+            seed=given.seed,
+            max_cost_usd=exact(given.max_cost_usd),
+        )
+        return await self._start(context, params, request, given.wait_s)
 
     async def _watched(self, trace: Trace, wait_s: float) -> Trace:
         """Return the trace of a run that another process drives once it has ended or was left, or the wait is over."""

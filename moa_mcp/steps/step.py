@@ -157,7 +157,7 @@ class PanelStep(ModelStep):
         agents: tuple[Agent, ...] = info.data.get("agents", ())
         asked = sum(agent.samples for agent in agents)
         if value is not None and agents and value > asked:
-            raise ValueError(f"{value} answers can't come of {asked} calls")
+            raise ValueError(f"{value} answers can't come of {asked} {'call' if asked == 1 else 'calls'}")
         return value
 
     @cached_property

@@ -10,13 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
+from moa_mcp.text.tokens import CAUTIOUS, size
 from moa_mcp.values import Answer, Message
 
-BYTES = 3
-"""Of one token. English has more than four, so that it is counted a third too large, which is the margin; where even
-that is too little, the provider says so, and half as many answers are shown at once."""
-MESSAGE_TOKENS = 4
-"""What a message takes beside its text."""
 _LEAST = 240
 """Bytes of an answer that are worth showing."""
 _MARK = 60
@@ -29,12 +25,12 @@ Compose: TypeAlias = Callable[[tuple[Answer, ...]], tuple[Message, ...]]
 
 def tokens(messages: Sequence[Message]) -> int:
     """Return how many tokens the messages have, rather too many than too few."""
-    return sum(-(-size(message.content) // BYTES) + MESSAGE_TOKENS for message in messages)
+    return CAUTIOUS.messages(message.content for message in messages)
 
 
 def least(empty: Sequence[Message]) -> int:
     """Return the smallest room in which answers can be put together, given a prompt that shows two without a text."""
-    return tokens(empty) + 2 * (_LEAST + _MARK) // BYTES
+    return tokens(empty) + 2 * (_LEAST + _MARK) // CAUTIOUS.per_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +100,6 @@ def shortened(answer: Answer, limit: int) -> Answer:
     ends = (text.rfind(boundary) + len(boundary) for boundary in _BOUNDARIES)
     end = next((end for end in ends if end > len(text) * 3 // 4), len(text))
     return replace(answer, text=text[:end].rstrip(), shortened=True)
-
-
-def size(text: str) -> int:
-    """Return how many bytes a text has; half a character counts as a whole one."""
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def _largest(holds: Callable[[int], bool], most: int) -> int:

@@ -39,6 +39,7 @@ def full(trace: Trace) -> dict[str, object]:
     return {
         **summary(trace),
         "error": trace.error,
+        "reason": trace.reason,
         "degradations": list(trace.degradations),
         "interrupted": trace.interrupted,
         "resumed": trace.resumed,

@@ -26,7 +26,19 @@ from moa_mcp.events import (
     StepStarted,
 )
 from moa_mcp.middleware.shares import shares
-from moa_mcp.values import Answer, Completion, Message, Note, Parameters, Place, Question, Status, Tally, Usage
+from moa_mcp.values import (
+    Answer,
+    Completion,
+    FailureReason,
+    Message,
+    Note,
+    Parameters,
+    Place,
+    Question,
+    Status,
+    Tally,
+    Usage,
+)
 
 
 @dataclass(slots=True)
@@ -150,6 +162,8 @@ class Trace:
     status: Status = "running"
     answer: str | None = None
     error: str | None = None
+    reason: FailureReason | None = None
+    """Why it failed; None if it did not, or if an earlier version of moa-mcp recorded it."""
     seconds: float | None = None
     """How long it was worked on, the pauses before it was resumed not counted; None while it goes on."""
     steps: list[StepTrace] = field(default_factory=list[StepTrace])
@@ -240,7 +254,7 @@ class Trace:
                 cut_off_s = self._earlier_s + max(0.0, self._until - self._since)
                 self._earlier_s = cut_off_s if self.seconds is None else self.seconds
                 self.seconds, self._since = None, event.at
-                self.status, self.error, self.resumed = "running", None, self.resumed + 1
+                self.status, self.error, self.reason, self.resumed = "running", None, None, self.resumed + 1
                 self.leave()
             case RunForked():
                 self.forked_from, self.inherited = event.from_run, event.steps
@@ -259,7 +273,8 @@ class Trace:
                 step.answers, step.notes, step.seconds = event.answers, event.notes, event.seconds
                 step.tally = event.tally
             case RunFinished():
-                self.status, self.answer, self.error = event.status, event.answer, event.error
+                self.status, self.answer = event.status, event.answer
+                self.error, self.reason = event.error, event.reason
                 self.seconds = self._earlier_s + event.seconds
             case _:
                 pass

@@ -23,11 +23,12 @@ from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.middleware import Usable
 from moa_mcp.planning.estimate import prices
 from moa_mcp.providers.backend import Backend
-from moa_mcp.runs import Run, Runs
+from moa_mcp.runs import NewRun, Run, RunRefused, Runs
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Completion, Price, Question, Rates, Target, Usage
 from tests.support.clocks import jumping
 from tests.support.journals import config_of
+from tests.support.starting import fork_run, resume_run, start_run
 from tests.support.tables import AGGREGATE, PROPOSE
 
 WHY = Question("Why?")
@@ -105,7 +106,7 @@ def saying(tokens: int = 10, seconds: float = 1.0) -> Provider:
 
 async def ended(runs: Runs) -> Trace:
     async with runs.open():
-        run = runs.start(runs.config.pipelines["p"], WHY, seed=0)
+        run = await start_run(runs, runs.config.pipelines["p"], WHY, seed=0)
         await run.ended.wait()
     return run.trace
 
@@ -151,7 +152,7 @@ async def test_samples_are_left_out_first_then_layers_and_the_aggregator_is_alwa
         if trace.status == "failed":
             assert provider.calls == []
             assert trace.error is not None
-            assert trace.error.startswith("no model was asked: the smallest form")
+            assert trace.error.startswith("no model was called: the smallest form")
             continue
         forms.append((provider.asked(1), provider.asked(2), provider.asked(3)))
         assert trace.answer == "z says so"
@@ -179,7 +180,7 @@ async def test_a_budget_of_what_the_estimate_calls_enough_leaves_nothing_out_of_
 async def test_a_degraded_run_says_what_its_budget_left_out() -> None:
     trace = await ended(saying(tokens=100).runs("max_cost_usd = 40", PROPOSE, SYNTHESIZE, AGGREGATE))
     assert trace.status == "degraded"
-    assert all("max_cost_usd = $40 is too low for this call" in reason for reason in trace.degradations)
+    assert all("max_cost_usd = $40.00 is too low for this call" in reason for reason in trace.degradations)
     assert "which may take up to" in trace.degradations[0]
 
 
@@ -189,7 +190,7 @@ async def test_runs_share_the_budget_of_a_day_and_of_a_server(cap: str) -> None:
     provider = saying(tokens=100)
     runs = provider.runs(cap, PROPOSE, AGGREGATE)
     async with runs.open():
-        started = [runs.start(runs.config.pipelines["p"], WHY) for _ in range(5)]
+        started = [await start_run(runs, runs.config.pipelines["p"], WHY) for _ in range(5)]
         for run in started:
             await run.ended.wait()
     assert provider.billed <= 45
@@ -209,7 +210,7 @@ async def test_the_budget_of_a_day_holds_for_all_servers_on_one_journal(tmp_path
     traces = [await ended(provider.runs(cap, PROPOSE, AGGREGATE, journal=SQLiteJournal(path))) for _ in range(3)]
     assert [trace.answer for trace in traces] == ["z says so", "z says so", None]
     assert traces[2].error
-    assert "max_cost_usd_per_day = $21" in traces[2].error
+    assert "max_cost_usd_per_day = $21.00" in traces[2].error
     assert provider.billed <= 21
 
 
@@ -226,16 +227,18 @@ async def test_a_cap_in_tokens_holds_for_models_of_unknown_price() -> None:
 @pytest.mark.anyio
 async def test_a_model_of_unknown_price_is_not_asked_where_prices_must_be_known() -> None:
     provider = Provider(saying().answer, price=None)
-    trace = await ended(provider.runs('unpriced = "refuse"'))
-    assert (trace.status, provider.calls) == ("failed", [])
-    assert trace.error == (
-        'no model was asked: nobody knows what a, b, c, x, y, z costs, and unpriced = "refuse"; give its route '
-        'usd_per_million, or set unpriced = "allow"'
+    runs = provider.runs('unpriced = "refuse"')
+    refused = await runs.admit(NewRun(pipeline=runs.config.pipelines["p"], question=WHY))
+    assert refused == RunRefused(
+        "unpriced",
+        'the price of a, b, c, x, y, z is not known, and unpriced = "refuse"; give its route usd_per_million, or set '
+        'unpriced = "allow"',
+        ("a", "b", "c", "x", "y", "z"),
     )
 
 
 async def resumed(runs: Runs, run: Run, max_cost_usd: int | None = None) -> Trace:
-    again = await runs.resume(run.run_id, max_cost_usd=None if max_cost_usd is None else Decimal(max_cost_usd))
+    again = await resume_run(runs, run.run_id, max_cost_usd=None if max_cost_usd is None else Decimal(max_cost_usd))
     await again.ended.wait()
     return again.trace
 
@@ -246,15 +249,15 @@ async def test_a_run_whose_aggregator_can_not_be_paid_keeps_its_proposals_and_is
     plenty = provider.fails_at("z", TimedOut("took too long"))  # may have been paid: nobody knows
     runs = provider.runs("max_cost_usd = 29", PROPOSE, AGGREGATE)
     async with runs.open():
-        run = runs.start(runs.config.pipelines["p"], WHY, seed=0)
+        run = await start_run(runs, runs.config.pipelines["p"], WHY, seed=0)
         await run.ended.wait()
         failed = await resumed(runs, run)
         assert failed.error
-        assert "max_cost_usd = $29 is too low for this call" in failed.error
+        assert "max_cost_usd = $29.00 is too low for this call" in failed.error
         provider.answer = plenty
         refused = await resumed(runs, run)
         assert refused.error
-        assert refused.error.startswith("no model was asked: the smallest form")
+        assert refused.error.startswith("no model was called: the smallest form")
         finished = await resumed(runs, run, 90)
     assert (finished.status, finished.answer) == ("complete", "z says so")
     assert (provider.asked(1), provider.asked(2)) == (3, 4)
@@ -269,12 +272,12 @@ async def test_what_nobody_said_the_cost_of_counts_at_its_dearest_when_a_run_goe
 
     runs = Provider(silent).runs("max_cost_usd = 40", PROPOSE, AGGREGATE)
     async with runs.open():
-        run = runs.start(runs.config.pipelines["p"], WHY, seed=0)
+        run = await start_run(runs, runs.config.pipelines["p"], WHY, seed=0)
         await run.ended.wait()
         refused = await resumed(runs, run, 10)
         again = await resumed(runs, run, 14)
     assert refused.error
-    assert refused.error.startswith("no model was asked: the smallest form")
+    assert refused.error.startswith("no model was called: the smallest form")
     assert again.error == "step 2 (aggregate): no answer came: z: no"
 
 
@@ -286,9 +289,9 @@ async def test_what_a_fork_takes_over_is_not_in_its_budget_when_it_goes_on() -> 
     runs = provider.runs("", PROPOSE, AGGREGATE, journal=journal)
     async with runs.open():
         pipeline = runs.config.pipelines["p"]
-        run = runs.start(pipeline, WHY, seed=0)
+        run = await start_run(runs, pipeline, WHY, seed=0)
         await run.ended.wait()
-        fork = await runs.fork(run.run_id, 2, pipeline, max_cost_usd=Decimal(12))
+        fork = await fork_run(runs, run.run_id, 2, pipeline, max_cost_usd=Decimal(12))
         await fork.ended.wait()
         provider.answer = plenty
         finished = await resumed(runs, fork)
@@ -304,7 +307,7 @@ async def test_what_processes_without_a_cap_for_the_day_have_spent_counts_for_on
     provider = saying(tokens=100)
     refused = await ended(provider.runs("max_cost_usd_per_day = 7", PROPOSE, VOTE, journal=journal))
     assert refused.error
-    assert "max_cost_usd_per_day = $7 has no room for it" in refused.error
+    assert "max_cost_usd_per_day = $7.00 has no room for it" in refused.error
     assert provider.calls == []
 
 
@@ -366,14 +369,14 @@ async def test_no_interleaving_of_calls_failures_and_cancellations_spends_more_t
     together: list[Run] = []
     async with runs.open():
         for _ in range(1 if share == "run" else 3):
-            together.append(runs.start(runs.config.pipelines["p"], WHY, seed=seed))
+            together.append(await start_run(runs, runs.config.pipelines["p"], WHY, seed=seed))
             await anyio.sleep(rng.uniform(0, 4))
         for _ in range(3):
             await anyio.sleep(rng.uniform(0, 6))
             await runs.cancel(rng.choice(together).run_id)
             for run in together:
                 if run.ended.is_set() and run.trace.status in {"failed", "cancelled"}:
-                    together[together.index(run)] = await runs.resume(run.run_id)
+                    together[together.index(run)] = await resume_run(runs, run.run_id)
         for run in together:
             await run.ended.wait()
     assert provider.billed <= cap

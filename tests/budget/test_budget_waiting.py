@@ -16,7 +16,7 @@ import pytest
 from moa_mcp.errors import JournalError, TimedOut
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.journal.sqlite import SQLiteJournal
-from moa_mcp.runs import Run, Runs
+from moa_mcp.runs import NewRun, Run, Runs
 from moa_mcp.server.results import progress
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Completion
@@ -25,6 +25,7 @@ from tests.support.clocks import jumping
 from tests.support.journals import record_of
 from tests.support.model_server import ModelServer
 from tests.support.nursery import Nursery
+from tests.support.starting import ready, resume_run, start_run
 from tests.support.tables import AGGREGATE, PROPOSE
 
 pytestmark = pytest.mark.anyio
@@ -40,15 +41,18 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return jumping(request.param)
 
 
-def at_once(runs: Runs, count: int) -> list[Run]:
-    return [runs.start(runs.config.pipelines["p"], WHY, seed=0) for _ in range(count)]
+async def at_once(runs: Runs, count: int) -> list[Run]:
+    admitted = [
+        await ready(runs, NewRun(pipeline=runs.config.pipelines["p"], question=WHY, seed=0)) for _ in range(count)
+    ]
+    return [await runs.start(each) for each in admitted]
 
 
 async def in_turn(runs: Runs, count: int) -> list[Run]:
     """Begin runs one after the other, long before the first has ended."""
     begun: list[Run] = []
     for _ in range(count):
-        begun += at_once(runs, 1)
+        begun += await at_once(runs, 1)
         await anyio.sleep(0.01)
     return begun
 
@@ -69,7 +73,7 @@ async def test_runs_begun_at_once_are_all_complete_where_one_after_another_fits(
     provider, journal = saying(tokens=100), MemoryJournal()
     runs = provider.runs(f"{cap} = {MANY * COST + 31}", PROPOSE, AGGREGATE, journal=journal)
     async with runs.open():
-        traces = await all_ended(at_once(runs, MANY))
+        traces = await all_ended(await at_once(runs, MANY))
     assert Counter(trace.status for trace in traces) == {"complete": MANY}
     assert provider.billed == await spending(journal) == MANY * COST
     assert sum((trace.cost_usd or Decimal(0) for trace in traces), Decimal(0)) == MANY * COST
@@ -83,9 +87,9 @@ async def test_as_many_runs_begun_at_once_are_answered_as_one_after_another(cap:
         provider, journal = saying(tokens=100), MemoryJournal()
         runs = provider.runs(f"{cap} = {dollars}", PROPOSE, AGGREGATE, journal=journal)
         async with runs.open():
-            begun = at_once(runs, 40) if together else []
+            begun = await at_once(runs, 40) if together else []
             while not together and len(begun) < 40:
-                begun += at_once(runs, 1)
+                begun += await at_once(runs, 1)
                 await all_ended(begun)
             traces = await all_ended(begun)
         assert provider.billed == await spending(journal) <= dollars
@@ -104,7 +108,7 @@ async def test_runs_of_several_processes_wait_for_each_other(tmp_path: Path) -> 
         for _ in range(3):
             journal = SQLiteJournal(tmp_path / "journal.sqlite")
             runs = await processes.enter_async_context(provider.runs(cap, PROPOSE, AGGREGATE, journal=journal).open())
-            begun += at_once(runs, 8)
+            begun += await at_once(runs, 8)
         traces = await all_ended(begun)
         assert Counter(trace.status for trace in traces) == {"complete": 24}
         assert provider.billed == 24 * COST
@@ -120,12 +124,12 @@ async def test_a_run_says_that_it_waits_for_others_and_afterwards_that_it_did() 
         first, second, third = await in_turn(runs, 3)
         assert [progress(run.trace).partition(",")[0] for run in (second, third)] == [
             "waiting for other runs",
-            "waiting for its turn under max_cost_usd_per_day = $60",
+            "waiting for its turn under max_cost_usd_per_day = $60.00",
         ]
         await all_ended([first, second, third])
     assert not any("waited" in note for note in first.trace.notes)
     assert [note.partition(":")[0] for note in second.trace.notes] == ["waited 10 s"]
-    assert second.trace.notes[0].endswith(" of max_cost_usd_per_day = $60")
+    assert second.trace.notes[0].endswith(" of max_cost_usd_per_day = $60.00")
     assert second.trace.waiting == ""
 
 
@@ -145,13 +149,13 @@ async def test_waiting_for_others_is_a_part_of_a_runs_time() -> None:
     provider, journal = saying(tokens=100, seconds=20), MemoryJournal()
     runs = provider.runs("max_cost_usd_per_day = 60", PROPOSE, AGGREGATE, journal=journal)
     async with runs.open():
-        (first,) = at_once(runs, 1)
+        (first,) = await at_once(runs, 1)
         await anyio.sleep(1)
-        short, long = (runs.start(runs.config.pipelines["p"], WHY, deadline_s=each) for each in (15, 75))
+        short, long = [await start_run(runs, runs.config.pipelines["p"], WHY, deadline_s=each) for each in (15, 75)]
         traces = await all_ended([first, short, long])
     assert [trace.status for trace in traces] == ["complete", "failed", "degraded"]
     assert traces[1].error is not None
-    assert "the deadline of 15 s passed while other runs held what max_cost_usd_per_day = $60" in traces[1].error
+    assert "the deadline of 15 s passed while other runs held what max_cost_usd_per_day = $60.00" in traces[1].error
     assert await spending(journal) >= provider.billed  # a call that was stopped may have been paid
 
 
@@ -174,7 +178,7 @@ async def test_a_call_beyond_what_its_run_was_granted_waits_for_the_other_runs(d
         async with runs.open():
             begun = await in_turn(runs, 3) if together else []
             while not together and len(begun) < 3:
-                begun += at_once(runs, 1)
+                begun += await at_once(runs, 1)
                 await all_ended(begun)
             statuses.append(Counter(trace.status for trace in await all_ended(begun)))
         assert provider.billed <= dollars
@@ -186,7 +190,7 @@ async def test_what_a_run_held_when_its_process_died_is_no_more_held_when_it_wai
     day = datetime.now(UTC).date().isoformat()
     dead = provider.runs("max_cost_usd_per_day = 60", PROPOSE, AGGREGATE, journal=journal)
     async with dead.open():
-        left = at_once(dead, 3)
+        left = await at_once(dead, 3)
         await anyio.sleep(7)
         for run in left:
             run.scope.cancel()
@@ -194,7 +198,7 @@ async def test_what_a_run_held_when_its_process_died_is_no_more_held_when_it_wai
         await journal.commit_spending(run.run_id, day, 19 * 10**9, None, 19 * 10**9)
     runs = provider.runs("max_cost_usd_per_day = 100", PROPOSE, AGGREGATE, journal=journal)
     async with runs.open():
-        again = [await runs.resume(run.run_id) for run in left]
+        again = [await resume_run(runs, run.run_id) for run in left]
         traces = await all_ended(again)
     assert [trace.status for trace in traces] == ["complete"] * 3
 
@@ -205,7 +209,7 @@ async def test_a_run_that_is_refused_says_what_others_have_spent() -> None:
     await journal.commit_spending("other", datetime.now(UTC).date().isoformat(), 8 * 10**9, None)
     refused = await ended(runs)
     assert refused.error is not None
-    assert "max_cost_usd_per_day = $9 has no room for it ($8 spent by other runs)" in refused.error
+    assert "max_cost_usd_per_day = $9.00 has no room for it ($8.00 spent by other runs)" in refused.error
 
 
 class Late(MemoryJournal):
@@ -224,14 +228,14 @@ async def test_a_run_that_is_cancelled_while_its_budget_is_put_on_record_leaves_
     runs = provider.runs(caps, PROPOSE, AGGREGATE, journal=journal)
     async with runs.open():
         for gone_s in (0.1, 0.5, 0.9):
-            (run,) = at_once(runs, 1)
+            (run,) = await at_once(runs, 1)
             await anyio.sleep(gone_s)
             await runs.cancel(run.run_id)
             await all_ended([run])
             assert run.trace.status == "cancelled"
             assert provider.billed == 0
         assert await spending(journal) == provider.billed
-        assert [trace.status for trace in await all_ended(at_once(runs, 1))] == ["complete"]
+        assert [trace.status for trace in await all_ended(await at_once(runs, 1))] == ["complete"]
 
 
 class Forgetful(MemoryJournal):
@@ -249,10 +253,10 @@ async def test_what_could_not_be_put_on_record_of_a_runs_end_is_when_the_next_be
     provider, journal = saying(tokens=100), Forgetful()
     runs = provider.runs("max_cost_usd_per_day = 60", PROPOSE, AGGREGATE, journal=journal)
     async with runs.open():
-        assert [trace.status for trace in await all_ended(at_once(runs, 1))] == ["complete"]
+        assert [trace.status for trace in await all_ended(await at_once(runs, 1))] == ["complete"]
         assert await spending(journal) > provider.billed
         journal.takes = True
-        assert [trace.status for trace in await all_ended(at_once(runs, 1))] == ["complete"]
+        assert [trace.status for trace in await all_ended(await at_once(runs, 1))] == ["complete"]
     assert await spending(journal) == provider.billed == 2 * COST
 
 
@@ -296,7 +300,7 @@ def test_a_question_at_the_command_line_says_that_it_waits_for_what_another_proc
             anyio.run(give_up)
             answer, rest = process.communicate()
             assert process.wait(10) == 0
-    assert first == "The run is waiting for other runs, which hold $1 of max_cost_usd_per_day = $1.\n"
+    assert first == "The run is waiting for other runs, which hold $1.00 of max_cost_usd_per_day = $1.00.\n"
     assert answer
     assert "Traceback" not in rest
 

@@ -122,7 +122,7 @@ def test_json_holds_the_result_and_every_call(nursery: Nursery, environ: dict[st
 def test_missing_keys_are_named_and_exit_with_3(nursery: Nursery, environ: dict[str, str]) -> None:
     done = nursery.run("ask", "self_moa", "What is 2 + 2?", environ=environ)
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr.startswith("Error: self_moa can't run here: nothing serves gpt-5-nano-2025-08-07\n")
+    assert done.stderr.startswith("Error: self_moa can't run here: no usable provider for gpt-5-nano-2025-08-07\n")
     assert "OPENAI_API_KEY" in done.stderr
     assert done.stderr.count("\n") == 2
 

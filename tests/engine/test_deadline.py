@@ -16,6 +16,7 @@ from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Question
 from tests.support.clocks import jumping
 from tests.support.journals import config_of, runs_of
+from tests.support.starting import resume_run, start_run
 from tests.support.tables import AGGREGATE, PROPOSE, asked, steps
 
 pytestmark = pytest.mark.anyio
@@ -90,7 +91,7 @@ async def test_a_refinement_that_is_left_behind_leaves_its_answer_as_it_was() ->
 async def test_the_configurations_grace_holds_where_a_step_names_none() -> None:
     config = config_of(defaults="grace_s = 2")
     async with runs_of(taking({"c": 60}), config=config).open() as runs:
-        trace = await ended(runs.start(config.pipelines["p"], Question("Why?")))
+        trace = await ended(await start_run(runs, config.pipelines["p"], Question("Why?")))
     assert "its grace of 2 s over" in trace.degradations[0]
 
 
@@ -225,8 +226,8 @@ async def test_a_caller_can_name_a_deadline_and_a_resumed_run_has_all_of_it_agai
     model = ScriptedModel({**dict.fromkeys("abc", forever)})
     async with runs_of(model, journal, config).open() as runs:
         began = anyio.current_time()
-        failed = await ended(runs.start(config.pipelines["p"], Question("Why?"), deadline_s=60))
+        failed = await ended(await start_run(runs, config.pipelines["p"], Question("Why?"), deadline_s=60))
         assert (failed.status, round(anyio.current_time() - began, 3)) == ("failed", 60)
     async with runs_of(taking({"c": 20}), journal, config).open() as runs:
-        trace = await ended(await runs.resume(failed.run_id))
+        trace = await ended(await resume_run(runs, failed.run_id))
     assert (trace.status, trace.answer) == ("complete", "z at 2.1")

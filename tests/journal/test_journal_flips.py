@@ -24,6 +24,7 @@ from moa_mcp.trace.json import full
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Question
 from tests.support.journals import config_of, runs_of
+from tests.support.starting import start_run
 from tests.support.tables import AGGREGATE, PROPOSE
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +49,9 @@ async def written(path: Path) -> tuple[str, ...]:
     ids: list[str] = []
     async with runs.open():
         for number in range(3):
-            run = runs.start(CONFIG.pipelines["p"], Question(f"Why does the {WORDS[0]} talk of {WORDS[2]} {number}?"))
+            run = await start_run(
+                runs, CONFIG.pipelines["p"], Question(f"Why does the {WORDS[0]} talk of {WORDS[2]} {number}?")
+            )
             await run.ended.wait()
             ids.append(run.run_id)
         await runs.journal.commit_spending(ids[0], TODAY, 700, None, 100)

@@ -32,6 +32,7 @@ from moa_mcp.testing import ScriptedModel
 from moa_mcp.values import Answer, Call, Completion, Place, Question, Usage
 from tests.support.journals import PANEL, asked, config_of, record_of, runs_of, went_out
 from tests.support.model_server import ModelServer, Status
+from tests.support.starting import resume_run, start_run
 from tests.support.tables import pipe
 
 pytestmark = pytest.mark.anyio
@@ -139,8 +140,9 @@ def test_a_place_below_a_file_can_not_hold_a_journal(tmp_path: Path) -> None:
 
 async def test_a_file_that_was_damaged_while_open_says_so(journal: SQLiteJournal, path: Path) -> None:
     await journal.begin(record_of())
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("DROP TABLE events")
+    await journal.keep("r", went_out())
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE events SET body = '['")
     with pytest.raises(JournalError, match="the record of run r can't be read: it is damaged"):
         await journal.events("r")
 
@@ -532,7 +534,7 @@ async def test_nothing_is_forgotten_where_nothing_was_written(path: Path) -> Non
 async def test_half_a_character_in_a_question_is_left_out_and_the_run_is_done(journal: SQLiteJournal) -> None:
     with anyio.fail_after(5):
         async with runs_of(ScriptedModel(), journal).open() as runs:
-            run = runs.start(P, Question("Why \ud83d is \ud83d\ude00?", "\udcff", "\udc00"))
+            run = await start_run(runs, P, Question("Why \ud83d is \ud83d\ude00?", "\udcff", "\udc00"))
             await run.ended.wait()
             trace = await runs.trace(run.run_id)
     assert trace.status == "complete"
@@ -554,7 +556,7 @@ async def test_where_only_hashes_are_kept_nothing_that_anybody_said_is_in_the_fi
     journal = SQLiteJournal(path, texts=texts)
     with anyio.fail_after(20):
         async with runs_of(ScriptedModel(otherwise=says), journal, ONE_TRY).open() as runs:
-            run = runs.start(P, SPOKEN)
+            run = await start_run(runs, P, SPOKEN)
             await run.ended.wait()
     assert run.trace.status == "degraded"
     found = everything(path)
@@ -564,13 +566,13 @@ async def test_where_only_hashes_are_kept_nothing_that_anybody_said_is_in_the_fi
 async def test_where_only_hashes_are_kept_another_process_is_told_these_and_refused_a_resume(path: Path) -> None:
     with anyio.fail_after(20):
         async with runs_of(ScriptedModel(otherwise=says), SQLiteJournal(path, texts=False), ONE_TRY).open() as runs:
-            run = runs.start(P, SPOKEN)
+            run = await start_run(runs, P, SPOKEN)
             await run.ended.wait()
             here = await runs.trace(run.run_id)
         async with runs_of(ScriptedModel(otherwise=says), SQLiteJournal(path, texts=False), ONE_TRY).open() as runs:
             trace = await runs.trace(run.run_id)
             with pytest.raises(RunHeld, match="its question was not kept"):
-                await runs.resume(run.run_id)
+                await resume_run(runs, run.run_id)
     assert here.answer == run.trace.answer
     assert (trace.status, trace.pipeline, trace.usage) == ("degraded", "p", run.trace.usage)
     assert [step.answered for step in trace.steps] == [2, 1, 1]
@@ -588,7 +590,7 @@ async def test_a_key_that_a_provider_repeats_is_not_in_the_file(path: Path, monk
         backend, _ = real(config.models, os.environ)
         with anyio.fail_after(30):
             async with Runs(config, backend, SQLiteJournal(path)).open() as runs:
-                run = runs.start(config.pipelines["p"], Question("Why?"))
+                run = await start_run(runs, config.pipelines["p"], Question("Why?"))
                 await run.ended.wait()
         (request,) = server.requests
     assert request.headers["authorization"] == f"Bearer {PASSPHRASE}"
@@ -616,7 +618,7 @@ async def test_on_a_full_disk_no_run_begins_and_no_model_is_asked(journal: SQLit
     full(journal)
     with anyio.fail_after(5):
         async with runs_of(model, journal).open() as runs:
-            run = runs.start(P, Question(os.urandom(50_000).hex()))
+            run = await start_run(runs, P, Question(os.urandom(50_000).hex()))
             await run.ended.wait()
     assert model.calls == []
     assert (run.trace.status, run.trace.answer) == ("failed", None)
@@ -641,7 +643,7 @@ async def test_when_the_disk_fills_up_no_more_is_asked_and_what_was_paid_is_kept
     model = ScriptedModel({"x": fills, "y": fills})
     with anyio.fail_after(5):
         async with runs_of(model, journal).open() as runs:
-            run = runs.start(P, Question("Why?"))
+            run = await start_run(runs, P, Question("Why?"))
             await run.ended.wait()
             emptied(journal)
     assert sorted(call.agent for call in model.calls) == ["a", "b", "c", "x", "y"]
@@ -652,7 +654,7 @@ async def test_when_the_disk_fills_up_no_more_is_asked_and_what_was_paid_is_kept
     again = ScriptedModel()
     with anyio.fail_after(5):
         async with runs_of(again, SQLiteJournal(path, lease_s=0.2)).open() as runs:
-            resumed = await runs.resume(run.run_id)
+            resumed = await resume_run(runs, run.run_id)
             await resumed.ended.wait()
     assert [call.agent for call in again.calls] == ["z"]
     assert (resumed.trace.status, resumed.trace.answer) == ("complete", "z at 3.1")

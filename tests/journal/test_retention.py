@@ -18,6 +18,7 @@ from moa_mcp.runs import retention
 from moa_mcp.testing import ScriptedModel
 from moa_mcp.values import Question
 from tests.support.journals import PANEL, asked, config_of, record_of, runs_of
+from tests.support.starting import start_run
 
 pytestmark = pytest.mark.anyio
 
@@ -85,7 +86,7 @@ async def test_runs_that_are_too_old_go_once_something_is_run(path: Path, defaul
     journal = Watched(path)
     with anyio.fail_after(10):
         async with runs_of(ScriptedModel(), journal, config_of(defaults=defaults)).open() as runs:
-            run = runs.start(P, Question("Why?"))
+            run = await start_run(runs, P, Question("Why?"))
             await run.ended.wait()
             await journal.forgotten.wait()
             assert {record.run_id for record in await journal.records()} == left | {"driven", run.run_id}
@@ -97,7 +98,7 @@ async def test_a_process_that_ends_before_it_is_time_forgets_at_its_end(
     monkeypatch.setattr(retention, "FIRST_S", 60.0)
     await with_runs_of_age(path, 1, 91)
     async with runs_of(ScriptedModel(), SQLiteJournal(path)).open() as runs:
-        run = runs.start(P, Question("Why?"))
+        run = await start_run(runs, P, Question("Why?"))
         await run.ended.wait()
     left = await (journal := SQLiteJournal(path)).records()
     await journal.close()
@@ -109,7 +110,7 @@ async def test_the_oldest_runs_go_while_the_journal_is_larger_than_it_may_be(pat
     journal = Watched(path)
     with anyio.fail_after(10):
         async with runs_of(ScriptedModel(), journal, config_of(defaults="retention_mb = 1")).open() as runs:
-            run = runs.start(P, Question("Why?"))
+            run = await start_run(runs, P, Question("Why?"))
             await journal.forgotten.wait()
             left = {record.run_id for record in await journal.records()}
     assert {"driven", run.run_id, "1 days", "2 days", "3 days"} <= left
@@ -129,7 +130,8 @@ async def test_where_runs_are_kept_forever_nothing_is_forgotten(path: Path) -> N
     with anyio.fail_after(10):
         config = config_of(defaults='retention_days = "forever"')
         async with runs_of(ScriptedModel(), journal := Watched(path), config).open() as runs:
-            await runs.start(P, Question("Why?")).ended.wait()
+            run = await start_run(runs, P, Question("Why?"))
+            await run.ended.wait()
             await anyio.wait_all_tasks_blocked()
             assert not journal.forgotten.is_set()
             assert len(await journal.records()) == 3
@@ -152,7 +154,7 @@ async def test_a_journal_that_can_not_forget_is_told_of_and_disturbs_no_run(capl
     failing = Failing()
     with anyio.fail_after(10):
         async with runs_of(ScriptedModel(), failing).open() as runs:
-            run = runs.start(P, Question("Why?"))
+            run = await start_run(runs, P, Question("Why?"))
             await failing.tried.wait()
             await run.ended.wait()
     assert run.trace.status == "complete"

@@ -21,6 +21,7 @@ from moa_mcp.values import Call, Question
 from tests.support.clocks import jumping
 from tests.support.journals import config_of
 from tests.support.layers import at
+from tests.support.starting import fork_run, resume_run, start_run
 from tests.support.tables import AGGREGATE
 
 pytestmark = pytest.mark.anyio
@@ -57,7 +58,7 @@ async def asked(model: ScriptedModel, *routes: str, config: Any = HEDGED) -> tup
     """Ask; return how many seconds the first step took, and the trace."""
     async with Runs(config, Backend(model, lambda _: at(*(routes or ("p/m",))))).open() as runs:
         began = anyio.current_time()
-        run = runs.start(config.pipelines["p"], Question("Why?"))
+        run = await start_run(runs, config.pipelines["p"], Question("Why?"))
         await run.ended.wait()
         return round(anyio.current_time() - began, 1), run.trace
 
@@ -192,7 +193,7 @@ _ANSWERED = (AttemptFinished, CallFinished)
 
 async def interrupted(runs: Runs, pipeline: Pipeline) -> str:
     """Return the id of a run that is left when nothing but its slow call is under way."""
-    run = runs.start(pipeline, Question("Why?"))
+    run = await start_run(runs, pipeline, Question("Why?"))
     while not run.trace.steps or all(call.agent != SLOW for call in run.trace.steps[-1].calls):
         await run.changed()
     await anyio.sleep(2.5)
@@ -221,7 +222,7 @@ async def test_a_call_that_is_asked_again_after_a_resume_goes_by_what_is_on_reco
     async with Runs(config, Backend(model, lambda _: at("p/m")), Timed()).open() as runs:
         run_id = await interrupted(runs, config.pipelines["p"])
         began = anyio.current_time()
-        run = await runs.resume(run_id)
+        run = await resume_run(runs, run_id)
         await run.ended.wait()
         (call,) = [call for step in run.trace.steps for call in step.calls if call.agent == SLOW]
         assert call.completion is not None
@@ -235,9 +236,9 @@ async def test_a_call_of_a_fork_goes_by_the_steps_that_it_took_over() -> None:
     model = taking({**QUICK, SLOW: 60})
     plain = config_of(PARTS, '{ step = "aggregate", agent = "z" }')
     async with Runs(plain, Backend(model, lambda _: at("p/m")), Timed()).open() as runs:
-        first = runs.start(plain.pipelines["p"], Question("Why?"))
+        first = await start_run(runs, plain.pipelines["p"], Question("Why?"))
         await first.ended.wait()
         hedged = config_of(PARTS, ALONE).pipelines["p"]
-        fork = await runs.fork(first.run_id, 2, hedged)
+        fork = await fork_run(runs, first.run_id, 2, hedged)
         await fork.ended.wait()
     assert "sent a second request after 4.0 s; the second one answered first" in fork.trace.notes

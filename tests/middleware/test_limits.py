@@ -21,6 +21,7 @@ from moa_mcp.values import Call, Completion, Message, Question, Target, Usage
 from tests.support.clocks import jumping
 from tests.support.journals import PANEL, runs_of
 from tests.support.layers import Layers, call_of
+from tests.support.starting import start_run
 
 pytestmark = pytest.mark.anyio
 
@@ -277,12 +278,12 @@ async def spent(provider: Provider, *calls: Call) -> list[float]:
 
 
 async def test_calls_that_fit_a_providers_tokens_start_together_and_the_others_a_minute_later() -> None:
-    calls = [long(f"p{number}", 332) for number in range(7)]
+    calls = [long(f"p{number}", 328) for number in range(7)]
     assert sorted(await spent(Billing(None), *calls)) == [0, 0, 0, 60, 60, 60, 120]
 
 
 async def test_what_a_call_did_not_take_of_its_tokens_is_there_for_the_next() -> None:
-    calls = [long(f"p{number}", 499) for number in range(4)]
+    calls = [long(f"p{number}", 495) for number in range(4)]
     assert sorted(await spent(Billing(200), *calls)) == [0, 0, 1, 60]
 
 
@@ -408,7 +409,7 @@ async def test_runs_that_are_started_together_are_put_on_record_in_turn_and_the_
     ended: list[int] = []
 
     async def asked(runs: Runs) -> None:
-        run = runs.start(PANEL.pipelines["p"], Question("Why?"))
+        run = await start_run(runs, PANEL.pipelines["p"], Question("Why?"))
         await run.ended.wait()
         ended.append(round(anyio.current_time() - began))
 

@@ -18,6 +18,7 @@ from moa_mcp.steps.prompts import asked_form, vote_schema
 from moa_mcp.values import Call, Message, Place, Question, Target
 from tests.support.journals import config_of
 from tests.support.model_server import Body, ModelServer, Reply
+from tests.support.starting import start_run
 
 pytestmark = pytest.mark.anyio
 
@@ -121,7 +122,7 @@ async def test_a_judge_of_a_run_is_asked_for_its_verdict_by_schema_and_in_words(
     config = config_of('{ step = "propose", agents = ["a", "b", "c"] }', judge)
     runs = Runs(config, Backend(wire, lambda _: usable))
     async with runs.open():
-        run = runs.start(config.pipelines["p"], Question("Why?"), seed=0)
+        run = await start_run(runs, config.pipelines["p"], Question("Why?"), seed=0)
         await run.ended.wait()
     await wire.close()
     assert (run.trace.status, run.trace.answer) == ("complete", "answer 1 from b")

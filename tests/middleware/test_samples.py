@@ -36,6 +36,7 @@ from moa_mcp.trace.trace import Trace, trace_of
 from moa_mcp.values import Call, Completion, Message, Place, Price, Question, Rates, Target, Usage
 from tests.support.journals import config_of
 from tests.support.layers import PARAMETERS
+from tests.support.starting import resume_run, start_run
 from tests.support.tables import AGGREGATE, steps
 
 pytestmark = pytest.mark.anyio
@@ -345,7 +346,7 @@ async def test_a_run_that_is_left_right_after_one_request_was_recorded_has_all_i
     config = config_of(SIX, AGGREGATE)
     journal, model = MemoryJournal(), ScriptedModel(otherwise=paid)
     async with Runs(config, Backend(model, lambda _: served("p/m")), journal).open() as runs:
-        run = runs.start(config.pipelines["p"], Question("Why?"), seed=1)
+        run = await start_run(runs, config.pipelines["p"], Question("Why?"), seed=1)
         await run.ended.wait()
         record = await journal.record(run.run_id)
         whole = await journal.events(run.run_id)
@@ -359,7 +360,7 @@ async def test_a_run_that_is_left_right_after_one_request_was_recorded_has_all_i
         if event.kind == "run_finished":
             break
         async with Runs(config, Backend(again, lambda _: served("p/m")), left).open() as runs:
-            run = await runs.resume(record.run_id)
+            run = await resume_run(runs, record.run_id)
             await run.ended.wait()
         recorded = [known for known in whole[: position + 1] if isinstance(known, AttemptFinished)]
         assert [len(asked) for asked in requests(again)] == [6, 1][len(recorded) :]
@@ -395,7 +396,7 @@ async def test_of_samples_that_a_budget_can_not_pay_together_those_are_asked_tha
         async with Runs(
             config, Backend(ScriptedModel(otherwise=paid), lambda _: served("p/m", price=CENT))
         ).open() as runs:
-            run = runs.start(config.pipelines["p"], Question("Why?"), seed=1, max_cost_usd=cap)
+            run = await start_run(runs, config.pipelines["p"], Question("Why?"), seed=1, max_cost_usd=cap)
             with anyio.fail_after(5):
                 await run.ended.wait()
         trace = run.trace

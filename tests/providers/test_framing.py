@@ -36,6 +36,15 @@ FRAMED: dict[str, tuple[bytes, list[Any]]] = {
     "comments between events": (b": hi\n\ndata: " + A + b"\n\n:\n\ndata: " + B + b"\n\n", [READ_A, READ_B]),
     "events without data": (b"event: ping\n\ndata:\n\ndata: " + A + b"\n\n", [READ_A]),
     "an event that is named an error": (b'event: error\ndata: {"message": "no"}\n\n', [{"error": {"message": "no"}}]),
+    "a JSON text sequence": (b"\x1e" + A + b"\n\x1e" + B + b"\n", [READ_A, READ_B]),
+    "a document behind a prefix": (b")]}'\n" + A, [READ_A]),
+    "a document behind a loop": (b"for (;;);" + A, [READ_A]),
+    "a document behind an error": (b"throw 1; <dont be evil>\n" + A, [READ_A]),
+    "a document behind an empty one": (b"{}&&" + A, [READ_A]),
+    "a document in a comment": (b"/*" + A + b"*/", [READ_A]),
+    "a document in a string": (b'"{\\"a\\": 1}"', [READ_A]),
+    "a string": (b'"Paris"', ["Paris"]),
+    "events with strings": (b'event: ping\ndata: "ping"\n\ndata: "{\\"a\\": 1}"\n\n', ["ping", READ_A]),
     "nothing": (b"", []),
 }
 GARBLED = (b"<html>", b'{"a": 1', b'data: {"a": 1', b"data: no\n\n", A + b" and more", b"[" * 100_000)

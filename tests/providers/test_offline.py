@@ -14,6 +14,7 @@ from moa_mcp.providers.simulated import puzzles
 from moa_mcp.providers.simulated.provider import Offline, competence, target
 from moa_mcp.providers.simulated.puzzles import Puzzle
 from moa_mcp.testing import pipeline, run_pipeline
+from moa_mcp.text.tokens import EXPECTED
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Message, Place, Target, Usage
 from tests.support.clocks import jumping
@@ -129,7 +130,7 @@ async def test_it_takes_its_time_and_tells_the_text_as_it_comes(messages: tuple[
     assert 3 <= anyio.current_time() - began <= 17.1
     assert "".join(told) == completion.text
     assert len(told) > 1
-    assert completion.usage == Usage(len(messages[0]) // 4 or 1, len(completion.text) // 4)
+    assert completion.usage == Usage(EXPECTED.text(messages[0]), EXPECTED.text(completion.text))
 
 
 @pytest.mark.parametrize(

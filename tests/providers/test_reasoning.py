@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from moa_mcp.providers.replies.reasoning import FAMILIES, TAGS, split
+from moa_mcp.providers.replies.reasoning import split
+from moa_mcp.providers.replies.reasoning_marks import FAMILIES, TAGS
 from moa_mcp.providers.replies.reasoning_stream import Arriving
 
 ANSWER = "Paris"
@@ -54,6 +55,28 @@ CLOSED_ALONE = {
     "one thought in another": "<think>Rome, as <think>they</think> say.</think>Paris",
     "harmony from its second message": "Rome?<|end|><|start|>assistant<|channel|>final<|message|>Paris",
 }
+INTERLEAVED = {
+    "glued to a sentence": ("Let me see.<think>Rome?</think>The answer is 4", "Let me see. The answer is 4"),
+    "between two sentences": ("Let me see. <think>Rome?</think> The answer is 4", "Let me see. The answer is 4"),
+    "glued to a word": ("Sure<think>Rome or not?</think>\nParis", "Sure\nParis"),
+    "on lines of its own": ("I look it up.\n\n<think>\nRome?\n</think>\n\nParis", "I look it up.\n\nParis"),
+    "several": ("A.\n<think>Rome?</think>\nB.\n<think>Rome, no</think>\nC", "A.\nB.\nC"),
+    "after a first thought": ("<think>Rome?</think>I look.\n<think>Rome, no.</think>\nParis", "I look.\nParis"),
+    "two in a row": ("I look.\n<think>Rome?</think><think>Oh, no.</think>\nParis", "I look.\nParis"),
+    "at the end": ("Paris.\n\n<think>Was it Rome?</think>\n", "Paris."),
+    "without an end": ("Paris.\n<think>\nWait, Rome", "Paris."),
+    "with code in it": ("A.\n<think>\n```\nRome\n```\n</think>\nB", "A.\nB"),
+    "announced by the model": (
+        "I'll think about it:\n<think>Was it Rome?</think>\nParis",
+        "I'll think about it:\nParis",
+    ),
+    "in Chinese": ("好的。<think>Rome。</think>巴黎", "好的。巴黎"),
+    "magistral": ("I look.\n[THINK]Rome?[/THINK]\nParis", "I look.\nParis"),
+    "kimi-vl": ("I look.\n◁think▷Rome?◁/think▷\nParis", "I look.\nParis"),
+    "seed-oss": ("I look.<seed:think>Rome?</seed:think>Paris", "I look. Paris"),
+    "gemma 4": ("I look.\n<|channel>thought\nRome?<channel|>Paris", "I look.\nParis"),
+}
+"""Thoughts between the parts of an answer, and the answer."""
 UNFINISHED = (
     "<think>I lean to Rome",
     "[THINK]I lean to Rome",
@@ -87,6 +110,22 @@ WHOLE = (
     "if a < b:\n    print('<b>')",
     "<answer>Paris</answer>",
     "  Paris\n",
+    "R1's output:\n\n<think>\nhm\n</think>\n\n4",
+    "Here is an example.\n\n<think>\nhm\n</think>\n\n4",
+    "The `<think>` tag wraps thoughts. A model writes\n<think>\nhm\n</think>\n4",
+    "So:\n~~~\nWait.\n<think>x</think>\n~~~",
+    "Indented.\n\n    <think>x</think>\n\nmore",
+    "Use tags. <think> opens a thought and </think> closes it.",
+    "中文模型使用<think>和</think>标签",
+    "模型会输出<think>思考</think>答案。",
+    "Write this.\n<think>your reasoning here</think>\n<answer>your answer</answer>",
+    "<root>\n<think>x</think>\n</root>",
+    "It has parts.\n- <think>x</think>\n- y",
+    "Write:\n</think>\nand then your answer",
+    "Then end it with:\n</think>\n\nAfter that comes the answer.",
+    "Call strip.<think>a</think>.",
+    "You can do this. <think>...</think> is how it goes.",
+    "1. Plan.\n<reasoning>\nBecause.\n</reasoning>\n2. Done.",
 )
 
 
@@ -95,6 +134,18 @@ def test_a_thought_is_told_from_the_answer_in_every_grammar(text: str) -> None:
     reasoning, answer = split(text)
     assert answer == ANSWER
     assert ("Rome" in reasoning) == ("Rome" in text)
+
+
+@pytest.mark.parametrize(("text", "answer"), INTERLEAVED.values(), ids=INTERLEAVED)
+def test_a_thought_between_the_parts_of_an_answer_is_taken_out(text: str, answer: str) -> None:
+    thought, left = split(text)
+    assert left == answer
+    assert "Rome" in thought
+
+
+@pytest.mark.parametrize("last", ["Final answer:", "I'll write:", "Let me write the answer:", "So it is Paris."])
+def test_the_last_line_of_a_thought_may_announce_the_answer(last: str) -> None:
+    assert split(f"Is it Rome?\n{last}\n</think>\n\nParis") == (f"Is it Rome?\n{last}", "Paris")
 
 
 @pytest.mark.parametrize("text", UNFINISHED)
@@ -124,7 +175,7 @@ def pieces(text: str, rng: Random) -> Iterator[str]:
         at += size
 
 
-@pytest.mark.parametrize("text", [*THOUGHTS.values(), *WHOLE, *UNFINISHED])
+@pytest.mark.parametrize("text", [*THOUGHTS.values(), *WHOLE, *UNFINISHED, *(text for text, _ in INTERLEAVED.values())])
 def test_of_a_text_that_arrives_the_answer_alone_is_told(text: str) -> None:
     answer = split(text).text
     for seed in range(8):
@@ -170,6 +221,9 @@ HOSTILE = (
     ">\n",
     "\n",
     "<",
+    "a.<think>b</think>",
+    "a.\n<think>",
+    "\n<thought>x</thinking>\n",
 )
 
 

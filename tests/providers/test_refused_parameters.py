@@ -75,7 +75,9 @@ async def test_the_next_request_is_one_that_the_provider_takes(provider: Model, 
     completion = await asking
     assert [given(request) for request in server.asked("parameters")] == [case.sent, case.then]
     assert len(completion.notes) == 1
-    assert completion.notes[0].startswith(("openai/m takes ", "openai/m does not take ", "the prompt leaves room "))
+    assert completion.notes[0].startswith(
+        ("openai/m takes ", "openai/m does not take ", "the prompt leaves room ", "the credit left ")
+    )
 
 
 @pytest.mark.parametrize(("details", "then"), VALIDATED)

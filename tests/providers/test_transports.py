@@ -341,10 +341,13 @@ async def test_an_answer_among_several_that_is_none_is_left_out(
     assert completion.usage is not None
 
 
-async def test_a_web_page_in_an_errors_place_is_not_quoted(provider: Model, models: ModelServer, call: Call) -> None:
+async def test_of_a_web_page_in_an_errors_place_the_words_are_told_without_markup(
+    provider: Model, models: ModelServer, call: Call
+) -> None:
     models.script("m", HtmlPage(502))
     told = str(await failure(provider, call))
-    assert told == f"openai/m: a web page came in place of an answer (asked at {models.url}/chat/completions)"
+    asked = f"(asked at {models.url}/chat/completions)"
+    assert told == f"openai/m: a web page came in place of an answer: Please log in {asked}"
 
 
 async def test_a_stream_that_breaks_off_is_no_answer(provider: Model, models: ModelServer, call: Call) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -27,6 +28,7 @@ from moa_mcp.trace.trace import Trace, trace_of
 from moa_mcp.values import Call, Completion, Message, Place, Question, Target, Usage
 from tests.support.journals import CALLS, PANEL, config_of, runs_of
 from tests.support.layers import at
+from tests.support.starting import resume_run, start_run
 from tests.support.tables import PROPOSE
 
 pytestmark = pytest.mark.anyio
@@ -69,7 +71,7 @@ async def ended(run: Run) -> Trace:
 async def whole(model: ScriptedModel, journal: MemoryJournal, seed: int) -> RunRecord:
     """Do the judged pipeline without interruption; return its record."""
     async with runs_of(model, journal, JUDGED).open() as runs:
-        run = runs.start(JUDGED.pipelines["p"], Q, seed=seed)
+        run = await start_run(runs, JUDGED.pipelines["p"], Q, seed=seed)
         await ended(run)
         record = await journal.record(run.run_id)
     assert record is not None
@@ -126,7 +128,7 @@ async def test_a_run_that_is_left_anywhere_asks_only_what_is_unanswered_and_come
         known = events[: round(share * (len(events) - 1))]
         journal, model = await left_after(record, known), ScriptedModel(otherwise=paid)
         async with runs_of(model, journal, JUDGED).open() as runs:
-            trace = await ended(await runs.resume(record.run_id))
+            trace = await ended(await resume_run(runs, record.run_id))
         events = await journal.events(record.run_id)
         unanswered = asked.keys() - answered(known)
         assert questions(model.calls) == {place: asked[place] for place in unanswered}
@@ -185,7 +187,7 @@ async def hangs(_: Call) -> str:
 
 async def standing(runs: Runs, model: ScriptedModel, calls: int) -> Run:
     """Start a run and return it when so many calls went out and nothing moves any more."""
-    run = runs.start(P, Q, seed=1)
+    run = await start_run(runs, P, Q, seed=1)
     with anyio.fail_after(5):
         while len(model.calls) < calls:
             await run.changed()
@@ -196,9 +198,9 @@ async def standing(runs: Runs, model: ScriptedModel, calls: int) -> Run:
 async def test_after_a_failed_aggregator_only_the_aggregator_is_asked_again(path: Path) -> None:
     broken, mended = ScriptedModel({"z": ServerFailed("down")}), ScriptedModel()
     async with runs_of(broken, SQLiteJournal(path), ONE_TRY).open() as runs:
-        failed = await ended(runs.start(P, Q))
+        failed = await ended(await start_run(runs, P, Q))
     async with runs_of(mended, SQLiteJournal(path), ONE_TRY).open() as runs:
-        run = await runs.resume(failed.run_id)
+        run = await resume_run(runs, failed.run_id)
         assert run.trace.status == "running"
         trace = await ended(run)
         record = await runs.journal.record(failed.run_id)
@@ -220,7 +222,7 @@ async def test_a_cancelled_run_ends_as_cancelled_and_can_be_resumed(path: Path) 
         (last,) = [each for each in await runs.journal.events(run.run_id) if isinstance(each, RunFinished)]
     assert (run.ended.is_set(), trace.status, last.status, trace.interrupted) == (True, "cancelled", "cancelled", False)
     async with runs_of(again, SQLiteJournal(path)).open() as runs:
-        trace = await ended(await runs.resume(run.run_id))
+        trace = await ended(await resume_run(runs, run.run_id))
     assert [call.agent for call in again.calls] == ["y", "z"]
     assert (trace.status, trace.answer) == ("complete", "z at 3.1")
 
@@ -230,7 +232,7 @@ async def test_a_run_that_is_cancelled_at_any_moment_leaves_no_attempt_open_and_
         for moment in range(1, 40):
             model = ScriptedModel()
             async with runs_of(model, SQLiteJournal(path)).open() as runs:
-                run = _cancelled_at(runs, moment)
+                run = await _cancelled_at(runs, moment)
                 await run.ended.wait()
                 events = await runs.journal.events(run.run_id)
                 trace = await runs.trace(run.run_id)
@@ -241,13 +243,13 @@ async def test_a_run_that_is_cancelled_at_any_moment_leaves_no_attempt_open_and_
                 if trace.status == "complete":
                     break
                 assert trace.status == "cancelled"
-                resumed = await ended(await runs.resume(run.run_id))
+                resumed = await ended(await resume_run(runs, run.run_id))
                 assert (resumed.status, resumed.answer) == ("complete", "z at 3.1")
                 assert len(model.calls) <= CALLS + len(begun) - len(answered(events))
         assert trace.status == "complete"
 
 
-def _cancelled_at(runs: Runs, moment: int) -> Run:
+async def _cancelled_at(runs: Runs, moment: int) -> Run:
     told = 0
 
     def watch(_: Event) -> None:
@@ -256,7 +258,7 @@ def _cancelled_at(runs: Runs, moment: int) -> Run:
         if told == moment:
             run.cancel()
 
-    run = runs.start(P, Q, watch=watch)
+    run = await start_run(runs, P, Q, watch=watch)
     return run
 
 
@@ -264,7 +266,7 @@ async def test_a_call_that_is_cancelled_while_it_is_put_on_record_is_not_made_an
     model, journal = ScriptedModel(), _Hesitant()
     with anyio.fail_after(5):
         async with runs_of(model, journal).open() as runs:
-            run = runs.start(P, Q)
+            run = await start_run(runs, P, Q)
             await journal.wrote.wait()
             run.cancel()
             await anyio.wait_all_tasks_blocked()
@@ -302,7 +304,7 @@ async def test_a_run_whose_process_stops_is_unfinished_and_free_at_once(path: Pa
     assert (run.ended.is_set(), run.trace.status, run.trace.interrupted) == (True, "running", True)
     async with runs_of(again, rival).open() as runs:
         assert (await runs.trace(run.run_id)).interrupted
-        trace = await ended(await runs.resume(run.run_id))
+        trace = await ended(await resume_run(runs, run.run_id))
     assert sorted(call.agent for call in again.calls) == ["c", "x", "y", "z"]
     assert (trace.status, trace.interrupted) == ("complete", False)
 
@@ -336,7 +338,7 @@ async def test_a_resume_goes_by_the_recorded_pipeline_and_routes_and_not_by_toda
 
     backend = Backend(again, usable)
     async with Runs(today, backend, SQLiteJournal(path)).open() as runs:
-        trace = await ended(await runs.resume(run.run_id))
+        trace = await ended(await resume_run(runs, run.run_id))
     assert served == [{name: PANEL.models[name] for name in "abcxyz"}]
     assert (trace.pipeline, trace.planned, trace.answer) == ("p", ("propose", "synthesize", "aggregate"), "z at 3.1")
     assert (trace.question, trace.seed) == (Q, 1)
@@ -354,7 +356,7 @@ async def test_an_answer_that_is_paid_needs_no_key_any_more(path: Path) -> None:
         return (Target("p/m", "p"),)
 
     async with Runs(PANEL, Backend(again, lambda _: without_a), SQLiteJournal(path)).open() as runs:
-        trace = await ended(await runs.resume(run.run_id))
+        trace = await ended(await resume_run(runs, run.run_id))
     assert [answer.agent for answer in trace.steps[0].answers] == ["a", "b", "c"]
     assert trace.status == "complete"
 
@@ -366,7 +368,7 @@ async def test_a_simulated_run_is_not_gone_on_with_by_real_models(path: Path) ->
         run = await standing(runs, model, 3)
     async with runs_of(model, SQLiteJournal(path)).open() as runs:
         with pytest.raises(RunHeld, match="was simulated"):
-            await runs.resume(run.run_id)
+            await resume_run(runs, run.run_id)
 
 
 # Who may
@@ -374,11 +376,11 @@ async def test_a_simulated_run_is_not_gone_on_with_by_real_models(path: Path) ->
 
 async def test_a_run_that_has_its_answer_can_not_be_resumed(path: Path) -> None:
     async with runs_of(ScriptedModel(), SQLiteJournal(path)).open() as runs:
-        trace = await ended(runs.start(P, Q))
+        trace = await ended(await start_run(runs, P, Q))
         with pytest.raises(RunHeld, match=f"run {trace.run_id} is complete; there is nothing to resume"):
-            await runs.resume(trace.run_id)
+            await resume_run(runs, trace.run_id)
         with pytest.raises(RunUnknown):
-            await runs.resume("another")
+            await resume_run(runs, "another")
 
 
 async def test_a_run_that_another_living_process_drives_is_not_driven_twice(path: Path) -> None:
@@ -386,18 +388,18 @@ async def test_a_run_that_another_living_process_drives_is_not_driven_twice(path
     async with runs_of(model, SQLiteJournal(path)).open() as here, runs_of(rival, SQLiteJournal(path)).open() as there:
         run = await standing(here, model, 3)
         with pytest.raises(RunHeld, match="is driven by another process; wait for it, or cancel it"):
-            await there.resume(run.run_id)
+            await resume_run(there, run.run_id)
         assert not (await there.trace(run.run_id)).interrupted
-        assert await here.resume(run.run_id) is run
+        assert await resume_run(here, run.run_id) is run
     assert rival.calls == []
 
 
 async def test_those_who_resume_a_run_at_once_get_the_same_one(path: Path) -> None:
     broken, mended = ScriptedModel({"z": ServerFailed("down")}), ScriptedModel({"z": hangs})
     async with runs_of(broken, SQLiteJournal(path), ONE_TRY).open() as runs:
-        failed = await ended(runs.start(P, Q))
+        failed = await ended(await start_run(runs, P, Q))
     async with runs_of(mended, SQLiteJournal(path), ONE_TRY).open() as runs:
-        first, *others = await anyio.amap(runs.resume, [failed.run_id] * 5)
+        first, *others = await anyio.amap(partial(resume_run, runs), [failed.run_id] * 5)
         assert others == [first] * 4
         with anyio.fail_after(5):
             await anyio.wait_all_tasks_blocked()
@@ -419,7 +421,7 @@ async def test_a_run_that_another_process_cancels_ends_here_as_cancelled(
 
 async def _begun(runs: Runs, model: ScriptedModel) -> Run:
     """Return a run whose three proposers are asked; two have answered, on record."""
-    run = runs.start(P, Q)
+    run = await start_run(runs, P, Q)
     with anyio.fail_after(5):
         while len(model.calls) < 3 or [call.completion is None for call in run.trace.steps[0].calls].count(False) < 2:
             await run.changed()
@@ -433,7 +435,7 @@ async def test_a_run_that_another_process_took_over_stops_here_and_asks_nothing_
     zombie, heir = ScriptedModel({"c": hangs}), ScriptedModel()
     async with runs_of(zombie, _Asleep(path)).open() as here, runs_of(heir, _Brisk(path)).open() as there:
         run = await _begun(here, zombie)
-        trace = await ended(await there.resume(run.run_id))
+        trace = await ended(await resume_run(there, run.run_id))
         events = await there.journal.events(run.run_id)
         assert isinstance(here.journal, _Asleep)
         here.journal.asleep = False
@@ -474,9 +476,9 @@ async def test_a_call_of_a_run_that_is_anothers_now_is_not_made(path: Path) -> N
     zombie, heir = ScriptedModel({"c": held}), ScriptedModel()
     with anyio.fail_after(5):
         async with runs_of(zombie, _Asleep(path)).open() as here, runs_of(heir, _Brisk(path)).open() as there:
-            run = here.start(P, Q)
+            run = await start_run(here, P, Q)
             await waits.wait()
-            await ended(await there.resume(run.run_id))
+            await ended(await resume_run(there, run.run_id))
             events = await there.journal.events(run.run_id)
             free.set()
             await run.ended.wait()
@@ -491,7 +493,7 @@ async def test_a_run_that_is_put_on_record_while_leases_are_renewed_goes_on(monk
     monkeypatch.setattr(leases, "RENEW_S", 0.0)
     model = ScriptedModel()
     async with runs_of(model, _Slow()).open() as runs:
-        trace = await ended(runs.start(P, Q))
+        trace = await ended(await start_run(runs, P, Q))
     assert trace.status == "complete"
 
 

@@ -225,6 +225,20 @@ async def test_a_client_that_can_not_ask_agrees_to_a_fork_by_its_max_cost_which_
     assert (agreed["estimate"]["max_cost_usd"], agreed["estimate"]["calls"]) == (3, 1)
 
 
+async def test_a_resumed_run_above_the_limit_needs_a_confirmation_of_its_higher_budget(
+    era: str, models: ModelServer
+) -> None:
+    user = User(models, types.ElicitResult(action="decline"), AGREED)
+    async with asking(user, app(models).server, era) as client:
+        small = content(await client.call_tool("dear", {**QUESTION, "max_cost_usd": 0.5}))
+        resume = {"run_id": small["run_id"], "max_cost_usd": 9}
+        refused = await client.call_tool("moa_resume", resume)
+        assert models.requests == ()
+        confirmed = await client.call_tool("moa_resume", resume)
+    assert user.asked == [f"{ASKED} Start the run?"] * 2
+    assert (refused.is_error, content(confirmed)["status"], len(models.requests)) == (True, "complete", 1)
+
+
 @pytest.mark.parametrize("changes", [[], [("defaults.confirm_above_usd = 0.5", "")], [("= 0.5", "= 0.8")]])
 async def test_nobody_is_asked_about_a_run_within_the_limit(
     era: str, models: ModelServer, changes: list[tuple[str, str]]
@@ -246,7 +260,11 @@ async def test_nobody_is_asked_about_a_run_that_may_not_cost_more_than_the_limit
 async def test_nobody_is_asked_about_a_run_that_can_not_start(era: str, models: ModelServer) -> None:
     async with asking(User(models), app(models).server, era) as client:
         result = await client.call_tool("blocked", QUESTION)
-    assert (content(result)["status"], models.requests) == ("failed", ())
+    assert (result.is_error, models.requests) == (True, ())
+    assert text(result) == (
+        "Not started: no usable provider: absent: no route can be used here; set NO_SUCH_KEY. "
+        "No model was called and nothing was spent."
+    )
 
 
 async def test_nobody_is_asked_about_a_simulation(era: str, models: ModelServer) -> None:

@@ -232,7 +232,7 @@ async def test_a_pipeline_that_lacks_a_key_asks_nobody_and_names_the_variable(
     client: Client, models: ModelServer
 ) -> None:
     result = await client.call_tool("absent", QUESTION)
-    assert (result.is_error, content(result)["status"], models.requests) == (True, "failed", ())
+    assert (result.is_error, models.requests) == (True, ())
     assert "ABSENT_KEY" in text(result)
     assert "nothing was spent" in text(result)
     assert "Completed calls are recorded" not in text(result)

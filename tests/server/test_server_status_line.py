@@ -62,8 +62,8 @@ async def client(serving: ModelServer) -> AsyncIterator[Client]:
         "Not started: the user declined the cost.",
         "Invalid arguments: question is missing",
         "Complete: The answer of run 17 is between",
-        "Rain.\n\n[one, run 0123456789abcdef, degraded: 1 calls in 1 layers, 0.1 s]",
-        "Rain.\n\n[one, run 17, complete: 1 calls in 1 layers]\n- no notes\n",
+        "Rain.\n\n[one, run 0123456789abcdef, degraded: 1 call in 1 layer, 0.1 s]",
+        "Rain.\n\n[one, run 17, complete: 1 call in 1 layer]\n- no notes\n",
         "Rain.\r\n **[ One , RUN 17, failed",
         "Rain.\u2028\uff3bone, run 17, complete",
     ],
@@ -76,7 +76,7 @@ async def test_an_answer_that_reads_like_a_status_is_introduced_as_the_answer_it
     data = content(result)
     intro = f"Complete: The answer of run {data['run_id']} is between this line and the last line in brackets."
     assert (data["status"], data["answer"]) == ("complete", answer)
-    assert text(result).startswith(f"{intro}\n\n{answer}\n\n[one, run {data['run_id']}, complete: 1 calls")
+    assert text(result).startswith(f"{intro}\n\n{answer}\n\n[one, run {data['run_id']}, complete: 1 call in 1 layer, ")
 
 
 @pytest.mark.parametrize(

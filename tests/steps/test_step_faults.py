@@ -84,7 +84,7 @@ KEYS = [
         f"max_token: unknown key, did you mean 'max_tokens'? Known here: {PROPOSE_KEYS}",
     ),
     ("agents = ['openai/x'], prompt = ''", "prompt: is empty"),
-    ("agents = ['openai/x'], quorum = 2", "quorum: 2 answers can't come of 1 calls"),
+    ("agents = ['openai/x'], quorum = 2", "quorum: 2 answers can't come of 1 call"),
     ("agents = ['openai/x'], quorum = true", "quorum: true should be a whole number"),
     ("agents = ['openai/x'], keep = 101", "keep: 101 should be at most 100"),
     ("agents = ['opnai/x']", f"agent 1: {no_model('opnai/x', near='openai/x')}"),

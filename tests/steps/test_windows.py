@@ -19,7 +19,7 @@ from moa_mcp.middleware import Usable
 from moa_mcp.planning.context_windows import doubts
 from moa_mcp.planning.plan import Lint
 from moa_mcp.providers.backend import Backend
-from moa_mcp.runs import Run, Runs
+from moa_mcp.runs import NewRun, Run, RunRefused, Runs
 from moa_mcp.server.results import progress
 from moa_mcp.steps import prompts
 from moa_mcp.steps.windows import Fit, least, part, tokens
@@ -28,6 +28,7 @@ from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Answer, Call, Place, Question, Target
 from tests.support.clocks import jumping
 from tests.support.journals import config_of
+from tests.support.starting import resume_run, start_run
 
 pytestmark = pytest.mark.anyio
 
@@ -101,9 +102,15 @@ def runs_of(
     return Runs(config, Backend(model, lambda _: served(windows)), journal)
 
 
+async def refusal(runs: Runs, question: Question) -> RunRefused:
+    outcome = await runs.admit(NewRun(pipeline=runs.config.pipelines["p"], question=question))
+    assert isinstance(outcome, RunRefused)
+    return outcome
+
+
 async def ended(runs: Runs, question: Question = WHY) -> Trace:
     async with runs.open():
-        run = runs.start(runs.config.pipelines["p"], question, seed=0)
+        run = await start_run(runs, runs.config.pipelines["p"], question, seed=0)
         await run.ended.wait()
     return run.trace
 
@@ -149,7 +156,7 @@ async def test_only_the_text_of_the_last_window_is_told_and_progress_says_which_
 
     runs = runs_of(ScriptedModel({"a": words, "x": says}), {"x": 1500}, PROPOSE, AGGREGATE)
     async with runs.open():
-        running.append(runs.start(runs.config.pipelines["p"], WHY, seed=0, watch=events.append))
+        running.append(await start_run(runs, runs.config.pipelines["p"], WHY, seed=0, watch=events.append))
         await running[0].ended.wait()
     (run,) = running
     told = "".join(event.text for event in events if isinstance(event, TextReceived))
@@ -219,29 +226,24 @@ async def test_a_panel_keeps_what_came_while_one_agent_is_shown_less() -> None:
 
 @pytest.mark.parametrize("agent", ["a", "x"])
 async def test_a_question_that_fits_no_window_is_refused_before_anything_is_paid(agent: str) -> None:
-    model = ScriptedModel()
-    trace = await ended(runs_of(model, {agent: 2000}, PROPOSE, AGGREGATE), Question("Why? " * 3000))
-    assert model.calls == []
-    assert trace.status == "failed"
-    assert trace.error is not None
-    assert trace.error.startswith(f"no model was asked: {agent}: the question takes about ")
-    assert trace.error.endswith(
+    refused = await refusal(runs_of(ScriptedModel(), {agent: 2000}, PROPOSE, AGGREGATE), Question("Why? " * 3000))
+    assert (refused.reason, refused.models) == ("question_too_long", (agent,))
+    assert refused.message.startswith(f"{agent}: the question takes about ")
+    assert refused.message.endswith(
         "tokens, and with max_tokens = 100 for the answer that is beyond the window of 2000; shorten it or its "
         "context, lower max_tokens, or choose a model with a larger window"
     )
 
 
 async def test_a_question_that_leaves_no_room_for_answers_is_refused_before_anything_is_paid() -> None:
-    model = ScriptedModel()
-    trace = await ended(runs_of(model, {"x": 400}, PROPOSE, AGGREGATE))
-    assert model.calls == []
-    assert trace.status == "failed"
+    refused = await refusal(runs_of(ScriptedModel(), {"x": 400}, PROPOSE, AGGREGATE), WHY)
+    assert (refused.reason, refused.models) == ("question_too_long", ("x",))
 
 
 async def test_an_answer_that_may_fill_the_whole_window_is_what_is_blamed_and_not_the_question() -> None:
-    trace = await ended(runs_of(ScriptedModel(), {"a": 100}, PROPOSE, AGGREGATE), Question("Why?"))
-    assert trace.error == (
-        "no model was asked: a: max_tokens = 100 for the answer leaves nothing of the window of 100 for the question; "
+    refused = await refusal(runs_of(ScriptedModel(), {"a": 100}, PROPOSE, AGGREGATE), Question("Why?"))
+    assert refused.message == (
+        "a: max_tokens = 100 for the answer leaves nothing of the window of 100 for the question; "
         "lower max_tokens, or choose a model with a larger window"
     )
 
@@ -277,7 +279,7 @@ async def test_a_run_keeps_its_windows_so_that_a_resume_writes_the_same_prompts(
     first = ScriptedModel({"a": words, "x": [words, hang]})
     before = runs_of(first, {"x": 1500}, PROPOSE, AGGREGATE, journal=journal)
     async with before.open():
-        run = before.start(before.config.pipelines["p"], WHY, seed=0)
+        run = await start_run(before, before.config.pipelines["p"], WHY, seed=0)
         await hanging.wait()
     record = await journal.record(run.run_id)
     assert record is not None
@@ -285,7 +287,7 @@ async def test_a_run_keeps_its_windows_so_that_a_resume_writes_the_same_prompts(
     second = ScriptedModel({"x": words})
     after = runs_of(second, {"x": 100_000}, PROPOSE, AGGREGATE, journal=journal)
     async with after.open():
-        again = await after.resume(run.run_id)
+        again = await resume_run(after, run.run_id)
         await again.ended.wait()
     assert second.calls[0].messages == first.calls_of("x")[1].messages
     assert [len(shown(call)) for call in second.calls] == [6, 2]

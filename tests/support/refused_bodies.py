@@ -170,6 +170,8 @@ LIMITS = [
         "QuotaExceeded",
     ),
     Said("bedrock", 429, {"message": "Too many tokens, please wait before trying again."}, "RateLimited"),
+    Said("too little credit", 402, openai("You requested up to 100 tokens, but can only afford 12"), "QuotaExceeded"),
+    Said("tokens of a minute", 429, openai("Only 50 output tokens per minute are allowed"), "RateLimited"),
     Said("a rate with 403", 403, {"message": "API rate limit exceeded for this client"}, "RateLimited"),
 ]
 
@@ -222,6 +224,14 @@ KEYS = [
         "AuthFailed",
         holds="Authentication error",
     ),
+    Said(
+        "z ai, an account",
+        429,
+        {"error": {"code": "1112", "message": "Your account has been locked."}},
+        "AuthFailed",
+        holds="locked",
+    ),
+    Said("a token in words", 403, openai("Token has exceeded its limit of 50 uses"), "AuthFailed"),
     Said("plain text", 401, "Unauthorized", "AuthFailed", holds="Unauthorized"),
     Said(
         "a page",
@@ -338,6 +348,23 @@ SERVERS = [
         "ServerFailed",
         holds="upstream connect error",
     ),
+    Said("a code alone", 200, {"errors": [{"code": 1000}]}, "ServerFailed", holds="code 1000"),
+    Said("a code as text", 200, {"error": {"code": "1001", "message": "no luck"}}, "ServerFailed", holds="no luck"),
+    Said(
+        "apigee",
+        200,
+        {
+            "fault": {
+                "faultstring": "Execution failed",
+                "detail": {"errorcode": "steps.javascript.ScriptExecutionFailed"},
+            }
+        },
+        "ServerFailed",
+        holds="Execution failed",
+    ),
+    Said("text in 200", 200, "upstream request timeout", "ServerFailed", holds="upstream request timeout"),
+    Said("a page in 200", 200, "<html><title>Sign in</title></html>", "ServerFailed", holds="Sign in"),
+    Said("xml in 200", 200, "<failure><what>no disk</what></failure>", "ServerFailed", holds="no disk"),
     Said("a list of texts", 500, {"errors": ["first thing", "second thing"]}, "ServerFailed", holds="first thing"),
     Said("unknown names", 500, {"oops": {"what": "the disk is gone"}}, "ServerFailed", holds="the disk is gone"),
 ]

@@ -8,11 +8,9 @@ from pathlib import Path
 import anyio
 import click
 
-from moa_mcp.cli.agreeing import settle, yes_option
+from moa_mcp.cli.admitting import admitted, begins, consent, yes_option
 from moa_mcp.cli.options import (
-    KeysMissing,
     Refused,
-    RunFailed,
     config_option,
     journal_option,
     loaded,
@@ -21,13 +19,12 @@ from moa_mcp.cli.options import (
 )
 from moa_mcp.cli.remedies import Remedies
 from moa_mcp.cli.runs.record import find, journal_of, run_argument
-from moa_mcp.cli.text import counted, say, shortened
-from moa_mcp.cli.watch import Begin, Manner, conclude, ready, runs_of, watch
+from moa_mcp.cli.text import counted
+from moa_mcp.cli.watch import Manner, conclude, ready, runs_of, watch
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import ChangeRefused
-from moa_mcp.events import Emit
 from moa_mcp.journal import Journal
-from moa_mcp.runs import UNASKED, UNREACHED, Run, Runs, changed
+from moa_mcp.runs import ForkedRun, ResumedRun, Run, Runs, changed
 from moa_mcp.trace.trace import Trace
 
 _CODES = "Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 keys are missing, 130 or 143 interrupted."
@@ -41,6 +38,7 @@ moa-mcp runs fork last --from 2 --set n=2 --set 3.temperature=0.2
 @click.command("resume", epilog=_CODES)
 @run_argument
 @max_cost_option
+@yes_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result and the whole trace as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print no trace.")
 @offline_option
@@ -49,6 +47,7 @@ moa-mcp runs fork last --from 2 --set n=2 --set 3.temperature=0.2
 def resume(
     run_id: str,
     max_cost_usd: Decimal | None,
+    yes: bool,
     as_json: bool,
     quiet: bool,
     offline: bool,
@@ -63,14 +62,13 @@ def resume(
     manner = Manner(offline, as_json, quiet, Remedies(config, journal, config_path, offline=offline))
     with journal_of(journal, config.defaults) as kept:
         whole, pipeline, runs = _taken_up(kept, config, run_id, manner)
+        request = ResumedRun(run_id=whole, max_cost_usd=max_cost_usd, overrides_limits=True, consent=consent(yes=yes))
 
-        async def begin(runs: Runs, watching: Emit | None) -> Run:
-            run = await runs.resume(whole, max_cost_usd=max_cost_usd, watch=watching)
-            if not quiet:
-                say(_on_record(run.trace, len(pipeline.steps)))
-            return run
+        def note(run: Run) -> str:
+            return _on_record(run.trace, len(pipeline.steps))
 
-        _see_through(runs, pipeline, begin, manner)
+        begin = begins(admitted(runs, request), None if quiet else note)
+        conclude(watch(runs, pipeline, begin, manner), manner)
 
 
 @click.command("fork", epilog=_EXAMPLES + _CODES)
@@ -115,16 +113,21 @@ def fork(
             other = changed(pipeline, step, settings, config)
         except ChangeRefused as error:
             raise Refused(f"--set {error}", error.remedy) from error
-        agreement = anyio.run(runs.agreement_to_fork, whole, step, other, max_cost_usd)
-        settle(agreement, yes=yes, max_cost_usd=max_cost_usd)
+        request = ForkedRun(
+            run_id=whole,
+            step=step,
+            pipeline=other,
+            seed=seed,
+            max_cost_usd=max_cost_usd,
+            overrides_limits=True,
+            consent=consent(yes=yes),
+        )
 
-        async def begin(runs: Runs, watching: Emit | None) -> Run:
-            run = await runs.fork(whole, step, other, seed=seed, max_cost_usd=max_cost_usd, watch=watching)
-            if not quiet:
-                say(f"Run {run.run_id} takes over {step - 1} of {counted(total, 'step')} from run {whole}.")
-            return run
+        def note(run: Run) -> str:
+            return f"Run {run.run_id} takes over {step - 1} of {counted(total, 'step')} from run {whole}."
 
-        _see_through(runs, other, begin, manner)
+        begin = begins(admitted(runs, request), None if quiet else note)
+        conclude(watch(runs, other, begin, manner), manner)
 
 
 def _taken_up(journal: Journal, config: Config, given: str, manner: Manner) -> tuple[str, Pipeline, Runs]:
@@ -133,16 +136,6 @@ def _taken_up(journal: Journal, config: Config, given: str, manner: Manner) -> t
     backend, _ = ready(config, offline=manner.simulated)
     runs = runs_of(config, backend, journal)
     return record.run_id, anyio.run(runs.pipeline_of, record.run_id), runs
-
-
-def _see_through(runs: Runs, pipeline: Pipeline, begin: Begin, manner: Manner) -> None:
-    seen = watch(runs, pipeline, begin, manner)
-    error = seen.trace.error or ""
-    if error.startswith(UNASKED):
-        again = manner.remedies.driving("resume", seen.trace.run_id)
-        kind = KeysMissing if error.startswith(UNREACHED) else RunFailed
-        raise kind(shortened(error), f"Then {again} goes on with it.")
-    conclude(seen, manner)
 
 
 def _on_record(trace: Trace, steps: int) -> str:

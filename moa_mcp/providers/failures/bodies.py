@@ -9,24 +9,40 @@ import ast
 import json
 import re
 from collections.abc import Iterator, Sequence
-from html import unescape
 from http import HTTPStatus
 from typing import Any, NamedTuple, cast
 
-from moa_mcp.providers.failures import retry_after
+from moa_mcp.providers.failures import markup, retry_after, validation
+from moa_mcp.providers.failures.validation import Detail
 from moa_mcp.providers.replies.json_values import Json, as_list, as_object
 
 _DEPTH = 6
+_MOST_ERRORS = 16
 _MOST = 8192
 """Characters of a text that are looked at: a body may hold the whole prompt."""
-_HOLDERS = ("error", "errors", "detail", "message", "msg", "base_resp", "fault", "response", "details")
+_HOLDERS = (
+    *("error", "errors", "detail", "message", "msg", "base_resp", "fault", "response", "details"),
+    *("Fault", "exception", "Error", "Exception"),
+)
 """Where an error stands in a body, as an object or a text; the first that says something counts."""
 _TEXTS = (
     *("message", "msg", "detail", "error_msg", "error_message", "errorMessage", "err_msg", "status_msg"),
     *("error_description", "description", "Message", "faultstring", "title", "reason", "statusText", "error"),
 )
 _CODES = (
-    *("code", "type", "status", "reason", "error_code", "errorCode", "err_code", "errcode", "error_type", "Code"),
+    *(
+        "code",
+        "type",
+        "status",
+        "reason",
+        "error_code",
+        "errorCode",
+        "errorcode",
+        "err_code",
+        "errcode",
+        "error_type",
+        "Code",
+    ),
     *("status_code", "statusCode", "http_code", "httpStatusCode", "quotaId", "__type", "errorType", "error"),
 )
 _STATUSES = ("code", "status", "status_code", "statusCode", "http_code", "httpStatusCode", "http_status", "error_code")
@@ -40,17 +56,11 @@ _WAITS = (
     "Retry-After",
 )
 _NO_FAULT = {"", "0", "200", "20000", "ok", "success", "succeeded", "none", "normal"}
+_FAULTS = ("fault", "Fault", "exception", "Error", "Exception")
+"""Names under which nothing but an error stands."""
+_KEEPING = {"id", "object", "created", "model", "role", "type", "system_fingerprint", "request_id", "service_tier"}
+"""Fields that say nothing about what happened."""
 _IS_REPLY = {"choices", "candidates", "usage", "content", "output", "done", "delta", "object", "usageMetadata"}
-
-
-class Detail(NamedTuple):
-    """What a server's validation found wrong, as pydantic tells it."""
-
-    name: str
-    """The last part of the place that has a name: the parameter's."""
-    kind: str
-    told: str
-    context: Json
 
 
 class Fault(NamedTuple):
@@ -72,12 +82,23 @@ class Fault(NamedTuple):
 def fault(body: object) -> Fault:
     """Return what an error's body says: where nothing in it has a known name, all that is said in it."""
     found = _fault(body, _DEPTH)
-    return found if found.told else found._replace(told="; ".join(_leaves(body, _DEPTH))[:_MOST])
+    return found if found.told else found._replace(told="; ".join(_leaves(body, _DEPTH))[:_MOST] or _coded(found))
 
 
 def fault_in(text: str) -> Fault:
     """Return what a text says that is an error's body, or holds one."""
     return _in_text(text, _DEPTH)
+
+
+def _coded(found: Fault) -> str:
+    return f"code {found.code}" if found.code else ""
+
+
+def words(body: Json) -> Fault:
+    """Return what a body says in which neither an answer nor an error was found."""
+    found = _fault(body, _DEPTH)
+    leaves = _leaves({name: held for name, held in body.items() if name not in _KEEPING}, _DEPTH)
+    return found if found.told else found._replace(told="; ".join(leaves)[:_MOST])
 
 
 def broken(body: Json) -> Fault | None:
@@ -97,6 +118,8 @@ def _is_broken(body: Json) -> bool:
 
 
 def _says_why(body: Json) -> bool:
+    if any(_fault(body[name], _DEPTH).told for name in _FAULTS if body.get(name)):
+        return True
     told = any(isinstance(body.get(name), str) and body[name] for name in _TEXTS)
     codes = [body[name] for name in ("code", "status", "status_code", "statusCode", "errcode") if name in body]
     if codes:
@@ -128,22 +151,11 @@ def _fault(body: object, depth: int) -> Fault:
 
 
 def _of_list(errors: Sequence[object], depth: int) -> Fault:
-    details = tuple(_details(errors))
+    details = tuple(validation.details(errors))
     if details:
         return Fault("; ".join(each.told for each in details), details[0].kind, param=details[0].name, details=details)
-    return next((found for each in errors if depth and (found := _fault(each, depth - 1)).told), Fault(""))
-
-
-def _details(errors: Sequence[object]) -> Iterator[Detail]:
-    for error in map(as_object, errors):
-        place = [str(part) for part in (as_list(error.get("loc")) or _tuple(error.get("loc"))) if part != "body"]
-        told = error.get("msg")
-        if isinstance(told, str) and "loc" in error:
-            name = next((part for part in reversed(place) if not part.isdigit()), "")
-            where = ".".join(place)
-            yield Detail(
-                name, str(error.get("type", "")), f"{where}: {told}" if where else told, as_object(error.get("ctx"))
-            )
+    found = [_fault(each, depth - 1) for each in errors[:_MOST_ERRORS]] if depth else []
+    return next((each for each in found if each.told), found[0] if found else Fault(""))
 
 
 def _of_object(body: Json, depth: int) -> Fault:
@@ -207,7 +219,7 @@ def _codes(body: Json) -> Iterator[str]:
     for name in _CODES:
         value = body.get(name)
         if isinstance(value, str | int) and not isinstance(value, bool) and value != "" and len(str(value)) < _CODE:
-            yield f"minimax:{value}" if name == "status_code" and "status_msg" in body else str(value)
+            yield f"{_numbered_by(name, value, body)}{value}"
     for held in (body.get("innererror"), body.get("metadata")):
         yield from (str(value) for key, value in as_object(held).items() if key in {"code", "error_type"} and value)
     for detail in map(as_object, as_list(body.get("details"))):
@@ -218,7 +230,15 @@ def _codes(body: Json) -> Iterator[str]:
                 yield "quota_is_zero"
 
 
+def _numbered_by(name: str, value: str | int, body: Json) -> str:
+    """Return a prefix for a number that means something only in the numbering of one provider, known by its form."""
+    if name == "status_code" and "status_msg" in body:
+        return "minimax:"
+    return "zai:" if isinstance(value, str) and "message" in body and _OF_ZAI.fullmatch(value) else ""
+
+
 _CODE = 120
+_OF_ZAI = re.compile(r"1[1-3]\d\d")
 
 
 def _status(body: Json) -> int | None:
@@ -252,6 +272,11 @@ def _waits(body: Json) -> Iterator[float]:
         yield wait
 
 
+def _of_markup(text: str) -> Fault:
+    words, code = markup.said(text[: 4 * _MOST])
+    return Fault(words, code, codes=(code,) if code else ())
+
+
 def _in_text(text: str, depth: int) -> Fault:
     text = text.strip()
     if re.match(r"<[!?a-z]", text, re.IGNORECASE):
@@ -280,29 +305,5 @@ def _literal(text: str) -> object:
         return None
 
 
-_MARKED = re.compile(r"<(?:message|errormessage|faultstring)>(.{1,2000}?)</", re.IGNORECASE | re.DOTALL)
-_MARKED_CODE = re.compile(r"<(?:code|errorcode|faultcode)>([^<]{1,200})</", re.IGNORECASE)
-_TITLE = re.compile(r"<(?:title|h1)\b[^>]{0,200}>([^<]{1,300})<", re.IGNORECASE)
-
-
-def _of_markup(text: str) -> Fault:
-    """Return what an XML error says; of a web page its title, which often names who stands in between."""
-    text = text[: 4 * _MOST]
-    if told := _MARKED.search(text):
-        code = _MARKED_CODE.search(text)
-        return Fault(
-            unescape(told[1]).strip(), code[1].strip() if code else "", codes=(code[1].strip(),) if code else ()
-        )
-    title = _TITLE.search(text)
-    named = unescape(title[1]).strip() if title else ""
-    return Fault(
-        f"a web page came in place of an answer: {named}" if named else "a web page came in place of an answer"
-    )
-
-
 def _first(values: Any) -> Any:  # noqa: ANN401  of any kind
     return next(iter(values), None)
-
-
-def _tuple(value: object) -> Sequence[object]:
-    return value if isinstance(value, tuple) else ()  # pyright: ignore[reportUnknownVariableType]

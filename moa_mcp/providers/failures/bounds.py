@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from moa_mcp.errors import Bounds
-from moa_mcp.providers.failures.bodies import Detail
+from moa_mcp.providers.failures.validation import Detail
 
 _NUM = r"[-+]?\d{1,15}(?:[,_]\d{3}){0,4}(?:\.\d{1,9})?k?(?!\w|\.\w)"
 _Q = r"['\"`]?"
@@ -38,18 +38,22 @@ _AT_MOST = (
         "cannot exceed",
         "can't exceed",
     ),
+    *("beyond", "past", "surpass(?:es|ed|ing)?", "allow(?:s|ed)?", "permit(?:s|ted)?"),
+    *(f"(?:cannot|can't|can not|may not|must not|not|won't) \\w{{2,12}} {_MORE} than",),
+    *("(?:capped|restricted|confined|bounded|limited|truncated) (?:at|to)", "no (?:further|longer) than"),
     *("only supports?", "不能(?:超过|大于)", "不(?:超过|大于)", "小于等于", "最大(?:值)?(?:为|是)?"),
 )
+_CEILING = r"(?:maximum|\bmax\b|limit(?:ed)?|upper bound|ceiling|\bcap\b|threshold|allowance|budget)"
 _UPPER = (
     rf"{_LESS}(?: than)? or equal(?:s)?(?: to)?{_GAP}({_NUM})",
     rf"(?:<=|≤|=<){_GAP}({_NUM})",
     rf"(?:{'|'.join(_AT_MOST)}){_GAP}(?:a maximum of )?({_NUM})",
     rf"({_NUM}) (?:tokens )?(?:or|and) (?:{_LESS}|below|under)",
     rf"\d{_GAP}>{_GAP}({_NUM})",
-    rf"(?:maximum|\bmax\b|limit(?:ed)?|upper bound|ceiling|cap)\b(?! length){_WORDS}{_GAP}({_NUM})",
+    rf"{_CEILING}\b(?! length){_WORDS}{_GAP}({_NUM})",
     rf"\b(?:is|was|are) {_MORE} than{_GAP}({_NUM})",
-    rf"(?:exceed(?:s|ed)?|above|over){_WORDS}{_GAP}({_NUM})",
-    rf"({_NUM})(?: tokens)?(?: is)?(?: the)? (?:maximum|limit)",
+    rf"(?:exceed(?:s|ed|ing)?|above|over|beyond|past|surpass(?:es|ed|ing)?|outside){_WORDS}{_GAP}({_NUM})",
+    rf"({_NUM})(?:[ -]tokens?)?(?: is)?(?: the)?[ -](?:maximum|limit|most|cap|ceiling|budget|allowance)",
 )
 _LOWER = (
     rf"{_MORE}(?: than)? or equal(?: to)?{_GAP}({_NUM})",

@@ -26,7 +26,7 @@ def kind(status: int | None, fault: Fault, *, wait_s: float | None) -> Kind:
     if limit := _limit(status, told, codes, coded, wait_s):
         return limit
     often = "rate" in coded or words.TOO_OFTEN.search(told) is not None
-    if status in {401, 403} and not often:
+    if not often and (status in {401, 403} or ("key" in coded and status == _TOO_MANY)):
         return "key"
     if status in {403, 429} or ("rate" in coded and status not in _FAILING):
         return "rate"

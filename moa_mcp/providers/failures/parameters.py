@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from moa_mcp.errors import Bounds, ParameterRefused, Reason
-from moa_mcp.providers.failures.bodies import Detail, Fault
+from moa_mcp.providers.failures.bodies import Fault
 from moa_mcp.providers.failures.bounds import bounds as bounds_in
 from moa_mcp.providers.failures.phrases import phrases, plain
+from moa_mcp.providers.failures.validation import Detail
 from moa_mcp.values import TOKEN_LIMITS
 
 _MOST = 4000
@@ -39,10 +40,26 @@ _N = re.compile(
 )
 _LOOSE = re.compile(
     r"max(?:imum)?(?: (?:number|amount) of)?(?: new| output| completion| generated| response)? tokens|"
-    r"(?:output|completion) tokens|最大(?:输出|生成)?(?:长度|tokens?)",
+    r"(?:output|completion|generated|response|requested) tokens?\b|tokens (?:requested|of output|to generate)|"
+    r"(?:output|completion|generation|response|answer) length|最大(?:输出|生成)?(?:长度|tokens?)",
     re.IGNORECASE,
 )
 """How the limit is named in sentences: it counts only where a bound is told too."""
+_OF_TOKENS = re.compile(
+    r"(?<!stop )(?<!special )\btokens\b|\d[ -]token\b|\btoken (?:limit|cap|budget|count)\b", re.IGNORECASE
+)
+"""A sentence that says what of tokens is limited: of the prompt's no more than of the answer's."""
+_NUMBER = re.compile(r"(?<![\w.,/-])(\d{1,3}(?:[,_]\d{3})+|\d{2,7})(?![\w/]|[.,]\d|-(?!tokens?\b))")
+_OF_OTHERS = re.compile(
+    r"(?:error|code|status|http|line|column|position|index|\bid|version|port)\W{0,3}\d+", re.IGNORECASE
+)
+"""Numbers that are no bounds."""
+_LEAST = 64
+_PER_TIME = re.compile(r"per[ _-]?(?:second|min|hour|day|month)|/ ?min|\b[TR]P[MD]\b|rate.?limit", re.IGNORECASE)
+_OF_USAGE = re.compile(
+    r"\b(?:reached|used|usage|consumed|exhausted|remaining|left|quota|hourly|daily|weekly|monthly|total)\b",
+    re.IGNORECASE,
+)
 _OF_LIMIT = re.compile(
     r"max_(?:completion_|output_|new_)?tokens\W{1,3}(?:must|should|is too|can|has to|value)", re.IGNORECASE
 )
@@ -84,10 +101,13 @@ def refusal(fault: Fault, message: str) -> ParameterRefused | None:
     named = [*_of_details(fault.details), *_names(fault.param), *_names(words)]
     about = _about_the_first(words)
     bounds = tuple(bounds_in(about, fault.details)) or tuple(bounds_in(words, fault.details))
-    if not named and bounds and _LOOSE.search(words):
-        named = ["max_tokens"]
+    if not named and _is_about_the_answer(words):
+        bounds = bounds or tuple(_numbers(words))
+        named = ["max_tokens"] if bounds else []
     if not named:
         return None
+    if not bounds and named[0] in _LIMITS and not _UNKNOWN.search(words):
+        bounds = tuple(_numbers(words))
     name, reason = named[0], _reason(words, named, bounds)
     instead = _instead(words, name) if name in _LIMITS else None
     if instead:
@@ -97,9 +117,39 @@ def refusal(fault: Fault, message: str) -> ParameterRefused | None:
 
 def bounds_a_limit(fault: Fault) -> bool:
     """Whether a bound for how long an answer may get is told, and not one for the prompt."""
-    of_limit = _OF_LIMIT.search(fault.told) or set(_names(fault.param)) & _LIMITS or not _OF_PROMPT.search(fault.told)
-    refused = refusal(fault, "") if of_limit else None
+    told = fault.told
+    of_limit = _OF_LIMIT.search(told) is not None or bool(set(_names(fault.param)) & _LIMITS)
+    named = bool(set(_names(told)) & _LIMITS) or _LOOSE.search(told) is not None
+    refused = refusal(fault, "") if of_limit or (named and not _OF_PROMPT.search(told)) else None
     return refused is not None and refused.parameter in _LIMITS and bool(refused.bounds)
+
+
+def names_a_limit_with_its_bound(fault: Fault) -> bool:
+    """Whether the limit of an answer is refused by its name, or one of tokens is, and the bound is told."""
+    words = plain(f"{fault.told} {fault.param}"[:_MOST])
+    named = set(_names(words)) & _LIMITS
+    if _PER_TIME.search(words) or not (named or _is_about_the_answer(words)):
+        return False
+    if _OF_PROMPT.search(words) and not (named and _OF_LIMIT.search(words)):
+        return False
+    refused = refusal(fault, "")
+    return refused is not None and refused.parameter in _LIMITS and bool(refused.bounds)
+
+
+def _is_about_the_answer(words: str) -> bool:
+    """Whether a sentence without a parameter's name can only be about how long an answer may get."""
+    if _PER_TIME.search(words):
+        return False
+    if _LOOSE.search(words):
+        return True
+    return bool(_OF_TOKENS.search(words)) and not (_OF_PROMPT.search(words) or _OF_USAGE.search(words))
+
+
+def _numbers(words: str) -> Iterator[Bounds]:
+    """Yield the numbers of a sentence that may be an upper bound, the largest first: one of them is what was asked."""
+    if not _PER_TIME.search(words):
+        found = (int(re.sub("[,_]", "", each[1])) for each in _NUMBER.finditer(_OF_OTHERS.sub("", words)))
+        yield from (Bounds(None, float(each)) for each in sorted(set(found), reverse=True) if each >= _LEAST)
 
 
 def _about_the_first(words: str) -> str:

@@ -24,7 +24,7 @@ from moa_mcp.errors import (
     SystemRoleRefused,
     TimedOut,
 )
-from moa_mcp.providers.failures import context_length, kinds, parameters, retry_after
+from moa_mcp.providers.failures import affordable, context_length, kinds, parameters, retry_after, words
 from moa_mcp.providers.failures.bodies import Fault
 from moa_mcp.providers.failures.codes import Kind
 from moa_mcp.providers.failures.phrases import plain
@@ -77,14 +77,31 @@ def refused(
     if status == _PROXY_WANTS_KEY:
         return barred(target, status, told, destination)
     kind = kinds.kind(status, fault, wait_s=in_body)
+    misplaced = kind in _MISPLACED and status in _CLIENT and _refuses_a_limit(fault)
+    kind = "request" if misplaced else kind
     asked = retry_after.asked(headers)
     wait_s = in_body if asked is None else asked
     if wait_s is None and kind == "rate":
         wait_s = retry_after.resets(headers)
-    return _error(kind, _message(target, told, fault, destination, kind), fault, status, wait_s)
+    error = _error(kind, _message(target, told, fault, destination, kind), fault, status, wait_s)
+    if misplaced:
+        error.elsewhere = True  # as the status alone would say, if a smaller limit does not help
+    return error
 
 
 _PROXY_WANTS_KEY = 407
+_CLIENT = frozenset(range(401, 500)) - {408}
+_MISPLACED = frozenset[Kind]({"key", "quota", "rate", "path", "server"})
+"""What a status alone may mean, which gateways choose as they like."""
+
+
+def _refuses_a_limit(fault: Fault) -> bool:
+    """Whether the words refuse a token limit, rather than a lack of credit."""
+    return (
+        words.NO_MONEY.search(fault.told) is None
+        and affordable.tokens(fault.told) is None
+        and parameters.names_a_limit_with_its_bound(fault)
+    )
 
 
 def _error(kind: Kind, message: str, fault: Fault, status: int | None, wait_s: float | None) -> CallError:
@@ -96,6 +113,8 @@ def _error(kind: Kind, message: str, fault: Fault, status: int | None, wait_s: f
         return ServerFailed(message, retry_after_s=wait_s)
     if kind in {"request", "long"}:
         return _at_fault(kind, message, fault)
+    if kind == "quota":
+        return QuotaExceeded(message, affordable=affordable.tokens(fault.told))
     return _PLAIN[kind](message)
 
 
@@ -115,7 +134,6 @@ def _at_fault(kind: Kind, message: str, fault: Fault) -> CallError:
 
 _PLAIN: Mapping[Kind, Callable[[str], CallError]] = {
     "key": AuthFailed,
-    "quota": QuotaExceeded,
     "timeout": TimedOut,
     "path": ModelNotFound,
     "model": ModelNotFound,

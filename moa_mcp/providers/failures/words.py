@@ -31,7 +31,7 @@ BAD_KEY = phrases(r"""
         |subscription|virtual)?[ -]?(?:key|token|credentials?|server token)\b
     (?:api[ -]?key|token|credentials?|x-api-key)\b.{0,30}\b(?:invalid|not valid|expired|missing|required
         |incorrect|revoked|not found|wrong|reported as leaked|must be provided|disabled)
-    \bunauthori[sz]ed\b|authentication (?:error|fail|require|is required|fails)|not authenticated
+    \bunauthori[sz]ed\b|authentication (?:error|fail|require|is required|parameter|token)|not authenticated
     invalid authentication|authorization (?:failed|header)|forbidden|permission denied
     (?:not|isn't) (?:supported|available|allowed) in your (?:country|region|location)
     (?:country|region|location|territory)[ \w,]{0,30}(?:not supported|unsupported|blocked)

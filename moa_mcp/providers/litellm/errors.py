@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from moa_mcp.errors import CallError
-from moa_mcp.providers.failures import bodies
+from moa_mcp.providers.failures import bodies, unreadable
 from moa_mcp.providers.failures.bodies import Fault
 from moa_mcp.providers.failures.refusals import Destination, barred, refused, unreached, unusable_proxy
 from moa_mcp.providers.replies.completions import garbled
@@ -44,7 +44,7 @@ def _error(target: Target, error: Exception, replies: Sequence[str] = ()) -> Cal
         if (fault := bodies.broken(parsed(raw))) is not None:
             return refused(target, None, fault, destination=destination)
     if response is None and "JSONDecodeError" in kinds:
-        return garbled(target)
+        return unreadable.text(target, _not_json(error), destination) or garbled(target)
     return refused(
         target, _status(error, response), _fault(error, response), _headers(error, response), destination=destination
     )
@@ -70,6 +70,13 @@ def _fault(error: Exception, response: Any) -> Fault:  # noqa: ANN401  httpx
     fault = body if body.told else bodies.fault_in(_told(error))
     filtered = (_FILTERED,) if type(error).__name__ == "ContentPolicyViolationError" else ()
     return fault._replace(codes=(*fault.codes, *filtered))
+
+
+def _not_json(error: BaseException) -> str:
+    """Return the text that was no JSON; empty if it is a broken piece of it."""
+    texts = (getattr(cause, "doc", None) for cause in _causes(error))
+    text = next((text for text in texts if isinstance(text, str)), "").strip()
+    return "" if text.startswith(("{", "[")) else text
 
 
 _FILTERED = "content_policy_violation"

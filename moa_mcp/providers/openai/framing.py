@@ -1,7 +1,8 @@
 """From the bytes of a reply to the JSON objects in it, however the server frames them.
 
-A reply may be one JSON document, lines of JSON, or server-sent events (WHATWG HTML, section 9.2), and what its headers
-or the request say of that is not relied on: the bytes tell. It knows nothing of what the objects mean.
+A reply may be one JSON document, lines of JSON, a JSON text sequence (RFC 7464), or server-sent events (WHATWG HTML,
+section 9.2), and what its headers or the request say of that is not relied on: the bytes tell. It knows nothing of what
+the objects mean.
 """
 
 from __future__ import annotations
@@ -16,12 +17,24 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 _FIELD = re.compile(rb"(data|event|id|retry|error)[ \t]*(?::|\Z)|:")
 _ODDLY_MARKED = re.compile(rb"(?!data: ?[^d\s])(?:\xef\xbb\xbf|[ \t])*(?:data[ \t]*:[ \t]*)+", re.IGNORECASE)
 """A field of data with what some servers put before or into its name, or with its name twice."""
+_GUARD = re.compile(
+    r"\s*(?:\)\]\}'?,?|(?:while|for)\s*\([^)]{0,8}\)\s*;|throw\s+1\s*;\s*(?:<[^<>]{0,40}>)?|\{\}\s*&&|/\*\s*(?=[{\[]))"
+)
+"""What some servers put before JSON so that a script element can't run it."""
+_BETWEEN = " \t\r\n,\ufeff\x1e"
+"""What may stand between two documents: RFC 7464 begins each with a record separator."""
+_STRINGS = 3
+"""How many times a document may be written as a JSON string."""
+_BLANK = b" \t\r\n\x0b\x0c\x1e"
 DONE = "[DONE]"
 """What ends a stream of OpenAI's wire."""
 
 
 class Garbled(Exception):
     """What came is no JSON."""
+
+    words = ""
+    """The text that came, if it is no broken JSON."""
 
 
 class Frames:
@@ -101,7 +114,7 @@ class Frames:
             if bom.startswith(held) and held != bom:
                 self._rest = held  # more has to come before anybody can know
                 return held
-        first = held.removeprefix(_BOMS[0]).lstrip()
+        first = held.removeprefix(_BOMS[0]).lstrip(_BLANK)
         if not first:
             self._rest = held
             return held
@@ -182,7 +195,8 @@ def _documents(raw: bytes, encoding: str) -> Iterable[Any]:
 
 def _several(text: str) -> Generator[Any]:
     decoder = json.JSONDecoder()
-    at, found = 0, False
+    guard = _GUARD.match(text)
+    at, found = guard.end() if guard else 0, False
     while (start := _start(text, at)) is not None:
         try:
             document, at = decoder.raw_decode(text, start)
@@ -190,18 +204,20 @@ def _several(text: str) -> Generator[Any]:
             raise Garbled from error
         yield document
         found = True
-    if not found or text[at:].strip(" \t\r\n\0"):
-        _trailing(text[at:], found=found)
+    if not found:
+        raise _garbled(text)
+    if text[at:].strip(_BETWEEN + "\0"):
+        _trailing(text[at:])
 
 
-def _trailing(text: str, *, found: bool) -> None:
+def _trailing(text: str) -> None:
     """Take what follows the documents: the end of a stream, which says nothing, or what nobody can read."""
-    if not found or text.strip().removeprefix("data:").strip() != DONE:
+    if text.strip(_BETWEEN).removeprefix("data:").strip() not in {DONE, "*/"}:
         raise Garbled
 
 
 def _start(text: str, at: int) -> int | None:
-    while at < len(text) and text[at] in " \t\r\n,\ufeff":
+    while at < len(text) and text[at] in _BETWEEN:
         at += 1
     return at if text[at : at + 1] in {"{", "["} else None
 
@@ -210,13 +226,41 @@ def _parsed(raw: bytes, encoding: str) -> Any:  # noqa: ANN401  JSON
     import orjson  # noqa: PLC0415  late, as the transport says
 
     try:
-        return orjson.loads(raw)
+        parsed: object = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        pass
-    try:  # halves of surrogate pairs, NaN, a byte order mark, other encodings of Unicode
-        return json.loads(_text(raw, encoding))
+        parsed = _leniently_parsed(_text(raw, encoding))
+    return _unquoted(parsed) if type(parsed) is str else parsed
+
+
+def _leniently_parsed(text: str) -> object:
+    """Parse what orjson does not take: halves of surrogate pairs, NaN, a byte order mark, other encodings."""
+    try:
+        return cast("object", json.loads(text))
     except (ValueError, RecursionError) as error:
-        raise Garbled from error
+        raise _garbled(text) from error
+
+
+def _unquoted(parsed: str) -> object:
+    """Return the document that a JSON string holds; any other string as it is."""
+    inner: object = parsed
+    for _ in range(_STRINGS):
+        if not isinstance(inner, str):
+            return inner
+        if not inner.lstrip().startswith(("{", "[", '"')) or inner.strip() == DONE:
+            return inner
+        try:
+            inner = _leniently_parsed(inner)
+        except Garbled:
+            return parsed
+    return inner
+
+
+def _garbled(text: str) -> Garbled:
+    """Return the error for a text that is no JSON, with its words unless it is a piece of JSON."""
+    error = Garbled()
+    words = text.strip()
+    error.words = "" if words.startswith(("{", "[")) else words
+    return error
 
 
 def _text(raw: bytes, encoding: str) -> str:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import anyio
 
 from moa_mcp.errors import CallError, ModelNotFound, RequestRefused, ServerFailed
-from moa_mcp.providers.failures import bodies, refusals
+from moa_mcp.providers.failures import bodies, refusals, unreadable
 from moa_mcp.providers.failures.bodies import Fault
 from moa_mcp.providers.openai import plain
 from moa_mcp.providers.openai.framing import DONE, Frames, Garbled
-from moa_mcp.providers.replies import completions
+from moa_mcp.providers.replies import completions, forms
 from moa_mcp.providers.replies.collector import Collecting
 from moa_mcp.providers.replies.json_values import Json, as_object
 from moa_mcp.providers.replies.limits import TooLong
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _TRAILER_S = 2.0
 """How long the usage and the end are waited for once a stream has said why the answer ended: it is there, and paid."""
 _LAST_BYTES_S = 0.1
-_ENVELOPES = ("data", "result", "response", "completion", "body")
 _MOST_OF_ERROR = 2**18
 """Bytes of an error's body that are read."""
 
@@ -51,7 +50,8 @@ async def answered(call: Call, target: Target, response: aiohttp.ClientResponse)
         raise arriving.collecting.billed(completions.unclear(f"{target.model} {error}")) from error
     except Garbled as error:
         if not arriving.collecting.reply.ended:
-            raise arriving.collecting.billed(completions.garbled(target)) from error
+            garbled = unreadable.text(target, error.words) or completions.garbled(target)
+            raise arriving.collecting.billed(garbled) from error
     except (aiohttp.ClientError, OSError):  # the line broke; what came may be whole all the same
         arriving.break_off()
         if not arriving.collecting.reply.ended:
@@ -68,6 +68,8 @@ class _Arriving:
         self._frames = Frames(encoding)
         self._over = False
         """Whether nothing more is to be read."""
+        self._other: Json = {}
+        """The last part in which no answer was found."""
 
     async def read(self, response: aiohttp.ClientResponse, piece: bytes) -> None:
         """Read the reply from its first piece to its end, or to where it is cut.
@@ -103,6 +105,8 @@ class _Arriving:
         reply = self.collecting.reply
         if reply.answers and not (reply.ended or self._frames.documents):
             raise refusals.unreached(self._target, connected=True)
+        if not reply.answers and (error := unreadable.document(self._target, self._other)):
+            raise self.collecting.billed(error)
         return self.collecting.completion()
 
     def _take_bytes(self, piece: bytes) -> None:
@@ -117,13 +121,13 @@ class _Arriving:
                 self._take(part)  # pyright: ignore[reportUnknownArgumentType]
             else:
                 self._take_object(as_object(part))
+                self._other = self._other or _worded(part)
             if self._over:
                 break
 
     def _take_object(self, body: Json) -> None:
-        if "choices" not in body:  # gateways put a reply into an envelope
-            inner = (as_object(body.get(name)) for name in _ENVELOPES)
-            body = next((each for each in inner if "choices" in each), body)
+        if not body.get("choices"):
+            body = self._other = forms.as_chat(body)
         fault = bodies.broken(body)
         self.collecting.take(body)
         if fault is not None:
@@ -137,6 +141,11 @@ class _Arriving:
             error = ServerFailed(str(error)) if isinstance(error, RequestRefused) else error
             error.paid = None
         return error
+
+
+def _worded(part: object) -> Json:
+    """Return what a bare text says, as some servers tell an error."""
+    return {"message": part} if isinstance(part, str) and part.strip() else {}
 
 
 async def refused(target: Target, response: aiohttp.ClientResponse) -> CallError:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from moa_mcp.text.tokens import EXPECTED
 from moa_mcp.values import Call, token_limit
 
 TIMES = 8
 """So many times `max_tokens` an answer may have, thoughts not counted: some providers do not count those."""
-CHARACTERS = 4
-"""Of one token, as English text has them."""
 MOST_CHARACTERS = 2**22
 """Of one answer, or of its thoughts, whatever was asked for."""
 MOST_BYTES = 2**26
@@ -41,7 +40,7 @@ class ReplyLimits:
 
     def exceeded(self, answer: int, thought: int) -> str:
         """Return what is to be noted of a reply of so many characters that is not read on; empty if it may go on."""
-        if self.limit is not None and answer > TIMES * CHARACTERS * self.limit:
+        if self.limit is not None and answer > EXPECTED.characters(TIMES * self.limit):
             return f"the answer was cut: the provider went on beyond {TIMES} times max_tokens = {self.limit}"
         if max(answer, thought) > MOST_CHARACTERS:
             return f"the answer was cut: the provider went on beyond {MOST_CHARACTERS:,} characters"

@@ -1,7 +1,8 @@
 """Splits what a model thought aloud from what it answers, where both stand in one text. Pure.
 
 A thought is known by the grammar of a model family, and only where that grammar has it: at the beginning of the text,
-or as a channel. An answer about such tags stays whole. `reasoning_stream` does the same for a text that is arriving.
+as a channel, or between the parts of an answer (`interleaved`). An answer about such tags stays whole.
+`reasoning_stream` does the same for a text that is arriving.
 
 The grammars, as chat templates and the reasoning parsers of inference servers document them: XML tags (DeepSeek R1,
 Qwen, GLM, MiniMax, EXAONE, Seed-OSS, ERNIE, Hunyuan), `[THINK]` (Magistral), harmony channels (gpt-oss), channels of
@@ -12,33 +13,11 @@ Gemma 4, `<|begin_of_thought|>` (OpenThinker), `<|START_THINKING|>` (Command A),
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from itertools import islice
 from typing import NamedTuple
 
-FAMILIES = ("seed:", "mm:", "antml:", "longcat_")
-"""What some families put before the name of their tag."""
-TAGS = (
-    *("think", "thinking", "think_process", "thinking_process", "thought", "thoughts", "thought_process"),
-    *("thoughts_process", "reasoning", "reasoning_process", "reasoning_content", "reflection", "scratchpad"),
-    *("scratch_pad", "inner_monologue", "inner_thought", "inner_thoughts", "chain_of_thought", "cot"),
-)
-"""The names of tags between which models think."""
-_NAMES = rf"(?:{'|'.join(FAMILIES)})?(?:{'|'.join(TAGS)})"
-OPENING = re.compile(
-    rf"<(?P<xml>{_NAMES})(?:\s[^<>]{{0,200}})?>"
-    r"|\[(?P<square>(?-i:THINK(?:ING)?))\]"
-    r"|◁(?P<kimi>think)▷"
-    r"|<\|(?P<phrase>begin_of|start_of|start)_(?P<of>thought|thinking|think|reasoning)\|>"
-    r"|<\|(?P<bar>think(?:ing)?|thought|reasoning)\|>"
-    r"|(?P<inner><\|inner_prefix\|>)"
-    r"|(?P<unused><unused94>(?:thought\s)?)"
-    r"|(?P<channel><\|channel>\s*(?:thought|thinking|analysis)\s)"
-    r"|(?P<details><details\s+type=\"reasoning\"[^<>]{0,400}>)"
-    r"|(?P<granite>Here(?:'s|\u2019s|\sis)\smy\sthought\sprocess:)",
-    re.IGNORECASE,
-)
-_ANY_XML_CLOSING = rf"</(?:{_NAMES})\s*>"
+from moa_mcp.providers.replies import interleaved
+from moa_mcp.providers.replies.reasoning_marks import IS_SPOKEN_OF, MENTION, OPENING, closed, closings, is_mentioned
+
 _CLOSING_ALONE = re.compile(
     r"</(?:(?:seed:|mm:|antml:|longcat_)?think(?:ing)?|thoughts?|reasoning)\s*>"
     r"|\[/THINK(?:ING)?\]|◁/think▷|<\|end_of_(?:thought|thinking)\|>|<\|END_THINKING\|>"
@@ -79,10 +58,6 @@ _BLANK = re.compile(
     r"<\|start_header_id\|>\s*assistant\s*<\|end_header_id\|>|<start_of_turn>\s*model)*"
 )
 """What may stand before a thought, the head of a turn included."""
-_IS_SPOKEN_OF = re.compile(r" (?:is|are|and|or|tags?|marks?|was|were|means?|tells?|opens?|starts?|begins?|element)\b")
-"""What follows a tag with which a sentence about it begins."""
-_MENTION = re.compile(r"\s*(?:and|or|to|und|et|y|e|,|/|&|\+|\.{2,3}|…|-+)?\s*", re.IGNORECASE)
-"""What stands between two tags that are written about."""
 
 
 class Split(NamedTuple):
@@ -97,10 +72,11 @@ def split(text: str) -> Split:
     if has_no_marks(text):
         return Split("", text)
     found = _channels(text) or _bare_channels(text) or _quoted(text) or _blocks(text) or _closed_alone(text)
+    reasoning, answer = found if found is not None else ("", text)
+    more, answer = interleaved.taken_out(answer)
     if found is None:
-        return Split("", _without_end(text))
-    reasoning, answer = found
-    return Split(reasoning.strip(), _without_end(_unwrapped(answer.lstrip())))
+        return Split(joined(*more), _without_end(answer))
+    return Split(joined(reasoning, *more), _without_end(_unwrapped(answer.lstrip())))
 
 
 def has_no_marks(text: str) -> bool:
@@ -158,25 +134,29 @@ def _blocks(text: str) -> Split | None:
     """Read the thoughts between tags with which a text begins."""
     thoughts: list[str] = []
     at = 0
-    while block := _block(text, at):
+    absent: set[str] = set()
+    while block := _block(text, at, absent):
         thought, at = block
         thoughts.append(thought)
     return Split(joined(*thoughts), text[at:]) if at else None
 
 
-def _block(text: str, start: int) -> tuple[str, int] | None:
+def _block(text: str, start: int, absent: set[str]) -> tuple[str, int] | None:
     """Return the thought that begins at a place, and where what follows it begins."""
     blank = _BLANK.match(text, start)
     opening = OPENING.match(text, blank.end() if blank else start)
     if opening is None:
         return None
     begins = opening.end()
-    if _IS_SPOKEN_OF.match(text, begins):
+    if IS_SPOKEN_OF.match(text, begins):
         return None  # "<think> and </think> mark …"
     for closing in closings(opening):
-        if closed := _closed(text, begins, closing):
-            thought, ends = text[begins : closed.start()], closed.end()
-            if _MENTION.fullmatch(thought) and thought.strip():
+        end = None if closing.pattern in absent else closed(text, begins, closing)
+        if end is None:
+            absent.add(closing.pattern)
+        else:
+            thought, ends = text[begins : end.start()], end.end()
+            if MENTION.fullmatch(thought) and thought.strip():
                 return None
             return _nested(text, thought, begins, ends, closing)
     if opening["granite"]:
@@ -185,53 +165,15 @@ def _block(text: str, start: int) -> tuple[str, int] | None:
     return (text[begins : answer.start()], answer.start()) if answer else (text[begins:], len(text))
 
 
-def _closed(text: str, begins: int, closing: re.Pattern[str]) -> re.Match[str] | None:
-    """Return the end of a thought: the first that is not merely mentioned in it, else the first."""
-    first = None
-    for found in islice(closing.finditer(text, begins), _MOST_MENTIONS):
-        first = first or found
-        if not _is_quoted(text, found):
-            return found
-    return first
-
-
-_MOST_MENTIONS = 100
 _ANSWER = re.compile(r"<answer>|<\|begin_of_(?:solution|answer)\|>|<\|START_(?:RESPONSE|ANSWER)\|>", re.IGNORECASE)
 
 
 def _nested(text: str, thought: str, begins: int, ends: int, closing: re.Pattern[str]) -> tuple[str, int]:
     """Go on to the end of the outer one of two thoughts of which one stands in the other."""
-    closed = closing.search(text, ends) if OPENING.search(thought) else None
-    if closed is None or _is_mentioned(text, closed):
+    end = closing.search(text, ends) if OPENING.search(thought) else None
+    if end is None or is_mentioned(text, end):
         return thought, ends
-    return text[begins : closed.start()], closed.end()
-
-
-def closings(opening: re.Match[str]) -> Iterator[re.Pattern[str]]:
-    """Yield what can end a thought that began so, the likeliest first."""
-    kind = opening.lastgroup
-    named = opening["xml"]
-    if named:
-        yield re.compile(rf"</{named}\s*>", re.IGNORECASE)
-        yield re.compile(_ANY_XML_CLOSING, re.IGNORECASE)
-    elif kind == "square":
-        yield re.compile(rf"\[/{opening['square']}\]", re.IGNORECASE)
-    elif opening["of"]:
-        yield re.compile(rf"<\|end(?:_of)?_{opening['of']}\|>", re.IGNORECASE)
-    elif kind == "bar":
-        yield re.compile(rf"<\|(?:/|end_(?:of_)?){opening['bar']}\|>|<\|end\|>", re.IGNORECASE)
-    else:
-        yield _OTHER_CLOSINGS[str(kind)]
-
-
-_OTHER_CLOSINGS = {
-    "kimi": re.compile("◁/think▷"),
-    "inner": re.compile(r"<\|inner_suffix\|>"),
-    "unused": re.compile("<unused95>"),
-    "channel": re.compile(r"<channel\|>"),
-    "details": re.compile("</details>", re.IGNORECASE),
-    "granite": re.compile(r"Here(?:'s|\u2019s|\sis)\smy\sresponse:", re.IGNORECASE),
-}
+    return text[begins : end.start()], end.end()
 
 
 def _closed_alone(text: str) -> Split | None:
@@ -244,30 +186,10 @@ def _closed_alone(text: str) -> Split | None:
     for found in ends:
         fenced ^= bool(text.count("```", scanned, found.start()) % 2)
         scanned = found.start()
-        if not fenced and not _is_mentioned(text, found):
+        if not fenced and not is_mentioned(text, found) and not interleaved.is_asked_for(text, found.start()):
             thoughts.append(text[begins : found.start()])
             at = begins = found.end()
     return Split(joined(*thoughts), text[at:]) if at else None
-
-
-def _is_quoted(text: str, tag: re.Match[str]) -> bool:
-    """Whether a tag stands in code on its line."""
-    return text[max(0, tag.start() - 1) : tag.start()] == "`" and text[tag.end() : tag.end() + 1] == "`"
-
-
-def _is_mentioned(text: str, tag: re.Match[str]) -> bool:
-    """Whether a sentence speaks of a tag: in quotes, in code, or between words of one line."""
-    before, after = text[max(0, tag.start() - 1) : tag.start()], text[tag.end() : tag.end() + 2]
-    if before in {"`", '"', "'", "\u201c", "\u2018", "("} or after[:1] in {"`", '"', "'", "\u201d", "\u2019", ")"}:
-        return True
-    line = text[max(0, tag.start() - _LONGEST_TAIL) : tag.start()].rpartition("\n")[2]
-    if line.count("`") % 2:
-        return True
-    goes_on = after[:1] == " " and after[1:2].islower()
-    if not tag.start():
-        return goes_on
-    ends = after[:1] in {".", ",", ";", ":", "!", "?", ")"} or tag.end() == len(text)
-    return before == " " and (ends or goes_on) and line.rstrip()[-1:] not in {"", ".", "!", "?"}
 
 
 def _unwrapped(answer: str) -> str:

@@ -9,19 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from moa_mcp.providers.replies import reasoning
+from moa_mcp.providers.replies import interleaved
+from moa_mcp.providers.replies.reasoning_marks import FAMILIES, OPENING, TAGS, closings
 from moa_mcp.text.surrogates import mended
 
 _BEGINNINGS: Sequence[str] = (
-    *(f"<{family}{tag}" for family in ("", *reasoning.FAMILIES) for tag in reasoning.TAGS),
+    *(f"<{family}{tag}" for family in ("", *FAMILIES) for tag in TAGS),
     *("[think", "◁think▷", "<|", "<unused94>", '<details type="reasoning"', "<answer>", "<response>", "<output>"),
     *("<final", "<solution>", "here is my thought process:", "here's my thought process:", "*thinking", "thinking..."),
     "here\u2019s my thought process:",
 )
 """How a text may begin, in lower case, whose beginning is not the answer's."""
 _BARE_CHANNEL = re.compile(r"(?:assistant)?analysis(?:[A-Za-z]|\Z)")
-_TAIL = re.compile(r"(?:[<\uff1c][^\s<>]{0,40}>?\s*)+\Z")
-"""The end of a piece, which may turn out to be the end of a turn."""
+_TAIL = re.compile(r"(?:(?:<\|channel>\s*\w{0,10}|[<\uff1c][^\s<>]{0,40}>?|\[/?[A-Z]{0,8}|◁\w{0,6})\s*)+\Z")
+"""The end of a piece, which may turn out to be the end of a turn or the beginning of a thought."""
 _LONGEST_TAIL = 400
 _LONGEST_TAG = 260
 
@@ -70,7 +71,7 @@ class Arriving:
         """Learn whether the answer begins with what is held, or a thought does."""
         while self._closing is None or self._closed():
             head = self._held.lstrip("\ufeff\u200b \t\r\n")
-            opening = reasoning.OPENING.match(head)
+            opening = OPENING.match(head)
             if opening is None:
                 awaited = not head or _may_begin(head) or _is_unfinished(head)
                 self._hidden = not awaited and _begins(head)
@@ -78,7 +79,7 @@ class Arriving:
                 self._held = head if self._thought else self._held
                 return
             self._thought = True
-            self._closing = next(reasoning.closings(opening))
+            self._closing = next(closings(opening))
             self._held = head[opening.end() :]
 
     def _closed(self) -> bool:
@@ -94,10 +95,16 @@ class Arriving:
         return self._held[max(0, tag.start() - 1) : tag.start()] == "`" and self._held[tag.end() :][:1] in {"", "`"}
 
     def _tell(self) -> str:
-        tail = _TAIL.search(self._held, max(0, len(self._held) - _LONGEST_TAIL))
-        end = tail.start() if tail else len(self._held)
-        sure, self._held = self._held[:end], self._held[end:]
-        self._told.append(sure)
+        sure = held = self._held.rstrip()
+        if "<" in held or "[" in held or "◁" in held or "\uff1c" in held:
+            before = "".join(self._told[-_LONGEST_TAIL:])[-_LONGEST_TAIL:]
+            if (thought := interleaved.may_begin(before, held)) is not None:
+                self._hidden, held = True, held[:thought].rstrip()
+            tail = _TAIL.search(held, max(0, len(held) - _LONGEST_TAIL))
+            sure = held[: tail.start()].rstrip() if tail else held
+        self._held = self._held[len(sure) :]
+        if sure:
+            self._told.append(sure)
         return sure
 
 

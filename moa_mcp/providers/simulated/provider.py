@@ -16,6 +16,7 @@ import anyio
 
 from moa_mcp.providers.simulated import puzzles
 from moa_mcp.steps import prompts
+from moa_mcp.text.tokens import EXPECTED
 from moa_mcp.values import Call, Completion, Target, Usage
 
 PROVIDER = "simulated"
@@ -119,7 +120,7 @@ def _verdict(answer: str) -> str | None:
 
 
 def _tokens(text: str) -> int:
-    return max(1, len(text) // 4)
+    return max(1, EXPECTED.text(text))
 
 
 def _quoted(question: str, limit: int = 80) -> str:

@@ -1,0 +1,77 @@
+"""The way of the commands into a run: admitted, and confirmed at the terminal if its cost has to be."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import anyio
+import click
+
+from moa_mcp.cli.options import Decorated, KeysMissing, Refused, RunFailed
+from moa_mcp.cli.text import say, shortened
+from moa_mcp.cli.watch import Begin
+from moa_mcp.events import Emit
+from moa_mcp.runs import ConfirmationRequired, Ready, Run, RunRefused, RunRequest, Runs
+from moa_mcp.runs.admission import Consent
+
+
+def yes_option(command: Decorated) -> Decorated:
+    """Add --yes."""
+    return click.option("-y", "--yes", is_flag=True, help="Skip the cost confirmation.")(command)
+
+
+def consent(*, yes: bool) -> Consent:
+    """Return what confirms the cost of a run by its options: --yes, or a --max-cost of the expected cost."""
+    return "given" if yes else "budget"
+
+
+def admitted(runs: Runs, request: RunRequest, refused: Callable[[RunRefused], Refused] | None = None) -> Ready:
+    """Return a run that may start. `refused` returns why one can't; else `refusal` does.
+
+    Raises:
+        KeysMissing: its models have no usable provider.
+        Refused: its cost has to be confirmed, and there is no terminal to ask at.
+        RunFailed: the user declines, or it can't start for another reason.
+
+    """
+    outcome = anyio.run(runs.admit, request)
+    match outcome:
+        case Ready():
+            return outcome
+        case ConfirmationRequired():
+            return _confirmed(outcome)
+        case RunRefused():
+            raise (refused or refusal)(outcome)
+
+
+def refusal(refused: RunRefused) -> Refused:
+    """Return why a run can't start."""
+    kind = KeysMissing if refused.reason == "no_provider" else RunFailed
+    return kind(shortened(refused.message), "No model was called and nothing was spent.")
+
+
+def begins(ready: Ready, note: Callable[[Run], str] | None = None) -> Begin:
+    """Return what starts the run, and prints a note of it."""
+
+    async def begin(runs: Runs, watching: Emit | None) -> Run:
+        run = await runs.start(ready, watching)
+        if note is not None:
+            say(note(run))
+        return run
+
+    return begin
+
+
+def _confirmed(required: ConfirmationRequired) -> Ready:
+    confirmation = required.confirmation
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        remedy = (
+            f"Add --yes, or --max-cost {confirmation.least_usd} or more; {confirmation.enough_usd} covers the "
+            "worst-case cost of every call, a lower budget may skip calls."
+        )
+        raise Refused(f"not started, confirmation required: {confirmation}", remedy)
+    say(str(confirmation))
+    if not click.confirm("Start the run?", err=True):
+        raise RunFailed("not started: you did not confirm the cost", "No model was called and nothing was spent.")
+    return required.confirmed()

@@ -1,0 +1,19 @@
+"""How many tokens the credit of an account still pays for, where a provider says so as it refuses. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from moa_mcp.providers.failures.phrases import phrases
+
+_SAID = phrases(r"""
+    afford(?: only| just| up to| about| at most| a maximum of){0,2} (\d{1,3}(?:[,_]\d{3})+|\d{1,9})\b(?![.,]?\d)
+    (?:credits?|balance|funds|budget)\b[^.\n]{0,40}?\b(?:covers?|pays? for|enough for|sufficient for|good for)
+        (?: only| just| up to| about| at most){0,2} (\d{1,3}(?:[,_]\d{3})+|\d{1,9})(?: more| output| completion)? tokens
+""")
+
+
+def tokens(told: str) -> int | None:
+    """Return the number of tokens that the words say can be paid for; None if they don't."""
+    found = _SAID.search(told)
+    return int(re.sub(r"[,_]", "", found[1] or found[2])) if found else None

@@ -1,0 +1,56 @@
+"""What an error says that is XML, or a web page of who stands in between. Pure."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import NamedTuple
+
+_NAME = r"(?:[\w.-]{1,40}:)?"
+_TEXTS = "(?:error_?)?message|faultstring|reason|text|description|error_?description|detail|title|msg|error"
+_MESSAGE = re.compile(rf"<{_NAME}(?P<name>{_TEXTS})(?:\s[^<>]{{0,200}})?>\s*([^<\s][^<]{{0,2000}})</", re.IGNORECASE)
+_CODE = re.compile(rf"<{_NAME}(?:error_?|fault)?code(?:\s[^<>]{{0,200}})?>\s*([^<]{{1,200}}?)\s*</", re.IGNORECASE)
+_PAGE = re.compile(r"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+_TITLE = re.compile(r"<(?:title|h1)\b[^>]{0,200}>\s*([^<\s][^<]{0,300})<", re.IGNORECASE)
+_CDATA = re.compile(r"<!\[CDATA\[(.{0,2000}?)\]\]>", re.DOTALL)
+_UNSEEN = re.compile(
+    r"<(script|style|svg)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)|<[^<>]*(?:>|\Z)", re.IGNORECASE | re.DOTALL
+)
+_MOST = 200
+"""Characters of a page without a title that are shown."""
+
+
+class Said(NamedTuple):
+    """The words of an error, and its code, which may be empty."""
+
+    words: str
+    code: str = ""
+
+
+def said(text: str) -> Said:
+    """Return what an XML error says; of a web page its title, which often names who stands in between."""
+    if _PAGE.search(text):
+        titles = list(dict.fromkeys(_plain(each[1]) for each in _TITLE.finditer(text)))
+        words = " - ".join(titles[:2]) or _visible(text)
+        return Said("a web page came in place of an answer" + (f": {words}" if words else ""))
+    text = _CDATA.sub(lambda each: each[1].replace("<", "&lt;"), text)
+    found = next(iter(sorted(_MESSAGE.finditer(text), key=_rank)), None)
+    code = _CODE.search(text)
+    words = _plain(found[2]) if found else _visible(text)
+    return Said(words or "markup came in place of an answer", _plain(code[1]) if code else "")
+
+
+def _rank(found: re.Match[str]) -> int:
+    """Return the place of an element in the order of how much such elements say."""
+    return _TEXTS.split("|").index(
+        next(each for each in _TEXTS.split("|") if re.fullmatch(each, found["name"], re.IGNORECASE))
+    )
+
+
+def _visible(text: str) -> str:
+    words = _plain(_UNSEEN.sub(" ", text))
+    return words if len(words) <= _MOST else words[: _MOST - 1] + "\u2026"
+
+
+def _plain(text: str) -> str:
+    return " ".join(unescape(text).split())

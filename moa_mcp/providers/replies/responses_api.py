@@ -1,0 +1,73 @@
+"""Reads a reply in the form of OpenAI's Responses API as a chat completion: gateways send one where they should not.
+
+The form is a list of items (``output``), of which messages are the answer and reasoning items are thoughts. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from moa_mcp.providers.replies.json_values import Json, as_list, as_object
+
+_UNFINISHED = {"in_progress", "queued"}
+_TEXTS = {"output_text", "text", "input_text"}
+_ASIDE = {"commentary", "analysis"}
+"""Phases of messages that are no part of the final answer."""
+
+
+def chat(body: Json) -> Json | None:
+    """Return the reply in the form of a chat completion; None if it is in another form, or not complete."""
+    items = [as_object(item) for item in as_list(body.get("output"))]
+    told = body.get("output_text")
+    is_one = body.get("object") == "response" or any("type" in item for item in items)
+    if not is_one or body.get("status") in _UNFINISHED or not (items or isinstance(told, str) or "usage" in body):
+        return None
+    said = [item for item in items if item.get("type", "message") == "message"]
+    final = [item for item in said if item.get("phase") not in _ASIDE]
+    text = "\n\n".join(filter(None, map(_text, final))) or (told if isinstance(told, str) else "")
+    message = {
+        "content": text,
+        "refusal": "".join(_in_parts(final, "refusal", {"refusal"})) or None,
+        "reasoning": "\n\n".join(filter(None, (*map(_thought, items), *(_text(i) for i in said if i not in final)))),
+    }
+    return {
+        "choices": [{"message": message, "finish_reason": _finish_reason(body)}],
+        "usage": body.get("usage"),
+        "error": body.get("error"),
+    }
+
+
+def _text(item: Json) -> str:
+    content = item.get("content")
+    return content if isinstance(content, str) else "".join(_in_parts([item], "text", _TEXTS))
+
+
+def _thought(item: Json) -> str:
+    """Return what a reasoning item holds: the thought itself where it is open, else its summary."""
+    if item.get("type") != "reasoning":
+        return ""
+    return next((text for name in ("content", "summary") if (text := _parts(item.get(name)))), "")
+
+
+def _parts(held: object) -> str:
+    if isinstance(held, str):
+        return held
+    texts = (part if isinstance(part, str) else as_object(part).get("text") for part in as_list(held))
+    return "\n\n".join(text for text in texts if isinstance(text, str) and text)
+
+
+def _in_parts(items: Sequence[Json], name: str, kinds: set[str]) -> Iterator[str]:
+    for item in items:
+        for part in map(as_object, as_list(item.get("content"))):
+            value = part.get(name)
+            if part.get("type") in kinds and isinstance(value, str):
+                yield value
+
+
+def _finish_reason(body: Json) -> str:
+    """Return why the answer ended, in the words of the Responses API."""
+    status = body.get("status")
+    if status in {None, "completed"}:
+        return "stop"
+    why = as_object(body.get("incomplete_details")).get("reason")
+    return why if isinstance(why, str) and why else str(status)
