@@ -17,7 +17,7 @@ from moa_mcp.extraction.bounds import DASHES, LETTER, is_denied, is_other_value,
 from moa_mcp.extraction.latex import UNREADABLE
 from moa_mcp.extraction.markup import MARKS
 from moa_mcp.extraction.numerals import DecimalMark, Exact, calculable, negated
-from moa_mcp.extraction.runs import JOINT, M, Run, is_chance, value_of
+from moa_mcp.extraction.runs import JOINT, M, Digits, is_chance, value_of
 
 _DASH = f"\\{DASHES}"
 _SCAN = re.compile(
@@ -89,7 +89,7 @@ class Piece:
     """What is written like a number in one piece; it is read only if it may count."""
 
     text: str
-    runs: Sequence[Run]
+    runs: Sequence[Digits]
     mark: DecimalMark
 
     @property
@@ -146,7 +146,7 @@ def _scale(word: str) -> int:
 
 def pieces(text: str, mark: DecimalMark) -> Iterator[Piece]:
     """Yield what is written like numbers, in order."""
-    runs: list[Run] = []
+    runs: list[Digits] = []
     lists = False  # whether commas belong to the piece, as those of a pair or a date do
     for run in _runs(text):
         gap = text[runs[-1].end : run.start] if runs and run.start - runs[-1].end <= LONGEST_GAP else None
@@ -162,11 +162,11 @@ def pieces(text: str, mark: DecimalMark) -> Iterator[Piece]:
         yield Piece(text, runs, mark)
 
 
-def _runs(text: str) -> Iterator[Run]:
+def _runs(text: str) -> Iterator[Digits]:
     for found in _SCAN.finditer(text):
         if found.lastgroup != "name":
             tens, power_of = found["tens"] or "", found["inner"] or found["outer"] or ""
-            yield Run(found.start(), found.end(), found["digits"] or "", tens, power_of)
+            yield Digits(found.start(), found.end(), found["digits"] or "", tens, power_of)
 
 
 @lru_cache(maxsize=1024)

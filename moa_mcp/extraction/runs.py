@@ -30,7 +30,7 @@ _MOST_RUNS = 3
 """Of which a number may be made: a whole one, and the two of a fraction."""
 
 
-class Run(NamedTuple):
+class Digits(NamedTuple):
     """Digits in a row, with what belongs to them."""
 
     start: int
@@ -56,7 +56,7 @@ class Run(NamedTuple):
         return scaled(value, self.tens.replace("\u2212", "-"))
 
 
-def is_chance(one: Run, gap: str, other: Run) -> bool:
+def is_chance(one: Digits, gap: str, other: Digits) -> bool:
     """Whether two runs are "1 in 4", which is a quarter."""
     if not _ONE_IN.fullmatch(gap) or not (one.digits.isdigit() and len(one.digits) <= _MOST_DIGITS):
         return False
@@ -64,7 +64,7 @@ def is_chance(one: Run, gap: str, other: Run) -> bool:
     return below is not None and int(one.digits) < below and (one.digits == "1" or below not in _YEARS)
 
 
-def value_of(text: str, runs: Sequence[Run], mark: DecimalMark) -> Exact | None:
+def value_of(text: str, runs: Sequence[Digits], mark: DecimalMark) -> Exact | None:
     """Return the value of runs of digits that are one piece; None if that is no number."""
     if len(runs) > _MOST_RUNS:
         return None
