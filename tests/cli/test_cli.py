@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from moa_mcp.cli import commands
 from tests.support.model_server import ModelServer, Reply, Status
 from tests.support.nursery import Forked, Nursery
+from tests.support.serving import MEASURED
 
 COMMAND = [sys.executable, "-m", "moa_mcp"]
 KEYED = """models.m.routes = [{ model = "openai/m", api_key_env = "ONE_KEY" }]
@@ -30,7 +31,7 @@ def environ() -> dict[str, str]:
     """The environment of somebody without keys and without a configuration of their own."""
     kept = {key: os.environ[key] for key in ("PATH", "SYSTEMROOT", "LANG", "PYTHONPATH") if key in os.environ}
     own = {"HOME": os.devnull, "TERM": "xterm", "PYTHONWARNINGS": "always", "MOA_MCP_JOURNAL": "none"}
-    return kept | own
+    return MEASURED | kept | own
 
 
 def run(environ: dict[str, str], *args: str, question: str = "") -> subprocess.CompletedProcess[str]:

@@ -18,6 +18,7 @@ from moa_mcp.values import Status
 from tests.cli.test_cli import POSIX, Terminal, invoke, served
 from tests.support.model_server import Hang, ModelServer, Reply
 from tests.support.nursery import Nursery
+from tests.support.serving import MEASURED
 
 PROPOSE = '{step="propose", agents=["first", "second"]}'
 RANK = '{step="rank", agent="first", n=1}'
@@ -30,7 +31,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     """The environment of somebody with a journal of their own, and neither keys nor a configuration."""
     kept = {key: os.environ[key] for key in ("PATH", "SYSTEMROOT", "LANG", "PYTHONPATH") if key in os.environ}
     own = {"HOME": os.devnull, "TERM": "xterm", "PAGER": "cat", "MOA_MCP_JOURNAL": str(tmp_path / "runs.sqlite")}
-    return kept | own
+    return MEASURED | kept | own
 
 
 @pytest.fixture(scope="module")

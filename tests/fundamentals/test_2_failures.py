@@ -9,11 +9,10 @@ import pytest
 from moa_mcp.config import parse
 from moa_mcp.errors import AuthFailed, Failure, RateLimited, ServerFailed
 from moa_mcp.providers.backend import Backend
-from moa_mcp.runs import Runs
+from moa_mcp.runs import NewRun, Ready, Runs
 from moa_mcp.testing import ScriptedModel, run_pipeline
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Price, Question, Rates, Target
-from tests.support.starting import start_run
 
 pytestmark = pytest.mark.anyio
 
@@ -63,7 +62,9 @@ async def run_with_layers(model: ScriptedModel, settings: str) -> Trace:
         return (Target(alias, "openai", price=Price(Rates(CENT, CENT, CENT, CENT), "this test")),)
 
     async with Runs(config, Backend(model, lambda _: usable)).open() as runs:
-        run = await start_run(runs, config.pipelines["one"], Question("Why?"))
+        ready = await runs.admit(NewRun(pipeline=config.pipelines["one"], question=Question("Why?")))
+        assert isinstance(ready, Ready)
+        run = await runs.start(ready)
         await run.ended.wait()
     return run.trace
 

@@ -13,11 +13,10 @@ from moa_mcp.events import Event
 from moa_mcp.journal import Journal
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.providers.backend import Backend
-from moa_mcp.runs import Run, Runs, changed
+from moa_mcp.runs import ForkedRun, NewRun, Ready, ResumedRun, Run, RunRequest, Runs, changed
 from moa_mcp.testing import ScriptedModel, run_pipeline
 from moa_mcp.trace.trace import trace_of
 from moa_mcp.values import Completion, Question, Target, Usage
-from tests.support.starting import fork_run, resume_run, start_run
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +50,11 @@ def runs_of(model: ScriptedModel, journal: Journal) -> Runs:
     return Runs(CONFIG, Backend(model, lambda _: usable), journal)
 
 
-async def ended(run: Run) -> Run:
+async def ended(runs: Runs, request: RunRequest) -> Run:
+    """Admit a run, which checks its budget and its models, then start it and wait for its end."""
+    ready = await runs.admit(request)
+    assert isinstance(ready, Ready)
+    run = await runs.start(ready)
     await run.ended.wait()
     return run
 
@@ -87,7 +90,7 @@ async def test_a_trace_has_the_answers_tokens_and_cost_of_every_call() -> None:
 async def test_a_journal_keeps_the_events_and_they_are_enough_to_rebuild_the_trace(journal: Journal) -> None:
     """A finished run can be replayed from its events at any time, without a model."""
     async with runs_of(ScriptedModel(), journal).open() as runs:
-        run = await ended(await start_run(runs, PANEL, WHY))
+        run = await ended(runs, NewRun(pipeline=PANEL, question=WHY))
         events = await journal.events(run.run_id)
     assert trace_of(events) == run.trace
 
@@ -96,12 +99,12 @@ async def test_a_run_that_failed_is_resumed_and_pays_only_for_what_is_missing(jo
     """The proposals are in the journal, so another process asks only the aggregator again."""
     model = ScriptedModel({"openai/z": ServerFailed("down", retry_after_s=0)})
     async with runs_of(model, journal).open() as runs:
-        failed = await ended(await start_run(runs, PANEL, WHY))
+        failed = await ended(runs, NewRun(pipeline=PANEL, question=WHY))
     assert failed.trace.status == "failed"
 
     later, another = ScriptedModel({"openai/z": "Because."}), SQLiteJournal(tmp_path / "journal.sqlite")
     async with runs_of(later, another).open() as runs:
-        run = await ended(await resume_run(runs, failed.run_id))
+        run = await ended(runs, ResumedRun(run_id=failed.run_id))
     assert (run.trace.status, run.trace.answer) == ("complete", "Because.")
     assert [call.agent for call in later.calls] == ["openai/z"]
 
@@ -110,10 +113,10 @@ async def test_a_fork_takes_the_answers_before_a_step_and_does_the_rest_otherwis
     """A new run with another aggregator does not pay for the proposals again."""
     model = ScriptedModel()
     async with runs_of(model, journal).open() as runs:
-        first = await ended(await start_run(runs, PANEL, WHY))
+        first = await ended(runs, NewRun(pipeline=PANEL, question=WHY))
         model.calls.clear()
         other = changed(PANEL, 2, ["agent=openai/better"], CONFIG)
-        fork = await ended(await fork_run(runs, first.run_id, 2, other))
+        fork = await ended(runs, ForkedRun(run_id=first.run_id, step=2, pipeline=other))
     assert (fork.trace.forked_from, fork.trace.inherited) == (first.run_id, 1)
     assert fork.trace.steps[0].answers == first.trace.steps[0].answers
     assert [call.agent for call in model.calls] == ["openai/better"]

@@ -15,9 +15,11 @@ import sys
 import threading
 from contextlib import suppress
 from importlib import import_module
-from typing import IO, Any, Self
+from pathlib import Path
+from typing import IO, Any, NoReturn, Self
 
 import anyio
+from coverage import Coverage
 
 from moa_mcp.__main__ import main
 from moa_mcp.errors import CallError
@@ -86,6 +88,7 @@ class Nursery:
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        self._coverage = environment.pop("COVERAGE_PROCESS_START", None)  # each process that is forked starts its own
         with theirs:
             command = [sys.executable, "-m", "tests.support.nursery", str(theirs.fileno())]
             self._process = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])
@@ -110,7 +113,7 @@ class Nursery:
             socket.send_fds(self._socket, [b"x"], [*theirs, there.fileno()])
         for fd in (stdin, stdout, stderr):
             os.close(fd)
-        order = {"arguments": arguments, "environ": environ, "prelude": prelude}
+        order = {"arguments": arguments, "environ": environ, "prelude": prelude, "coverage": self._coverage}
         here.sendall(f"{json.dumps(order)}\n".encode())
         streams = os.fdopen(ours_in, "w", buffering=1), os.fdopen(ours_out), os.fdopen(ours_err)
         if terminal is not None:  # nothing goes through them
@@ -178,7 +181,35 @@ def _watched(fds: list[int]) -> dict[str, Any]:
     return order
 
 
+def _measure(configuration: str) -> None:
+    """Measure coverage from now on, and save it however the process ends, but for SIGKILL."""
+    measured = Coverage(config_file=configuration, data_suffix=True)
+    measured.start()
+    path = Path(measured.get_data().data_filename())
+    leave, raise_signal = os._exit, signal.raise_signal
+
+    def save() -> None:
+        measured.stop()
+        try:
+            measured.save()
+        except Exception:  # noqa: BLE001  no rights or no room, as some preludes have it
+            path.unlink(missing_ok=True)
+
+    def saved(status: int) -> NoReturn:
+        save()
+        leave(status)
+
+    def raised(number: int) -> None:
+        if signal.getsignal(number) is signal.SIG_DFL:  # uvicorn ends so
+            save()
+        raise_signal(number)
+
+    os._exit, signal.raise_signal = saved, raised
+
+
 def _become(order: dict[str, Any]) -> None:
+    if order["coverage"]:
+        _measure(order["coverage"])
     sys.stdin = os.fdopen(0, closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)

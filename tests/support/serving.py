@@ -25,6 +25,8 @@ OFFLINE = ("--offline", "--config", str(shipped()))
 """What makes a server simulate the shipped pipelines, whatever this machine's user has configured."""
 AT_ONCE = "from moa_mcp.providers.backend import simulated; simulated.__defaults__ = (0.0,)"
 """A prelude with which simulated models answer without a delay."""
+MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+"""What makes a process measure its coverage, where that is wanted; for environments that hold nothing else of ours."""
 Wire = dict[str, Any]
 """A JSON-RPC message."""
 
@@ -32,9 +34,8 @@ Wire = dict[str, Any]
 def parameters(*arguments: str, **environment: str) -> StdioServerParameters:
     """Return how a host starts the server over stdio: with almost none of the environment, and no file for its runs."""
     own = {"MOA_MCP_JOURNAL": "none"}
-    coverage = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
     return StdioServerParameters(
-        command=sys.executable, args=["-m", "moa_mcp", "serve", *arguments], env={**own, **coverage, **environment}
+        command=sys.executable, args=["-m", "moa_mcp", "serve", *arguments], env={**own, **MEASURED, **environment}
     )
 
 
