@@ -33,7 +33,7 @@ from moa_mcp.cli.options import (
 )
 from moa_mcp.cli.remedies import Remedies
 from moa_mcp.cli.text import json_text, shortened
-from moa_mcp.cli.watch import Manner, conclude, ready, runs_of, watch
+from moa_mcp.cli.watch import DisplayOptions, conclude, ready, runs_of, watch
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.planning.estimate import Estimate, estimate, prices
 from moa_mcp.planning.plan import Reach, reach
@@ -99,7 +99,7 @@ def command(
     if estimating:
         _show_estimate(*anyio.run(_estimate, config, backend, chosen, asked), as_json=as_json)
         return
-    manner = Manner(offline, as_json, quiet, Remedies(config, journal, config_path, offline=offline))
+    options = DisplayOptions(offline, as_json, quiet, Remedies(config, journal, config_path, offline=offline))
     request = NewRun(
         pipeline=chosen,
         question=asked,
@@ -112,7 +112,7 @@ def command(
     with closing(opened(journal, config.defaults)) as kept:
         runs = runs_of(config, backend, kept)
         started = admitted(runs, request, partial(_refusal, chosen, routes))
-        conclude(watch(runs, chosen, begins(started), manner), manner)
+        conclude(watch(runs, chosen, begins(started), options), options)
 
 
 async def _estimate(

@@ -18,7 +18,7 @@ import anyio
 from rich.console import Console
 
 from moa_mcp.cli import draw
-from moa_mcp.cli.display import BROKE_OFF, Layers, Stream
+from moa_mcp.cli.live import BROKE_OFF, Layers, Stream
 from moa_mcp.cli.options import Refused, RunFailed
 from moa_mcp.cli.remedies import Remedies
 from moa_mcp.cli.signals import Interrupted, ended_as_by_ctrl_c
@@ -43,7 +43,7 @@ Begin = Callable[[Runs, Emit | None], Awaitable[Run]]
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class DisplayOptions:
     """How a run and its result are shown."""
 
     simulated: bool
@@ -76,10 +76,10 @@ def runs_of(config: Config, backend: Backend, journal: Journal) -> Runs:
     return Runs(replace(config, defaults=defaults), backend, journal)
 
 
-def watch(runs: Runs, pipeline: Pipeline, begin: Begin, manner: Manner) -> Seen:
+def watch(runs: Runs, pipeline: Pipeline, begin: Begin, options: DisplayOptions) -> Seen:
     """Drive the run to its end, show it meanwhile, and write its answer."""
     _silence_libraries()
-    stream = Stream() if not manner.as_json and sys.stdout.isatty() and _speaks(pipeline.steps[-1]) else None
+    stream = Stream() if not options.as_json and sys.stdout.isatty() and _speaks(pipeline.steps[-1]) else None
     told, begun = "", list[Run]()
 
     async def noted(runs: Runs, watching: Emit | None) -> Run:
@@ -90,14 +90,14 @@ def watch(runs: Runs, pipeline: Pipeline, begin: Begin, manner: Manner) -> Seen:
         try:
             trace = anyio.run(_drive, runs, noted, stream)
         except KeyboardInterrupt as interrupt:
-            remedies = [manner.remedies.of_interrupted(run.run_id) for run in begun]
+            remedies = [options.remedies.of_interrupted(run.run_id) for run in begun]
             with suppress(OSError):  # the terminal may be gone
                 if stream:
                     stream.end()
             raise Interrupted(" ".join(filter(None, ["Interrupted.", *remedies])), ending.exit_code) from interrupt
     told = stream.end() if stream else ""
-    if manner.as_json:
-        return Seen(trace, told, written(_json(trace, simulated=manner.simulated)))
+    if options.as_json:
+        return Seen(trace, told, written(_json(trace, simulated=options.simulated)))
     answer = None if trace.answer is None else visible(trace.answer)
     if answer is None or answer.strip() == told.strip():
         return Seen(trace, told)
@@ -106,26 +106,26 @@ def watch(runs: Runs, pipeline: Pipeline, begin: Begin, manner: Manner) -> Seen:
     return Seen(trace, told, written(answer))
 
 
-def conclude(seen: Seen, manner: Manner) -> None:
+def conclude(seen: Seen, options: DisplayOptions) -> None:
     """Say on stderr why a result is degraded and, if wanted, how it came about. Raises `RunFailed` for no answer."""
     trace, screen = seen.trace, draw.console(stderr=True)
     if trace.status == "degraded":
         _part(screen)
         say("Degraded:", *(f"- {shortened(reason)}" for reason in trace.degradations))
-    if not (manner.quiet or manner.as_json):
+    if not (options.quiet or options.as_json):
         _part(screen)
-        screen.print(*draw.conclusion(trace, simulated=manner.simulated), sep="\n")
+        screen.print(*draw.conclusion(trace, simulated=options.simulated), sep="\n")
     if trace.answer is None:
-        raise failed(trace, manner, "; the text above broke off and is no answer" if seen.told else "")
+        raise failed(trace, options, "; the text above broke off and is no answer" if seen.told else "")
     if seen.unwritten:
-        remedy = manner.remedies.of_unwritten(trace.run_id)
+        remedy = options.remedies.of_unwritten(trace.run_id)
         raise RunFailed(f"the answer could not be written: {seen.unwritten}", remedy)
 
 
-def failed(trace: Trace, manner: Manner, warning: str = "") -> Refused:
+def failed(trace: Trace, options: DisplayOptions, warning: str = "") -> Refused:
     """Return why there is no answer."""
     reason = trace.error or ("another process drives it now" if trace.interrupted else trace.status)
-    return RunFailed(f"{shortened(reason)}{warning}", manner.remedies.of_failed(trace))
+    return RunFailed(f"{shortened(reason)}{warning}", options.remedies.of_failed(trace))
 
 
 async def _drive(runs: Runs, begin: Begin, stream: Stream | None) -> Trace:

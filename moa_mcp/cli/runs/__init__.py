@@ -9,7 +9,7 @@ import click
 from moa_mcp.cli.groups import Group
 from moa_mcp.cli.options import config_option, journal_option, offline_option
 from moa_mcp.cli.runs import drive, inspect, tidy
-from moa_mcp.cli.runs.table import list_command
+from moa_mcp.cli.runs.listing import list_command
 
 
 class _Commands(Group):

@@ -20,7 +20,7 @@ from moa_mcp.cli.options import (
 from moa_mcp.cli.remedies import Remedies
 from moa_mcp.cli.runs.record import find, journal_of, run_argument
 from moa_mcp.cli.text import counted
-from moa_mcp.cli.watch import Manner, conclude, ready, runs_of, watch
+from moa_mcp.cli.watch import DisplayOptions, conclude, ready, runs_of, watch
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import ChangeRefused
 from moa_mcp.journal import Journal
@@ -59,16 +59,16 @@ def resume(
     What its models answered is not paid again. ID may be the beginning of a run's id, or 'last'.
     """
     config = loaded(config_path)
-    manner = Manner(offline, as_json, quiet, Remedies(config, journal, config_path, offline=offline))
+    options = DisplayOptions(offline, as_json, quiet, Remedies(config, journal, config_path, offline=offline))
     with journal_of(journal, config.defaults) as kept:
-        whole, pipeline, runs = _taken_up(kept, config, run_id, manner)
+        whole, pipeline, runs = _taken_up(kept, config, run_id, options)
         request = ResumedRun(run_id=whole, max_cost_usd=max_cost_usd, overrides_limits=True, consent=consent(yes=yes))
 
         def note(run: Run) -> str:
             return _on_record(run.trace, len(pipeline.steps))
 
         begin = begins(admitted(runs, request), None if quiet else note)
-        conclude(watch(runs, pipeline, begin, manner), manner)
+        conclude(watch(runs, pipeline, begin, options), options)
 
 
 @click.command("fork", epilog=_EXAMPLES + _CODES)
@@ -103,9 +103,9 @@ def fork(
     Only what follows is asked and paid. ID may be the beginning of a run's id, or 'last'.
     """
     config = loaded(config_path)
-    manner = Manner(offline, as_json, quiet, Remedies(config, journal, config_path, offline=offline))
+    options = DisplayOptions(offline, as_json, quiet, Remedies(config, journal, config_path, offline=offline))
     with journal_of(journal, config.defaults) as kept:
-        whole, pipeline, runs = _taken_up(kept, config, run_id, manner)
+        whole, pipeline, runs = _taken_up(kept, config, run_id, options)
         total = len(pipeline.steps)
         if not 1 <= step <= total:
             raise Refused(f"run {whole} has no step {step}", f"Its steps are {_steps(pipeline)}.")
@@ -127,13 +127,13 @@ def fork(
             return f"Run {run.run_id} takes over {step - 1} of {counted(total, 'step')} from run {whole}."
 
         begin = begins(admitted(runs, request), None if quiet else note)
-        conclude(watch(runs, other, begin, manner), manner)
+        conclude(watch(runs, other, begin, options), options)
 
 
-def _taken_up(journal: Journal, config: Config, given: str, manner: Manner) -> tuple[str, Pipeline, Runs]:
+def _taken_up(journal: Journal, config: Config, given: str, options: DisplayOptions) -> tuple[str, Pipeline, Runs]:
     """Return the id and the pipeline of the run that is meant, and all runs."""
     record = anyio.run(find, journal, given)
-    backend, _ = ready(config, offline=manner.simulated)
+    backend, _ = ready(config, offline=options.simulated)
     runs = runs_of(config, backend, journal)
     return record.run_id, anyio.run(runs.pipeline_of, record.run_id), runs
 
