@@ -60,8 +60,8 @@ class Checked:
 
 @click.command(
     "check",
-    epilog="Exit codes: 0 no problem; 1 warnings with --strict, or a named pipeline with unavailable models; 2 wrong usage "
-    "or an error in the configuration.",
+    epilog="Exit codes: 0 no problem; 1 warnings with --strict, or a named pipeline with unavailable models; "
+    "2 wrong usage or an error in the configuration.",
 )
 @click.argument("names", metavar="[PIPELINE]...", nargs=-1)
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
