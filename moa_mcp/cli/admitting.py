@@ -1,4 +1,4 @@
-"""The way of the commands into a run: admitted, and confirmed at the terminal if its cost has to be."""
+"""Admits the runs of the commands. If a cost needs confirmation, the user confirms it at the terminal."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def yes_option(command: Decorated) -> Decorated:
 
 
 def consent(*, yes: bool) -> Consent:
-    """Return what confirms the cost of a run by its options: --yes, or a --max-cost of the expected cost."""
+    """Return what confirms the cost of a run: --yes, or else a --max-cost of at least the expected cost."""
     return "given" if yes else "budget"
 
 
 def admitted(runs: Runs, request: RunRequest, refused: Callable[[RunRefused], Refused] | None = None) -> Ready:
-    """Return a run that may start. `refused` returns why one can't; else `refusal` does.
+    """Return a run that may start. `refused`, by default `refusal`, turns a refusal into the error to raise.
 
     Raises:
         KeysMissing: its models have no usable provider.
-        Refused: its cost has to be confirmed, and there is no terminal to ask at.
-        RunFailed: the user declines, or it can't start for another reason.
+        Refused: its cost needs confirmation, and there is no terminal to ask for it.
+        RunFailed: the user declines, or the run can't start for another reason.
 
     """
     outcome = anyio.run(runs.admit, request)
@@ -45,13 +45,13 @@ def admitted(runs: Runs, request: RunRequest, refused: Callable[[RunRefused], Re
 
 
 def refusal(refused: RunRefused) -> Refused:
-    """Return why a run can't start."""
+    """Return the error for a run that can't start."""
     kind = KeysMissing if refused.reason == "no_provider" else RunFailed
     return kind(shortened(refused.message), "No model was called and nothing was spent.")
 
 
 def begins(ready: Ready, note: Callable[[Run], str] | None = None) -> Begin:
-    """Return what starts the run, and prints a note of it."""
+    """Return a function that starts the run and prints a note about it."""
 
     async def begin(runs: Runs, watching: Emit | None) -> Run:
         run = await runs.start(ready, watching)

@@ -29,7 +29,7 @@ from moa_mcp.server.resources import Resources
 from moa_mcp.server.static import Listings, announce
 from moa_mcp.server.tasks import Tasks
 from moa_mcp.server.tools import Tools
-from moa_mcp.server.waiting import Context, Patience
+from moa_mcp.server.waiting import CancellationPolicy, Context
 
 _log = logging.getLogger(__name__)
 
@@ -68,13 +68,13 @@ class App:
         self.runs = Runs(config, backend, journal)
         self.listening = ListenHandler(bus := InMemorySubscriptionBus())
         self._answered = anyio.Event()
-        patience = Patience()
+        cancellation = CancellationPolicy()
 
         async def changed() -> None:
             await bus.publish(ResourcesListChanged())
 
         tasks = Tasks(self.runs)
-        tools = Tools(self.runs, tasks, patience, changed)
+        tools = Tools(self.runs, tasks, cancellation, changed)
         resources = Resources(self.runs, routes)
         prompts = Prompts(config)
         self.server: Server[Runs] = Server(
@@ -105,7 +105,7 @@ class App:
         # Not as on_call_tool, which knows of no tasks.
         self.server.add_request_handler("tools/call", types.CallToolRequestParams, tools.call)
         states = RequestStateBoundary(RequestStateSecurity.ephemeral(ttl=STATE_S), default_audience=self.server.name)
-        self.server.middleware += [self._guard, patience.watch, Listings().keep, tools.take, states]
+        self.server.middleware += [self._guard, cancellation.watch, Listings().keep, tools.take, states]
         tasks.register(self.server)
         announce(self.server)
 

@@ -35,7 +35,7 @@ from moa_mcp.server.asking import Unstarted, admitted
 from moa_mcp.server.listing import OWN_TOOLS, pipeline_tool
 from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.tasks import TaskResult, Tasks, declared
-from moa_mcp.server.waiting import Context, Patience, follow
+from moa_mcp.server.waiting import CancellationPolicy, Context, follow
 from moa_mcp.text.visible import quoted
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Question
@@ -51,10 +51,12 @@ Handler = Callable[[Context, types.CallToolRequestParams], Awaitable[Answered]]
 class Tools:
     """Lists the tools and answers their calls."""
 
-    def __init__(self, runs: Runs, tasks: Tasks, patience: Patience, announce: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, runs: Runs, tasks: Tasks, cancellation: CancellationPolicy, announce: Callable[[], Awaitable[None]]
+    ) -> None:
         self._runs = runs
         self._tasks = tasks
-        self._patience = patience
+        self._cancellation = cancellation
         self._announce = announce
         """Tells clients that the list of runs has changed."""
         self._calls = {name: plan(pipeline).calls for name, pipeline in runs.config.pipelines.items()}
@@ -184,7 +186,7 @@ class Tools:
         return self._runs.config.limits.wait_s if wait_s is None else wait_s
 
     async def _follow(self, context: Context, run: Run, pipeline: str, wait_s: float | None) -> Answered:
-        async with self._patience.waits(context, run):
+        async with self._cancellation.waits(context, run):
             if declared(context):  # once it has the task, only tasks/cancel ends the run
                 return await self._tasks.handle(run.run_id)
             ends = anyio.current_time() + self._patience_s(wait_s)

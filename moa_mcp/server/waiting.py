@@ -80,7 +80,7 @@ class _Waiter:
     timed_out: bool = False
 
 
-class Patience:
+class CancellationPolicy:
     """Ends the run of a request that a user aborted; keeps the run of one whose client ran out of time."""
 
     def __init__(self) -> None:
