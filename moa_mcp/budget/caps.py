@@ -33,7 +33,7 @@ class Others(NamedTuple):
     """For calls in progress or planned. Some of it is released, at the latest when those runs end."""
 
 
-class Purse:
+class Cap:
     """A cap for one run, or shared by several runs.
 
     Each run commits what it has spent, holds for calls in flight, and reserves for its later steps.
@@ -44,10 +44,10 @@ class Purse:
     at_once = True
     """Whether a commitment never waits."""
 
-    def __init__(self, name: str, cap: int, *, shared: bool = False) -> None:
-        """Create a cap for a setting. `cap` is in the unit of `measure`; `shared` is whether several runs use it."""
+    def __init__(self, name: str, limit: int, *, shared: bool = False) -> None:
+        """Create a cap for a setting. `limit` is in the unit of `measure`; `shared` is whether several runs use it."""
         self.name = name
-        self.cap = cap
+        self.limit = limit
         self.shared = shared
         self.in_flight = 0
         self._earlier: dict[str, int] = {}
@@ -85,7 +85,7 @@ class Purse:
         """Replace the commitment of a run, unless that exceeds the cap."""
         now = self._of(run_id, amount)
         more = now - self._committed.get(run_id, 0)
-        if more > 0 and self._total + more > self.cap:
+        if more > 0 and self._total + more > self.limit:
             return False
         self._committed[run_id] = now
         self._total += more
@@ -115,7 +115,7 @@ class Purse:
 
     def has_room(self, run_id: str, others: Others, amount: Amount) -> bool:
         """Whether a run could commit an amount if other runs released what they hold."""
-        return others.spent + self._of(run_id, amount) <= self.cap
+        return others.spent + self._of(run_id, amount) <= self.limit
 
     def can_ease(self, run_id: str) -> bool:
         """Whether something can be released without this run: calls are in flight or other runs are active."""
@@ -126,9 +126,9 @@ class Purse:
         return dollars(Decimal(measured) / 10**9)
 
     def __str__(self) -> str:
-        return f"{self.name} = {self.shown(self.cap)}"
+        return f"{self.name} = {self.shown(self.limit)}"
 
-    def told(self, others: Others) -> list[str]:
+    def describe(self, others: Others) -> list[str]:
         """Return the commitments of other runs for a message."""
         parts = {"spent by other runs": others.spent, "held by other runs": others.held}
         return [f"{self.shown(amount)} {what}" for what, amount in parts.items() if amount]
@@ -155,7 +155,7 @@ class Purse:
             await self._changed.wait()
 
 
-class TokenPurse(Purse):
+class TokenCap(Cap):
     """A cap in tokens, which also covers models without a known price."""
 
     measure: Callable[[Amount], int] = attrgetter("tokens")

@@ -52,7 +52,7 @@ def started(spec: RunSpec) -> RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class Checkpoint:
     """How far a run had come when it was left."""
 
     steps: int
@@ -63,14 +63,14 @@ class Reached:
     """Whether what they did makes the result worse than the pipeline promises."""
 
 
-async def execute(spec: RunSpec, model: Model, emit: Emit, reached: Reached | None = None) -> RunFinished:
+async def execute(spec: RunSpec, model: Model, emit: Emit, checkpoint: Checkpoint | None = None) -> RunFinished:
     """Run the pipeline to its end and return how it ended; failures of steps are ends, not exceptions.
 
-    With `reached`, a run that was left unfinished goes on from there. A cancelled run has no end here: whoever
+    With `checkpoint`, a run that was left unfinished goes on from there. A cancelled run has no end here: whoever
     cancelled it says what that means.
     """
     began = time.monotonic()
-    if reached is None:
+    if checkpoint is None:
         emit(started(spec))
 
     def finish(finished: RunFinished) -> RunFinished:
@@ -81,7 +81,7 @@ async def execute(spec: RunSpec, model: Model, emit: Emit, reached: Reached | No
         return time.monotonic() - began
 
     try:
-        answer, degraded = await _through(spec, model, emit, reached or Reached(0, State(spec.question)))
+        answer, degraded = await _through(spec, model, emit, checkpoint or Checkpoint(0, State(spec.question)))
     except StepFailed as error:
         failed = RunFinished(status="failed", answer=None, error=str(error), seconds=seconds(), reason=error.reason)
         return finish(failed)
@@ -89,10 +89,10 @@ async def execute(spec: RunSpec, model: Model, emit: Emit, reached: Reached | No
     return finish(RunFinished(status=status, answer=answer.text, error=None, seconds=seconds()))
 
 
-async def _through(spec: RunSpec, model: Model, emit: Emit, reached: Reached) -> tuple[Answer, bool]:
-    state, degraded = reached.state, reached.degraded
+async def _through(spec: RunSpec, model: Model, emit: Emit, checkpoint: Checkpoint) -> tuple[Answer, bool]:
+    state, degraded = checkpoint.state, checkpoint.degraded
     time_up = deadline(spec.pipeline.steps, spec.deadline_s, anyio.current_time())
-    for number in range(reached.steps + 1, len(spec.pipeline.steps) + 1):
+    for number in range(checkpoint.steps + 1, len(spec.pipeline.steps) + 1):
         after = await _step(spec, number, state, time_up, model, emit)
         state, degraded = after.state, degraded or any(note.degrades for note in after.state.notes)
         if after.over:

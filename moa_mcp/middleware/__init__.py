@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from moa_mcp.budget.caps import Amount, Others, Purse, TokenPurse
+from moa_mcp.budget.caps import Amount, Cap, Others, TokenCap
 from moa_mcp.middleware.budget import Budget
 from moa_mcp.middleware.fallback import remembered
 from moa_mcp.middleware.limits import Limits
 from moa_mcp.middleware.record import Recorded
-from moa_mcp.middleware.replay import Before, Paid
+from moa_mcp.middleware.replay import Paid, PaidCalls
 from moa_mcp.middleware.stack import Shared, stack
 from moa_mcp.model import Keep, Model, Usable
 
 __all__ = [
     "Amount",
-    "Before",
     "Budget",
+    "Cap",
     "Keep",
     "Limits",
     "Model",
     "Others",
     "Paid",
-    "Purse",
+    "PaidCalls",
     "Recorded",
     "Shared",
-    "TokenPurse",
+    "TokenCap",
     "Usable",
     "remembered",
     "stack",

@@ -29,11 +29,11 @@ def _equal(call: Call) -> _Equal:
 
 
 @dataclass(slots=True, eq=False)
-class Seat:
+class BatchMember:
     """A call that waits for equal calls, and its result."""
 
     call: Call
-    party: Party | None = None
+    batch: Batch | None = None
     """None for a call that is sent alone."""
     answer: Completion | None = None
     announced: bool = False
@@ -41,21 +41,21 @@ class Seat:
     taken: bool = False
     woken: anyio.Event | None = None
 
-    def take(self, party: Party | None) -> None:
+    def take(self, batch: Batch | None) -> None:
         """Release the call from waiting."""
-        self.party, self.taken = party, True
+        self.batch, self.taken = batch, True
         if self.woken is not None:
             self.woken.set()
 
 
 @dataclass(slots=True, eq=False)
-class Party:
+class Batch:
     """Equal calls that are sent together.
 
     The first one sends the request in its own task and completes it for the others.
     """
 
-    seats: list[Seat]
+    members: list[BatchMember]
     """Calls that still need their answer."""
     joint: bool
     """Whether one request answers all of them."""
@@ -66,18 +66,18 @@ class Party:
     """A note for answers that need a single request."""
     error: CallError | None = None
 
-    async def end(self, seat: Seat) -> None:
+    async def end(self, member: BatchMember) -> None:
         """Return when the request has ended."""
         try:
             await self.done.wait()
         except BaseException:
-            self.leave(seat)
+            self.leave(member)
             raise
 
-    def leave(self, seat: Seat) -> None:
+    def leave(self, member: BatchMember) -> None:
         """Give up an answer. If no call needs one, the request is cancelled."""
-        self.seats.remove(seat)
-        if not self.seats:
+        self.members.remove(member)
+        if not self.members:
             self.scope.cancel()
 
 
@@ -87,40 +87,40 @@ class Gathering:
     def __init__(self, observed: Observed) -> None:
         self._observed = observed
         self._coming: Counter[_Equal] = Counter()
-        self._waiting: defaultdict[_Equal, list[Seat]] = defaultdict(list)
+        self._waiting: defaultdict[_Equal, list[BatchMember]] = defaultdict(list)
 
     def announce(self, call: Call) -> None:
         """Announce a call."""
         self._coming[_equal(call)] += 1
 
-    def announce_again(self, seats: Iterable[Seat]) -> None:
+    def announce_again(self, members: Iterable[BatchMember]) -> None:
         """Announce calls again, before the first of them arrives."""
-        for seat in seats:
-            seat.announced = True
-            self.announce(seat.call)
+        for member in members:
+            member.announced = True
+            self.announce(member.call)
 
     def withdraw(self, call: Call) -> None:
         """Withdraw a call that failed."""
         self._less(_equal(call))
 
-    async def seat(self, call: Call) -> Seat:
+    async def join(self, call: Call) -> BatchMember:
         """Wait until all equal calls have arrived, then return the call's place among them."""
-        equal, seat = _equal(call), Seat(call)
-        self._waiting[equal].append(seat)
+        equal, member = _equal(call), BatchMember(call)
+        self._waiting[equal].append(member)
         self._less(equal)
-        if seat.taken:
-            return seat
-        seat.woken = anyio.Event()
+        if member.taken:
+            return member
+        member.woken = anyio.Event()
         try:
-            await seat.woken.wait()
+            await member.woken.wait()
         except BaseException:
-            if not seat.taken:
-                self._waiting[equal].remove(seat)
-            elif seat.party is not None:
-                seat.party.leave(seat)
+            if not member.taken:
+                self._waiting[equal].remove(member)
+            elif member.batch is not None:
+                member.batch.leave(member)
             self.announce(call)
             raise
-        return seat
+        return member
 
     def most(self, target: Target | None) -> int:
         """Return the maximum number of answers per request."""
@@ -137,18 +137,18 @@ class Gathering:
             del self._coming[equal]
             self._let_go(self._waiting.pop(equal, []))
 
-    def _let_go(self, seats: list[Seat]) -> None:
-        by_target: defaultdict[Target | None, list[Seat]] = defaultdict(list)
-        for seat in sorted(seats, key=lambda seat: seat.call.place):
-            by_target[seat.call.target].append(seat)
+    def _let_go(self, members: list[BatchMember]) -> None:
+        by_target: defaultdict[Target | None, list[BatchMember]] = defaultdict(list)
+        for member in sorted(members, key=lambda member: member.call.place):
+            by_target[member.call.target].append(member)
         for target, equals in by_target.items():
             most = self.most(target)
             size = most if most > 1 else len(equals)
             for first in range(0, len(equals), size):
                 together = equals[first : first + size]
-                party = Party([*together], joint=most > 1) if len(together) > 1 else None
-                for seat in together:
-                    seat.take(party)
+                batch = Batch([*together], joint=most > 1) if len(together) > 1 else None
+                for member in together:
+                    member.take(batch)
 
 
 class Announced:

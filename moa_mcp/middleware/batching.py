@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import anyio
 
 from moa_mcp.errors import BudgetReached, CallError, ContextTooLong, RateLimited, RequestRefused, TimedOut
-from moa_mcp.middleware.batches import Gathering, Party, Seat
+from moa_mcp.middleware.batches import Batch, BatchMember, Gathering
 from moa_mcp.middleware.shares import shares
 from moa_mcp.model import Model
 from moa_mcp.routing import catalog
@@ -33,77 +33,77 @@ class Sampled:
     async def __call__(self, call: Call) -> Completion:
         if call.on_text is not None or call.equals == 1:
             return await self._inner(call)
-        seat = await self._gathering.seat(call)
+        member = await self._gathering.join(call)
         try:
-            return await self._answer(seat)
+            return await self._answer(member)
         except BaseException:
-            if not seat.announced:  # the call may return on another route
+            if not member.announced:  # the call may return on another route
                 self._gathering.announce(call)
             raise
 
-    async def _answer(self, seat: Seat) -> Completion:
-        party, call = seat.party, seat.call
-        if party is None:
+    async def _answer(self, member: BatchMember) -> Completion:
+        batch, call = member.batch, member.call
+        if batch is None:
             return await self._inner(call)
-        if party.joint:
-            return await self._jointly(party, seat)
+        if batch.joint:
+            return await self._jointly(batch, member)
         if self._cache_first and _is_cached(call):
-            return await self._after_the_first(party, call._replace(prompt_recurs=True))
+            return await self._after_the_first(batch, call._replace(prompt_recurs=True))
         return await self._inner(call)
 
-    async def _jointly(self, party: Party, seat: Seat) -> Completion:
-        if party.led:
-            await party.end(seat)
+    async def _jointly(self, batch: Batch, member: BatchMember) -> Completion:
+        if batch.led:
+            await batch.end(member)
         else:
-            party.led = True
+            batch.led = True
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._ask, party, tuple(party.seats))
-                await party.end(seat)
-        if seat.answer is not None:
-            return seat.answer
-        if party.error is not None and not _is_of_many(party.error):
-            raise party.error
-        completion = await self._inner(seat.call)
-        if isinstance(party.error, RequestRefused):
-            self._gathering.observe(seat.call.target, 1)
-        return completion.noted(party.note)
+                tasks.start_soon(self._ask, batch, tuple(batch.members))
+                await batch.end(member)
+        if member.answer is not None:
+            return member.answer
+        if batch.error is not None and not _is_of_many(batch.error):
+            raise batch.error
+        completion = await self._inner(member.call)
+        if isinstance(batch.error, RequestRefused):
+            self._gathering.observe(member.call.target, 1)
+        return completion.noted(batch.note)
 
-    async def _ask(self, party: Party, asked: Sequence[Seat]) -> None:
+    async def _ask(self, batch: Batch, asked: Sequence[BatchMember]) -> None:
         try:
-            with party.scope:
-                first, *others = [seat.call for seat in asked]
+            with batch.scope:
+                first, *others = [member.call for member in asked]
                 call = first._replace(samples=len(asked), others=tuple(other.place for other in others))
                 answers = shares(await self._inner(call))
-                for seat, answer in zip(asked, answers, strict=False):
-                    seat.answer = answer
-                party.note = (
+                for member, answer in zip(asked, answers, strict=False):
+                    member.answer = answer
+                batch.note = (
                     f"one request for {len(asked)} answers returned {len(answers)}; "
                     "the others were requested one by one"
                 )
                 if len(answers) == 1 < len(asked):
                     self._gathering.observe(first.target, 1)
         except CallError as error:
-            party.error = error
-            party.note = f"one request for {len(asked)} answers failed, so they were requested one by one: {error}"
+            batch.error = error
+            batch.note = f"one request for {len(asked)} answers failed, so they were requested one by one: {error}"
             if not _is_of_many(error):
-                self._gathering.announce_again(party.seats)
+                self._gathering.announce_again(batch.members)
         finally:
-            party.done.set()
+            batch.done.set()
 
-    async def _after_the_first(self, party: Party, call: Call) -> Completion:
-        if party.led:
+    async def _after_the_first(self, batch: Batch, call: Call) -> Completion:
+        if batch.led:
             with anyio.move_on_after(FIRST_S):
-                await party.done.wait()
+                await batch.done.wait()
             return await self._inner(call)
-        party.led = True
+        batch.led = True
 
         def begun(_: str) -> None:  # now the provider's cache has the prompt
-            party.done.set()
+            batch.done.set()
 
         try:
             return await self._inner(call._replace(on_text=begun))
         finally:
-            party.done.set()
+            batch.done.set()
 
 
 def _is_of_many(error: CallError) -> bool:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import anyio
 
-from moa_mcp.budget.caps import Amount, Others, Purse
+from moa_mcp.budget.caps import Amount, Cap, Others
 from moa_mcp.errors import BudgetReached, CallError, JournalError, Unrecorded
 from moa_mcp.model import Model
 from moa_mcp.values import Call, Completion, Place
@@ -56,13 +56,13 @@ class Budget:
     def __init__(
         self,
         run_id: str,
-        purses: Sequence[Purse],
+        caps: Sequence[Cap],
         tariff: Tariff,
         spent: Amount | None = None,
         answered: Iterable[Place] = (),
     ) -> None:
         """Start with the amount `spent` earlier; `answered` are the calls that already have an answer."""
-        self.purses = purses
+        self.caps = caps
         self.run_id = run_id
         self._tariff = tariff
         self._spent = spent or Amount()
@@ -77,8 +77,8 @@ class Budget:
         self._later: dict[int, Amount] = {}
         """By step: worst-case cost of the later steps if all calls of the step are made."""
         self._turn = anyio.Lock(fast_acquire=True)
-        self._at_once = all(purse.at_once for purse in purses)
-        self._shares = any(purse.shared for purse in purses)
+        self._at_once = all(cap.at_once for cap in caps)
+        self._shares = any(cap.shared for cap in caps)
         self.note: str | None = None
         """A note about waiting for other runs, for the next answer."""
 
@@ -87,21 +87,21 @@ class Budget:
         """What the run has spent so far."""
         return self._spent
 
-    async def open(self, smallest: Amount, granted: Amount | None = None) -> Purse | None:
+    async def open(self, smallest: Amount, granted: Amount | None = None) -> Cap | None:
         """Reserve the smallest form of the run, in shared caps `granted`. Return the cap that is too small, or None."""
         most = self.most(smallest if granted is None else granted)
         lacking = await self._commit(self._spent.plus(smallest), most)
         if lacking is None:
             self._reserved, self._granted = smallest, most
-            for purse in self.purses:
-                purse.moves(self.run_id)
+            for cap in self.caps:
+                cap.moves(self.run_id)
         return lacking
 
     def most(self, amount: Amount) -> Amount:
         """Return the total of the run if it spends this amount, limited by the run's own cap."""
         after = self._spent.plus(amount)
-        caps = [purse.cap for purse in self.purses if not purse.shared and purse.counts_money]
-        return after._replace(nanodollars=min([after.nanodollars, *caps]))
+        limits = [cap.limit for cap in self.caps if not cap.shared and cap.counts_money]
+        return after._replace(nanodollars=min([after.nanodollars, *limits]))
 
     async def admit(self, call: Call) -> Amount:
         """Hold the worst-case cost of a call and return it, as soon as it fits.
@@ -119,55 +119,55 @@ class Budget:
         began = anyio.current_time()
         async with self._turn:  # first come, first served
             while True:
-                changes = [purse.changes for purse in self.purses]
+                changes = [cap.changes for cap in self.caps]
                 lacking = await self._fit(call, hold)
                 if lacking is None:
                     return hold
                 others = await lacking.others(self.run_id)
                 if not lacking.in_flight and not (others.held and lacking.can_ease(self.run_id)):
                     raise BudgetReached(self._why(lacking, hold, others))
-                await self._eased(lacking, changes[self.purses.index(lacking)])
+                await self._eased(lacking, changes[self.caps.index(lacking)])
                 if others.held:
                     self.waited(anyio.current_time() - began, lacking, others)
 
-    async def _eased(self, purse: Purse, changes: int) -> None:
-        purse.waits(self.run_id)
+    async def _eased(self, cap: Cap, changes: int) -> None:
+        cap.waits(self.run_id)
         try:
-            await purse.eased(changes)
+            await cap.eased(changes)
         finally:
-            purse.moves(self.run_id)
+            cap.moves(self.run_id)
 
-    def waited(self, seconds: float, purse: Purse, others: Others) -> None:
+    def waited(self, seconds: float, cap: Cap, others: Others) -> None:
         """Note that the run waited for the amounts of other runs."""
         if seconds > _NOTABLE_S:
-            self.note = f"waited {seconds:.0f} s: other runs held {purse.shown(others.held)} of {purse}"
+            self.note = f"waited {seconds:.0f} s: other runs held {cap.shown(others.held)} of {cap}"
 
     def settle(self, hold: Amount, ended: Completion | CallError | None) -> None:
         """Replace the held amount of a call with its cost. A call that was stopped counts in full."""
         self._held = self._held.plus(hold, -1)
         self._spent = self._spent.plus(hold if ended is None else self._tariff.bill(ended, hold))
         self._correct()
-        for purse in self.purses:
-            purse.settle()
+        for cap in self.caps:
+            cap.settle()
 
     def close(self) -> None:
         """Release all reservations."""
         self._reserved = self._granted = Amount()
         self._correct()
-        for purse in self.purses:
-            purse.leave(self.run_id)
+        for cap in self.caps:
+            cap.leave(self.run_id)
 
-    async def _fit(self, call: Call, hold: Amount) -> Purse | None:
+    async def _fit(self, call: Call, hold: Amount) -> Cap | None:
         """Commit the amount of a call; return the cap that is too small, or None if it fits."""
-        lacking: Purse | None = None
+        lacking: Cap | None = None
         held = self._held.plus(hold)
         for reserve in self._reserves(call):
             lacking = await self._commit(self._spent.plus(held).plus(reserve), self._granted)
             if lacking is None:
                 self._asked[call.place.step].update(_numbers(call))
                 self._held, self._reserved = held, reserve
-                for purse in self.purses:
-                    purse.take()
+                for cap in self.caps:
+                    cap.take()
                 break
         return lacking
 
@@ -184,35 +184,35 @@ class Budget:
         expendable = answers > self._tariff.needed(step)  # samples are skipped before layers
         yield from islice(self._tariff.reserves(step, answers), 1 if expendable else None)
 
-    async def _commit(self, amount: Amount, granted: Amount) -> Purse | None:
-        for purse in self.purses:
+    async def _commit(self, amount: Amount, granted: Amount) -> Cap | None:
+        for cap in self.caps:
             try:
-                if await purse.commit(self.run_id, max(amount, granted) if purse.shared else amount):
+                if await cap.commit(self.run_id, max(amount, granted) if cap.shared else amount):
                     continue
             except BaseException:
                 self._correct()
                 raise
             self._correct()
-            return purse
+            return cap
         return None
 
     def _correct(self) -> None:
         committed = self._spent.plus(self._held).plus(self._reserved)
-        for purse in self.purses:
-            purse.correct(self.run_id, max(committed, self._granted) if purse.shared else committed)
+        for cap in self.caps:
+            cap.correct(self.run_id, max(committed, self._granted) if cap.shared else committed)
 
-    def _why(self, purse: Purse, hold: Amount, others: Others) -> str:
+    def _why(self, cap: Cap, hold: Amount, others: Others) -> str:
         parts = {
             "spent": self._spent,
             "held for calls in progress": self._held,
             "reserved for later steps": self._reserved,
         }
-        measured = {what: purse.measure(amount) for what, amount in parts.items()}
-        told = [f"{purse.shown(amount)} {what}" for what, amount in measured.items() if amount]
-        told += purse.told(others)
+        measured = {what: cap.measure(amount) for what, amount in parts.items()}
+        texts = [f"{cap.shown(amount)} {what}" for what, amount in measured.items() if amount]
+        texts += cap.describe(others)
         return (
-            f"{purse} is too low for this call, which may take up to {purse.shown(purse.measure(hold))} "
-            f"({', '.join(told) or 'nothing spent yet'})"
+            f"{cap} is too low for this call, which may take up to {cap.shown(cap.measure(hold))} "
+            f"({', '.join(texts) or 'nothing spent yet'})"
         )
 
 

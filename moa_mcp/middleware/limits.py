@@ -98,7 +98,7 @@ class Minute:
         spent.tokens = tokens
 
 
-class Allowance:
+class AdaptiveLimit:
     """An adaptive concurrency limit: additive increase, multiplicative decrease.
 
     A rejection halves the number of calls in progress. Rejections of calls that started before the last halving are

@@ -22,13 +22,13 @@ class Slotted:
         tokens: int | None = None
         try:
             completion = await self._inner(call)
-            lane.allowance.answered()
+            lane.adaptive_limit.answered()
             tokens = billed_tokens(completion.usage) if completion.usage else None
             return completion.noted(slot.note) if slot.note else completion
         except CallError as error:
             tokens = billed_tokens(error.usage) if error.usage else 0 if error.paid is False else None
             if isinstance(error, RateLimited):
-                lane.allowance.refused(slot.number)
+                lane.adaptive_limit.refused(slot.number)
             if isinstance(error, RateLimited | ServerFailed) and error.retry_after_s:
                 self._slots.hold(lane, error.retry_after_s)
             raise

@@ -19,7 +19,7 @@ class Paid(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class PaidCalls:
     """The paid calls of a run before it was resumed."""
 
     paid: Mapping[Place, Paid] = field(default_factory=dict[Place, Paid])

@@ -17,7 +17,7 @@ import anyio
 
 from moa_mcp.errors import RateLimited
 from moa_mcp.middleware.clock import Clock
-from moa_mcp.middleware.limits import Allowance, Limits, Minute, Pace, Spent
+from moa_mcp.middleware.limits import AdaptiveLimit, Limits, Minute, Pace, Spent
 from moa_mcp.middleware.retry import LARGEST_WAIT_S
 from moa_mcp.values import Target
 
@@ -59,7 +59,7 @@ class Lane:
     def __init__(self, model: str, account: Account) -> None:
         self.model = model
         self.account = account
-        self.allowance = Allowance(account.most)
+        self.adaptive_limit = AdaptiveLimit(account.most)
         self.waiting: deque[Waiter] = deque()
         self.asked_until = 0.0
         """End of the pause that the provider requested for this lane."""
@@ -73,7 +73,7 @@ class Lane:
     @property
     def opens_at(self) -> float:
         """When its next call may start, like `Account.opens_at`."""
-        return inf if self.allowance.full else self.asked_until
+        return inf if self.adaptive_limit.full else self.asked_until
 
     def hold(self, until: float, now: float) -> None:
         """Pause the lane until this time."""
@@ -178,7 +178,7 @@ class Slots:
         account = slot.lane.account
         self._under_way -= 1
         account.under_way -= 1
-        slot.lane.allowance.end(now)
+        slot.lane.adaptive_limit.end(now)
         if account.minute and slot.spent and tokens is not None:
             account.minute.correct(slot.spent, tokens)
         self._admit(now)
@@ -253,11 +253,11 @@ class Slots:
         if account.pace:
             account.pace.start(now)
         spent = account.minute.start(tokens, now) if account.minute else None
-        return Slot(lane, lane.allowance.start(now), spent)
+        return Slot(lane, lane.adaptive_limit.start(now), spent)
 
     def _reason(self, lane: Lane, tokens: int, now: float) -> str:
         account, limits = lane.account, self._limits
-        provider, learned = account.provider, lane.allowance
+        provider, learned = account.provider, lane.adaptive_limit
         minute, pace = account.minute, account.pace
         reasons = {
             f"{provider} requested a pause": lane.held_until > now,

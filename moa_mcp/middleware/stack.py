@@ -14,7 +14,7 @@ from moa_mcp.middleware.limits import Limits
 from moa_mcp.middleware.parameters import Negotiated
 from moa_mcp.middleware.rate_limit import Slotted
 from moa_mcp.middleware.record import Recorded
-from moa_mcp.middleware.replay import Before, Replayed
+from moa_mcp.middleware.replay import PaidCalls, Replayed
 from moa_mcp.middleware.retry import Retried
 from moa_mcp.middleware.slots import Slots
 from moa_mcp.middleware.timeout import STALL_S, Timed
@@ -41,7 +41,7 @@ def stack(
     shared: Shared,
     emit: Emit,
     keep: Keep | None = None,
-    before: Before | None = None,
+    paid_calls: PaidCalls | None = None,
     budget: Budget | None = None,
 ) -> Model:
     """Compose the layers of one run, innermost first.
@@ -54,9 +54,9 @@ def stack(
     takes another route, so hedging is outside of routes. Replay is outermost, because recorded answers need no slot and
     no key.
     """
-    before = before or Before()
+    paid_calls = paid_calls or PaidCalls()
     model: Model = Timed(provider, shared.now, shared.stall_s)
-    model = Recorded(model, emit, keep, before.attempts)
+    model = Recorded(model, emit, keep, paid_calls.attempts)
     model = Slotted(model, shared.slots)
     if budget is not None:
         model = Budgeted(model, budget)
@@ -65,5 +65,5 @@ def stack(
     gathering = Gathering(shared.observed)
     model = Sampled(model, gathering, cache_first=shared.cache_first)
     model = Routed(model, usable)
-    model = Hedged(Announced(model, gathering), shared.now, before.seconds)
-    return Replayed(model, before.paid) if before.paid else model
+    model = Hedged(Announced(model, gathering), shared.now, paid_calls.seconds)
+    return Replayed(model, paid_calls.paid) if paid_calls.paid else model

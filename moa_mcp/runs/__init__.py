@@ -8,8 +8,8 @@ from moa_mcp.runs.admission import (
     Ready,
     RunRefused,
 )
-from moa_mcp.runs.change import changed, other_models
-from moa_mcp.runs.order import traced, was_simulated
+from moa_mcp.runs.overrides import changed, other_models
+from moa_mcp.runs.record import traced, was_simulated
 from moa_mcp.runs.requests import Consent, ForkedRun, NewRun, ResumedRun, RunRequest
 from moa_mcp.runs.run import Run
 from moa_mcp.runs.runs import Runs

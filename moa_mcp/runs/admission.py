@@ -15,20 +15,20 @@ from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 from moa_mcp.budget.confirmation import Confirmation, CostLimits, needed
 from moa_mcp.config import Config, Pipeline, models_of
-from moa_mcp.engine.execute import Reached, RunSpec, started
+from moa_mcp.engine.execute import Checkpoint, RunSpec, started
 from moa_mcp.errors import MissingKey, RunNotResumable
 from moa_mcp.events import Event, RunForked
 from moa_mcp.journal.sqlite.damage import readable
-from moa_mcp.middleware import Before, Usable, remembered
+from moa_mcp.middleware import PaidCalls, Usable, remembered
 from moa_mcp.planning.context_windows import too_long, windows
 from moa_mcp.planning.estimate import Estimate, Prices, estimate, prices
 from moa_mcp.planning.plan import blocking
 from moa_mcp.providers.backend import Backend
 from moa_mcp.routing.routes import Route
-from moa_mcp.runs.money import earlier
-from moa_mcp.runs.order import Opening, Order, whole
+from moa_mcp.runs.caps import earlier
+from moa_mcp.runs.record import StartPoint, StoredRun, whole
 from moa_mcp.runs.requests import ForkedRun, NewRun, ResumedRun, RunRequest, Terms
-from moa_mcp.runs.stored import StoredRuns
+from moa_mcp.runs.store import RunStore
 from moa_mcp.trace import replay
 from moa_mcp.values import Answer
 
@@ -41,8 +41,8 @@ _Limit = TypeVar("_Limit", Decimal, float)
 class Work(NamedTuple):
     """What a run does, with what was decided for it."""
 
-    order: Order
-    opening: Opening
+    stored: StoredRun
+    start: StartPoint
     """That of a resumed run is found when it starts: another process may continue it until then."""
     usable: Usable
     """Returns the routes of its models, and remembers them."""
@@ -102,9 +102,9 @@ Admitted: TypeAlias = Ready | ConfirmationRequired | RunRefused
 class _Task(NamedTuple):
     """What a run has to do."""
 
-    order: Order
-    opening: Opening
-    reached: Reached | None
+    stored: StoredRun
+    start: StartPoint
+    checkpoint: Checkpoint | None
     """What is finished; None if nothing is."""
     confirm_above_usd: Decimal | None
     """None if no one has to confirm it, whatever it costs."""
@@ -113,35 +113,35 @@ class _Task(NamedTuple):
 
     @property
     def answers(self) -> Sequence[Answer]:
-        return self.reached.state.answers if self.reached else ()
+        return self.checkpoint.state.answers if self.checkpoint else ()
 
     @property
     def left(self) -> Pipeline:
         """The pipeline without its finished steps."""
-        pipeline = self.order.spec.pipeline
-        return pipeline.model_copy(update={"steps": pipeline.steps[self.reached.steps if self.reached else 0 :]})
+        pipeline = self.stored.spec.pipeline
+        return pipeline.model_copy(update={"steps": pipeline.steps[self.checkpoint.steps if self.checkpoint else 0 :]})
 
 
 class Admission:
     """Admits runs: see the module."""
 
-    def __init__(self, config: Config, backend: Backend, stored: StoredRuns) -> None:
+    def __init__(self, config: Config, backend: Backend, store: RunStore) -> None:
         self._config = config
         self._backend = backend
-        self._stored = stored
+        self._store = store
 
     async def admit(self, request: RunRequest) -> Admitted:
         """Return whether a run may start. Raises as `Runs.admit`."""
         task = await self._task(request)
-        usable = remembered(self._backend.usable(task.order.routes))
+        usable = remembered(self._backend.usable(task.stored.routes))
         if not isinstance(request, ResumedRun):  # that makes the prompts that it made
-            known = await windows(task.order.spec.pipeline, usable)
-            task = task._replace(order=replace(task.order, spec=replace(task.order.spec, windows=known)))
-        priced = await prices(task.order.spec.pipeline, usable)
+            known = await windows(task.stored.spec.pipeline, usable)
+            task = task._replace(stored=replace(task.stored, spec=replace(task.stored.spec, windows=known)))
+        priced = await prices(task.stored.spec.pipeline, usable)
         if refused := await self._refused(task, priced, usable):
             return refused
-        estimated = estimate(task.left, task.order.spec.question, priced, task.answers)
-        ready = Ready(self, request, task.order.spec.run_id, Work(task.order, task.opening, usable, priced, estimated))
+        estimated = estimate(task.left, task.stored.spec.question, priced, task.answers)
+        ready = Ready(self, request, task.stored.spec.run_id, Work(task.stored, task.start, usable, priced, estimated))
         confirmation = None if request.consent == "given" else _confirmation(task, priced, estimated)
         if confirmation is None or (request.consent == "budget" and confirmation.covered_by(request.max_cost_usd)):
             return ready
@@ -188,45 +188,45 @@ class Admission:
             deadline_s=_limit(request, request.deadline_s, pipeline.deadline_s),
         )
         routes = {alias: self._routes(alias) for alias in models_of(pipeline)}
-        return _Task(Order(spec, routes, self._backend.simulated), Opening(), None, pipeline.confirm_above_usd)
+        return _Task(StoredRun(spec, routes, self._backend.simulated), StartPoint(), None, pipeline.confirm_above_usd)
 
     async def _resumed(self, request: ResumedRun) -> _Task:
         """Return what is left of a run. If its cost had to be confirmed, it was; a higher budget needs that again."""
-        order = await self._stored.order(request.run_id)
-        await self._stored.check_free(request.run_id)
-        events = await self._stored.events(request.run_id)
+        stored = await self._store.load(request.run_id)
+        await self._store.check_free(request.run_id)
+        events = await self._store.events(request.run_id)
         with readable(request.run_id):
-            reached = replay.reached(order.spec.question, events)
-        before, order = order.spec.max_cost_usd, self._capped(order, request)
-        after = order.spec.max_cost_usd
+            checkpoint = replay.checkpoint(stored.spec.question, events)
+        before, stored = stored.spec.max_cost_usd, self._capped(stored, request)
+        after = stored.spec.max_cost_usd
         raised = before is not None and after is not None and after > before
         return _Task(
-            order, Opening(), reached, self._confirm_above_usd(order.spec.pipeline) if raised else None, events
+            stored, StartPoint(), checkpoint, self._confirm_above_usd(stored.spec.pipeline) if raised else None, events
         )
 
     async def _forked(self, request: ForkedRun) -> _Task:
-        order = await self._stored.order(request.run_id)
-        events = await self._stored.events(request.run_id)
+        stored = await self._store.load(request.run_id)
+        events = await self._store.events(request.run_id)
         with readable(request.run_id):
             inherited = replay.until(events, request.step)
-            reached = replay.reached(order.spec.question, inherited)
-        if reached.steps != request.step - 1:
-            last = reached.steps + 1
+            checkpoint = replay.checkpoint(stored.spec.question, inherited)
+        if checkpoint.steps != request.step - 1:
+            last = checkpoint.steps + 1
             raise RunNotResumable(
-                f"run {request.run_id} finished {reached.steps} steps; it can be forked from step {last} at most"
+                f"run {request.run_id} finished {checkpoint.steps} steps; it can be forked from step {last} at most"
             )
         spec = replace(
-            self._capped(order, request).spec,
+            self._capped(stored, request).spec,
             run_id=secrets.token_hex(8),
             pipeline=request.pipeline,
-            seed=order.spec.seed if request.seed is None else request.seed,
+            seed=stored.spec.seed if request.seed is None else request.seed,
         )
-        routes = {alias: order.routes.get(alias) or self._routes(alias) for alias in models_of(request.pipeline)}
-        forked = RunForked(from_run=request.run_id, steps=reached.steps)
-        before = Before(seconds=replay.before(inherited).seconds)
-        opening = Opening(reached, before, (started(spec), forked, *inherited))
+        routes = {alias: stored.routes.get(alias) or self._routes(alias) for alias in models_of(request.pipeline)}
+        forked = RunForked(from_run=request.run_id, steps=checkpoint.steps)
+        paid_calls = PaidCalls(seconds=replay.paid_calls(inherited).seconds)
+        start = StartPoint(checkpoint, paid_calls, (started(spec), forked, *inherited))
         limit = self._confirm_above_usd(request.pipeline)
-        return _Task(Order(spec, routes, order.simulated), opening, reached, limit)
+        return _Task(StoredRun(spec, routes, stored.simulated), start, checkpoint, limit)
 
     def _routes(self, alias: str) -> tuple[Route, ...]:
         named = (Route(model=alias),) if "/" in alias else ()
@@ -239,16 +239,16 @@ class Admission:
         """Return the limit that the configuration has now for a recorded pipeline."""
         return self._config.pipelines.get(recorded.name, self._config.budget).confirm_above_usd
 
-    def _capped(self, order: Order, request: ResumedRun | ForkedRun) -> Order:
-        """Return the order with the requested budget instead of its own, if the request has one."""
+    def _capped(self, stored: StoredRun, request: ResumedRun | ForkedRun) -> StoredRun:
+        """Return the run with the requested budget instead of its own, if the request has one."""
         if request.max_cost_usd is None:
-            return order
-        cap = _limit(request, request.max_cost_usd, self._max_cost_usd(order.spec.pipeline))
-        return replace(order, spec=replace(order.spec, max_cost_usd=cap))
+            return stored
+        cap = _limit(request, request.max_cost_usd, self._max_cost_usd(stored.spec.pipeline))
+        return replace(stored, spec=replace(stored.spec, max_cost_usd=cap))
 
     async def _refused(self, task: _Task, priced: Prices, usable: Usable) -> RunRefused | None:
         """Return why a run can't reach its models, fit their windows or know their prices, if it can't."""
-        spec, left = task.order.spec, task.left
+        spec, left = task.stored.spec, task.left
         faults = dict(too_long(left, spec.question, spec.windows))
         unreached = {alias for alias in models_of(left) if priced[alias].route is None}
         if blocked := blocking(left, {*faults, *unreached}):
@@ -287,7 +287,7 @@ async def _missing(alias: str, usable: Usable) -> str:
 def _confirmation(task: _Task, priced: Prices, estimated: Estimate) -> Confirmation | None:
     if task.confirm_above_usd is None:
         return None
-    spec = task.order.spec
+    spec = task.stored.spec
     spent = Decimal(earlier(task.history, priced).nanodollars) / 10**9
     limits = CostLimits(task.confirm_above_usd, spec.max_cost_usd, spent)
     return needed(estimated, task.left, spec.question, priced, limits, task.answers)

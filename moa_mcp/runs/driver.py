@@ -1,4 +1,4 @@
-"""How a run is driven, from its opening to its end."""
+"""How a run is driven, from its start to its end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import partial
 import anyio
 
 from moa_mcp.config import Config
-from moa_mcp.engine.execute import Reached, RunSpec, execute, started
+from moa_mcp.engine.execute import Checkpoint, RunSpec, execute, started
 from moa_mcp.errors import JournalError
 from moa_mcp.events import Emit, Event, RunEstimated, RunFinished, tee
 from moa_mcp.journal import Journal
@@ -19,9 +19,9 @@ from moa_mcp.middleware import Budget, Limits, Shared, stack
 from moa_mcp.planning.estimate import Estimate
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs.admission import Work
-from moa_mcp.runs.funding import Unfunded, funded
-from moa_mcp.runs.money import Purses
-from moa_mcp.runs.order import Opening, Order, recorded
+from moa_mcp.runs.budgets import BudgetUnavailable, open_budget
+from moa_mcp.runs.caps import Caps
+from moa_mcp.runs.record import StartPoint, StoredRun, record_of
 from moa_mcp.runs.run import Run
 from moa_mcp.values import FailureReason, State, Tokens
 
@@ -37,7 +37,7 @@ _FAULT = "an unexpected fault in moa-mcp stopped the run; the server's log (stde
 
 
 class Driver:
-    """Drives runs, which share the requests, the purses and the journal of a process."""
+    """Drives runs, which share the requests, the caps and the journal of a process."""
 
     def __init__(self, config: Config, backend: Backend, journal: Journal) -> None:
         self._settings = config.budget
@@ -55,36 +55,36 @@ class Driver:
             limits.stall_s,
             cache_first=limits.cache_first,
         )
-        self._purses = Purses(config.budget, journal)
+        self._caps = Caps(config.budget, journal)
         self._beginning = anyio.Semaphore(_BEGINNING)
 
-    async def drive(self, run: Run, work: Work, opening: Opening, watch: Emit | None) -> None:
+    async def drive(self, run: Run, work: Work, start: StartPoint, watch: Emit | None) -> None:
         """Drive a run until it ends or its scope is cancelled; then leave it, for whoever resumes it."""
         tell = tee(run.tell, *((watch,) if watch else ()))
         emit = tee(partial(self._journal.append, run.run_id), tell)
         keep = partial(self._keep, run.run_id, tell)
-        order, usable = work.order, work.usable
-        reached = opening.reached or Reached(0, State(order.spec.question))
+        stored, usable = work.stored, work.usable
+        checkpoint = start.checkpoint or Checkpoint(0, State(stored.spec.question))
         budget: Budget | None = None
         began = time.monotonic()
         try:
-            if opening.new:
-                await self._record(run, order)
-            for event in opening.events if opening.reached else (started(order.spec),):
+            if start.new:
+                await self._record(run, stored)
+            for event in start.events if start.checkpoint else (started(stored.spec),):
                 emit(event)
-            if opening.new:
-                emit(_estimated(work.estimate, order.spec))
+            if start.new:
+                emit(_estimated(work.estimate, stored.spec))
             with run.scope:
                 began_to_wait = anyio.current_time()
                 try:
-                    budget = await funded(order.spec, opening, work.prices, self._purses, self._settings, run.waits)
-                except Unfunded as error:
+                    budget = await open_budget(stored.spec, start, work.prices, self._caps, self._settings, run.waits)
+                except BudgetUnavailable as error:
                     emit(_failed(f"no model was called: {error}", error.reason))
                 else:
-                    spec = _since(order.spec, anyio.current_time() - began_to_wait)
-                    await self._backend.ready(order.routes, usable)
-                    layers = stack(self._backend.provider, usable, self._shared, emit, keep, opening.before, budget)
-                    await execute(spec, layers, emit, reached)
+                    spec = _since(stored.spec, anyio.current_time() - began_to_wait)
+                    await self._backend.ready(stored.routes, usable)
+                    layers = stack(self._backend.provider, usable, self._shared, emit, keep, start.paid_calls, budget)
+                    await execute(spec, layers, emit, checkpoint)
             if run.scope.cancelled_caught and run.asked_to_end:
                 emit(RunFinished(status="cancelled", answer=None, error=None, seconds=time.monotonic() - began))
         except JournalError as error:
@@ -95,9 +95,9 @@ class Driver:
         finally:
             await self._leave(run, budget)
 
-    async def _record(self, run: Run, order: Order) -> None:
+    async def _record(self, run: Run, stored: StoredRun) -> None:
         async with self._beginning:
-            await self._journal.begin(recorded(order, texts=self._journal.keeps_texts))
+            await self._journal.begin(record_of(stored, texts=self._journal.keeps_texts))
         run.on_record = True
 
     async def _keep(self, run_id: str, tell: Emit, event: Event) -> None:
@@ -113,7 +113,7 @@ class Driver:
         if budget is not None:
             budget.close()
         with anyio.move_on_after(_LAST_WORDS_S, shield=True):
-            await _warned(self._purses.leave(run.run_id, budget))
+            await _warned(self._caps.leave(run.run_id, budget))
             ended = run.trace.status != "running"
             journal = self._journal
             await _warned(journal.finish(run.run_id, run.trace.status) if ended else journal.release(run.run_id))

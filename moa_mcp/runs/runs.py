@@ -21,13 +21,13 @@ from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs.admission import Admission, Admitted, Ready, Work
 from moa_mcp.runs.driver import Driver
-from moa_mcp.runs.kept import Kept
+from moa_mcp.runs.in_memory import InMemoryRuns
 from moa_mcp.runs.leases import Leases
-from moa_mcp.runs.order import Opening, reopened
+from moa_mcp.runs.record import StartPoint, reopened
 from moa_mcp.runs.requests import ResumedRun, RunRequest
 from moa_mcp.runs.retention import Retention
 from moa_mcp.runs.run import Run
-from moa_mcp.runs.stored import StoredRuns, held
+from moa_mcp.runs.store import RunStore, held
 from moa_mcp.trace.trace import Trace
 
 _log = logging.getLogger(__name__)
@@ -41,9 +41,9 @@ class Runs:
         self.config = config
         self.backend = backend
         self.journal = journal or MemoryJournal()
-        self._kept = Kept()
-        self._stored = StoredRuns(self.journal, self._kept, simulated=backend.simulated)
-        self._admission = Admission(config, backend, self._stored)
+        self._in_memory = InMemoryRuns()
+        self._store = RunStore(self.journal, self._in_memory, simulated=backend.simulated)
+        self._admission = Admission(config, backend, self._store)
         self._driver = Driver(config, backend, self.journal)
         self._retention = Retention(config.journal, self.journal)
         self._under_way: dict[str, Run] = {}
@@ -99,9 +99,9 @@ class Runs:
         work = ready.work
         if work is None or isinstance(ready.request, ResumedRun):
             return await self._resume(ready.run_id, work, watch)
-        spec = work.order.spec
+        spec = work.stored.spec
         run = Run(spec.run_id, Trace(spec.run_id, spec.pipeline.name, spec.question, spec.seed))
-        return self._begin(run, work, work.opening, watch)
+        return self._begin(run, work, work.start, watch)
 
     async def _resume(self, run_id: str, work: Work | None, watch: Emit | None) -> Run:
         async with self._resuming:  # who resumes the same run meanwhile gets that one
@@ -110,15 +110,15 @@ class Runs:
                 return running
             if work is None:
                 raise RunNotResumable(f"run {run_id} ended just now; look at it before you resume it")
-            await self._stored.check_free(run_id)
-            events = await self._stored.events(run_id)
-            reopened(work.order, events)  # one that can't be read is left as it is
+            await self._store.check_free(run_id)
+            events = await self._store.events(run_id)
+            reopened(work.stored, events)  # one that can't be read is left as it is
             with anyio.CancelScope(shield=True):  # a run that is claimed is run
                 if not await self.journal.claim(run_id):
-                    raise held(await self._stored.record(run_id))
-                events = await self._stored.events(run_id)
-            run, opening = reopened(work.order, events)
-            return self._begin(run, work, opening, watch)
+                    raise held(await self._store.record(run_id))
+                events = await self._store.events(run_id)
+            run, start = reopened(work.stored, events)
+            return self._begin(run, work, start, watch)
 
     async def _resume_all(self) -> None:
         try:
@@ -146,23 +146,23 @@ class Runs:
 
     async def pipeline_of(self, run_id: str) -> Pipeline:
         """Return the pipeline of a run, as it was. Raises `RunNotFound`, `RunNotResumable`."""
-        return (await self._stored.order(run_id)).spec.pipeline
+        return (await self._store.load(run_id)).spec.pipeline
 
-    def _begin(self, run: Run, work: Work, opening: Opening, watch: Emit | None) -> Run:
+    def _begin(self, run: Run, work: Work, start: StartPoint, watch: Emit | None) -> Run:
         if self._tasks is None:
             raise RuntimeError("runs are started inside `async with runs.open()`")
-        spec = replace(work.order.spec, stream=watch is not None)
-        work = work._replace(order=replace(work.order, spec=spec))
+        spec = replace(work.stored.spec, stream=watch is not None)
+        work = work._replace(stored=replace(work.stored, spec=spec))
         self._under_way[run.run_id] = run
         if not self.journal.keeps_texts:
-            watch = self._kept.begin(work.order, watch)
+            watch = self._in_memory.begin(work.stored, watch)
         self._retention.due.set()
-        self._tasks.start_soon(self._drive, run, work, opening, watch)
+        self._tasks.start_soon(self._drive, run, work, start, watch)
         return run
 
-    async def _drive(self, run: Run, work: Work, opening: Opening, watch: Emit | None) -> None:
+    async def _drive(self, run: Run, work: Work, start: StartPoint, watch: Emit | None) -> None:
         try:
-            await self._driver.drive(run, work, opening, watch)
+            await self._driver.drive(run, work, start, watch)
         finally:
             del self._under_way[run.run_id]
             run.end()
@@ -183,7 +183,7 @@ class Runs:
             with anyio.move_on_after(_LAST_WORDS_S):
                 await run.ended.wait()
         else:
-            await self._stored.record(run_id)
+            await self._store.record(run_id)
             await self.journal.cancel(run_id)
 
     def stop_all(self) -> None:
@@ -201,4 +201,4 @@ class Runs:
         run = await self.under_way(run_id)
         if run is not None:
             return run.trace
-        return await self._stored.trace(run_id)
+        return await self._store.trace(run_id)

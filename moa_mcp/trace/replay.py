@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from moa_mcp.engine.execute import Reached
+from moa_mcp.engine.execute import Checkpoint
 from moa_mcp.events import (
     AttemptFinished,
     AttemptStarted,
@@ -20,17 +20,17 @@ from moa_mcp.events import (
     StepFinished,
     StepStarted,
 )
-from moa_mcp.middleware import Before, Paid
+from moa_mcp.middleware import Paid, PaidCalls
 from moa_mcp.middleware.shares import shares
 from moa_mcp.values import Place, Question, State
 
 
-def reached(question: Question, events: Sequence[Event]) -> Reached:
+def checkpoint(question: Question, events: Sequence[Event]) -> Checkpoint:
     """Return the state after the last finished step."""
     finished = [event for event in events if isinstance(event, StepFinished)]
     degraded = any(note.degrades for event in finished for note in event.notes)
     answers = finished[-1].answers if finished else ()
-    return Reached(len(finished), State(question, answers), degraded)
+    return Checkpoint(len(finished), State(question, answers), degraded)
 
 
 def until(events: Sequence[Event], step: int) -> tuple[Event, ...]:
@@ -54,7 +54,7 @@ def _step(event: Event) -> int:
             return event.place.step
 
 
-def before(events: Sequence[Event]) -> Before:
+def paid_calls(events: Sequence[Event]) -> PaidCalls:
     """Return the answers that are on record, by their calls' places, and how often each call was tried."""
     asked: dict[Place, CallStarted] = {}
     paid: dict[Place, Paid] = {}
@@ -76,7 +76,7 @@ def before(events: Sequence[Event]) -> Before:
                 seconds[event.place] = event.seconds
             case _:
                 pass
-    return Before(paid, attempts, seconds)
+    return PaidCalls(paid, attempts, seconds)
 
 
 def _answered(event: AttemptStarted | AttemptFinished) -> tuple[Place, ...]:

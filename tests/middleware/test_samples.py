@@ -375,11 +375,11 @@ async def test_a_run_that_is_left_right_after_one_request_was_recorded_has_all_i
 async def test_what_is_missing_on_record_is_asked_for_together_and_nothing_else() -> None:
     _, events = await six(ScriptedModel(most=2), served("p/a", samples=6), Shared())
     until = next(position for position, event in enumerate(events) if isinstance(event, AttemptFinished))
-    before = replay.before(events[: until + 1])
-    assert sorted(before.paid) == list(PLACES[:2])
-    assert before.attempts == dict.fromkeys(PLACES, 1)
+    paid_calls = replay.paid_calls(events[: until + 1])
+    assert sorted(paid_calls.paid) == list(PLACES[:2])
+    assert paid_calls.attempts == dict.fromkeys(PLACES, 1)
     model, told = ScriptedModel(), list[Event]()
-    layers = stack(model, served("p/a"), Shared(), told.append, before=before)
+    layers = stack(model, served("p/a"), Shared(), told.append, paid_calls=paid_calls)
     await execute(
         RunSpec("r", pipeline(steps(SIX, '{ step = "take", n = 1 }')), Question("Why?"), seed=0), layers, told.append
     )

@@ -135,7 +135,7 @@ async def test_a_budget_and_a_deadline_can_only_be_lower_than_configured_unless_
     request = new(runs, wanted, deadline_s=wanted, overrides_limits=overrides)
     admitted = await ready(runs, request)
     assert admitted.work is not None
-    spec = admitted.work.order.spec
+    spec = admitted.work.stored.spec
     assert spec.max_cost_usd == Decimal(cap)
     assert spec.deadline_s == deadline_s
 

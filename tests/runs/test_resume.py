@@ -142,13 +142,13 @@ async def test_a_run_that_is_left_anywhere_asks_only_what_is_unanswered_and_come
 def test_what_is_read_from_the_beginning_of_a_record_agrees_with_the_trace_of_it(data: st.DataObject) -> None:
     events = _recorded()
     known = events[: data.draw(st.integers(0, len(events)))]
-    reached, before, trace = replay.reached(Q, known), replay.before(known), trace_of(known)
+    checkpoint, paid_calls, trace = replay.checkpoint(Q, known), replay.paid_calls(known), trace_of(known)
     finished = [step for step in trace.steps if step.seconds is not None]
-    assert reached.steps == len(finished)
-    assert reached.state.answers == (finished[-1].answers if finished else ())
-    assert before.paid.keys() == answered(known)
+    assert checkpoint.steps == len(finished)
+    assert checkpoint.state.answers == (finished[-1].answers if finished else ())
+    assert paid_calls.paid.keys() == answered(known)
     attempts = {call.place: len(call.attempts) for step in trace.steps for call in step.calls if call.attempts}
-    assert before.attempts == attempts
+    assert paid_calls.attempts == attempts
 
 
 def _recorded() -> tuple[Event, ...]:
@@ -168,8 +168,8 @@ def test_an_answer_on_record_keeps_what_the_layers_said_of_it() -> None:
         AttemptFinished(place=place, attempt=1, completion=bare, seconds=1.0),
         CallFinished(place=place, completion=bare.noted("temperature left out"), seconds=1.0),
     ]
-    assert replay.before(events[:3]).paid[place].completion == bare
-    assert replay.before(events).paid[place].completion == bare.noted("temperature left out")
+    assert replay.paid_calls(events[:3]).paid[place].completion == bare
+    assert replay.paid_calls(events).paid[place].completion == bare.noted("temperature left out")
 
 
 # Ways to be left

@@ -1,4 +1,4 @@
-"""The recorded runs of a journal: their orders, events and traces.
+"""The recorded runs of a journal: their definitions, events and traces.
 
 A run whose texts the journal does not keep is read from memory, in the process that started it.
 """
@@ -8,20 +8,20 @@ from __future__ import annotations
 from moa_mcp.errors import RunNotFound, RunNotResumable
 from moa_mcp.events import Event
 from moa_mcp.journal import Journal, RunRecord
-from moa_mcp.runs.kept import Kept
-from moa_mcp.runs.order import Order, ordered, traced
+from moa_mcp.runs.in_memory import InMemoryRuns
+from moa_mcp.runs.record import StoredRun, stored_run, traced
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Status
 
 _ENDED: frozenset[Status] = frozenset({"complete", "degraded"})
 
 
-class StoredRuns:
+class RunStore:
     """Reads recorded runs. Every method raises `RunNotFound` for an id that is not recorded."""
 
-    def __init__(self, journal: Journal, kept: Kept, *, simulated: bool) -> None:
+    def __init__(self, journal: Journal, in_memory: InMemoryRuns, *, simulated: bool) -> None:
         self.journal = journal
-        self._kept = kept
+        self._in_memory = in_memory
         self._simulated = simulated
 
     async def record(self, run_id: str) -> RunRecord:
@@ -31,15 +31,15 @@ class StoredRuns:
             raise RunNotFound(run_id)
         return record
 
-    async def order(self, run_id: str) -> Order:
-        """Return the order of a run that can be resumed or forked here. Raises `RunNotResumable` if it can't."""
+    async def load(self, run_id: str) -> StoredRun:
+        """Return a run that can be resumed or forked here. Raises `RunNotResumable` if it can't."""
         record = await self.record(run_id)
-        return self._kept.order(run_id) or ordered(record, simulated=self._simulated)
+        return self._in_memory.get(run_id) or stored_run(record, simulated=self._simulated)
 
     async def events(self, run_id: str) -> tuple[Event, ...]:
         """Return the events of a run."""
-        kept = self._kept.events(run_id)
-        return await self.journal.events(run_id) if kept is None else kept
+        in_memory = self._in_memory.events(run_id)
+        return await self.journal.events(run_id) if in_memory is None else in_memory
 
     async def trace(self, run_id: str) -> Trace:
         """Return the trace of a run that is not active in this process."""

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import TypeAdapter, ValidationError
 
-from moa_mcp.engine.execute import Reached, RunSpec, started
+from moa_mcp.engine.execute import Checkpoint, RunSpec, started
 from moa_mcp.errors import RunNotResumable
 from moa_mcp.events import Event, RunResumed
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.sqlite.damage import damaged_run, readable
-from moa_mcp.middleware import Before
+from moa_mcp.middleware import PaidCalls
 from moa_mcp.routing.routes import Route
 from moa_mcp.runs.run import Run
 from moa_mcp.text.surrogates import mended
@@ -26,7 +26,7 @@ _TITLE = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class StoredRun:
     """A run as it was asked for, with all that decides it: this is what a resume goes by."""
 
     spec: RunSpec
@@ -36,11 +36,11 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class StartPoint:
     """How a run begins here: from nothing, or from what was done before."""
 
-    reached: Reached | None = None
-    before: Before = field(default_factory=Before)
+    checkpoint: Checkpoint | None = None
+    paid_calls: PaidCalls = field(default_factory=PaidCalls)
     events: tuple[Event, ...] = ()
     """What is told of the beginning, besides what the engine tells of a run from nothing."""
     history: tuple[Event, ...] = ()
@@ -49,7 +49,7 @@ class Opening:
     """Whether it is yet to be put on record."""
 
 
-_orders = TypeAdapter(Order)
+_adapter = TypeAdapter(StoredRun)
 
 
 def whole(question: Question) -> Question:
@@ -58,51 +58,51 @@ def whole(question: Question) -> Question:
     return Question(mended(question.text), context, system)
 
 
-def recorded(order: Order, *, texts: bool) -> RunRecord:
+def record_of(stored: StoredRun, *, texts: bool) -> RunRecord:
     """Return the record of a new run; without `texts`, its question is not in it."""
-    spec = order.spec
-    kept = order if texts else replace(order, spec=replace(spec, question=Question("")))
+    spec = stored.spec
+    kept = stored if texts else replace(stored, spec=replace(spec, question=Question("")))
     now = time.time()
-    text = _orders.dump_json(kept, by_alias=True).decode()
+    text = _adapter.dump_json(kept, by_alias=True).decode()
     title = " ".join(kept.spec.question.text.split())[:_TITLE]
     return RunRecord(spec.run_id, spec.pipeline.name, text, "running", title, now, now)
 
 
-def ordered(record: RunRecord, *, simulated: bool) -> Order:
-    """Return the order of a run on record, to go on with it at real or simulated models.
+def stored_run(record: RunRecord, *, simulated: bool) -> StoredRun:
+    """Return the run of a record, to go on with it at real or simulated models.
 
     Raises:
         RunNotResumable: it can't be gone on with from here.
 
     """
     try:
-        order = _orders.validate_json(record.spec)
+        stored = _adapter.validate_json(record.spec)
     except ValidationError as error:
         raise RunNotResumable(
             f"run {record.run_id} was recorded by another version of moa-mcp, which must resume it"
         ) from error
-    if not order.spec.question.text:
+    if not stored.spec.question.text:
         raise RunNotResumable(
             f'run {record.run_id} can\'t be resumed here: its question was not kept (record = "hashes"); only the '
             "process that began it can go on with it"
         )
-    if order.simulated != simulated:
-        how = "was simulated; add --offline" if order.simulated else "asked real models; leave --offline out"
+    if stored.simulated != simulated:
+        how = "was simulated; add --offline" if stored.simulated else "asked real models; leave --offline out"
         raise RunNotResumable(f"run {record.run_id} {how}")
-    return order
+    return stored
 
 
-def reopened(order: Order, events: tuple[Event, ...]) -> tuple[Run, Opening]:
+def reopened(stored: StoredRun, events: tuple[Event, ...]) -> tuple[Run, StartPoint]:
     """Return a run that goes on, and how, from what is on record. Raises `JournalError` if that makes no sense."""
-    spec = order.spec
+    spec = stored.spec
     with readable(spec.run_id):
-        reached = replay.reached(spec.question, events)
+        checkpoint = replay.checkpoint(spec.question, events)
         beginning = () if events else (started(spec),)  # it was left before even that was on record
-        told = (*beginning, RunResumed(finished_steps=reached.steps))
+        told = (*beginning, RunResumed(finished_steps=checkpoint.steps))
         trace = trace_of(events)
-        opening = Opening(reached, replay.before(events), told, history=events, new=False)
+        start = StartPoint(checkpoint, replay.paid_calls(events), told, history=events, new=False)
     trace.run_id, trace.pipeline, trace.status = spec.run_id, spec.pipeline.name, "running"
-    return Run(spec.run_id, trace, on_record=True), opening
+    return Run(spec.run_id, trace, on_record=True), start
 
 
 def traced(record: RunRecord, events: Iterable[Event]) -> Trace:

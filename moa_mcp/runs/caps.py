@@ -1,4 +1,4 @@
-"""What runs may cost: the purses of a process, and the budget that each run gets from them, in its turn."""
+"""What runs may cost: the caps of a process, and the budget that each run gets from them, in its turn."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from moa_mcp.config import BudgetSettings
 from moa_mcp.engine.execute import RunSpec
 from moa_mcp.events import Event
 from moa_mcp.journal import Journal
-from moa_mcp.middleware import Amount, Budget, Others, Purse, TokenPurse
+from moa_mcp.middleware import Amount, Budget, Cap, Others, TokenCap
 from moa_mcp.planning.estimate import Prices
-from moa_mcp.runs.order import Opening
+from moa_mcp.runs.record import StartPoint
 from moa_mcp.trace.replay import own
 
 _LOOK_S, _SLOWER, _MOST_LOOK_S = 0.1, 1.5, 2.0
 """Seconds between looks at what the runs of other processes hold: at first, how much more each time, and at most."""
 
 
-class DayPurse(Purse):
+class DayCap(Cap):
     """A cap that all processes share that keep their runs in one journal.
 
     What a run spends counts for the day (UTC) on which this process began to drive it.
@@ -32,8 +32,8 @@ class DayPurse(Purse):
 
     at_once = False
 
-    def __init__(self, name: str, cap: int, journal: Journal) -> None:
-        super().__init__(name, cap, shared=True)
+    def __init__(self, name: str, limit: int, journal: Journal) -> None:
+        super().__init__(name, limit, shared=True)
         self._journal = journal
         self._days: dict[str, str] = {}
         self._stale: set[str] = set()
@@ -55,7 +55,7 @@ class DayPurse(Purse):
         if now == self._committed.get(run_id):
             return True
         try:
-            if not await self._put(run_id, now, self.cap):
+            if not await self._put(run_id, now, self.limit):
                 return False
         except BaseException:  # nobody knows what is on record
             self._stale.add(run_id)
@@ -89,53 +89,53 @@ class DayPurse(Purse):
                 self._stale.add(run_id)
                 raise
 
-    async def _put(self, run_id: str, now: int, cap: int | None) -> bool:
+    async def _put(self, run_id: str, now: int, limit: int | None) -> bool:
         spent = self._spent.get(run_id)
         held = 0 if spent is None else now - self._of(run_id, spent())
-        return await self._journal.commit_spending(run_id, self._days[run_id], now, cap, held)
+        return await self._journal.commit_spending(run_id, self._days[run_id], now, limit, held)
 
 
 class Refusal(NamedTuple):
     """Why a run does not get its budget."""
 
-    purse: Purse
+    cap: Cap
     others: Others
 
 
-class Purses:
-    """The purses that the runs of a process share."""
+class Caps:
+    """The caps that the runs of a process share."""
 
     def __init__(self, settings: BudgetSettings, journal: Journal) -> None:
         self._settings = settings
         self._journal = journal
         self._began: WeakKeyDictionary[Budget, tuple[str, int]] = WeakKeyDictionary()
         """By budget: the day on which this process began to drive its run, and what that had spent before."""
-        self._day: DayPurse | None = None
-        self._server: Purse | None = None
+        self._day: DayCap | None = None
+        self._server: Cap | None = None
         if settings.max_cost_usd_per_day is not None:
-            self._day = DayPurse("max_cost_usd_per_day", nanodollars(settings.max_cost_usd_per_day), journal)
+            self._day = DayCap("max_cost_usd_per_day", nanodollars(settings.max_cost_usd_per_day), journal)
         if settings.max_cost_usd_per_server is not None:
-            cap = nanodollars(settings.max_cost_usd_per_server)
-            self._server = Purse("max_cost_usd_per_server", cap, shared=True)
+            limit = nanodollars(settings.max_cost_usd_per_server)
+            self._server = Cap("max_cost_usd_per_server", limit, shared=True)
         self._turn = anyio.Lock()
 
-    def budget(self, spec: RunSpec, opening: Opening, tariff: RunTariff, prices: Prices) -> Budget:
+    def budget(self, spec: RunSpec, start: StartPoint, tariff: RunTariff, prices: Prices) -> Budget:
         """Return the budget of a run, which has spent what its events say."""
-        before = earlier(opening.history, prices)
-        purses: list[Purse] = [TokenPurse("max_run_tokens", self._settings.max_run_tokens)]
+        before = earlier(start.history, prices)
+        caps: list[Cap] = [TokenCap("max_run_tokens", self._settings.max_run_tokens)]
         if spec.max_cost_usd is not None:
-            purses.append(Purse("max_cost_usd", nanodollars(spec.max_cost_usd)))
+            caps.append(Cap("max_cost_usd", nanodollars(spec.max_cost_usd)))
         if self._server is not None:
-            purses.append(self._server)
+            caps.append(self._server)
         now = datetime.now(UTC)
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-        yesterday = before.plus(earlier(opening.history, prices, midnight), -1)
+        yesterday = before.plus(earlier(start.history, prices, midnight), -1)
         if self._day is not None:
-            purses.append(self._day)
-        budget = Budget(spec.run_id, purses, tariff, before, opening.before.paid)
-        for purse in purses:
-            if purse.shared:
-                purse.enter(spec.run_id, yesterday if purse is self._day else before, lambda: budget.spent)
+            caps.append(self._day)
+        budget = Budget(spec.run_id, caps, tariff, before, start.paid_calls.paid)
+        for cap in caps:
+            if cap.shared:
+                cap.enter(spec.run_id, yesterday if cap is self._day else before, lambda: budget.spent)
         self._began[budget] = (now.date().isoformat(), yesterday.nanodollars)
         return budget
 
@@ -146,12 +146,12 @@ class Purses:
 
         What fits but for what other runs hold waits for them, first come, first served, and `waits` is told so.
         """
-        if not any(purse.shared for purse in budget.purses):
+        if not any(cap.shared for cap in budget.caps):
             lacking = await budget.open(smallest)
             return Refusal(lacking, Others()) if lacking else None
         began = anyio.current_time()
         if self._turn.locked():
-            waits(f"waiting for its turn under {' and '.join(str(each) for each in budget.purses if each.shared)}")
+            waits(f"waiting for its turn under {' and '.join(str(each) for each in budget.caps if each.shared)}")
         try:
             async with self._turn:
                 refusal = await self._opened(budget, smallest, whole(), waits, began)
@@ -169,21 +169,21 @@ class Purses:
         look_s = _LOOK_S
         waited_for: Refusal | None = None
         while True:
-            changes = {purse: purse.changes for purse in budget.purses}
+            changes = {cap: cap.changes for cap in budget.caps}
             refusal = await _tried(budget, smallest, whole)
             if refusal is None:
                 if waited_for:
                     budget.waited(anyio.current_time() - began, *waited_for)
                 return None
-            purse, others = refusal
+            cap, others = refusal
             enough = budget.spent.plus(smallest)
-            if not purse.shared or not purse.has_room(budget.run_id, others, enough):
+            if not cap.shared or not cap.has_room(budget.run_id, others, enough):
                 return refusal
             if others.held:  # else it came free meanwhile
-                waits(f"waiting for other runs, which hold {purse.shown(others.held)} of {purse}")
+                waits(f"waiting for other runs, which hold {cap.shown(others.held)} of {cap}")
                 waited_for = refusal
-            with anyio.move_on_after(math.inf if purse.at_once else look_s):  # other processes tell nothing
-                await purse.eased(changes[purse])
+            with anyio.move_on_after(math.inf if cap.at_once else look_s):  # other processes tell nothing
+                await cap.eased(changes[cap])
             look_s = min(_MOST_LOOK_S, look_s * _SLOWER)
 
     async def leave(self, run_id: str, budget: Budget | None) -> None:
