@@ -1,43 +1,43 @@
-"""Everything that can go wrong, as one tree.
+"""All errors of the package, as one tree.
 
 ::
 
     MoaError
-    ├── ConfigError             the configuration can't be used; holds every problem found
-    ├── StepFailed              too few answers, or none that can be read
-    │   ├── PromptTooLong           some of its prompts do not fit their models' windows, and it can write others
-    │   ├── StepLeftOut             too few of its calls were made at all; the run may do without the step
-    │   └── DeadlinePassed          the run's time was up before enough of its calls were answered
-    ├── RunNotFound             the journal has no run of that id
-    ├── RunNotResumable         the run can't be resumed or forked: it is complete, active, or lacks what that needs
-    ├── ChangeRefused           a fork can't have its pipeline changed so
+    ├── ConfigError             the configuration is invalid; has every problem found
+    ├── StepFailed              a step got too few answers, or none that it could parse
+    │   ├── PromptTooLong           prompts exceed context windows; the step can write shorter ones
+    │   ├── StepLeftOut             too few of its calls could be made; the run may skip the step
+    │   └── DeadlinePassed          the deadline passed before enough calls were answered
+    ├── RunNotFound             the journal has no run with that ID
+    ├── RunNotResumable         the run can't be resumed or forked: it is complete, active or incomplete in the journal
+    ├── ChangeRefused           an override of a fork is invalid
     ├── JournalError            the journal can't be read or written
-    │   ├── JournalDamaged          what it holds, or one run of it, makes no sense
-    │   └── LeaseLost               another process drives the run now, or it was cancelled there
+    │   ├── JournalDamaged          the journal, or one run in it, is inconsistent
+    │   └── LeaseLost               another process claimed or cancelled the run
     └── CallError               one model call failed
-        ├── Unrecorded          the journal did not take it, and so it was not made
-        ├── CallSkipped         it was not made, because a budget or setting does not allow it
-        │   ├── BudgetReached       it could cost more than a budget has left
-        │   └── Unpriced            nobody knows what it costs, and the configuration wants that known
-        ├── MissingKey          no route can be used; names the variables that would make one usable
-        ├── AuthFailed          the provider refuses the key
-        ├── QuotaExceeded       the account has no money left
+        ├── Unrecorded          the journal could not record it, so it was not sent
+        ├── CallSkipped         it was not sent, because a budget or setting does not allow it
+        │   ├── BudgetReached       its worst-case cost exceeds the rest of a budget
+        │   └── Unpriced            its price is unknown, and the configuration requires a price
+        ├── MissingKey          no route is usable; names the variables to set
+        ├── AuthFailed          the provider rejects the key
+        ├── QuotaExceeded       the account has no credit left
         ├── ModelNotFound       the provider does not serve that model
-        ├── RequestRefused      the request itself is at fault
-        │   ├── ParameterRefused    one parameter is; it can be left out, renamed or brought within its bounds
-        │   ├── SystemRoleRefused   the model takes no system message
-        │   └── ContextTooLong      the prompt does not fit the model's window
+        ├── RequestRefused      the provider rejects the request itself
+        │   ├── ParameterRefused    it rejects one parameter, which can be omitted, renamed or limited
+        │   ├── SystemRoleRefused   the model accepts no system message
+        │   └── ContextTooLong      the prompt exceeds the model's context window
         ├── AnswerRefused       the model or its filter declined to answer
-        ├── AnswerEmpty         no text came
-        ├── RateLimited         too many requests; may say how long to wait
-        ├── ServerFailed        the provider's fault
-        ├── ConnectionFailed    nobody answered, or the line broke
-        ├── TimedOut            the attempt took longer than it may
-        ├── UnexpectedFault     a reply or a library did what nobody foresaw
-        └── StragglerDropped    the step did not wait for it
+        ├── AnswerEmpty         the answer has no text
+        ├── RateLimited         too many requests; may have the time to wait
+        ├── ServerFailed        the provider had an internal error
+        ├── ConnectionFailed    the provider was unreachable, or the connection broke
+        ├── TimedOut            the attempt exceeded its timeout
+        ├── UnexpectedFault     a reply, a library or moa-mcp failed in an unexpected way
+        └── StragglerDropped    the step stopped waiting for it
 
-A call error says three things of itself: may the same call be tried again (``retryable``), may another route
-do better (``elsewhere``), and was it paid (``paid``: True, False, or None where nobody can know).
+A call error has three properties: whether a retry can help (``retryable``), whether another route can help
+(``elsewhere``), and whether the call was billed (``paid``: True, False, or None if unknown).
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ from moa_mcp.values import Answer, FailureReason, Usage, Word
 
 
 class MoaError(Exception):
-    """The root. Its text is written for the person who reads it, and holds no key and no stack trace."""
+    """The root of the tree. Messages are written for users, and contain no keys and no stack traces."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in a configuration: where it stands, what is wrong and what would be right."""
+    """A problem in a configuration: its place, what is wrong, and a valid value."""
 
     place: str
-    """Table and key, ``pipelines.vote, step 2, n``; empty for the file as a whole."""
+    """Table and key, such as ``pipelines.vote, step 2, n``; empty for the whole file."""
     message: str
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ class Problem:
 
 
 class ConfigError(MoaError):
-    """The configuration can't be used."""
+    """The configuration is invalid."""
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source
@@ -83,18 +83,18 @@ class ConfigError(MoaError):
 
 
 class RunNotFound(MoaError):
-    """There is no run of that id."""
+    """The journal has no run with that ID."""
 
     def __init__(self, run_id: str) -> None:
         super().__init__(f"there is no run {quoted(run_id)} in the journal")
 
 
 class RunNotResumable(MoaError):
-    """The run can't be resumed or forked from here; the text says why."""
+    """The run can't be resumed or forked from here; the message has the reason."""
 
 
 class ChangeRefused(MoaError):
-    """A run's pipeline can't be changed so."""
+    """An override of a fork is invalid."""
 
     def __init__(self, message: str, remedy: str) -> None:
         super().__init__(message)
@@ -102,15 +102,15 @@ class ChangeRefused(MoaError):
 
 
 class JournalError(MoaError):
-    """The journal can't be read or written; no call is made that could not be recorded."""
+    """The journal can't be read or written. A call that can't be recorded is not sent."""
 
 
 class JournalDamaged(JournalError):
-    """What the journal holds, or one run of it, makes no sense; the text quotes none of it."""
+    """The journal, or one run in it, is inconsistent. The message quotes no content."""
 
 
 class LeaseLost(JournalError):
-    """Another process drives the run now, or it was cancelled there."""
+    """Another process claimed or cancelled the run."""
 
 
 class CallError(MoaError):
@@ -120,51 +120,51 @@ class CallError(MoaError):
     elsewhere = True
     paid: bool | None = False
     usage: Usage | None = None
-    """What the provider billed for it, if it said so."""
+    """The billed tokens, if the provider reported them."""
     cost_usd: Decimal | None = None
     reasoning: str = ""
-    """What the model thought before it gave no answer."""
+    """The model's reasoning, although it returned no answer."""
 
     @property
     def kind(self) -> str:
-        """The class's name, as traces show it."""
+        """The name of the class, as in traces."""
         return type(self).__name__
 
 
 class Unrecorded(CallError):
-    """The journal did not take the call, and so it was not made."""
+    """The journal could not record the call, so it was not sent."""
 
     elsewhere = False
 
 
 class CallSkipped(CallError):
-    """The call was not made, because a budget or setting does not allow it. The run may then skip the step."""
+    """The call was not sent, because a budget or setting does not allow it. The run may then skip the step."""
 
     elsewhere = False
 
 
 class BudgetReached(CallSkipped):
-    """The call could cost more than a budget has left."""
+    """The worst-case cost of the call exceeds the rest of a budget."""
 
 
 class Unpriced(CallSkipped):
-    """Nobody knows what the call costs, and the configuration wants that known."""
+    """The price of the call is unknown, and the configuration requires a price."""
 
     elsewhere = True
 
 
 class MissingKey(CallError):
-    """No route of the model can be used from here."""
+    """No route of the model is usable."""
 
     elsewhere = False
 
 
 class AuthFailed(CallError):
-    """The provider refuses the key, or the key may not use the model."""
+    """The provider rejects the key, or the key has no access to the model."""
 
 
 class QuotaExceeded(CallError):
-    """The account behind the key has nothing left, or not enough for as long an answer."""
+    """The account has no credit left, or too little for the requested answer length."""
 
     def __init__(self, message: str, *, affordable: int | None = None) -> None:
         super().__init__(message)
@@ -173,17 +173,17 @@ class QuotaExceeded(CallError):
 
 
 class ModelNotFound(CallError):
-    """The provider does not serve a model of that name, or is not at that address any more."""
+    """The provider does not serve that model, or is no longer at that address."""
 
 
 class RequestRefused(CallError):
-    """The provider can't take the request as it is."""
+    """The provider rejects the request itself."""
 
     elsewhere = False
 
 
 class Bounds(NamedTuple):
-    """Between which values a provider takes a parameter, as far as it says so."""
+    """The range of values that a provider accepts for a parameter; None if not stated."""
 
     least: float | None = None
     most: float | None = None
@@ -192,11 +192,11 @@ class Bounds(NamedTuple):
 
 
 Reason = Literal["unknown", "value", "together"]
-"""Why a parameter is refused: the model does not take it, or not this value, or not beside another one."""
+"""Why a parameter is rejected: the model does not support it, not this value, or not together with another one."""
 
 
 class ParameterRefused(RequestRefused):
-    """The model does not take one of the parameters, or not with that value."""
+    """The model does not accept one of the parameters, or not with that value."""
 
     def __init__(
         self,
@@ -210,23 +210,23 @@ class ParameterRefused(RequestRefused):
         super().__init__(message)
         self.parameter = parameter
         self.instead = instead
-        """The name the provider wants in its place, if it said one."""
+        """The parameter to use instead, if the provider names one."""
         self.reason = reason
         self.bounds = tuple(bounds)
-        """What may be the bounds, the surest first: the provider's words can be read in several ways."""
+        """Possible bounds, the most likely first: the provider's message can be ambiguous."""
 
 
 class SystemRoleRefused(RequestRefused):
-    """The model takes no system message."""
+    """The model accepts no system message."""
 
 
 class ContextTooLong(RequestRefused):
-    """The prompt does not fit the model's context window, or leaves no room there for as long an answer."""
+    """The prompt exceeds the model's context window, or leaves too little of it for the requested answer length."""
 
     def __init__(self, message: str, *, room: int | None = None) -> None:
         super().__init__(message)
         self.room = room
-        """How many tokens the prompt leaves for the answer, where the provider says so."""
+        """Number of tokens left for the answer, if the provider states it."""
 
 
 class AnswerRefused(CallError):
@@ -245,22 +245,22 @@ class AnswerEmpty(CallError):
     def __init__(self, message: str, *, at_limit: bool) -> None:
         super().__init__(message)
         self.at_limit = at_limit
-        """The token limit was used up before any text came, as reasoning models do."""
+        """Whether the token limit was reached before any text, as can happen with reasoning models."""
 
 
 class RateLimited(CallError):
-    """The provider has had too many requests."""
+    """The provider got too many requests."""
 
     retryable = True
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
-        """Seconds the provider asks to wait; None if it did not say."""
+        """Seconds to wait; None if the provider did not state them."""
 
 
 class ServerFailed(CallError):
-    """The provider failed on its side."""
+    """The provider had an internal error."""
 
     retryable = True
     paid: bool | None = False
@@ -271,61 +271,61 @@ class ServerFailed(CallError):
 
 
 class ConnectionFailed(CallError):
-    """The provider could not be reached, or the connection broke."""
+    """The provider was unreachable, or the connection broke."""
 
     retryable = True
     paid: bool | None = None
 
 
 class TimedOut(CallError):
-    """The attempt took longer than it may."""
+    """The attempt exceeded its timeout."""
 
     retryable = True
     paid = None
 
 
 class UnexpectedFault(CallError):
-    """A reply or a library did what nobody foresaw."""
+    """A reply, a library or moa-mcp failed in an unexpected way."""
 
     paid = None
 
 
 class StragglerDropped(CallError):
-    """The step did not wait for the call: its quorum and grace, or the deadline, were reached."""
+    """The step stopped waiting for the call, because of its quorum and grace period, or the deadline."""
 
     elsewhere = False
     paid = None
 
     def __init__(self, waited_s: float, why: str) -> None:
-        super().__init__(f"not waited for after {waited_s:.1f} s: {why}")
+        super().__init__(f"dropped after {waited_s:.1f} s: {why}")
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failed call or attempt, as the trace keeps it."""
+    """A failed call or attempt, as stored in the trace."""
 
     kind: Word
     message: str
     retryable: bool
     paid: bool | None
-    """None where nobody can know."""
+    """Whether it was billed; None if unknown."""
     usage: Usage | None = None
     cost_usd: Decimal | None = None
     reasoning: str = ""
-    """What the model thought before it gave no answer."""
+    """The model's reasoning, although it returned no answer."""
 
     @classmethod
     def of(cls, error: CallError) -> Failure:
-        """Return what is to be kept of an error."""
+        """Return the failure for an error."""
         return cls(error.kind, str(error), error.retryable, error.paid, error.usage, error.cost_usd, error.reasoning)
 
 
-STOPPED = Failure("Stopped", "stopped before an answer came", retryable=False, paid=None)
-"""Of an attempt that was under way when it was cancelled, or its process died."""
+STOPPED = Failure("Stopped", "stopped before it was answered", retryable=False, paid=None)
+"""The failure of an attempt that was in progress when it was cancelled, or its process died."""
 
 
 class StepFailed(MoaError):
-    """A step could not do its work; nothing that follows it can."""
+    """A step failed, so the run can't continue."""
 
     def __init__(self, message: str, reason: FailureReason = "step") -> None:
         super().__init__(message)
@@ -333,28 +333,28 @@ class StepFailed(MoaError):
 
 
 class PromptTooLong(StepFailed):
-    """Some of a step's prompts do not fit their models' windows."""
+    """Some of a step's prompts exceed the context windows of their models."""
 
     def __init__(self, replies: Sequence[Answer | None], too_long: Iterable[int]) -> None:
-        super().__init__("the prompt does not fit the model's window")
+        super().__init__("the prompt exceeds the model's context window")
         self.replies = tuple(replies)
-        """What came of all requests, in their order."""
+        """The reply to each request, in order; None if it has none."""
         self.too_long = frozenset(too_long)
-        """The positions of those that were too long."""
+        """The positions of the requests that were too long."""
 
 
 class StepLeftOut(StepFailed):
-    """Too few of the step's calls could be made, for want of means; the answers before it can go on without it."""
+    """Too few of the step's calls could be made within budget and settings; the run may skip the step."""
 
     def __init__(self, message: str, reason: FailureReason = "budget") -> None:
         super().__init__(message, reason)
 
 
 class DeadlinePassed(StepFailed):
-    """The run's time was up before enough of the step's calls were answered."""
+    """The deadline passed before enough of the step's calls were answered."""
 
     def __init__(self, deadline: str, what: str, answers: Sequence[Answer] = ()) -> None:
         super().__init__(f"{deadline} passed: {what}", "deadline")
         self.deadline = deadline
         self.answers = tuple(answers)
-        """Those that came."""
+        """The answers that arrived in time."""

@@ -1,4 +1,4 @@
-"""What happened in a run, as a stream. Trace, progress, journal and display are views of it; it knows none of them."""
+"""The events of a run. Trace, progress, journal and display are computed from them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ from moa_mcp.values import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happened:
-    """Carries the moment, in seconds since the epoch."""
+    """The base of all events."""
 
     at: float = field(default_factory=time.time)
+    """Seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Happened):
-    """A run began."""
+    """A run started."""
 
     kind: Literal["run_started"] = "run_started"
     run_id: Word
@@ -43,47 +44,47 @@ class RunStarted(Happened):
     question: Question
     seed: int
     steps: tuple[Word, ...]
-    """The kind of every step that will run, in order."""
+    """The kinds of all its steps, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEstimated(Happened):
-    """What a run was reckoned to take, before it asked anybody."""
+    """Cost estimate at the start of a run."""
 
     kind: Literal["run_estimated"] = "run_estimated"
     calls: int
     tokens: Tokens
-    """Of prompts and answers."""
+    """Expected tokens of prompts and answers."""
     cost_usd: Dollars | None
-    """None where a price is not known."""
+    """None if a price is unknown."""
     unpriced: tuple[Word, ...]
-    """The models whose price is not known."""
+    """The models whose price is unknown."""
     max_cost_usd: Decimal | None
-    """What it may cost, in US dollars."""
+    """The budget of the run, in US dollars; None if it has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResumed(Happened):
-    """A run that was left unfinished goes on."""
+    """An unfinished run was resumed."""
 
     kind: Literal["run_resumed"] = "run_resumed"
     finished_steps: int
-    """How many of its steps need not be done again."""
+    """Number of finished steps, which are not repeated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunForked(Happened):
-    """A run took over the first steps of another; what happened in them follows, and was paid for there."""
+    """A run was forked from another. The events of the inherited steps follow; the other run paid for them."""
 
     kind: Literal["run_forked"] = "run_forked"
     from_run: Word
     steps: int
-    """How many steps it took over."""
+    """Number of inherited steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted(Happened):
-    """A step began to work on the answers before it."""
+    """A step started."""
 
     kind: Literal["step_started"] = "step_started"
     step: int
@@ -92,18 +93,18 @@ class StepStarted(Happened):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallStarted(Happened):
-    """A step asked an agent."""
+    """A step called an agent."""
 
     kind: Literal["call_started"] = "call_started"
     place: Place
     agent: Word
     messages: tuple[Message, ...]
     window: Word = ""
-    """Which of the answers before it stand in its prompt, where not all do: ``window 2, answers 7 to 11 of 12``."""
+    """The answers in its prompt, such as ``window 2, answers 7 to 11 of 12``; empty if the prompt has all of them."""
 
 
 class Joined(NamedTuple):
-    """A further call that a request asks for, and which of its attempts that is."""
+    """A further call that a request answers, and the number of its attempt."""
 
     place: Place
     attempt: int
@@ -111,7 +112,7 @@ class Joined(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptStarted(Happened):
-    """A request went out to a provider."""
+    """A request was sent to a provider."""
 
     kind: Literal["attempt_started"] = "attempt_started"
     place: Place
@@ -123,7 +124,7 @@ class AttemptStarted(Happened):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextReceived(Happened):
-    """A piece of a streamed answer arrived. A later attempt of the same call starts the text anew."""
+    """A piece of a streamed answer arrived. A later attempt of the same call replaces the text."""
 
     kind: Literal["text_received"] = "text_received"
     place: Place
@@ -140,12 +141,12 @@ class AttemptFinished(Happened):
     completion: Completion
     seconds: float
     others: tuple[Joined, ...] = ()
-    """Whose answers are the completion's others, in order; the last of them have none if fewer came."""
+    """The calls that get the further answers of the completion, in order. The last ones get none if it has fewer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptFailed(Happened):
-    """The request failed; what follows (another try, another route) is told by the attempts after it."""
+    """The request failed. A retry, or a request on another route, has its own events."""
 
     kind: Literal["attempt_failed"] = "attempt_failed"
     place: Place
@@ -157,7 +158,7 @@ class AttemptFailed(Happened):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFinished(Happened):
-    """An agent's answer is there."""
+    """An agent answered."""
 
     kind: Literal["call_finished"] = "call_finished"
     place: Place
@@ -167,7 +168,7 @@ class CallFinished(Happened):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFailed(Happened):
-    """An agent gave no answer, after all that could be tried."""
+    """An agent did not answer, after all retries and routes."""
 
     kind: Literal["call_failed"] = "call_failed"
     place: Place
@@ -177,7 +178,7 @@ class CallFailed(Happened):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFinished(Happened):
-    """A step handed on its answers."""
+    """A step ended and returned its answers."""
 
     kind: Literal["step_finished"] = "step_finished"
     step: int
@@ -185,12 +186,12 @@ class StepFinished(Happened):
     notes: tuple[Note, ...]
     seconds: float
     tally: Tally | None = None
-    """What it counted, if it did."""
+    """The votes that it counted; None if it does not count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished(Happened):
-    """A run ended; nothing follows."""
+    """A run ended. This is its last event, unless it is resumed."""
 
     kind: Literal["run_finished"] = "run_finished"
     status: Status
@@ -219,11 +220,11 @@ Event: TypeAlias = (
 )
 
 Emit: TypeAlias = Callable[[Event], None]
-"""Takes an event and returns at once; it never raises."""
+"""Handles an event. It returns at once and never raises."""
 
 
 def tee(*emits: Emit) -> Emit:
-    """Return an emit that tells all of these, in order."""
+    """Return an emit that calls all of these, in order."""
     if len(emits) == 1:
         return emits[0]
 

@@ -1,7 +1,7 @@
-"""What calls cost at their dearest, and what a run must keep for its steps to come: what `model.budgeted` goes by.
+"""The worst-case cost of calls and of the later steps of a run, which `middleware.budget` holds and reserves.
 
-Every token stands for at least one byte of text, whatever the tokenizer: so no prompt has more tokens than bytes, and
-no call costs more than what is held for it, as long as its provider keeps to `max_tokens`.
+In every tokenizer, a token is at least one byte of text. So no prompt has more tokens than bytes, and no call costs
+more than the amount held for it, provided that its provider respects `max_tokens`.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from moa_mcp.text.tokens import UPPER
 from moa_mcp.values import Answer, Call, Completion, Message, Parameters, Place, Price, Question, Usage, token_limit
 
 SCHEMA_TOKENS = 512
-"""What the form of a reply may take in a prompt, with the words that providers put around it."""
+"""Maximum prompt tokens of a reply schema, with the text that providers add around it."""
 LARGEST_ANSWER = 32_768
-"""Tokens of an answer whose limit is neither set nor known."""
+"""Maximum tokens of an answer if its limit is neither set nor known."""
 
 _NANO = Decimal(10**9)
 _SAID = Decimal("0.0001")
 
 
 class RunTariff:
-    """What the calls of a run cost, and what its steps need."""
+    """The cost of the calls of a run, and the amounts that its steps need."""
 
     def __init__(
         self,
@@ -46,20 +46,20 @@ class RunTariff:
         prices: Mapping[str, Price | None],
         unpriced: Literal["allow", "refuse"] = "allow",
     ) -> None:
-        """Take the price of every alias on the route that would be taken now."""
+        """`prices` are by alias, on the current route; None if unknown."""
         self._steps = pipeline.steps
         self._positions = [at for at, step in enumerate(pipeline.steps) if step.models]
-        """The positions of the steps that ask models."""
+        """The positions of the steps that call models."""
         self._drafts = Drafts(question)
         self._prices = prices
         self._refuses = unpriced == "refuse"
         self._form = cache(self._least_after)
         self._layer = cache(self._least_of)
         self._after: tuple[Amount, ...] | None = None
-        """By how many steps are finished: what all calls of the others can take."""
+        """By the number of finished steps: the worst-case cost of the later ones."""
 
-    def dearest(self, call: Call) -> Amount:
-        """Return the most that a call can take. Raises `Unpriced`."""
+    def worst_case(self, call: Call) -> Amount:
+        """Return the worst-case cost of a call. Raises `Unpriced` if the price must be known and is not."""
         price = catalog.price_at(call.target) if call.target else None
         model = call.target.model if call.target else call.agent
         if price is None and self._refuses:
@@ -69,32 +69,37 @@ class RunTariff:
             )
         more = SCHEMA_TOKENS if call.reply_schema else 0
         written = call.prompt_recurs
-        return dearest(price, model, call.messages, call.parameters, call.samples, more=more, written=written)
+        return worst_case(price, model, call.messages, call.parameters, call.samples, more=more, written=written)
 
     def bill(self, ended: Completion | CallError, held: Amount) -> Amount:
-        """Return what a call took; where nobody can know, what was held for it."""
+        """Return the actual cost of a call; if it is unknown, the amount that was held for it."""
         return _bill(ended if isinstance(ended, Completion) else Failure.of(ended), held)
 
     def needed(self, step: int) -> int:
-        """Return how many calls a step can't do without; steps count from 1."""
+        """Return the minimum number of calls of a step. Steps count from 1."""
         return _needed(self._steps[step - 1])
 
     def smallest(self, finished: int, answers: Sequence[Answer]) -> Amount:
-        """Return what the least takes that leads from these answers, after so many steps, to an end."""
+        """Return the worst-case cost of the smallest form of the rest of a run, from these answers.
+
+        The smallest form is the last layer, after the first one if there are no answers yet, each with the fewest
+        calls that its quorum allows. `finished` is the number of finished steps.
+        """
         layers = self._left(finished)
         kept = {*layers[-1:], *([] if answers else layers[:1])}
         return self._least(finished, kept, _lengths(answers))
 
     def reserves(self, step: int, answers: int | None) -> Iterator[Amount]:
-        """Yield what the steps after one need at their dearest, if it is asked for so many answers, or for all.
+        """Yield the worst-case cost of the later steps, given the number of answers of this one; None for all answers.
 
-        First for all of them in their smallest form, then with ever fewer layers, at last for the last one alone.
+        The first amount covers all later steps in their smallest form, the next ones fewer and fewer layers, and the
+        last one only the last layer.
         """
         for kept in range(max(0, len(self._left(step)) - 1), -1, -1):
             yield self._form(step, answers, kept)
 
     def whole(self, finished: int) -> Amount:
-        """Return what all calls of the steps after so many can take."""
+        """Return the worst-case cost of all steps after the first `finished` ones."""
         if self._after is None:
             self._after = self._wholes()
         return self._after[finished]
@@ -109,12 +114,12 @@ class RunTariff:
         return tuple(accumulate(reversed(taken), Amount.plus, initial=Amount()))[::-1]
 
     def _least_after(self, step: int, answers: int | None, kept: int) -> Amount:
-        """Return what the steps after one need of which so many layers are kept, and the last one."""
+        """Return the worst-case cost of the first `kept` layers after a step, and of the last layer."""
         layers = self._left(step)
         return self._least(step, {*layers[:kept], *layers[-1:]}, self._handed_on(step, answers))
 
     def _handed_on(self, step: int, answers: int | None) -> Lengths:
-        """Return the answers that a step hands on, as long as they can be, if it is asked for so many."""
+        """Return the maximum lengths of the answers of a step, limited to `answers` of them."""
         lengths: Lengths = ()
         for each in self._steps[:step]:
             lengths = forecast.after(each, lengths, "max")
@@ -123,9 +128,9 @@ class RunTariff:
         return lengths[: len(lengths) - max(0, len(self._steps[step - 1].models) - answers)]
 
     def _least(self, finished: int, kept: Collection[int], lengths: Lengths) -> Amount:
-        """Return what the steps after the finished ones take at their dearest.
+        """Return the worst-case cost of the steps after the finished ones.
 
-        Only the kept layers of them are asked, each as little as it can.
+        Only the layers in `kept` make calls, each the fewest that its quorum allows.
         """
         total = Amount()
         for position, step in enumerate(self._steps[finished:], finished):
@@ -139,22 +144,22 @@ class RunTariff:
         return total
 
     def _left(self, finished: int) -> list[int]:
-        """Return the positions of the layers that are left when so many steps are finished."""
+        """Return the positions of the remaining layers, given the number of finished steps."""
         return [position for position in self._positions if position >= finished]
 
     def _least_of(self, position: int, lengths: Lengths) -> Amount:
-        """Return what a step takes that is asked as little as it can and given answers of such lengths."""
+        """Return the worst-case cost of a step with its fewest calls and answers of these lengths."""
         step = self._steps[position]
         return _cheapest(self._calls(step, lengths), _needed(step)) if isinstance(step, ModelStep) else Amount()
 
     def _calls(self, step: ModelStep, lengths: Lengths) -> Iterable[tuple[Amount, int]]:
-        """Yield what each of the step's calls takes, and how many there are of it."""
+        """Yield the worst-case cost of the calls of a step, and how often each is made."""
         for asked in forecast.calls(step, self._drafts, lengths, "max", _counting(step)):
             yield _amount(self._prices.get(asked.model), asked.usage), asked.times
 
 
 def _cheapest(calls: Iterable[tuple[Amount, int]], needed: int) -> Amount:
-    """Return what the cheapest of some calls take together, so many of them as are needed."""
+    """Return the total cost of the `needed` cheapest calls."""
     total = Amount()
     for amount, count in sorted(calls):
         total = total.plus(amount, min(count, needed))
@@ -162,7 +167,7 @@ def _cheapest(calls: Iterable[tuple[Amount, int]], needed: int) -> Amount:
     return total
 
 
-def dearest(
+def worst_case(
     price: Price | None,
     model: str,
     messages: Sequence[Message],
@@ -172,30 +177,30 @@ def dearest(
     more: int = 0,
     written: bool = False,
 ) -> Amount:
-    """Return the most that a request to a model can take; more if its prompt may be `written` to a cache.
+    """Return the worst-case cost of a request to a model.
 
-    `more` tokens may stand in the prompt beside the messages.
+    `more` is the number of prompt tokens besides the messages; `written`, whether the prompt may be written to a cache.
     """
-    said = samples * (token_limit(parameters) or catalog.largest_answer(model) or LARGEST_ANSWER)
+    completion = samples * (token_limit(parameters) or catalog.largest_answer(model) or LARGEST_ANSWER)
     prompt = most_tokens(messages, more=more)
-    return _amount(price, Usage(prompt, said, cache_write_tokens=prompt if written else 0))
+    return _amount(price, Usage(prompt, completion, cache_write_tokens=prompt if written else 0))
 
 
 def most_tokens(messages: Sequence[Message], unwritten: int = 0, *, more: int = 0) -> int:
-    """Return the most tokens that messages can have. `unwritten` tokens of answers will stand in them, and `more`."""
+    """Return the maximum number of tokens of messages, with `unwritten` tokens of future answers, and `more`."""
     return UPPER.messages([message.content for message in messages], unwritten) + more
 
 
 def _counting(step: ModelStep) -> forecast.Count:
-    """Return what counts the most tokens of a step's prompts."""
+    """Return the function that counts the maximum tokens of a step's prompts."""
     return partial(most_tokens, more=SCHEMA_TOKENS) if step.judges else most_tokens
 
 
 def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: float = 0.0) -> Amount:
-    """Return what a run took by its events, from a moment on (seconds since the epoch).
+    """Return what a run spent since a time (seconds since the epoch), computed from its events.
 
-    Attempts without an end were under way when their process died: nobody knows whether they were paid, so they count
-    at their dearest. `prices` are by the name under which a model is served.
+    Attempts without an end were in progress when their process died. Whether they were billed is unknown, so they count
+    with their worst-case cost. `prices` are by the name of a model at its provider.
     """
     asked: dict[Place, Sequence[Message]] = {}
     held: dict[tuple[Place, int], Amount] = {}
@@ -206,7 +211,7 @@ def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: fl
             case AttemptStarted() if event.at >= since:
                 price = prices.get(event.model) or catalog.price(event.model)
                 messages = asked.get(event.place, ())
-                most = dearest(price, event.model, messages, event.parameters, 1 + len(event.others), written=True)
+                most = worst_case(price, event.model, messages, event.parameters, 1 + len(event.others), written=True)
                 held[event.place, event.attempt] = most
             case AttemptFinished() if event.at >= since:
                 key = (event.place, event.attempt)
@@ -222,9 +227,9 @@ def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: fl
 def enough_usd(
     pipeline: Pipeline, question: Question, priced: Mapping[str, Priced], answers: Sequence[Answer] = ()
 ) -> Decimal:
-    """Return what a run that begins with these answers may hold for all its calls, in US dollars.
+    """Return the worst-case cost of all calls of a run that starts with these answers, in US dollars.
 
-    With a budget of so much, none is left out.
+    A budget of this amount skips no call.
     """
     total = Amount()
     drafts = Drafts(question)
@@ -238,14 +243,14 @@ def enough_usd(
 
 
 def data(estimated: Estimate, enough: Decimal) -> dict[str, object]:
-    """Return an estimate as JSON values, with what is enough for a budget; null where a price is unknown."""
+    """Return an estimate as JSON values, with a sufficient budget; null if a price is unknown."""
     return {**estimate_data(estimated), "enough_usd": None if estimated.unknown else float(enough)}
 
 
 def least_usd(
     pipeline: Pipeline, question: Question, priced: Mapping[str, Priced], answers: Sequence[Answer] = ()
 ) -> Decimal:
-    """Return what a run that begins with these answers needs at least, in US dollars: with less, it is refused."""
+    """Return the smallest budget with which a run that starts with these answers is admitted, in US dollars."""
     tariff = RunTariff(pipeline, question, {alias: each.price for alias, each in priced.items()})
     return Decimal(tariff.smallest(0, answers).nanodollars) / _NANO
 
@@ -255,7 +260,7 @@ def _lengths(answers: Sequence[Answer]) -> Lengths:
 
 
 def rounded(usd: Decimal) -> Decimal:
-    """Return a sum that is easily said, not below the cost and above zero."""
+    """Return a cost rounded up to four decimals, at least 0.0001."""
     return max(usd.quantize(_SAID, ROUND_CEILING), _SAID)
 
 

@@ -21,7 +21,7 @@ from moa_mcp.values import Call, Completion, Place
 class Tariff(Protocol):
     """The cost of calls and the needs of a run."""
 
-    def dearest(self, call: Call) -> Amount:
+    def worst_case(self, call: Call) -> Amount:
         """Return the worst-case cost of a call. Raises `Unpriced` if the price must be known and is not."""
         ...
 
@@ -113,7 +113,7 @@ class Budget:
             BudgetReached: it can't fit.
 
         """
-        hold = self._tariff.dearest(call)
+        hold = self._tariff.worst_case(call)
         if self._at_once and not self._turn.locked() and await self._fit(call, hold) is None:
             return hold  # the usual case; taking a turn would cost more than the rest
         began = anyio.current_time()

@@ -1,4 +1,4 @@
-"""Runs that outlive the request that asked for them."""
+"""Runs: admission, start, resume and fork. A run continues after the request that started it."""
 
 from __future__ import annotations
 

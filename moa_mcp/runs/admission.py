@@ -1,8 +1,8 @@
-"""The only way to start a run. `Admission` decides once, before it starts, what holds for all of it.
+"""The only way to start a run. `Admission` decides everything that is fixed for its duration.
 
-That is its budget and deadline, where its models are served, the windows of these, what it is expected to cost, and
-whether a user has to confirm that cost. It calls no model and records nothing. Faces (the command line, the server)
-say what they want as a `RunRequest`; only an `Admission` makes the `Ready` that `Runs.start` takes.
+That is the budget and deadline, the routes and context windows of the models, the expected cost, and whether a user
+has to confirm that cost. It calls no model and records nothing. Callers (the command line, the server)
+send a `RunRequest`; only an `Admission` creates the `Ready` that `Runs.start` accepts.
 """
 
 from __future__ import annotations
@@ -39,26 +39,26 @@ _Limit = TypeVar("_Limit", Decimal, float)
 
 
 class Work(NamedTuple):
-    """What a run does, with what was decided for it."""
+    """A run and the results of its admission."""
 
     stored: StoredRun
     start: StartPoint
-    """That of a resumed run is found when it starts: another process may continue it until then."""
+    """Unused for a resumed run, which reads it at its start: another process may continue the run until then."""
     usable: Usable
-    """Returns the routes of its models, and remembers them."""
+    """Returns the routes of a model, from a cache after the first call."""
     prices: Prices
     estimate: Estimate
-    """Of the steps that are left."""
+    """Covers the remaining steps."""
 
 
 class Ready:
-    """A run that may start, once, in the `Runs` that admitted it. Only `Admission` makes it."""
+    """A run that may start, once, in the `Runs` that admitted it. Only `Admission` creates it."""
 
     __slots__ = ("admission", "request", "run_id", "started", "work")
 
     def __init__(self, admission: object, request: RunRequest, run_id: str, work: Work | None = None) -> None:
         if not isinstance(admission, Admission):
-            raise TypeError("only Runs.admit makes a Ready")
+            raise TypeError("only Runs.admit creates a Ready")
         self.admission = admission
         self.request = request
         self.run_id = run_id
@@ -88,9 +88,9 @@ class RunRefused:
 
     reason: RefusalReason
     message: str
-    """The cause and its remedy. The text of the value."""
+    """The cause and its remedy."""
     models: tuple[str, ...]
-    """The aliases that it is due to."""
+    """The aliases that cause it."""
 
     def __str__(self) -> str:
         return self.message
@@ -100,16 +100,16 @@ Admitted: TypeAlias = Ready | ConfirmationRequired | RunRefused
 
 
 class _Task(NamedTuple):
-    """What a run has to do."""
+    """A requested run before its admission."""
 
     stored: StoredRun
     start: StartPoint
     checkpoint: Checkpoint | None
-    """What is finished; None if nothing is."""
+    """None if no step is finished."""
     confirm_above_usd: Decimal | None
-    """None if no one has to confirm it, whatever it costs."""
+    """None if no cost needs a confirmation."""
     history: Sequence[Event] = ()
-    """What a resumed run did before."""
+    """The earlier events of a resumed run."""
 
     @property
     def answers(self) -> Sequence[Answer]:
@@ -123,7 +123,7 @@ class _Task(NamedTuple):
 
 
 class Admission:
-    """Admits runs: see the module."""
+    """Admits runs. See the module."""
 
     def __init__(self, config: Config, backend: Backend, store: RunStore) -> None:
         self._config = config
@@ -134,7 +134,7 @@ class Admission:
         """Return whether a run may start. Raises as `Runs.admit`."""
         task = await self._task(request)
         usable = remembered(self._backend.usable(task.stored.routes))
-        if not isinstance(request, ResumedRun):  # that makes the prompts that it made
+        if not isinstance(request, ResumedRun):  # a resumed run repeats its earlier prompts
             known = await windows(task.stored.spec.pipeline, usable)
             task = task._replace(stored=replace(task.stored, spec=replace(task.stored.spec, windows=known)))
         priced = await prices(task.stored.spec.pipeline, usable)
@@ -148,15 +148,15 @@ class Admission:
         return ConfirmationRequired(confirmation, ready)
 
     def active(self, request: ResumedRun) -> Ready:
-        """Admit the resumption of a run that is active in this process: there is nothing left to start."""
+        """Admit the resumption of a run that is active in this process: nothing has to start."""
         return Ready(self, request, request.run_id)
 
     def take(self, ready: object) -> Ready:
-        """Return a run that may start now, and not again.
+        """Mark an admitted run as started and return it.
 
         Raises:
-            TypeError: it was not admitted.
-            RuntimeError: it was started before, or admitted by other `Runs`.
+            TypeError: the value is not a `Ready`.
+            RuntimeError: the run was started before, or admitted by other `Runs`.
 
         """
         if not isinstance(ready, Ready):
@@ -191,7 +191,7 @@ class Admission:
         return _Task(StoredRun(spec, routes, self._backend.simulated), StartPoint(), None, pipeline.confirm_above_usd)
 
     async def _resumed(self, request: ResumedRun) -> _Task:
-        """Return what is left of a run. If its cost had to be confirmed, it was; a higher budget needs that again."""
+        """Return the rest of a run. Its cost was confirmed at its start; a higher budget needs a new confirmation."""
         stored = await self._store.load(request.run_id)
         await self._store.check_free(request.run_id)
         events = await self._store.events(request.run_id)
@@ -236,7 +236,7 @@ class Admission:
         return pipeline.max_cost_usd or self._config.budget.max_cost_usd
 
     def _confirm_above_usd(self, recorded: Pipeline) -> Decimal | None:
-        """Return the limit that the configuration has now for a recorded pipeline."""
+        """Return the limit in the current configuration for a recorded pipeline."""
         return self._config.pipelines.get(recorded.name, self._config.budget).confirm_above_usd
 
     def _capped(self, stored: StoredRun, request: ResumedRun | ForkedRun) -> StoredRun:
@@ -247,7 +247,7 @@ class Admission:
         return replace(stored, spec=replace(stored.spec, max_cost_usd=cap))
 
     async def _refused(self, task: _Task, priced: Prices, usable: Usable) -> RunRefused | None:
-        """Return why a run can't reach its models, fit their windows or know their prices, if it can't."""
+        """Return the refusal if a model has no route, a prompt is too long, or a required price is unknown."""
         spec, left = task.stored.spec, task.left
         faults = dict(too_long(left, spec.question, spec.windows))
         unreached = {alias for alias in models_of(left) if priced[alias].route is None}
@@ -269,19 +269,19 @@ class Admission:
 
 
 def _limit(terms: Terms, wanted: _Limit | None, configured: _Limit | None) -> _Limit | None:
-    """Return the budget or the deadline of a run."""
+    """Return the budget or deadline of a run, from the requested and the configured one."""
     if wanted is None or configured is None:
         return configured if wanted is None else wanted
     return wanted if terms.overrides_limits else min(wanted, configured)
 
 
 async def _missing(alias: str, usable: Usable) -> str:
-    """Return what would make a model usable."""
+    """Return the message for a model without a usable route."""
     try:
         await usable(alias)
     except MissingKey as error:
         return str(error)
-    return "its server was not there a moment ago; try again"
+    return "its server did not respond a moment ago; try again"
 
 
 def _confirmation(task: _Task, priced: Prices, estimated: Estimate) -> Confirmation | None:

@@ -1,4 +1,4 @@
-"""The budget of an admitted run: opened from the caps of its process before its first call."""
+"""Opens the budget of an admitted run under the caps of its process, before its first call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from moa_mcp.values import FailureReason
 
 
 class BudgetUnavailable(Exception):
-    """A run can't be paid for; the text names the cause and the remedy."""
+    """A run gets no budget. The message names the cause and the remedy."""
 
     def __init__(self, message: str, reason: FailureReason) -> None:
         super().__init__(message)
@@ -34,12 +34,12 @@ async def open_budget(
     settings: BudgetSettings,
     waits: Callable[[str], None],
 ) -> Budget:
-    """Return the budget of a run.
+    """Return the budget of a run, when it fits the caps.
 
-    While it waits for amounts that other runs hold, `waits` gets the reason; an empty text when the wait is over.
+    While the run waits for others, `waits` is called with the reason, and with an empty text when the wait is over.
 
     Raises:
-        BudgetUnavailable: a cap has no room for it.
+        BudgetUnavailable: a cap is too low, or the deadline passed while the run waited.
 
     """
     finished, answers = (start.checkpoint.steps, start.checkpoint.state.answers) if start.checkpoint else (0, ())
@@ -53,8 +53,8 @@ async def open_budget(
     if time_up.cancelled_caught:
         names = " and ".join(str(cap) for cap in budget.caps if cap.shared)
         raise BudgetUnavailable(
-            f"the deadline of {spec.deadline_s:g} s passed while other runs held what {names} has left; "
-            "try again when they have ended, or raise it",
+            f"the deadline of {spec.deadline_s:g} s passed while other runs held the rest of {names}; "
+            "try again when they have ended, or raise that limit",
             "deadline",
         )
     if refusal is not None:
@@ -63,12 +63,11 @@ async def open_budget(
 
 
 def _too_small(refusal: Refusal, smallest: Amount) -> str:
-    """Return why not even the smallest form of a run fits a cap, and what can be done."""
+    """Return why not even the smallest form of a run fits a cap, and the remedy."""
     cap, others = refusal
     parts = cap.describe(others)
     why = f" ({', '.join(parts)})" if parts else ""
     return (
-        f"the smallest form of what is to be done (as few calls as its quorums allow, then the last layer) may take up "
-        f"to {cap.shown(cap.measure(smallest))}, and {cap} has no room for it{why}; raise it, or choose a "
-        "cheaper pipeline"
+        f"the minimum run (the fewest calls that the quorums allow, then the last layer) may cost up to "
+        f"{cap.shown(cap.measure(smallest))}, but {cap} is too low{why}; raise it, or choose a cheaper pipeline"
     )

@@ -1,4 +1,4 @@
-"""What runs may cost: the caps of a process, and the budget that each run gets from them, in its turn."""
+"""The caps of a process, and the budget that each run gets under them. Runs that wait are served in order."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from moa_mcp.runs.record import StartPoint
 from moa_mcp.trace.replay import own
 
 _LOOK_S, _SLOWER, _MOST_LOOK_S = 0.1, 1.5, 2.0
-"""Seconds between looks at what the runs of other processes hold: at first, how much more each time, and at most."""
+"""Polling of the amounts that other processes hold: first interval in seconds, growth factor, longest interval."""
 
 
 class DayCap(Cap):
-    """A cap that all processes share that keep their runs in one journal.
+    """A daily cap that all processes with the same journal share.
 
-    What a run spends counts for the day (UTC) on which this process began to drive it.
+    The cost of a run counts for the day (UTC) on which this process started or resumed it.
     """
 
     at_once = False
@@ -37,13 +37,13 @@ class DayCap(Cap):
         self._journal = journal
         self._days: dict[str, str] = {}
         self._stale: set[str] = set()
-        """Runs whose commitment here is not what is on record."""
+        """Runs whose commitment here differs from the journal."""
 
     def enter(self, run_id: str, earlier: Amount, spent: Callable[[], Amount]) -> None:
         self._days[run_id] = datetime.now(UTC).date().isoformat()
         self._earlier[run_id] = self.measure(earlier)
         self._spent[run_id] = spent
-        if spent() != earlier:  # it was left, and what was held for it then is on record
+        if spent() != earlier:  # a resumed run: the journal may still hold amounts for it
             self.correct(run_id, spent())
             self._stale.add(run_id)
 
@@ -57,7 +57,7 @@ class DayCap(Cap):
         try:
             if not await self._put(run_id, now, self.limit):
                 return False
-        except BaseException:  # nobody knows what is on record
+        except BaseException:  # whether the journal stored it is unknown
             self._stale.add(run_id)
             raise
         super().correct(run_id, amount)
@@ -71,16 +71,16 @@ class DayCap(Cap):
     def leave(self, run_id: str) -> None:
         super().leave(run_id)
         if run_id in self._committed:
-            self._stale.add(run_id)  # nothing is held any more
+            self._stale.add(run_id)  # its held amount is released
 
     async def others(self, run_id: str) -> Others:
         day, own = self._days[run_id], self._committed.get(run_id, 0)
-        on_record = await self._journal.held(day)
-        held = sum(self._held(each) if each in self._spent else on_record[each] for each in on_record if each != run_id)
+        recorded = await self._journal.held(day)
+        held = sum(self._held(each) if each in self._spent else recorded[each] for each in recorded if each != run_id)
         return Others(await self._journal.spending(day) - own - held, held)
 
     async def write(self) -> None:
-        """Put on record what is not what it was."""
+        """Store changed commitments in the journal."""
         while self._stale:
             run_id = self._stale.pop()
             try:
@@ -96,7 +96,7 @@ class DayCap(Cap):
 
 
 class Refusal(NamedTuple):
-    """Why a run does not get its budget."""
+    """The cap that a run does not fit."""
 
     cap: Cap
     others: Others
@@ -109,7 +109,7 @@ class Caps:
         self._settings = settings
         self._journal = journal
         self._began: WeakKeyDictionary[Budget, tuple[str, int]] = WeakKeyDictionary()
-        """By budget: the day on which this process began to drive its run, and what that had spent before."""
+        """By budget: the day on which this process started the run, and the nanodollars spent before that day."""
         self._day: DayCap | None = None
         self._server: Cap | None = None
         if settings.max_cost_usd_per_day is not None:
@@ -120,7 +120,7 @@ class Caps:
         self._turn = anyio.Lock()
 
     def budget(self, spec: RunSpec, start: StartPoint, tariff: RunTariff, prices: Prices) -> Budget:
-        """Return the budget of a run, which has spent what its events say."""
+        """Return the budget of a run. Its earlier events determine what it has already spent."""
         before = earlier(start.history, prices)
         caps: list[Cap] = [TokenCap("max_run_tokens", self._settings.max_run_tokens)]
         if spec.max_cost_usd is not None:
@@ -142,9 +142,10 @@ class Caps:
     async def open(
         self, budget: Budget, smallest: Amount, whole: Callable[[], Amount], waits: Callable[[str], None]
     ) -> Refusal | None:
-        """Let a run begin that needs the `smallest` amount, with the `whole` that all its calls can take if it fits.
+        """Reserve the amount for a run: `whole`, for all its calls, if that fits; otherwise `smallest`.
 
-        What fits but for what other runs hold waits for them, first come, first served, and `waits` is told so.
+        A run that does not fit only because of what other runs hold waits for them, first come, first served. `waits`
+        is called with the reason, and with an empty text at the end. Returns the refusal, or None if the run may start.
         """
         if not any(cap.shared for cap in budget.caps):
             lacking = await budget.open(smallest)
@@ -179,17 +180,17 @@ class Caps:
             enough = budget.spent.plus(smallest)
             if not cap.shared or not cap.has_room(budget.run_id, others, enough):
                 return refusal
-            if others.held:  # else it came free meanwhile
+            if others.held:  # otherwise it was released in the meantime
                 waits(f"waiting for other runs, which hold {cap.shown(others.held)} of {cap}")
                 waited_for = refusal
-            with anyio.move_on_after(math.inf if cap.at_once else look_s):  # other processes tell nothing
+            with anyio.move_on_after(math.inf if cap.at_once else look_s):  # other processes send no signal
                 await cap.eased(changes[cap])
             look_s = min(_MOST_LOOK_S, look_s * _SLOWER)
 
     async def leave(self, run_id: str, budget: Budget | None) -> None:
-        """Put on record what a run has spent today, for every process that has a cap for the day.
+        """Store what a run has spent today, for all processes with a daily cap.
 
-        One without a budget has spent nothing. Raises `JournalError`.
+        A run without a budget has spent nothing. Raises `JournalError`.
         """
         if self._day is not None:
             await self._day.write()
@@ -200,13 +201,13 @@ class Caps:
 
 
 def earlier(history: Sequence[Event], prices: Prices, since: float = 0.0) -> Amount:
-    """Return what a run spent itself from a moment on (seconds since the epoch), by its events."""
+    """Return what a run spent since a time (seconds since the epoch), without the part inherited by a fork."""
     by_model = {each.route: each.price for each in prices.values() if each.route is not None}
     return spent(own(history), by_model, since)
 
 
 async def _tried(budget: Budget, smallest: Amount, whole: Amount) -> Refusal | None:
-    """Open a budget for the whole run, or, where no other run holds anything, for what is left; return why not."""
+    """Reserve the whole run; if no other run holds amounts and that does not fit, its smallest form."""
     lacking = await budget.open(smallest, whole)
     if lacking is None:
         return None

@@ -1,4 +1,4 @@
-"""Runs whose texts the journal does not keep: the process that began them goes on with them, and no other can."""
+"""Runs in memory, for a journal that stores no texts. Only the process that started such a run can resume it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ class _Own:
     events: list[Event] = field(default_factory=list[Event])
 
     def add(self, event: Event) -> None:
-        if not isinstance(event, TextReceived):  # the whole text comes with the end of its call
+        if not isinstance(event, TextReceived):  # the end of the call has the full text
             self.events.append(event)
 
 
 class InMemoryRuns:
-    """The newest runs of a process in full, in memory."""
+    """The newest runs of a process, with their texts and events."""
 
     def __init__(self) -> None:
         self._runs: dict[str, _Own] = {}
 
     def begin(self, stored: StoredRun, watch: Emit | None) -> Emit:
-        """Keep a run that begins or goes on; return what is to be told of it, for the one who watches, too."""
+        """Store a run that starts or resumes. Return the emit for its events, which also calls `watch`."""
         own = self._runs.pop(stored.spec.run_id, None) or _Own(stored)
         own.stored = stored
         self._runs[stored.spec.run_id] = own
@@ -36,11 +36,11 @@ class InMemoryRuns:
         return tee(own.add, *((watch,) if watch else ()))
 
     def get(self, run_id: str) -> StoredRun | None:
-        """Return how a run was asked for; None if it is not kept."""
+        """Return a run; None if it is not in memory."""
         own = self._runs.get(run_id)
         return None if own is None else own.stored
 
     def events(self, run_id: str) -> tuple[Event, ...] | None:
-        """Return what happened in a run; None if it is not kept."""
+        """Return the events of a run; None if it is not in memory."""
         own = self._runs.get(run_id)
         return None if own is None else tuple(own.events)

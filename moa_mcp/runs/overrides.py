@@ -1,4 +1,4 @@
-"""A pipeline with some of its steps set otherwise, as a person writes it: ``agent=NAME``, ``4.temperature=0.2``."""
+"""Overrides for the steps of a pipeline, as a user writes them: ``agent=NAME``, ``4.temperature=0.2``."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _EXAMPLES = "Write it as agent=NAME, or 4.temperature=0.2 for a later step."
 
 
 def changed(pipeline: Pipeline, first: int, settings: Sequence[str], config: Config) -> Pipeline:
-    """Return the pipeline with its steps from `first` on, counted from 1, set so.
+    """Return the pipeline with overrides applied to the steps from `first` (counted from 1) to the last.
 
     Raises:
-        ChangeRefused: they can't be; begins with the setting at fault, if it is one.
+        ChangeRefused: an override is invalid. The message starts with it, unless a set of overrides is invalid.
 
     """
     steps = list(pipeline.steps)
@@ -37,9 +37,9 @@ def changed(pipeline: Pipeline, first: int, settings: Sequence[str], config: Con
 
 
 def other_models(trace: Trace) -> tuple[int, str] | None:
-    """Return the last step of a run that asked models, and how a person writes that it is to ask others.
+    """Return the last step of a run that called models, and the override that replaces those models.
 
-    None if no step did: a step that only counts or selects answers takes no agent.
+    None if no step did: a step that only counts or selects answers has no agent.
     """
     for step in reversed(trace.steps):
         if step.calls:
@@ -48,7 +48,7 @@ def other_models(trace: Trace) -> tuple[int, str] | None:
 
 
 def _other_agents(step: StepTrace) -> str:
-    """Return the setting, with as many names as the step has calls: its quorum may need them all."""
+    """Return the override with one name per call of the step, because its quorum may need all of them."""
     if "agents" not in STEP_TYPES[step.kind].model_fields:
         return "agent=NAME"
     return f"agents={','.join(['NAME'] * len(step.calls))}"
@@ -59,29 +59,29 @@ def _by_step(settings: Sequence[str], first: int, last: int) -> Mapping[int, dic
     for setting in settings:
         match = _SETTING.fullmatch(setting)
         if match is None:
-            raise ChangeRefused(f"{setting} is no KEY=VALUE", _EXAMPLES)
+            raise ChangeRefused(f"{setting} is not KEY=VALUE", _EXAMPLES)
         number = int(match["step"] or first)
         if not first <= number <= last:
-            stays = number < first
-            fault = f"step {number} stays as it was" if stays else f"there is no step {number}"
-            remedy = f"Fork from step {number} to change it." if stays and number else f"The last step is {last}."
-            raise ChangeRefused(f"{setting}: {fault}", remedy)
+            earlier = 0 < number < first
+            problem = f"step {number} is before the fork" if earlier else f"there is no step {number}"
+            remedy = f"Fork from step {number} to change it." if earlier else f"The last step is {last}."
+            raise ChangeRefused(f"{setting}: {problem}", remedy)
         found[number]["temperature" if match["key"] == "temp" else match["key"]] = match["value"]
     return found
 
 
 def _set(number: int, step: Step, values: Mapping[str, str]) -> Step:
-    """Return the step with these values. They are text first, and what they may mean besides where no text is taken."""
+    """Return the step with these values. A value that is not valid as text is parsed as TOML."""
     before = step.model_dump(by_alias=True)
     given: dict[str, object] = dict(values)
     wrong = _errors(step, {**before, **given})
     for key in {str(error["loc"][0]) for error in wrong} & values.keys():
         given[key] = _meant(key, values[key])
     if found := _errors(step, {**before, **given}):
-        found = wrong if "" in values.values() else found  # the words of what was written, not of what it may mean
+        found = wrong if "" in values.values() else found  # report the value as written, not as parsed
         problem = next(problems.problems(type(step), f"{number}", found))
         takes = ", ".join(sorted(type(step).model_fields.keys() - {"step", "name"}))
-        raise ChangeRefused(str(problem), f"Step {number} is {step.step}; it takes {takes}.")
+        raise ChangeRefused(str(problem), f"Step {number} is {step.step}; its settings are {takes}.")
     return type(step).model_validate({**before, **given})
 
 
@@ -94,7 +94,7 @@ def _errors(step: Step, table: Mapping[str, object]) -> list[ErrorDetails]:
 
 
 def _meant(key: str, text: str) -> object:
-    """Return a value that is no text: as TOML writes it, a list of agents with commas, nothing for nothing."""
+    """Return a value parsed as TOML, or for agents as a comma-separated list; None for an empty value."""
     if not text:
         return None
     try:
@@ -108,8 +108,8 @@ def _check_models(pipeline: Pipeline, known: set[str]) -> None:
         provider, _, name = model.partition("/")
         if model not in known and not (provider in PROVIDERS and name):
             raise ChangeRefused(
-                f"{model!r} is no model of the configuration{problems.meant(model, known)}",
-                "moa-mcp check shows the models; a name such as openai/gpt-5-nano needs no table.",
+                f"{model!r} is not a model in the configuration{problems.meant(model, known)}",
+                "Run moa-mcp check to list the models. Names such as openai/gpt-5-nano need no configuration.",
             )
 
 
@@ -119,6 +119,6 @@ def _check_end(pipeline: Pipeline, settings: Sequence[str]) -> None:
         answers = step.answers_out(answers)
     if answers != 1:
         raise ChangeRefused(
-            f"{'; '.join(settings)}: the last step would hand on {answers} answers",
-            "A run ends with one: set n=1, or name one agent.",
+            f"{'; '.join(settings)}: the last step would return {answers} answers",
+            "A run must end with one answer: set n=1, or name one agent.",
         )

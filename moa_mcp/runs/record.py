@@ -1,4 +1,4 @@
-"""A run as it was asked for, as the journal keeps it; and how a run begins here."""
+"""Stored runs: conversion to and from the records of the journal, and the point from which a run starts."""
 
 from __future__ import annotations
 
@@ -27,39 +27,39 @@ _TITLE = 80
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """A run as it was asked for, with all that decides it: this is what a resume goes by."""
+    """The definition of a run, complete enough to resume it."""
 
     spec: RunSpec
     routes: Mapping[str, tuple[Route, ...]]
-    """Where its models are served."""
+    """By alias, in order of preference."""
     simulated: bool
 
 
 @dataclass(frozen=True, slots=True)
 class StartPoint:
-    """How a run begins here: from nothing, or from what was done before."""
+    """Where a run starts: at the beginning, or at a checkpoint."""
 
     checkpoint: Checkpoint | None = None
     paid_calls: PaidCalls = field(default_factory=PaidCalls)
     events: tuple[Event, ...] = ()
-    """What is told of the beginning, besides what the engine tells of a run from nothing."""
+    """Events to emit first. Used with a checkpoint; otherwise a run starts with `RunStarted`."""
     history: tuple[Event, ...] = ()
-    """What it did before, and paid for."""
+    """Earlier events of a resumed run."""
     new: bool = True
-    """Whether it is yet to be put on record."""
+    """Whether the run is not in the journal yet."""
 
 
 _adapter = TypeAdapter(StoredRun)
 
 
 def whole(question: Question) -> Question:
-    """Return a question without half characters, as a command's arguments may hold: no provider takes them."""
+    """Return a question without lone surrogates: command arguments may have them, and providers reject them."""
     context, system = (text and mended(text) for text in (question.context, question.system))
     return Question(mended(question.text), context, system)
 
 
 def record_of(stored: StoredRun, *, texts: bool) -> RunRecord:
-    """Return the record of a new run; without `texts`, its question is not in it."""
+    """Return the record of a new run; without `texts`, it does not contain the question."""
     spec = stored.spec
     kept = stored if texts else replace(stored, spec=replace(spec, question=Question("")))
     now = time.time()
@@ -69,10 +69,10 @@ def record_of(stored: StoredRun, *, texts: bool) -> RunRecord:
 
 
 def stored_run(record: RunRecord, *, simulated: bool) -> StoredRun:
-    """Return the run of a record, to go on with it at real or simulated models.
+    """Return a run from its record, to continue it with real or `simulated` models.
 
     Raises:
-        RunNotResumable: it can't be gone on with from here.
+        RunNotResumable: it can't be continued in this process.
 
     """
     try:
@@ -83,32 +83,32 @@ def stored_run(record: RunRecord, *, simulated: bool) -> StoredRun:
         ) from error
     if not stored.spec.question.text:
         raise RunNotResumable(
-            f'run {record.run_id} can\'t be resumed here: its question was not kept (record = "hashes"); only the '
-            "process that began it can go on with it"
+            f'run {record.run_id} can\'t be resumed here: its question was not stored (record = "hashes"); only the '
+            "process that started it can resume it"
         )
     if stored.simulated != simulated:
-        how = "was simulated; add --offline" if stored.simulated else "asked real models; leave --offline out"
+        how = "was simulated; add --offline" if stored.simulated else "used real models; remove --offline"
         raise RunNotResumable(f"run {record.run_id} {how}")
     return stored
 
 
 def reopened(stored: StoredRun, events: tuple[Event, ...]) -> tuple[Run, StartPoint]:
-    """Return a run that goes on, and how, from what is on record. Raises `JournalError` if that makes no sense."""
+    """Return a run to resume, and its start point. Raises `JournalError` if the recorded events are inconsistent."""
     spec = stored.spec
     with readable(spec.run_id):
         checkpoint = replay.checkpoint(spec.question, events)
-        beginning = () if events else (started(spec),)  # it was left before even that was on record
-        told = (*beginning, RunResumed(finished_steps=checkpoint.steps))
+        beginning = () if events else (started(spec),)  # it stopped before its start was recorded
+        first = (*beginning, RunResumed(finished_steps=checkpoint.steps))
         trace = trace_of(events)
-        start = StartPoint(checkpoint, replay.paid_calls(events), told, history=events, new=False)
+        start = StartPoint(checkpoint, replay.paid_calls(events), first, history=events, new=False)
     trace.run_id, trace.pipeline, trace.status = spec.run_id, spec.pipeline.name, "running"
-    return Run(spec.run_id, trace, on_record=True), start
+    return Run(spec.run_id, trace, recorded=True), start
 
 
 def traced(record: RunRecord, events: Iterable[Event]) -> Trace:
-    """Return the trace of a run on record; how it stands is told by its record, since another process may have said.
+    """Return the trace of a recorded run, with the status of its record, which another process may have set.
 
-    Raises `JournalError` if what is on record makes no sense.
+    Raises `JournalError` if the recorded events are inconsistent.
     """
     if record.damaged:
         raise damaged_run(record.run_id)
@@ -124,6 +124,6 @@ def traced(record: RunRecord, events: Iterable[Event]) -> Trace:
 
 
 def was_simulated(record: RunRecord) -> bool:
-    """Whether a run on record asks no real model. Raises `JournalError` if that can't be read."""
+    """Whether a recorded run used simulated models. Raises `JournalError` if the record can't be read."""
     with readable(record.run_id):
         return bool(json.loads(record.spec)["simulated"])

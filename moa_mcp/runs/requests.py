@@ -1,4 +1,4 @@
-"""What a face asks for when it wants a run: a new one, or one that continues a recorded run."""
+"""Requests for runs: a new one, or one that continues a recorded run."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from moa_mcp.config import Pipeline
 from moa_mcp.values import Question
 
 Consent: TypeAlias = Literal["none", "budget", "given"]
-"""What confirms the cost of a run: nothing yet; a budget of at least the expected cost; or the caller, at any cost."""
+"""What confirms the cost of a run: nothing (`none`); a budget of at least the expected cost (`budget`); or the caller,
+at any cost (`given`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a face asks for, whatever the kind of run."""
+    """Settings that all kinds of runs share."""
 
     max_cost_usd: Decimal | None = None
     """Budget in US dollars; None for the configured one, or that of the recorded run."""
     overrides_limits: bool = False
-    """Whether budget and deadline replace the configured ones; otherwise they can only be lower."""
+    """Whether budget and deadline may exceed the configured ones; otherwise the lower value applies."""
     consent: Consent = "none"
 
 

@@ -1,4 +1,4 @@
-"""Old runs are forgotten in the background, by a process that runs some."""
+"""Deletes old runs in the background, in a process that has started a run."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from moa_mcp.errors import JournalError
 from moa_mcp.journal import Journal
 
 FIRST_S = 10.0
-"""Seconds after the first run of a process began: what it is there for comes first."""
+"""Seconds between the first run of a process and the first deletion, so that the run is not slowed down."""
 _AGAIN_S = 3600.0
 _DAY_S = 86_400.0
 _LAST_S = 1.0
-"""Seconds that a process which ends sooner takes for it, such as a question at the command line."""
+"""Maximum seconds for the deletion in a process that ends earlier, such as a command."""
 
 _log = logging.getLogger(__name__)
 
 
 class Retention:
-    """Forgets what the configuration says is too old or too much, once a run began, and hourly from then on."""
+    """Deletes runs beyond `retention_days` and `retention_mb`, after the first run starts and then every hour."""
 
     def __init__(self, settings: JournalSettings, journal: Journal) -> None:
         days, megabytes = settings.retention_days, settings.retention_mb
@@ -30,12 +30,12 @@ class Retention:
         self._bytes = None if megabytes is None else megabytes * 10**6
         self._journal = journal
         self.due = anyio.Event()
-        """Set when a run begins; until then the journal is left alone."""
+        """Set when a run starts. Before that, nothing is deleted."""
         self._applied = self._age_s is None and self._bytes is None
-        """Whether all is done that must be before the process ends."""
+        """Whether the limits were applied at least once, or there are none."""
 
     async def apply(self) -> None:
-        """Forget for as long as the process goes on."""
+        """Delete old runs regularly, until cancelled."""
         if self._applied:
             return
         await self.due.wait()
@@ -46,7 +46,7 @@ class Retention:
             await anyio.sleep(_AGAIN_S)
 
     async def end(self) -> None:
-        """Forget now, in a process that has run something and ends before it was time."""
+        """Delete old runs now, if a run has started but the first deletion was not due yet."""
         if self.due.is_set() and not self._applied:
             with anyio.move_on_after(_LAST_S):
                 await self._once()
@@ -55,8 +55,8 @@ class Retention:
         before = None if self._age_s is None else time.time() - self._age_s
         try:
             gone = await self._journal.forget(older_than=before, beyond_bytes=self._bytes)
-        except JournalError as error:  # what is to be written finds out, too, and says so
+        except JournalError as error:  # the next write raises and reports it
             _log.warning("%s", error)
             return
         if gone:
-            _log.info("%d runs were forgotten, as retention_days and retention_mb say", gone)
+            _log.info("deleted %d runs (retention_days, retention_mb)", gone)

@@ -1,4 +1,4 @@
-"""A run under way or ended, as the process that drives it knows it."""
+"""A run that is active in this process, or has ended here."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from moa_mcp.trace.trace import Trace
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """A run under way or ended, as this process drives it."""
+    """A run that is active in this process, or has ended here."""
 
     run_id: str
     trace: Trace
     ended: anyio.Event = field(default_factory=anyio.Event)
-    on_record: bool = False
-    """Whether the journal knows it, so that its lease is there to be renewed."""
-    asked_to_end: bool = False
-    """Whether somebody wanted it cancelled; otherwise it stops because its process does, and can go on elsewhere."""
+    recorded: bool = False
+    """Whether it is in the journal, and its lease can be renewed."""
+    cancel_requested: bool = False
+    """Whether it was cancelled. Otherwise it stops because its process does, and can be resumed."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    """Bounds its work."""
+    """Cancelling it stops the run."""
     _changed: anyio.Event | None = None
-    """There while somebody waits."""
+    """Set only while a task waits for a change."""
 
     async def changed(self) -> None:
-        """Return when something has happened since the call."""
+        """Return at the next change of the trace."""
         if self._changed is None:
             self._changed = anyio.Event()
         await self._changed.wait()
 
     def tell(self, event: Event) -> None:
-        """Take in what happened and wake those who wait for it."""
+        """Add an event to the trace, and wake the tasks that wait for a change."""
         self.trace.add(event)
         self._wake()
 
     def waits(self, what: str) -> None:
-        """Take in for what it waits before it can begin; nothing for an empty text."""
+        """Set what the run waits for before it starts; an empty text if it no longer waits."""
         self.trace.waiting = what
         self._wake()
 
     def end(self) -> None:
-        """Say that this process does no more for it, whether or not it has its answer."""
+        """Mark the run as ended in this process, whether or not it has an answer."""
         self.trace.interrupted = self.trace.status == "running"
         self.trace.waiting = ""
         self.ended.set()
@@ -55,6 +55,6 @@ class Run:
             self._changed = None
 
     def cancel(self) -> None:
-        """End the run because somebody wants it; its model calls stop at once. One that stops already only stops."""
-        self.asked_to_end |= not self.scope.cancel_called
+        """Cancel the run and its model calls. No effect on a run that is already stopping."""
+        self.cancel_requested |= not self.scope.cancel_called
         self.scope.cancel()

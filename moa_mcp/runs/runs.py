@@ -1,6 +1,7 @@
-"""All runs of a process, and those on record: started, waited for, cancelled, resumed, looked up.
+"""Runs of this process and recorded runs: start, wait, cancel, resume, look up.
 
-They live in one task group that the server's lifespan, or a command, owns; the journal holds what outlives the process.
+Active runs belong to one task group, which the server's lifespan or a command owns. The journal stores them for later
+processes.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs.admission import Admission, Admitted, Ready, Work
-from moa_mcp.runs.driver import Driver
+from moa_mcp.runs.executor import Executor
 from moa_mcp.runs.in_memory import InMemoryRuns
 from moa_mcp.runs.leases import Leases
 from moa_mcp.runs.record import StartPoint, reopened
 from moa_mcp.runs.requests import ResumedRun, RunRequest
 from moa_mcp.runs.retention import Retention
 from moa_mcp.runs.run import Run
-from moa_mcp.runs.store import RunStore, held
+from moa_mcp.runs.store import RunStore, not_resumable
 from moa_mcp.trace.trace import Trace
 
 _log = logging.getLogger(__name__)
-_LAST_WORDS_S = 5.0
+_END_S = 5.0
 
 
 class Runs:
-    """All runs of a process, and those on record."""
+    """The active runs of this process, and the recorded runs of the journal."""
 
     def __init__(self, config: Config, backend: Backend, journal: Journal | None = None) -> None:
         self.config = config
@@ -44,16 +45,16 @@ class Runs:
         self._in_memory = InMemoryRuns()
         self._store = RunStore(self.journal, self._in_memory, simulated=backend.simulated)
         self._admission = Admission(config, backend, self._store)
-        self._driver = Driver(config, backend, self.journal)
+        self._executor = Executor(config, backend, self.journal)
         self._retention = Retention(config.journal, self.journal)
-        self._under_way: dict[str, Run] = {}
-        self._leases = Leases(self.journal, self._under_way)
+        self._active: dict[str, Run] = {}
+        self._leases = Leases(self.journal, self._active)
         self._resuming = anyio.Lock()
         self._tasks: TaskGroup | None = None
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Runs]:
-        """Own the runs that are started inside; at the end, leave those that still go on, for a resume."""
+        """Open the scope in which runs can be started. On exit, active runs stop; they can be resumed."""
         try:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
@@ -77,22 +78,23 @@ class Runs:
 
         Raises:
             RunNotFound: the run to resume or fork is not recorded.
-            RunNotResumable: it is complete, is active in another process, or can't be continued here.
+            RunNotResumable: that run is complete, is active in another process, or can't be continued here.
             JournalError: the journal can't be read.
 
         """
-        if isinstance(request, ResumedRun) and await self.under_way(request.run_id):
+        if isinstance(request, ResumedRun) and await self.active(request.run_id):
             return self._admission.active(request)
         return await self._admission.admit(request)
 
     async def start(self, ready: Ready, watch: Emit | None = None) -> Run:
-        """Start an admitted run and return at once. A run to resume that is active here already is returned.
+        """Start an admitted run and return at once. If a run to resume is already active here, return that one.
 
-        With `watch`, events go there too, the last answer's text included.
+        `watch` also gets every event, with the streamed text of the last answer.
 
         Raises:
-            TypeError: what is given was not admitted.
-            RunNotResumable: the run to resume is meanwhile complete, or active in another process.
+            TypeError: the value is not a `Ready`.
+            RuntimeError: the run was started before, or admitted by other `Runs`.
+            RunNotResumable: the run to resume has become complete, or active in another process.
 
         """
         ready = self._admission.take(ready)
@@ -104,18 +106,18 @@ class Runs:
         return self._begin(run, work, work.start, watch)
 
     async def _resume(self, run_id: str, work: Work | None, watch: Emit | None) -> Run:
-        async with self._resuming:  # who resumes the same run meanwhile gets that one
-            running = await self.under_way(run_id)
+        async with self._resuming:  # a concurrent resume of the same run returns that run
+            running = await self.active(run_id)
             if running is not None:
                 return running
             if work is None:
-                raise RunNotResumable(f"run {run_id} ended just now; look at it before you resume it")
+                raise RunNotResumable(f"run {run_id} has just ended; check its result before you resume it")
             await self._store.check_free(run_id)
             events = await self._store.events(run_id)
-            reopened(work.stored, events)  # one that can't be read is left as it is
-            with anyio.CancelScope(shield=True):  # a run that is claimed is run
+            reopened(work.stored, events)  # raises before the claim if the events can't be read
+            with anyio.CancelScope(shield=True):  # a claimed run must start
                 if not await self.journal.claim(run_id):
-                    raise held(await self._store.record(run_id))
+                    raise not_resumable(await self._store.record(run_id))
                 events = await self._store.events(run_id)
             run, start = reopened(work.stored, events)
             return self._begin(run, work, start, watch)
@@ -130,11 +132,8 @@ class Runs:
             if record.status == "running" and not record.owned:
                 try:
                     await self._resume_unattended(record.run_id)
-                except (
-                    RunNotResumable,
-                    RunNotFound,
-                    JournalError,
-                ) as error:  # others were faster, or it needs another server
+                # another process was faster, or the run needs another server
+                except (RunNotResumable, RunNotFound, JournalError) as error:
                     _log.info("%s", error)
 
     async def _resume_unattended(self, run_id: str) -> None:
@@ -145,7 +144,7 @@ class Runs:
             _log.info("run %s is not resumed: %s", run_id, admitted)
 
     async def pipeline_of(self, run_id: str) -> Pipeline:
-        """Return the pipeline of a run, as it was. Raises `RunNotFound`, `RunNotResumable`."""
+        """Return the recorded pipeline of a run. Raises `RunNotFound`, `RunNotResumable`."""
         return (await self._store.load(run_id)).spec.pipeline
 
     def _begin(self, run: Run, work: Work, start: StartPoint, watch: Emit | None) -> Run:
@@ -153,52 +152,52 @@ class Runs:
             raise RuntimeError("runs are started inside `async with runs.open()`")
         spec = replace(work.stored.spec, stream=watch is not None)
         work = work._replace(stored=replace(work.stored, spec=spec))
-        self._under_way[run.run_id] = run
+        self._active[run.run_id] = run
         if not self.journal.keeps_texts:
             watch = self._in_memory.begin(work.stored, watch)
         self._retention.due.set()
-        self._tasks.start_soon(self._drive, run, work, start, watch)
+        self._tasks.start_soon(self._execute, run, work, start, watch)
         return run
 
-    async def _drive(self, run: Run, work: Work, start: StartPoint, watch: Emit | None) -> None:
+    async def _execute(self, run: Run, work: Work, start: StartPoint, watch: Emit | None) -> None:
         try:
-            await self._driver.drive(run, work, start, watch)
+            await self._executor.run(run, work, start, watch)
         finally:
-            del self._under_way[run.run_id]
+            del self._active[run.run_id]
             run.end()
 
     def find(self, run_id: str) -> Run | None:
-        """Return a run that is under way in this process."""
-        return self._under_way.get(run_id)
+        """Return a run that is active in this process; None if it is not."""
+        return self._active.get(run_id)
 
-    async def under_way(self, run_id: str) -> Run | None:
-        """Return what `find` does, unless another process took it over while this one was stopped."""
+    async def active(self, run_id: str) -> Run | None:
+        """Like `find`, but None if another process claimed the run while this process was suspended."""
         return await self._leases.checked(run_id)
 
     async def cancel(self, run_id: str) -> None:
-        """End a run, wherever it is driven. Raises `RunNotFound`."""
+        """Cancel a run, in whichever process it is active. Raises `RunNotFound`."""
         run = self.find(run_id)
         if run is not None:
             run.cancel()
-            with anyio.move_on_after(_LAST_WORDS_S):
+            with anyio.move_on_after(_END_S):
                 await run.ended.wait()
         else:
             await self._store.record(run_id)
             await self.journal.cancel(run_id)
 
     def stop_all(self) -> None:
-        """Stop driving every run that is under way; they can be resumed."""
-        for run in self._under_way.values():
+        """Stop all active runs of this process. They can be resumed."""
+        for run in self._active.values():
             run.scope.cancel()
 
     async def idle(self) -> None:
-        """Return when no run is under way."""
-        for run in list(self._under_way.values()):
+        """Return when the runs that are active now have ended."""
+        for run in list(self._active.values()):
             await run.ended.wait()
 
     async def trace(self, run_id: str) -> Trace:
         """Return a run's trace so far. Raises `RunNotFound`."""
-        run = await self.under_way(run_id)
+        run = await self.active(run_id)
         if run is not None:
             return run.trace
         return await self._store.trace(run_id)

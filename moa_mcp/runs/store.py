@@ -1,6 +1,6 @@
-"""The recorded runs of a journal: their definitions, events and traces.
+"""Reads recorded runs: definition, events, trace.
 
-A run whose texts the journal does not keep is read from memory, in the process that started it.
+If the journal stores no texts, a run is read from memory, in the process that started it.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class RunStore:
     async def check_free(self, run_id: str) -> None:
         """Raise `RunNotResumable` if a run is complete, or if another process owns it."""
         if not await self.journal.is_free(run_id):
-            raise held(await self.record(run_id))
+            raise not_resumable(await self.record(run_id))
 
 
-def held(record: RunRecord) -> RunNotResumable:
+def not_resumable(record: RunRecord) -> RunNotResumable:
     """Return why a recorded run can't be resumed."""
     if record.status in _ENDED:
         return RunNotResumable(f"run {record.run_id} is {record.status}; there is nothing to resume")
-    return RunNotResumable(f"run {record.run_id} is driven by another process; wait for it, or cancel it")
+    return RunNotResumable(f"run {record.run_id} is active in another process; wait for it, or cancel it")

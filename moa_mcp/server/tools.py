@@ -136,7 +136,7 @@ class Tools:
         ends = anyio.current_time() + self._patience_s(given.wait_s)
         while True:
             left_s = max(0.0, ends - anyio.current_time())
-            run = await self._runs.under_way(given.run_id)
+            run = await self._runs.active(given.run_id)
             if run is not None:
                 return await self._follow(context, run, run.trace.pipeline, left_s)
             trace = await self._runs.trace(given.run_id)

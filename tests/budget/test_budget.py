@@ -156,7 +156,7 @@ async def test_samples_are_left_out_first_then_layers_and_the_aggregator_is_alwa
         if trace.status == "failed":
             assert provider.calls == []
             assert trace.error is not None
-            assert trace.error.startswith("no model was called: the smallest form")
+            assert trace.error.startswith("no model was called: the minimum run")
             continue
         forms.append((provider.asked(1), provider.asked(2), provider.asked(3)))
         assert trace.answer == "z says so"
@@ -267,7 +267,7 @@ async def test_a_run_whose_aggregator_can_not_be_paid_keeps_its_proposals_and_is
         provider.answer = plenty
         refused = await resumed(runs, run)
         assert refused.error
-        assert refused.error.startswith("no model was called: the smallest form")
+        assert refused.error.startswith("no model was called: the minimum run")
         finished = await resumed(runs, run, 90)
     assert (finished.status, finished.answer) == ("complete", "z says so")
     assert (provider.asked(1), provider.asked(2)) == (3, 4)
@@ -287,7 +287,7 @@ async def test_what_nobody_said_the_cost_of_counts_at_its_dearest_when_a_run_goe
         refused = await resumed(runs, run, 10)
         again = await resumed(runs, run, 14)
     assert refused.error
-    assert refused.error.startswith("no model was called: the smallest form")
+    assert refused.error.startswith("no model was called: the minimum run")
     assert again.error == "step 2 (aggregate): no answer came: z: no"
 
 
@@ -317,7 +317,7 @@ async def test_what_processes_without_a_cap_for_the_day_have_spent_counts_for_on
     provider = saying(tokens=100)
     refused = await ended(provider.runs("max_cost_usd_per_day = 7", PROPOSE, VOTE, journal=journal))
     assert refused.error
-    assert "max_cost_usd_per_day = $7.00 has no room for it" in refused.error
+    assert "max_cost_usd_per_day = $7.00 is too low" in refused.error
     assert provider.calls == []
 
 

@@ -155,7 +155,9 @@ async def test_waiting_for_others_is_a_part_of_a_runs_time() -> None:
         traces = await all_ended([first, short, long])
     assert [trace.status for trace in traces] == ["complete", "failed", "degraded"]
     assert traces[1].error is not None
-    assert "the deadline of 15 s passed while other runs held what max_cost_usd_per_day = $60.00" in traces[1].error
+    assert (
+        "the deadline of 15 s passed while other runs held the rest of max_cost_usd_per_day = $60.00" in traces[1].error
+    )
     assert await spending(journal) >= provider.billed  # a call that was stopped may have been paid
 
 
@@ -209,7 +211,7 @@ async def test_a_run_that_is_refused_says_what_others_have_spent() -> None:
     await journal.commit_spending("other", datetime.now(UTC).date().isoformat(), 8 * 10**9, None)
     refused = await ended(runs)
     assert refused.error is not None
-    assert "max_cost_usd_per_day = $9.00 has no room for it ($8.00 spent by other runs)" in refused.error
+    assert "max_cost_usd_per_day = $9.00 is too low ($8.00 spent by other runs)" in refused.error
 
 
 class Late(MemoryJournal):

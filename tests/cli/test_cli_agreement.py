@@ -69,7 +69,7 @@ def test_a_fork_above_the_limit_needs_an_agreement_of_its_own(
     assert (agreed.exit_code, agreed.stdout, len(models.requests)) == (0, "answer 1 from a\n", 1)
     capped = invoke(*fork, "--max-cost", "1", "--quiet")
     assert (capped.exit_code, len(models.requests)) == (1, 1)
-    assert "max_cost_usd = $1.00 has no room" in capped.stderr
+    assert "max_cost_usd = $1.00 is too low" in capped.stderr
 
 
 def test_a_resumed_run_above_the_limit_needs_a_confirmation_of_its_higher_budget(

@@ -288,15 +288,18 @@ def test_what_is_paid_is_paid_once_through_kill_resume_and_fork(
     ("args", "fault"),
     [
         (["--from", "4"], "has no step 4"),
-        (["--from", "3", "--set", "agent=gpt-5-nanno"], "'gpt-5-nanno' is no model of the configuration, did you mean"),
+        (
+            ["--from", "3", "--set", "agent=gpt-5-nanno"],
+            "'gpt-5-nanno' is not a model in the configuration, did you mean",
+        ),
         (["--from", "3", "--set", "agnet=gpt-5-nano"], "--set 3.agnet: unknown key, did you mean 'agent'?"),
         (["--from", "3", "--set", "temp=hot"], "--set 3.temperature: 'hot' should be a number"),
         (["--from", "3", "--set", "temperature=3"], "--set 3.temperature: 3 should be at most 2"),
         (["--from", "2", "--set", "3.max_tokens=1.5"], "--set 3.max_tokens: 1.5 should be a whole number"),
         (["--from", "3", "--set", "agent="], "--set 3.agent: is empty"),
-        (["--from", "3", "--set", "2.n=1"], "--set 2.n=1: step 2 stays as it was"),
+        (["--from", "3", "--set", "2.n=1"], "--set 2.n=1: step 2 is before the fork"),
         (["--from", "3", "--set", "4.n=1"], "--set 4.n=1: there is no step 4"),
-        (["--from", "3", "--set", "agent"], "--set agent is no KEY=VALUE"),
+        (["--from", "3", "--set", "agent"], "--set agent is not KEY=VALUE"),
     ],
 )
 def test_a_setting_that_does_not_fit_is_refused_before_anything_is_asked(

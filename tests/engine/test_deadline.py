@@ -56,7 +56,7 @@ async def timed(pipeline: str, model: ScriptedModel) -> tuple[float, Trace]:
 async def test_who_is_late_when_the_quorum_and_its_grace_are_there_is_left_behind() -> None:
     took, trace = await timed(steps(PATIENT, AGGREGATE), taking({"b": 3, "c": 60}))
     assert (took, trace.status, trace.answer) == (8, "degraded", "z at 2.1")
-    late = "c: not waited for after 8.0 s: the quorum was there and its grace of 5 s over"
+    late = "c: dropped after 8.0 s: the quorum was there and its grace of 5 s over"
     assert trace.degradations == (f"propose: 1 of 3 left behind ({late})",)
     (_, _, call) = trace.steps[0].calls
     assert call.failure is not None
@@ -111,7 +111,7 @@ async def test_the_last_layers_time_is_kept_for_it() -> None:
     model = taking({"c": 100, "z": 29})
     took, trace = await timed(within(60, PROPOSE, AGGREGATE), model)
     assert (took, trace.status, trace.answer) == (59, "degraded", "z at 2.1")
-    late = "c: not waited for after 30.0 s: the deadline of 60 s left no more time"
+    late = "c: dropped after 30.0 s: the deadline of 60 s left no more time"
     assert trace.degradations == (f"propose: 1 of 3 left behind ({late})",)
     assert asked(model, 2) == [("z", ("a at 1.1", "b at 1.2"))]
 
@@ -203,7 +203,7 @@ async def test_a_reply_that_came_too_late_to_be_asked_for_again_leaves_the_answe
     took, trace = await timed(within(60, PROPOSE, rank, AGGREGATE), ScriptedModel({"x": unreadable}))
     assert (took, trace.status, trace.answer) == (40, "degraded", "z at 3.1")
     late, unranked = trace.degradations
-    assert late == "rank: 1 of 1 left behind (x: not waited for after 1.0 s: the deadline of 60 s left no more time)"
+    assert late == "rank: 1 of 1 left behind (x: dropped after 1.0 s: the deadline of 60 s left no more time)"
     assert unranked == "rank: the ranking could not be read; all answers go on, unranked"
 
 
@@ -215,7 +215,7 @@ async def test_no_wave_begins_in_the_last_layers_time_once_the_quorum_is_there()
     assert (took, trace.status, trace.answer) == (40, "degraded", "z at 2.1")
     assert sorted(call.agent for call in model.calls) == ["a", "b", "z"]
     assert trace.degradations == (
-        "propose: 1 of 2 left behind (b: not waited for after 40.0 s: the deadline of 60 s left no more time)",
+        "propose: 1 of 2 left behind (b: dropped after 40.0 s: the deadline of 60 s left no more time)",
         "propose: further calls were not made: the deadline of 60 s left no more time",
     )
 

@@ -216,5 +216,5 @@ async def test_a_call_that_hangs_is_ended_by_the_runs_cancellation() -> None:
     (begun,) = [event for event in events if isinstance(event, AttemptStarted) and event.place == Place(1, 2)]
     (failed,) = [event for event in events if isinstance(event, AttemptFailed)]
     assert (failed.place, failed.attempt, failed.failure) == (begun.place, begun.attempt, STOPPED)
-    assert Failure("Stopped", "stopped before an answer came", retryable=False, paid=None) == STOPPED
+    assert Failure("Stopped", "stopped before it was answered", retryable=False, paid=None) == STOPPED
     assert not [event for event in events if isinstance(event, RunFinished)]

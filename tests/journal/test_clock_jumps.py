@@ -36,7 +36,7 @@ def test_a_clock_that_jumps_neither_gives_a_run_a_second_driver_nor_keeps_it_fro
         clock.write_text(str(jump_s))
         refused = machine.run("runs", "resume", "last", prelude=prelude)
         assert refused.returncode == 2
-        assert "is driven by another process" in refused.stderr
+        assert "is active in another process" in refused.stderr
         until(lambda: abs(machine.select("SELECT lease_until FROM runs")[0][0] - time.time() - jump_s) < HOUR / 2)
         assert called(owner, 2, "moa_wait", run_id=run_id, wait_s=0)["status"] == "running"
         assert machine.asked == before

@@ -571,7 +571,7 @@ async def test_where_only_hashes_are_kept_another_process_is_told_these_and_refu
             here = await runs.trace(run.run_id)
         async with runs_of(ScriptedModel(otherwise=says), SQLiteJournal(path, texts=False), ONE_TRY).open() as runs:
             trace = await runs.trace(run.run_id)
-            with pytest.raises(RunNotResumable, match="its question was not kept"):
+            with pytest.raises(RunNotResumable, match="its question was not stored"):
                 await resume_run(runs, run.run_id)
     assert here.answer == run.trace.answer
     assert (trace.status, trace.pipeline, trace.usage) == ("degraded", "p", run.trace.usage)

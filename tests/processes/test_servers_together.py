@@ -41,7 +41,7 @@ def test_a_run_that_one_server_drives_another_waits_for_and_takes_up_when_the_fi
         seen = called(rival, 1, "moa_wait", run_id=run_id, wait_s=0)
         refused = rival.ask(2, "tools/call", name="moa_resume", arguments={"run_id": run_id})["result"]
         assert (seen["status"], refused["isError"]) == ("running", True)
-        assert "is driven by another process" in refused["content"][0]["text"]
+        assert "is active in another process" in refused["content"][0]["text"]
         assert machine.asked == before
 
         known = answered(machine.look()[1])

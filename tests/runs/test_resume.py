@@ -387,7 +387,7 @@ async def test_a_run_that_another_living_process_drives_is_not_driven_twice(path
     model, rival = ScriptedModel({"c": hangs}), ScriptedModel()
     async with runs_of(model, SQLiteJournal(path)).open() as here, runs_of(rival, SQLiteJournal(path)).open() as there:
         run = await standing(here, model, 3)
-        with pytest.raises(RunNotResumable, match="is driven by another process; wait for it, or cancel it"):
+        with pytest.raises(RunNotResumable, match="is active in another process; wait for it, or cancel it"):
             await resume_run(there, run.run_id)
         assert not (await there.trace(run.run_id)).interrupted
         assert await resume_run(here, run.run_id) is run

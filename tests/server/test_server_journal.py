@@ -88,5 +88,5 @@ def test_a_run_of_which_only_hashes_are_kept_is_gone_on_with_by_its_own_process_
     assert "to repeat only the failed calls, moa_resume" in failed["content"][0]["text"]
     assert (resumed["status"], resumed["answer"], forked["answer"]) == ("complete", "So.", "So.")
     assert asked == ["first", "last", "last", "last"]
-    assert "only the process that began it can go on with it" in refused["content"][0]["text"]
+    assert "only the process that started it can resume it" in refused["content"][0]["text"]
     assert b"walrus" not in b"".join(each.read_bytes() for each in tmp_path.glob("journal.sqlite*"))

@@ -202,7 +202,7 @@ async def test_an_unexpected_fault_ends_its_run_and_keeps_its_text_to_itself(mod
         result = await client.call_tool("vote", VOTE)
         trace = await client.call_tool("moa_trace", {"run_id": content(result)["run_id"]})
     assert (result.is_error, content(result)["status"]) == (True, "failed")
-    assert "an unexpected fault in moa-mcp stopped the run" in text(result)
+    assert "an unexpected error in moa-mcp stopped the run" in text(result)
     assert KEY not in f"{result} {trace}"
 
 

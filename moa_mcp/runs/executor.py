@@ -1,4 +1,4 @@
-"""How a run is driven, from its start to its end."""
+"""Executes runs: records the start, opens the budget, executes the pipeline, records the end."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from moa_mcp.runs.record import StartPoint, StoredRun, record_of
 from moa_mcp.runs.run import Run
 from moa_mcp.values import FailureReason, State, Tokens
 
-_BEGINNING = 8
-"""Runs that are put on record at once. The first ask their models while others wait for it: begun all together, they
-would come to every layer together, too, and all wait there for the processor."""
+_STARTS_AT_ONCE = 8
+"""Maximum number of runs whose start is recorded at the same time. It staggers runs that start together; otherwise
+they would reach each layer together and compete there for the CPU."""
 
 _log = logging.getLogger(__name__)
-_LAST_WORDS_S = 5.0
-_UNNOTED_S = 1.0
-"""What a run takes to look at its models and its budget is no part of its deadline, if it is less."""
-_FAULT = "an unexpected fault in moa-mcp stopped the run; the server's log (stderr) tells more"
+_END_S = 5.0
+_NEGLIGIBLE_S = 1.0
+"""Seconds; a shorter wait for the budget does not count towards the deadline."""
+_INTERNAL_ERROR = "an unexpected error in moa-mcp stopped the run; see the server's log (stderr) for details"
 
 
-class Driver:
-    """Drives runs, which share the requests, the caps and the journal of a process."""
+class Executor:
+    """Executes the runs of a process, which share rate limits, caps and the journal."""
 
     def __init__(self, config: Config, backend: Backend, journal: Journal) -> None:
         self._settings = config.budget
@@ -56,10 +56,10 @@ class Driver:
             cache_first=limits.cache_first,
         )
         self._caps = Caps(config.budget, journal)
-        self._beginning = anyio.Semaphore(_BEGINNING)
+        self._starting = anyio.Semaphore(_STARTS_AT_ONCE)
 
-    async def drive(self, run: Run, work: Work, start: StartPoint, watch: Emit | None) -> None:
-        """Drive a run until it ends or its scope is cancelled; then leave it, for whoever resumes it."""
+    async def run(self, run: Run, work: Work, start: StartPoint, watch: Emit | None) -> None:
+        """Execute a run until it ends or its scope is cancelled. An unfinished run can be resumed."""
         tell = tee(run.tell, *((watch,) if watch else ()))
         emit = tee(partial(self._journal.append, run.run_id), tell)
         keep = partial(self._keep, run.run_id, tell)
@@ -85,20 +85,20 @@ class Driver:
                     await self._backend.ready(stored.routes, usable)
                     layers = stack(self._backend.provider, usable, self._shared, emit, keep, start.paid_calls, budget)
                     await execute(spec, layers, emit, checkpoint)
-            if run.scope.cancelled_caught and run.asked_to_end:
+            if run.scope.cancelled_caught and run.cancel_requested:
                 emit(RunFinished(status="cancelled", answer=None, error=None, seconds=time.monotonic() - began))
         except JournalError as error:
             tell(_failed(str(error), "journal"))
-        except Exception:  # noqa: BLE001  a fault of ours ends this run alone and reaches the log, not the caller
-            _log.exception("run %s stopped on an unexpected fault", run.run_id)
-            emit(_failed(_FAULT, "internal"))
+        except Exception:  # noqa: BLE001  a bug ends only this run and is logged, not raised
+            _log.exception("an unexpected error stopped run %s", run.run_id)
+            emit(_failed(_INTERNAL_ERROR, "internal"))
         finally:
             await self._leave(run, budget)
 
     async def _record(self, run: Run, stored: StoredRun) -> None:
-        async with self._beginning:
+        async with self._starting:
             await self._journal.begin(record_of(stored, texts=self._journal.keeps_texts))
-        run.on_record = True
+        run.recorded = True
 
     async def _keep(self, run_id: str, tell: Emit, event: Event) -> None:
         try:
@@ -109,10 +109,10 @@ class Driver:
         tell(event)
 
     async def _leave(self, run: Run, budget: Budget | None) -> None:
-        """Give a run up: ended, or unfinished for whoever resumes it."""
+        """Record the end of a run, or release an unfinished one so it can be resumed."""
         if budget is not None:
             budget.close()
-        with anyio.move_on_after(_LAST_WORDS_S, shield=True):
+        with anyio.move_on_after(_END_S, shield=True):
             await _warned(self._caps.leave(run.run_id, budget))
             ended = run.trace.status != "running"
             journal = self._journal
@@ -135,14 +135,14 @@ def _estimated(estimate: Estimate, spec: RunSpec) -> RunEstimated:
 
 
 def _since(spec: RunSpec, waited_s: float) -> RunSpec:
-    """Return what is left to do of a run that waited for its budget: that is a part of its time."""
-    if spec.deadline_s is None or waited_s < _UNNOTED_S:
+    """Return the run with its deadline reduced by the time that it waited for its budget."""
+    if spec.deadline_s is None or waited_s < _NEGLIGIBLE_S:
         return spec
     return replace(spec, deadline_s=max(0.0, round(spec.deadline_s - waited_s, 1)))
 
 
 async def _warned(work: Awaitable[None]) -> None:
-    """Do what the journal may not take; then it is logged, and what comes after it is done all the same."""
+    """Await a journal operation; log its error, so that the caller can continue."""
     try:
         await work
     except JournalError as error:
