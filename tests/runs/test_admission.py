@@ -83,10 +83,10 @@ async def test_what_was_not_admitted_does_not_start(made: str) -> None:
         assert await runs.journal.records() == ()
 
 
-async def test_only_an_admission_makes_a_ready() -> None:
+async def test_only_an_admission_creates_a_ready() -> None:
     runs = runs_of()
     admitted = await ready(runs, new(runs, consent="given"))
-    with pytest.raises(TypeError, match=r"only Runs.admit makes a Ready"):
+    with pytest.raises(TypeError, match=r"only Runs.admit creates a Ready"):
         Ready(runs, admitted.request, admitted.run_id, admitted.work)
 
 
