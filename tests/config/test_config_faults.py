@@ -13,7 +13,8 @@ GOOD = pipe(X)
 DEFAULT_KEYS = ", ".join(sorted(Defaults.model_fields))
 ROUTE = 'should be a route, "provider/model" or { model = "provider/model", api_base = "http://..." }'
 RETENTION = 'should be a whole number of days, 1 or more, or "forever"'
-NO_KEYS = "keys don't belong in this file; a route names the variable that holds its key: api_key_env"
+NO_KEYS = "keys do not belong in this file; set api_key_env of the route to the environment variable with the key"
+NO_USER = "should not contain a user, password or query; set api_key_env to the variable with the key"
 KEY_ENV = "should name the variable that holds the key, such as OPENAI_API_KEY, not the key itself"
 
 FILE = [
@@ -44,11 +45,11 @@ DEFAULTS = [
             "Use the prefix of a route, such as openai"
         ),
     ),
-    ("temprature = 1", f"temprature: unknown key, did you mean 'temperature'? Known here: {DEFAULT_KEYS}"),
-    ("x = 1", f"x: unknown key; known here: {DEFAULT_KEYS}"),
+    ("temprature = 1", f"temprature: unknown key, did you mean 'temperature'? Valid keys: {DEFAULT_KEYS}"),
+    ("x = 1", f"x: unknown key; valid keys: {DEFAULT_KEYS}"),
     ("temperature = 2.1", "temperature: 2.1 should be at most 2"),
     ("temp = -1", "temp: -1 should be at least 0"),
-    ("temp = 1\ntemperature = 1", "temp: means temperature, which stands here too; remove one of them"),
+    ("temp = 1\ntemperature = 1", "temp: is short for temperature, which is also set; remove one of them"),
     ("temperature = nan", "temperature: nan should be at most 2"),
     ('temperature = "warm"', "temperature: 'warm' should be a number"),
     ("temperature = true", "temperature: true should be a number"),
@@ -87,7 +88,7 @@ MODELS = [
     ("m = {}", "m.routes: is missing"),
     ("m = { routes = [] }", "m.routes: is empty; name at least one"),
     ("m = { routes = 'openai/x' }", "m.routes: 'openai/x' should be a list"),
-    ("m = { routes = ['openai/x'], titel = 1 }", "m.titel: unknown key; known here: routes"),
+    ("m = { routes = ['openai/x'], titel = 1 }", "m.titel: unknown key; valid keys: routes"),
     ("m = { routes = ['openai/x', 3] }", f"m, route 2: 3 {ROUTE}"),
     ("m = { routes = [''] }", "m, route 1, model: is empty"),
     ("m = { routes = [{}] }", "m, route 1, model: is missing"),
@@ -99,7 +100,7 @@ MODELS = [
         "m = { routes = [{ model = 'openai/x', api_bas = 'http://x' }] }",
         (
             "m, route 1, api_bas: unknown key, did you mean 'api_base'? "
-            "Known here: api_base, api_key_env, model, n, usd_per_million, window"
+            "Valid keys: api_base, api_key_env, model, n, usd_per_million, window"
         ),
     ),
     (
@@ -108,21 +109,21 @@ MODELS = [
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_base = 'http://me:hunter2@h/v1' }] }",
-        "m, route 1, api_base: should hold no user, password or query; api_key_env names the variable with the key",
+        f"m, route 1, api_base: {NO_USER}",
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_base = 'http://h/v1?key=hunter2' }] }",
-        "m, route 1, api_base: should hold no user, password or query; api_key_env names the variable with the key",
+        f"m, route 1, api_base: {NO_USER}",
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_base = 'http:///v1' }] }",
-        "m, route 1, api_base: 'http:///v1' names no server; write it as http://127.0.0.1:8000/v1",
+        "m, route 1, api_base: 'http:///v1' has no host; write it as http://127.0.0.1:8000/v1",
     ),
     (
         "m = { routes = [{ model = 'openai/x', usd_per_million = { prompt = 1, completion = 2, cashed = 1 } }] }",
         (
             "m, route 1, usd_per_million.cashed: unknown key, did you mean 'cached'? "
-            "Known here: cached, completion, prompt"
+            "Valid keys: cached, completion, prompt"
         ),
     ),
     (
