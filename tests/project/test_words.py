@@ -23,7 +23,6 @@ NOT_YET: tuple[str, ...] = (
     "moa_mcp/planning/plan.py",
     "moa_mcp/providers",
     "moa_mcp/runs",
-    "moa_mcp/server",
     "moa_mcp/steps",
 )
 """Paths that are still to be rewritten. One that is clean must be removed from here."""
