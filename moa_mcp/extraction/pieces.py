@@ -17,7 +17,7 @@ from moa_mcp.extraction.bounds import DASHES, LETTER, is_denied, is_other_value,
 from moa_mcp.extraction.latex import UNREADABLE
 from moa_mcp.extraction.markup import MARKS
 from moa_mcp.extraction.numerals import DecimalMark, Exact, calculable, negated
-from moa_mcp.extraction.runs import JOINT, M, Digits, is_chance, value_of
+from moa_mcp.extraction.runs import JOINT, Digits, M, is_chance, value_of
 
 _DASH = f"\\{DASHES}"
 _SCAN = re.compile(
