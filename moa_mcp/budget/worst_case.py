@@ -23,7 +23,7 @@ from moa_mcp.planning.estimate import Estimate, Priced
 from moa_mcp.planning.estimate import data as estimate_data
 from moa_mcp.planning.forecast import Drafts, Lengths
 from moa_mcp.routing import catalog
-from moa_mcp.steps import ModelStep, PanelStep, Propose, Step, Synthesize
+from moa_mcp.steps import ModelStep, MultiAgentStep, Propose, Step, Synthesize
 from moa_mcp.steps.windows import size
 from moa_mcp.values import Answer, Call, Completion, Message, Parameters, Place, Price, Question, Usage, token_limit
 
@@ -289,4 +289,4 @@ def _bill(ended: Completion | Failure, held: Amount) -> Amount:
 
 
 def _needed(step: Step) -> int:
-    return min(step.quorum or 1, max(1, len(step.models))) if isinstance(step, PanelStep) else 1
+    return min(step.quorum or 1, max(1, len(step.models))) if isinstance(step, MultiAgentStep) else 1

@@ -14,7 +14,7 @@ from moa_mcp.config.problems import as_key, hinted, listed, shown, within
 from moa_mcp.config.tables import Config, Defaults, ModelTable, Pipeline, models_of, named_models
 from moa_mcp.errors import Problem
 from moa_mcp.routing.routes import PROVIDERS, Route
-from moa_mcp.steps import ModelStep, PanelStep, Propose, Refine, Step
+from moa_mcp.steps import ModelStep, MultiAgentStep, Propose, Refine, Step
 
 STEP_TYPES: Mapping[str, type[Step]] = {kind.model_fields["step"].default: kind for kind in get_args(Step)}
 
@@ -195,10 +195,10 @@ def _completed(step: Step, defaults: Defaults) -> Step:
         "timeout_s": defaults.timeout_s,
         "hedge": defaults.hedge,
     }
-    if isinstance(step, PanelStep):
+    if isinstance(step, MultiAgentStep):
         values["grace_s"] = defaults.grace_s
     if isinstance(step, Refine):
         values["quorum"] = defaults.quorum
-    elif isinstance(step, PanelStep):
+    elif isinstance(step, MultiAgentStep):
         values["quorum"] = min(defaults.quorum, len(step.models))
     return step.model_copy(update={key: value for key, value in values.items() if getattr(step, key) is None})

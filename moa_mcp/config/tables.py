@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from moa_mcp.routing.routes import Dollars, Route, RouteEntry
-from moa_mcp.steps import PanelStep, SoleStep, Step, Vote
+from moa_mcp.steps import MultiAgentStep, SingleAgentStep, Step, Vote
 
 FILE_NAME = "pipelines.toml"
 
@@ -123,9 +123,9 @@ class Config:
 
 def named_models(step: Step) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield the models of a step, each with the key that names it."""
-    if isinstance(step, PanelStep):
+    if isinstance(step, MultiAgentStep):
         yield from ((("agents", index), agent.model) for index, agent in enumerate(step.agents))
-    elif isinstance(step, SoleStep | Vote) and step.agent is not None:
+    elif isinstance(step, SingleAgentStep | Vote) and step.agent is not None:
         yield ("agent",), step.agent
     if step.fallback is not None:
         yield ("fallback_agent",), step.fallback

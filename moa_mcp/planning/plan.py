@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from moa_mcp.config import Pipeline, models_of
 from moa_mcp.config.problems import within
 from moa_mcp.routing.routes import Routes, RouteState, remedy
-from moa_mcp.steps import ModelStep, PanelStep, Propose, Rank, Refine, Sample, Step, Take, Vote
+from moa_mcp.steps import ModelStep, MultiAgentStep, Propose, Rank, Refine, Sample, Step, Take, Vote
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def blocking(pipeline: Pipeline, unreachable: Collection[str]) -> tuple[str, ...
         if step.fallback is not None and step.fallback not in unreachable:
             continue
         lost = [model for model in step.models if model in unreachable]
-        needed = (step.quorum or 1) if isinstance(step, PanelStep) else 1
+        needed = (step.quorum or 1) if isinstance(step, MultiAgentStep) else 1
         if len(step.models) - len(lost) < min(needed, len(step.models)):
             blocked += lost
     return tuple(dict.fromkeys(blocked))

@@ -9,7 +9,7 @@ from moa_mcp.steps.extracting import Ahead, Stop
 from moa_mcp.steps.judging import Vote
 from moa_mcp.steps.ranking import Rank
 from moa_mcp.steps.selecting import Dropout, Sample, Shuffle, Take
-from moa_mcp.steps.step import Agent, ModelStep, PanelStep, SoleStep, Turn
+from moa_mcp.steps.step import Agent, ModelStep, MultiAgentStep, SingleAgentStep, Turn
 
 __all__ = [
     "Agent",
@@ -17,13 +17,13 @@ __all__ = [
     "Ahead",
     "Dropout",
     "ModelStep",
-    "PanelStep",
+    "MultiAgentStep",
     "Propose",
     "Rank",
     "Refine",
     "Sample",
     "Shuffle",
-    "SoleStep",
+    "SingleAgentStep",
     "Step",
     "Stop",
     "Synthesize",

@@ -10,11 +10,11 @@ from pydantic import Field, ValidationInfo, field_validator
 from moa_mcp.steps import prompts, tally
 from moa_mcp.steps.extracting import Stop, extract, short, stopped
 from moa_mcp.steps.fan_in import fan_in
-from moa_mcp.steps.step import Agent, PanelStep, SoleStep, Turn, asked_of, given
+from moa_mcp.steps.step import Agent, MultiAgentStep, SingleAgentStep, Turn, asked_of, given
 from moa_mcp.values import Answer, Message, Note, State
 
 
-class Propose(PanelStep):
+class Propose(MultiAgentStep):
     """Every agent answers the question on its own."""
 
     step: Literal["propose"] = "propose"
@@ -86,7 +86,7 @@ class Propose(PanelStep):
         return answers, [*notes, *saved]
 
 
-class Synthesize(PanelStep):
+class Synthesize(MultiAgentStep):
     """Every agent makes one answer of all answers before it (Wang et al. 2024, arXiv 2406.04692)."""
 
     step: Literal["synthesize"] = "synthesize"
@@ -101,7 +101,7 @@ class Synthesize(PanelStep):
         return state.then(answers, *notes)
 
 
-class Aggregate(SoleStep):
+class Aggregate(SingleAgentStep):
     """One agent makes the answer of all answers before it."""
 
     step: Literal["aggregate"] = "aggregate"
@@ -118,7 +118,7 @@ class Aggregate(SoleStep):
         return state.then(answers, *told, *notes)
 
 
-class Refine(PanelStep):
+class Refine(MultiAgentStep):
     """Each answer is improved on its own; the agents take turns. An answer whose refinement fails stays as it was."""
 
     step: Literal["refine"] = "refine"

@@ -9,12 +9,12 @@ from pydantic import Field
 from moa_mcp.errors import DeadlinePassed, StepFailed, StepLeftOut
 from moa_mcp.steps import prompts, tally
 from moa_mcp.steps.consulting import Judge, Posed, orders
-from moa_mcp.steps.step import SoleStep, Turn, asked_of, numbered
+from moa_mcp.steps.step import SingleAgentStep, Turn, asked_of, numbered
 from moa_mcp.values import Answer, Note, State
 from moa_mcp.verdicts import Asked, read_ranking
 
 
-class Rank(SoleStep):
+class Rank(SingleAgentStep):
     """A judge ranks the answers; the best `n` go on, best first."""
 
     step: Literal["rank"] = "rank"

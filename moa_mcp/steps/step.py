@@ -142,7 +142,7 @@ class ModelStep(StepBase):
         return Request(agent, messages, *limits, self.hedge or False, reply_schema)
 
 
-class PanelStep(ModelStep):
+class MultiAgentStep(ModelStep):
     """A layer that asks several agents."""
 
     agents: Agents
@@ -170,7 +170,7 @@ class PanelStep(ModelStep):
         return given(await turn.ask(requests, quorum=min(self.quorum or 1, len(requests)), grace_s=self.grace_s))
 
 
-class SoleStep(ModelStep):
+class SingleAgentStep(ModelStep):
     """A layer that asks one agent."""
 
     agent: Annotated[str, Field(min_length=1)]
