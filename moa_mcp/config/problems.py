@@ -9,14 +9,12 @@ import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from itertools import zip_longest
-from typing import cast
+from typing import cast, get_args
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from moa_mcp.errors import Problem
-from moa_mcp.routing.routes import PerMillion, Route
-from moa_mcp.steps import Agent, Ahead, Propose, Stop
 from moa_mcp.text.redact import redact
 
 Where = tuple[str | int, ...]
@@ -140,16 +138,27 @@ def _said(kind: type[BaseModel], where: Where, under: str, error: ErrorDetails) 
 def _unknown_key(kind: type[BaseModel], where: Where, name: str) -> str:
     if _HOLDS_KEY.fullmatch(name):
         return "keys don't belong in this file; a route names the variable that holds its key: api_key_env"
-    owner: type[BaseModel] = Route if "routes" in where else Agent if "agents" in where else kind
-    if "usd_per_million" in where[:-1]:
-        owner = PerMillion
-    if where[:1] == ("stop",):
-        owner = Stop if kind is Propose else Ahead
-    known = sorted(owner.model_fields.keys() - {"name"})
+    known = sorted(_owner(kind, where[:-1]).model_fields.keys() - {"name"})
     near = {*known, "temp"} - {"step"} if "temperature" in known else {*known} - {"step"}
     if name == "temp" and name in near:
         return "means temperature, which stands here too; remove one of them"
     return f"unknown key{hinted(name, sorted(near), f'known here: {listed(known)}')}"
+
+
+def _owner(kind: type[BaseModel], where: Where) -> type[BaseModel]:
+    """Return the kind of table at a place in a table."""
+    for part in where:
+        if isinstance(part, str) and part in kind.model_fields:
+            kind = next(_tables(kind.model_fields[part].annotation), kind)
+    return kind
+
+
+def _tables(annotation: object) -> Iterator[type[BaseModel]]:
+    """Yield the kinds of tables that a type allows."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _tables(part)
 
 
 def _toml(value: object) -> str:
