@@ -267,7 +267,10 @@ def least_usd(
 
 
 def _expected(answers: Sequence[Answer]) -> ExpectedAnswers:
-    return tuple(ExpectedAnswer(-(-size(answer.text) // BYTES), answer.agent) for answer in answers)
+    return tuple(
+        ExpectedAnswer(-(-sum(map(size, answer.texts)) // BYTES), answer.agent, len(answer.comments))
+        for answer in answers
+    )
 
 
 def rounded(usd: Decimal) -> Decimal:

@@ -15,7 +15,7 @@ import orjson
 from pydantic import Field, TypeAdapter
 
 from moa_mcp.events import AttemptFinished, AttemptStarted, CallFinished, CallStarted, Event, StepFinished
-from moa_mcp.values import Answer, Completion, Place
+from moa_mcp.values import Answer, Comment, Completion, Place
 
 _COMPLETION = (
     ("completion", "text"),
@@ -32,7 +32,12 @@ _TEXT_FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "attempt_failed": (("failure", "message"), ("failure", "reasoning")),
     "call_finished": _COMPLETION,
     "call_failed": (("failure", "message"), ("failure", "reasoning")),
-    "step_finished": (("answers", "*", "text"), ("notes", "*", "text"), ("tally", "values", "*", "0")),
+    "step_finished": (
+        ("answers", "*", "text"),
+        ("answers", "*", "comments", "*", "text"),
+        ("notes", "*", "text"),
+        ("tally", "values", "*", "0"),
+    ),
     "run_finished": (("answer",), ("error",)),
 }
 """By kind of event: the fields with texts of users and models. Error messages are included, because they may quote
@@ -174,12 +179,19 @@ def _completion(completion: Completion, ref: _Say, tell: _Say) -> dict[str, obje
 
 
 def _answer(answer: Answer, ref: _Say) -> dict[str, object]:
+    plain = _written(answer, ref)
+    if answer.comments:
+        plain["comments"] = [_written(comment, ref) for comment in answer.comments]
+    return plain
+
+
+def _written(written: Answer | Comment, ref: _Say) -> dict[str, object]:
     return {
-        "text": ref(answer.text),
-        "agent": answer.agent,
-        "place": [*answer.place],
-        "cut": answer.cut,
-        "shortened": answer.shortened,
+        "text": ref(written.text),
+        "agent": written.agent,
+        "place": [*written.place],
+        "cut": written.cut,
+        "shortened": written.shortened,
     }
 
 

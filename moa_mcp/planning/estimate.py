@@ -138,10 +138,15 @@ def estimate(
     """
     steps = [_reachable(step, prices) for step in pipeline.steps]
     drafts = Drafts(question)
-    given = tuple(ExpectedAnswer(-(-len(answer.text) // CHARACTERS), answer.agent) for answer in answers)
+    given = tuple(_expected(answer) for answer in answers)
     walks = [_walk(steps, drafts, given, bound) for bound in ("min", "expected", "max")]
     each_step = zip(steps, *walks, strict=True)
     return Estimate(pipeline.name, tuple(_step(step.step, tuple(asked), prices) for step, *asked in each_step))
+
+
+def _expected(answer: Answer) -> ExpectedAnswer:
+    characters = sum(map(len, answer.texts))
+    return ExpectedAnswer(-(-characters // CHARACTERS), answer.agent, len(answer.comments))
 
 
 def _reachable(step: Step, prices: Mapping[str, Priced]) -> Step:

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from moa_mcp.steps.forecast import Bound, ExpectedCalls, Form
 from moa_mcp.steps.windows import MESSAGE_TOKENS
-from moa_mcp.values import Answer, Message, Place, Question, Usage
+from moa_mcp.values import Answer, Comment, Message, Place, Question, Usage
 
 CHARACTERS = 4
 """Characters of a token, as in English text."""
@@ -37,14 +37,15 @@ class Drafts:
 
     def __init__(self, question: Question) -> None:
         self._question = question
-        self._written: dict[tuple[Form, str | None, int, bool], tuple[Message, ...]] = {}
+        self._written: dict[tuple[Form, str | None, tuple[int, ...], bool], tuple[Message, ...]] = {}
 
     def of(self, call: ExpectedCalls, *, cut: bool) -> tuple[Message, ...]:
-        """Return the prompt of a call; with `cut`, it says that each answer was cut off at its limit."""
-        key = call.form, call.instruction, len(call.shown), cut
+        """Return the prompt of a call; with `cut`, all answers and comments in it are marked as cut off."""
+        key = call.form, call.instruction, tuple([answer.comments for answer in call.shown]), cut
         written = self._written.get(key)
         if written is None:
-            empty = [Answer("", "", Place(0, 0), cut=cut)] * len(call.shown)
+            place, comment = Place(0, 0), Comment("", "", Place(0, 0), cut=cut)
+            empty = [Answer("", "", place, cut=cut, comments=(comment,) * each.comments) for each in call.shown]
             written = self._written[key] = call.form(self._question, empty, call.instruction)
         return written
 

@@ -30,8 +30,11 @@ class ExpectedAnswer(NamedTuple):
     """An answer whose text does not exist yet."""
 
     tokens: int
+    """Tokens of its text and its comments."""
     agent: str | None = None
     """Its author; None if it depends on the run."""
+    comments: int = 0
+    """Number of its comments."""
 
 
 ExpectedAnswers: TypeAlias = tuple[ExpectedAnswer, ...]
@@ -85,7 +88,12 @@ def drawn(answers: ExpectedAnswers, count: int, bound: Bound) -> ExpectedAnswers
         return ()
     agents = {answer.agent for answer in answers}
     agent = agents.pop() if len(agents) == 1 else None
-    lengths = sorted((answer.tokens for answer in answers), reverse=bound == "max")
+    lengths = _picked([answer.tokens for answer in answers], count, bound)
+    comments = _picked([answer.comments for answer in answers], count, bound)
+    return tuple(ExpectedAnswer(tokens, agent, each) for tokens, each in zip(lengths, comments, strict=True))
+
+
+def _picked(sizes: list[int], count: int, bound: Bound) -> list[int]:
     if bound == "expected":
-        lengths = [-(-sum(lengths) // len(lengths))] * count
-    return tuple(ExpectedAnswer(tokens, agent) for tokens in lengths[:count])
+        return [-(-sum(sizes) // len(sizes))] * count
+    return sorted(sizes, reverse=bound == "max")[:count]
