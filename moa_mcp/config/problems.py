@@ -9,15 +9,13 @@ import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from itertools import zip_longest
-from typing import cast
+from typing import cast, get_args
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from moa_mcp.config.tables import SETTINGS
 from moa_mcp.errors import Problem
-from moa_mcp.routing.routes import PerMillion, Route
-from moa_mcp.steps import Agent, Ahead, Propose, Stop
 from moa_mcp.text.redact import redact
 
 Where = tuple[str | int, ...]
@@ -143,11 +141,7 @@ def _message(kind: type[BaseModel], where: Where, under: str, error: ErrorDetail
 def _unknown_key(kind: type[BaseModel], where: Where, name: str) -> str:
     if _HOLDS_KEY.fullmatch(name):
         return "keys do not belong in this file; set api_key_env of the route to the environment variable with the key"
-    owner: type[BaseModel] = Route if "routes" in where else Agent if "agents" in where else kind
-    if "usd_per_million" in where[:-1]:
-        owner = PerMillion
-    if where[:1] == ("stop",):
-        owner = Stop if kind is Propose else Ahead
+    owner = _owner(kind, where[:-1])
     if owner in SETTINGS.values() and (home := _other_table(owner, name)):
         return home
     known = sorted(owner.model_fields.keys() - {"name"})
@@ -166,6 +160,22 @@ def _other_table(owner: type[BaseModel], name: str) -> str:
         return ""
     home = f"[{homes[near[0]]}]"
     return f"belongs in {home}" if near[0] == name else f"unknown key, did you mean {near[0]!r} in {home}?"
+
+
+def _owner(kind: type[BaseModel], where: Where) -> type[BaseModel]:
+    """Return the kind of table at a place in a table."""
+    for part in where:
+        if isinstance(part, str) and part in kind.model_fields:
+            kind = next(_tables(kind.model_fields[part].annotation), kind)
+    return kind
+
+
+def _tables(annotation: object) -> Iterator[type[BaseModel]]:
+    """Yield the kinds of tables that a type allows."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _tables(part)
 
 
 def _toml(value: object) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from moa_mcp.steps import ModelStep, Step
+from moa_mcp.steps import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ def deadline(steps: Sequence[Step], seconds: float | None, now: float) -> Deadli
 
     The time reserved for the last layer is its timeout, or an even share of the run's time if that is shorter.
     """
-    layers = {number: step for number, step in enumerate(steps, 1) if isinstance(step, ModelStep) and step.models}
+    layers = {number: step for number, step in enumerate(steps, 1) if step.models}
     last, step = list(layers.items())[-1]
     allowed = math.inf if seconds is None else seconds
     end = now + allowed
-    share = min(allowed / len(layers), step.timeout_s or math.inf)
+    share = min(allowed / len(layers), step.attempt_s or math.inf)
     return Deadline(allowed, last, math.inf if end == math.inf else end - share, end)

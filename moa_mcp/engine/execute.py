@@ -114,7 +114,7 @@ async def _step(spec: RunSpec, number: int, state: State, time_up: Deadline, mod
     steps = spec.pipeline.steps
     step = steps[number - 1]
     spare = _can_be_left_out(steps[number:], len(state.answers))
-    streams = spec.stream and number == len(steps) and not step.judges
+    streams = spec.stream and number == len(steps) and step.writes_answers
     cutoffs = time_up.cutoffs(number, spare=spare)
     turn = ModelTurn(
         model, emit, cutoffs, spec.windows, run_id=spec.run_id, seed=spec.seed, step=number, streams=streams

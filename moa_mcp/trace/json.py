@@ -11,7 +11,7 @@ from decimal import Decimal
 from moa_mcp.errors import Failure
 from moa_mcp.events import RunEstimated
 from moa_mcp.trace.trace import AttemptTrace, CallTrace, StepTrace, Trace
-from moa_mcp.values import Answer, Completion, Place, Usage
+from moa_mcp.values import Answer, Comment, Completion, Place, Usage
 
 _LONGEST_VALUE = 200
 """Maximum characters of a tally's value in a summary."""
@@ -173,7 +173,11 @@ def _failure(failure: Failure | None) -> dict[str, object] | None:
 
 
 def _answer(answer: Answer) -> dict[str, object]:
-    return {"text": answer.text, "agent": answer.agent, "place": _place(answer.place), "cut": answer.cut}
+    return {**_written(answer), "comments": [_written(comment) for comment in answer.comments]}
+
+
+def _written(written: Answer | Comment) -> dict[str, object]:
+    return {"text": written.text, "agent": written.agent, "place": _place(written.place), "cut": written.cut}
 
 
 def _place(place: Place) -> dict[str, object]:
