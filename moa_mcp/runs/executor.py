@@ -90,7 +90,7 @@ class Executor:
         except JournalError as error:
             tell(_failed(str(error), "journal"))
         except Exception:  # noqa: BLE001  a bug ends only this run and is logged, not raised
-            _log.exception("an unexpected error stopped run %s", run.run_id)
+            _log.exception("run %s stopped on an unexpected error", run.run_id)
             emit(_failed(_INTERNAL_ERROR, "internal"))
         finally:
             await self._leave(run, budget)
