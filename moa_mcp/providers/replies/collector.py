@@ -1,4 +1,4 @@
-"""A reply that is being read, whichever transport brings it: from its parts to a completion, told as it comes."""
+"""Collects the parts of a reply into a completion, for both transports, and emits its text as it arrives."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from moa_mcp.values import Call, Completion, Target
 
 
 class Collecting:
-    """Takes the parts of the reply to one call, in the form of the OpenAI wire."""
+    """Collects the parts of one call's reply, in the form of OpenAI's API."""
 
     def __init__(self, call: Call, target: Target) -> None:
         self.reply = Reply(watched=call.on_text is not None)
         self.limits = ReplyLimits.of(call)
         self.cut = ""
-        """What is to be noted of a reply that is not read on, since it is too long; empty if it may go on."""
+        """The note on a reply that was cut since it is too long; empty if it was not."""
         self._call = call
         self._target = target
 
     def take(self, part: Json) -> None:
-        """Take a part, and tell what it adds to the first answer."""
+        """Add a part, and emit what it adds to the first answer."""
         told = self.reply.take(part)
         if told is not None and self._call.on_text is not None:
             self._call.on_text(told)
@@ -31,7 +31,7 @@ class Collecting:
             self.reply.cut()
 
     def completion(self) -> Completion:
-        """Return what came of the reply, now that it has ended. Raises `CallError`."""
+        """Return the completion of the whole reply. Raises `CallError`."""
         call, reply = self._call, self.reply
         if not reply.answers:
             raise self.billed(completions.unanswered(self._target))
@@ -43,7 +43,7 @@ class Collecting:
         return completion.noted(self.cut) if self.cut else completion
 
     def billed(self, error: CallError) -> CallError:
-        """Return the error with what the provider billed all the same."""
+        """Return the error with the cost that the provider billed for it."""
         told = self._usage()
         if usage := billing.credible(billing.usage(told), said=False):
             error.paid, error.usage = True, usage
