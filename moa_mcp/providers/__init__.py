@@ -1,1 +1,1 @@
-"""Providers answer calls. Each is a model (one async callable) and encapsulates one third-party library."""
+"""Providers answer calls. Each is a model (one async callable) and encapsulates one library."""

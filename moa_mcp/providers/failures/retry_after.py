@@ -37,7 +37,7 @@ def asked(headers: Mapping[str, str]) -> float | None:
 def resets(headers: Mapping[str, str]) -> float | None:
     """Return the seconds until the exhausted limit resets, as far as the headers say.
 
-    Each limit has its own reset. If the headers don't say which limit is exhausted, the first reset counts.
+    Each limit has its own reset. If the headers don't say which limit is exhausted, the earliest reset counts.
     """
     found = {name.lower(): wait for name, value in headers.items() if _is_reset(name) if (wait := seconds(value))}
     spent = [wait for name, wait in found.items() if _nothing_left(headers, name)]

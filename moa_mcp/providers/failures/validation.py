@@ -27,7 +27,10 @@ def details(errors: Sequence[object]) -> Iterator[Detail]:
             name = next((part for part in reversed(place) if not part.isdigit()), "")
             where = ".".join(place)
             yield Detail(
-                name, str(error.get("type", "")), f"{where}: {message}" if where else message, as_object(error.get("ctx"))
+                name,
+                str(error.get("type", "")),
+                f"{where}: {message}" if where else message,
+                as_object(error.get("ctx")),
             )
 
 

@@ -68,7 +68,7 @@ def later(before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str, A
 
 
 def cost_usd(target: Target, reported: Mapping[str, Any]) -> Decimal | None:
-    """Return the cost of a call that the provider reports, in US dollars; None if it reports none.
+    """Return the cost of a call in US dollars, as OpenRouter reports it; None for other providers or without a report.
 
     Zero counts only for a free model: for others it means unknown.
     """
@@ -77,7 +77,9 @@ def cost_usd(target: Target, reported: Mapping[str, Any]) -> Decimal | None:
         return None
     # With the user's own provider key (BYOK), `cost` is only OpenRouter's fee.
     upstream = (
-        dollars(as_object(reported.get("cost_details")).get("upstream_inference_cost")) if reported.get("is_byok") else None
+        dollars(as_object(reported.get("cost_details")).get("upstream_inference_cost"))
+        if reported.get("is_byok")
+        else None
     )
     cost += upstream or 0
     return cost if cost or target.model.endswith(":free") else None

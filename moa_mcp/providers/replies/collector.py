@@ -23,9 +23,9 @@ class Collecting:
 
     def take(self, part: Json) -> None:
         """Add a part, and emit what it adds to the first answer."""
-        told = self.reply.take(part)
-        if told is not None and self._call.on_text is not None:
-            self._call.on_text(told)
+        text = self.reply.take(part)
+        if text is not None and self._call.on_text is not None:
+            self._call.on_text(text)
         self.cut = self.limits.exceeded(self.reply.longest, self.reply.thought)
         if self.cut:
             self.reply.cut()
@@ -35,8 +35,8 @@ class Collecting:
         call, reply = self._call, self.reply
         if not reply.answers:
             raise self.billed(completions.unanswered(self._target))
-        told = self._usage()
-        bill = billing.usage(told), billing.cost_usd(self._target, told)
+        reported = self._usage()
+        bill = billing.usage(reported), billing.cost_usd(self._target, reported)
         completion = completions.completed(self._target, reply.choices(), *bill, most=call.samples)
         if call.on_text is not None and (rest := reply.rest(completion.text)):
             call.on_text(rest)
@@ -44,10 +44,10 @@ class Collecting:
 
     def billed(self, error: CallError) -> CallError:
         """Return the error with the cost that the provider billed for it."""
-        told = self._usage()
-        if usage := billing.credible(billing.usage(told), said=False):
+        reported = self._usage()
+        if usage := billing.credible(billing.usage(reported), said=False):
             error.paid, error.usage = True, usage
-            error.cost_usd = completions.cost_of(self._target, usage, billing.cost_usd(self._target, told))
+            error.cost_usd = completions.cost_of(self._target, usage, billing.cost_usd(self._target, reported))
         return error
 
     def _usage(self) -> Json:

@@ -86,7 +86,9 @@ def _answer(target: Target, choice: Choice, usage: Usage | None = None, cost_usd
     if choice.refusal and not text:
         raise AnswerRefused(f"{target.model} declined: {redact(mended(choice.refusal))}")
     if kind == "filter":
-        raise AnswerRefused(f"the provider's content filter blocked the answer of {target.model} (finish_reason {choice.finish_reason!r})")
+        raise AnswerRefused(
+            f"a content filter blocked the answer of {target.model} (finish_reason {choice.finish_reason!r})"
+        )
     if kind == "fault":
         raise unclear(f"the answer of {target.model} was interrupted (finish_reason {choice.finish_reason!r})")
     if not text.strip():

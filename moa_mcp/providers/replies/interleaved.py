@@ -39,7 +39,7 @@ _ASKS = re.compile(
 _PLACEHOLDER = re.compile(
     r"\W*(?:(?:insert|write|put|your|the|its|model'?s|internal|some|step-by-step|long) )*"
     r"(?:reasoning|thoughts?|thinking|chain of thought)(?: process| steps?| trace| text| content)?"
-    r"(?: (?:goes?|comes?|stands?|here|inside))*\W*",
+    r"(?: (?:goes?|(?:come|stand)s?|here|inside))*\W*",
     re.IGNORECASE,
 )
 _TAG_OUTSIDE = re.compile(r"</?(?:\w{1,10}:)?think(?:ing)?\s*/?>|\bthink(?:ing)?[ -]tags?\b", re.IGNORECASE)

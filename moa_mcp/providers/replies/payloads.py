@@ -140,12 +140,12 @@ class Reply:
         choices = [as_object(choice) for choice in as_list(part.get("choices"))]
         self._bill(part, choices)
         self.answers += len(choices)
-        told: str | None = None
+        new: str | None = None
         for number, choice in zip(_numbers(choices), choices, strict=True):
             piece = self._take(self._growing[number], choice)
             if not number and piece is not None and self._arriving is not None:
-                told = (told or "") + self._arriving.take(piece)
-        return told
+                new = (new or "") + self._arriving.take(piece)
+        return new
 
     def cut(self) -> None:
         """End an answer that is not read to its end."""
@@ -221,5 +221,5 @@ def _numbers(choices: Sequence[Json]) -> Sequence[int]:
 
 def _broke_off(choice: Json) -> str:
     """Return why an answer was interrupted after it began; empty if it was not."""
-    told = fault(choice).message if choice.get("error") else ""
-    return told or ("the answer was interrupted" if choice.get("finish_reason") == "error" else "")
+    message = fault(choice).message if choice.get("error") else ""
+    return message or ("the answer was interrupted" if choice.get("finish_reason") == "error" else "")

@@ -42,7 +42,7 @@ class Arriving:
         self._half: str = ""
         """The first half of a surrogate pair whose second half is in the next piece."""
         self._held = ""
-        self._told: list[str] = []
+        self._shown: list[str] = []
 
     def take(self, piece: str) -> str:
         """Add the next piece; return the text of the answer that can be shown, perhaps none."""
@@ -56,7 +56,7 @@ class Arriving:
         self._held += mended(piece)
         if not self._begun:
             self._begin()
-        return self._tell() if self._begun else ""
+        return self._release() if self._begun else ""
 
     def skip_blanks(self) -> None:
         """Record that reasoning arrived separately, so that blanks before the answer are skipped."""
@@ -64,8 +64,8 @@ class Arriving:
 
     def end(self, answer: str) -> str:
         """Return the rest of the answer; nothing if the final answer does not continue the text returned so far."""
-        told = "".join(self._told)
-        return answer[len(told) :] if answer.startswith(told) else ""
+        shown = "".join(self._shown)
+        return answer[len(shown) :] if answer.startswith(shown) else ""
 
     def _begin(self) -> None:
         """Decide whether the held text begins the answer or reasoning."""
@@ -83,7 +83,7 @@ class Arriving:
             self._held = head[opening.end() :]
 
     def _closed(self) -> bool:
-        """Whether the reasoning has ended; hold only the text after it, or else what may be a part of its closing mark."""
+        """Whether the reasoning has ended. Keeps only the text after it, or what may begin its closing mark."""
         assert self._closing is not None  # noqa: S101  for the type checker
         found = next((each for each in self._closing.finditer(self._held) if not self._may_be_quoted(each)), None)
         self._held = self._held[found.end() :].lstrip() if found else self._held[-_LONGEST_TAIL:]
@@ -94,17 +94,17 @@ class Arriving:
     def _may_be_quoted(self, tag: re.Match[str]) -> bool:
         return self._held[max(0, tag.start() - 1) : tag.start()] == "`" and self._held[tag.end() :][:1] in {"", "`"}
 
-    def _tell(self) -> str:
+    def _release(self) -> str:
         sure = held = self._held.rstrip()
         if "<" in held or "[" in held or "◁" in held or "\uff1c" in held:
-            before = "".join(self._told[-_LONGEST_TAIL:])[-_LONGEST_TAIL:]
+            before = "".join(self._shown[-_LONGEST_TAIL:])[-_LONGEST_TAIL:]
             if (thought := interleaved.may_begin(before, held)) is not None:
                 self._hidden, held = True, held[:thought].rstrip()
             tail = _TAIL.search(held, max(0, len(held) - _LONGEST_TAIL))
             sure = held[: tail.start()].rstrip() if tail else held
         self._held = self._held[len(sure) :]
         if sure:
-            self._told.append(sure)
+            self._shown.append(sure)
         return sure
 
 

@@ -18,13 +18,13 @@ _ASIDE = {"commentary", "analysis"}
 def chat(body: Json) -> Json | None:
     """Return the reply as a chat completion; None if it is in another format, or incomplete."""
     items = [as_object(item) for item in as_list(body.get("output"))]
-    told = body.get("output_text")
+    output = body.get("output_text")
     is_one = body.get("object") == "response" or any("type" in item for item in items)
-    if not is_one or body.get("status") in _UNFINISHED or not (items or isinstance(told, str) or "usage" in body):
+    if not is_one or body.get("status") in _UNFINISHED or not (items or isinstance(output, str) or "usage" in body):
         return None
     said = [item for item in items if item.get("type", "message") == "message"]
     final = [item for item in said if item.get("phase") not in _ASIDE]
-    text = "\n\n".join(filter(None, map(_text, final))) or (told if isinstance(told, str) else "")
+    text = "\n\n".join(filter(None, map(_text, final))) or (output if isinstance(output, str) else "")
     message = {
         "content": text,
         "refusal": "".join(_in_parts(final, "refusal", {"refusal"})) or None,

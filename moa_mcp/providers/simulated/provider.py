@@ -42,14 +42,14 @@ class Offline:
         """Mean seconds per answer, so that a display has something to show; 0 for none."""
 
     async def __call__(self, call: Call) -> Completion:
-        said = "\n".join(message.content for message in call.messages)
-        rng = Random(f"{call.seed}/{call.agent}/{call.place}/{said}")
+        prompt = "\n".join(message.content for message in call.messages)
+        rng = Random(f"{call.seed}/{call.agent}/{call.place}/{prompt}")
         text = _reply(call, rng)
-        await self._tell(call, text, rng)
-        usage = Usage(prompt_tokens=_tokens(said), completion_tokens=_tokens(text))
+        await self._stream(call, text, rng)
+        usage = Usage(prompt_tokens=_tokens(prompt), completion_tokens=_tokens(text))
         return Completion(text, f"{PROVIDER}/{call.agent}", usage=usage, cost_usd=Decimal(0))
 
-    async def _tell(self, call: Call, text: str, rng: Random) -> None:
+    async def _stream(self, call: Call, text: str, rng: Random) -> None:
         seconds = self._delay_s * rng.uniform(0.3, 1.7)
         if call.on_text is None:
             await anyio.sleep(seconds)
