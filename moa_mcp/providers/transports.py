@@ -31,7 +31,7 @@ class Real:
 
     @cached_property
     def _wire(self) -> OpenAIWire:
-        from moa_mcp.providers.openai.client import OpenAIWire  # noqa: PLC0415  late, as the class says
+        from moa_mcp.providers.openai.client import OpenAIWire  # noqa: PLC0415  lazy, see the docstring of the class
 
         return OpenAIWire()
 
