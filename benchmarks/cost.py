@@ -30,7 +30,7 @@ from moa_mcp.config import Config, Pipeline, load, models_of, shipped
 from moa_mcp.providers import backend
 from moa_mcp.routing.routes import PerMillion, Route
 from moa_mcp.runs import NewRun, Ready, Runs
-from moa_mcp.steps import ModelStep, PanelStep
+from moa_mcp.steps import ModelStep, MultiAgentStep
 from moa_mcp.values import Question
 
 PEER = "mixture-llm==0.1.3"
@@ -204,7 +204,7 @@ def their_steps(pipeline: Pipeline) -> list[tuple[str, list[object], dict[str, o
         named: dict[str, object] = {}
         if isinstance(step, ModelStep):
             named = {"temp": step.temperature, "max_tokens": step.max_tokens}
-            given = [list(step.models) if isinstance(step, PanelStep) else step.models[0], *given]
+            given = [list(step.models) if isinstance(step, MultiAgentStep) else step.models[0], *given]
         steps.append((type(step).__name__, given, named))
     return steps
 

@@ -66,8 +66,8 @@ def _confirmed(required: ConfirmationRequired) -> Ready:
     confirmation = required.confirmation
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         remedy = (
-            f"Add --yes, or --max-cost {confirmation.least_usd} or more; {confirmation.enough_usd} covers the "
-            "worst-case cost of every call, a lower budget may skip calls."
+            f"Add --yes, or --max-cost {confirmation.least_usd} or more. {confirmation.enough_usd} covers the "
+            "worst-case cost of every call with a known price; a lower budget may skip calls."
         )
         raise Refused(f"not started, confirmation required: {confirmation}", remedy)
     say(str(confirmation))

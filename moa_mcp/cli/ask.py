@@ -162,7 +162,7 @@ def _question(given: str | None, pipeline: str) -> str:
     remedy = f'Pass it as an argument, moa-mcp ask {pipeline} "Why is the sky blue?", or on stdin.'
     if further := click.get_current_context().args:
         whole = shlex.quote(" ".join([given or "", *further]))
-        raise Refused(f"the question is split into several arguments, the first is {given!r}", f"Quote it: {whole}")
+        raise Refused(f"the question is split into several arguments; the first is {given!r}", f"Quote it: {whole}")
     if given is None and sys.stdin.isatty():
         raise Refused("the question is missing", remedy)
     if given is not None and given != "-":
@@ -214,4 +214,4 @@ def _remedy(blocked: Sequence[Reach]) -> str:
     common = {state.missing for state in first.routes}.intersection(*lacking)
     if common:
         return remedy([state for state in first.routes if state.missing in common])
-    return f"{first.missing} for {first.alias}, and meet the needs of the other models"
+    return f"{first.missing} for {first.alias}, and provide keys or servers for the other models"

@@ -113,7 +113,7 @@ def against_estimate(trace: Trace) -> Iterator[Text]:
     used = f"{tokens:,} tokens (estimate {estimated.tokens.expected:,}, maximum {estimated.tokens.max:,})"
     if estimated.cost_usd is not None and estimated.cost_usd.max:
         cost, most = estimated.cost_usd.expected, estimated.cost_usd.max
-        used += f"; {dollars(trace.cost_usd)} (estimate {dollars(cost)}, maximum {dollars(most)})"
+        used += f"; cost {dollars(trace.cost_usd)} (estimate {dollars(cost)}, maximum {dollars(most)})"
     yield Text(f"- {used}", style="dim")
 
 

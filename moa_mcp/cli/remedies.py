@@ -40,9 +40,7 @@ class Remedies:
             case "budget":
                 return f"The answers so far are stored. Run {resume} --max-cost USD to continue with a higher budget."
             case "journal":
-                return (
-                    f"Answers that the journal did not store are requested and paid again. Run {resume} to try again."
-                )
+                return f"Answers that were not stored are requested and paid again. Run {resume} to try again."
             case _:
                 return self._of_unanswered(trace, f"{resume} to try again")
 

@@ -30,7 +30,6 @@ from moa_mcp.journal import Journal
 from moa_mcp.providers.backend import Backend, real, simulated
 from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Run, Runs
-from moa_mcp.steps import Aggregate, Propose, Refine, Step, Synthesize, Vote
 from moa_mcp.text.redact import redact
 from moa_mcp.text.visible import visible
 from moa_mcp.trace import json
@@ -79,7 +78,7 @@ def runs_of(config: Config, backend: Backend, journal: Journal) -> Runs:
 def watch(runs: Runs, pipeline: Pipeline, begin: Begin, options: DisplayOptions) -> Seen:
     """Execute the run, show its progress, and write its answer. Raises `Interrupted`."""
     _silence_libraries()
-    stream = Stream() if not options.as_json and sys.stdout.isatty() and _streams(pipeline.steps[-1]) else None
+    stream = Stream() if not options.as_json and sys.stdout.isatty() and pipeline.steps[-1].writes_answers else None
     streamed, begun = "", list[Run]()
 
     async def noted(runs: Runs, watching: Emit | None) -> Run:
@@ -186,13 +185,6 @@ class _InALine(logging.Formatter):
             last = traceback.extract_tb(error.__traceback__)[-1]
             message += f": {type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"
         return redact(line(message))
-
-
-def _streams(step: Step) -> bool:
-    """Whether the text of the last step's call is the answer, not a judgement of other answers."""
-    if isinstance(step, Vote):
-        return step.method == "restate"
-    return isinstance(step, Aggregate | Synthesize | Propose | Refine)
 
 
 def _json(trace: Trace, *, simulated: bool) -> str:

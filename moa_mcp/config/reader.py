@@ -22,11 +22,10 @@ from moa_mcp.config.tables import (
     Pipeline,
     StepDefaults,
     models_of,
-    named_models,
 )
 from moa_mcp.errors import Problem
 from moa_mcp.routing.routes import PROVIDERS, Route
-from moa_mcp.steps import ModelStep, PanelStep, Propose, Refine, Step
+from moa_mcp.steps import Step
 
 STEP_TYPES: Mapping[str, type[Step]] = {kind.model_fields["step"].default: kind for kind in get_args(Step)}
 
@@ -170,7 +169,7 @@ class Reader:
             self._say_no_step(place, table)
             return None
         step = self._model(STEP_TYPES[kind], place, table)
-        return None if step is None else _completed(step, defaults)
+        return None if step is None else step.completed(defaults)
 
     def _say_no_step(self, place: str, table: dict[str, Any]) -> None:
         steps = f"the steps are {listed(STEP_TYPES)}"
@@ -183,7 +182,7 @@ class Reader:
             self._say(within(place, "step"), f"is missing; {steps}")
 
     def _check_models(self, place: str, step: Step, declared: set[str]) -> None:
-        for where, model in named_models(step):
+        for where, model in step.named_models():
             provider, _, name = model.partition("/")
             if model not in declared and not (provider in PROVIDERS and name):
                 known = [*declared, *(f"{each}/{name}" for each in PROVIDERS if name)]
@@ -195,8 +194,8 @@ class Reader:
         answers = 0
         for index, step in enumerate(steps):
             if step.needs_answers and answers == 0:
-                remedy = "remove keep" if isinstance(step, Propose) else "start with propose"
-                self._say(within(place, "steps", index), f"{step.step} needs answers from a previous step; {remedy}")
+                fault = f"{step.step} needs answers from a previous step; {step.first_remedy}"
+                self._say(within(place, "steps", index), fault)
                 return
             answers = step.answers_out(answers)
         if answers != 1:
@@ -218,22 +217,3 @@ class Reader:
 
     def _say(self, place: str, message: str) -> None:
         self.problems.append(Problem(place, message))
-
-
-def _completed(step: Step, defaults: StepDefaults) -> Step:
-    """Return the step with the defaults for all keys that it does not set."""
-    if not isinstance(step, ModelStep):
-        return step
-    values: dict[str, object] = {
-        "temperature": defaults.temperature,
-        "max_tokens": defaults.max_tokens,
-        "timeout_s": defaults.timeout_s,
-        "hedge": defaults.hedge,
-    }
-    if isinstance(step, PanelStep):
-        values["grace_s"] = defaults.grace_s
-    if isinstance(step, Refine):
-        values["quorum"] = defaults.quorum
-    elif isinstance(step, PanelStep):
-        values["quorum"] = min(defaults.quorum, len(step.models))
-    return step.model_copy(update={key: value for key, value in values.items() if getattr(step, key) is None})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from moa_mcp.routing.routes import Dollars, Route, RouteEntry
-from moa_mcp.steps import PanelStep, SoleStep, Step, Vote
+from moa_mcp.steps import Step
+from moa_mcp.steps.forecast import MAX_TOKENS
 
 FILE_NAME = "pipelines.toml"
 
@@ -30,7 +31,7 @@ class StepDefaults(Table):
     temperature: Annotated[float, Field(ge=0, le=2)] = Field(
         default=0.7, validation_alias=AliasChoices("temperature", "temp")
     )
-    max_tokens: Annotated[int, Field(ge=1)] = 2048
+    max_tokens: Annotated[int, Field(ge=1)] = MAX_TOKENS
     timeout_s: Annotated[float, Field(gt=0)] = 180.0
     """Seconds for one attempt of a call."""
     quorum: Annotated[int, Field(ge=1)] = 1
@@ -148,16 +149,6 @@ class Config:
     pipelines: Mapping[str, Pipeline]
     notes: tuple[str, ...] = ()
     """What the author should change, though the file is valid."""
-
-
-def named_models(step: Step) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Yield the models of a step, each with the key that names it."""
-    if isinstance(step, PanelStep):
-        yield from ((("agents", index), agent.model) for index, agent in enumerate(step.agents))
-    elif isinstance(step, SoleStep | Vote) and step.agent is not None:
-        yield ("agent",), step.agent
-    if step.fallback is not None:
-        yield ("fallback_agent",), step.fallback
 
 
 def models_of(pipeline: Pipeline) -> tuple[str, ...]:

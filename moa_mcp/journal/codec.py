@@ -17,7 +17,7 @@ from pydantic import Field, TypeAdapter
 from moa_mcp.errors import CallError, CallSkipped, StragglerDropped
 from moa_mcp.events import AttemptFinished, AttemptStarted, CallFinished, CallStarted, Event, StepFinished
 from moa_mcp.journal.text_fields import text_paths
-from moa_mcp.values import Answer, Completion, Place
+from moa_mcp.values import Answer, Comment, Completion, Place
 
 _REF = "sha256"
 _TOLD = "told"
@@ -155,12 +155,19 @@ def _completion(completion: Completion, ref: _Say, tell: _Say) -> dict[str, obje
 
 
 def _answer(answer: Answer, ref: _Say) -> dict[str, object]:
+    plain = _written(answer, ref)
+    if answer.comments:
+        plain["comments"] = [_written(comment, ref) for comment in answer.comments]
+    return plain
+
+
+def _written(written: Answer | Comment, ref: _Say) -> dict[str, object]:
     return {
-        "text": ref(answer.text),
-        "agent": answer.agent,
-        "place": [*answer.place],
-        "cut": answer.cut,
-        "shortened": answer.shortened,
+        "text": ref(written.text),
+        "agent": written.agent,
+        "place": [*written.place],
+        "cut": written.cut,
+        "shortened": written.shortened,
     }
 
 

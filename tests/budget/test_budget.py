@@ -224,7 +224,7 @@ async def test_a_cap_in_tokens_holds_for_models_of_unknown_price() -> None:
     trace = await ended(provider.runs("max_run_tokens = 2000\nmax_cost_usd = 1"))
     assert trace.status == "degraded"
     assert "max_run_tokens = 2000 tokens is too low for this call" in trace.degradations[0]
-    assert "the price of a is not known: max_cost_usd does not hold for it, only max_run_tokens does" in trace.notes
+    assert "the price of a is unknown: only max_run_tokens limits its use, not max_cost_usd" in trace.notes
     assert len(provider.calls) < 6
 
 

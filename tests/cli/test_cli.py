@@ -204,7 +204,7 @@ def test_ctrl_c_stops_the_run_and_says_one_line(
         (["ask", "rank_agregate", "Hi"], "there is no pipeline 'rank_agregate'; did you mean 'rank_aggregate'?"),
         (["check", "nothing"], "there is no pipeline 'nothing'"),
         (["ask", "vote", " "], "the question is empty"),
-        (["ask", "vote", "why", "so?"], "the question is split into several arguments, the first is 'why'"),
+        (["ask", "vote", "why", "so?"], "the question is split into several arguments; the first is 'why'"),
         (["ask", "vote", "-"], "the question on stdin is empty"),
         (["ask", "vote"], "the question on stdin is empty"),
         (["ask", "vote", "Hi", "--context", "/nowhere"], "can't read /nowhere: No such file or directory"),

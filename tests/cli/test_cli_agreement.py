@@ -38,8 +38,8 @@ def test_without_a_terminal_a_run_above_the_limit_is_refused(asks: tuple[str, ..
     refused = invoke(*asks)
     too_little = invoke(*asks, "--max-cost", "0.69")
     remedy = (
-        "Add --yes, or --max-cost 2.0000 or more; 2.0000 covers the worst-case cost of every call, a lower budget may "
-        "skip calls."
+        "Add --yes, or --max-cost 2.0000 or more. 2.0000 covers the worst-case cost of every call with a known price; "
+        "a lower budget may skip calls."
     )
     told = f"Error: not started, confirmation required: {ASKED}\n{remedy}\n"
     assert (refused.exit_code, refused.stdout, refused.stderr) == (2, "", told)

@@ -18,7 +18,7 @@ from moa_mcp.values import Status
 from tests.cli.test_cli import POSIX, Terminal, invoke, served
 from tests.support.model_server import Hang, ModelServer, Reply
 from tests.support.nursery import Nursery
-from tests.support.serving import MEASURED
+from tests.support.serving import AT_ONCE, MEASURED
 
 PROPOSE = '{step="propose", agents=["first", "second"]}'
 RANK = '{step="rank", agent="first", n=1}'
@@ -115,6 +115,20 @@ def test_a_run_is_shown_with_its_question_its_answer_and_its_layers(asked: Path)
     assert shown.index("What is 2 + 2, rank_aggregate?") < shown.index("The answer is 4") < shown.index("3 aggregate")
     assert "complete  rank_aggregate  run " in shown
     assert "seed 7" in shown
+
+
+def test_a_run_is_shown_with_its_context_in_short_and_a_fork_with_its_origin(
+    nursery: Nursery, environ: dict[str, str], tmp_path: Path
+) -> None:
+    context = tmp_path / "design.md"
+    context.write_text("Three tables.", "utf-8")
+    run = partial(nursery.run, environ=environ, prelude=AT_ONCE)
+    assert run("ask", "vote", "Why?", "--context", str(context), "--offline", "-q").returncode == 0
+    assert "(13 characters; --full shows it)" in run("runs", "show", "last").stdout
+    assert "Three tables." in run("runs", "show", "last", "--full").stdout
+    first = json.loads(run("runs", "list", "--json").stdout)[0]["run_id"]
+    assert run("runs", "fork", "last", "--from", "2", "--offline", "-q").returncode == 0
+    assert f"forked from run {first}, with its first 1 step" in run("runs", "show", "last").stdout
 
 
 def test_full_shows_every_prompt_and_answer_and_equal_prompts_once(asked: Path) -> None:

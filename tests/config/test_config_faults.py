@@ -14,7 +14,8 @@ DEFAULT_KEYS, LIMIT_KEYS = (", ".join(sorted(kind.model_fields)) for kind in (St
 TABLES = "defaults, limits, budget, journal, models, pipelines"
 ROUTE = 'should be a route, "provider/model" or { model = "provider/model", api_base = "http://..." }'
 RETENTION = 'should be a whole number of days, 1 or more, or "forever"'
-NO_KEYS = "keys don't belong in this file; a route names the variable that holds its key: api_key_env"
+NO_KEYS = "keys do not belong in this file; set api_key_env of the route to the environment variable with the key"
+NO_USER = "should not contain a user, password or query; set api_key_env to the variable with the key"
 KEY_ENV = "should name the variable that holds the key, such as OPENAI_API_KEY, not the key itself"
 
 FILE = [
@@ -49,10 +50,10 @@ SETTING_FAULTS = [
     ),
     (
         "defaults.temprature = 1",
-        f"defaults.temprature: unknown key, did you mean 'temperature'? Known here: {DEFAULT_KEYS}",
+        f"defaults.temprature: unknown key, did you mean 'temperature'? Valid keys: {DEFAULT_KEYS}",
     ),
-    ("defaults.x = 1", f"defaults.x: unknown key; known here: {DEFAULT_KEYS}"),
-    ("limits.atempts = 1", f"limits.atempts: unknown key, did you mean 'attempts'? Known here: {LIMIT_KEYS}"),
+    ("defaults.x = 1", f"defaults.x: unknown key; valid keys: {DEFAULT_KEYS}"),
+    ("limits.atempts = 1", f"limits.atempts: unknown key, did you mean 'attempts'? Valid keys: {LIMIT_KEYS}"),
     ("limits.max_cost = 1", "limits.max_cost: unknown key, did you mean 'max_cost_usd' in [budget]?"),
     ("defaults.retention_day = 1", "defaults.retention_day: unknown key, did you mean 'retention_days' in [journal]?"),
     ("budget.quorum = 1", "budget.quorum: belongs in [defaults]"),
@@ -68,7 +69,7 @@ SETTING_FAULTS = [
     ("defaults.temp = -1", "defaults.temp: -1 should be at least 0"),
     (
         "defaults.temp = 1\ndefaults.temperature = 1",
-        "defaults.temp: means temperature, which stands here too; remove one of them",
+        "defaults.temp: is short for temperature, which is also set; remove one of them",
     ),
     ("defaults.temperature = nan", "defaults.temperature: nan should be at most 2"),
     ('defaults.temperature = "warm"', "defaults.temperature: 'warm' should be a number"),
@@ -111,7 +112,7 @@ MODELS = [
     ("m = {}", "m.routes: is missing"),
     ("m = { routes = [] }", "m.routes: is empty; name at least one"),
     ("m = { routes = 'openai/x' }", "m.routes: 'openai/x' should be a list"),
-    ("m = { routes = ['openai/x'], titel = 1 }", "m.titel: unknown key; known here: routes"),
+    ("m = { routes = ['openai/x'], titel = 1 }", "m.titel: unknown key; valid keys: routes"),
     ("m = { routes = ['openai/x', 3] }", f"m, route 2: 3 {ROUTE}"),
     ("m = { routes = [''] }", "m, route 1, model: is empty"),
     ("m = { routes = [{}] }", "m, route 1, model: is missing"),
@@ -123,7 +124,7 @@ MODELS = [
         "m = { routes = [{ model = 'openai/x', api_bas = 'http://x' }] }",
         (
             "m, route 1, api_bas: unknown key, did you mean 'api_base'? "
-            "Known here: api_base, api_key_env, model, n, usd_per_million, window"
+            "Valid keys: api_base, api_key_env, model, n, usd_per_million, window"
         ),
     ),
     (
@@ -132,21 +133,21 @@ MODELS = [
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_base = 'http://me:hunter2@h/v1' }] }",
-        "m, route 1, api_base: should hold no user, password or query; api_key_env names the variable with the key",
+        f"m, route 1, api_base: {NO_USER}",
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_base = 'http://h/v1?key=hunter2' }] }",
-        "m, route 1, api_base: should hold no user, password or query; api_key_env names the variable with the key",
+        f"m, route 1, api_base: {NO_USER}",
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_base = 'http:///v1' }] }",
-        "m, route 1, api_base: 'http:///v1' names no server; write it as http://127.0.0.1:8000/v1",
+        "m, route 1, api_base: 'http:///v1' has no host; write it as http://127.0.0.1:8000/v1",
     ),
     (
         "m = { routes = [{ model = 'openai/x', usd_per_million = { prompt = 1, completion = 2, cashed = 1 } }] }",
         (
             "m, route 1, usd_per_million.cashed: unknown key, did you mean 'cached'? "
-            "Known here: cached, completion, prompt"
+            "Valid keys: cached, completion, prompt"
         ),
     ),
     (

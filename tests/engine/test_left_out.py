@@ -19,7 +19,7 @@ async def test_a_step_in_the_middle_without_means_is_left_out_and_the_answers_be
     trace = await run_pipeline(steps(PROPOSE, SYNTHESIZE, AGGREGATE), "Why?", model)
     assert (trace.status, trace.answer) == ("degraded", "z at 3.1")
     assert trace.degradations == (
-        "synthesize: left out: 1 of 2 calls were answered, 2 are needed: y: the budget is used up",
+        "synthesize: skipped: 1 of 2 calls were answered, 2 are needed: y: the budget is used up",
     )
     assert asked(model, 3) == [("z", ("a at 1.1", "b at 1.2", "c at 1.3"))]
     assert trace.steps[1].answers == trace.steps[0].answers

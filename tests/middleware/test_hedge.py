@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 HEDGED = config_of('{ step = "propose", agents = ["a", "b", "c", "x"], hedge = true }', AGGREGATE)
 PLAIN = config_of('{ step = "propose", agents = ["a", "b", "c", "x"] }', AGGREGATE)
 SLOW = "x"
-UNKNOWN = "1 request may have been paid without an answer: the cost is not known"
+UNKNOWN = "1 request may have been billed without an answer: the cost is unknown"
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -222,7 +222,7 @@ async def test_a_route_without_an_address_is_refused(wire: OpenAIWire) -> None:
     asked = call_to("")
     assert asked.target is not None
     told = await failure(wire, asked._replace(target=replace(asked.target, api_base=None)))
-    assert "give it an api_base" in str(told)
+    assert "set its api_base" in str(told)
 
 
 async def test_calls_share_connections_and_may_follow_a_close(serving: ModelServer) -> None:

@@ -81,7 +81,7 @@ async def test_a_wrong_path_is_told_with_what_would_be_right(provider: Model, se
     assert isinstance(told, errors.ModelNotFound)
     asked = f"openai/m: 404 page not found (at {base}/chat/completions)"
     assert str(told) == (
-        f"{asked}; is the address right? Most servers answer at {server.url}/v1/chat/completions: "
+        f"{asked}; check the address: most servers answer at {server.url}/v1/chat/completions, so "
         f"set api_base to {server.url}/v1"
     )
 

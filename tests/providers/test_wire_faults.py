@@ -211,6 +211,16 @@ async def test_a_pause_may_be_asked_for_in_milliseconds(wire: OpenAIWire, millis
     assert told.value.retry_after_s == waits
 
 
+@pytest.mark.parametrize(("told", "waits"), [("-5", 0.0), ("inf", None), ("1000000000", 0.0), ("1000000000000", 0.0)])
+async def test_a_pause_that_is_over_is_none_and_an_endless_one_is_not_believed(
+    wire: OpenAIWire, told: str, waits: float | None
+) -> None:
+    async with serving(b"{}", {"Retry-After": told}, status=429) as (_, call):
+        with pytest.raises(errors.RateLimited) as caught:
+            await wire(call)
+    assert caught.value.retry_after_s == waits
+
+
 async def test_a_reply_that_is_not_what_its_headers_say_is_a_broken_connection(wire: OpenAIWire) -> None:
     async with serving(b"no gzip", {"Content-Encoding": "gzip"}) as (_, call):
         with pytest.raises(errors.ConnectionFailed, match="was interrupted, or the reply is not valid HTTP") as told:

@@ -112,7 +112,7 @@ async def test_a_dead_proxy_is_named_without_its_password(
     assert (told.paid, models.requests) == (False, ())
     assert str(told) == (
         f"openai/m: can't connect to the proxy http://{dead} for {models.url}; "
-        "correct http_proxy, https_proxy or all_proxy, or leave the server out of it: no_proxy=127.0.0.1"
+        "correct http_proxy, https_proxy or all_proxy, or bypass the proxy with no_proxy=127.0.0.1"
     )
 
 
@@ -121,7 +121,7 @@ async def test_a_probe_goes_the_way_that_a_call_goes(models: ModelServer, monkey
     monkeypatch.setenv("HTTP_PROXY", f"http://user:hush-hush@{dead}")
     assert not await answers(models.url)
     states = await Routes({"m": (Route(model="ollama/m"),)}, {"OLLAMA_API_BASE": models.url}).states("m")
-    assert states[0].missing.startswith(f"Ollama at {models.url} (asked through the proxy http://{dead}; ")
+    assert states[0].missing.startswith(f"Ollama at {models.url} (requested through the proxy http://{dead}; ")
     monkeypatch.setenv("NO_PROXY", "127.0.0.0/8")
     assert await answers(models.url)
 

@@ -150,7 +150,7 @@ async def test_a_deadline_is_kept_and_a_caller_can_only_shorten_it(
 ) -> None:
     models.script("judge", Hang())
     result = await client.call_tool(pipeline, {**QUESTION, "deadline_s": deadline_s})
-    passed = "the deadline of 0.8 s passed before the answers were put together; this is the answer of a alone"
+    passed = "the deadline of 0.8 s passed before the answers were combined; this is the answer of a alone"
     assert passed in text(result).splitlines()[0]
     assert (content(result)["status"], content(result)["answer"]) == ("degraded", "answer 1 from a")
 

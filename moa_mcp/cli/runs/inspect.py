@@ -118,7 +118,7 @@ def _history(record: RunRecord, trace: Trace) -> Iterator[str]:
     if trace.forked_from:
         yield f"forked from run {trace.forked_from}, reusing its first {counted(trace.inherited, 'step')}"
     if trace.interrupted:
-        yield f"not active; run moa-mcp runs resume {record.run_id} to resume it"
+        yield f"to resume it: moa-mcp runs resume {record.run_id}"
 
 
 def _thoughts(trace: Trace) -> Iterator[str]:

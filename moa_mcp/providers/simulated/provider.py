@@ -69,6 +69,8 @@ def _reply(call: Call, rng: Random) -> str:
     form = prompts.asked_form(system)
     if form is not None:
         return _judged(form, answers)
+    if prompts.asks_for_comments(system):
+        return _comments(call.agent, answers[0], own)
     if answers:
         return _synthesis(call.agent, answers, own)
     return _proposal(call.agent, question, own)
@@ -100,6 +102,15 @@ def _synthesis(agent: str, answers: Sequence[str], own: str | None) -> str:
     settled = own if own is not None and ballots[own] == best else next(v for v in ballots if ballots[v] == best)
     agreed = verdicts.count(settled)
     return f"[simulated {agent}] {agreed} of {len(answers)} answers agree on this. {_VERDICT}{settled}"
+
+
+def _comments(agent: str, answer: str, own: str | None) -> str:
+    verdict = _verdict(answer)
+    if own is None or verdict is None:
+        return f"[simulated {agent}] Comments on this answer would stand here; no model was asked."
+    if own == verdict:
+        return f"[simulated {agent}] I checked the steps and come to {own}, too."
+    return f"[simulated {agent}] I checked the steps and come to {own}, not to {verdict}."
 
 
 def _judged(form: prompts.VerdictForm, answers: Sequence[str]) -> str:
