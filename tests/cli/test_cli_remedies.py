@@ -179,8 +179,8 @@ plain.completion = broken
     done = nursery.run("ask", "one", "Why?", *kept, environ=environ, prelude=prelude)
     told = done.stderr.splitlines()
     assert (done.returncode, done.stdout) == (0, "So.\n")
-    assert told[0].startswith("a call of openai/first met an unexpected fault: ZeroDivisionError: [key] (")
-    assert "first: openai/first: an unexpected fault in moa-mcp (ZeroDivisionError)" in done.stderr
+    assert told[0].startswith("a call of openai/first failed with an unexpected error: ZeroDivisionError: [key] (")
+    assert "first: openai/first: unexpected ZeroDivisionError in moa-mcp" in done.stderr
     assert "Traceback" not in done.stderr
 
 

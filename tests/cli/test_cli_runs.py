@@ -128,7 +128,7 @@ def test_a_run_is_shown_with_its_context_in_short_and_a_fork_with_its_origin(
     assert "Three tables." in run("runs", "show", "last", "--full").stdout
     first = json.loads(run("runs", "list", "--json").stdout)[0]["run_id"]
     assert run("runs", "fork", "last", "--from", "2", "--offline", "-q").returncode == 0
-    assert f"forked from run {first}, with its first 1 step" in run("runs", "show", "last").stdout
+    assert f"forked from run {first}, reusing its first 1 step" in run("runs", "show", "last").stdout
 
 
 def test_full_shows_every_prompt_and_answer_and_equal_prompts_once(asked: Path) -> None:
