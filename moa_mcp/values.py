@@ -290,7 +290,7 @@ class Comment:
     """What an agent says about an answer."""
 
     text: str
-    agent: str
+    agent: Word
     place: Place
     cut: bool = False
     """Whether the token limit ended it. Prompts say so."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from moa_mcp.steps.answering import Aggregate, Propose, Refine, Synthesize
+from moa_mcp.steps.critiquing import Critique
 from moa_mcp.steps.extracting import Ahead, Stop
 from moa_mcp.steps.judging import Vote
 from moa_mcp.steps.layer import Agent, ModelStep, MultiAgentStep, SingleAgentStep
@@ -16,6 +17,7 @@ __all__ = [
     "Agent",
     "Aggregate",
     "Ahead",
+    "Critique",
     "Dropout",
     "ModelStep",
     "MultiAgentStep",
@@ -34,4 +36,4 @@ __all__ = [
     "Vote",
 ]
 
-Step: TypeAlias = Propose | Synthesize | Aggregate | Refine | Rank | Vote | Shuffle | Dropout | Sample | Take
+Step: TypeAlias = Propose | Synthesize | Aggregate | Refine | Critique | Rank | Vote | Shuffle | Dropout | Sample | Take

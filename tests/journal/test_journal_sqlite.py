@@ -33,7 +33,7 @@ from moa_mcp.values import Answer, Call, Completion, Place, Question, Usage
 from tests.support.journals import PANEL, asked, config_of, record_of, runs_of, went_out
 from tests.support.model_server import ModelServer, Status
 from tests.support.starting import resume_run, start_run
-from tests.support.tables import pipe
+from tests.support.tables import AGGREGATE, PROPOSE, pipe
 
 pytestmark = pytest.mark.anyio
 
@@ -561,6 +561,18 @@ async def test_where_only_hashes_are_kept_nothing_that_anybody_said_is_in_the_fi
     assert run.trace.status == "degraded"
     found = everything(path)
     assert {word: word.encode() in found for word in WORDS} == dict.fromkeys(WORDS, texts)
+
+
+@pytest.mark.parametrize("texts", [True, False])
+async def test_where_only_hashes_are_kept_no_criticism_is_in_the_file(path: Path, texts: bool) -> None:
+    config = config_of(PROPOSE, '{ step = "critique", agents = ["x"] }', AGGREGATE)
+    model = ScriptedModel({"x": "a quince remark"})
+    with anyio.fail_after(20):
+        async with runs_of(model, SQLiteJournal(path, texts=texts), config).open() as runs:
+            run = await start_run(runs, config.pipelines["p"], SPOKEN)
+            await run.ended.wait()
+    assert [len(answer.comments) for answer in run.trace.steps[1].answers] == [1, 1, 1]
+    assert (b"quince" in everything(path)) == texts
 
 
 async def test_where_only_hashes_are_kept_another_process_is_told_these_and_refused_a_resume(path: Path) -> None:

@@ -48,13 +48,14 @@ JUDGED = config_of(
     '{ step = "shuffle" }',
     '{ step = "dropout", rate = 0.3 }',
     '{ step = "refine", agents = ["x", "y"], hedge = true, grace_s = 9 }',
+    '{ step = "critique", agents = ["b", "x"] }',
     '{ step = "rank", agent = "y", n = 2 }',
     f'{{ step = "propose", agents = [{{ model = "a", samples = 3 }}], keep = 2, {STOP} }}',
     '{ step = "sample", n = 3 }',
     '{ step = "synthesize", agents = ["x"] }',
     '{ step = "vote", agent = "y", method = "restate" }',
 )
-"""Chance, samples and judges in one pipeline."""
+"""Chance, samples, judges and criticism in one pipeline."""
 
 
 def paid(call: Call) -> Completion:

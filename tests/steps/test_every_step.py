@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from moa_mcp.budget.worst_case import RunTariff
 from moa_mcp.config import STEP_TYPES, models_of
 from moa_mcp.planning.estimate import estimate
 from moa_mcp.planning.forecast import prompt_tokens
@@ -43,11 +44,12 @@ def longest(call: Call) -> Completion:
     return Completion(json.dumps({"key": form.key, form.field: value}), call.agent)
 
 
-def run(*steps: Step, question: Question = WHY, seed: int = 0) -> Trace:
+def run(*steps: Step, question: Question = WHY, seed: int = 0, model: ScriptedModel | None = None) -> Trace:
     """Run in an event loop of its own, so that hypothesis can reject what it drew."""
+    asked = model or ScriptedModel(otherwise=longest)
 
     async def running() -> Trace:
-        return await run_pipeline(pipeline_of(*steps), question, ScriptedModel(otherwise=longest), seed=seed)
+        return await run_pipeline(pipeline_of(*steps), question, asked, seed=seed)
 
     return anyio.run(running)
 
@@ -142,3 +144,11 @@ def test_no_run_exceeds_its_estimate(first: int, middle: list[Step], context: st
         sent = sum(prompt_tokens(call.messages) for call in step.calls)
         assert estimated.prompt.min <= sent <= estimated.prompt.max
         assert len(step.calls) <= estimated.calls
+
+
+@given(middle=st.lists(any_step(), max_size=3), seed=st.integers(0, 99))
+def test_what_a_budget_reserves_covers_every_call_at_its_worst(middle: list[Step], seed: int) -> None:
+    model = ScriptedModel(otherwise=longest)
+    run(three(40), *middle, LAST, seed=seed, model=model)
+    tariff = RunTariff(pipeline_of(three(40), *middle, LAST), WHY, {})
+    assert sum(tariff.dearest(call).tokens for call in model.calls) <= tariff.whole(0).tokens
