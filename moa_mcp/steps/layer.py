@@ -19,7 +19,7 @@ from moa_mcp.steps.forecast import (
     in_turn,
     reply_tokens,
 )
-from moa_mcp.steps.step import Frozen, Key, StepBase, StepDefaults, Turn
+from moa_mcp.steps.step import DefaultsOfSteps, Frozen, Key, StepBase, Turn
 from moa_mcp.values import Answer, Message, Note, ReplySchema, Request
 
 Reply = TypeVar("Reply")
@@ -68,11 +68,11 @@ class ModelStep(StepBase):
     def attempt_s(self) -> float | None:
         return self.timeout_s
 
-    def completed(self, defaults: StepDefaults) -> Self:
+    def completed(self, defaults: DefaultsOfSteps) -> Self:
         values = self._defaults(defaults)
         return self.model_copy(update={key: value for key, value in values.items() if getattr(self, key) is None})
 
-    def _defaults(self, defaults: StepDefaults) -> Mapping[str, object]:
+    def _defaults(self, defaults: DefaultsOfSteps) -> Mapping[str, object]:
         return {name: getattr(defaults, name) for name in ("temperature", "max_tokens", "timeout_s", "hedge")}
 
     def reply_tokens(self, bound: Bound, *, verdict: bool = False) -> int:
@@ -119,7 +119,7 @@ class MultiAgentStep(ModelStep):
     def required(self, calls: int) -> int:
         return min(self.quorum or 1, calls)
 
-    def _defaults(self, defaults: StepDefaults) -> Mapping[str, object]:
+    def _defaults(self, defaults: DefaultsOfSteps) -> Mapping[str, object]:
         quorum = defaults.quorum if self.per_answer else min(defaults.quorum, len(self.models))
         return {**super()._defaults(defaults), "quorum": quorum, "grace_s": defaults.grace_s}
 

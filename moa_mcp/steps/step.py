@@ -46,7 +46,7 @@ class Turn(Protocol):
         ...
 
 
-class StepDefaults(Protocol):
+class DefaultsOfSteps(Protocol):
     """The configuration's defaults for steps."""
 
     @property
@@ -115,7 +115,7 @@ class StepBase(Frozen):
         """Return how many of so many calls must succeed."""
         return min(1, calls)
 
-    def completed(self, defaults: StepDefaults) -> Self:
+    def completed(self, defaults: DefaultsOfSteps) -> Self:
         """Return the step with the defaults for all keys that it does not set."""
         del defaults
         return self

@@ -272,7 +272,7 @@ def test_ask_with_estimate_prints_what_a_question_would_take(tmp_path: Path) -> 
     assert (data["calls"], data["steps"][0]["prompt_tokens"]) == (3, {"min": 10, "expected": 10, "max": 10})
     assert rows["total"][:1] == ["3"]
     assert rows["total"][-2:] == [f"${cost['expected']:.6f}", f"${cost['max']:.6f}"]
-    assert f"About ${cost['expected']:.6f}: at least ${cost['min']:.6f}, at most ${cost['max']:.6f}." in shown
+    assert f"Expected cost: ${cost['expected']:.6f} (minimum ${cost['min']:.6f}, maximum ${cost['max']:.6f})." in shown
     assert "openai/gpt-4o-mini" in shown
     assert f"litellm {source().split()[1]}" in shown
 
@@ -280,7 +280,7 @@ def test_ask_with_estimate_prints_what_a_question_would_take(tmp_path: Path) -> 
 def test_ask_with_estimate_names_the_models_whose_price_is_unknown(tmp_path: Path) -> None:
     shown = invoke(tmp_path, "ask", "strange", "Why?", "--estimate")
     data = json.loads(invoke(tmp_path, "ask", "strange", "Why?", "--estimate", "--json"))
-    assert "The cost is unknown: no price is known for strange." in shown
+    assert "Expected cost: unknown, because no price is known for strange." in shown
     assert (data["cost_usd"], data["unknown"], data["enough_usd"]) == (None, ["strange"], None)
     assert "--max-cost" not in shown
     assert [each["cost_usd"] is None for each in data["steps"][0]["models"]] == [False, True]
@@ -293,7 +293,7 @@ def test_a_wide_pipeline_is_shown_whole_and_simulation_costs_nothing(tmp_path: P
     shown = CliRunner().invoke(commands, args, env=environ).stdout.splitlines()
     assert max(map(len, shown)) <= 80
     assert "…" not in "".join(shown)
-    assert "About $0: at least $0, at most $0." in shown
+    assert "Expected cost: $0 (minimum $0, maximum $0)." in shown
 
 
 def test_check_with_cost_adds_dollars_to_every_pipeline(tmp_path: Path) -> None:
@@ -321,7 +321,7 @@ def test_an_estimate_does_not_load_litellm() -> None:
     )
     loaded = {row.rpartition("|")[2].strip().partition(".")[0] for row in done.stderr.splitlines()}
     assert done.returncode == 0
-    assert "About $" in done.stdout
+    assert "Expected cost: $" in done.stdout
     assert "rich" in loaded
     assert "litellm" not in loaded
 
