@@ -58,7 +58,7 @@ def _without_tags(text: str) -> str:
 
 
 def _raised(found: re.Match[str]) -> str:
-    """Return a power, or a seam for a footnote mark."""
+    """Return a power, or `SEAM` for a footnote mark."""
     return f"^{found[1]}" if re.fullmatch(r"[-+\u2212]?[\dA-Za-z]+", found[1]) else SEAM
 
 

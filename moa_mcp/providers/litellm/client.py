@@ -202,7 +202,7 @@ async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[st
 
 
 class _Lines:
-    """Reads along the lines of Google's stream, since litellm invents a finish reason for each end of one."""
+    """Observes the lines of a Google stream, since litellm invents a finish reason when one ends."""
 
     def __init__(self) -> None:
         self.ended = False
@@ -236,7 +236,7 @@ def _says_why_it_ended(line: str) -> bool:
 
 
 def _lines(target: Target, stream: Any) -> _Lines | None:  # noqa: ANN401
-    """Return the observer of a stream of Google's; None for other providers."""
+    """Return the observer of a Google stream; None for other providers."""
     if target.provider not in _GOOGLE or getattr(stream, "make_call", None) is None:
         return None
     lines = _Lines()
