@@ -99,9 +99,7 @@ class Propose(MultiAgentStep):
                 await turn.ask(
                     wave,
                     quorum=needed if last else min(needed, size),
-                    grace_s=self.grace_s
-                    if needed
-                    else None,  # after the quorum, each batch must be complete: the count decides on it
+                    grace_s=self.grace_s if needed else None,  # after the quorum, the count needs whole batches
                     required=last,
                 )
             )

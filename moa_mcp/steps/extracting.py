@@ -81,7 +81,7 @@ def _value(how: Counts, text: str) -> str | None:
         case Pattern(regex=regex):
             return last_match(text, regex)
         case "last_number":
-            from moa_mcp.extraction.numbers import last_number  # noqa: PLC0415  imported late, see the docstring of the package
+            from moa_mcp.extraction.numbers import last_number  # noqa: PLC0415  late: see `moa_mcp.extraction`
 
             return last_number(text, how.decimal or "point")
         case "choice":

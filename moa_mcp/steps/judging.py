@@ -213,7 +213,7 @@ class Vote(ModelStep):
             lead = tally.lead(named)
             size = self.stop.next_wave(lead, self.passes - made) if self.stop else 0
         outcome = tally.majority(named)
-        if outcome is None:  # nothing was named
+        if outcome is None:  # no pass returned a valid vote
             raise StepFailed(f"{agent} returned no valid vote in 2 attempts")
         saved = [stopped(made, self.passes, f"answer {outcome.value}", lead.by)] if made < self.passes else []
         return outcome, [*judge.notes, *_chosen(agent, outcome, made, count), *saved]

@@ -110,7 +110,7 @@ class MultiAgentStep(ModelStep):
         return value
 
     @cached_property
-    def models(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]  read as one
+    def models(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]  read like a property
         return tuple(agent.model for agent in self.agents for _ in range(agent.samples))
 
     def named_models(self) -> Iterator[tuple[Key, str]]:

@@ -125,7 +125,7 @@ def paragraphs(page: Path) -> Iterator[Text]:
 def read_in(source: str, prompts: Collection[str] = ()) -> Iterator[tuple[int, str]]:
     """Yield the texts of a module, with their lines: the docstrings of what is public, and all strings of words.
 
-    A placeholder of an f-string is `{}`. Left out are the constants named in `prompts`.
+    A placeholder of an f-string is `{}`. Constants named in `prompts` are skipped.
     """
     tree = ast.parse(source)
     skipped = {id(docstring) for docstring in _private_docstrings(tree)}
