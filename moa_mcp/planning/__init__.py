@@ -1,1 +1,1 @@
-"""What a pipeline will do: its plan, its estimate, and whether its prompts fit."""
+"""Predicts what a run does: the plan, the estimate, and whether its prompts fit the context windows."""

@@ -1,4 +1,4 @@
-"""Whether a pipeline's prompts fit the windows of its models: known before the first call is paid for."""
+"""Checks whether the prompts of a pipeline fit the context windows of its models, before the first call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from moa_mcp.values import Message, Question
 
 
 async def windows(pipeline: Pipeline, usable: Usable) -> Mapping[str, int]:
-    """Return the context windows of a pipeline's models on the routes that would be taken now, where they are known."""
+    """Return the known context windows of the models of a pipeline, in tokens, on the routes that would be used now."""
     known: dict[str, int] = {}
     for alias in models_of(pipeline):
         try:
@@ -32,7 +32,7 @@ async def windows(pipeline: Pipeline, usable: Usable) -> Mapping[str, int]:
 
 
 def too_long(pipeline: Pipeline, question: Question, windows: Mapping[str, int]) -> Mapping[str, str]:
-    """Return the models that can't be asked, since the question alone is too long for them; each with the reason."""
+    """Return the models whose context windows are too small for the question, each with the reason."""
     reasons: dict[str, str] = {}
     drafts = Drafts(question)
     for step in pipeline.steps:
@@ -42,20 +42,20 @@ def too_long(pipeline: Pipeline, question: Question, windows: Mapping[str, int])
             prompt, said = call.usage.prompt_tokens, call.usage.completion_tokens
             if window is not None and said >= window:
                 reasons[call.model] = (
-                    f"max_tokens = {said} for the answer leaves nothing of the window of {window} for the question; "
-                    "lower max_tokens, or choose a model with a larger window"
+                    f"max_tokens = {said} for the answer leaves no room for the question in the context window of "
+                    f"{window} tokens; lower max_tokens, or choose a model with a larger context window"
                 )
             elif window is not None and prompt + said > window:
                 reasons[call.model] = (
-                    f"the question takes about {prompt} tokens, and with max_tokens = {said} for the answer that is "
-                    f"beyond the window of {window}; shorten it or its context, lower max_tokens, or choose a model "
-                    "with a larger window"
+                    f"the question takes about {prompt} tokens; with max_tokens = {said} for the answer, that exceeds "
+                    f"the context window of {window} tokens; shorten the question or its context, lower max_tokens, "
+                    "or choose a model with a larger context window"
                 )
     return reasons
 
 
 def doubts(pipeline: Pipeline, windows: Mapping[str, int]) -> tuple[Lint, ...]:
-    """Return the steps whose answers may not fit the windows of the models that are to read them all."""
+    """Return the steps in which the answers may exceed the context window of a model that reads all of them."""
     found: list[Lint] = []
     answers: ExpectedAnswers = ()
     for index, step in enumerate(pipeline.steps):
@@ -67,7 +67,7 @@ def doubts(pipeline: Pipeline, windows: Mapping[str, int]) -> tuple[Lint, ...]:
 
 
 def _doubts(step: Step, answers: ExpectedAnswers, windows: Mapping[str, int]) -> Iterator[str]:
-    then = "it would be asked several times" if step.reads_in_windows else "it would be shown their beginnings"
+    then = "would be called several times" if step.reads_in_windows else "would see only the beginnings of answers"
     tokens = sum(answer.tokens for answer in answers)
     calls, _ = step.forecast(answers, "max")
     for call in model_calls(calls, Drafts(assumed()), "max"):
@@ -75,8 +75,8 @@ def _doubts(step: Step, answers: ExpectedAnswers, windows: Mapping[str, int]) ->
         prompt, said = call.usage.prompt_tokens, call.usage.completion_tokens
         if window is not None and prompt + said > window:
             yield (
-                f"{len(answers)} answers may have {tokens} tokens, and {call.model} has a window of {window}, of "
-                f"which {said} are kept for its own (max_tokens); {then}"
+                f"{len(answers)} answers may have {tokens} tokens, but the context window of {call.model} has {window} "
+                f"tokens, of which {said} are reserved for its reply (max_tokens); {call.model} {then}"
             )
 
 

@@ -1,8 +1,8 @@
-"""What a run would take before it is paid for: calls, tokens and US dollars, for each step and model.
+"""Estimates a run before it starts: calls, tokens and US dollars, for each step and model.
 
-`estimate` is pure. It goes through the pipeline three times, as `plan` does once: with answers as short as they can
-be, of usual length, and as long as they may get. So prompts grow through the layers as real ones do. It knows no run;
-`prices` asks the routes, and the catalog, what the models cost now.
+`estimate` is a pure function. It follows the pipeline three times: with the shortest possible, the expected and the
+longest possible answers, so that prompts grow from layer to layer as in a run. `prices` reads the current prices from
+the routes and the catalog.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from moa_mcp.text.tokens import EXPECTED
 from moa_mcp.values import Answer, Dollars, Price, Question, Tokens
 
 NOTES = (
-    f"A token is taken for {EXPECTED.per_token} characters; scripts other than Latin take more of them.",
-    "Expected: answers of 60 % of their limit, 700 tokens at most. Max: every call uses up its max_tokens.",
-    "Not in it: failed, repeated and spare calls, and larger limits after empty answers.",
-    "Nor the further calls for answers that do not fit a model's window together.",
-    "Nor what is saved where equal samples share a request, or a provider has a prompt in its cache.",
+    f"Tokens are estimated at {EXPECTED.per_token} characters each; non-Latin scripts use more tokens.",
+    "Expected: each answer has 60 % of max_tokens, at most 700 tokens. Max: each answer has max_tokens.",
+    "Not included: failed calls, retries (also those with a higher max_tokens), and hedged requests.",
+    "Not included: additional calls if the answers do not fit in the context window of a model.",
+    "Not included: savings from samples that share a request, and from the prompt caches of providers.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """What a model alias costs on the route that would be taken now."""
+    """The price of a model alias on the route that would be used now."""
 
     route: str | None
-    """The provider's name for the model; None if no route can be used."""
+    """The name of the model at the provider; None if no route can be used."""
     price: Price | None
-    """None if it is not known."""
+    """None if it is unknown."""
     source: str
-    """Where the price came from, or why there is none."""
+    """The source of the price, or why it is unknown."""
 
 
 Prices: TypeAlias = Mapping[str, Priced]
@@ -51,57 +51,57 @@ UNROUTED = Priced(None, None, "no route can be used here")
 
 @dataclass(frozen=True, slots=True)
 class ModelEstimate:
-    """What a step will take of one model."""
+    """The estimate for one model in a step."""
 
     model: str
-    """Its alias."""
+    """Alias of the model."""
     calls: int
-    """At most: a dropout before them may leave less to do."""
+    """Largest number of calls; a dropout before the step may reduce it."""
     prompt: Tokens
     completion: Tokens
     cost_usd: Dollars | None
-    """None where the price is not known."""
+    """None if the price is unknown."""
     priced: Priced
 
 
 @dataclass(frozen=True, slots=True)
 class StepEstimate:
-    """What a step will take."""
+    """The estimate for a step."""
 
     kind: str
     models: tuple[ModelEstimate, ...]
 
     @property
     def calls(self) -> int:
-        """How many calls it makes at most."""
+        """Largest number of calls."""
         return sum(each.calls for each in self.models)
 
     @property
     def prompt(self) -> Tokens:
-        """Tokens of its prompts."""
+        """Tokens of all prompts of the step."""
         return _tokens(each.prompt for each in self.models)
 
     @property
     def completion(self) -> Tokens:
-        """Tokens of its answers."""
+        """Tokens of all answers of the step."""
         return _tokens(each.completion for each in self.models)
 
     @property
     def cost_usd(self) -> Dollars | None:
-        """US dollars; None where one of its models has no known price."""
+        """US dollars; None if the price of a model is unknown."""
         return _dollars(each.cost_usd for each in self.models)
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run of a pipeline will take, if nothing fails."""
+    """The estimate for a run of a pipeline, if no call fails."""
 
     pipeline: str
     steps: tuple[StepEstimate, ...]
 
     @property
     def calls(self) -> int:
-        """How many calls it makes at most."""
+        """Largest number of calls."""
         return sum(step.calls for step in self.steps)
 
     @property
@@ -116,29 +116,29 @@ class Estimate:
 
     @property
     def cost_usd(self) -> Dollars | None:
-        """US dollars; None where one of its models has no known price."""
+        """US dollars; None if the price of a model is unknown."""
         return _dollars(step.cost_usd for step in self.steps)
 
     @property
     def priced(self) -> Mapping[str, Priced]:
-        """The models that are asked, each with its price."""
+        """The models that are called, each with its price."""
         return {each.model: each.priced for step in self.steps for each in step.models}
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """The models whose price is not known."""
+        """The models whose price is unknown."""
         return tuple(model for model, priced in self.priced.items() if priced.price is None)
 
 
 def estimate(
     pipeline: Pipeline, question: Question, prices: Mapping[str, Priced], answers: Sequence[Answer] = ()
 ) -> Estimate:
-    """Return what a run will take that begins with these answers, if nothing fails.
+    """Return the estimate for a run that starts with `answers`, if no call fails.
 
-    A fallback is counted where its agent has no route that can be used.
+    If an agent has no usable route, its fallback is counted.
 
-    Tokens are characters by four, not a tokenizer's: those differ from model to model, litellm's takes up to 24 seconds
-    for some of them, since it asks the network, and nobody knows yet what the answers will say.
+    Tokens are counted as characters / 4, without a tokenizer: tokenizers differ between models, the one of litellm
+    needs up to 24 seconds for some models since it uses the network, and the text of the answers is not known yet.
     """
     steps = [_reachable(step, prices) for step in pipeline.steps]
     drafts = Drafts(question)
@@ -153,7 +153,7 @@ def _expected(answer: Answer) -> ExpectedAnswer:
 
 
 def _reachable(step: Step, prices: Mapping[str, Priced]) -> Step:
-    """Return the step with its fallback for an agent, if that alone can be reached."""
+    """Return the step with its fallback as its model, if only the fallback has a usable route."""
     if step.fallback is None or any(_can_be_reached(model, prices) for model in step.models):
         return step
     return step.on_fallback() if _can_be_reached(step.fallback, prices) else step
@@ -164,7 +164,7 @@ def _can_be_reached(model: str, prices: Mapping[str, Priced]) -> bool:
 
 
 async def prices(pipeline: Pipeline, usable: Usable) -> Prices:
-    """Return what the models of a pipeline cost on the routes that would be taken now."""
+    """Return the prices of the models of a pipeline on the routes that would be used now."""
     return {alias: await _priced(alias, usable) for alias in models_of(pipeline)}
 
 
@@ -178,7 +178,7 @@ async def _priced(alias: str, usable: Usable) -> Priced:
 
 
 def data(estimated: Estimate) -> dict[str, object]:
-    """Return an estimate as plain data that JSON can hold; dollars become floats, None where unknown."""
+    """Return an estimate as data for JSON. Dollars are floats, or None if unknown."""
     return {
         "pipeline": estimated.pipeline,
         **_amounts(estimated),
@@ -210,7 +210,7 @@ def _amounts(each: Estimate | StepEstimate | ModelEstimate) -> dict[str, object]
 
 
 _Asked: TypeAlias = tuple[Sequence[ModelCalls], ...]
-"""What is asked with answers as short as they can be, of usual length, and as long as they may get."""
+"""The calls with the shortest possible, the expected and the longest possible answers, in this order."""
 
 
 def _step(kind: str, asked: _Asked, prices: Mapping[str, Priced]) -> StepEstimate:
@@ -232,7 +232,7 @@ def _model(model: str, asked: _Asked, priced: Priced) -> ModelEstimate:
 
 
 def _sums(asked: Sequence[ModelCalls], price: Price | None) -> tuple[int, int, int, Decimal]:
-    """Return how many calls there are, and what all of them take: tokens of prompts, of answers, US dollars."""
+    """Return the totals: number of calls, tokens of prompts, tokens of answers, US dollars."""
     calls, prompt, completion, cost = 0, 0, 0, Decimal(0)
     for _, times, usage in asked:
         calls += times
@@ -244,7 +244,7 @@ def _sums(asked: Sequence[ModelCalls], price: Price | None) -> tuple[int, int, i
 
 
 def _walk(steps: Iterable[Step], drafts: Drafts, answers: ExpectedAnswers, bound: Bound) -> list[list[ModelCalls]]:
-    """Return the calls of every step, the first of which is given these answers."""
+    """Return the calls of each step; `answers` are those before the first step."""
     walked: list[list[ModelCalls]] = []
     for step in steps:
         calls, answers = step.forecast(answers, bound)

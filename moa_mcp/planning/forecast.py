@@ -1,7 +1,7 @@
-"""What the calls of a forecast take: the tokens of their prompts and replies.
+"""Counts the tokens of the prompts and replies in a forecast.
 
-A prompt is the one that the step would send, with empty answers whose tokens are added: so a forecast for a million
-tokens takes no memory for them.
+A prompt is written with empty answers, and the tokens of the answers are added as a number. So a forecast for a million
+tokens needs no text of that length in memory.
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ from moa_mcp.text.tokens import EXPECTED
 from moa_mcp.values import Answer, Comment, Message, Place, Question, Usage
 
 ASSUMED_TOKENS = 200
-"""Tokens of a question that is not known."""
+"""Assumed tokens of a question that is unknown."""
 
 Count: TypeAlias = Callable[[Sequence[Message], int], int]
-"""Returns the tokens of messages, the first of which also has so many tokens of answers."""
+"""Returns the tokens of messages, plus the given number for the answers in the first one."""
 
 
 class ModelCalls(NamedTuple):
-    """Equal calls of a step."""
+    """Identical calls of a step."""
 
     model: str
     """Alias of the model."""
     times: int
+    """Number of calls."""
     usage: Usage
-    """Tokens of each of them."""
+    """Tokens of each call."""
 
 
 class Drafts:
-    """The prompts of one question with empty answers; each is written once."""
+    """The prompts for one question, with empty answers. Each prompt is written once and cached."""
 
     def __init__(self, question: Question) -> None:
         self._question = question
@@ -49,20 +50,20 @@ class Drafts:
 
 
 def prompt_tokens(messages: Sequence[Message], unwritten: int = 0) -> int:
-    """Return about how many tokens the messages have. `unwritten` tokens of answers will stand in the first one."""
+    """Return the estimated tokens of messages, plus `unwritten` tokens for the answers in the first one."""
     return EXPECTED.messages([message.content for message in messages], unwritten)
 
 
 def model_calls(
     calls: Iterable[ExpectedCalls], drafts: Drafts, bound: Bound, count: Count = prompt_tokens
 ) -> Iterator[ModelCalls]:
-    """Yield the calls of a forecast with the tokens that each takes."""
+    """Yield the calls of a forecast, each with its tokens."""
     for call in calls:
-        messages = drafts.of(call, cut=bound == "max")  # an answer of full length was cut off, and prompts say so
+        messages = drafts.of(call, cut=bound == "max")  # prompts mark answers that reached max_tokens as cut off
         prompt = count(messages, sum(answer.tokens for answer in call.shown))
         yield ModelCalls(call.model, call.times, Usage(prompt, call.tokens))
 
 
 def assumed() -> Question:
-    """Return a question of usual length, for one that is not known."""
+    """Return a question of the assumed length, for a question that is unknown."""
     return Question("x" * EXPECTED.characters(ASSUMED_TOKENS))

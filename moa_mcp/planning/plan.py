@@ -1,4 +1,4 @@
-"""What a pipeline will do before it does it: its layers and calls, what looks like a mistake, what it can reach."""
+"""Plans a run before it starts: layers and calls, lint (probable mistakes), and the routes of the models."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from moa_mcp.steps.forecast import ExpectedAnswers
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """What one step will do if nothing fails."""
+    """The calls of a step, if no call fails."""
 
     kind: str
     models: tuple[str, ...]
-    """The aliases it asks, each as often as it is asked."""
+    """The aliases that it calls, one for each call."""
     answers: int
-    """How many answers it hands on."""
+    """Number of answers after the step."""
 
     @property
     def calls(self) -> int:
-        """How many model calls it makes."""
+        """Number of model calls."""
         return len(self.models)
 
 
 @dataclass(frozen=True, slots=True)
 class Lint:
-    """Something that is allowed and probably not meant."""
+    """A setting that is valid but probably a mistake."""
 
     place: str
     message: str
@@ -40,7 +40,7 @@ class Lint:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a pipeline will do."""
+    """The steps and calls of a pipeline."""
 
     pipeline: str
     steps: tuple[StepPlan, ...]
@@ -48,35 +48,35 @@ class Plan:
 
     @property
     def calls(self) -> int:
-        """How many model calls it makes."""
+        """Number of model calls."""
         return sum(step.calls for step in self.steps)
 
     @property
     def layers(self) -> int:
-        """How many of its steps call models."""
+        """Number of steps that call models."""
         return sum(step.calls > 0 for step in self.steps)
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """A model alias of a pipeline, and the routes it has."""
+    """A model alias of a pipeline, and its routes."""
 
     alias: str
     routes: tuple[RouteState, ...]
 
     @property
     def route(self) -> RouteState | None:
-        """The route that would be taken; None if none can be used."""
+        """The route that would be used; None if there is no usable one."""
         return next((state for state in self.routes if state.target is not None), None)
 
     @property
     def missing(self) -> str:
-        """What would make it usable; empty if it is."""
+        """How to make a route usable; empty if there is a usable one."""
         return "" if self.route is not None else remedy(self.routes)
 
 
 def plan(pipeline: Pipeline) -> Plan:
-    """Return what a pipeline will do."""
+    """Return the plan of a pipeline, with its lint."""
     answers: ExpectedAnswers = ()
     steps: list[StepPlan] = []
     lint = [Lint(f"pipelines.{pipeline.name}", "has no description; an agent can't tell when to choose it")]
@@ -91,12 +91,12 @@ def plan(pipeline: Pipeline) -> Plan:
 
 
 async def reach(pipeline: Pipeline, routes: Routes) -> tuple[Reach, ...]:
-    """Return where each model of a pipeline can be reached from here."""
+    """Return the models of a pipeline, each with the state of its routes."""
     return tuple([Reach(alias, await routes.states(alias)) for alias in models_of(pipeline)])
 
 
 def blocking(pipeline: Pipeline, unreachable: Collection[str]) -> tuple[str, ...]:
-    """Return those of the unreachable models without which some step can't meet its quorum."""
+    """Return the unreachable models without which a step can't reach its quorum."""
     blocked: list[str] = []
     for step in pipeline.steps:
         if step.fallback is not None and step.fallback not in unreachable:

@@ -1,4 +1,4 @@
-"""The step types. A new one is a class in this folder and a word in the union below, which is the registry."""
+"""The step types. To add one, write a class in this folder and add it to the union `Step`, which is the registry."""
 
 from __future__ import annotations
 

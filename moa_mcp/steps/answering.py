@@ -1,4 +1,4 @@
-"""The layers whose calls answer: propose, synthesize, aggregate, refine."""
+"""The layers that write answers: propose, synthesize, aggregate, refine."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from moa_mcp.values import Answer, Message, Note, Question, State
 
 
 class Propose(MultiAgentStep):
-    """Every agent answers the question on its own."""
+    """Each agent answers the question independently."""
 
     step: Literal["propose"] = "propose"
     keep: Annotated[int, Field(ge=0, le=100)] = 0
-    """How often the answer so far stands beside the new ones, so that it weighs on what follows
+    """How many copies of the previous answer are added to the new ones, to give it weight in the next step
     (the sliding window of Self-MoA-Seq: Li et al. 2025, arXiv 2502.00674). 0 discards it."""
 
     stop: Stop | None = None
-    """When the agents that are left are not asked any more; they are asked in their order, in waves."""
+    """When to stop early. With it, the agents are called in order, in batches."""
 
     @field_validator("stop")
     @classmethod
@@ -34,7 +34,7 @@ class Propose(MultiAgentStep):
         agents: tuple[Agent, ...] = info.data.get("agents", ())
         asked = sum(agent.samples for agent in agents)
         if value is not None and agents and value.ahead_by > asked:
-            raise ValueError(f"ahead_by = {value.ahead_by} can't come of {asked} calls")
+            raise ValueError(f"ahead_by = {value.ahead_by} can't be reached with {asked} calls")
         return value
 
     @property
@@ -67,7 +67,7 @@ class Propose(MultiAgentStep):
 
     def lint(self, answers: int) -> Iterator[str]:
         if answers and not self.keep:
-            yield f"discards the {answers} paid answers before it; keep = 1 would keep the answer so far"
+            yield f"discards the {answers} answers before it, which cost money; keep = 1 keeps the first one"
         if answers > 1 and self.keep:
             yield f"keep repeats the first of {answers} answers and discards the others; aggregate them first"
         yield from super().lint(answers)
@@ -84,7 +84,7 @@ class Propose(MultiAgentStep):
     async def _in_waves(
         self, turn: Turn, messages: tuple[Message, ...], stop: Stop
     ) -> tuple[tuple[Answer, ...], list[Note]]:
-        """Ask in waves, each as small as could make the leader lead by enough."""
+        """Call the agents in batches. Each batch is the smallest that can produce the required lead."""
         requests = [self.request(model, messages) for model in self.models]
         quorum = self.required(len(requests))
         answers: tuple[Answer, ...] = ()
@@ -99,7 +99,7 @@ class Propose(MultiAgentStep):
                 await turn.ask(
                     wave,
                     quorum=needed if last else min(needed, size),
-                    grace_s=self.grace_s if needed else None,  # a wave for the count is waited for
+                    grace_s=self.grace_s if needed else None,  # after the quorum, the count needs whole batches
                     required=last,
                 )
             )
@@ -114,7 +114,7 @@ class Propose(MultiAgentStep):
 
 
 class Synthesize(MultiAgentStep):
-    """Every agent makes one answer of all answers before it (Wang et al. 2024, arXiv 2406.04692)."""
+    """Each agent writes one answer from all previous answers (Wang et al. 2024, arXiv 2406.04692)."""
 
     step: Literal["synthesize"] = "synthesize"
 
@@ -145,7 +145,7 @@ class Synthesize(MultiAgentStep):
 
 
 class Aggregate(SingleAgentStep):
-    """One agent makes the answer of all answers before it."""
+    """One agent writes one answer from all previous answers."""
 
     step: Literal["aggregate"] = "aggregate"
 
@@ -169,12 +169,12 @@ class Aggregate(SingleAgentStep):
         async def ask(agent: str) -> tuple[tuple[Answer, ...], tuple[Note, ...]]:
             return await fan_in(self, [agent], state, turn)
 
-        (answers, told), notes = await asked_of(self.agent, self.fallback_agent, ask)
-        return state.then(answers, *told, *notes)
+        (answers, notes), instead = await asked_of(self.agent, self.fallback_agent, ask)
+        return state.then(answers, *notes, *instead)
 
 
 class Refine(MultiAgentStep):
-    """Each answer is improved on its own; the agents take turns. An answer whose refinement fails stays as it was."""
+    """The agents take turns to improve each answer separately. If a call fails, its answer remains unchanged."""
 
     step: Literal["refine"] = "refine"
     per_answer: ClassVar[bool] = True
@@ -194,7 +194,7 @@ class Refine(MultiAgentStep):
     def lint(self, answers: int) -> Iterator[str]:
         if len(self.models) > answers:
             left = len(self.models) - answers
-            yield f"{len(self.models)} agents for {answers} answers: the last {left} are never asked"
+            yield f"{len(self.models)} agents for {answers} answers: {left} of them will never be called"
 
     async def run(self, state: State, turn: Turn) -> State:
         requests = [
@@ -203,7 +203,7 @@ class Refine(MultiAgentStep):
         ]
         refined = await turn.ask(requests, quorum=self.required(len(requests)), grace_s=self.grace_s)
         notes = [
-            Note(f"answer {number} stays unrefined", degrades=True)
+            Note(f"answer {number} was not refined", degrades=True)
             for number, answer in enumerate(refined, 1)
             if answer is None
         ]

@@ -1,4 +1,4 @@
-"""One model that is shown several answers at once and asked about all of them, for the steps that judge."""
+"""A judge: a model that compares several answers in one prompt."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from moa_mcp.values import Answer, Message, Note, ReplySchema
 Reading = TypeVar("Reading")
 
 _MOST_HALVINGS = 5
-"""How often less may be shown: a provider that finds a thirty-second part too long is told of something else."""
+"""How often the answers are halved. If 1/32 of them is still too long, the length is not the problem."""
 
 
 class Posed(NamedTuple, Generic[Reading]):
-    """What a judge is asked, and how its reply is read."""
+    """A prompt for a judge, and the parser of the reply."""
 
     messages: tuple[Message, ...]
     reply_schema: ReplySchema | None
     read: Callable[[Answer], Reading | None]
-    """Returns None for what can't be read."""
+    """Returns None if the reply is invalid."""
 
 
 class Pose(Protocol[Reading]):
-    """Asks about the answers that are shown, for the first time or again."""
+    """Writes the prompt for a judge."""
 
     def __call__(self, shown: tuple[Answer, ...], *, again: bool) -> Posed[Reading]:
-        """Return what is asked."""
+        """Return the prompt with these answers; `again` after an invalid reply."""
         ...
 
 
 def orders(count: int, passes: int, turn: Turn) -> list[tuple[int, ...]]:
-    """Return the order in which each pass is shown the answers, as positions from 0; one alone sees theirs."""
+    """Return the order of the answers in each pass, as positions from 0. A single pass keeps the given order."""
     return [tuple(turn.rng.sample(range(count), count)) for _ in range(passes)] if passes > 1 else [tuple(range(count))]
 
 
 class Judge(Generic[Reading]):
-    """A model that compares answers: it sees all at once, or as much of each as its window takes."""
+    """A model that compares answers. If they exceed its context window, each one is cut to fit."""
 
     def __init__(
         self, agent: str, step: ModelStep, turn: Turn, answers: tuple[Answer, ...], pose: Pose[Reading]
@@ -57,20 +57,22 @@ class Judge(Generic[Reading]):
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """What a reader of the trace should know."""
+        """Notes for the trace."""
         pairs = enumerate(zip(self._shown, self._answers, strict=True), 1)
         cut = numbered(number for number, (shown, whole) in pairs if shown is not whole)
-        window = f"the window of {self._agent}" + (f" ({self._window} tokens)" if self._window else "")
-        told = [Note(f"cut to fit {window}: answers {cut}", degrades=True)] if cut else []
-        return (*told, *self._unread)
+        window = f"the context window of {self._agent}" + (f" ({self._window} tokens)" if self._window else "")
+        shortened = [Note(f"cut to fit {window}: answers {cut}", degrades=True)] if cut else []
+        return (*shortened, *self._unread)
 
     async def ask(
         self, orders: Sequence[tuple[int, ...]], *, quorum: int = 1, required: bool = True
     ) -> list[Reading | None]:
-        """Return what it says to the answers in each order; what can't be read is asked for once more, and noted.
+        """Return one reading for each order; None if the call failed or the reply was invalid twice.
+
+        An invalid reply is requested once more, which adds a note.
 
         Raises:
-            StepFailed: fewer than `quorum` replies came, and they are `required`.
+            StepFailed: fewer than `quorum` calls succeeded, and `required` is true.
 
         """
         readings: list[Reading | None] = [None] * len(orders)
@@ -80,7 +82,7 @@ class Judge(Generic[Reading]):
             for at, replies in zip(pending, heard, strict=True):
                 readings[at] = next(iter(replies), None)
             pending = [at for at, replies in zip(pending, heard, strict=True) if replies == (None,)]
-            what = "could not be read a second time" if again else "could not be read and was asked for again"
+            what = "was invalid again" if again else "was invalid, so the judge was called again"
             self._unread += [Note(f"the judge's reply {what}", degrades=again)] * len(pending)
             if not pending:
                 break
@@ -89,7 +91,7 @@ class Judge(Generic[Reading]):
     async def _heard(
         self, orders: Sequence[tuple[int, ...]], again: bool, quorum: int, *, required: bool
     ) -> list[tuple[Reading | None, ...]]:
-        """Return what was read of each reply, and nothing where none came; a prompt that is too long shows less."""
+        """Return the reading of each reply, or an empty tuple if the call failed. A prompt that is too long is cut."""
         heard: list[tuple[Reading | None, ...]] = [()] * len(orders)
         waiting: Iterable[int] = range(len(orders))
         while waiting:

@@ -1,4 +1,4 @@
-"""What of an answer is counted, and when a count is settled; for the steps that count without a model."""
+"""Which value to extract from an answer, and when to stop early; for the steps that count votes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class JsonField(Frozen):
 
 
 class Pattern(Frozen):
-    """Extract what a regular expression matches last: its first group, or all of it."""
+    """Extract the last match of a regular expression: its first group if it has one, else all of it."""
 
     regex: Annotated[str, Field(min_length=1)]
 
@@ -33,7 +33,7 @@ Extractor: TypeAlias = Literal["text", "last_number", "choice"] | JsonField | Pa
 
 
 class Counts(Protocol):
-    """What of answers is counted."""
+    """The settings of an extraction."""
 
     @property
     def extract(self) -> Extractor: ...
@@ -42,16 +42,16 @@ class Counts(Protocol):
 
 
 class Extracted(NamedTuple):
-    """What answers come down to, in their order; None for one that holds no such thing."""
+    """The values of answers, in their order; None for an answer without a value."""
 
     values: tuple[str | None, ...]
     notes: tuple[Note, ...] = ()
 
 
 async def extract(how: Counts, answers: Sequence[Answer], *, counted: int = 0) -> Extracted:
-    """Return what answers come down to, of which so many were counted before them.
+    """Return the values of answers. Notes number the answers from `counted` + 1.
 
-    Where that may take long, other work of the process goes on meanwhile.
+    An extraction that may take long runs in a thread.
     """
     texts = [answer.text for answer in answers]
     if not isinstance(how.extract, Pattern) and sum(map(len, texts)) <= _SHORT:
@@ -70,7 +70,7 @@ def _extracted(how: Counts, texts: Sequence[str], counted: int) -> Extracted:
             slow.append(number)
     if not slow:
         return Extracted(tuple(values))
-    which = f"on answers {numbered(slow)}, which count as abstentions"
+    which = f"on answers {numbered(slow)}; these count as abstentions"
     return Extracted(tuple(values), (Note(f"the regex took longer than {TIME_LIMIT_S:g} s {which}"),))
 
 
@@ -81,7 +81,7 @@ def _value(how: Counts, text: str) -> str | None:
         case Pattern(regex=regex):
             return last_match(text, regex)
         case "last_number":
-            from moa_mcp.extraction.numbers import last_number  # noqa: PLC0415  late, as the package says
+            from moa_mcp.extraction.numbers import last_number  # noqa: PLC0415  late: see `moa_mcp.extraction`
 
             return last_number(text, how.decimal or "point")
         case "choice":
@@ -93,16 +93,16 @@ def _value(how: Counts, text: str) -> str | None:
 
 
 def compilable(extractor: Extractor) -> Extractor:
-    """Return the extractor. Raises `ValueError` if its regular expression is none."""
+    """Return the extractor. Raises `ValueError` if its regular expression is invalid."""
     if isinstance(extractor, Pattern) and (fault := fault_of(extractor.regex)):
         raise ValueError(f"{extractor.regex!r} is not a regular expression: {fault}")
     return extractor
 
 
 def of_numbers(decimal: DecimalMark | None, extractor: Extractor | None) -> DecimalMark | None:
-    """Return the decimal mark. Raises `ValueError` if no numbers are read; `extractor` is None if it is not known."""
+    """Return the decimal mark. Raises `ValueError` if the extractor is known and reads no numbers."""
     if decimal is not None and extractor not in {"last_number", None}:
-        raise ValueError('says how extract = "last_number" reads numbers; remove it, or choose that extract')
+        raise ValueError('is only used with extract = "last_number"; remove it, or set that extract')
     return decimal
 
 
@@ -116,37 +116,37 @@ def described(extractor: Extractor) -> str:
 
 
 _SHORT = 20_000
-"""Characters that are read at once: a few milliseconds."""
+"""Largest number of characters to process without a thread; takes a few milliseconds."""
 
 
 def short(value: str, limit: int = 60) -> str:
-    """Return a value as a note shows it."""
+    """Return a value for a note, cut to `limit` characters."""
     return repr(value if len(value) <= limit else value[: limit - 1] + "…")
 
 
 def stopped(made: int, planned: int, leader: str, by: int) -> Note:
-    """Return what is to be said when not all calls were made."""
+    """Return the note of an early stop."""
     saved = planned - made
-    text = f"stopped after {made} of {planned} calls: {leader} leads by {by}; {saved} calls saved"
-    return Note(text, saved=saved)
+    calls = "1 call" if saved == 1 else f"{saved} calls"
+    return Note(f"stopped after {made} of {planned} calls: {leader} leads by {by}; {calls} saved", saved=saved)
 
 
 class Ahead(Frozen):
-    """When no more calls are made: one outcome is so far ahead of the second."""
+    """Stop early if one value leads the second by `ahead_by` votes."""
 
     ahead_by: Annotated[int, Field(ge=1)]
 
     def next_wave(self, lead: tally.Lead, left: int, least: int = 0) -> int:
-        """Return how many of the calls that are `left` the leader needs at least, or `least`."""
+        """Return the size of the next batch: what the leader needs, at least `least`, at most `left`; 0 to stop."""
         return min(left, max(self.ahead_by - lead.by, least, 0))
 
 
 class Stop(Ahead):
-    """When no more calls are made, and what of the answers is compared."""
+    """When to stop early, and which value of the answers is compared."""
 
     extract: Extractor = "text"
     decimal: DecimalMark | None = None
-    """Which mark divides where both could, with ``last_number``: the point by default, so that ``1,234`` is 1234."""
+    """The decimal mark of ambiguous numbers, with ``last_number``. By default the point: ``1,234`` is 1234."""
 
     @field_validator("extract")
     @classmethod

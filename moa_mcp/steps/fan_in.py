@@ -1,4 +1,4 @@
-"""Many answers become one at each agent, in as many prompts as its context window takes."""
+"""Each agent writes one answer from many, in several calls if its context window is too small for one."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from moa_mcp.values import Answer, Message, Note, Request, State, Window
 async def fan_in(
     step: ModelStep, agents: Sequence[str], state: State, turn: Turn, *, quorum: int = 1, grace_s: float | None = None
 ) -> tuple[tuple[Answer, ...], tuple[Note, ...]]:
-    """Ask each agent for one answer made of all answers, several times where its window is too small for them.
+    """Return one answer of each agent, written from all answers; in several calls if they exceed its context window.
 
-    All agents are asked for their first prompt at once, then those that need it for their second, and so on: so a
-    resumed run asks the same in the same order. Where a provider finds the first too long, half as many answers are
-    shown at once.
+    The first calls of all agents run concurrently, then the second calls of those that need one, and so on. So a
+    resumed run makes the same calls in the same order. If a provider rejects the first prompt as too long, the next
+    prompts contain half as many answers.
 
     Raises:
-        StepFailed: fewer than `quorum` gave one.
+        StepFailed: fewer than `quorum` agents returned an answer.
 
     """
     whole = prompts.synthesize(state.question, state.answers, step.prompt)
@@ -62,22 +62,22 @@ async def fan_in(
 
 
 class _Way:
-    """How one agent comes to its answer."""
+    """The sequence of calls of one agent."""
 
     def __init__(
         self, agent: str, step: ModelStep, answers: tuple[Answer, ...], compose: Compose, window: int | None
     ) -> None:
         self.so_far: Answer | None = None
-        """What came of the answers that it has been shown."""
+        """The last reply, which combines all answers that the agent was shown."""
         self.obstacle = ""
-        """Why it can't be asked."""
+        """Why the agent can't be called; empty if it can."""
         self._agent = agent
         self._step = step
         self._all = len(answers)
         self._rest = answers
         self._window = window
-        self._kept = step.max_tokens or 0
-        self._fit = Fit(compose, None if window is None else window - self._kept)
+        self._reserved = step.max_tokens or 0
+        self._fit = Fit(compose, None if window is None else window - self._reserved)
         self._next = Part((), answers)
         self._asked = 0
         self._failed = False
@@ -85,26 +85,26 @@ class _Way:
 
     @property
     def ended(self) -> bool:
-        """Whether it has come to its answer."""
+        """Whether the agent has combined all answers."""
         return not self._rest and not self._failed
 
     def prepare(self) -> bool:
-        """Choose what the next prompt shows; return whether there is to be one."""
+        """Choose the answers for the next prompt; return whether there is one."""
         if self._failed or not self._rest:
             return False
         chosen = part(self._fit, self.so_far, self._rest)
         if chosen is None:
             self._failed = True
             self.obstacle = (
-                f"{self._agent} can't be shown an answer: the rest of the prompt fills its window of {self._window} "
-                f"tokens, of which {self._kept} are kept for what it says (max_tokens)"
+                f"no answer fits the context window of {self._agent} ({self._window} tokens): the rest of the prompt "
+                f"and max_tokens = {self._reserved} fill it"
             )
             return False
         self._next = chosen
         return True
 
     def request(self) -> Request:
-        """Return what to ask next."""
+        """Return the next request."""
         request = self._step.request(self._agent, self._fit.compose(self._next.shown))
         return replace(request, window=self._window_shown()) if self._asked or self._next.rest else request
 
@@ -113,17 +113,17 @@ class _Way:
         return Window(self._asked + 1, first, self._all - len(self._next.rest), self._all)
 
     def show_half(self) -> None:
-        """Show half as many answers at once from now on."""
+        """Show half as many answers in each of the next prompts."""
         self._fit = replace(self._fit, most=-(-self._all // 2))
 
     def take(self, reply: Answer | None) -> None:
-        """Take what came of the prompt."""
+        """Record the reply to the last prompt; None if the call failed."""
         if reply is None:
             self._failed = True
             return
         number = self._all - len(self._rest) + 1
         names = [
-            *(["the answer so far"] if self.so_far else []),
+            *(["the combined answer"] if self.so_far else []),
             *(f"answer {each}" for each in range(number, self._all + 1)),
         ]
         self._cut += [name for name, answer in zip(names, self._next.shown, strict=False) if answer.shortened]
@@ -131,11 +131,11 @@ class _Way:
         self._asked += 1
 
     def notes(self) -> Iterator[Note]:
-        """Yield what a reader of the trace should know."""
-        window = f"the window of {self._agent}" + (f" ({self._window} tokens)" if self._window else "")
+        """Yield the notes for the trace."""
+        window = f"the context window of {self._agent}" + (f" ({self._window} tokens)" if self._window else "")
         if self.obstacle:
             yield Note(self.obstacle, degrades=True)
         if self._asked > 1:
-            yield Note(f"the {self._all} answers did not fit {window}: aggregated in {self._asked} windows")
+            yield Note(f"the {self._all} answers did not fit {window}: combined in {self._asked} calls")
         if self._cut:
             yield Note(f"cut to fit {window}: {', '.join(self._cut)}", degrades=True)

@@ -1,7 +1,7 @@
 """The calls and answers that a step expects, before it makes any call.
 
-Each step returns its own forecast. This module has the values, and what several steps have in common. It counts no
-prompts: `planning.forecast` does, with the forms that the steps name.
+Each step returns its own forecast. This module has the types and the shared functions. `planning.forecast` counts the
+tokens of the prompts, which it writes with the forms in the forecast.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from typing import Literal, NamedTuple, TypeAlias
 from moa_mcp.values import Answer, Message, Question
 
 MAX_TOKENS = 2048
-"""Limit of a reply, in tokens, if neither the step nor the configuration sets one."""
+"""Default limit of a reply, in tokens."""
 USUAL_ANSWER = 700
-"""Expected tokens of an answer, at most. With a low limit, 60 % of it are expected."""
+"""Largest expected length of an answer, in tokens. The expected length is at most 60 % of the limit."""
 USUAL_VERDICT = 20
-"""Expected tokens of a judge's line of JSON."""
+"""Expected length of a verdict (one line of JSON), in tokens."""
 
 Bound: TypeAlias = Literal["min", "expected", "max"]
-"""Whether replies are as short as possible, as long as usual, or as long as their limit."""
+"""The assumed length of replies: the shortest possible, the expected one, or the limit."""
 Form: TypeAlias = Callable[[Question, Sequence[Answer], str | None], tuple[Message, ...]]
-"""Writes a prompt: question, the answers that it shows, and an instruction that replaces the built-in one."""
+"""Writes a prompt from the question, the answers to include, and an instruction that replaces the built-in one."""
 
 
 class ExpectedAnswer(NamedTuple):
     """An answer whose text does not exist yet."""
 
     tokens: int
-    """Tokens of its text and its comments."""
+    """Tokens of the text and the comments."""
     agent: str | None = None
-    """Its author; None if it depends on the run."""
+    """Alias of the model that writes it; None if it depends on the run."""
     comments: int = 0
-    """Number of its comments."""
+    """Number of comments."""
 
 
 ExpectedAnswers: TypeAlias = tuple[ExpectedAnswer, ...]
 
 
 class ExpectedCalls(NamedTuple):
-    """Equal calls of a step, one after the other."""
+    """Consecutive identical calls of a step."""
 
     model: str
     """Alias of the model."""
@@ -54,19 +54,19 @@ class ExpectedCalls(NamedTuple):
     tokens: int
     """Tokens of each reply."""
     verdict: bool = False
-    """Whether the reply is a verdict in a given form, which is sent as a schema."""
+    """Whether the reply is a verdict, whose JSON schema is sent with the request."""
 
 
 class Forecast(NamedTuple):
-    """What a step does if nothing fails."""
+    """The calls and answers of a step, if no call fails."""
 
     calls: tuple[ExpectedCalls, ...]
     answers: ExpectedAnswers
-    """The answers that it returns, in order."""
+    """The answers after the step, in order."""
 
 
 def reply_tokens(limit: int, bound: Bound, *, verdict: bool = False) -> int:
-    """Return the tokens of a reply that may have `limit` tokens."""
+    """Return the length in tokens of a reply with a limit of `limit` tokens."""
     match bound:
         case "min":
             return 1
@@ -78,12 +78,12 @@ def reply_tokens(limit: int, bound: Bound, *, verdict: bool = False) -> int:
 
 @lru_cache
 def in_turn(models: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
-    """Return the models in order, each with the number of calls that it gets before the next one."""
+    """Return the models in order, each with the number of consecutive calls."""
     return tuple((model, len(tuple(same))) for model, same in groupby(models))
 
 
 def drawn(answers: ExpectedAnswers, count: int, bound: Bound) -> ExpectedAnswers:
-    """Return `count` of the answers in unknown order: the shortest, average ones, or the longest."""
+    """Return `count` answers of an unknown selection: the shortest, average ones, or the longest, as `bound` says."""
     if not answers:
         return ()
     agents = {answer.agent for answer in answers}

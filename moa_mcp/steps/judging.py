@@ -1,4 +1,4 @@
-"""The layer that comes to one of its answers, by a judge's vote or by counting, or to their consensus."""
+"""The layer that chooses one answer, by a judge or by a majority vote, or that writes the consensus."""
 
 from __future__ import annotations
 
@@ -20,50 +20,50 @@ from moa_mcp.verdicts import Asked, read_vote
 
 
 class Vote(ModelStep):
-    """One of the answers is chosen, or the consensus of them stated.
+    """Choose one of the answers, or write their consensus.
 
-    ``judge``: the agent names the most consistent answer, which goes on verbatim (universal self-consistency:
-    Chen et al. 2023, arXiv 2311.17311). ``majority``: no agent; equal answers are counted. ``restate``: the agent
-    writes the consensus.
+    ``judge``: the agent chooses the most consistent answer, which is returned unchanged (universal self-consistency:
+    Chen et al. 2023, arXiv 2311.17311). ``majority``: returns the most frequent answer, without a model. ``restate``:
+    the agent writes the consensus.
     """
 
     step: Literal["vote"] = "vote"
     method: Literal["judge", "majority", "restate"] = "judge"
     agent: Annotated[str, Field(min_length=1)] | None = Field(default=None, validate_default=True)
     fallback_agent: Annotated[str, Field(min_length=1)] | None = None
-    """Asked in its place when it gave no answer, after all its routes."""
+    """Called if all routes of the agent failed."""
     extract: Extractor = "text"
-    """What of an answer counts, with ``majority``."""
+    """The value of an answer that ``majority`` counts."""
     decimal: DecimalMark | None = None
-    """Which mark divides where both could, with ``last_number``: the point by default, so that ``1,234`` is 1234."""
+    """The decimal mark of ambiguous numbers, with ``last_number``. By default the point: ``1,234`` is 1234."""
     passes: Annotated[int, Field(ge=1, le=20)] = 1
-    """How often ``judge`` asks. With more than one, each sees the answers in another order, and the answer that most
-    of them name goes on."""
+    """Number of calls of ``judge``. Each call sees the answers in another order, and the answer with the most votes
+    is chosen."""
     stop: Ahead | None = None
-    """When the passes that are left are not made any more."""
+    """When to skip the remaining passes."""
 
     @field_validator("agent")
     @classmethod
     def _fits_the_method(cls, value: str | None, info: ValidationInfo) -> str | None:
         method = info.data.get("method", "unknown")
         if method == "majority" and value is not None:
-            raise ValueError(f'{value!r} would not be asked: method = "majority" counts; remove agent')
+            raise ValueError(f'{value!r} would not be called: method = "majority" only counts; remove agent')
         if method in {"judge", "restate"} and value is None:
-            raise ValueError(f'is missing; method = "{method}" asks a model')
+            raise ValueError(f'is missing; method = "{method}" calls a model')
         return value
 
     @field_validator("fallback_agent")
     @classmethod
     def _stands_in(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and info.data.get("method") == "majority":
-            raise ValueError(f'{value!r} would not be asked: method = "majority" counts; remove fallback_agent')
+            raise ValueError(f'{value!r} would not be called: method = "majority" only counts; remove fallback_agent')
         return value
 
     @field_validator("extract")
     @classmethod
     def _can_be_counted(cls, value: Extractor, info: ValidationInfo) -> Extractor:
         if value != "text" and info.data.get("method", "majority") != "majority":
-            raise ValueError('says what method = "majority" counts; remove it, or choose that method')
+            raise ValueError('is only used with method = "majority"; remove it, or set that method')
         return compilable(value)
 
     @field_validator("decimal")
@@ -75,7 +75,7 @@ class Vote(ModelStep):
     @classmethod
     def _are_judged(cls, value: int, info: ValidationInfo) -> int:
         if value > 1 and info.data.get("method", "judge") != "judge":
-            raise ValueError('says how often method = "judge" asks; remove it, or choose that method')
+            raise ValueError('is only used with method = "judge"; remove it, or set that method')
         return value
 
     @field_validator("stop")
@@ -83,7 +83,7 @@ class Vote(ModelStep):
     def _can_stop(cls, value: Ahead | None, info: ValidationInfo) -> Ahead | None:
         passes = info.data.get("passes")
         if value is not None and passes is not None and value.ahead_by > passes:
-            raise ValueError(f"ahead_by = {value.ahead_by} can't come of passes = {passes}")
+            raise ValueError(f"ahead_by = {value.ahead_by} can't be reached with passes = {passes}")
         return value
 
     @property
@@ -141,15 +141,15 @@ class Vote(ModelStep):
             answers = await judge.ask(orders(len(state.answers), 1, turn))
             return tuple(answer for answer in answers if answer is not None), judge.notes
 
-        (answers, said), instead = await asked_of(agent, self.fallback_agent, ask)
-        return state.then(answers, *instead, *said)
+        (answers, notes), instead = await asked_of(agent, self.fallback_agent, ask)
+        return state.then(answers, *instead, *notes)
 
     async def _count(self, state: State) -> State:
         extracted = await extract(self, state.answers)
         outcome = tally.majority(extracted.values)
         if outcome is None:
             slow = "".join(f"; {note.text}" for note in extracted.notes)
-            raise StepFailed(f"no answer holds what is to be counted ({described(self.extract)}){slow}")
+            raise StepFailed(f"no answer has a value to count ({described(self.extract)}){slow}")
         notes = [*extracted.notes, *_counted(outcome)]
         return state.then((state.answers[outcome.winner],), *notes, tally=outcome.tally)
 
@@ -163,31 +163,31 @@ class Vote(ModelStep):
             return await self._verdict(judge, state, turn, passes)
 
         try:
-            (outcome, said), instead = await asked_of(agent, self.fallback_agent, consult)
+            (outcome, notes), instead = await asked_of(agent, self.fallback_agent, consult)
         except (DeadlinePassed, StepLeftOut):
             raise
         except StepFailed as error:
             return await self._counted_instead(state, error)
         chosen = answers[int(outcome.value) - 1]
-        return state.then((chosen,), *instead, *said, tally=outcome.tally if self.passes > 1 else None)
+        return state.then((chosen,), *instead, *notes, tally=outcome.tally if self.passes > 1 else None)
 
     async def _counted_instead(self, state: State, error: StepFailed) -> State:
-        """Return the answer that more than one gave, where no judge has named any. Raises `StepFailed` if none is."""
+        """Return the most frequent answer instead. Raises `StepFailed` if there is none, or a tie."""
         extracted = await extract(self, state.answers)
         outcome = tally.majority(extracted.values)
         if outcome is None or outcome.votes == 1 or outcome.tied:
             raise StepFailed(
-                f"{error}; the answers can't be counted instead: no single one was given most often; "
+                f"{error}; a majority vote is not possible either: no single answer was given most often; "
                 "set another fallback_agent, or fork the run with another judge"
             ) from error
         counted = f"{outcome.votes} of {len(state.answers)} answers say {short(outcome.value)}"
-        instead = Note(f"{error}; counted instead: {counted}", degrades=True)
+        instead = Note(f"{error}; used a majority vote instead: {counted}", degrades=True)
         return state.then((state.answers[outcome.winner],), instead, tally=outcome.tally)
 
     async def _verdict(
         self, agent: str, state: State, turn: Turn, orders: Sequence[tuple[int, ...]]
     ) -> tuple[tally.Majority, list[Note]]:
-        """Return the number of the answer that a judge names, or names most often."""
+        """Return the answer with the most votes of a judge, by its number."""
         count = len(state.answers)
 
         def pose(shown: tuple[Answer, ...], *, again: bool) -> Posed[int]:
@@ -213,10 +213,10 @@ class Vote(ModelStep):
             lead = tally.lead(named)
             size = self.stop.next_wave(lead, self.passes - made) if self.stop else 0
         outcome = tally.majority(named)
-        if outcome is None:  # nothing was named
-            raise StepFailed(f"{agent} named no answer in a form that can be read, asked twice")
+        if outcome is None:  # no pass returned a valid vote
+            raise StepFailed(f"{agent} returned no valid vote in 2 attempts")
         saved = [stopped(made, self.passes, f"answer {outcome.value}", lead.by)] if made < self.passes else []
-        return outcome, [*judge.notes, *_told(agent, outcome, made, count), *saved]
+        return outcome, [*judge.notes, *_chosen(agent, outcome, made, count), *saved]
 
 
 def _as_it_is(answer: Answer) -> Answer:
@@ -224,26 +224,26 @@ def _as_it_is(answer: Answer) -> Answer:
 
 
 def _counted(outcome: tally.Majority) -> Iterator[Note]:
-    """Yield what a count came to: the value with the most votes of all answers that could be read."""
+    """Yield the notes of a majority vote."""
     yield Note(f"{outcome.votes} of {outcome.tally.of} answers say {short(outcome.value)}")
     if outcome.tied:
         others = ", ".join(short(value) for value in outcome.tied)
-        yield Note(f"a tie with {others}; the one given first was taken", degrades=True)
+        yield Note(f"tie with {others}; chose the value given first", degrades=True)
     elif 2 * outcome.votes <= outcome.readable:
-        text = f"no majority: {outcome.votes} of {outcome.readable} answers that could be read, the most votes"
+        text = f"no majority: the most frequent value has {outcome.votes} of {outcome.readable} votes"
         yield Note(text, degrades=True)
     if outcome.abstained:
         blank = numbered(position + 1 for position in outcome.abstained)
         most = 2 * len(outcome.abstained) > outcome.tally.of
-        what = "more than half of the answers hold" if most else "answers that hold"
-        yield Note(f"{what} nothing to count: {blank}", degrades=most)
+        which = "more than half of the answers have no value" if most else "answers without a value"
+        yield Note(f"{which} to count: {blank}", degrades=most)
 
 
-def _told(judge: str, outcome: tally.Majority, passes: int, count: int) -> Iterator[Note]:
-    """Yield what a judge's verdict was."""
+def _chosen(judge: str, outcome: tally.Majority, passes: int, count: int) -> Iterator[Note]:
+    """Yield the notes of a verdict."""
     if passes == 1:
         yield Note(f"{judge} chose answer {outcome.value} of {count}")
     else:
-        yield Note(f"{judge} named answer {outcome.value} of {count} in {outcome.votes} of {passes} passes")
+        yield Note(f"{judge} chose answer {outcome.value} of {count} in {outcome.votes} of {passes} passes")
     if outcome.tied:
-        yield Note(f"a tie with {', '.join(outcome.tied)}; the one named first was taken", degrades=True)
+        yield Note(f"tie with {', '.join(outcome.tied)}; chose the answer named first", degrades=True)

@@ -1,4 +1,4 @@
-"""Steps that call models (layers): one agent, or several. What they leave open comes from the configuration."""
+"""The base classes of layers: steps that call one agent or several. The configuration has defaults for them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Reply = TypeVar("Reply")
 
 
 class Agent(Frozen):
-    """A model that a step asks, and how often."""
+    """A model that a step calls, and the number of calls."""
 
     model: Annotated[str, Field(min_length=1)]
     samples: Annotated[int, Field(ge=1, le=100)] = 1
@@ -46,21 +46,21 @@ Agents: TypeAlias = Annotated[
 
 
 class ModelStep(StepBase):
-    """A layer: a step that calls models. What it leaves open comes from the configuration's defaults."""
+    """A layer: a step that calls models. Keys that are None get the defaults of the configuration."""
 
     prompt: Annotated[str, Field(min_length=1)] | None = None
-    """Takes the place of the built-in instruction; question and answers are attached all the same."""
+    """Replaces the built-in instruction. The question and the answers are still added."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
         default=None, validation_alias=AliasChoices("temperature", "temp")
     )
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     timeout_s: Annotated[float, Field(gt=0)] | None = None
-    """Seconds for one attempt."""
+    """Timeout of one attempt of a call, in seconds."""
     hedge: bool | None = None
-    """Whether a call that takes much longer than the step's others gets a spare one, which is paid for too."""
+    """Whether a call that takes much longer than the others of the step is hedged: sent again, at additional cost."""
 
     def request(self, agent: str, messages: tuple[Message, ...], reply_schema: ReplySchema | None = None) -> Request:
-        """Return a request with the step's parameters."""
+        """Return a request with the parameters of the step."""
         limits = self.temperature, self.max_tokens, self.timeout_s
         return Request(agent, messages, *limits, self.hedge or False, reply_schema)
 
@@ -76,7 +76,7 @@ class ModelStep(StepBase):
         return {name: getattr(defaults, name) for name in ("temperature", "max_tokens", "timeout_s", "hedge")}
 
     def reply_tokens(self, bound: Bound, *, verdict: bool = False) -> int:
-        """Return the tokens of one reply."""
+        """Return the length of one reply in tokens."""
         return reply_tokens(self.max_tokens or MAX_TOKENS, bound, verdict=verdict)
 
     def expected(
@@ -90,15 +90,15 @@ class ModelStep(StepBase):
 
 
 class MultiAgentStep(ModelStep):
-    """A layer that asks several agents."""
+    """A layer that calls several agents."""
 
     per_answer: ClassVar[bool] = False
-    """Whether the number of calls depends on the answers before the step."""
+    """Whether the step makes one call for each answer before it."""
     agents: Agents
     quorum: Annotated[int, Field(ge=1)] | None = None
-    """How many must answer, 1 by default; with fewer the step fails."""
+    """The number of calls that must succeed, or the step fails. 1 by default."""
     grace_s: Annotated[float, Field(ge=0)] | None = None
-    """Seconds that the others have to answer once so many have; None waits for all."""
+    """Seconds to wait for the other calls after the quorum is reached. None waits for all."""
 
     @field_validator("quorum")
     @classmethod
@@ -106,11 +106,11 @@ class MultiAgentStep(ModelStep):
         agents: tuple[Agent, ...] = info.data.get("agents", ())
         asked = sum(agent.samples for agent in agents)
         if value is not None and agents and value > asked and not cls.per_answer:
-            raise ValueError(f"{value} answers can't come of {asked} {'call' if asked == 1 else 'calls'}")
+            raise ValueError(f"{value} can't be reached with {asked} {'call' if asked == 1 else 'calls'}")
         return value
 
     @cached_property
-    def models(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]  read as one
+    def models(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]  read like a property
         return tuple(agent.model for agent in self.agents for _ in range(agent.samples))
 
     def named_models(self) -> Iterator[tuple[Key, str]]:
@@ -132,20 +132,20 @@ class MultiAgentStep(ModelStep):
         if self.temperature == 0:
             for model, count in Counter(self.models).items():
                 if count > 1:
-                    yield f"{count} samples of {model} at temperature 0 are {count} times the same answer"
+                    yield f"{count} samples of {model} at temperature 0 will be {count} identical answers"
 
     async def ask_all(self, turn: Turn, messages: tuple[Message, ...]) -> tuple[Answer, ...]:
-        """Put the same messages to every agent; equal messages let the providers' prompt caches hit."""
+        """Send the same messages to all agents. Identical messages allow hits in the prompt caches of providers."""
         requests = [self.request(model, messages) for model in self.models]
         return given(await turn.ask(requests, quorum=self.required(len(requests)), grace_s=self.grace_s))
 
 
 class SingleAgentStep(ModelStep):
-    """A layer that asks one agent."""
+    """A layer that calls one agent."""
 
     agent: Annotated[str, Field(min_length=1)]
     fallback_agent: Annotated[str, Field(min_length=1)] | None = None
-    """Asked in its place when it gave no answer, after all its routes."""
+    """Called if all routes of the agent failed."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -172,10 +172,10 @@ def named(**models: str | None) -> Iterator[tuple[Key, str]]:
 async def asked_of(
     agent: str, fallback: str | None, ask: Callable[[str], Awaitable[Reply]]
 ) -> tuple[Reply, tuple[Note, ...]]:
-    """Return what asking the agent brings, else what asking the fallback does, with a note of it.
+    """Return the reply of the agent. If the agent fails, return the reply of the fallback, with a note.
 
     Raises:
-        StepFailed: neither could be asked with success.
+        StepFailed: the agent failed, and there is no fallback or it failed too.
 
     """
     try:
@@ -195,5 +195,5 @@ async def asked_of(
 
 
 def given(answers: Sequence[Answer | None]) -> tuple[Answer, ...]:
-    """Return the answers that came."""
+    """Return the answers without the failed calls."""
     return tuple(answer for answer in answers if answer is not None)

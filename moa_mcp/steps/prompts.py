@@ -1,8 +1,8 @@
-"""Every word that is said to a model, and what of it can be found again; `verdicts` reads what judges reply.
+"""All prompts that are sent to models, and functions that find their parts again; `verdicts` parses judges' replies.
 
-Nothing here formats text that a model or a user wrote. Answers go into the system message after the instruction,
-numbered from 1, each between two marker lines that occur in none of them, and without their authors' names
-(where the answers go: Wang et al. 2024, arXiv 2406.04692).
+Text of a model or a user is never used as a format string. The system message has the instruction, then the answers
+(as in Wang et al. 2024, arXiv 2406.04692): numbered from 1, without the names of their authors, each between two
+marker lines that do not occur in any answer.
 """
 
 from __future__ import annotations
@@ -65,29 +65,29 @@ _FORM = "Reply with one line of JSON: "
 _COPIED = "Copy the key as it stands."
 _ASKED_FORM = re.compile(r'Reply with one line of JSON: \{"key": "(?P<key>[a-z]+)", "(?P<field>answer|ranking)": ')
 _KEY_LETTERS = "bcdfghjkmnpqrstvwxyz"
-"""Of which no words can be made."""
+"""Without vowels, so that no words occur."""
 _KEY_LENGTH = 6
 
 AGAIN = "Your last reply to this could not be read. Only the JSON line counts."
 
 
 def ask(question: Question, instruction: str | None = None) -> tuple[Message, ...]:
-    """Return the conversation that puts the question to a model."""
+    """Return the prompt that asks a model the question."""
     return _conversation(question, instruction)
 
 
 def synthesize(question: Question, answers: Sequence[Answer], instruction: str | None) -> tuple[Message, ...]:
-    """Return the conversation that asks for one answer made of several."""
+    """Return the prompt that asks for one answer written from several."""
     return _conversation(question, instruction or SYNTHESIZE, fenced(answers))
 
 
 def restate(question: Question, answers: Sequence[Answer], instruction: str | None) -> tuple[Message, ...]:
-    """Return the conversation that asks for the consensus in the judge's words."""
+    """Return the prompt that asks a judge to write the consensus."""
     return _conversation(question, instruction or RESTATE, fenced(answers))
 
 
 def refine(question: Question, answer: Answer, instruction: str | None) -> tuple[Message, ...]:
-    """Return the conversation that asks for a better version of one answer."""
+    """Return the prompt that asks for a better version of one answer."""
     return _conversation(question, instruction or REFINE, fenced((answer,)))
 
 
@@ -99,7 +99,7 @@ def critique(question: Question, answer: Answer, instruction: str | None) -> tup
 def vote(
     question: Question, answers: Sequence[Answer], instruction: str | None, *, again: bool = False
 ) -> tuple[Message, ...]:
-    """Return the conversation that asks which answer is the most consistent; `verdicts.read_vote` reads the reply."""
+    """Return the prompt that asks for the most consistent answer; `verdicts.read_vote` parses the reply."""
     form = (
         f'{_FORM}{{"key": "{key(question, answers, instruction)}", "answer": N}}, where N is its number, '
         f"from 1 to {len(answers)}. {_COPIED}"
@@ -110,7 +110,7 @@ def vote(
 def rank(
     question: Question, answers: Sequence[Answer], instruction: str | None, *, again: bool = False
 ) -> tuple[Message, ...]:
-    """Return the conversation that asks for a ranking; `verdicts.read_ranking` reads the reply."""
+    """Return the prompt that asks for a ranking; `verdicts.read_ranking` parses the reply."""
     form = (
         f'{_FORM}{{"key": "{key(question, answers, instruction)}", "ranking": [...]}}, holding the numbers of '
         f"all {len(answers)} answers, each once, best first. {_COPIED}"
@@ -119,9 +119,10 @@ def rank(
 
 
 def key(question: Question, answers: Sequence[Answer], instruction: str | None) -> str:
-    """Return what tells a judge's verdict from one that it quotes: letters that stand in nothing it is shown.
+    """Return the key that marks the verdict of a judge, so that a verdict quoted from an answer is not mistaken for it.
 
-    It is drawn from question and answers, so a resumed run makes the same prompt; an answer that holds it changes it.
+    The letters do not occur in the prompt otherwise. They are computed from the question and the answers, so a
+    resumed run sends the same prompt.
     """
     asked = [question.text, question.context or "", *_texts(answers)]
     seed = hashlib.sha256("\0".join(asked).encode("utf-8", "replace")).digest()
@@ -136,36 +137,36 @@ def _key(seed: bytes) -> str:
 
 
 class VerdictForm(NamedTuple):
-    """In which form a prompt asks for a verdict."""
+    """The fields of the JSON that a prompt asks for."""
 
     key: str
     field: str
 
 
 def asked_form(text: str) -> VerdictForm | None:
-    """Return the form of the verdict that a text asks for; None if it asks for none."""
+    """Return the form of the verdict that a prompt asks for; None if it does not ask for one."""
     found = [*_ASKED_FORM.finditer(text)]
     return VerdictForm(found[-1]["key"], found[-1]["field"]) if found else None
 
 
 def vote_schema(answers: int) -> ReplySchema:
-    """Return the form of a vote on so many answers, for routes that hold their model to one."""
+    """Return the JSON schema of a vote on `answers` answers, for routes that support structured output."""
     return _schema("vote", "answer", {"type": "integer", "description": f"its number, from 1 to {answers}"})
 
 
 def ranking_schema(answers: int) -> ReplySchema:
-    """Return the form of a ranking of so many answers, for routes that hold their model to one."""
+    """Return the JSON schema of a ranking of `answers` answers, for routes that support structured output."""
     said = f"the numbers of all {answers} answers, each once, best first"
     return _schema("ranking", "ranking", {"type": "array", "items": {"type": "integer"}, "description": said})
 
 
 def asks_for_comments(text: str) -> bool:
-    """Return whether the reply to a prompt with this system message is to be comments on an answer."""
+    """Return whether a system message asks for comments on an answer."""
     return text.endswith(COMMENT_FORM)
 
 
 def _schema(name: str, field: str, held: dict[str, object]) -> ReplySchema:
-    """Return a schema of plain types: bounds, numbers to choose from and lengths are refused by some providers."""
+    """Return a schema of plain types: some providers reject bounds, enums and lengths."""
     schema = {
         "type": "object",
         "properties": {"key": {"type": "string", "description": "copied from the request"}, field: held},
@@ -189,10 +190,10 @@ def _user(question: Question) -> str:
 
 
 def fenced(answers: Sequence[Answer]) -> str:
-    """Return the answers and their comments as one text, each between marker lines that none of them holds.
+    """Return the answers and their comments as one text, each between marker lines that occur in none of them.
 
-    The mark is drawn from the answers themselves: the same answers give the same bytes, for every agent of a step
-    and after a resume, and no model can know it while it writes.
+    The mark is a hash of the answers. So all agents of a step, and a resumed run, get the same bytes, and no model can
+    predict the mark while it writes an answer.
     """
     mark = _mark(_texts(answers))
     total = len(answers)
@@ -219,7 +220,7 @@ def _cut(written: Answer | Comment) -> str:
 
 
 def unfenced(text: str) -> tuple[str, ...]:
-    """Return the answers that `fenced` put into a text, in order and without comments; none if there are none."""
+    """Return the answers in a text of `fenced`, in order and without comments; empty if there are none."""
     pattern = (
         r"^----- (?P<name>(?P<comment>comment \d+ on )?answer \d+)(?: of \d+)? \((?P<mark>[0-9a-f]+)\)"
         r"(?:, cut off at its token limit|, only its beginning)? -----\n"

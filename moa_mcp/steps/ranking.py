@@ -1,4 +1,4 @@
-"""The layer whose judge ranks the answers."""
+"""The layer in which a judge ranks the answers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from moa_mcp.verdicts import Asked, read_ranking
 
 
 class Rank(SingleAgentStep):
-    """A judge ranks the answers; the best `n` go on, best first."""
+    """Rank the answers by a judge, and return the best `n`, best first."""
 
     step: Literal["rank"] = "rank"
     n: Annotated[int, Field(ge=1)] = 3
     passes: Annotated[int, Field(ge=1, le=20)] = 1
-    """With more than one, each pass sees the answers in another order and the rankings are merged by Borda count,
-    since judges favour early places (Wang et al. 2023, arXiv 2305.17926)."""
+    """Number of calls. Each call sees the answers in another order, since judges prefer early positions (Wang et al.
+    2023, arXiv 2305.17926). The rankings are merged by Borda count."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ class Rank(SingleAgentStep):
                 if numbers is not None
             ]
             if not rankings:
-                raise StepFailed("the ranking could not be read")
+                raise StepFailed("the judge returned no valid ranking")
             return rankings
 
         try:
@@ -80,8 +80,8 @@ class Rank(SingleAgentStep):
         except (DeadlinePassed, StepLeftOut):
             raise
         except StepFailed as error:
-            said = [note for judge in judges for note in judge.notes]
-            return state.then(answers, *said, Note(f"{error}; all answers go on, unranked", degrades=True))
+            notes = [note for judge in judges for note in judge.notes]
+            return state.then(answers, *notes, Note(f"{error}; kept all answers, unranked", degrades=True))
         best = tally.borda(rankings, count)[:keep]
         kept = Note(f"kept {numbered(position + 1 for position in best)} of {count}, best first")
         return state.then(tuple(answers[position] for position in best), *instead, *judges[-1].notes, kept)

@@ -1,4 +1,4 @@
-"""The steps that ask nobody: they reorder the answers, or leave some out."""
+"""The steps that call no model: they reorder the answers, or remove some."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from moa_mcp.values import Note, State
 
 
 class Shuffle(StepBase):
-    """The answers go on in another order, so that none gains by its place."""
+    """Shuffle the answers, so that none benefits from its position."""
 
     step: Literal["shuffle"] = "shuffle"
 
@@ -30,7 +30,7 @@ class Shuffle(StepBase):
 
 
 class Dropout(StepBase):
-    """Each answer is left out with probability `rate`; one always stays."""
+    """Remove each answer with probability `rate`, but keep at least one."""
 
     step: Literal["dropout"] = "dropout"
     rate: Annotated[float, Field(ge=0, lt=1)]
@@ -56,7 +56,7 @@ class Dropout(StepBase):
 
 
 class Sample(StepBase):
-    """`n` of the answers go on, drawn at random, in their order."""
+    """Keep `n` random answers, in their order."""
 
     step: Literal["sample"] = "sample"
     n: Annotated[int, Field(ge=1)]
@@ -76,7 +76,7 @@ class Sample(StepBase):
 
 
 class Take(StepBase):
-    """The first `n` answers go on."""
+    """Keep the first `n` answers."""
 
     step: Literal["take"] = "take"
     n: Annotated[int, Field(ge=1)]
@@ -97,6 +97,6 @@ class Take(StepBase):
 
 
 def _selected(state: State, positions: Sequence[int]) -> State:
-    left_out = sorted(set(range(len(state.answers))) - set(positions))
-    notes = [Note(f"left out: {numbered(position + 1 for position in left_out)}")] if left_out else []
+    removed = sorted(set(range(len(state.answers))) - set(positions))
+    notes = [Note(f"removed: {numbered(position + 1 for position in removed)}")] if removed else []
     return state.then(tuple(state.answers[position] for position in positions), *notes)

@@ -1,4 +1,4 @@
-"""What every step is: configuration that can run. A step sees its state and its turn, and nothing else of the world."""
+"""The base of all steps: configuration that can run. A step reads only the state and the turn that `run` gets."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from moa_mcp.values import Answer, Request, State
 
 
 class Turn(Protocol):
-    """All that a step may touch."""
+    """The interface of a running step to the engine: models and randomness."""
 
     @property
     def rng(self) -> Random:
-        """Chance, the same in every run with the same seed."""
+        """The random generator: the same numbers in every run with the same seed."""
         ...
 
     async def ask(
@@ -30,24 +30,24 @@ class Turn(Protocol):
         required: bool = True,
         tells_too_long: bool = False,
     ) -> tuple[Answer | None, ...]:
-        """Ask all at once and return the answers in the order of the requests, None for those that failed.
+        """Send all requests concurrently and return the answers in the order of the requests; None for failed calls.
 
-        With `grace_s`, those that have not answered so many seconds after the quorum did are left behind.
+        With `grace_s`, calls that have not returned `grace_s` seconds after the quorum was reached are cancelled.
 
         Raises:
-            PromptTooLong: with `tells_too_long`, some prompts do not fit their models' windows.
-            StepFailed: fewer than `quorum` answered, and they are `required`.
+            PromptTooLong: with `tells_too_long`, some prompts exceed the context windows of their models.
+            StepFailed: fewer than `quorum` calls succeeded, and `required` is true.
 
         """
         ...
 
     def window(self, agent: str) -> int | None:
-        """Return how many tokens an agent's prompt and answer may have together; None if that is not known."""
+        """Return the context window of an agent in tokens, for prompt and answer together; None if it is unknown."""
         ...
 
 
 class DefaultsOfSteps(Protocol):
-    """The configuration's defaults for steps."""
+    """The defaults for steps in the configuration."""
 
     @property
     def temperature(self) -> float: ...
@@ -64,100 +64,100 @@ class DefaultsOfSteps(Protocol):
 
 
 class Frozen(BaseModel):
-    """A table of the configuration: unknown keys are refused, and nothing changes once it is read."""
+    """A table of the configuration. It is immutable and rejects unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, strict=True)
 
 
 Key: TypeAlias = tuple[str | int, ...]
-"""Path of a value in a step's table."""
+"""Path of a value in the table of a step."""
 
 
 class StepBase(Frozen):
-    """What engine, plan, estimate and configuration ask of every step.
+    """The interface of a step for the engine, the plan, the estimate and the configuration.
 
-    A step must state what decides calls and cost. What has a default here is right for a step that does not define it.
+    A step must define its calls and answers, since they decide the cost. The other members have defaults.
     """
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The model aliases that the step calls, one for each of its calls if their number is fixed."""
+        """The model aliases that the step calls. One for each call, if the number of calls is fixed."""
         return ()
 
     @property
     def fallback(self) -> str | None:
-        """The alias that is called if the step's only model returned no answer."""
+        """The alias to call if the only model of the step returns no answer."""
         return None
 
     @property
     def attempt_s(self) -> float | None:
-        """Seconds for one attempt of a call; None if there is no limit."""
+        """Timeout of one attempt of a call, in seconds; None for no timeout."""
         return None
 
     def named_models(self) -> Iterator[tuple[Key, str]]:
-        """Yield the aliases in the step's table, each with its key."""
+        """Yield the aliases in the table of the step, each with its key."""
         yield from ()
 
     @abstractmethod
     def answers_out(self, answers_in: int) -> int:
-        """Return how many answers the step returns, given so many, if nothing fails."""
+        """Return the number of answers after the step, given the number before it, if no call fails."""
 
     @abstractmethod
     def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
-        """Return the calls and answers of the step, given these answers, if nothing fails."""
+        """Return the calls and answers of the step, given the answers before it, if no call fails."""
 
     def lint(self, answers: int) -> Iterator[str]:
-        """Yield what is probably a mistake in the step, given so many answers."""
+        """Yield probable mistakes in the step, given the number of answers before it."""
         del answers
         yield from ()
 
     def required(self, calls: int) -> int:
-        """Return how many of so many calls must succeed."""
+        """Return how many of `calls` calls must succeed."""
         return min(1, calls)
 
     def completed(self, defaults: DefaultsOfSteps) -> Self:
-        """Return the step with the defaults for all keys that it does not set."""
+        """Return the step with defaults for all keys that are not set."""
         del defaults
         return self
 
     def on_fallback(self) -> Self:
-        """Return the step with its fallback in place of its model."""
+        """Return the step with its fallback as its model."""
         return self
 
     @classmethod
     def other_models(cls, calls: int) -> str:
-        """Return the setting that gives the step other models after so many calls, as `NAME`."""
+        """Return the setting that replaces the models of a step with `calls` calls; `NAME` stands for each alias."""
         del calls
         return "agent=NAME"
 
     @property
     def needs_answers(self) -> bool:
-        """Whether the step can't run without previous answers."""
+        """Whether the step needs answers from earlier steps."""
         return True
 
     @property
     def first_remedy(self) -> str:
-        """What to do if it needs answers and is the first step."""
+        """How to fix a pipeline in which this step is the first and needs answers."""
         return "start with propose"
 
     @property
     def reads_all_answers(self) -> bool:
-        """Whether one prompt shows all answers."""
+        """Whether one prompt contains all answers."""
         return any(len(each.shown) > 1 for each in self.forecast((ExpectedAnswer(0),) * 2, "max").calls)
 
     @property
     def reads_in_windows(self) -> bool:
-        """Whether answers that do not fit in one prompt are shown in several; otherwise their beginnings are shown."""
+        """Whether answers that do not fit in one prompt are spread over several; otherwise each answer is cut."""
         return False
 
     @property
     def writes_answers(self) -> bool:
-        """Whether the replies are the answers that the step returns, so that the last one can be streamed."""
+        """Whether the step returns the replies as answers, so that the last one can be streamed."""
         return False
 
     @property
     def adds_answers(self) -> bool:
-        """Whether each call adds one answer, so that the step returns fewer answers if fewer calls are made."""
+        """Whether each call adds one answer, so that fewer calls mean fewer answers."""
         return False
 
     @abstractmethod
@@ -165,17 +165,17 @@ class StepBase(Frozen):
         """Return the state after the step.
 
         Raises:
-            StepFailed: the step can't do its work.
+            StepFailed: the step has no result.
 
         """
 
 
 def numbered(numbers: Iterable[int]) -> str:
-    """Return numbers as a note shows them."""
+    """Return numbers as a list for a note."""
     return ", ".join(str(number) for number in numbers)
 
 
 def keeps_all(n: int, answers: int) -> Iterator[str]:
-    """Yield that a step which keeps `n` answers leaves none of them out, if so."""
+    """Yield a lint message if a step that keeps `n` answers removes none."""
     if n >= answers:
         yield f"n = {n} keeps all {answers} answers"

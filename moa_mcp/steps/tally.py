@@ -1,8 +1,8 @@
-"""Counting without a model: which value was given most often, and how rankings merge.
+"""Counts votes and merges rankings, without a model.
 
-What the values are is not known here: they come from `extraction`, or are the numbers of answers that a judge named.
+The votes are values from `extraction`, or the numbers of the answers that a judge chose.
 Majority over extracted answers is self-consistency (Wang et al. 2022, arXiv 2203.11171); merging the rankings of
-several orders is permutation self-consistency (Tang et al. 2023, arXiv 2310.07712), here by Borda count.
+several orders is permutation self-consistency (Tang et al. 2023, arXiv 2310.07712). It uses the Borda count.
 """
 
 from __future__ import annotations
@@ -15,51 +15,51 @@ from moa_mcp.values import Tally, Votes
 
 
 class Lead(NamedTuple):
-    """Which value was given most often so far."""
+    """The value with the most votes so far."""
 
     value: str
     by: int
-    """How much more often than the second; 0 where none was given, or two as often."""
+    """Its lead over the second value, in votes; 0 for a tie or if there are no votes."""
 
 
 def lead(values: Iterable[str | None]) -> Lead:
-    """Return which value leads, and by how much; None is no value."""
+    """Return the value with the most votes and its lead. None counts as an abstention."""
     first, second = [*Counter(value for value in values if value is not None).most_common(2), ("", 0), ("", 0)][:2]
     return Lead(first[0], first[1] - second[1])
 
 
 class Majority(NamedTuple):
-    """The outcome of a count: the value that was given most often. Positions count from 0."""
+    """The result of a majority vote. Positions count from 0."""
 
     winner: int
-    """Position of the first that gave it."""
+    """Position of the first vote for the winning value."""
     tied: tuple[str, ...]
-    """Other values with as many votes; the winning one was given first."""
+    """Other values with the same number of votes. The winning value was given first."""
     abstained: tuple[int, ...]
-    """Positions of those that gave no value."""
+    """Positions of the abstentions."""
     tally: Tally
 
     @property
     def value(self) -> str:
-        """The value."""
+        """The winning value."""
         return self.tally.values[0].value
 
     @property
     def votes(self) -> int:
-        """How often it was given."""
+        """Votes for the winning value."""
         return self.tally.values[0].votes
 
     @property
     def readable(self) -> int:
-        """How many gave a value."""
+        """Number of votes without the abstentions."""
         return sum(votes for _, votes in self.tally.values)
 
 
 def majority(values: Sequence[str | None]) -> Majority | None:
-    """Return which value was given most often; None if none was given."""
+    """Return the result of a majority vote; None if all votes are abstentions."""
     counts = Counter(
         value for value in values if value is not None
-    ).most_common()  # equal counts: the first given first
+    ).most_common()  # of equal counts, the value given first comes first
     if not counts:
         return None
     first, votes = counts[0]
@@ -72,8 +72,8 @@ def majority(values: Sequence[str | None]) -> Majority | None:
 def borda(rankings: Sequence[Sequence[int]], count: int) -> tuple[int, ...]:
     """Merge rankings of positions 0 to `count` - 1, best first, into one.
 
-    A place p from the top scores `count` - p; positions that a ranking leaves out share its remaining places
-    equally. Equal scores keep the order of the positions.
+    Rank p, from 0, scores `count` - p. Positions that a ranking omits get the average score of its remaining ranks.
+    Positions with equal scores stay in order.
     """
     scores = [0.0] * count
     for ranking in rankings:

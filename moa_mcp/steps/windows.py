@@ -1,7 +1,7 @@
-"""Which answers stand in a prompt that has to fit a model's context window; pure.
+"""Chooses the answers for a prompt that must fit a context window. Pure functions.
 
-Answers that do not fit together are put together in windows, the sequential form (Li et al. 2025, arXiv 2502.00674):
-as many as fit, then what came of them beside the next ones. One that alone does not fit is cut, and marked.
+Answers that do not fit in one prompt are combined sequentially (Li et al. 2025, arXiv 2502.00674): the first prompt
+has as many as fit, the next one has the reply to it and more answers. An answer that does not fit alone is cut.
 """
 
 from __future__ import annotations
@@ -14,54 +14,54 @@ from moa_mcp.text.tokens import CAUTIOUS, size
 from moa_mcp.values import Answer, Comment, Message
 
 _LEAST = 240
-"""Bytes of an answer that are worth showing."""
+"""Smallest useful part of an answer, in bytes."""
 _MARK = 60
-"""Bytes, at most, that tell of an answer that only its beginning is there."""
+"""Largest length of the text that marks an answer as cut, in bytes."""
 _BOUNDARIES = ("\n\n", "\n", ". ", " ")
 
 _Written = TypeVar("_Written", Answer, Comment)
 
 Compose: TypeAlias = Callable[[tuple[Answer, ...]], tuple[Message, ...]]
-"""Writes the conversation that shows answers."""
+"""Writes the prompt with these answers."""
 
 
 def tokens(messages: Sequence[Message]) -> int:
-    """Return how many tokens the messages have, rather too many than too few."""
+    """Return a cautious (high) estimate of the tokens of the messages."""
     return CAUTIOUS.messages(message.content for message in messages)
 
 
 def least(empty: Sequence[Message]) -> int:
-    """Return the smallest room in which answers can be put together, given a prompt that shows two without a text."""
+    """Return the fewest tokens in which answers can be combined, given a prompt with two empty answers."""
     return tokens(empty) + 2 * (_LEAST + _MARK) // CAUTIOUS.per_token
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What a prompt may hold."""
+    """The limits of a prompt."""
 
     compose: Compose
     room: int | None
-    """Tokens; None if nobody knows."""
+    """Tokens of the prompt; None if the limit is unknown."""
     most: int | None = None
-    """How many answers it may show that it has not shown before; None for any number."""
+    """Largest number of new answers in one prompt; None for no limit."""
 
     def __call__(self, answers: tuple[Answer, ...]) -> bool:
-        """Whether these answers fit."""
+        """Return whether a prompt with these answers is within the token limit."""
         return self.room is None or tokens(self.compose(answers)) <= self.room
 
 
 class Part(NamedTuple):
-    """What one prompt shows of the answers."""
+    """The answers in one prompt."""
 
     shown: tuple[Answer, ...]
     rest: tuple[Answer, ...]
-    """Those left for the next."""
+    """The answers for the following prompts."""
 
 
 def part(fit: Fit, so_far: Answer | None, answers: tuple[Answer, ...]) -> Part | None:
-    """Return what the next prompt shows: what came of the answers before, and as many of these as fit.
+    """Return the answers in the next prompt: the combined answer so far, and as many of `answers` as fit.
 
-    None if not even a piece of one fits.
+    If not even one fits, it is cut. None if there is no room for a useful part of it.
     """
     carried = () if so_far is None else (so_far,)
     most = len(answers) if fit.most is None else min(fit.most, len(answers))
@@ -73,24 +73,24 @@ def part(fit: Fit, so_far: Answer | None, answers: tuple[Answer, ...]) -> Part |
 
 
 def excerpts(fit: Fit, answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
-    """Return as much of every answer as fits beside the others, for who must see all at once to compare them.
+    """Return all answers, cut at the same length if they do not fit, for a judge that must compare them.
 
-    The whole ones if not even pieces fit: the provider then says so.
+    If there is no room for a useful part of each, return them uncut: the provider then rejects the prompt.
     """
     return answers if fit(answers) else _cut(fit, answers) or answers
 
 
 def halved(answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
-    """Return half as much of the answers together, the longest cut first, for who must see all at once."""
+    """Return the answers with half of their total length, the longest cut first, for a judge that must compare them."""
     sizes = _sizes(answers)
     most_bytes = _largest(lambda limit: sum(min(each, limit) for each in sizes) <= sum(sizes) // 2, max(sizes))
     return tuple(shortened(answer, max(most_bytes, 1)) for answer in answers)
 
 
 def _cut(fit: Fit, answers: tuple[Answer, ...]) -> tuple[Answer, ...] | None:
-    """Return the answers cut at the same length so that they fit together; None if not even pieces of them do.
+    """Return the answers cut at the same length so that they fit; None if there is no room for a useful part of each.
 
-    Comments for which there is no room are left out.
+    Comments are removed if there is no room for them.
     """
     longest = max(_sizes(answers))
     most_bytes = _largest(lambda limit: fit(tuple(shortened(answer, limit) for answer in answers)), longest)
@@ -101,9 +101,9 @@ def _cut(fit: Fit, answers: tuple[Answer, ...]) -> tuple[Answer, ...] | None:
 
 
 def shortened(answer: Answer, limit: int) -> Answer:
-    """Return an answer of `limit` bytes at most, and so each of its comments.
+    """Return an answer whose text, and the text of each comment, has at most `limit` bytes.
 
-    They are cut at the end of a paragraph, a line, a sentence or a word.
+    Texts are cut at the end of a paragraph, a line, a sentence or a word.
     """
     if all(size(comment.text) <= limit for comment in answer.comments):
         return _beginning(answer, limit)
@@ -124,7 +124,7 @@ def _sizes(answers: Sequence[Answer]) -> list[int]:
 
 
 def _largest(holds: Callable[[int], bool], most: int) -> int:
-    """Return the largest number from 1 to `most` for which something holds that holds for all smaller ones; else 0."""
+    """Return the largest number from 1 to `most` for which a monotonic condition is true; 0 if there is none."""
     if most and holds(most):
         return most
     held, beyond = 0, most

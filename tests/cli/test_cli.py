@@ -289,7 +289,7 @@ def test_check_tells_what_may_not_fit_a_window(tmp_path: Path) -> None:
     small = 'models.m.routes = [{ model = "openai/m", api_base = "http://127.0.0.1:9/v1", window = 8192 }]'
     steps = '{ step = "propose", agents = [{ model = "m", samples = 6 }] }, { step = "aggregate", agent = "m" }'
     path.write_text(f'{small}\npipelines.one = {{ description = "x", steps = [{steps}] }}', "utf-8")
-    assert "it would be asked several times" in " ".join(invoke("check", "--config", str(path)).output.split())
+    assert "would be called several times" in " ".join(invoke("check", "--config", str(path)).output.split())
 
 
 def test_check_fails_for_warnings_only_if_it_is_strict(tmp_path: Path) -> None:

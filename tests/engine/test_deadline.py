@@ -204,7 +204,7 @@ async def test_a_reply_that_came_too_late_to_be_asked_for_again_leaves_the_answe
     assert (took, trace.status, trace.answer) == (40, "degraded", "z at 3.1")
     late, unranked = trace.degradations
     assert late == "rank: 1 of 1 dropped (x: dropped after 1.0 s: not enough time left before the deadline of 60 s)"
-    assert unranked == "rank: the ranking could not be read; all answers go on, unranked"
+    assert unranked == "rank: the judge returned no valid ranking; kept all answers, unranked"
 
 
 async def test_no_wave_begins_in_the_last_layers_time_once_the_quorum_is_there() -> None:

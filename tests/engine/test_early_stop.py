@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 MAJORITY = '{ step = "vote", method = "majority", extract = "last_number" }'
 
 
-DECIMAL = 'says how extract = "last_number" reads numbers; remove it, or choose that extract'
+DECIMAL = 'is only used with extract = "last_number"; remove it, or set that extract'
 
 
 def sampled(samples: int, ahead_by: int, more: str = "") -> str:
@@ -77,7 +77,7 @@ async def test_a_stop_may_say_that_the_comma_divides() -> None:
     table = '{ step = "propose", agents = [{ model = "a", samples = 3 }], stop = { ahead_by = 2, %s } }'
     stop = table % 'extract = "last_number", decimal = "comma"'
     trace = await run_pipeline(steps(stop, MAJORITY), "Why?", saying("1,250", "1,25", "9"))
-    assert trace.steps[0].notes[-1].text == "stopped after 2 of 3 calls: '1.25' leads by 2; 1 calls saved"
+    assert trace.steps[0].notes[-1].text == "stopped after 2 of 3 calls: '1.25' leads by 2; 1 call saved"
 
 
 async def test_a_pattern_that_is_stopped_is_noted_in_its_wave() -> None:
@@ -86,7 +86,7 @@ async def test_a_pattern_that_is_stopped_is_noted_in_its_wave() -> None:
     trace = await run_pipeline(
         steps(table % "extract = { regex = '(a+)+$' }", '{ step = "take", n = 1 }'), "Why?", model
     )
-    assert trace.steps[0].notes[0].text == "the regex took longer than 1 s on answers 1, which count as abstentions"
+    assert trace.steps[0].notes[0].text == "the regex took longer than 1 s on answers 1; these count as abstentions"
     assert len(model.calls) == 2
 
 
@@ -159,7 +159,7 @@ async def test_the_answer_that_most_passes_name_is_chosen() -> None:
     model = preferring(A, B, B)
     trace = await run_pipeline(voting("passes = 3"), "Why?", model)
     assert (trace.status, trace.answer) == ("complete", B)
-    assert [note.text for note in trace.steps[1].notes] == ["z named answer 2 of 3 in 2 of 3 passes"]
+    assert [note.text for note in trace.steps[1].notes] == ["z chose answer 2 of 3 in 2 of 3 passes"]
     assert trace.steps[1].tally == Tally((Votes("2", 2), Votes("1", 1)))
     orders = [tuple(re.findall(r"\w at 1\.\d", call.messages[0].content)) for call in model.calls_of("z")]
     assert len(Counter(orders)) > 1
@@ -168,7 +168,7 @@ async def test_the_answer_that_most_passes_name_is_chosen() -> None:
 async def test_a_tie_between_passes_is_told() -> None:
     trace = await run_pipeline(voting("passes = 2"), "Why?", preferring(B, A))
     assert (trace.status, trace.answer) == ("degraded", B)
-    assert trace.degradations == ("vote: a tie with 1; the one named first was taken",)
+    assert trace.degradations == ("vote: tie with 1; chose the answer named first",)
 
 
 async def test_passes_stop_when_one_answer_leads_by_enough() -> None:
@@ -197,7 +197,7 @@ async def test_a_pass_that_fails_is_made_good_by_the_next() -> None:
 @pytest.mark.parametrize(
     ("step", "fault"),
     [
-        (f"{XY[:-1]}, stop = {{ ahead_by = 3 }} }}", "stop: ahead_by = 3 can't come of 2 calls"),
+        (f"{XY[:-1]}, stop = {{ ahead_by = 3 }} }}", "stop: ahead_by = 3 can't be reached with 2 calls"),
         (f"{XY[:-1]}, stop = {{ ahead_by = 0 }} }}", "stop.ahead_by: 0 should be at least 1"),
         (f"{XY[:-1]}, stop = 2 }}", "stop: 2 should be a table, { ahead_by = 2 }"),
         (
@@ -237,9 +237,9 @@ def test_a_decimal_mark_without_numbers(stop: str, fault: str) -> None:
     [
         (
             'method = "majority", passes = 2',
-            'passes: says how often method = "judge" asks; remove it, or choose that method',
+            'passes: is only used with method = "judge"; remove it, or set that method',
         ),
-        ('agent = "openai/x", stop = { ahead_by = 2 }', "stop: ahead_by = 2 can't come of passes = 1"),
+        ('agent = "openai/x", stop = { ahead_by = 2 }', "stop: ahead_by = 2 can't be reached with passes = 1"),
         (
             'agent = "openai/x", passes = 3, stop = { ahead_by = 1, extract = "text" }',
             "stop.extract: unknown key; valid keys: ahead_by",

@@ -85,4 +85,4 @@ def test_a_fallback_must_be_a_model_that_can_be_asked() -> None:
     assert fault.startswith("pipelines.p, step 2, fallback_agent: unknown model 'nobody'")
     counted = '{ step = "vote", method = "majority", fallback_agent = "openai/x" }'
     (fault,) = faults(pipe('{ step = "propose", agents = ["openai/x", "openai/y"] }', counted))
-    assert fault.endswith("'openai/x' would not be asked: method = \"majority\" counts; remove fallback_agent")
+    assert fault.endswith("'openai/x' would not be called: method = \"majority\" only counts; remove fallback_agent")

@@ -113,7 +113,7 @@ async def test_where_one_request_brings_one_answer_as_many_requests_go_out() -> 
     trace, _ = await six(model, served("p/a", samples=1))
     assert sorted(requests(model)) == [(1,), (2,), (3,), (4,), (5,), (6,)]
     assert texts(trace) == SAID
-    assert trace.notes == ("take: left out: 2, 3, 4, 5, 6",)
+    assert trace.notes == ("take: removed: 2, 3, 4, 5, 6",)
 
 
 async def test_no_request_asks_for_more_than_a_route_can_bring() -> None:

@@ -48,18 +48,18 @@ AT_ZERO = '{ step = "%s", agents = [{ model = "a", samples = 3 }, "b"], temp = 0
 @pytest.mark.parametrize(
     ("tables", "step", "message"),
     [
-        ([PROPOSE, PROPOSE], 1, "discards the 3 paid answers before it; keep = 1 would keep the answer so far"),
+        ([PROPOSE, PROPOSE], 1, "discards the 3 answers before it, which cost money; keep = 1 keeps the first one"),
         (
             [PROPOSE, '{ step = "propose", agents = ["a"], keep = 1 }'],
             1,
             "keep repeats the first of 3 answers and discards the others; aggregate them first",
         ),
-        ([AT_ZERO % "propose"], 0, "3 samples of a at temperature 0 are 3 times the same answer"),
-        ([PROPOSE, AT_ZERO % "synthesize"], 1, "3 samples of a at temperature 0 are 3 times the same answer"),
+        ([AT_ZERO % "propose"], 0, "3 samples of a at temperature 0 will be 3 identical answers"),
+        ([PROPOSE, AT_ZERO % "synthesize"], 1, "3 samples of a at temperature 0 will be 3 identical answers"),
         (
             [PROPOSE, '{ step = "refine", agents = ["v", "w", "x", "y", "z"] }'],
             1,
-            "5 agents for 3 answers: the last 2 are never asked",
+            "5 agents for 3 answers: 2 of them will never be called",
         ),
         ([PROPOSE, RANK], 1, "n = 3 keeps all 3 answers"),
         ([PROPOSE, '{ step = "take", n = 4 }'], 1, "n = 4 keeps all 3 answers"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,6 +61,9 @@ REJECTED = {
     r"it is there for": "plain words",
 }
 """By pattern, in any case and as whole words: what to write in its place."""
+PROMPTS = {"moa_mcp/steps/prompts.py": ("COMMENT_FORM", "_COPIED")}
+"""By path: constants that may have rejected words. They are sent to models, not shown to people, and a recorded run can
+be resumed only if its prompts have the same bytes."""
 _REJECTED = re.compile("|".join(rf"\b(?:{pattern})\b" for pattern in REJECTED), re.IGNORECASE)
 
 
@@ -104,7 +107,8 @@ def texts() -> Iterator[Text]:
     """
     for module in sorted((ROOT / "moa_mcp").rglob("*.py")):
         path = module.relative_to(ROOT).as_posix()
-        yield from (Text(path, line, text) for line, text in read_in(module.read_text("utf-8")) if " " in text)
+        found = read_in(module.read_text("utf-8"), PROMPTS.get(path, ()))
+        yield from (Text(path, line, text) for line, text in found if " " in text)
     for page in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "pipelines.toml"):
         yield from paragraphs(page)
 
@@ -118,19 +122,27 @@ def paragraphs(page: Path) -> Iterator[Text]:
         line += block.count("\n")
 
 
-def read_in(source: str) -> Iterator[tuple[int, str]]:
+def read_in(source: str, prompts: Collection[str] = ()) -> Iterator[tuple[int, str]]:
     """Yield the texts of a module, with their lines: the docstrings of what is public, and all strings of words.
 
-    A placeholder of an f-string is `{}`.
+    A placeholder of an f-string is `{}`. Constants named in `prompts` are skipped.
     """
     tree = ast.parse(source)
     skipped = {id(docstring) for docstring in _private_docstrings(tree)}
+    skipped |= {id(value) for name, value in constants(tree) if name in prompts}
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             skipped |= {id(part) for part in ast.walk(node) if part is not node}
             yield node.lineno, "".join(_written(part) for part in node.values)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
             yield node.lineno, node.value
+
+
+def constants(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the constants of a module, each with its name."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            yield from ((target.id, node.value) for target in node.targets if isinstance(target, ast.Name))
 
 
 def _written(part: ast.expr) -> str:

@@ -198,7 +198,7 @@ async def test_where_a_count_fails_the_fork_that_is_named_asks_the_step_before_i
 ) -> None:
     models.script("*", Reply("It may."))
     failed = await client.call_tool("counted", QUESTION)
-    assert content(failed)["error"].startswith("step 2 (vote): no answer holds what is to be counted")
+    assert content(failed)["error"].startswith("step 2 (vote): no answer has a value to count")
     assert 'moa_fork with step = 1 and changes = ["agents=NAME,NAME,NAME"]' in text(failed)
     for name in ("a", "b", "judge"):
         models.script(name, Reply("7"))

@@ -77,7 +77,7 @@ async def test_a_sample_keeps_so_many_in_their_order_and_tells_the_others() -> N
     kept = [answer.place.number for answer in trace.steps[1].answers]
     assert len(kept) == 3
     assert kept == sorted(kept)
-    assert trace.notes == (f"sample: left out: {', '.join(str(n) for n in range(1, 7) if n not in kept)}",)
+    assert trace.notes == (f"sample: removed: {', '.join(str(n) for n in range(1, 7) if n not in kept)}",)
 
 
 async def test_a_sample_of_more_than_there_are_is_all_of_them() -> None:

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.anyio
 RANK = '{ step = "rank", agent = "judge", n = 2 }'
 VOTE = '{ step = "vote", agent = "judge" }'
 ALL = ("a at 1.1", "b at 1.2", "c at 1.3")
-ASKED_AGAIN = Note("the judge's reply could not be read and was asked for again")
-UNREAD = Note("the judge's reply could not be read a second time", degrades=True)
+ASKED_AGAIN = Note("the judge's reply was invalid, so the judge was called again")
+UNREAD = Note("the judge's reply was invalid again", degrades=True)
 
 
 async def test_the_best_ranked_answers_go_on_best_first() -> None:
@@ -40,7 +40,7 @@ async def test_without_a_ranking_all_answers_go_on_and_the_result_is_degraded() 
     trace = await run_pipeline(steps(PROPOSE, RANK, AGGREGATE), "Why?", model)
     assert asked(model, 2) == [("judge", ALL)] * 2
     assert asked(model, 3) == [("z", ALL)]
-    unranked = Note("the ranking could not be read; all answers go on, unranked", degrades=True)
+    unranked = Note("the judge returned no valid ranking; kept all answers, unranked", degrades=True)
     assert (trace.status, trace.steps[1].notes) == ("degraded", (ASKED_AGAIN, UNREAD, unranked))
 
 
@@ -53,7 +53,7 @@ async def test_a_judge_who_fails_when_asked_again_is_as_good_as_unread() -> None
         (
             Note("1 of 1 failed (judge: out of order)", degrades=True),
             ASKED_AGAIN,
-            Note("the ranking could not be read; all answers go on, unranked", degrades=True),
+            Note("the judge returned no valid ranking; kept all answers, unranked", degrades=True),
         ),
     )
 
@@ -62,7 +62,7 @@ async def test_a_judge_who_can_not_be_reached_leaves_all_answers_unranked() -> N
     model = ScriptedModel({"judge": ServerFailed("out of order")})
     trace = await run_pipeline(steps(PROPOSE, RANK, AGGREGATE), "Why?", model)
     assert asked(model, 3) == [("z", ALL)]
-    unranked = Note("no answer came: judge: out of order; all answers go on, unranked", degrades=True)
+    unranked = Note("no answer came: judge: out of order; kept all answers, unranked", degrades=True)
     assert (trace.status, trace.answer, trace.steps[1].notes) == ("degraded", "z at 3.1", (unranked,))
 
 
@@ -77,7 +77,7 @@ async def test_a_judge_without_a_ranking_has_its_fallback_asked(reply: Said) -> 
     both = ScriptedModel({"judge": reply, "y": reply})
     trace = await run_pipeline(steps(PROPOSE, rank, AGGREGATE), "Why?", both)
     assert asked(both, 3) == [("z", ALL)]
-    assert trace.degradations[-1].endswith("; all answers go on, unranked")
+    assert trace.degradations[-1].endswith("; kept all answers, unranked")
 
 
 @pytest.mark.parametrize("reply", ["?", ServerFailed("out of order")], ids=["unreadable", "unreachable"])
@@ -86,14 +86,14 @@ async def test_a_vote_without_a_judge_is_counted_if_most_give_the_same_answer(re
     model = ScriptedModel({"a": "Rome", "b": "Paris.", "c": "paris", "judge": reply, "y": reply})
     trace = await run_pipeline(steps(PROPOSE, f'{{ step = "vote", agent = "judge"{fallback} }}'), "Why?", model)
     assert (trace.status, trace.answer) == ("degraded", "Paris.")
-    assert trace.degradations[-1].endswith("; counted instead: 2 of 3 answers say 'paris'")
+    assert trace.degradations[-1].endswith("; used a majority vote instead: 2 of 3 answers say 'paris'")
     assert ("then y was asked" in trace.degradations[-1]) == bool(fallback)
 
 
 @pytest.mark.parametrize(
     ("reply", "error"),
     [
-        ('{"answer": 9}', "judge named no answer in a form that can be read, asked twice"),
+        ('{"answer": 9}', "judge returned no valid vote in 2 attempts"),
         (ServerFailed("out of order"), "no answer came: judge: out of order"),
     ],
     ids=["unreadable", "unreachable"],
@@ -107,7 +107,7 @@ async def test_a_vote_that_can_not_be_counted_either_fails_with_what_to_do_and_k
     trace = await run_pipeline(steps(four, VOTE), "Why?", model)
     assert (trace.status, trace.answer) == ("failed", None)
     assert trace.error == (
-        f"step 2 (vote): {error}; the answers can't be counted instead: no single one was given most often; "
+        f"step 2 (vote): {error}; a majority vote is not possible either: no single answer was given most often; "
         "set another fallback_agent, or fork the run with another judge"
     )
     assert len(trace.steps[0].answers) == 4
@@ -234,8 +234,8 @@ async def test_a_restated_vote_is_the_judges_own_words() -> None:
             "(B)",
             (
                 "1 of 3 answers say 'B'",
-                "a tie with 'C'; the one given first was taken",
-                "answers that hold nothing to count: 2",
+                "tie with 'C'; chose the value given first",
+                "answers without a value to count: 2",
             ),
         ),
         (
@@ -271,4 +271,4 @@ async def test_a_majority_of_nothing_fails_the_run(extract: str, described: str)
     vote = f'{{ step = "vote", method = "majority", extract = {extract} }}'
     trace = await run_pipeline(steps(PROPOSE, vote), "Why?", model)
     assert (trace.status, trace.answer) == ("failed", None)
-    assert trace.error == f"step 2 (vote): no answer holds what is to be counted ({described})"
+    assert trace.error == f"step 2 (vote): no answer has a value to count ({described})"

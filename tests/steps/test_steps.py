@@ -76,7 +76,7 @@ async def test_an_answer_whose_refinement_fails_stays_as_it_was_and_is_named() -
     trace = await run_pipeline(steps(PROPOSE, refine, AGGREGATE), "Why?", model)
     assert asked(model, 3) == [("z", ("x at 2.1", "b at 1.2", "x at 2.3"))]
     assert (trace.status, trace.answer) == ("degraded", "z at 3.1")
-    assert trace.notes == ("refine: 1 of 3 failed (y: out of order)", "refine: answer 2 stays unrefined")
+    assert trace.notes == ("refine: 1 of 3 failed (y: out of order)", "refine: answer 2 was not refined")
 
 
 async def test_a_failed_proposer_leaves_no_trace_in_a_prompt_and_is_named_in_the_notes() -> None:
@@ -142,7 +142,7 @@ async def test_a_prompt_takes_the_place_of_each_steps_instruction() -> None:
 
 async def test_take_hands_on_the_first_answers_and_names_the_others() -> None:
     trace = await run_pipeline(steps(PROPOSE, '{ step = "take", n = 1 }'), "Why?", ScriptedModel())
-    assert (trace.answer, trace.notes) == ("a at 1.1", ("take: left out: 2, 3",))
+    assert (trace.answer, trace.notes) == ("a at 1.1", ("take: removed: 2, 3",))
 
 
 async def test_take_of_more_than_there_are_takes_all_and_says_nothing() -> None:

@@ -51,21 +51,21 @@ async def voted(*replies: str, extract: str = 'extract = "last_number"') -> Trac
             'extract = "choice"',
             "degraded",
             "Answer: C",
-            ("1 of 3 answers say 'C'", "more than half of the answers hold nothing to count: 1, 2"),
+            ("1 of 3 answers say 'C'", "more than half of the answers have no value to count: 1, 2"),
         ),
         (
             ("A or B", "Answer: C", "Answer: C", "none"),
             'extract = "choice"',
             "complete",
             "Answer: C",
-            ("2 of 4 answers say 'C'", "answers that hold nothing to count: 1, 4"),
+            ("2 of 4 answers say 'C'", "answers without a value to count: 1, 4"),
         ),
         (
             ("1", "1", "2", "3"),
             'extract = "last_number"',
             "degraded",
             "1",
-            ("2 of 4 answers say '1'", "no majority: 2 of 4 answers that could be read, the most votes"),
+            ("2 of 4 answers say '1'", "no majority: the most frequent value has 2 of 4 votes"),
         ),
     ],
 )
@@ -104,7 +104,7 @@ async def test_without_a_count_there_is_no_tally() -> None:
 
 async def test_if_all_abstain_the_run_fails_and_keeps_what_was_proposed() -> None:
     trace = await voted("A or B", "none", extract='extract = "choice"')
-    assert trace.error == 'step 2 (vote): no answer holds what is to be counted (extract = "choice")'
+    assert trace.error == 'step 2 (vote): no answer has a value to count (extract = "choice")'
     assert [answer.text for answer in trace.steps[0].answers] == ["A or B", "none"]
 
 
@@ -112,12 +112,12 @@ async def test_a_pattern_that_takes_for_ever_abstains_and_is_noted() -> None:
     slow = "a" * 5000 + "b"
     trace = await voted("aa", slow, "aa", extract="extract = { regex = '(a+)+$' }")
     assert [note.text for note in trace.steps[1].notes] == [
-        "the regex took longer than 1 s on answers 2, which count as abstentions",
+        "the regex took longer than 1 s on answers 2; these count as abstentions",
         "2 of 3 answers say 'aa'",
-        "answers that hold nothing to count: 2",
+        "answers without a value to count: 2",
     ]
     trace = await voted(slow, extract="extract = { regex = '(a+)+$' }")
-    assert str(trace.error).endswith("the regex took longer than 1 s on answers 1, which count as abstentions")
+    assert str(trace.error).endswith("the regex took longer than 1 s on answers 1; these count as abstentions")
 
 
 async def test_other_work_goes_on_while_long_answers_are_read() -> None:
@@ -160,11 +160,11 @@ def test_the_values_of_a_tally_are_texts_for_the_journal(*, tells: bool) -> None
     [
         (
             'method = "majority", extract = "choice", decimal = "comma"',
-            'decimal: says how extract = "last_number" reads numbers; remove it, or choose that extract',
+            'decimal: is only used with extract = "last_number"; remove it, or set that extract',
         ),
         (
             'agent = "openai/x", decimal = "comma"',
-            'decimal: says how extract = "last_number" reads numbers; remove it, or choose that extract',
+            'decimal: is only used with extract = "last_number"; remove it, or set that extract',
         ),
         (
             'method = "majority", extract = "last_number", decimal = "dot"',

@@ -148,7 +148,7 @@ async def test_answers_that_do_not_fit_together_are_put_together_in_windows() ->
     assert shown(calls[2]) == (words(calls[1]), answers[11])
     assert (trace.answer, trace.status) == (words(calls[2]), "complete")
     assert trace.notes == (
-        "aggregate: the 12 answers did not fit the window of x (1500 tokens): aggregated in 3 windows",
+        "aggregate: the 12 answers did not fit the context window of x (1500 tokens): combined in 3 calls",
     )
 
 
@@ -204,7 +204,7 @@ async def test_an_answer_that_alone_does_not_fit_is_cut_marked_and_degrades_the_
     assert ", only its beginning -----" in call.messages[0].content
     assert tokens(call.messages) <= 700
     assert trace.status == "degraded"
-    assert trace.notes == ("aggregate: cut to fit the window of x (800 tokens): answer 1",)
+    assert trace.notes == ("aggregate: cut to fit the context window of x (800 tokens): answer 1",)
 
 
 def refusing(longest: int) -> Reply:
@@ -217,7 +217,7 @@ async def test_where_a_provider_finds_the_answers_too_long_half_of_them_are_show
     trace = await ended(runs_of(model, {}, PROPOSE, AGGREGATE))
     assert [len(shown(call)) for call in model.calls_of("x")] == [12, 6, 7]
     assert trace.status == "complete"
-    assert trace.notes == ("aggregate: the 12 answers did not fit the window of x: aggregated in 2 windows",)
+    assert trace.notes == ("aggregate: the 12 answers did not fit the context window of x: combined in 2 calls",)
 
 
 async def test_where_half_of_them_are_too_long_as_well_the_step_fails_with_the_providers_words() -> None:
@@ -236,7 +236,7 @@ async def test_a_panel_keeps_what_came_while_one_agent_is_shown_less() -> None:
     assert trace.status == "degraded"
     assert trace.notes == (
         "synthesize: 1 of 2 failed (b: 401)",
-        "synthesize: the 12 answers did not fit the window of x: aggregated in 2 windows",
+        "synthesize: the 12 answers did not fit the context window of x: combined in 2 calls",
     )
 
 
@@ -246,8 +246,8 @@ async def test_a_question_that_fits_no_window_is_refused_before_anything_is_paid
     assert (refused.reason, refused.models) == ("question_too_long", (agent,))
     assert refused.message.startswith(f"{agent}: the question takes about ")
     assert refused.message.endswith(
-        "tokens, and with max_tokens = 100 for the answer that is beyond the window of 2000; shorten it or its "
-        "context, lower max_tokens, or choose a model with a larger window"
+        "tokens; with max_tokens = 100 for the answer, that exceeds the context window of 2000 tokens; shorten the "
+        "question or its context, lower max_tokens, or choose a model with a larger context window"
     )
 
 
@@ -259,8 +259,8 @@ async def test_a_question_that_leaves_no_room_for_answers_is_refused_before_anyt
 async def test_an_answer_that_may_fill_the_whole_window_is_what_is_blamed_and_not_the_question() -> None:
     refused = await refusal(runs_of(ScriptedModel(), {"a": 100}, PROPOSE, AGGREGATE), Question("Why?"))
     assert refused.message == (
-        "a: max_tokens = 100 for the answer leaves nothing of the window of 100 for the question; "
-        "lower max_tokens, or choose a model with a larger window"
+        "a: max_tokens = 100 for the answer leaves no room for the question in the context window of 100 tokens; "
+        "lower max_tokens, or choose a model with a larger context window"
     )
 
 
@@ -312,15 +312,18 @@ async def test_a_run_keeps_its_windows_so_that_a_resume_writes_the_same_prompts(
 
 def test_what_may_not_fit_is_told_beforehand() -> None:
     pipeline = config_of(PROPOSE, SYNTHESIZE, AGGREGATE, settings="defaults.max_tokens = 1000").pipelines["p"]
-    told = (
-        "12 answers may have 12000 tokens, and x has a window of 8192, of which 1000 are kept for its own (max_tokens)"
+    reserved = (
+        "12 answers may have 12000 tokens, but the context window of x has 8192 tokens, of which 1000 are reserved for "
+        "its reply (max_tokens)"
     )
     assert doubts(pipeline, {"x": 8192, "y": 32_768}) == (
-        Lint("pipelines.p, step 2", f"{told}; it would be asked several times"),
+        Lint("pipelines.p, step 2", f"{reserved}; x would be called several times"),
     )
     assert doubts(pipeline, {}) == ()
     judged = config_of(PROPOSE, '{ step = "vote", agent = "x" }', settings="defaults.max_tokens = 1000").pipelines["p"]
-    assert doubts(judged, {"x": 8192}) == (Lint("pipelines.p, step 2", f"{told}; it would be shown their beginnings"),)
+    assert doubts(judged, {"x": 8192}) == (
+        Lint("pipelines.p, step 2", f"{reserved}; x would see only the beginnings of answers"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -343,7 +346,7 @@ async def test_a_judge_is_shown_as_much_of_every_answer_as_fits_and_chooses_amon
         assert len(shown(call)) == 12
         assert tokens(call.messages) <= 2400
         assert call.messages[0].content.count(", only its beginning -----") == 12
-    note = "cut to fit the window of x (2500 tokens): answers 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"
+    note = "cut to fit the context window of x (2500 tokens): answers 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"
     assert (trace.status, trace.notes[0].partition(": ")[2]) == ("degraded", note)
     handed_on = trace.steps[1].answers
     assert all(len(each.text) > 2000 for each in handed_on if each.agent == "a")
@@ -384,7 +387,7 @@ async def test_a_judge_whose_provider_finds_the_answers_too_long_is_shown_half_o
     assert all(half <= whole / 2 for whole, half in pairwise(sizes))
     assert all(call.messages[0].content.count(", only its beginning -----") == 3 for call in calls[passes:])
     assert trace.status == "degraded"
-    assert trace.notes[0].partition(": ")[2] == "cut to fit the window of x: answers 1, 2, 3"
+    assert trace.notes[0].partition(": ")[2] == "cut to fit the context window of x: answers 1, 2, 3"
     assert not any(each.shortened for each in trace.steps[1].answers)
 
 
@@ -412,4 +415,4 @@ async def test_a_pass_that_fits_is_not_asked_again_while_another_is_shown_less()
 async def test_short_answers_stay_whole_beside_a_long_one_that_is_cut() -> None:
     model = ScriptedModel({"a": lambda call: words(call, 400 if call.place.number == 2 else 3), "x": narrow(500)})
     trace = await ended(runs_of(model, {}, *judged_by('{ step = "vote", agent = "x" }')))
-    assert trace.notes[0] == "vote: cut to fit the window of x: answers 2"
+    assert trace.notes[0] == "vote: cut to fit the context window of x: answers 2"

@@ -108,7 +108,7 @@ async def test_a_note_that_many_calls_have_stands_once_and_notes_keep_their_orde
     assert trace.notes == (
         "no temperature",
         "propose: 1 of 3 failed (b: 500)",
-        "take: left out: 2",
+        "take: removed: 2",
         "z was cut off at its token limit",
     )
     assert trace.degradations == (
