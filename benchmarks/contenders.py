@@ -146,10 +146,11 @@ async def moa(
     )
     pipeline = pipeline.model_copy(update={"steps": tuple(changed)})
     served = dict(zip(models_of(pipeline), MODELS, strict=True))
-    limits = {"concurrency": OPEN, "provider_concurrency": OPEN, "max_cost_usd": Decimal(5)}
+    limits = {"concurrency": OPEN, "provider_concurrency": OPEN}
     config = replace(
         config,
-        defaults=config.defaults.model_copy(update=limits),
+        limits=config.limits.model_copy(update=limits),
+        budget=config.budget.model_copy(update={"max_cost_usd": Decimal(5)}),
         models={alias: (Route(model=f"openai/{model}", api_base=base),) for alias, model in served.items()},
     )
 

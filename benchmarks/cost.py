@@ -30,7 +30,7 @@ from moa_mcp.config import Config, Pipeline, load, models_of, shipped
 from moa_mcp.providers import backend
 from moa_mcp.routing.routes import PerMillion, Route
 from moa_mcp.runs import NewRun, Ready, Runs
-from moa_mcp.steps import ModelStep, PanelStep
+from moa_mcp.steps import ModelStep, MultiAgentStep
 from moa_mcp.values import Question
 
 PEER = "mixture-llm==0.1.3"
@@ -204,7 +204,7 @@ def their_steps(pipeline: Pipeline) -> list[tuple[str, list[object], dict[str, o
         named: dict[str, object] = {}
         if isinstance(step, ModelStep):
             named = {"temp": step.temperature, "max_tokens": step.max_tokens}
-            given = [list(step.models) if isinstance(step, PanelStep) else step.models[0], *given]
+            given = [list(step.models) if isinstance(step, MultiAgentStep) else step.models[0], *given]
         steps.append((type(step).__name__, given, named))
     return steps
 
@@ -225,9 +225,9 @@ async def run_ours(config: Config, pipeline: Pipeline, question: str, url: str, 
         alias: (Route(model=f"openai/{alias}", api_base=url, n=n, usd_per_million=price),)
         for alias in models_of(pipeline)
     }
-    defaults = config.defaults.model_copy(update={"cache_first": cache_first})
+    limits = config.limits.model_copy(update={"cache_first": cache_first})
     served, _ = backend.real(models, {})
-    async with Runs(replace(config, models=models, defaults=defaults), served).open() as runs:
+    async with Runs(replace(config, models=models, limits=limits), served).open() as runs:
         admitted = await runs.admit(NewRun(pipeline=pipeline, question=Question(question), seed=SEED))
         assert isinstance(admitted, Ready), admitted
         run = await runs.start(admitted)

@@ -78,7 +78,7 @@ def unlimited() -> Config:
     """Return the shipped configuration without limits to what is under way."""
     config = load(shipped())
     return replace(
-        config, defaults=config.defaults.model_copy(update={"concurrency": 10_000, "provider_concurrency": 10_000})
+        config, limits=config.limits.model_copy(update={"concurrency": 10_000, "provider_concurrency": 10_000})
     )
 
 

@@ -8,15 +8,15 @@
     │   ├── PromptTooLong           some of its prompts do not fit their models' windows, and it can write others
     │   ├── StepLeftOut             too few of its calls were made at all; the run may do without the step
     │   └── DeadlinePassed          the run's time was up before enough of its calls were answered
-    ├── RunUnknown              no run of that id
-    ├── RunHeld                 the run can't be taken on: it has ended, or a living process drives it
+    ├── RunNotFound             the journal has no run of that id
+    ├── RunNotResumable         the run can't be resumed or forked: it is complete, active, or lacks what that needs
     ├── ChangeRefused           a fork can't have its pipeline changed so
     ├── JournalError            the journal can't be read or written
     │   ├── JournalDamaged          what it holds, or one run of it, makes no sense
     │   └── LeaseLost               another process drives the run now, or it was cancelled there
     └── CallError               one model call failed
         ├── Unrecorded          the journal did not take it, and so it was not made
-        ├── LeftOut             there were no means for it, and so it was not made
+        ├── CallSkipped         it was not made, because a budget or setting does not allow it
         │   ├── BudgetReached       it could cost more than a budget has left
         │   └── Unpriced            nobody knows what it costs, and the configuration wants that known
         ├── MissingKey          no route can be used; names the variables that would make one usable
@@ -34,7 +34,7 @@
         ├── ConnectionFailed    nobody answered, or the line broke
         ├── TimedOut            the attempt took longer than it may
         ├── UnexpectedFault     a reply or a library did what nobody foresaw
-        └── LeftBehind          the step went on without it
+        └── StragglerDropped    the step did not wait for it
 
 A call error says three things of itself: may the same call be tried again (``retryable``), may another route
 do better (``elsewhere``), and was it paid (``paid``: True, False, or None where nobody can know).
@@ -82,15 +82,15 @@ class ConfigError(MoaError):
         return f"{self.source}: {len(self.problems)} problems{lines}"
 
 
-class RunUnknown(MoaError):
+class RunNotFound(MoaError):
     """There is no run of that id."""
 
     def __init__(self, run_id: str) -> None:
         super().__init__(f"there is no run {quoted(run_id)} in the journal")
 
 
-class RunHeld(MoaError):
-    """The run can't be taken on."""
+class RunNotResumable(MoaError):
+    """The run can't be resumed or forked from here; the text says why."""
 
 
 class ChangeRefused(MoaError):
@@ -137,17 +137,17 @@ class Unrecorded(CallError):
     elsewhere = False
 
 
-class LeftOut(CallError):
-    """The run had no means left for the call, and so it was not made; a step in the middle is then left out."""
+class CallSkipped(CallError):
+    """The call was not made, because a budget or setting does not allow it. The run may then skip the step."""
 
     elsewhere = False
 
 
-class BudgetReached(LeftOut):
+class BudgetReached(CallSkipped):
     """The call could cost more than a budget has left."""
 
 
-class Unpriced(LeftOut):
+class Unpriced(CallSkipped):
     """Nobody knows what the call costs, and the configuration wants that known."""
 
     elsewhere = True
@@ -290,8 +290,8 @@ class UnexpectedFault(CallError):
     paid = None
 
 
-class LeftBehind(CallError):
-    """The step had waited long enough, and went on without the call."""
+class StragglerDropped(CallError):
+    """The step did not wait for the call: its quorum and grace, or the deadline, were reached."""
 
     elsewhere = False
     paid = None

@@ -1,4 +1,4 @@
-"""The one interface of models and layers, and the types of what layers are given."""
+"""The interface that models and middleware share, and the types of functions that middleware receives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For tests of pipelines, ours and yours: a model that says what it is told to, and a whole run in one line.
+"""Helpers to test pipelines: a model with scripted replies, and a whole run in one line.
 
 ::
 
@@ -27,23 +27,23 @@ from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Completion, Question, Usage
 
 Said: TypeAlias = str | Completion | CallError
-"""How a call ends: with a text, a whole completion, or an error."""
+"""The outcome of a call: a text, a whole completion, or an error."""
 Reply: TypeAlias = Said | Callable[[Call], Said | Awaitable[Said]]
-"""What an agent does with a call: always the same, or what a function of the call decides."""
+"""The reply of an agent: an outcome, or a function that returns one for each call."""
 
 _STRING = re.compile(r"\"((?:[^\"\\\n]|\\.)*)\"|'([^'\n]*)'")
 
 
 def by_place(call: Call) -> str:
-    """Reply with a line that no other call of a run gets: the agent's name and the call's place."""
+    """Reply with the agent's name and the call's place, which is unique in a run."""
     return f"{call.agent} at {call.place}"
 
 
 class ScriptedModel:
-    """Replies as it is told, agent by agent, and keeps the calls that it saw."""
+    """Replies from a script for each agent, and records its calls."""
 
     calls: list[Call]
-    """In the order in which they came."""
+    """In order of arrival."""
 
     def __init__(
         self,
@@ -52,10 +52,10 @@ class ScriptedModel:
         *,
         most: int | None = None,
     ) -> None:
-        """Take one reply for each agent, or a list of them for its answers, the last for all that follow.
+        """Take a reply, or a list of replies, for each agent. The last of a list repeats.
 
-        `otherwise` is the reply of agents that are not named; `most`, how many answers one call brings that asks for
-        several, without it as many as are asked for.
+        `otherwise` is the reply of all other agents. `most` is the maximum number of answers to a call that requests
+        several; without it, all are returned.
         """
         self.calls = []
         self._replies = dict(replies or {})
@@ -68,32 +68,34 @@ class ScriptedModel:
         places = call.places[: self._most]
         replies = [self._next(call.agent) for _ in places]
         await checkpoint()
-        said = [await _said(reply, call._replace(place=place)) for place, reply in zip(places, replies, strict=True)]
+        completions = [
+            await _completion(reply, call._replace(place=place)) for place, reply in zip(places, replies, strict=True)
+        ]
         if call.on_text is not None:
-            for piece in re.findall(r"\S+\s*|\s+", said[0].text):
+            for piece in re.findall(r"\S+\s*|\s+", completions[0].text):
                 call.on_text(piece)
-        return _joined(*said)
+        return _joined(*completions)
 
     def calls_of(self, agent: str) -> list[Call]:
-        """Return the calls that one agent saw."""
+        """Return the calls of one agent."""
         return [call for call in self.calls if call.agent == agent]
 
     def _next(self, agent: str) -> Reply:
-        told = self._replies.get(agent, self._otherwise)
+        script = self._replies.get(agent, self._otherwise)
         self._asked[agent] += 1
-        return told[: self._asked[agent]][-1] if isinstance(told, list) else told  # pyright: ignore[reportUnknownVariableType]
+        return script[: self._asked[agent]][-1] if isinstance(script, list) else script  # pyright: ignore[reportUnknownVariableType]
 
 
-async def _said(reply: Reply, call: Call) -> Completion:
-    decided = reply(call) if callable(reply) else reply
-    said = await decided if isinstance(decided, Awaitable) else decided
-    if isinstance(said, CallError):
-        raise said
-    return Completion(said, _served(call)) if isinstance(said, str) else said
+async def _completion(reply: Reply, call: Call) -> Completion:
+    returned = reply(call) if callable(reply) else reply
+    outcome = await returned if isinstance(returned, Awaitable) else returned
+    if isinstance(outcome, CallError):
+        raise outcome
+    return Completion(outcome, _served(call)) if isinstance(outcome, str) else outcome
 
 
 def _joined(first: Completion, *others: Completion) -> Completion:
-    """Return the answers of one request: its prompt counts once."""
+    """Return several answers as one response, whose prompt tokens count once."""
     if not others:
         return first
     usages = [first.usage, *(each.usage and replace(each.usage, prompt_tokens=0, cached_tokens=0) for each in others)]
@@ -111,13 +113,13 @@ def _served(call: Call) -> str:
 
 
 def pipeline(text: str) -> Pipeline:
-    """Return the pipeline of which a table holds this TOML, ``steps = [...]``; the models it names need no table.
+    """Return the pipeline whose table contains this TOML, ``steps = [...]``. Its models need no tables.
 
     Raises:
-        ConfigError: the text has faults.
+        ConfigError: the TOML is invalid.
 
     """
-    strings = {double or single for double, single in _STRING.findall(text)}  # any of them may name a model
+    strings = {double or single for double, single in _STRING.findall(text)}  # each of them may be the name of a model
     named = sorted(string for string in strings if string and not {'"', "\\"} & {*string})
     models = "".join(f'[models.{as_key(name)}]\nroutes = ["openai/{name}"]\n' for name in named)
     return parse(f"{models}[pipelines.test]\n{text}").pipelines["test"]
@@ -131,9 +133,9 @@ async def run_pipeline(
     seed: int = 0,
     watch: Emit | None = None,
 ) -> Trace:
-    """Run a pipeline, or the TOML that `pipeline` takes, with a model in place of all layers; return the trace.
+    """Run a pipeline, or TOML for `pipeline`, with a model instead of providers and middleware; return its trace.
 
-    With `watch`, events go there too, the last answer's text included.
+    `watch` receives all events, including the text of the last answer as it arrives.
     """
     trace = Trace()
     emit = tee(trace.add, *((watch,) if watch else ()))

@@ -286,6 +286,19 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class Comment:
+    """What an agent says about an answer."""
+
+    text: str
+    agent: str
+    place: Place
+    cut: bool = False
+    """Whether the token limit ended it. Prompts say so."""
+    shortened: bool = False
+    """Whether only its beginning fits the window of the model that reads it. Prompts say so."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """An answer in the pipeline, with its author."""
 
@@ -296,6 +309,13 @@ class Answer:
     """Whether the token limit ended it. Prompts say so."""
     shortened: bool = False
     """Whether only its beginning fits the window of the model that reads it. Prompts say so."""
+    comments: tuple[Comment, ...] = ()
+    """What agents said about it. Prompts show them beside it; they are not part of it."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Its text and those of its comments."""
+        return (self.text, *(comment.text for comment in self.comments))
 
 
 @dataclass(frozen=True, slots=True)

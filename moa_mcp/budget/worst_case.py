@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from functools import cache, partial, reduce
-from itertools import accumulate
+from itertools import accumulate, islice
 from math import ceil
 from typing import Literal
 
@@ -18,12 +18,12 @@ from moa_mcp.budget.caps import Amount
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import CallError, Failure, Unpriced
 from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, CallStarted, Event
-from moa_mcp.planning import forecast
 from moa_mcp.planning.estimate import Estimate, Priced
 from moa_mcp.planning.estimate import data as estimate_data
-from moa_mcp.planning.forecast import Drafts, Lengths
+from moa_mcp.planning.forecast import Count, Drafts, ModelCalls, model_calls
 from moa_mcp.routing import catalog
-from moa_mcp.steps import ModelStep, PanelStep, Propose, Step, Synthesize
+from moa_mcp.steps import Step
+from moa_mcp.steps.forecast import ExpectedAnswer, ExpectedAnswers, ExpectedCalls, Forecast
 from moa_mcp.text.tokens import UPPER
 from moa_mcp.values import Answer, Call, Completion, Message, Parameters, Place, Price, Question, Usage, token_limit
 
@@ -57,6 +57,8 @@ class RunTariff:
         self._layer = cache(self._least_of)
         self._after: tuple[Amount, ...] | None = None
         """By how many steps are finished: what all calls of the others can take."""
+        self._made: tuple[int, ...] | None = None
+        """How many calls each step makes at most."""
 
     def dearest(self, call: Call) -> Amount:
         """Return the most that a call can take. Raises `Unpriced`."""
@@ -77,13 +79,15 @@ class RunTariff:
 
     def needed(self, step: int) -> int:
         """Return how many calls a step can't do without; steps count from 1."""
-        return _needed(self._steps[step - 1])
+        if self._made is None:
+            self._made = tuple(sum(call.times for call in forecast.calls) for forecast in self._forecasts())
+        return self._steps[step - 1].required(self._made[step - 1])
 
     def smallest(self, finished: int, answers: Sequence[Answer]) -> Amount:
         """Return what the least takes that leads from these answers, after so many steps, to an end."""
         layers = self._left(finished)
         kept = {*layers[-1:], *([] if answers else layers[:1])}
-        return self._least(finished, kept, _lengths(answers))
+        return self._least(finished, kept, _expected(answers))
 
     def reserves(self, step: int, answers: int | None) -> Iterator[Amount]:
         """Yield what the steps after one need at their dearest, if it is asked for so many answers, or for all.
@@ -100,29 +104,31 @@ class RunTariff:
         return self._after[finished]
 
     def _wholes(self) -> tuple[Amount, ...]:
-        lengths: Lengths = ()
-        taken: list[Amount] = []
-        for step in self._steps:
-            calls = self._calls(step, lengths) if isinstance(step, ModelStep) else ()
-            taken.append(reduce(lambda total, asked: total.plus(*asked), calls, Amount()))
-            lengths = forecast.after(step, lengths, "max")
+        taken = [
+            reduce(lambda total, asked: total.plus(*asked), self._amounts(forecast.calls), Amount())
+            for forecast in self._forecasts()
+        ]
         return tuple(accumulate(reversed(taken), Amount.plus, initial=Amount()))[::-1]
+
+    def _forecasts(self) -> Iterator[Forecast]:
+        """Yield what each step can take at most, from the first on."""
+        answers: ExpectedAnswers = ()
+        for step in self._steps:
+            forecast = step.forecast(answers, "max")
+            yield forecast
+            answers = forecast.answers
 
     def _least_after(self, step: int, answers: int | None, kept: int) -> Amount:
         """Return what the steps after one need of which so many layers are kept, and the last one."""
         layers = self._left(step)
         return self._least(step, {*layers[:kept], *layers[-1:]}, self._handed_on(step, answers))
 
-    def _handed_on(self, step: int, answers: int | None) -> Lengths:
-        """Return the answers that a step hands on, as long as they can be, if it is asked for so many."""
-        lengths: Lengths = ()
-        for each in self._steps[:step]:
-            lengths = forecast.after(each, lengths, "max")
-        if answers is None or not isinstance(self._steps[step - 1], Propose | Synthesize):
-            return lengths
-        return lengths[: len(lengths) - max(0, len(self._steps[step - 1].models) - answers)]
+    def _handed_on(self, step: int, made: int | None) -> ExpectedAnswers:
+        """Return the answers that a step hands on, as long as they can be, if so many calls of it are made."""
+        *_, forecast = islice(self._forecasts(), step)
+        return forecast.answers if made is None else _after_calls(self._steps[step - 1], forecast.answers, made)
 
-    def _least(self, finished: int, kept: Collection[int], lengths: Lengths) -> Amount:
+    def _least(self, finished: int, kept: Collection[int], answers: ExpectedAnswers) -> Amount:
         """Return what the steps after the finished ones take at their dearest.
 
         Only the kept layers of them are asked, each as little as it can.
@@ -132,25 +138,30 @@ class RunTariff:
             if step.models:
                 if position not in kept:
                     continue
-                total = total.plus(self._layer(position, lengths))
-            lengths = forecast.after(step, lengths, "max")
-            if isinstance(step, Propose | Synthesize):
-                lengths = lengths[: len(lengths) - len(step.models) + _needed(step)]
+                total = total.plus(self._layer(position, answers))
+            answers = step.forecast(answers, "max").answers
+            answers = _after_calls(step, answers, step.required(len(step.models)))
         return total
 
     def _left(self, finished: int) -> list[int]:
         """Return the positions of the layers that are left when so many steps are finished."""
         return [position for position in self._positions if position >= finished]
 
-    def _least_of(self, position: int, lengths: Lengths) -> Amount:
-        """Return what a step takes that is asked as little as it can and given answers of such lengths."""
+    def _least_of(self, position: int, answers: ExpectedAnswers) -> Amount:
+        """Return what a step takes that is given these answers and asked as little as it can."""
         step = self._steps[position]
-        return _cheapest(self._calls(step, lengths), _needed(step)) if isinstance(step, ModelStep) else Amount()
+        calls = step.forecast(answers, "max").calls
+        return _cheapest(self._amounts(calls), step.required(sum(call.times for call in calls)))
 
-    def _calls(self, step: ModelStep, lengths: Lengths) -> Iterable[tuple[Amount, int]]:
-        """Yield what each of the step's calls takes, and how many there are of it."""
-        for asked in forecast.calls(step, self._drafts, lengths, "max", _counting(step)):
+    def _amounts(self, calls: Iterable[ExpectedCalls]) -> Iterator[tuple[Amount, int]]:
+        """Yield what each of the calls takes, and how many there are of it."""
+        for asked in _most(calls, self._drafts):
             yield _amount(self._prices.get(asked.model), asked.usage), asked.times
+
+
+def _after_calls(step: Step, answers: ExpectedAnswers, made: int) -> ExpectedAnswers:
+    """Return what is left of the answers that a step hands on, if only so many of its calls are made."""
+    return answers[: len(answers) - max(0, len(step.models) - made)] if step.adds_answers else answers
 
 
 def _cheapest(calls: Iterable[tuple[Amount, int]], needed: int) -> Amount:
@@ -186,9 +197,11 @@ def most_tokens(messages: Sequence[Message], unwritten: int = 0, *, more: int = 
     return UPPER.messages([message.content for message in messages], unwritten) + more
 
 
-def _counting(step: ModelStep) -> forecast.Count:
-    """Return what counts the most tokens of a step's prompts."""
-    return partial(most_tokens, more=SCHEMA_TOKENS) if step.judges else most_tokens
+def _most(calls: Iterable[ExpectedCalls], drafts: Drafts) -> Iterator[ModelCalls]:
+    """Yield the calls with the most tokens that they can take."""
+    for call in calls:
+        count: Count = partial(most_tokens, more=SCHEMA_TOKENS) if call.verdict else most_tokens
+        yield from model_calls((call,), drafts, "max", count)
 
 
 def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: float = 0.0) -> Amount:
@@ -228,12 +241,11 @@ def enough_usd(
     """
     total = Amount()
     drafts = Drafts(question)
-    lengths = _lengths(answers)
+    given = _expected(answers)
     for step in pipeline.steps:
-        asked = forecast.calls(step, drafts, lengths, "max", _counting(step)) if isinstance(step, ModelStep) else ()
-        for each in asked:
+        calls, given = step.forecast(given, "max")
+        for each in _most(calls, drafts):
             total = total.plus(_amount(priced[each.model].price, each.usage), each.times)
-        lengths = forecast.after(step, lengths, "max")
     return rounded(Decimal(total.nanodollars) / _NANO)
 
 
@@ -250,8 +262,11 @@ def least_usd(
     return Decimal(tariff.smallest(0, answers).nanodollars) / _NANO
 
 
-def _lengths(answers: Sequence[Answer]) -> Lengths:
-    return tuple(UPPER.unwritten(answer.text) for answer in answers)
+def _expected(answers: Sequence[Answer]) -> ExpectedAnswers:
+    return tuple(
+        ExpectedAnswer(sum(map(UPPER.unwritten, answer.texts)), answer.agent, len(answer.comments))
+        for answer in answers
+    )
 
 
 def rounded(usd: Decimal) -> Decimal:
@@ -282,7 +297,3 @@ def _bill(ended: Completion | Failure, held: Amount) -> Amount:
         held.nanodollars if cost is None else nanodollars(cost),
         held.tokens if usage is None else usage.prompt_tokens + usage.completion_tokens,
     )
-
-
-def _needed(step: Step) -> int:
-    return min(step.quorum or 1, max(1, len(step.models))) if isinstance(step, PanelStep) else 1

@@ -1,6 +1,6 @@
-"""The command line, the only place that knows click and rich.
+"""The command line, the only package that imports click and rich.
 
-Each command is a module of its own, imported when it is asked for, so that serving loads nothing that only draws.
+Each command has its own module, which is imported when it is used, so that `serve` does not load rich.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from moa_mcp.text.visible import visible
 
 COMMANDS = ("serve", "ask", "runs", "check", "pipelines")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
-"""How writing fails that nobody has ended: a full disk, an end of a file's limit, a terminal that is gone."""
+"""Errors of a write that a user should see: a full disk, a quota or file size limit, a lost terminal."""
 
 _EPILOG = """\b
 Exit codes:
-  0    answered; also if degraded, with a warning on stderr
-  1    the run failed, or check found something
-  2    wrong usage, or a fault in the configuration
-  3    nothing was asked: too few models can be reached, keys are missing
-  130  interrupted, 143 by SIGTERM; a run can be resumed
+  0    success; a degraded answer prints a warning to stderr
+  1    the run failed, or check found a problem
+  2    wrong usage, or an error in the configuration
+  3    not started: no usable provider (missing API key or server)
+  130  interrupted (143 by SIGTERM); the run can be resumed
 """
 
 
 class Commands(Group):
-    """The commands by name. Without one, or with options alone, the server is meant."""
+    """The commands by name. Without a name, options belong to `serve`."""
 
-    meant = "serve"
+    default = "serve"
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -61,20 +61,20 @@ class Commands(Group):
                 raise
             raise no_such_option(error.option_name, error.ctx) from error
         except click.UsageError as error:  # it may quote an argument
-            said = error.format_message()
-            if visible(said) == said:
+            message = error.format_message()
+            if visible(message) == message:
                 raise
-            raise click.UsageError(visible(said), error.ctx) from error
+            raise click.UsageError(visible(message), error.ctx) from error
         except OSError as error:
             if error.errno not in _FULL:
                 raise
             abandon_stdout()
-            raise click.ClickException(f"the output can't be written: {error.strerror}") from error
+            raise click.ClickException(f"can't write the output: {error.strerror}") from error
         except (KeyboardInterrupt, click.Abort) as interrupt:
             with suppress(OSError):  # the terminal may be gone
                 click.echo(visible(str(interrupt) or "Interrupted."), err=True)
                 sys.stdout.flush()
-            # Threads, such as one that imports litellm, would hold up an orderly exit.
+            # An orderly exit would wait for threads, such as one that imports litellm.
             os._exit(interrupt.exit_code if isinstance(interrupt, Interrupted) else INTERRUPTED)
 
 
@@ -84,23 +84,23 @@ class Commands(Group):
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "ignore_unknown_options": True},
 )
-@click.option("--config", "config_path", type=click.Path(path_type=Path), metavar="PATH", help="Configuration to use.")
-@click.option("--journal", metavar="PATH", help="File that keeps the runs, or none.")
-@click.option("--offline", is_flag=True, help="Simulate the models: no key, no network, no cost.")
+@click.option("--config", "config_path", type=click.Path(path_type=Path), metavar="PATH", help="Configuration file.")
+@click.option("--journal", metavar="PATH", help="Journal file that stores runs, or 'none'.")
+@click.option("--offline", is_flag=True, help="Simulate the models: no API key, no network, no cost.")
 @click.version_option(package_name="moa-mcp", message="%(prog)s %(version)s")
 @click.pass_context
 def commands(ctx: click.Context, config_path: Path | None, journal: str | None, offline: bool) -> None:
-    """Put questions to panels of language models: Mixture-of-Agents pipelines as MCP tools.
+    """Ask several language models and combine their answers (Mixture-of-Agents), from the terminal or over MCP.
 
-    Without a command, serves MCP over stdio, as `moa-mcp serve` does.
+    Without a command, starts the MCP server on stdio, like moa-mcp serve.
     """
     del config_path, journal, offline  # the commands take them from the context
-    warnings.simplefilter("ignore")  # those of libraries, which no user can do anything about
+    warnings.simplefilter("ignore")  # warnings of libraries, which a user can't fix
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # whoever started this has closed it
+        if getattr(sys, name) is None:  # closed by the parent process
             setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")
     if ctx.invoked_subcommand is None:
-        commands.invoke_meant(ctx)
+        commands.invoke_default(ctx)

@@ -1,4 +1,4 @@
-"""The way of the commands into a run: admitted, and confirmed at the terminal if its cost has to be."""
+"""Admits the runs of the commands. If a cost needs confirmation, the user confirms it at the terminal."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from moa_mcp.cli.options import Decorated, KeysMissing, Refused, RunFailed
 from moa_mcp.cli.text import say, shortened
 from moa_mcp.cli.watch import Begin
 from moa_mcp.events import Emit
-from moa_mcp.runs import ConfirmationRequired, Ready, Run, RunRefused, RunRequest, Runs
-from moa_mcp.runs.admission import Consent
+from moa_mcp.runs import ConfirmationRequired, Consent, Ready, Run, RunRefused, RunRequest, Runs
 
 
 def yes_option(command: Decorated) -> Decorated:
@@ -22,17 +21,17 @@ def yes_option(command: Decorated) -> Decorated:
 
 
 def consent(*, yes: bool) -> Consent:
-    """Return what confirms the cost of a run by its options: --yes, or a --max-cost of the expected cost."""
+    """Return what confirms the cost of a run: --yes, or else a --max-cost of at least the expected cost."""
     return "given" if yes else "budget"
 
 
 def admitted(runs: Runs, request: RunRequest, refused: Callable[[RunRefused], Refused] | None = None) -> Ready:
-    """Return a run that may start. `refused` returns why one can't; else `refusal` does.
+    """Return a run that may start. `refused`, by default `refusal`, turns a refusal into the error to raise.
 
     Raises:
         KeysMissing: its models have no usable provider.
-        Refused: its cost has to be confirmed, and there is no terminal to ask at.
-        RunFailed: the user declines, or it can't start for another reason.
+        Refused: its cost needs confirmation, and there is no terminal to ask for it.
+        RunFailed: the user declines, or the run can't start for another reason.
 
     """
     outcome = anyio.run(runs.admit, request)
@@ -46,13 +45,13 @@ def admitted(runs: Runs, request: RunRequest, refused: Callable[[RunRefused], Re
 
 
 def refusal(refused: RunRefused) -> Refused:
-    """Return why a run can't start."""
+    """Return the error for a run that can't start."""
     kind = KeysMissing if refused.reason == "no_provider" else RunFailed
     return kind(shortened(refused.message), "No model was called and nothing was spent.")
 
 
 def begins(ready: Ready, note: Callable[[Run], str] | None = None) -> Begin:
-    """Return what starts the run, and prints a note of it."""
+    """Return a function that starts the run and prints a note about it."""
 
     async def begin(runs: Runs, watching: Emit | None) -> Run:
         run = await runs.start(ready, watching)
@@ -67,8 +66,8 @@ def _confirmed(required: ConfirmationRequired) -> Ready:
     confirmation = required.confirmation
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         remedy = (
-            f"Add --yes, or --max-cost {confirmation.least_usd} or more; {confirmation.enough_usd} covers the "
-            "worst-case cost of every call, a lower budget may skip calls."
+            f"Add --yes, or --max-cost {confirmation.least_usd} or more. {confirmation.enough_usd} covers the "
+            "worst-case cost of every call with a known price; a lower budget may skip calls."
         )
         raise Refused(f"not started, confirmation required: {confirmation}", remedy)
     say(str(confirmation))

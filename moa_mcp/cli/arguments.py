@@ -1,6 +1,6 @@
-"""Which words of a command line are options, where what a command works on may begin with a dash, too.
+"""Tells options from a question that begins with a dash, such as "-5 + 3 = ?".
 
-A question such as "-5 + 3 = ?" is a question. What is written as options are is one, and refused if it is unknown.
+A word in the form of an option is an option, and an error if the command does not have it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ _LONG = re.compile(r"--[A-Za-z][A-Za-z-]*(=.*)?", re.DOTALL)
 _WORD = re.compile(r"-[A-Za-z][A-Za-z-]*")
 _NEAR = 0.7
 _SHORTEST_TYPO = 3
-"""Letters from which a word after a single dash may be meant as a long option."""
+"""A word of at least this length after a single dash may be a mistyped long option."""
 
 
 class QuestionCommand(click.Command):
-    """A command whose last argument is what somebody asks, so that it may begin with a dash."""
+    """A command whose last argument is a question, which may begin with a dash."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
@@ -36,7 +36,7 @@ class QuestionCommand(click.Command):
 
 
 def no_such_option(name: str, ctx: click.Context, otherwise: str = "") -> click.NoSuchOption:
-    """Return the refusal of an option, with those of the command that are near it, else what helps otherwise."""
+    """Return the error for an unknown option. It suggests similar options of the command, or else gives `otherwise`."""
     known = [option for each in ctx.command.get_params(ctx) for option in each.opts if option.startswith("--")]
     close = near(name, known)
     message = f"No such option {name!r}." if close else f"No such option {name!r}. {otherwise}".rstrip()
@@ -44,13 +44,13 @@ def no_such_option(name: str, ctx: click.Context, otherwise: str = "") -> click.
 
 
 def near(name: str, known: Iterable[str]) -> list[str]:
-    """Return the options that may have been meant, the nearest first; the dashes that all have make none alike."""
+    """Return similar options, the most similar first. Leading dashes are ignored: all options have them."""
     bare = {each.lstrip("-"): each for each in known}
     return [bare[each] for each in get_close_matches(name.lstrip("-"), bare, cutoff=_NEAR)]
 
 
 def _sorted_out(args: Sequence[str], takes_value: Mapping[str, bool]) -> tuple[list[str], list[str], list[int]]:
-    """Return the known options with their values, the other words, and which of these begin with a dash."""
+    """Return the known options with their values, the other words, and where those with a dash are."""
     given: list[str] = []
     others: list[str] = []
     doubtful: list[int] = []
@@ -70,7 +70,7 @@ def _sorted_out(args: Sequence[str], takes_value: Mapping[str, bool]) -> tuple[l
 
 
 def _is_known(word: str, takes_value: Mapping[str, bool]) -> bool:
-    """Whether it is an option, one with its value, or several flags of one letter."""
+    """Whether it is an option, an option with its value, or several one-letter flags."""
     if word.partition("=")[0] in takes_value:
         return True
     letters = word[1:] if word[:1] == "-" else ""

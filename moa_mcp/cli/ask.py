@@ -1,4 +1,4 @@
-"""``moa-mcp ask``: one question to one pipeline. The answer goes to stdout, all else to stderr."""
+"""``moa-mcp ask``: asks a pipeline a question. The answer goes to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from moa_mcp.cli.options import (
 )
 from moa_mcp.cli.remedies import Remedies
 from moa_mcp.cli.text import json_text, shortened
-from moa_mcp.cli.watch import Manner, conclude, ready, runs_of, watch
+from moa_mcp.cli.watch import DisplayOptions, conclude, ready, runs_of, watch
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.planning.estimate import Estimate, estimate, prices
 from moa_mcp.planning.plan import Reach, reach
@@ -49,26 +49,32 @@ _EXAMPLE = "vote"
 @click.command(
     "ask",
     cls=QuestionCommand,
-    epilog="Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 keys are missing, 130 or 143 interrupted.",
+    epilog="Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 no usable provider, 130 or 143 interrupted.",
     context_settings={"allow_extra_args": True},
 )
 @click.argument("pipeline", required=False, metavar="PIPELINE")
 @click.argument("question", required=False)
-@click.option("--context", "context_file", type=click.Path(path_type=Path), metavar="FILE", help="Text to answer from.")
-@click.option("--system", metavar="TEXT", help="System text of your own, for every model.")
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Repeats what is left to chance.")
+@click.option(
+    "--context",
+    "context_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File with context for the question.",
+)
+@click.option("--system", metavar="TEXT", help="System prompt for all models.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Random seed.")
 @max_cost_option
 @click.option(
     "--deadline",
     "deadline_s",
     type=seconds,
     metavar="SECONDS",
-    help="End after so long with the best there is.",
+    help="Time limit; returns the best answer so far.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result and the whole trace as JSON.")
-@click.option("--estimate", "estimating", is_flag=True, help="Print what it would take and cost; ask no model.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result and the full trace as JSON.")
+@click.option("--estimate", "estimating", is_flag=True, help="Estimate calls, tokens and cost without calling a model.")
 @yes_option
-@click.option("-q", "--quiet", is_flag=True, help="Print no trace.")
+@click.option("-q", "--quiet", is_flag=True, help="Don't print the trace.")
 @offline_option
 @journal_option
 @config_option
@@ -88,9 +94,9 @@ def command(
     journal: str | None,
     config_path: Path | None,
 ) -> None:
-    """Put QUESTION to PIPELINE and print the answer.
+    """Ask PIPELINE a QUESTION and print the answer.
 
-    The question comes from stdin where it is left out or "-". The answer goes to stdout, the trace to stderr.
+    If QUESTION is missing or "-", it is read from stdin. The answer goes to stdout, the trace to stderr.
     """
     config = loaded(config_path)
     chosen = _chosen(config, pipeline, question)
@@ -99,7 +105,7 @@ def command(
     if estimating:
         _show_estimate(*anyio.run(_estimate, config, backend, chosen, asked), as_json=as_json)
         return
-    manner = Manner(offline, as_json, quiet, Remedies(config, journal, config_path, offline=offline))
+    options = DisplayOptions(offline, as_json, quiet, Remedies(config, journal, config_path, offline=offline))
     request = NewRun(
         pipeline=chosen,
         question=asked,
@@ -109,10 +115,10 @@ def command(
         overrides_limits=True,
         consent=consent(yes=yes),
     )
-    with closing(opened(journal, config.defaults)) as kept:
+    with closing(opened(journal, config.journal)) as kept:
         runs = runs_of(config, backend, kept)
         started = admitted(runs, request, partial(_refusal, chosen, routes))
-        conclude(watch(runs, chosen, begins(started), manner), manner)
+        conclude(watch(runs, chosen, begins(started), options), options)
 
 
 async def _estimate(
@@ -129,36 +135,36 @@ def _show_estimate(estimated: Estimate, enough: Decimal, *, as_json: bool) -> No
     out = draw.console()
     costs.show(out, estimated)
     if estimated.cost_usd is not None and estimated.cost_usd.max:
-        held = f"- With --max-cost {enough} or more, no call is left out: a budget holds each at its dearest."
-        out.print(Text(held, style="dim"))
+        note = f"- --max-cost {enough} covers the worst-case cost of every call; a lower budget may skip calls."
+        out.print(Text(note, style="dim"))
 
 
 def _chosen(config: Config, name: str | None, question: str | None) -> Pipeline:
-    """Return the pipeline that is named. Raises `Refused`."""
+    """Return the pipeline of that name. Raises `Refused`."""
     if name is not None and (name in config.pipelines or _NAME.fullmatch(name)):
         return named(config, name)
     first = _EXAMPLE if _EXAMPLE in config.pipelines else next(iter(config.pipelines))
     if name is None:
         raise Refused(
             "the pipeline and the question are missing",
-            f'Give both: moa-mcp ask {first} "Why is the sky blue?". moa-mcp pipelines lists the pipelines.',
+            f'For example: moa-mcp ask {first} "Why is the sky blue?". Run moa-mcp pipelines to list the pipelines.',
         )
     asked, pipeline = (name, question) if question in config.pipelines else (name, first)
     raise Refused(
-        f"the pipeline is missing: {shortened(name)!r} is not the name of one",
-        f"Put it before the question: {shlex.join(['moa-mcp', 'ask', str(pipeline), asked])}. moa-mcp pipelines lists "
-        "the pipelines.",
+        f"the pipeline is missing: {shortened(name)!r} is not the name of a pipeline",
+        f"Put it before the question: {shlex.join(['moa-mcp', 'ask', str(pipeline), asked])}. "
+        "Run moa-mcp pipelines to list the pipelines.",
     )
 
 
 def _question(given: str | None, pipeline: str) -> str:
-    """Return the question: the argument, else what stdin holds. Raises `Refused`."""
-    remedy = f'Give it as an argument, moa-mcp ask {pipeline} "Why is the sky blue?", or pipe it in.'
+    """Return the question: the argument, or else the text on stdin. Raises `Refused`."""
+    remedy = f'Pass it as an argument, moa-mcp ask {pipeline} "Why is the sky blue?", or on stdin.'
     if further := click.get_current_context().args:
         whole = shlex.quote(" ".join([given or "", *further]))
-        raise Refused(f"the question is several words, of which the first is {given!r}", f"Put it in quotes: {whole}")
+        raise Refused(f"the question is split into several arguments; the first is {given!r}", f"Quote it: {whole}")
     if given is None and sys.stdin.isatty():
-        raise Refused("there is no question", remedy)
+        raise Refused("the question is missing", remedy)
     if given is not None and given != "-":
         text, source = given, "the question"
     else:
@@ -175,9 +181,9 @@ def _context(path: Path | None) -> str | None:
     try:
         text = _decoded(str(path), path.read_bytes())
     except OSError as error:
-        raise Refused(f"{path} can't be read: {error.strerror}", "Name a text file with --context.") from error
+        raise Refused(f"can't read {path}: {error.strerror}", "Pass a text file to --context.") from error
     if not text.strip():
-        raise Refused(f"{path} is empty", "Leave out --context, or name a file that holds text.")
+        raise Refused(f"{path} is empty", "Remove --context, or pass a file that contains text.")
     return text
 
 
@@ -185,26 +191,27 @@ def _decoded(name: str, content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        fault = f"{name} is not UTF-8: byte {content[error.start]:#04x} at offset {error.start}"
-        raise Refused(fault, "Give text in UTF-8.") from error
+        message = f"{name} is not UTF-8: byte {content[error.start]:#04x} at offset {error.start}"
+        raise Refused(message, "Convert the text to UTF-8.") from error
 
 
 def _refusal(pipeline: Pipeline, routes: Routes | None, refused: RunRefused) -> Refused:
-    """Return why the run can't start; of models without a usable provider, what would give all of them one."""
+    """Return the error for a run that can't start; for models without a usable provider, with what they need."""
     if routes is None or refused.reason != "no_provider":
         return refusal(refused)
     blocked = [each for each in anyio.run(reach, pipeline, routes) if each.alias in refused.models]
     return KeysMissing(
-        f"{pipeline.name} can't run here: no usable provider for {', '.join(each.alias for each in blocked)}",
-        f"You can {_remedy(blocked)}; moa-mcp check {pipeline.name} shows every model, --offline simulates them.",
+        f"{pipeline.name} can't run: no usable provider for {', '.join(each.alias for each in blocked)}",
+        f"To run it, {_remedy(blocked)}. Run moa-mcp check {pipeline.name} to see all models, or add --offline to "
+        "simulate them.",
     )
 
 
 def _remedy(blocked: Sequence[Reach]) -> str:
-    """Return what would serve all the models at once; where nothing would, what would serve the first."""
+    """Return what would make all models usable; if there is no single remedy, what would make the first one usable."""
     first, *others = blocked
     lacking = ({state.missing for state in each.routes} for each in others)
     common = {state.missing for state in first.routes}.intersection(*lacking)
     if common:
         return remedy([state for state in first.routes if state.missing in common])
-    return f"{first.missing} for {first.alias}, and what the others need"
+    return f"{first.missing} for {first.alias}, and provide keys or servers for the other models"

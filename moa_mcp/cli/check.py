@@ -1,4 +1,4 @@
-"""``moa-mcp check``: is the configuration sound, and what can be reached from here? It asks no model anything."""
+"""``moa-mcp check``: validates the configuration and shows which models are available. It calls no model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from moa_mcp.cli import costs, draw
-from moa_mcp.cli.options import FAILED, config_option, loaded, named, offline_option
+from moa_mcp.cli.options import FAILED, config_option, loaded, named, offline_option, show_notes
 from moa_mcp.cli.text import counted, json_text, line
 from moa_mcp.config import Config, Pipeline, models_of
 from moa_mcp.planning.context_windows import doubts, windows
@@ -33,37 +33,39 @@ _USER = re.compile(r"(?<=://)[^/@\s]+@")
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A pipeline, what it will do, and what of it can be reached."""
+    """A pipeline, its plan, and which of its models are available."""
 
     pipeline: Pipeline
     plan: Plan
     reached: tuple[Reach, ...]
     estimate: Estimate | None = None
-    """What a question would take, where that is asked for."""
+    """The estimate for a question, with --cost."""
 
     @property
     def runs(self) -> bool:
-        """Whether it can run from here, be it degraded."""
+        """Whether it can run, even if degraded."""
         return not blocking(self.pipeline, {each.alias for each in self.unreached})
 
     @property
     def unreached(self) -> tuple[Reach, ...]:
-        """Return the models without a route that can be used."""
+        """Return the models without a usable route."""
         return tuple(each for each in self.reached if each.route is None)
 
     @property
     def missing(self) -> tuple[Reach, ...]:
-        """Return those of the unreached that do not only stand in for others."""
+        """Return the unreached models without those that are only fallbacks."""
         asked = {alias for step in self.pipeline.steps for alias in step.models}
         return tuple(each for each in self.unreached if each.alias in asked)
 
 
 @click.command(
-    "check", epilog="Exit codes: 0 fine; 1 --strict and there are warnings, or a named pipeline lacks keys; 2 faulty."
+    "check",
+    epilog="Exit codes: 0 no problem; 1 warnings with --strict, or a named pipeline with unavailable models; "
+    "2 wrong usage or an error in the configuration.",
 )
 @click.argument("names", metavar="[PIPELINE]...", nargs=-1)
-@click.option("--strict", is_flag=True, help="Fail on warnings too.")
-@click.option("--cost", is_flag=True, help=f"Add what a question of {ASSUMED_TOKENS} tokens would cost.")
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
+@click.option("--cost", is_flag=True, help=f"Show the estimated cost of a question of {ASSUMED_TOKENS} tokens.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @offline_option
 @config_option
@@ -77,11 +79,12 @@ def command(
     offline: bool,
     config_path: Path | None,
 ) -> None:
-    """Check the configuration, and what can be reached from here.
+    """Check the configuration and which models are available.
 
-    Missing keys fail only the pipelines that are named.
+    Missing API keys and servers are errors only for pipelines that you name.
     """
     config = loaded(config_path)
+    show_notes(config)
     chosen = [named(config, name) for name in dict.fromkeys(names)] or list(config.pipelines.values())
     checked = anyio.run(_check, config, chosen, offline, cost)
     warned = strict and any(each.plan.lint for each in checked)
@@ -161,9 +164,9 @@ def _overview(checked: Sequence[Checked]) -> Table:
     table.add_column("layers", justify="right")
     table.add_column("calls", justify="right")
     estimated = [each.estimate for each in checked if each.estimate]
-    for title in ("cost", "at most") if estimated else ():
+    for title in ("cost", "max cost") if estimated else ():
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("here")
+    table.add_column("status")
     for each in checked:
         cost = costs.dollars(each.estimate.cost_usd) if each.estimate else ()
         table.add_row(each.pipeline.name, str(each.plan.layers), str(each.plan.calls), *cost, _readiness(each))
@@ -173,17 +176,17 @@ def _overview(checked: Sequence[Checked]) -> Table:
 def _readiness(checked: Checked) -> Text:
     total, missing = len(checked.reached), len(checked.missing)
     if not missing and checked.unreached:
-        return Text("ready, without a fallback", style="yellow")
+        return Text("ready, but a fallback is unavailable", style="yellow")
     if not missing:
         return Text("ready", style="green")
-    lacks = f"lacks {missing} of {counted(total, 'model')}"
-    return Text(f"degraded: {lacks}", style="yellow") if checked.runs else Text(f"can't run: {lacks}", style="red")
+    reason = f"{missing} of {counted(total, 'model')} unavailable"
+    return Text(f"degraded: {reason}", style="yellow") if checked.runs else Text(f"can't run: {reason}", style="red")
 
 
 def _steps(checked: Checked) -> Table:
     table = draw.table()
     table.add_column(checked.pipeline.name, no_wrap=True)
-    table.add_column("asks", ratio=1)
+    table.add_column("models", ratio=1)
     table.add_column("calls", justify="right")
     table.add_column("answers", justify="right")
     for number, step in enumerate(checked.plan.steps, 1):
@@ -195,14 +198,14 @@ def _models(reached: Iterable[Reach]) -> Table:
     table = draw.table()
     table.add_column("model", no_wrap=True)
     table.add_column("route", overflow="fold")
-    table.add_column("through", no_wrap=True)
+    table.add_column("client", no_wrap=True)
     for each in {each.alias: each for each in reached}.values():
         if each.route is None:
             table.add_row(line(each.alias), Text(f"none; {_safe(each.missing)}", style="yellow"))
         else:
             target = each.route.target
-            through = "" if target is None or target.provider == simulation.PROVIDER else target.transport
-            table.add_row(line(each.alias), Text(_route(each.route)), through)
+            client = "" if target is None or target.provider == simulation.PROVIDER else target.transport
+            table.add_row(line(each.alias), Text(_route(each.route)), client)
     return table
 
 
@@ -211,15 +214,14 @@ def _conclude(out: Console, checked: Sequence[Checked]) -> None:
     for warning in warnings:
         out.print(Text.assemble(("warning  ", "yellow"), line(str(warning))))
     if any(each.estimate for each in checked):
-        out.print(
-            f"Cost: of a question of {ASSUMED_TOKENS} tokens; moa-mcp ask PIPELINE QUESTION --estimate shows more."
-        )
+        out.print(f"Costs are for a question of {ASSUMED_TOKENS} tokens.")
+        out.print("Run moa-mcp ask PIPELINE QUESTION --estimate to estimate a specific question.")
     total, ready = len(checked), sum(not each.missing for each in checked)
-    out.print(f"No fault, {counted(len(warnings), 'warning')}; {ready} of {counted(total, 'pipeline')} ready.")
+    out.print(f"No errors, {counted(len(warnings), 'warning')}; {ready} of {counted(total, 'pipeline')} ready.")
 
 
 def _route(state: RouteState) -> str:
-    """Return a route as a reader wants it, with the address that the environment gives for it."""
+    """Return a route for display, with its address if the environment sets one."""
     known = host(state.route.provider)
     usual = {state.route.api_base, known.base if known else None}
     base = state.target.api_base if state.target and state.target.api_base not in usual else None
@@ -227,5 +229,5 @@ def _route(state: RouteState) -> str:
 
 
 def _safe(text: str) -> str:
-    """Return the text without keys: neither those of the environment, nor a user and password in an address."""
+    """Return the text without API keys, and without the user and password of an address."""
     return redact(_USER.sub("", line(text)))

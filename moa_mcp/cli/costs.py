@@ -1,4 +1,4 @@
-"""How an estimate looks on a terminal: a row for each step and model, the sum, and where the prices came from."""
+"""Shows an estimate: a row for each step and model, the total, and the source of each price."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def show(out: Console, estimated: Estimate) -> None:
     out.print()
     out.print(_prices(estimated))
     out.print()
-    for each in _said(estimated):
+    for each in _summary(estimated):
         out.print(each)
 
 
 def dollars(cost: Dollars | None) -> tuple[str, str]:
-    """Return what is expected and the most; "unknown" where it is."""
+    """Return the expected and the maximum cost, or "unknown"."""
     return (money.dollars(cost.expected), money.dollars(cost.max)) if cost else (money.dollars(None), "")
 
 
@@ -59,7 +59,7 @@ def _cells(prompt: Tokens, completion: Tokens, cost: Dollars | None) -> tuple[st
 
 
 def _short(tokens: int) -> str:
-    """Return a count of tokens in five characters or a few more."""
+    """Return a count of tokens in about five characters."""
     units = ((_MILLION, "M"), (1000, "k"))
     return next((f"{tokens / unit:.1f}{name}" for unit, name in units if tokens >= 10 * unit), str(tokens))
 
@@ -68,9 +68,9 @@ def _prices(estimated: Estimate) -> Table:
     table = draw.table()
     table.add_column("model", no_wrap=True, overflow="ellipsis")
     table.add_column("route", overflow="fold")
-    table.add_column("$ per M in", justify="right")
-    table.add_column("out", justify="right")
-    table.add_column("price from", overflow="fold")
+    table.add_column("$/M in", justify="right")
+    table.add_column("$/M out", justify="right")
+    table.add_column("price source", overflow="fold")
     for model, priced in estimated.priced.items():
         price = priced.price
         rates = (_rate(price.rates.prompt), _rate(price.rates.completion)) if price else (money.dollars(None), "")
@@ -82,13 +82,13 @@ def _rate(per_token: Decimal) -> str:
     return f"{(per_token * _MILLION).normalize():f}"
 
 
-def _said(estimated: Estimate) -> Iterator[Text]:
+def _summary(estimated: Estimate) -> Iterator[Text]:
     cost, prompt, completion = estimated.cost_usd, estimated.prompt, estimated.completion
     if cost is None:
         names = ", ".join(map(line, estimated.unknown))
-        yield Text(f"The cost is unknown: no price is known for {names}.", style="yellow")
+        yield Text(f"Expected cost: unknown, because no price is known for {names}.", style="yellow")
     else:
-        low, usual, high = map(money.dollars, cost)
-        yield Text(f"About {usual}: at least {low}, at most {high}.", style="bold")
-    yield Text(f"At least {prompt.min:,} tokens in and {completion.min:,} out.")
+        low, expected, high = map(money.dollars, cost)
+        yield Text(f"Expected cost: {expected} (minimum {low}, maximum {high}).", style="bold")
+    yield Text(f"Minimum tokens: {prompt.min:,} in, {completion.min:,} out.")
     yield from (Text(f"- {note}", style="dim") for note in NOTES)

@@ -1,4 +1,4 @@
-"""How things look on a terminal: the console, the table of a run's trace, numbers in a reader's form."""
+"""Layout for the terminal: the console, tables, the trace of a run, and number formats."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from moa_mcp.text.money import dollars
 from moa_mcp.trace.trace import StepTrace, Trace
 
 _PLAIN_WIDTH = 100
-"""Columns where no terminal says how many there are."""
+"""Width of output that does not go to a terminal."""
 _MOST_NOTES = 8
-SIMULATED = Text(" simulated: no model was asked ", "reverse yellow")
+SIMULATED = Text(" simulated: no model was called ", "reverse yellow")
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that takes all text as it is: no markup, no emoji codes, no highlighting."""
+    """Return a console that prints text unchanged: no markup, emoji codes or highlighting."""
     made = Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=False)
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = _PLAIN_WIDTH
@@ -30,38 +30,38 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def seconds(took: float | None) -> str:
-    """Return seconds with one digit; a dash where there is no end yet."""
+    """Return seconds with one decimal; a dash for None."""
     return "-" if took is None else f"{took:.1f}"
 
 
-def names(asked: Iterable[str]) -> str:
-    """Return models, each once, with how often it is asked where that is more than once."""
-    counts = Counter(asked)
+def names(models: Iterable[str]) -> str:
+    """Return the distinct models, each with its count if that is above 1."""
+    counts = Counter(models)
     return ", ".join(line(name) if count == 1 else f"{count}x {line(name)}" for name, count in counts.items())
 
 
 def table(*, footer: bool = False) -> Table:
-    """Return an empty table in the one look that tables have."""
+    """Return an empty table in the common style."""
     return Table(box=box.SIMPLE_HEAD, show_edge=False, show_footer=footer, pad_edge=False, footer_style="bold")
 
 
 def trace_table(trace: Trace) -> Table:
-    """Return a row for each step, those that were not reached included, and the totals."""
+    """Return a table with a row for each step, including steps that were not reached, and totals."""
     rows = table(footer=True)
     usage = trace.usage
     own = trace.steps[trace.inherited :]
     answered = sum(step.answered for step in own)
-    asked = sum(len(step.calls) for step in own)
+    calls = sum(len(step.calls) for step in own)
     rows.add_column("step", "total", no_wrap=True)
     rows.add_column("models")
-    rows.add_column("answered", f"{answered}/{asked}", justify="right", no_wrap=True)
+    rows.add_column("answered", f"{answered}/{calls}", justify="right", no_wrap=True)
     rows.add_column("seconds", seconds(trace.seconds), justify="right", no_wrap=True)
     rows.add_column("in", f"{usage.prompt_tokens:,}", justify="right", no_wrap=True)
     rows.add_column("out", f"{usage.completion_tokens:,}", justify="right", no_wrap=True)
     rows.add_column("cost", dollars(trace.cost_usd), justify="right", no_wrap=True)
     for number, kind in enumerate(trace.planned, 1):
         if number <= trace.inherited:
-            rows.add_row(*_row(trace.steps[number - 1], cost="inherited"), style="dim")
+            rows.add_row(*_row(trace.steps[number - 1], cost="reused"), style="dim")
         elif number <= len(trace.steps):
             rows.add_row(*_row(trace.steps[number - 1]))
         else:
@@ -95,7 +95,7 @@ _COLOURS = {
 
 
 def conclusion(trace: Trace, *, simulated: bool) -> Iterator[Text | Table]:
-    """Yield how a run came about: its steps, its notes, and what identifies it."""
+    """Yield the summary of a run: its steps, its notes, the comparison with the estimate, its status and ID."""
     if simulated:
         yield SIMULATED
     yield trace_table(trace)
@@ -105,33 +105,33 @@ def conclusion(trace: Trace, *, simulated: bool) -> Iterator[Text | Table]:
 
 
 def against_estimate(trace: Trace) -> Iterator[Text]:
-    """Yield what a run took beside what it was reckoned to take."""
+    """Yield the tokens and cost of a run compared with its estimate."""
     estimated = trace.estimated
     if estimated is None:
         return
     tokens = trace.usage.prompt_tokens + trace.usage.completion_tokens
-    took = f"{tokens:,} tokens of {estimated.tokens.expected:,} expected, {estimated.tokens.max:,} at most"
+    used = f"{tokens:,} tokens (estimate {estimated.tokens.expected:,}, maximum {estimated.tokens.max:,})"
     if estimated.cost_usd is not None and estimated.cost_usd.max:
         cost, most = estimated.cost_usd.expected, estimated.cost_usd.max
-        took += f"; {dollars(trace.cost_usd)} of {dollars(cost)} expected, {dollars(most)} at most"
-    yield Text(f"- {took}", style="dim")
+        used += f"; cost {dollars(trace.cost_usd)} (estimate {dollars(cost)}, maximum {dollars(most)})"
+    yield Text(f"- {used}", style="dim")
 
 
 def trace_line(trace: Trace) -> Text:
-    """Return what identifies a run and how it ended, on one line."""
+    """Return the status, pipeline, ID and seed of a run on one line."""
     identity = f"  {line(trace.pipeline)}  run {trace.run_id}  seed {trace.seed}"
     return Text.assemble(status("interrupted" if trace.interrupted else trace.status), (identity, "dim"))
 
 
-def status(said: str) -> Text:
-    """Return how a run ended or stands, in the colour of it."""
-    return Text(said, _COLOURS[said])
+def status(name: str) -> Text:
+    """Return a status in its colour."""
+    return Text(name, _COLOURS[name])
 
 
 def notes(trace: Trace) -> Iterator[Text]:
-    """Yield the notes of a run, without those that say why it is degraded; no more than fit a screen."""
+    """Yield the first notes of a run, without the reasons for a degraded status."""
     others = [note for note in trace.notes if note not in trace.degradations]
     for note in others[:_MOST_NOTES]:
         yield Text(f"- {line(note)}", style="dim")
     if len(others) > _MOST_NOTES:
-        yield Text(f"- and {counted(len(others) - _MOST_NOTES, 'note')} more, which --json has", style="dim")
+        yield Text(f"- {counted(len(others) - _MOST_NOTES, 'more note')} in the JSON output", style="dim")

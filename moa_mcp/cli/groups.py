@@ -1,4 +1,4 @@
-"""Groups of commands that mean one of them where none is named, and know the nearest to a name that is none."""
+"""Groups of commands with a default command, and suggestions for mistyped names."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from moa_mcp.cli.arguments import no_such_option
 
 
 class Group(click.Group):
-    """Commands by name. Options without a name belong to the one that is meant then."""
+    """Commands by name. Options without a name belong to the default command."""
 
-    meant = ""
-    """The command that options without a command's name belong to."""
+    default = ""
+    """The name of the command that runs if none is named."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, known = args[0], self.list_commands(ctx)
         if name.startswith("-"):
-            self._check_meant(ctx, args)
-            return super().resolve_command(ctx, [self.meant, *args])
+            self._check_default(ctx, args)
+            return super().resolve_command(ctx, [self.default, *args])
         if name not in known:
             close = get_close_matches(name, known, n=1)
-            hint = f", did you mean {close[0]!r}?" if close else ""
-            raise click.UsageError(f"there is no command {name!r}{hint}; the commands are {', '.join(known)}", ctx)
+            hint = f"; did you mean {close[0]!r}?" if close else "."
+            raise click.UsageError(f"there is no command {name!r}{hint} Commands: {', '.join(known)}", ctx)
         return super().resolve_command(ctx, args)
 
-    def _check_meant(self, ctx: click.Context, args: list[str]) -> None:
-        """Refuse an option that the command which is meant does not have if another one is named after it."""
+    def _check_default(self, ctx: click.Context, args: list[str]) -> None:
+        """Refuse an option that the default command does not have, if another command is named after it."""
         option = args[0].partition("=")[0]
         named = next((word for word in args[1:] if word in self.list_commands(ctx)), None)
-        if named is None or option in _options(self.get_command(ctx, self.meant), ctx):
+        if named is None or option in _options(self.get_command(ctx, self.default), ctx):
             return
         if option in _options(self.get_command(ctx, named), ctx):
             path = f"{ctx.command_path} {named}"
             raise click.NoSuchOption(option, f"{option} belongs to {path}: write it after {named}.", ctx=ctx)
         raise no_such_option(option, ctx)
 
-    def invoke_meant(self, ctx: click.Context) -> None:
-        """Do what is meant where nothing is named."""
-        command = self.get_command(ctx, self.meant)
+    def invoke_default(self, ctx: click.Context) -> None:
+        """Run the default command."""
+        command = self.get_command(ctx, self.default)
         if command is not None:
-            with command.make_context(self.meant, [], parent=ctx) as own:
+            with command.make_context(self.default, [], parent=ctx) as own:
                 command.invoke(own)
 
 

@@ -1,4 +1,4 @@
-"""What the commands have in common: the options that hold before and after a command's name, and refusals."""
+"""What the commands share: options that are valid before and after a command's name, and errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from platformdirs import user_data_path
 
 from moa_mcp import config as configuration
 from moa_mcp.cli.text import say
-from moa_mcp.config import Config, Defaults, Pipeline
+from moa_mcp.config import Config, JournalSettings, Pipeline
 from moa_mcp.errors import ConfigError, JournalError
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
@@ -29,7 +29,7 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 class Refused(click.ClickException):
-    """A command can't do what it is asked to: one line says what is wrong, one what helps."""
+    """A command can't run. Two lines: what is wrong, and the remedy."""
 
     exit_code = REFUSED
 
@@ -43,19 +43,19 @@ class Refused(click.ClickException):
 
 
 class RunFailed(Refused):
-    """The run gave no answer."""
+    """The run has no answer."""
 
     exit_code = FAILED
 
 
 class KeysMissing(Refused):
-    """The run could not start for want of keys or servers."""
+    """The run can't start: no usable provider, because an API key or a server is missing."""
 
     exit_code = NO_KEYS
 
 
-def _also_before(ctx: click.Context, param: click.Parameter, value: Any) -> Any:  # noqa: ANN401  whatever the option holds
-    """Return the option's value, else the one given before the command's name; the environment's comes last."""
+def _also_before(ctx: click.Context, param: click.Parameter, value: Any) -> Any:  # noqa: ANN401  the type depends on the option
+    """Return the option's value after the command's name, else before it, else from the environment."""
     name = param.name or ""
     before = ctx.parent.params.get(name) if ctx.parent else None
     return value if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE else before or value
@@ -69,12 +69,13 @@ def config_option(command: Decorated) -> Decorated:
         type=click.Path(path_type=Path),
         metavar="PATH",
         callback=_also_before,
-        help=f"Configuration to use; else ${configuration.ENVIRONMENT_VARIABLE}, else yours, else the shipped one.",
+        help="Configuration file; moa-mcp check prints the path in use.  "
+        f"[env var: {configuration.ENVIRONMENT_VARIABLE}]",
     )(command)
 
 
 def config_unread(command: Decorated) -> Decorated:
-    """Take --config as the neighbouring commands do, though what is on record needs none."""
+    """Accept --config as other commands do, though stored runs need no configuration."""
     return click.option("--config", hidden=True, expose_value=False)(command)
 
 
@@ -86,7 +87,7 @@ def offline_option(command: Decorated) -> Decorated:
         envvar="MOA_MCP_OFFLINE",
         show_envvar=True,
         callback=_also_before,
-        help="Simulate the models: no key, no network, no cost.",
+        help="Simulate the models: no API key, no network, no cost.",
     )(command)
 
 
@@ -98,29 +99,29 @@ def journal_option(command: Decorated) -> Decorated:
         show_envvar=True,
         metavar="PATH",
         callback=_also_before,
-        help="File that keeps the runs; 'none' keeps them in memory. By default in your user data folder.",
+        help="Journal file that stores runs, or 'none'. Default: journal.sqlite in your data folder.",
     )(command)
 
 
 def us_dollars(value: str) -> Decimal:
-    """Read an amount of US dollars, more than nothing."""
+    """Parse a positive amount in US dollars."""
     try:
         amount = Decimal(value.removeprefix("$"))
     except InvalidOperation:
         amount = Decimal(0)
     if not (amount.is_finite() and amount > 0):
-        raise click.BadParameter(f"{value!r} is no amount of US dollars above 0, such as 0.25")
+        raise click.BadParameter(f"{value!r} is not an amount in US dollars above 0, such as 0.25")
     return amount
 
 
 def seconds(value: str) -> float:
-    """Read how many seconds, more than none."""
+    """Parse a positive number of seconds."""
     try:
         amount = float(value)
     except ValueError:
         amount = 0.0
     if not amount > 0:
-        raise click.BadParameter(f"{value!r} is no number of seconds above 0, such as 90")
+        raise click.BadParameter(f"{value!r} is not a number of seconds above 0, such as 90")
     return amount
 
 
@@ -131,17 +132,17 @@ def max_cost_option(command: Decorated) -> Decorated:
         "max_cost_usd",
         type=us_dollars,
         metavar="USD",
-        help="What the run may cost at most, in place of the configured max_cost_usd.",
+        help="Budget of the run in US dollars; overrides max_cost_usd.",
     )(command)
 
 
 def journal_file(path: str | None) -> Path:
-    """Return the file that the journal is kept in."""
+    """Return the path of the journal file."""
     return Path(path).expanduser() if path else user_data_path("moa-mcp") / "journal.sqlite"
 
 
-def opened(path: str | None, defaults: Defaults, *, at_once: bool = True, to_read: bool = False) -> Journal:
-    """Return the journal, opened now or when it is needed, and to write unless it is `to_read`. Raises `Refused`."""
+def opened(path: str | None, settings: JournalSettings, *, at_once: bool = True, to_read: bool = False) -> Journal:
+    """Return the journal, opened now or on first use, for writing unless `to_read`. Raises `Refused`."""
     if path == "none":
         return MemoryJournal()
     from moa_mcp.journal.sqlite import SQLiteJournal  # noqa: PLC0415  not needed for most commands
@@ -149,18 +150,18 @@ def opened(path: str | None, defaults: Defaults, *, at_once: bool = True, to_rea
     try:
         return SQLiteJournal(
             journal_file(path),
-            synchronous="FULL" if defaults.durability == "power" else "NORMAL",
-            texts=defaults.record == "calls",
+            synchronous="FULL" if settings.durability == "power" else "NORMAL",
+            texts=settings.record == "calls",
             at_once=at_once,
             to_read=to_read,
         )
     except JournalError as error:
-        raise Refused(str(error), "Name another file with --journal, or none.") from error
+        raise Refused(str(error), "Choose another file with --journal, or use --journal none.") from error
 
 
 @contextmanager
 def closing(journal: Journal) -> Generator[Journal]:
-    """Close a journal in the end."""
+    """Close a journal at the end."""
     try:
         yield journal
     finally:
@@ -172,7 +173,13 @@ def loaded(path: Path | None) -> Config:
     try:
         return configuration.load(path)
     except ConfigError as error:
-        raise Refused(str(error), "Correct the file, or name another with --config.") from error
+        raise Refused(str(error), "Fix the file, or choose another with --config.") from error
+
+
+def show_notes(config: Config) -> None:
+    """Print on stderr what the author of the configuration should change."""
+    for note in config.notes:
+        say(f"Note: {config.source}: {note}")
 
 
 def named(config: Config, name: str) -> Pipeline:
@@ -181,12 +188,12 @@ def named(config: Config, name: str) -> Pipeline:
     if pipeline is None:
         raise Refused(
             f"there is no pipeline {name!r}{nearest(name, config.pipelines)}",
-            f"The pipelines are {', '.join(config.pipelines)}.",
+            f"Pipelines: {', '.join(config.pipelines)}.",
         )
     return pipeline
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return a question after the name that was meant; empty if none is near."""
+    """Return a "did you mean" question with the most similar name; empty if none is similar."""
     close = get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,4 +1,4 @@
-"""``moa-mcp pipelines``: what there is to ask, and what each is for."""
+"""``moa-mcp pipelines``: lists the pipelines and when to use each."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from moa_mcp.planning.plan import Plan, plan
 _INDENT = "    "
 
 
-@click.command("pipelines", epilog="Exit codes: 0 listed, 2 faulty configuration.")
+@click.command("pipelines", epilog="Exit codes: 0 success, 2 error in the configuration.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @config_option
 def command(as_json: bool, config_path: Path | None) -> None:
-    """List the pipelines: what each does, and when to choose it."""
+    """List the pipelines, what each does and when to use it."""
     config = loaded(config_path)
     plans = [(pipeline, plan(pipeline)) for pipeline in config.pipelines.values()]
     if as_json:

@@ -1,4 +1,4 @@
-"""What a person can do about a run that failed, broke off or could not be shown: commands that work as they stand."""
+"""Remedies for a run that failed, was interrupted or could not be shown: complete commands to copy."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from moa_mcp.config import ENVIRONMENT_VARIABLE, Config
 from moa_mcp.runs import other_models
 from moa_mcp.trace.trace import Trace
 
-_KEPT_NOWHERE = 'Nothing was kept that could be gone on with: --journal none, or record = "hashes".'
+_KEPT_NOWHERE = 'This run was not recorded and can\'t be resumed, because of --journal none or record = "hashes".'
 
 
 class Remedies:
-    """The commands that go on with a run of this one. `journal` and `config_path` are what the options say."""
+    """The commands that continue a run. `journal` and `config_path` are the values of the options."""
 
     def __init__(self, config: Config, journal: str | None, config_path: Path | None, *, offline: bool) -> None:
-        self._kept = journal != "none" and config.defaults.record == "calls"
+        self._kept = journal != "none" and config.journal.record == "calls"
         self._file = _option("--journal", journal, "MOA_MCP_JOURNAL")
         self._world = _option("--config", config_path, ENVIRONMENT_VARIABLE) + ["--offline"] * offline
 
     def driving(self, name: str, run_id: str) -> str:
-        """Return a command of `moa-mcp runs` that asks models."""
+        """Return a command of `moa-mcp runs` that calls models."""
         return shlex.join(["moa-mcp", "runs", name, run_id, *self._file, *self._world])
 
     def showing(self, run_id: str) -> str:
@@ -30,31 +30,39 @@ class Remedies:
         return shlex.join(["moa-mcp", "runs", "show", run_id, *self._file])
 
     def of_failed(self, trace: Trace) -> str:
-        """Return what helps a run that gave no answer."""
+        """Return the remedy for a run without an answer."""
         if not trace.steps:
-            return "Nothing was spent."
+            return "No model was called and nothing was spent."
         if not self._kept:
             return _KEPT_NOWHERE
-        again = f"{self.driving('resume', trace.run_id)} tries again"
-        if trace.reason == "journal":
-            return f"The journal did not take all of it, and what it lacks is asked and paid again: {again}."
+        resume = self.driving("resume", trace.run_id)
+        match trace.reason:
+            case "budget":
+                return f"The answers so far are stored. Run {resume} --max-cost USD to continue with a higher budget."
+            case "journal":
+                return f"Answers that were not stored are requested and paid again. Run {resume} to try again."
+            case _:
+                return self._of_unanswered(trace, f"{resume} to try again")
+
+    def _of_unanswered(self, trace: Trace, again: str) -> str:
+        """Return what helps a run of which a step got too few answers."""
         if not any(step.answers for step in trace.steps):
-            return f"{self.showing(trace.run_id)} --full shows what every call said, {again}."
+            return f"Run {self.showing(trace.run_id)} --full to see what every call returned, or {again}."
         other = other_models(trace)
         if other is None:
-            return f"What was answered is kept: {again}."
+            return f"The answers so far are stored. Run {again}."
         fork = f"{self.driving('fork', trace.run_id)} --from {other[0]} --set {other[1]}"
-        return f"What was answered is kept: {again}, {fork} asks another model."
+        return f"The answers so far are stored. Run {again}, or {fork} to use another model."
 
     def of_interrupted(self, run_id: str) -> str:
-        """Return what helps a run that its user broke off, if anything does."""
-        return f"{self.driving('resume', run_id)} goes on with what was answered." if self._kept else ""
+        """Return the remedy for a run that its user interrupted; empty if it was not recorded."""
+        return f"Run {self.driving('resume', run_id)} to resume it." if self._kept else ""
 
     def of_unwritten(self, run_id: str) -> str:
-        """Return what helps where an answer could not be written."""
-        return f"It is kept: {self.showing(run_id)} prints it." if self._kept else "It was not kept, either."
+        """Return the remedy for an answer that could not be written."""
+        return f"Run {self.showing(run_id)} to print it again." if self._kept else "The run was not recorded."
 
 
 def _option(name: str, value: Path | str | None, variable: str) -> list[str]:
-    """Return the option, unless the environment says the same."""
+    """Return the option, unless the environment has the same value."""
     return [] if value is None or str(value) == os.environ.get(variable) else [name, str(value)]

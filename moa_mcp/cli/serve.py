@@ -1,4 +1,4 @@
-"""``moa-mcp serve``: the MCP server, on the transport that is asked for."""
+"""``moa-mcp serve``: the MCP server on stdio, HTTP or SSE."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from moa_mcp.cli.options import Refused, config_option, journal_option, loaded, offline_option, opened
+from moa_mcp.cli.options import (
+    Refused,
+    config_option,
+    journal_option,
+    loaded,
+    offline_option,
+    opened,
+    show_notes,
+)
 from moa_mcp.cli.text import say
 from moa_mcp.errors import MoaError
 from moa_mcp.garbage import collect_seldom, collecting_nothing
@@ -19,18 +27,25 @@ _LISTENING = {"host": "--host", "port": "--port", "token_env": "--token-env"}
 
 
 @click.command(
-    "serve", epilog="Exit codes: 0 ended by its client, 2 wrong usage or a faulty configuration, 130 interrupted."
+    "serve",
+    epilog="Exit codes: 0 closed by the client, 2 wrong usage or an error in the configuration, 130 interrupted.",
 )
 @click.option("--http", is_flag=True, help="Serve streamable HTTP at /mcp instead of stdio.")
-@click.option("--sse", is_flag=True, help="Serve HTTP with SSE at /sse, for clients of before March 2025.")
+@click.option("--sse", is_flag=True, help="Serve HTTP with SSE at /sse, for clients from before March 2025.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port; 0 for any.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8765,
+    show_default=True,
+    help="Port to listen on; 0 picks a free one.",
+)
 @click.option(
     "--token-env",
     default="MOA_MCP_TOKEN",
     show_default=True,
     metavar="NAME",
-    help="Variable that holds the bearer token clients must send; needed to listen beyond this machine.",
+    help="Environment variable with the bearer token for clients; required unless --host is local.",
 )
 @offline_option
 @journal_option
@@ -47,17 +62,21 @@ def command(
     journal: str | None,
     config_path: Path | None,
 ) -> None:
-    """Serve the pipelines as tools over MCP: stdio by default."""
+    """Start the MCP server; each pipeline is a tool.
+
+    The default transport is stdio.
+    """
     given = [name for key, name in _LISTENING.items() if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE]
     if http and sse:
-        raise Refused("--http and --sse exclude each other", "Clients of 2025 and later speak --http.")
+        raise Refused("--http and --sse can't be combined", "Use --http, unless a client only supports SSE.")
     if given and not (http or sse):
-        raise Refused(f"{given[0]} has no meaning over stdio", "Add --http or --sse.")
+        raise Refused(f"{given[0]} has no effect over stdio", "Add --http or --sse.")
     config = loaded(config_path)
+    show_notes(config)
     token = _token(token_env, host, named="--token-env" in given) if http or sse else None
     with collecting_nothing():
-        from moa_mcp.server import transports  # noqa: PLC0415  a second's work, which a refusal need not wait for
-    kept = opened(journal, config.defaults, at_once=False)
+        from moa_mcp.server import transports  # noqa: PLC0415  takes a second; errors above need not wait
+    kept = opened(journal, config.journal, at_once=False)
     collect_seldom()
     try:
         if http:
@@ -65,30 +84,30 @@ def command(
         elif sse:
             transports.serve_sse(config, host=host, port=port, token=token, journal=kept, offline=offline)
         else:
-            _tell_a_person()
+            _greet()
             transports.serve_stdio(config, journal=kept, offline=offline)
     except MoaError as error:
         raise Refused(str(error), "See moa-mcp serve --help.") from error
 
 
 def _token(variable: str, host: str, *, named: bool) -> str | None:
-    """Return the bearer token. Raises `Refused` where one is needed and missing."""
+    """Return the bearer token. Raises `Refused` if it is required and missing."""
     token = os.environ.get(variable)
     if token:
         return token
     if named:
-        raise Refused(f"--token-env names {variable}, which is not set", f"Put the token into {variable}.")
+        raise Refused(f"the environment variable {variable} of --token-env is not set", f"Set {variable} to the token.")
     try:
         require_token(host, token)
     except CannotServe as error:
-        raise Refused(str(error), f"Put one into {variable}, or listen on 127.0.0.1.") from error
+        raise Refused(str(error), f"Set {variable} to a token, or use --host 127.0.0.1.") from error
     return None
 
 
-def _tell_a_person() -> None:
-    """Say what happens to somebody who started the server by hand."""
+def _greet() -> None:
+    """Explain the silence to a user who started the server at a terminal."""
     if sys.stdin is not None and sys.stdin.isatty():
         say(
-            "Serving MCP over stdio: a client such as Claude Desktop starts this and talks to it.",
-            "Ctrl-C ends it; moa-mcp --help shows the other commands.",
+            "Serving MCP over stdio. MCP clients such as Claude Desktop start this command and send it requests.",
+            "Press Ctrl-C to stop. Run moa-mcp --help to see the other commands.",
         )

@@ -1,4 +1,4 @@
-"""Signals that end a command in the way that Ctrl-C does."""
+"""Handles signals that end a command like Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ INTERRUPTED = 128 + signal.SIGINT
 
 
 class Interrupted(KeyboardInterrupt):
-    """A command was ended by its user, or by who supervises it; its text says what helps."""
+    """A user or a supervisor ended the command. The message includes the remedy."""
 
     def __init__(self, message: str, exit_code: int = INTERRUPTED) -> None:
         super().__init__(message)
@@ -19,31 +19,31 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Ending:
-    """Which signal ended a command, if one did."""
+    """The signal that ended a command, if there was one."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
 
     @property
     def exit_code(self) -> int:
-        """The code that shells use for a command that a signal ended."""
+        """The exit code of shells for a command that a signal ended."""
         return INTERRUPTED if self.signal is None else 128 + self.signal
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Do what Ctrl-C does; once, since supervisors send several."""
+        """Act like Ctrl-C, but only once: supervisors may send several signals."""
         del frame
         if self.signal is not None:
             return
         self.signal = number
         if callable(signal.getsignal(signal.SIGINT)):
-            signal.raise_signal(signal.SIGINT)  # the event loop has its own way to end on it
-        else:  # ignored, as shells have it for jobs in the background
+            signal.raise_signal(signal.SIGINT)  # the event loop handles it
+        else:  # shells ignore it for background jobs
             raise KeyboardInterrupt
 
 
 @contextmanager
 def ended_as_by_ctrl_c() -> Generator[Ending]:
-    """Let SIGTERM, and a terminal that goes away, end what is done inside as Ctrl-C does, unless they are ignored."""
+    """Make SIGTERM and the loss of the terminal act like Ctrl-C inside, unless these signals are ignored."""
     ending = Ending()
     numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
     before = {number: signal.getsignal(number) for number in numbers}

@@ -1,6 +1,6 @@
-"""A run before the eyes of whoever sits at the terminal: shown while it goes on, then its answer, trace and end.
+"""Runs a pipeline and shows it: live progress, then the answer, the trace and the status.
 
-The answer goes to stdout, all else to stderr. It does not know whether a run is new, resumed or forked.
+The answer goes to stdout, everything else to stderr. It is the same for new, resumed and forked runs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import anyio
 from rich.console import Console
 
 from moa_mcp.cli import draw
-from moa_mcp.cli.display import BROKE_OFF, Layers, Stream
+from moa_mcp.cli.live import RESTARTED, Layers, Stream
 from moa_mcp.cli.options import Refused, RunFailed
 from moa_mcp.cli.remedies import Remedies
 from moa_mcp.cli.signals import Interrupted, ended_as_by_ctrl_c
@@ -30,7 +30,6 @@ from moa_mcp.journal import Journal
 from moa_mcp.providers.backend import Backend, real, simulated
 from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Run, Runs
-from moa_mcp.steps import Aggregate, Propose, Refine, Step, Synthesize, Vote
 from moa_mcp.text.redact import redact
 from moa_mcp.text.visible import visible
 from moa_mcp.trace import json
@@ -39,11 +38,11 @@ from moa_mcp.trace.trace import Trace
 _REDRAWN_S = 0.1
 
 Begin = Callable[[Runs, Emit | None], Awaitable[Run]]
-"""Starts the run, which tells its events to the emit if there is one."""
+"""Starts the run, which sends its events to the `Emit` if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class DisplayOptions:
     """How a run and its result are shown."""
 
     simulated: bool
@@ -57,30 +56,30 @@ class Seen:
     """A run that ended."""
 
     trace: Trace
-    told: str
-    """The answer's text so far as it was written while it came."""
+    streamed: str
+    """The text of the answer that was written while it arrived."""
     unwritten: str = ""
-    """Why the answer could not be written, though somebody may want it."""
+    """Why the answer could not be written; empty if it was, or if the reader closed the pipe."""
 
 
 def ready(config: Config, *, offline: bool) -> tuple[Backend, Routes | None]:
-    """Return where calls go, with the routes of the configured models if these are real."""
+    """Return the backend for calls, with the routes of the models unless they are simulated."""
     if offline:
         return simulated(), None
     return real(config.models, dict(os.environ))
 
 
 def runs_of(config: Config, backend: Backend, journal: Journal) -> Runs:
-    """Return the runs of a command: other interrupted runs are a server's to go on with, whatever the setting."""
-    defaults = config.defaults.model_copy(update={"resume": "on-request"})
-    return Runs(replace(config, defaults=defaults), backend, journal)
+    """Return the runs of a command. Only a server resumes interrupted runs on its own, whatever the setting."""
+    settings = config.journal.model_copy(update={"resume": "on-request"})
+    return Runs(replace(config, journal=settings), backend, journal)
 
 
-def watch(runs: Runs, pipeline: Pipeline, begin: Begin, manner: Manner) -> Seen:
-    """Drive the run to its end, show it meanwhile, and write its answer."""
+def watch(runs: Runs, pipeline: Pipeline, begin: Begin, options: DisplayOptions) -> Seen:
+    """Execute the run, show its progress, and write its answer. Raises `Interrupted`."""
     _silence_libraries()
-    stream = Stream() if not manner.as_json and sys.stdout.isatty() and _speaks(pipeline.steps[-1]) else None
-    told, begun = "", list[Run]()
+    stream = Stream() if not options.as_json and sys.stdout.isatty() and pipeline.steps[-1].writes_answers else None
+    streamed, begun = "", list[Run]()
 
     async def noted(runs: Runs, watching: Emit | None) -> Run:
         begun.append(await begin(runs, watching))
@@ -88,52 +87,52 @@ def watch(runs: Runs, pipeline: Pipeline, begin: Begin, manner: Manner) -> Seen:
 
     with ended_as_by_ctrl_c() as ending:
         try:
-            trace = anyio.run(_drive, runs, noted, stream)
+            trace = anyio.run(_execute, runs, noted, stream)
         except KeyboardInterrupt as interrupt:
-            remedies = [manner.remedies.of_interrupted(run.run_id) for run in begun]
+            remedies = [options.remedies.of_interrupted(run.run_id) for run in begun]
             with suppress(OSError):  # the terminal may be gone
                 if stream:
                     stream.end()
             raise Interrupted(" ".join(filter(None, ["Interrupted.", *remedies])), ending.exit_code) from interrupt
-    told = stream.end() if stream else ""
-    if manner.as_json:
-        return Seen(trace, told, written(_json(trace, simulated=manner.simulated)))
+    streamed = stream.end() if stream else ""
+    if options.as_json:
+        return Seen(trace, streamed, written(_json(trace, simulated=options.simulated)))
     answer = None if trace.answer is None else visible(trace.answer)
-    if answer is None or answer.strip() == told.strip():
-        return Seen(trace, told)
-    if told.strip():
-        say(BROKE_OFF)
-    return Seen(trace, told, written(answer))
+    if answer is None or answer.strip() == streamed.strip():
+        return Seen(trace, streamed)
+    if streamed.strip():
+        say(RESTARTED)
+    return Seen(trace, streamed, written(answer))
 
 
-def conclude(seen: Seen, manner: Manner) -> None:
-    """Say on stderr why a result is degraded and, if wanted, how it came about. Raises `RunFailed` for no answer."""
+def conclude(seen: Seen, options: DisplayOptions) -> None:
+    """Print to stderr why a result is degraded and, unless `quiet`, the trace. Raises `RunFailed` without an answer."""
     trace, screen = seen.trace, draw.console(stderr=True)
     if trace.status == "degraded":
         _part(screen)
         say("Degraded:", *(f"- {shortened(reason)}" for reason in trace.degradations))
-    if not (manner.quiet or manner.as_json):
+    if not (options.quiet or options.as_json):
         _part(screen)
-        screen.print(*draw.conclusion(trace, simulated=manner.simulated), sep="\n")
+        screen.print(*draw.conclusion(trace, simulated=options.simulated), sep="\n")
     if trace.answer is None:
-        raise failed(trace, manner, "; the text above broke off and is no answer" if seen.told else "")
+        raise failed(trace, options, "; the text above was cut off and is not the answer" if seen.streamed else "")
     if seen.unwritten:
-        remedy = manner.remedies.of_unwritten(trace.run_id)
-        raise RunFailed(f"the answer could not be written: {seen.unwritten}", remedy)
+        remedy = options.remedies.of_unwritten(trace.run_id)
+        raise RunFailed(f"can't write the answer: {seen.unwritten}", remedy)
 
 
-def failed(trace: Trace, manner: Manner, warning: str = "") -> Refused:
-    """Return why there is no answer."""
-    reason = trace.error or ("another process drives it now" if trace.interrupted else trace.status)
-    return RunFailed(f"{shortened(reason)}{warning}", manner.remedies.of_failed(trace))
+def failed(trace: Trace, options: DisplayOptions, warning: str = "") -> Refused:
+    """Return the error for a run without an answer."""
+    reason = trace.error or ("another process continues it now" if trace.interrupted else trace.status)
+    return RunFailed(f"{shortened(reason)}{warning}", options.remedies.of_failed(trace))
 
 
-async def _drive(runs: Runs, begin: Begin, stream: Stream | None) -> Trace:
+async def _execute(runs: Runs, begin: Begin, stream: Stream | None) -> Trace:
     screen = draw.console(stderr=True)
     live = screen.is_interactive and sys.stderr.isatty()
     layers = Layers(screen, simulated=runs.backend.simulated) if live else None
     async with runs.open():
-        begun = await _begun(begin(runs, stream.tell if stream else None))
+        begun = await _begun(begin(runs, stream.add if stream else None))
         if isinstance(begun, Run):
             with nullcontext() if layers is None else layers:
                 await _follow(begun, layers, stream)
@@ -144,7 +143,7 @@ async def _drive(runs: Runs, begin: Begin, stream: Stream | None) -> Trace:
 
 
 async def _begun(beginning: Awaitable[Run]) -> Run | MoaError:
-    """Return the run, or why there is none: the task group around would wrap what is raised."""
+    """Return the run or its error: a task group would wrap an exception."""
     try:
         return await beginning
     except MoaError as error:
@@ -152,12 +151,12 @@ async def _begun(beginning: Awaitable[Run]) -> Run | MoaError:
 
 
 async def _follow(run: Run, layers: Layers | None, stream: Stream | None) -> None:
-    told = layers is not None
+    announced = layers is not None
     while run.trace.status == "running" and not run.ended.is_set():
         with anyio.move_on_after(_REDRAWN_S):
             await run.changed()
-        if run.trace.waiting and not told:
-            told = True
+        if run.trace.waiting and not announced:
+            announced = True
             say(f"The run is {run.trace.waiting}.")
         if stream is not None and stream.pending:
             if layers is not None:
@@ -168,7 +167,7 @@ async def _follow(run: Run, layers: Layers | None, stream: Stream | None) -> Non
 
 
 def _silence_libraries() -> None:
-    """Let no log but our own faults reach the terminal."""
+    """Keep log messages of other libraries off the terminal."""
     logging.getLogger().addHandler(logging.NullHandler())
     ours = logging.getLogger("moa_mcp")
     handler = logging.StreamHandler()
@@ -178,21 +177,14 @@ def _silence_libraries() -> None:
 
 
 class _InALine(logging.Formatter):
-    """Tells a fault, and where it happened, in a line and without keys: no user reads a stack trace."""
+    """Formats an error and its place on one line, without API keys and stack trace."""
 
     def format(self, record: logging.LogRecord) -> str:
-        said = record.getMessage()
+        message = record.getMessage()
         if record.exc_info and (error := record.exc_info[1]):
             last = traceback.extract_tb(error.__traceback__)[-1]
-            said += f": {type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"
-        return redact(line(said))
-
-
-def _speaks(step: Step) -> bool:
-    """Whether the last step's one call writes the answer itself, and not a judgement of other answers."""
-    if isinstance(step, Vote):
-        return step.method == "restate"
-    return isinstance(step, Aggregate | Synthesize | Propose | Refine)
+            message += f": {type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"
+        return redact(line(message))
 
 
 def _json(trace: Trace, *, simulated: bool) -> str:
@@ -202,6 +194,6 @@ def _json(trace: Trace, *, simulated: bool) -> str:
 
 
 def _part(screen: Console) -> None:
-    """Leave a line free on a terminal, where the answer stands above."""
+    """Print an empty line after the answer on a terminal."""
     if screen.is_terminal:
         screen.print()

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 from moa_mcp.config.files import ENVIRONMENT_VARIABLE, find, load, parse, shipped
 from moa_mcp.config.reader import OWN_TOOLS, STEP_TYPES
-from moa_mcp.config.tables import FILE_NAME, Config, Defaults, ModelTable, Pipeline, models_of
+from moa_mcp.config.tables import (
+    FILE_NAME,
+    SETTINGS,
+    BudgetSettings,
+    Config,
+    JournalSettings,
+    LimitSettings,
+    ModelTable,
+    Pipeline,
+    StepDefaults,
+    models_of,
+)
 
 __all__ = [
     "ENVIRONMENT_VARIABLE",
     "FILE_NAME",
     "OWN_TOOLS",
+    "SETTINGS",
     "STEP_TYPES",
+    "BudgetSettings",
     "Config",
-    "Defaults",
+    "JournalSettings",
+    "LimitSettings",
     "ModelTable",
     "Pipeline",
+    "StepDefaults",
     "find",
     "load",
     "models_of",

@@ -1,6 +1,6 @@
-"""What is wrong with a table of pipelines.toml, in the words of the person who wrote it.
+"""Problems in a table of pipelines.toml, in terms of that file.
 
-It turns pydantic's findings into problems with place, value and remedy; it reads no file and decides nothing.
+Turns pydantic's errors into problems with place, value and remedy. It reads no file and validates nothing.
 """
 
 from __future__ import annotations
@@ -9,21 +9,22 @@ import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from itertools import zip_longest
-from typing import cast
+from typing import cast, get_args
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from moa_mcp.config.tables import SETTINGS
 from moa_mcp.errors import Problem
-from moa_mcp.routing.routes import PerMillion, Route
-from moa_mcp.steps import Agent, Ahead, Propose, Stop
 from moa_mcp.text.redact import redact
 
 Where = tuple[str | int, ...]
 
 _ENTRY = re.compile(r", \w+ \d+$")
-"""The place of an entry of a list ends so."""
+"""The end of the place of a list entry."""
 _LONGEST_SHOWN = 120
+_NEAR = 0.6
+"""How similar a word must be to be meant, 0 to 1."""
 _HOLDS_KEY = re.compile(r"(.*_)?(api_?key(_env)?|secret|password)|key|token|(access|auth|bearer)_token", re.IGNORECASE)
 _EXTRACT = 'should be "text", "last_number", "choice", { json = "field" } or { regex = "pattern" }'
 _AGENT = 'should be a model, "name" or { model = "name", samples = 2 }'
@@ -57,20 +58,20 @@ _VALUE_SAYS_NOTHING = {"missing", "too_short", "string_too_short"}
 
 
 def problems(kind: type[BaseModel], place: str, errors: Iterable[ErrorDetails]) -> Iterator[Problem]:
-    """Yield what is wrong with the table at `place`, once for each key."""
-    told: set[str] = set()
+    """Yield the problems in the table at `place`, one per key."""
+    seen: set[str] = set()
     for error in errors:
         where, message = _explained(kind, error)
         whole = within(place, *where)
-        if whole not in told:
-            told.add(whole)
+        if whole not in seen:
+            seen.add(whole)
             yield Problem(whole, message)
 
 
 def within(place: str, *where: str | int) -> str:
-    """Return the place of a key below another place, and of the entry of a list by its position, counted from 0.
+    """Return the place of a key, or of a list entry by its index, below another place.
 
-    People count from 1: ``within("pipelines.p", "steps", 0, "n")`` is ``pipelines.p, step 1, n``.
+    Indexes count from 0, places from 1: ``within("pipelines.p", "steps", 0, "n")`` is ``pipelines.p, step 1, n``.
     """
     for part, following in zip_longest(where, where[1:]):
         if isinstance(part, int):
@@ -83,12 +84,12 @@ def within(place: str, *where: str | int) -> str:
 
 
 def as_key(name: str) -> str:
-    """Return a key as it stands in TOML, quoted where it must be."""
+    """Return a key as TOML writes it, quoted if necessary."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
 
 
 def shown(value: object, under: str = "") -> str:
-    """Return a value as TOML writes it, unless it stands under a key that holds secrets or looks like one."""
+    """Return a value as TOML writes it, unless its key or its form suggests a secret."""
     if _HOLDS_KEY.fullmatch(under):
         return "the value (not shown)"
     text = redact(_toml(value), {})
@@ -96,34 +97,34 @@ def shown(value: object, under: str = "") -> str:
 
 
 def hinted(word: object, known: Iterable[str], otherwise: str) -> str:
-    """Return what follows a fault: the nearest of the known words, if one is near, and what else would be right."""
+    """Return the end of an error message: the most similar known word, if any, and the remedy `otherwise`."""
     question = meant(word, known)
     return f"{question} {otherwise[0].upper()}{otherwise[1:]}" if question else f"; {otherwise}"
 
 
 def meant(word: object, known: Iterable[str]) -> str:
-    """Return the question whether the nearest of the known words was meant; empty if none is near."""
-    close = get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    """Return ", did you mean …?" with the most similar known word; empty if none is similar."""
+    close = get_close_matches(str(word), list(known), n=1, cutoff=_NEAR)
     return f", did you mean {close[0]!r}?" if close else ""
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return names as a sentence lists them."""
+    """Return names as a list in a sentence."""
     return ", ".join(names)
 
 
 def _explained(kind: type[BaseModel], error: ErrorDetails) -> tuple[Where, str]:
-    """Return where in its table an error stands, and what it says."""
+    """Return the place of an error in its table, and its message."""
     where, found = error["loc"], error["type"]
     under = next((part for part in reversed(where) if isinstance(part, str)), "")
     if "extract" in where and found != "value_error" and (found, under) != ("extra_forbidden", "extract"):
         return where[: where.index("extract") + 1], f"{shown(error['input'])} {_EXTRACT}"
-    if where[:1] == ("retention_days",):  # pydantic names the branches of its union, too
+    if where[:1] == ("retention_days",):  # pydantic adds the branches of its union
         return where[:1], f"{shown(error['input'])} {_RETENTION}"
-    return where, _said(kind, where, under, error)
+    return where, _message(kind, where, under, error)
 
 
-def _said(kind: type[BaseModel], where: Where, under: str, error: ErrorDetails) -> str:
+def _message(kind: type[BaseModel], where: Where, under: str, error: ErrorDetails) -> str:
     match error["type"]:
         case "extra_forbidden":
             return _unknown_key(kind, where, under)
@@ -139,17 +140,42 @@ def _said(kind: type[BaseModel], where: Where, under: str, error: ErrorDetails) 
 
 def _unknown_key(kind: type[BaseModel], where: Where, name: str) -> str:
     if _HOLDS_KEY.fullmatch(name):
-        return "keys don't belong in this file; a route names the variable that holds its key: api_key_env"
-    owner: type[BaseModel] = Route if "routes" in where else Agent if "agents" in where else kind
-    if "usd_per_million" in where[:-1]:
-        owner = PerMillion
-    if where[:1] == ("stop",):
-        owner = Stop if kind is Propose else Ahead
+        return "keys do not belong in this file; set api_key_env of the route to the environment variable with the key"
+    owner = _owner(kind, where[:-1])
+    if owner in SETTINGS.values() and (home := _other_table(owner, name)):
+        return home
     known = sorted(owner.model_fields.keys() - {"name"})
     near = {*known, "temp"} - {"step"} if "temperature" in known else {*known} - {"step"}
     if name == "temp" and name in near:
-        return "means temperature, which stands here too; remove one of them"
-    return f"unknown key{hinted(name, sorted(near), f'known here: {listed(known)}')}"
+        return "is short for temperature, which is also set; remove one of them"
+    return f"unknown key{hinted(name, sorted(near), f'valid keys: {listed(known)}')}"
+
+
+def _other_table(owner: type[BaseModel], name: str) -> str:
+    """Return that a setting belongs in another table, or that one there has a similar name; empty if not."""
+    homes = {key: table for table, kind in SETTINGS.items() for key in kind.model_fields}
+    homes["temp"] = "defaults"
+    near = get_close_matches(name, homes, n=1, cutoff=_NEAR)
+    if not near or SETTINGS[homes[near[0]]] is owner:
+        return ""
+    home = f"[{homes[near[0]]}]"
+    return f"belongs in {home}" if near[0] == name else f"unknown key, did you mean {near[0]!r} in {home}?"
+
+
+def _owner(kind: type[BaseModel], where: Where) -> type[BaseModel]:
+    """Return the kind of table at a place in a table."""
+    for part in where:
+        if isinstance(part, str) and part in kind.model_fields:
+            kind = next(_tables(kind.model_fields[part].annotation), kind)
+    return kind
+
+
+def _tables(annotation: object) -> Iterator[type[BaseModel]]:
+    """Yield the kinds of tables that a type allows."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _tables(part)
 
 
 def _toml(value: object) -> str:

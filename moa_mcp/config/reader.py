@@ -11,17 +11,28 @@ from pydantic import BaseModel, ValidationError
 
 from moa_mcp.config import problems
 from moa_mcp.config.problems import as_key, hinted, listed, shown, within
-from moa_mcp.config.tables import Config, Defaults, ModelTable, Pipeline, models_of, named_models
+from moa_mcp.config.settings import DEFAULTS, Settings, Written, moves, written
+from moa_mcp.config.tables import (
+    SETTINGS,
+    BudgetSettings,
+    Config,
+    JournalSettings,
+    LimitSettings,
+    ModelTable,
+    Pipeline,
+    StepDefaults,
+    models_of,
+)
 from moa_mcp.errors import Problem
 from moa_mcp.routing.routes import PROVIDERS, Route
-from moa_mcp.steps import ModelStep, PanelStep, Propose, Refine, Step
+from moa_mcp.steps import Step
 
 STEP_TYPES: Mapping[str, type[Step]] = {kind.model_fields["step"].default: kind for kind in get_args(Step)}
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 OWN_TOOLS = frozenset({"moa_wait", "moa_cancel", "moa_trace", "moa_resume", "moa_fork", "moa_estimate"})
 """The server's own tools. A pipeline can't have one of these names."""
-_TABLES = ("defaults", "models", "pipelines")
+_TABLES = (*SETTINGS, "models", "pipelines")
 
 
 _AnyTable = TypeVar("_AnyTable", bound=BaseModel)
@@ -38,10 +49,29 @@ class Reader:
             if name not in _TABLES:
                 remedy = hinted(name, _TABLES, f"the tables are {listed(_TABLES)}")
                 self._say(as_key(name), f"unknown table{remedy}")
-        defaults = self._model(Defaults, "defaults", self._table("defaults", document)) or Defaults()
-        for key in ("requests_per_minute", "tokens_per_minute"):
-            for provider in getattr(defaults, key):
-                self._check_provider(f"defaults.{key}.{as_key(provider)}", provider)
+        places = written({name: self._table(name, document) for name in SETTINGS})
+        settings = Settings(
+            self._settings(StepDefaults, places["defaults"]),
+            self._settings(LimitSettings, places["limits"]),
+            self._settings(BudgetSettings, places["budget"]),
+            self._settings(JournalSettings, places["journal"]),
+        )
+        self._check_providers(settings.limits, places["limits"])
+        models = self._models(document)
+        pipelines = self._pipelines(document, settings)
+        direct = {model for pipeline in pipelines.values() for model in models_of(pipeline) if model not in models}
+        models |= {model: (Route(model=model),) for model in direct}
+        return Config(source, *settings, models, pipelines, moves(places.values()))
+
+    def _settings(self, kind: type[_AnyTable], written: Written) -> _AnyTable:
+        """Return a table of settings, with the keys of it that stand in `[defaults]`."""
+        for key in written.twice:
+            self._say(f"{written.name}.{key}", f"is also in [{DEFAULTS}]; remove it there")
+        read = self._model(kind, written.name, written.own) or kind()
+        misplaced = self._model(kind, DEFAULTS, written.misplaced) or kind()
+        return read.model_copy(update={key: getattr(misplaced, key) for key in written.misplaced})
+
+    def _models(self, document: dict[str, Any]) -> dict[str, tuple[Route, ...]]:
         models = {
             name: table.routes
             for name, raw in self._table("models", document).items()
@@ -49,17 +79,18 @@ class Reader:
         }
         for name, routes in models.items():
             self._check_routes(f"models.{as_key(name)}", routes)
+        return models
+
+    def _pipelines(self, document: dict[str, Any], settings: Settings) -> dict[str, Pipeline]:
         declared = set(self._table("models", document, quiet=True))
         tables = self._table("pipelines", document)
         if "pipelines" not in document or (isinstance(document["pipelines"], dict) and not tables):
             self._say("pipelines", "no pipeline is defined; add a table [pipelines.NAME] with steps = [...]")
-        pipelines = {
+        return {
             name: pipeline
             for name, raw in tables.items()
-            if (pipeline := self._pipeline(name, raw, defaults, declared)) is not None
+            if (pipeline := self._pipeline(name, raw, settings, declared)) is not None
         }
-        direct = {model for pipeline in pipelines.values() for model in models_of(pipeline) if model not in models}
-        return Config(source, defaults, {**models, **{model: (Route(model=model),) for model in direct}}, pipelines)
 
     def _table(self, place: str, document: dict[str, Any], *, quiet: bool = False) -> dict[str, Any]:
         value = document.get(place, {})
@@ -75,7 +106,7 @@ class Reader:
                 remedy = "write it as provider/model, such as openai/gpt-5-nano"
                 self._say(within(place, "routes", index), f"{route.model!r} has no provider; {remedy}")
 
-    def _pipeline(self, name: str, raw: object, defaults: Defaults, declared: set[str]) -> Pipeline | None:
+    def _pipeline(self, name: str, raw: object, settings: Settings, declared: set[str]) -> Pipeline | None:
         place = f"pipelines.{as_key(name)}"
         before = len(self.problems)
         self._check_name(place, name)
@@ -83,12 +114,12 @@ class Reader:
             self._say_no_table(place, raw)
             return None
         table: dict[str, Any] = dict(raw)  # pyright: ignore[reportUnknownArgumentType]
-        steps = self._steps(place, table.pop("steps", None), defaults)
+        steps = self._steps(place, table.pop("steps", None), settings.defaults)
         given = {
             "title": name.replace("_", " ").capitalize(),
             "description": "",
-            "deadline_s": defaults.deadline_s,
-            "confirm_above_usd": defaults.confirm_above_usd,
+            "deadline_s": settings.limits.deadline_s,
+            "confirm_above_usd": settings.budget.confirm_above_usd,
             **table,
             "name": name,
             "steps": (),
@@ -103,10 +134,13 @@ class Reader:
         self._check_flow(place, [step for _, step in steps])
         return pipeline.model_copy(update={"steps": tuple(step for _, step in steps)})
 
-    def _check_provider(self, place: str, provider: str) -> None:
-        if provider not in PROVIDERS:
-            remedy = hinted(provider, PROVIDERS, "use the prefix of a route, such as openai")
-            self._say(place, f"unknown provider {provider!r}{remedy}")
+    def _check_providers(self, limits: LimitSettings, written: Written) -> None:
+        for key in ("requests_per_minute", "tokens_per_minute"):
+            for provider in getattr(limits, key):
+                if provider not in PROVIDERS:
+                    remedy = hinted(provider, PROVIDERS, "use the prefix of a route, such as openai")
+                    place = f"{written.table_of(key)}.{key}.{as_key(provider)}"
+                    self._say(place, f"unknown provider {provider!r}{remedy}")
 
     def _check_name(self, place: str, name: str) -> None:
         if not _NAME.fullmatch(name):
@@ -115,7 +149,7 @@ class Reader:
         elif name in OWN_TOOLS:
             self._say(place, f"{name!r} is the name of a built-in tool; use another name")
 
-    def _steps(self, place: str, raw: object, defaults: Defaults) -> list[tuple[str, Step]]:
+    def _steps(self, place: str, raw: object, defaults: StepDefaults) -> list[tuple[str, Step]]:
         if not isinstance(raw, list) or not raw:
             fault = "is missing" if raw is None else "is empty" if raw == [] else f"{shown(raw)} should be a list"  # pyright: ignore[reportUnknownArgumentType]
             remedy = 'a pipeline needs steps, such as {step = "propose", agents = [...]}'
@@ -125,7 +159,7 @@ class Reader:
         found = ((within(place, "steps", index), item) for index, item in enumerate(items))
         return [(each, step) for each, item in found if (step := self._step(each, item, defaults)) is not None]
 
-    def _step(self, place: str, raw: object, defaults: Defaults) -> Step | None:
+    def _step(self, place: str, raw: object, defaults: StepDefaults) -> Step | None:
         if not isinstance(raw, dict):
             self._say(place, f'{shown(raw)} should be a table, such as {{step = "propose", agents = [...]}}')
             return None
@@ -135,7 +169,7 @@ class Reader:
             self._say_no_step(place, table)
             return None
         step = self._model(STEP_TYPES[kind], place, table)
-        return None if step is None else _completed(step, defaults)
+        return None if step is None else step.completed(defaults)
 
     def _say_no_step(self, place: str, table: dict[str, Any]) -> None:
         steps = f"the steps are {listed(STEP_TYPES)}"
@@ -148,7 +182,7 @@ class Reader:
             self._say(within(place, "step"), f"is missing; {steps}")
 
     def _check_models(self, place: str, step: Step, declared: set[str]) -> None:
-        for where, model in named_models(step):
+        for where, model in step.named_models():
             provider, _, name = model.partition("/")
             if model not in declared and not (provider in PROVIDERS and name):
                 known = [*declared, *(f"{each}/{name}" for each in PROVIDERS if name)]
@@ -160,8 +194,8 @@ class Reader:
         answers = 0
         for index, step in enumerate(steps):
             if step.needs_answers and answers == 0:
-                remedy = "remove keep" if isinstance(step, Propose) else "start with propose"
-                self._say(within(place, "steps", index), f"{step.step} needs answers from a previous step; {remedy}")
+                fault = f"{step.step} needs answers from a previous step; {step.first_remedy}"
+                self._say(within(place, "steps", index), fault)
                 return
             answers = step.answers_out(answers)
         if answers != 1:
@@ -183,22 +217,3 @@ class Reader:
 
     def _say(self, place: str, message: str) -> None:
         self.problems.append(Problem(place, message))
-
-
-def _completed(step: Step, defaults: Defaults) -> Step:
-    """Return the step with the defaults for all keys that it does not set."""
-    if not isinstance(step, ModelStep):
-        return step
-    values: dict[str, object] = {
-        "temperature": defaults.temperature,
-        "max_tokens": defaults.max_tokens,
-        "timeout_s": defaults.timeout_s,
-        "hedge": defaults.hedge,
-    }
-    if isinstance(step, PanelStep):
-        values["grace_s"] = defaults.grace_s
-    if isinstance(step, Refine):
-        values["quorum"] = defaults.quorum
-    elif isinstance(step, PanelStep):
-        values["quorum"] = min(defaults.quorum, len(step.models))
-    return step.model_copy(update={key: value for key, value in values.items() if getattr(step, key) is None})

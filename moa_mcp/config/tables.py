@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from moa_mcp.routing.routes import Dollars, Route, RouteEntry
-from moa_mcp.steps import PanelStep, SoleStep, Step, Vote
+from moa_mcp.steps import Step
+from moa_mcp.steps.forecast import MAX_TOKENS
 
 FILE_NAME = "pipelines.toml"
 
@@ -24,29 +25,50 @@ class Table(BaseModel):
 USDollars = Annotated[Decimal, Field(gt=0, strict=False)]
 
 
-class Defaults(Table):
-    """Defaults for steps, and the settings of runs, budgets, limits and the journal."""
+class StepDefaults(Table):
+    """Defaults of steps, `[defaults]`. A step can override each of them."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] = Field(
         default=0.7, validation_alias=AliasChoices("temperature", "temp")
     )
-    max_tokens: Annotated[int, Field(ge=1)] = 2048
+    max_tokens: Annotated[int, Field(ge=1)] = MAX_TOKENS
     timeout_s: Annotated[float, Field(gt=0)] = 180.0
     """Seconds for one attempt of a call."""
-    stall_s: Annotated[float, Field(gt=0)] = 30.0
-    """Seconds that a streamed answer may pause. After the first text, this replaces `timeout_s`."""
     quorum: Annotated[int, Field(ge=1)] = 1
     """Number of calls of a step that must succeed, at most all of them."""
     grace_s: Annotated[float, Field(ge=0)] | None = None
     """Seconds to wait for the other calls after the quorum is reached; None waits for all."""
     hedge: bool = False
     """Whether to send a second request for a call that takes much longer than the others of its step."""
-    deadline_s: Annotated[float, Field(gt=0)] | None = None
-    """Time limit of a run, in seconds; it then returns the best answer so far."""
+
+
+class LimitSettings(Table):
+    """How long calls and runs may take, and how many requests go out at once, `[limits]`."""
+
     attempts: Annotated[int, Field(ge=1, le=20)] = 4
     """Attempts of a call on one route."""
+    stall_s: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds that a streamed answer may pause. After the first text, this replaces `timeout_s`."""
+    deadline_s: Annotated[float, Field(gt=0)] | None = None
+    """Time limit of a run, in seconds; it then returns the best answer so far."""
     wait_s: Annotated[float, Field(ge=0, le=3600)] = 45.0
     """Seconds that an MCP call waits before it returns the run ID."""
+    concurrency: Annotated[int, Field(ge=1)] = 256
+    """Concurrent requests of all runs."""
+    provider_concurrency: Annotated[int, Field(ge=1)] = 64
+    """Concurrent requests to one provider."""
+    requests_per_minute: dict[str, Annotated[int, Field(ge=1)]] = {}
+    """By provider, as its prefix in routes; for each API key."""
+    tokens_per_minute: dict[str, Annotated[int, Field(ge=1)]] = {}
+    """By provider, prompts and answers; for each API key."""
+    cache_first: bool = True
+    """Whether equal samples of a long prompt wait for the first one, so that they hit the provider's prompt cache.
+    Applies where one request can't return them all."""
+
+
+class BudgetSettings(Table):
+    """What runs may cost, `[budget]`."""
+
     max_cost_usd: USDollars | None = None
     """Maximum cost of a run, in US dollars. A pipeline can override it."""
     max_cost_usd_per_day: USDollars | None = None
@@ -59,29 +81,32 @@ class Defaults(Table):
     """Whether a run may use models without a known price, which a cap in dollars can't limit."""
     confirm_above_usd: Dollars | None = None
     """Expected cost of a run, in US dollars, above which it needs confirmation; None never asks."""
+
+
+class JournalSettings(Table):
+    """What the journal stores, and for how long, `[journal]`."""
+
     record: Literal["calls", "hashes"] = "calls"
     """Whether the journal stores questions, prompts and answers, or only their hashes. With hashes, only the process
     that started a run can finish it."""
+    durability: Literal["process", "power"] = "process"
+    """What a stored answer survives: a crash of the process, or also a power failure, which costs an fsync."""
+    resume: Literal["on-request", "auto"] = "on-request"
+    """Whether a server resumes interrupted runs when it starts, which costs money without a request."""
     retention_days: Annotated[int, Field(ge=1)] | Literal["forever"] = 90
     """Days until an inactive run is deleted, counted from its last change. Runs contain questions in full, so the
     default is not `"forever"`."""
     retention_mb: Annotated[int, Field(ge=1)] | None = None
     """Maximum size of the journal, in millions of bytes. The oldest runs are deleted first. No limit by default."""
-    resume: Literal["on-request", "auto"] = "on-request"
-    """Whether a server resumes interrupted runs when it starts, which costs money without a request."""
-    durability: Literal["process", "power"] = "process"
-    """What a stored answer survives: a crash of the process, or also a power failure, which costs an fsync."""
-    concurrency: Annotated[int, Field(ge=1)] = 256
-    """Concurrent requests of all runs."""
-    provider_concurrency: Annotated[int, Field(ge=1)] = 64
-    """Concurrent requests to one provider."""
-    requests_per_minute: dict[str, Annotated[int, Field(ge=1)]] = {}
-    """By provider, as its prefix in routes; for each API key."""
-    tokens_per_minute: dict[str, Annotated[int, Field(ge=1)]] = {}
-    """By provider, prompts and answers; for each API key."""
-    cache_first: bool = True
-    """Whether equal samples of a long prompt wait for the first one, so that they hit the provider's prompt cache.
-    Applies where one request can't return them all."""
+
+
+SETTINGS: Mapping[str, type[Table]] = {
+    "defaults": StepDefaults,
+    "limits": LimitSettings,
+    "budget": BudgetSettings,
+    "journal": JournalSettings,
+}
+"""The tables of settings by name. No key is in two of them."""
 
 
 class ModelTable(Table):
@@ -116,19 +141,14 @@ class Config:
 
     source: str
     """Path of the file."""
-    defaults: Defaults
+    defaults: StepDefaults
+    limits: LimitSettings
+    budget: BudgetSettings
+    journal: JournalSettings
     models: Mapping[str, tuple[Route, ...]]
     pipelines: Mapping[str, Pipeline]
-
-
-def named_models(step: Step) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Yield the models of a step, each with the key that names it."""
-    if isinstance(step, PanelStep):
-        yield from ((("agents", index), agent.model) for index, agent in enumerate(step.agents))
-    elif isinstance(step, SoleStep | Vote) and step.agent is not None:
-        yield ("agent",), step.agent
-    if step.fallback is not None:
-        yield ("fallback_agent",), step.fallback
+    notes: tuple[str, ...] = ()
+    """What the author should change, though the file is valid."""
 
 
 def models_of(pipeline: Pipeline) -> tuple[str, ...]:

@@ -1,1 +1,1 @@
-"""Execution of one pipeline for one question."""
+"""Runs one pipeline for one question."""

@@ -1,4 +1,4 @@
-"""How a run's deadline is shared out: until when each of its steps waits for its calls. It waits for nothing itself."""
+"""Divides a run's time limit among its steps: when each stops waiting for its calls. Does not wait itself."""
 
 from __future__ import annotations
 
@@ -6,48 +6,48 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from moa_mcp.steps import ModelStep, Step
+from moa_mcp.steps import Step
 
 
 @dataclass(frozen=True, slots=True)
 class Cutoffs:
-    """When a step stops waiting for its calls, in the event loop's seconds."""
+    """When a step stops waiting for its calls, on the event loop's clock in seconds."""
 
     deadline_s: float = math.inf
-    """The run's deadline that they come from."""
+    """The run's time limit, in seconds."""
     enough: float = math.inf
-    """When waiting ends for a step that has its quorum."""
+    """When a step with its quorum stops waiting."""
     last: float = math.inf
-    """When it ends for one that has not."""
+    """When a step without its quorum stops waiting."""
     skips: bool = False
-    """Whether the run can do without the step that has not."""
+    """Whether the run skips the step if it has no quorum by then."""
 
     def until(self, now: float, grace_s: float | None) -> tuple[float, str]:
-        """Return when waiting ends for a step that has its quorum now, and why."""
+        """Return when a step that reaches its quorum now stops waiting, and why."""
         grace = math.inf if grace_s is None else now + grace_s
         if grace < min(self.enough, self.last):
-            return grace, f"the quorum was there and its grace of {grace_s:g} s over"
+            return grace, f"the quorum was reached and the grace period of {grace_s:g} s is over"
         return min(self.enough, self.last), self.why
 
     @property
     def why(self) -> str:
-        """Return why waiting ends without a grace."""
-        return f"the deadline of {self.deadline_s:g} s left no more time"
+        """Return why a step stops waiting at a cutoff."""
+        return f"not enough time left before the deadline of {self.deadline_s:g} s"
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When a run's time is up, in the event loop's seconds."""
+    """When a run's time is up, on the event loop's clock in seconds."""
 
     seconds: float
     last_layer: int
-    """The number of the last step that asks models."""
+    """The number of the last step that calls models."""
     reserve: float
-    """When the last layer's time begins."""
+    """When the time reserved for the last layer begins."""
     end: float
 
     def cutoffs(self, step: int, *, spare: bool) -> Cutoffs:
-        """Return when a step stops waiting; one that is `spare` is left out rather than let into the last's time."""
+        """Return when a step stops waiting. A `spare` step is skipped before it uses time of the last layer."""
         if step >= self.last_layer:
             return Cutoffs(self.seconds, self.end, self.end)
         return Cutoffs(self.seconds, self.reserve, self.reserve if spare else self.end, skips=spare)
@@ -56,11 +56,11 @@ class Deadline:
 def deadline(steps: Sequence[Step], seconds: float | None, now: float) -> Deadline:
     """Return the deadline of a run that begins now.
 
-    The last layer's time is its timeout, or its even share of the run where that is less.
+    The time reserved for the last layer is its timeout, or an even share of the run's time if that is shorter.
     """
-    layers = {number: step for number, step in enumerate(steps, 1) if isinstance(step, ModelStep) and step.models}
+    layers = {number: step for number, step in enumerate(steps, 1) if step.models}
     last, step = list(layers.items())[-1]
     allowed = math.inf if seconds is None else seconds
     end = now + allowed
-    share = min(allowed / len(layers), step.timeout_s or math.inf)
+    share = min(allowed / len(layers), step.attempt_s or math.inf)
     return Deadline(allowed, last, math.inf if end == math.inf else end - share, end)

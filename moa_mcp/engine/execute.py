@@ -1,6 +1,6 @@
-"""Runs a pipeline: takes the state through the steps, decides what happens when one can't do its work, tells it all.
+"""Runs a pipeline: passes the state from step to step, decides what follows a failed step, and emits events.
 
-It knows neither MCP nor money nor retries; a run is a function of its `RunSpec` and the model it is given.
+It does not know MCP, money or retries. A run depends only on its `RunSpec` and its model.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from moa_mcp.values import Answer, Note, Question, State, Status
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """All that decides a run: what to do, on what, and with which chance."""
+    """Everything that determines a run: pipeline, question, seed and limits."""
 
     run_id: str
     pipeline: Pipeline
     question: Question
     seed: int
-    """Makes shuffle, dropout, sample and rank passes repeat exactly."""
+    """Makes shuffle, dropout, sample and rank passes reproducible."""
     max_cost_usd: Decimal | None = None
-    """What it may cost, in US dollars."""
+    """Budget in US dollars."""
     stream: bool = False
-    """Whether the last answer's text is told as it arrives."""
+    """Whether the text of the last answer is emitted as it arrives."""
     deadline_s: float | None = None
-    """Seconds after which it ends with what it has; a resumed run has all of them again."""
+    """Time limit in seconds; the run then ends with the best answer so far. A resumed run has the full time again."""
     windows: Mapping[str, int] = field(default_factory=dict[str, int])
-    """The context windows of its models, by alias, in tokens, where they are known."""
+    """The known context windows of its models in tokens, by alias."""
 
 
 def started(spec: RunSpec) -> RunStarted:
-    """Return the event that opens a run."""
+    """Return the first event of a run."""
     kinds = tuple(step.step for step in spec.pipeline.steps)
     return RunStarted(
         run_id=spec.run_id, pipeline=spec.pipeline.name, question=spec.question, seed=spec.seed, steps=kinds
@@ -53,21 +53,21 @@ def started(spec: RunSpec) -> RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """How far a run had come when it was left."""
+    """The progress of a run that is continued."""
 
     steps: int
-    """How many steps are finished."""
+    """Number of finished steps."""
     state: State
     """The state after them."""
     degraded: bool = False
-    """Whether what they did makes the result worse than the pipeline promises."""
+    """Whether one of them degraded the result."""
 
 
 async def execute(spec: RunSpec, model: Model, emit: Emit, reached: Reached | None = None) -> RunFinished:
-    """Run the pipeline to its end and return how it ended; failures of steps are ends, not exceptions.
+    """Run the pipeline and return how it ended. A failed step ends the run; it raises nothing.
 
-    With `reached`, a run that was left unfinished goes on from there. A cancelled run has no end here: whoever
-    cancelled it says what that means.
+    With `reached`, an unfinished run continues after its finished steps. If this is cancelled, it emits no final event:
+    that is up to the caller.
     """
     began = time.monotonic()
     if reached is None:
@@ -98,9 +98,7 @@ async def _through(spec: RunSpec, model: Model, emit: Emit, reached: Reached) ->
         if after.over:
             break
     if len(state.answers) != 1:
-        raise StepFailed(
-            f"the pipeline ended with {len(state.answers)} answers and no way to choose one of them; the trace has them"
-        )
+        raise StepFailed(f"the pipeline ended with {len(state.answers)} answers instead of one; the trace lists them")
     answer = state.answers[0]
     return answer, degraded or answer.cut
 
@@ -108,7 +106,7 @@ async def _through(spec: RunSpec, model: Model, emit: Emit, reached: Reached) ->
 class _After(NamedTuple):
     state: State
     over: bool = False
-    """Whether the run ends with it, since its time is up."""
+    """Whether the run ends here, since its time is up."""
 
 
 async def _step(spec: RunSpec, number: int, state: State, time_up: Deadline, model: Model, emit: Emit) -> _After:
@@ -116,7 +114,7 @@ async def _step(spec: RunSpec, number: int, state: State, time_up: Deadline, mod
     steps = spec.pipeline.steps
     step = steps[number - 1]
     spare = _can_be_left_out(steps[number:], len(state.answers))
-    streams = spec.stream and number == len(steps) and not step.judges
+    streams = spec.stream and number == len(steps) and step.writes_answers
     cutoffs = time_up.cutoffs(number, spare=spare)
     turn = ModelTurn(
         model, emit, cutoffs, spec.windows, run_id=spec.run_id, seed=spec.seed, step=number, streams=streams
@@ -137,19 +135,19 @@ async def _step(spec: RunSpec, number: int, state: State, time_up: Deadline, mod
 
 
 def _rescued(error: StepFailed, state: State, *, spare: bool) -> _After | None:
-    """Return what a run goes on, or ends, with when a step can't do its work; None if it has nothing."""
+    """Return the state in which a run continues or ends after a failed step; None if it has no answer to use."""
     if isinstance(error, StepLeftOut) and spare:
-        return _After(state.then(state.answers, Note(f"left out: {error}", degrades=True)))
+        return _After(state.then(state.answers, Note(f"skipped: {error}", degrades=True)))
     if not isinstance(error, DeadlinePassed) or not (answers := state.answers or error.answers):
         return None
     first = answers[0]
     whose = f"this is the answer of {first.agent} alone (call {first.place})"
-    text = f"{error.deadline} passed before the answers were put together; {whose}"
+    text = f"{error.deadline} passed before the answers were combined; {whose}"
     return _After(state.then((first,), Note(text, degrades=True)), over=True)
 
 
 def _can_be_left_out(later: Sequence[Step], answers: int) -> bool:
-    """Whether the steps after one come to a single answer from those before it, with a layer among them."""
+    """Whether the later steps call models and reduce the present answers to one."""
     if not answers or not any(step.models for step in later):
         return False
     return reduce(lambda count, step: step.answers_out(count), later, answers) == 1

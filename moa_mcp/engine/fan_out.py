@@ -1,4 +1,4 @@
-"""Many calls at once, and when to stop waiting for them. It knows neither steps nor events."""
+"""Concurrent calls, and when to stop waiting for them. It knows neither steps nor events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 import anyio
 
 from moa_mcp.engine.deadline import Cutoffs
-from moa_mcp.errors import CallError, LeftBehind
+from moa_mcp.errors import CallError, StragglerDropped
 from moa_mcp.values import Answer, Call
 
 Outcome: TypeAlias = Answer | CallError
@@ -22,10 +22,10 @@ async def fan_out(
     grace_s: float | None,
     cutoffs: Cutoffs,
 ) -> list[Outcome]:
-    """Ask all calls, one at least, at once and return what came of them, in their order.
+    """Make one or more calls concurrently and return their outcomes, in order.
 
-    Waiting ends when all have ended; when the quorum has been there for `grace_s`; or at a cutoff. The calls that are
-    under way then are cancelled and come as `LeftBehind`.
+    Waiting ends when all calls have ended, `grace_s` seconds after the quorum is reached, or at a cutoff. Calls that
+    are still in progress are cancelled; their outcome is `StragglerDropped`.
     """
     began = anyio.current_time()
     outcomes: dict[int, Outcome] = {}
@@ -46,6 +46,6 @@ async def fan_out(
 
         for index in range(1, len(calls)):
             tasks.start_soon(one, index, calls[index], name="call")
-        await one(0, calls[0])  # here: a task costs a tenth of a call
+        await one(0, calls[0])  # without a task, which takes a tenth of the CPU time of a call
     waited = 0.0 if len(outcomes) == len(calls) else anyio.current_time() - began
-    return [outcomes.get(index) or LeftBehind(waited, why) for index in range(len(calls))]
+    return [outcomes.get(index) or StragglerDropped(waited, why) for index in range(len(calls))]

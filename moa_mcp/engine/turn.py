@@ -1,6 +1,6 @@
-"""One step's turn: asks its requests all at once, tells what came of them, and judges whether that is enough.
+"""The calls of one step: makes them concurrently, emits their events, and checks the quorum.
 
-It knows neither the steps nor the run's course; `engine` makes one for every step.
+It knows neither the step nor the rest of the run; `execute` creates one for each step.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from moa_mcp.engine.deadline import Cutoffs
 from moa_mcp.engine.fan_out import Outcome, fan_out
 from moa_mcp.errors import (
     CallError,
+    CallSkipped,
     ContextTooLong,
     DeadlinePassed,
     Failure,
-    LeftBehind,
-    LeftOut,
     PromptTooLong,
     StepFailed,
     StepLeftOut,
+    StragglerDropped,
     Unrecorded,
 )
 from moa_mcp.events import CallFailed, CallFinished, CallStarted, Emit, TextReceived
@@ -33,7 +33,7 @@ from moa_mcp.values import Answer, Call, FailureReason, Note, Parameters, Place,
 
 
 class ModelTurn:
-    """One step's turn: asks its requests all at once and waits for every answer or failure."""
+    """Makes the calls of one step concurrently and waits for their answers or failures."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class ModelTurn:
     ) -> None:
         self._rng: Random | None = None
         self.notes: list[Note] = []
-        """What went wrong with calls, for the trace."""
+        """Problems with calls, for the trace."""
         self._model = model
         self._emit = emit
         self._run_id = run_id
@@ -64,7 +64,7 @@ class ModelTurn:
 
     @property
     def rng(self) -> Random:
-        if self._rng is None:  # few steps ask for it, and it is not made for nothing
+        if self._rng is None:  # created on demand, since few steps use it
             self._rng = Random(f"{self._seed}/{self._step}")
         return self._rng
 
@@ -82,14 +82,14 @@ class ModelTurn:
         self._began = time.monotonic()
         equals = Counter(requests)
         calls = [self._call(request, equals[request]) for request in requests]
-        if self._streams and len(calls) == 1 and _says_the_answer(requests[0]):
-            calls = [call._replace(on_text=self._telling(call.place)) for call in calls]
-        for request, call in zip(requests, calls, strict=True):  # here, since tasks may start in any order
+        if self._streams and len(calls) == 1 and _is_final(requests[0]):
+            calls = [call._replace(on_text=self._emitting(call.place)) for call in calls]
+        for request, call in zip(requests, calls, strict=True):  # before the tasks, which may start in any order
             window = str(request.window or "")
             self._emit(CallStarted(place=call.place, agent=call.agent, messages=call.messages, window=window))
         outcomes = await fan_out(calls, self._outcome, quorum=quorum, grace_s=grace_s, cutoffs=self._cutoffs)
         for call, outcome in zip(calls, outcomes, strict=True):
-            if isinstance(outcome, LeftBehind):
+            if isinstance(outcome, StragglerDropped):
                 self._failed(call, outcome)
         answers = tuple(outcome if isinstance(outcome, Answer) else None for outcome in outcomes)
         too_long = {at for at, outcome in enumerate(outcomes) if tells_too_long and isinstance(outcome, ContextTooLong)}
@@ -104,14 +104,14 @@ class ModelTurn:
         return self._windows.get(agent)
 
     def _time_left(self, quorum: int) -> bool:
-        """Whether there is time to ask. Raises `StepFailed` if there is none and something must be asked."""
+        """Whether there is time for calls. Raises `StepFailed` if there is none and a quorum is required."""
         cutoffs = self._cutoffs
         ends = cutoffs.last if quorum else min(cutoffs.enough, cutoffs.last)
         if ends == inf or anyio.current_time() < ends:
             return True
         if quorum:
-            raise self._out_of_time((), "nobody was asked")
-        unmade = Note(f"further calls were not made: {cutoffs.why}", degrades=True)
+            raise self._out_of_time((), "no model was called")
+        unmade = Note(f"further calls were skipped: {cutoffs.why}", degrades=True)
         self.notes += [unmade] if unmade not in self.notes else []
         return False
 
@@ -122,18 +122,18 @@ class ModelTurn:
         return DeadlinePassed(deadline, what, answers)
 
     def _judge(self, calls: Sequence[Call], outcomes: Sequence[Outcome], quorum: int) -> None:
-        """Note what failed. Raises `StepFailed` if too few answered."""
+        """Add notes about failed calls. Raises `StepFailed` if the quorum is not reached."""
         answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
         without = [(call, error) for call, error in zip(calls, outcomes, strict=True) if isinstance(error, CallError)]
-        behind = [f"{call.agent}: {error}" for call, error in without if isinstance(error, LeftBehind)]
-        failed = [f"{call.agent}: {error}" for call, error in without if not isinstance(error, LeftBehind)]
+        dropped = [f"{call.agent}: {error}" for call, error in without if isinstance(error, StragglerDropped)]
+        failed = [f"{call.agent}: {error}" for call, error in without if not isinstance(error, StragglerDropped)]
         if len(answers) < quorum:
-            left_out = sum(isinstance(error, LeftOut) for _, error in without)
-            too_few = _too_few(len(answers), len(calls), quorum, [*failed, *behind])
-            if len(answers) + len(behind) + left_out < quorum:
+            skipped = sum(isinstance(error, CallSkipped) for _, error in without)
+            too_few = _too_few(len(answers), len(calls), quorum, [*failed, *dropped])
+            if len(answers) + len(dropped) + skipped < quorum:
                 raise StepFailed(too_few, _reason(without))
-            raise self._out_of_time(answers, too_few) if behind else StepLeftOut(too_few)
-        for what, reasons in (("failed", failed), ("left behind", behind)):
+            raise self._out_of_time(answers, too_few) if dropped else StepLeftOut(too_few)
+        for what, reasons in (("failed", failed), ("dropped", dropped)):
             if reasons:
                 text = f"{len(reasons)} of {len(calls)} {what} ({_listed(reasons)})"
                 self.notes.append(Note(text, degrades=True))
@@ -154,12 +154,12 @@ class ModelTurn:
             reply_schema=request.reply_schema,
         )
 
-    def _telling(self, place: Place) -> Callable[[str], None]:
-        def tell(text: str) -> None:
-            if text:  # nothing is told of thoughts, which arrive, too
+    def _emitting(self, place: Place) -> Callable[[str], None]:
+        def emit(text: str) -> None:
+            if text:  # empty while the model reasons
                 self._emit(TextReceived(place=place, text=text))
 
-        return tell
+        return emit
 
     async def _outcome(self, call: Call) -> Outcome:
         try:
@@ -177,8 +177,8 @@ class ModelTurn:
         return time.monotonic() - self._began
 
 
-def _says_the_answer(request: Request) -> bool:
-    """Whether what is said to it stands at the end, and is not shown in a further prompt."""
+def _is_final(request: Request) -> bool:
+    """Whether the reply becomes the step's answer, rather than part of a further prompt."""
     return request.window is None or request.window.final
 
 
@@ -188,7 +188,7 @@ def _parameters(request: Request) -> Parameters:
 
 
 def _reason(failed: Iterable[tuple[Call, CallError]]) -> FailureReason:
-    """Return why a step has too few answers, by its failed calls."""
+    """Return why a step has too few answers, from its failed calls."""
     return "journal" if any(isinstance(error, Unrecorded) for _, error in failed) else "step"
 
 
@@ -200,5 +200,5 @@ def _too_few(answered: int, asked: int, quorum: int, failed: Sequence[str]) -> s
 
 
 def _listed(reasons: Sequence[str]) -> str:
-    """Return all reasons, one that several calls have in common once."""
+    """Return all reasons. A reason that several calls share appears once, with a count."""
     return "; ".join(each if count == 1 else f"{each} ({count} times)" for each, count in Counter(reasons).items())

@@ -1,8 +1,8 @@
-"""What an answer comes down to, in a form in which equal answers are equal, or None where it does not say.
+"""Reduces an answer to a comparable value: equal answers give equal values, and None if the answer states none.
 
-One module for each kind of value; each states its rules. All of them read characters of all widths and scripts alike
-(`folding`), and take time in proportion to the length of the answer.
+There is one module per type of value, and its docstring states its rules. All of them treat widths and scripts of
+characters alike (`folding`), and take time proportional to the length of the answer.
 
-Import the module that is needed: the expressions of numbers and choices take a while to compile, and most runs count
-nothing.
+Import only the module that you need: the regular expressions of numbers and choices take a while to compile, and most
+runs extract nothing.
 """

@@ -1,6 +1,6 @@
-"""Words and signs beside a number that say it is not the value itself: bounds, ranges, functions, factorials, denials.
+"""Words and signs next to a number that change its meaning: bounds, ranges, functions, factorials, negations.
 
-A number that they stand beside is either none (`is_other_value`) or does not count (`is_set_aside`).
+Such a number either has another value (`is_other_value`) or does not count (`is_set_aside`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from moa_mcp.extraction.latex import BOXED, BOXED_END, SEAM
 from moa_mcp.extraction.markup import BOLD_END, MARKS
 
 LETTER = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0370-\u03bf\u03c1-\u052f\u1e00-\u1eff"
-"""Of alphabets whose words stand apart; CJK and others follow digits without a space."""
+"""Letters of alphabets that separate words; CJK and others follow digits without a space."""
 DASHES = "-\u2010\u2012\u2013\u2212"
 
 _I = re.IGNORECASE
@@ -153,7 +153,7 @@ def is_other_value(before: str, after: str) -> bool:
 
 
 def _is_factorial(before: str, after: str) -> bool:
-    """Whether a ``!`` is more than the end of a sentence: in a formula or a box, or where no words stand before it."""
+    """Whether a ``!`` is a factorial: it is in a formula or a box, or no words precede it on its line."""
     if not _EXCLAIMED.match(after):
         return False
     if _FACTORIAL.match(after):
@@ -164,11 +164,11 @@ def _is_factorial(before: str, after: str) -> bool:
 
 
 def is_denied(before: str, after: str) -> bool:
-    """Whether a number is said not to be the value: "not 42", "42 is wrong"."""
+    """Whether a number is denied: "not 42", "42 is wrong"."""
     return bool(_DENIED_BEFORE.search(before.translate(_UNSEEN)) or _DENIED_AFTER.match(after.translate(_UNSEEN)))
 
 
 def is_set_aside(before: str, after: str) -> bool:
-    """Whether a number is a former answer or tells how sure the answer is."""
+    """Whether a number is a former answer or a confidence."""
     before, after = before.translate(_UNSEEN), after.translate(_UNSEEN)
     return bool(_FORMER.search(before) or _SURE_BEFORE.search(before) or _SURE_AFTER.match(after))

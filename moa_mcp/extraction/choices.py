@@ -1,17 +1,17 @@
-"""The choice, from A to J, that an answer settles on.
+"""Extracts the choice, A to J, that an answer makes.
 
-1. A letter counts where it is said to be the answer: in a box or an answer tag; after words such as "the answer is", "I
-   choose" or "therefore"; before "is correct"; or alone on the first or last line. If several are, the last one counts.
-2. A statement that denies its letter counts for nobody, or for the letter after its "but"; one in a question, under an
-   "if", or about a wrong or a first answer does not count at all. If the last statement names several letters, there is
-   no choice.
-   A letter that is denied or taken back after it was stated is no choice; a correction takes its place, and the letter
-   in "C (was B)" or "C rather than B" that was replaced does not count.
-3. Without a statement, a line such as ``B) Paris`` counts if it is the first or the last and no line has another
-   letter.
-4. Other letters are words, names or mentions: "Option A ignores friction", the article A, the pronoun I. A small letter
-   counts only where nothing but the letter follows, or where it is the whole line. Cyrillic and Greek capitals that
-   look Latin are read as Latin.
+1. A letter counts if the text states it as the answer: in a box or an answer tag; after words such as "the answer is",
+   "I choose" or "therefore"; before "is correct"; or alone on the first or last line. The last statement counts.
+2. A statement that denies its letter counts for no letter, or for the letter after its "but". A statement in a
+   question, under an "if", or about a wrong or a first answer does not count at all. If the last statement names
+   several letters, there is no choice.
+   A letter that is denied or retracted after it was stated is not a choice. A correction replaces it, and the replaced
+   letter in "C (was B)" or "C rather than B" does not count.
+3. Without a statement, a line such as ``B) Paris`` counts if it is the first or the last line and no line begins with
+   another letter.
+4. Other letters are words, names or mentions: "Option A ignores friction", the article A, the pronoun I. A lower-case
+   letter counts only if nothing but the letter follows, or if it is the whole line. Cyrillic and Greek capitals that
+   look like Latin letters are read as these.
 """
 
 from __future__ import annotations
@@ -68,20 +68,20 @@ from moa_mcp.extraction.latex import BOXED, BOXED_END
 
 _REACH = 130
 _LONGEST_DRESS = 30
-"""Characters of a line that is nothing but a letter, with what is around it."""
+"""Maximum characters of a line that consists of a letter and its markup or punctuation."""
 _MOST_LETTERS = 1000
-"""So many letters are looked at, from the end of an answer."""
+"""Maximum letters examined, from the end of an answer."""
 
 
 class _Letter(NamedTuple):
     start: int
     end: int
     letter: str
-    """Empty where several are named at once."""
+    """Empty if several are named together."""
 
 
 def choice_letter(answer: str) -> str | None:
-    """Return the choice that an answer settles on."""
+    """Return the choice that an answer makes; None if it makes none."""
     text = _dressed_down(answer)
     if (last := _last_statement(text)) is not None:
         return last.letter or None
@@ -89,14 +89,14 @@ def choice_letter(answer: str) -> str | None:
 
 
 def _dressed_down(answer: str) -> str:
-    """Return the text without markup and quotes, with plain brackets and Latin letters."""
+    """Return the text without markup and quotes, with round brackets and Latin letters."""
     text = BLANKS.sub(" ", UNSEEN.sub("", markup.plain(answer)).translate(PLAIN))
     text = DOUBLED.sub(lambda found: found[0][0], text).replace("\u2019", "'").replace("\u2018", "'")
     return ALONE.sub(lambda found: found[0].translate(LOOK_ALIKE), text)
 
 
 def _last_statement(text: str) -> _Letter | None:
-    """Return what the last statement says the choice to be."""
+    """Return the choice of the last statement."""
     candidates = [_Letter(found.start(), found.end(), found[0]) for found in CANDIDATE.finditer(text)]
     denied: set[str] = set()
     last = range(len(candidates) - 1, max(-1, len(candidates) - 1 - _MOST_LETTERS), -1)
@@ -114,7 +114,7 @@ def _last_statement(text: str) -> _Letter | None:
 
 
 def _is_denied(text: str, candidate: _Letter) -> bool:
-    """Whether a letter is said not to be the answer."""
+    """Whether a letter is denied."""
     before, after = _before(text, candidate.start), text[candidate.end : candidate.end + _REACH]
     if QUESTION.match(after) or UNDER_IF.match(after) or not _is_letter(candidate.letter, after):
         return False
@@ -124,7 +124,7 @@ def _is_denied(text: str, candidate: _Letter) -> bool:
 
 
 def _is_stated(text: str, candidate: _Letter, previous: _Letter | None) -> bool:
-    """Whether a letter is said to be the answer."""
+    """Whether the text states a letter as the answer."""
     before, after = _before(text, candidate.start), text[candidate.end : candidate.end + _REACH]
     if QUESTION.match(after) or UNDER_IF.match(after):
         return False
@@ -143,14 +143,14 @@ def _is_stated(text: str, candidate: _Letter, previous: _Letter | None) -> bool:
 
 
 def _is_passed_over(before: str, after: str) -> bool:
-    """Whether a letter is called wrong, a former answer or what another answer replaces."""
+    """Whether a letter is called wrong, a former answer, or replaced by another one."""
     if FORMER.search(before) or INSTEAD_OF.search(before):
         return True
     return bool(DENIED_AFTER.match(after) or WRONG.match(after))
 
 
 def _before(text: str, start: int) -> str:
-    """Return the part of a letter's sentence that stands before it."""
+    """Return the part of a letter's sentence before it."""
     before = text[max(0, start - _REACH) : start]
     begins = 0
     for found in SENTENCE.finditer(before):
@@ -159,14 +159,14 @@ def _before(text: str, start: int) -> str:
 
 
 def _is_letter(letter: str, after: str) -> bool:
-    """Whether what follows lets a letter be more than an article, a pronoun or the beginning of a name."""
+    """Whether the text after a letter rules out an article, a pronoun or the beginning of a name."""
     if letter.islower():
         return after.startswith(")") or bool(ENDS.match(after))
     return bool(FOLLOWED.match(after)) or (letter not in "AI" and bool(BEFORE_NAME.match(after)))
 
 
 def _is_cued(before: str, after: str, headed: str, *, small: bool) -> bool:
-    """Whether words before a letter say that it is the answer."""
+    """Whether words before a letter introduce it as the answer."""
     if (cued := _cue(before)) is not None:
         lead = before[: cued.start()]
         return not (cued["not"] or cued["denied"] or VOIDED.search(lead) or DOUBTED.search(lead))
@@ -183,13 +183,13 @@ def _is_cued(before: str, after: str, headed: str, *, small: bool) -> bool:
 
 
 def _cue(before: str) -> re.Match[str] | None:
-    """Return the last words of "the answer is" that end where a letter begins."""
+    """Return the last phrase such as "the answer is" that ends where a letter begins."""
     nouns = reversed([found.start() for found in ANSWER.finditer(before)])
     return next((cued for at in nouns if (cued := CUED.match(before, at))), None)
 
 
 def _is_second_thought(text: str, previous: _Letter, candidate: _Letter) -> bool:
-    """Whether a letter comes in place of one that was denied: "not A but C"."""
+    """Whether a letter replaces one that was denied: "not A but C"."""
     gap = text[previous.end : candidate.start]
     then = THEN.fullmatch(gap) and ENDS.match(text, candidate.end)
     if len(gap) > _REACH or not (then or BUT.fullmatch(gap)):
@@ -204,7 +204,7 @@ def _is_second_thought(text: str, previous: _Letter, candidate: _Letter) -> bool
 
 
 def _are_alternatives(text: str, one: _Letter, other: _Letter) -> bool:
-    """Whether two letters are named in one breath, both as choices."""
+    """Whether two letters are named together, both as choices."""
     gap, after = text[one.end : other.start], text[other.end : other.end + _REACH]
     if len(gap) > _REACH or not OR.fullmatch(gap.replace(BOXED, "").replace(BOXED_END, "")):
         return False
@@ -220,7 +220,7 @@ def _is_clause(after: str) -> bool:
 
 
 def _boxed(text: str, candidate: _Letter) -> bool | None:
-    """Return true if a letter is what its box holds; None if other words decide."""
+    """Return true if a letter is all that its box holds; None if other words decide."""
     begins = text.rfind(BOXED, max(0, candidate.start - _REACH), candidate.start)
     if begins < 0 or text.find(BOXED_END, begins, candidate.start) >= 0:
         return None
@@ -229,7 +229,7 @@ def _boxed(text: str, candidate: _Letter) -> bool | None:
 
 
 def _is_pure(text: str, candidate: _Letter) -> bool:
-    """Whether the first or the last line is nothing but the letter."""
+    """Whether the first or the last line consists of the letter alone."""
     for begins, ends in ((0, text.find("\n")), (text.rfind("\n") + 1, len(text))):
         line = text[begins : ends if ends >= 0 else len(text)]
         if begins <= candidate.start < begins + len(line) <= begins + _LONGEST_DRESS:
@@ -238,7 +238,7 @@ def _is_pure(text: str, candidate: _Letter) -> bool:
 
 
 def _only_label(lines: list[str]) -> str | None:
-    """Return the letter with which the first or the last line begins, if no line begins with another."""
+    """Return the letter that begins the first or the last line, if no line begins with another."""
     if (replaces := REPLACES.fullmatch(lines[0]) or REPLACES.fullmatch(lines[-1])) is not None:
         return replaces[1]
     labels = [LABELLED.match(line) for line in lines]

@@ -1,4 +1,4 @@
-"""What says that a letter is the choice, takes it back or names another beside it, as patterns for `choices`."""
+"""Patterns for `choices`: words that state a letter as the choice, retract it, or name another beside it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BLANKS = re.compile(r" {2,}")
 
 WORD = words.WORD
 _SUFFIX = "[dt][ıiuü]r(?![a-z])"
-"""Turkish for "is", behind the letter."""
+"""Turkish for "is", after the letter."""
 CANDIDATE = re.compile(
     rf"(?<![{WORD}0-9_])(?<![{WORD}0-9]['-])(?:[A-J](?![{WORD}0-9_+#&]|'(?!{_SUFFIX})[{WORD}]|-[{WORD}0-9])"
     rf"|[a-j](?=\)|'?\s?(?:[.,;:!?\u3002\u3001\n{BOXED}{BOXED_END}]|$)))"

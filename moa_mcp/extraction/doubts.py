@@ -1,4 +1,4 @@
-"""Words that deny, doubt or replace an answer, in the languages that are read, as parts of patterns."""
+"""Words that deny, doubt or replace an answer, in the supported languages, as parts of patterns."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ DENIED_COPULA = (
     r"no|non|não|nao|not|never|cannot|[a-z]{2,6}n't|не|nie|nu|nem|ne|ei|inte|ikke|niet|nicht|bukan|không phải|không"
     r"|δεν|לא|لا|hardly|anything but|no longer"
 )
-"""What before an "is" denies it."""
+"""Words that deny a following "is"."""
 DENIED_AFTER = (
     r"では?(?:な|あり|ござ)|では?ない|じゃ(?:な|あり)|(?:가|이"
     r"|은|는)?\s?(?:아니|아닙|아님|아닌)|değil|नहीं|ไม่ใช่|välttämättä ei"
 )
-"""What denies the value that stands before it."""
+"""Words that deny the value before them."""
 INSTEAD_OF = (
     "rather than|instead of|in place of|anything but|everything but|all but|all except|everything except|except"
     "|other than|different from|no longer|as opposed to|not equal to|not simply|not just"
@@ -36,7 +36,7 @@ FORMER = (
     "|tidligere|dříve|înainte|korábban|önce|önceki|sebelumnya|trước đây|πριν|原来是?|原為|之前是?|先前是?|以前は|前は"
     "|元は|이전|원래|ก่อนหน้า|קודם|سابقا|पहले"
 )
-"""What stands before an answer that was replaced, in brackets or after a comma."""
+"""Words before a replaced answer, in brackets or after a comma."""
 MAYBE = (
     "maybe|perhaps|possibly|probably|potentially|likely|less likely|more likely|alternatively|even"
     "|(?:it |this )?(?:could|might|may|can)(?: also| well| possibly| just as well| equally)? be"
@@ -62,7 +62,7 @@ CORRECTION = (
     "|đính chính"
     "|διόρθωση|更正|修正|订正|訂正|정정|수정|תיקון|تصحيح"
 )
-"""Before a colon and the answer that replaces another."""
+"""Words before a colon and the answer that replaces another."""
 SECOND_THOUGHT = (
     "wait|actually|sorry|hmm|oops|scratch that|correction|rather|make that|I mean|on (?:further |closer |second )?"
     "(?:reflection|thoughts?|consideration|inspection)|after (?:all|reconsidering)|upon reflection"
@@ -70,7 +70,7 @@ SECOND_THOUGHT = (
     "|eigenlijk|точнее|вернее|на самом деле|właściwie|egentligen|不对|其实|実は|사실"
 )
 SECOND_NO = "no|nein|non|нет|não|nu|nie|nej|nei|ne|ei|不|いや|아니"
-"""The same, where a comma follows."""
+"""The same, if a comma follows."""
 RETRACTED = (
     r"[\s.!,;:)\u2026\u2014-]{0,6}(?:(?:no|wait|actually|hmm|sorry|oops|but)[\s,.!\u2026]{1,4}){1,3}"
     r"(?:that|this|it|I|the above|my answer)(?:'s|\sis|\swas|'m|\sam)\s(?:\w{1,10}\s)?"
@@ -81,14 +81,14 @@ DOUBTED = (
     r"(?:(?:don't|do not|didn't|doesn't|does not|cannot|can't|wouldn't|never)\s(?:really\s|actually\s)?"
     r"(?:think|believe|say|agree|mean|claim|suppose|see why|see how)|doubt(?:s|ed|ful)?"
     r"|(?:not|isn't|n't)\s(?:true|correct|right|the case|sure|certain|clear|convinced)"
-    r"|(?:false|wrong|untrue|unlikely|impossible|incorrect)\sthat|nobody\s\w+|no one\s\w+"
+    r"|(?:false|wrong|untrue|unlikely|impossible|incorrect)\sthat|no(?:body|\sone)\s\w+"
     r"|(?:glaube|denke|meine) nicht|bezweifle|ne (?:pense|crois) pas|doute que|no (?:creo|pienso)|dudo"
     r"|non (?:credo|penso)|dubito|não (?:acho|acredito|penso)|duvido|не (?:думаю|считаю|уверен\w*)|сомневаюсь"
     r"|denk niet|geloof niet|nie (?:sądzę|uważam|myślę)|tror inte|tror ikke|不认为|不認為|不觉得|不覺得)"
     r"(?:(?!\b(?:but|so|and|hence|thus|therefore|aber|also|mais|donc|pero|ma|mas|но|because|as|since)\b)"
     r"[^,.;:!?\n]){0,40}$"
 )
-"""Before a statement: that its speaker does not share it."""
+"""Words before a statement that the author does not share."""
 CONFIDENCE = (
     "confidence|certainty|sureness|Konfidenz|Sicherheit|Zuversicht|confiance|certitude|confianza|certeza|seguridad"
     "|confidenza|fiducia|certezza|sicurezza|confiança|zekerheid|vertrouwen|уверенность\\w*|впевненість|pewność"

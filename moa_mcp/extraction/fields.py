@@ -1,7 +1,7 @@
-"""The value of a field of the JSON object in an answer.
+"""Extracts the value of a field of the JSON object in an answer.
 
-The last object in the text that has the field counts, an outer one before those in it. Numbers are compared by value
-(``7`` and ``7.0``), texts as `texts` does; other values are JSON with sorted keys.
+The last object in the text with the field counts, and an outer object before those nested in it. Numbers are compared
+by value (``7`` equals ``7.0``) and texts as in `texts`; other values are compared as JSON with sorted keys.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MARK = re.compile(r'[{}"]')
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _TRAILING_COMMA = re.compile(r",(?=\s{0,200}[}\]])")
 _MOST_LOOKS = 4
-"""So many times its length an answer is decoded at most: objects in faulty objects cost a look each."""
+"""Maximum characters decoded, as a multiple of the answer's length: invalid nested objects are decoded once each."""
 
 
 _Json: TypeAlias = dict[str, "_Json"] | list["_Json"] | str | Decimal | float | bool | None
@@ -31,11 +31,11 @@ class _Span(NamedTuple):
 
 
 def json_field(answer: str, name: str) -> str | None:
-    """Return the value of a field of the last JSON object that has it."""
+    """Return the value of a field of the last JSON object that has it; None if no object has it."""
     left = _MOST_LOOKS * len(answer) + 1000
     skipped = len(answer)
     for span in _objects(answer):
-        if span.end > skipped:  # a part of one that could be decoded
+        if span.end > skipped:  # nested in an object that was decoded
             continue
         left -= span.end - span.start
         if left < 0:
@@ -53,7 +53,7 @@ def json_field(answer: str, name: str) -> str | None:
 
 
 def _objects(text: str) -> list[_Span]:
-    """Return where braces are balanced, the last first and an outer one before those in it."""
+    """Return the spans of balanced braces, the last first and an outer one before those nested in it."""
     spans: list[_Span] = []
     opened: list[int] = []
     at = no_strings_before = 0
@@ -67,7 +67,7 @@ def _objects(text: str) -> list[_Span]:
             case '"' if opened and at > no_strings_before:
                 if string := _STRING.match(text, found.start()):
                     at = string.end()
-                else:  # a quote that nothing closes on its line is a character
+                else:  # an unclosed quote on a line is an ordinary character
                     no_strings_before = text.find("\n", at) + 1 or len(text) + 1
             case _:
                 pass
@@ -85,7 +85,7 @@ def _decoded(text: str) -> _Json:
 
 
 def _nested(value: _Json) -> Iterator[dict[str, _Json]]:
-    """Yield an object and those in it: outer before inner, later before earlier."""
+    """Yield an object and those nested in it: outer before inner, later before earlier."""
     level = [value]
     while level:
         yield from (each for each in reversed(level) if isinstance(each, dict))

@@ -1,7 +1,7 @@
-"""One spelling for characters that mean the same: widths, digits, quotes, dashes, what is invisible.
+"""Normalizes equivalent characters: widths, digits, quotes, dashes, invisible characters.
 
-It reads no answer; `texts`, `choices` and `numbers` begin with it. Raised digits and vulgar fractions are spelled out
-first, since NFKC would make ``102`` of ``10²`` and ``31⁄2`` of ``3½``.
+The first step of `texts`, `choices` and `numbers`. Superscripts and vulgar fractions are spelled out first, since NFKC
+would turn ``10²`` into ``102`` and ``3½`` into ``31⁄2``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _POWER = re.compile(f"[{_RAISED}]+")
 _INDEX = re.compile(f"[{_LOWERED}]+")
 _VULGAR = re.compile("([0-9]?)([\u00bc-\u00be\u2150-\u215e\u2189])")
 _MOST_MARKS = 30
-"""So many combining marks in a row are kept, as in Unicode's stream-safe format: to order them takes quadratic time."""
+"""Maximum combining marks in a row, as in Unicode's stream-safe format: sorting them takes quadratic time."""
 
 _ALIKE = {
     '"': "\u00ab\u00bb\u201c\u201d\u201e\u201f\u2039\u203a\u300c\u300d\u300e\u300f\u301d\u301e\u301f\uff02",
@@ -29,7 +29,7 @@ QUOTES_AND_DASHES = {ord(each): plain for plain, others in _ALIKE.items() for ea
 
 
 def folded(text: str) -> str:
-    """Return the text in NFKC with plain digits, without characters that cannot be seen."""
+    """Return the text in NFKC with ASCII digits and without invisible characters."""
     if text.isascii():
         return _without_controls(text)
     text = _INDEX.sub(lambda found: f"_{found[0].translate(_PLAIN)}", text)
@@ -41,7 +41,7 @@ def folded(text: str) -> str:
 
 @cache
 def _spelled(whole: str, character: str) -> str:
-    """Return a fraction in plain digits, apart from the whole number before it."""
+    """Return a fraction in ASCII digits, separated from the whole number before it."""
     fraction = unicodedata.normalize("NFKC", character).replace("\u2044", "/")
     return f"{whole} {fraction}" if whole else fraction
 
@@ -58,7 +58,7 @@ def _stream_safe(text: str) -> str:
 
 @cache
 def _plain(character: str) -> str:
-    """Return a character without what only its script adds; nothing for one that cannot be seen."""
+    """Return a character without variants of its script; an empty text for an invisible one."""
     if character.isascii():
         return character
     if unicodedata.category(character) == "Nd":

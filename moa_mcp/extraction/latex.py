@@ -1,7 +1,7 @@
-r"""LaTeX in an answer, as the plain text that a reader sees: ``\frac{3}{4}`` is ``3/4``, ``1{,}234`` is ``1,234``.
+r"""Converts LaTeX in an answer to the plain text that it displays: ``\frac{3}{4}`` becomes ``3/4``.
 
-One pass over the text with a stack, however deep braces are nested. What ``\boxed`` holds stands between `BOXED` and
-`BOXED_END`; what can't be said in plain text leaves `UNKNOWN`, or `UNREADABLE` for a number.
+It takes one pass with a stack, so the depth of nested braces does not matter. The content of ``\boxed`` is put between
+`BOXED` and `BOXED_END`. What has no plain form becomes `UNKNOWN`, or `UNREADABLE` if it is a number.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 BOXED, BOXED_END = "\x0e", "\x0f"
 SEAM = "\x01"
-"""Where something was taken out that separates what stands before and after it, and means nothing else."""
+"""Replaces removed markup that separates the text before from the text after it."""
 UNKNOWN = "\u03be"
 OVERLINE = "\u0305"
-"""After each digit that repeats for ever."""
+"""Follows each repeating digit."""
 UNREADABLE = "\x02"
-"""In place of a number that can't be said in plain text."""
+"""Replaces a number that has no plain form."""
 
 _PART = re.compile(r"\\[A-Za-z]+\*?|\\[^A-Za-z]|[{}]|[\^_](?=\s?[{\\])|[^\\{}^_]+|[\^_\\]", re.DOTALL)
 _SEPARATOR = re.compile(r"\{\s?([,.])\s?\}|\\(?:text|mathrm|mbox)\s?\{([,.])\}")
@@ -51,7 +51,7 @@ _SAYS = {
     "neg": " not ",
     "lnot": " not ",
     "pi": "\u03c0",
-    **dict.fromkeys(("n", "r", "t"), "\n"),  # escaped once too often
+    **dict.fromkeys(("n", "r", "t"), "\n"),  # double-escaped line breaks and tabs
 }
 _ESCAPED = {"!": "", **dict.fromkeys("()[]", SEAM), "{": "(", "}": ")", **{each: each for each in "%#&_$^' \n"}}
 _UNSEEN = {
@@ -105,9 +105,9 @@ _BOXES = {"boxed", "fbox", "framebox", "Boxed"}
 class _Group:
     kind: str
     start: int
-    """Where its output begins."""
+    """The position of its first output."""
     above: str | None = None
-    """Of a fraction whose second part this is: the first."""
+    """The numerator, if this is a denominator."""
 
 
 @dataclass(slots=True)
@@ -115,11 +115,11 @@ class _Reader:
     out: list[str] = field(default_factory=list[str])
     groups: list[_Group] = field(default_factory=list[_Group])
     expects: str = ""
-    """What the next pair of braces holds."""
+    """The role of the next pair of braces."""
     above: str | None = None
 
     def read(self, part: str) -> None:
-        """Take in the next part of the text."""
+        """Process the next part of the text."""
         expects, above = self.expects, self.above
         if expects and part != "{":
             if part.isspace() and expects not in {"unseen", "^", "_"}:
@@ -144,7 +144,7 @@ class _Reader:
                 self.out.append(part)
 
     def _without_braces(self, expects: str, above: str | None, part: str) -> str:
-        """Take in what a command or a sign holds that stands in no braces; return what is left of the part."""
+        """Process the argument without braces of a command or sign; return the rest of the part."""
         match expects:
             case "repeated" if part.lstrip()[:1].isdigit():
                 self.out.append(part.lstrip()[0] + OVERLINE)
@@ -213,7 +213,7 @@ class _Reader:
                 pass
 
     def _repeat(self, group: _Group) -> None:
-        """Mark digits that repeat for ever; other things that are overlined are not known."""
+        """Mark repeating digits; other overlined content is unknown."""
         inside = self.out[group.start + 1 :][:1]
         if len(self.out) - group.start <= 2 and inside and inside[0].isdecimal():  # noqa: PLR2004
             self.out[group.start :] = ["".join(digit + OVERLINE for digit in inside[0])]
@@ -222,7 +222,7 @@ class _Reader:
             self.out.append(")")
 
     def _taken(self, group: _Group) -> str:
-        """Return the output of a group if it is short, and take it back."""
+        """Remove and return the output of a group, if it is short."""
         parts = self.out[group.start : group.start + 20]
         short = len(self.out) - group.start <= len(parts)
         del self.out[group.start :]

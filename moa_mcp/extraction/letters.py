@@ -1,4 +1,4 @@
-"""Words around a choice that say whether it is the answer, in the languages that are read, as parts of patterns."""
+"""Words around a choice that show whether it is the answer, in the supported languages, as parts of patterns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CHOICE = (
 )
 RIGHT_ONE = "correct|right|selected|chosen|correct one|richtig|korrekt|correcto|correcta|verdadeira|верно|правильно"
 RIGHT_ONE_UNSPACED = "正しいの|正确的|正確的"
-"""At the beginning of a sentence, where the letter follows: "Correct: B"."""
+"""Words at the beginning of a sentence that a letter follows: "Correct: B"."""
 CHOICE_UNSPACED = "选项|選項|選択肢|正解|正答|선택지|보기|本题|本題|विकल्प"
 FILLERS = (
     "the|a|an|my|clearly|definitely|therefore|thus|then|hence|simply|just|indeed|most likely|likely|probably|in fact"
@@ -90,7 +90,7 @@ FOLLOWS = (
     "|omdat|want|en|of|met|niet|потому|так|поскольку|и|или|с|а|не|bo|ponieważ|eftersom"
 )
 POSITIVE_BARE = "верный|верная|верен|верна|верно|правильный|правильная|правильно"
-"""Said without an "is"."""
+"""Words used without an "is"."""
 AFTER_POSITIVE = (
     "answers?|choices?|options?|one|statement|selection|letter|here|because|since|as|and|but|given|due|so|therefore"
     "|Antwort|Option|Wahl|und|weil|da|denn|réponse|choix|car|parce|et|mais|respuesta|opción|alternativa|porque"

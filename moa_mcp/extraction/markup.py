@@ -1,7 +1,7 @@
-"""Markdown, HTML and LaTeX in an answer, as the plain text that a reader sees.
+"""Converts Markdown, HTML and LaTeX in an answer to the plain text that they display.
 
-What they emphasise stays marked: `BOXED` to `BOXED_END` is what an answer puts into a box or an answer tag, `BOLD` to
-`BOLD_END` what it prints in bold. `SEAM` stands where other markup was.
+Emphasis stays marked: the content of a box or an answer tag is between `BOXED` and `BOXED_END`, bold text between
+`BOLD` and `BOLD_END`. `SEAM` replaces other markup.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _ONE_CHARACTER_UNIT = re.compile("[\u3300-\u33ff]")
 
 
 def plain(answer: str) -> str:
-    """Return the text without markup, with its marks, in folded characters, without blank lines."""
+    """Return the text without markup or blank lines, with marks of emphasis and normalized characters."""
     text = html.unescape(answer) if "&" in answer else answer
     text = _LOWERED.sub(UNKNOWN, _FULL_WIDTH_LIST.sub(", ", _ONE_CHARACTER_UNIT.sub(" ", text)))
     text = "\n".join(line for line in map(str.strip, folded(text).split("\n")) if line)
@@ -58,7 +58,7 @@ def _without_tags(text: str) -> str:
 
 
 def _raised(found: re.Match[str]) -> str:
-    """Return a power, or nothing for the mark of a note."""
+    """Return a power, or a seam for a footnote mark."""
     return f"^{found[1]}" if re.fullmatch(r"[-+\u2212]?[\dA-Za-z]+", found[1]) else SEAM
 
 

@@ -1,14 +1,15 @@
-"""The number that an answer comes to.
+"""Extracts the number that an answer states as its result.
 
-1. Numbers are whole. What is written in one piece (``3,5``, ``1/2``, ``2024-05-17``, ``2x``, ``6 × 7``, ``3 to 5``) is
-   one number or none; no part of it is taken for it. Parts of names (``x_1``, ``GPT-4``, ``m²``) are no numbers.
-2. The number that is said to be the answer counts: what stands in a box or an answer tag, or follows words such as "the
-   answer is"; the last of them. Else the last number counts, one in bold before others of its line; numbers in brackets
-   beside the text and those of labels ("step 3", ``[2]``) only where there are no others.
-3. A number that is denied, is a former answer or tells how sure the answer is does not count. An answer that is denied
-   or taken back after it was given is none; a correction takes its place.
+1. Numbers are read whole. What is written in one piece (``3,5``, ``1/2``, ``2024-05-17``, ``2x``, ``6 × 7``,
+   ``3 to 5``) is one number or none; a part of it is never read as a number. Parts of names (``x_1``, ``GPT-4``,
+   ``m²``) are not numbers.
+2. The number stated as the answer counts: in a box or an answer tag, or after words such as "the answer is"; the last
+   such number. Otherwise the last number counts, one in bold before others on its line. Numbers in brackets beside the
+   text, and those of labels ("step 3", ``[2]``), count only if there are no others.
+3. A number that is denied, a former answer or a confidence does not count. An answer that is denied or retracted after
+   it was given is none; a correction replaces it.
 4. If what counts can't be read as one exact number, or several numbers are given as the answer, there is none. Bounds,
-   ranges and functions of a number are not that number. Units are not looked at; percent is one.
+   ranges and functions of a number are not that number. Units are ignored, and so is percent.
 """
 
 from __future__ import annotations
@@ -73,13 +74,13 @@ _ASIDE_REACH = 200
 
 _WITH_NAME = re.compile(rf"[\s{MARKS}]{{1,4}}[{LETTER}]{{1,12}}(?=\s(?:{words.AND}|{doubts.OR_ELSE})\s)", re.IGNORECASE)
 _MOST_LOOKS = 2000
-"""So many numbers are looked at, from the end, where those before do not count."""
+"""Maximum numbers examined, from the end, if those before don't count."""
 
 _NORMAL, _ASIDE, _LABELLED, _VOIDED = range(4)
 
 
 class _Claim(NamedTuple):
-    """What is said to be the answer."""
+    """A statement of the answer."""
 
     start: int
     end: int
@@ -87,7 +88,7 @@ class _Claim(NamedTuple):
 
 
 def last_number(answer: str, mark: DecimalMark = "point") -> str | None:
-    """Return the number that an answer comes to, in one way of writing it."""
+    """Return the number that an answer states, in canonical form; None if it states none."""
     text = repeating_as_fractions(_CURRENCY.sub(SEAM, _BLANKS.sub(" ", markup.plain(answer))))
     numbers = list(pieces(text, mark))
     if not numbers:
@@ -111,7 +112,7 @@ def _is_taken_back(text: str, claim: _Claim, numbers: Sequence[Piece]) -> bool:
 
 
 def _tier(piece: Piece) -> int:
-    """Return whether a piece stands in the text, in brackets beside it, numbers something of the text, or is void."""
+    """Return the tier of a piece: in the text, in brackets beside it, a label, or void."""
     if piece.is_void:
         return _VOIDED
     if _is_label(piece):
@@ -120,7 +121,7 @@ def _tier(piece: Piece) -> int:
 
 
 def _is_label(piece: Piece) -> bool:
-    """Whether a number is that of a step, a note or a line of a list."""
+    """Whether a number is the label of a step, a note or a list item."""
     before, after = seamless(piece.before), piece.after
     line = before[before.rfind("\n") + 1 :]
     begins = "\n" in before or piece.start <= len(piece.before)
@@ -130,7 +131,7 @@ def _is_label(piece: Piece) -> bool:
 
 
 def _is_aside(piece: Piece) -> bool:
-    """Whether a number stands in brackets together with other things."""
+    """Whether a number is in brackets together with other text."""
     left = piece.text[max(0, piece.start - _ASIDE_REACH) : piece.start]
     left = left[left.rfind("\n") + 1 :]
     opened = left.rfind("(")
@@ -143,7 +144,7 @@ def _is_aside(piece: Piece) -> bool:
 
 
 def _last(text: str, numbers: Sequence[Piece]) -> Piece:
-    """Return the last number: of those in the text, else of those in brackets, else of labels."""
+    """Return the last number of the text, otherwise of brackets, otherwise of labels."""
     found: dict[int, Piece] = {}
     for piece in reversed(numbers[-_MOST_LOOKS:]):
         if _tier(found.setdefault(_tier(piece), piece)) == _NORMAL:
@@ -161,14 +162,14 @@ def _last(text: str, numbers: Sequence[Piece]) -> Piece:
 
 
 def _is_bold(text: str, piece: Piece) -> bool:
-    """Whether a number, with a sign and a unit at most, is all that a part in bold holds."""
+    """Whether a number, with at most a sign and a unit, is the whole content of a bold part."""
     before, after = text[max(0, piece.start - 12) : piece.start], text[piece.end : piece.end + 24]
     opened, closed = before.rfind(BOLD), after.find(BOLD_END)
     return opened >= 0 and closed >= 0 and not before[opened + 1 :].strip(f"{MARKS}{DASHES}+(\u2248= ")
 
 
 def _claim(text: str, numbers: Sequence[Piece]) -> _Claim | None:
-    """Return what is last said to be the answer; None if nothing is."""
+    """Return the last statement of the answer; None if there is none."""
     starts = [piece.start for piece in numbers]
     boxed = _boxed(text, numbers, starts)
     second: _Claim | None = None  # a second thought counts only after a first
@@ -202,7 +203,7 @@ def _boxed(text: str, numbers: Sequence[Piece], starts: Sequence[int]) -> _Claim
 
 
 def _boxes(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where outermost boxes begin and end, the last first."""
+    """Yield the spans of outermost boxes, the last first."""
     ends = text.rfind(BOXED_END)
     depth = 0
     for found in reversed([*_BOX.finditer(text, 0, ends + 1)]):
@@ -214,12 +215,12 @@ def _boxes(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _is_row(text: str, numbers: Sequence[Piece]) -> bool:
-    """Whether nothing but blanks stands between the last number and the one before."""
+    """Whether only blanks separate the last number from the one before."""
     return len(numbers) > 1 and not text[numbers[-2].end : numbers[-1].start].strip(f"{MARKS} ")
 
 
 def _is_one_of_two(text: str, numbers: Sequence[Piece]) -> bool:
-    """Whether a box stands beside another that holds another number."""
+    """Whether a box is next to another one with a different number."""
     beside = _is_list(text, numbers) or _is_row(text, numbers)
     if not beside or BOXED_END not in text[numbers[0].end : numbers[1].start]:
         return False
@@ -227,7 +228,7 @@ def _is_one_of_two(text: str, numbers: Sequence[Piece]) -> bool:
 
 
 def _stated(text: str, cue: re.Match[str], numbers: Sequence[Piece], starts: Sequence[int]) -> _Claim | None:
-    """Return what a sentence says the answer to be; None if it says no number."""
+    """Return the answer that a sentence states; None if it states no number."""
     before = text[max(0, cue.start() - _COPULA_REACH) : cue.start()].rpartition("\n")[2]
     if _VOID.search(before):
         return None
@@ -252,7 +253,7 @@ def _stated(text: str, cue: re.Match[str], numbers: Sequence[Piece], starts: Seq
 def _instead(
     text: str, sentence: Sequence[Piece], counting: Sequence[Piece], following: Sequence[Piece]
 ) -> Piece | None:
-    """Return what is named in place of a number that is denied, in its sentence or right after it."""
+    """Return the number that replaces a denied one, in its sentence or right after it."""
     if counting and counting[-1] is not sentence[0]:
         return counting[-1]
     if following and _RATHER.fullmatch(text, sentence[-1].end, following[0].start):
@@ -261,7 +262,7 @@ def _instead(
 
 
 def _sentence(text: str, begins: int, numbers: Sequence[Piece], starts: Sequence[int]) -> Sequence[Piece]:
-    """Return the numbers, but labels, of the sentence that goes on at a place; none of a question."""
+    """Return the numbers, without labels, in the rest of a sentence; none if it is a question."""
     first = found.end() if (found := _BEGINS.match(text, begins)) else begins
     over = _SENTENCE_END.search(text, first, first + _REACH)
     if over and over[0] == "?":
@@ -272,7 +273,7 @@ def _sentence(text: str, begins: int, numbers: Sequence[Piece], starts: Sequence
 
 
 def _said(text: str, begins: int, sentence: Sequence[Piece]) -> Exact | None:
-    """Return the number right after "is", or the last of the sentence where other words follow that."""
+    """Return the number right after "is", or the last of the sentence if other words follow "is"."""
     direct = _DIRECTLY.fullmatch(text, begins, sentence[0].start)
     if direct and _is_list(text, sentence[:2]):
         return None
@@ -280,7 +281,7 @@ def _said(text: str, begins: int, sentence: Sequence[Piece]) -> Exact | None:
 
 
 def _is_list(text: str, numbers: Sequence[Piece]) -> bool:
-    """Whether the last number is named beside the one before, so that neither alone is the answer."""
+    """Whether the last number is listed with the one before, so that neither alone is the answer."""
     if len(numbers) < 2:  # noqa: PLR2004
         return False
     one, other = numbers[-2:]
@@ -291,7 +292,7 @@ def _is_list(text: str, numbers: Sequence[Piece]) -> bool:
 
 
 def _end_of_equation(text: str, sentence: Sequence[Piece]) -> Piece:
-    """Return the last of the numbers that follow each other after signs of equality."""
+    """Return the last of the numbers that are joined by equals signs."""
     last = sentence[0]
     for piece in sentence[1:]:
         gap = text[last.end : piece.start]

@@ -1,9 +1,9 @@
-"""The exact value of one numeral, and the one way in which a value is written.
+"""Parses a numeral to its exact value, and writes values in canonical form.
 
-A numeral is its digits with what groups and divides them. One separator before exactly three digits (``1,234``,
-``1.234``) may group or divide: the comma groups and the point divides, as in English, unless the step says
-``decimal = "comma"``. All other numerals are read in the only way that they can be: ``3,5`` divides, since no group has
-one digit, ``1.234,5`` groups by points. What can't be read in one way has no value.
+A numeral consists of digits with group and decimal separators. One separator before exactly three digits (``1,234``,
+``1.234``) is ambiguous: the comma is a group separator and the point a decimal one, as in English, unless the step has
+``decimal = "comma"``. All other numerals have one reading: the comma of ``3,5`` is a decimal separator, since no group
+has one digit, and the point of ``1.234,5`` a group separator. A numeral without one clear reading has no value.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ Exact: TypeAlias = Decimal | Fraction
 
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _LARGEST_EXPONENT = 30
-"""Numbers with more places than this keep their exponent."""
+"""Numbers with more places keep their exponent."""
 _MOST_DIGITS = 19
-"""Of an exponent."""
+"""Maximum digits of an exponent."""
 _MOST_PLACES = 400
-"""Numbers with more are only read, not calculated with."""
+"""Maximum places of numbers in calculations; longer ones are only read."""
 _GROUPED = re.compile(r"[1-9]\d{0,2}(?:(?P<by>[,.'_ ])\d{3})(?:(?P=by)\d{3})*|[1-9]\d?(?:,\d\d)+,\d{3}")
 _AMBIGUOUS = re.compile(r"[1-9]\d{0,2}[,.]\d{3}")
 _ADDRESS_PARTS, _LARGEST_PART = 4, 255
@@ -30,7 +30,7 @@ _DECIMAL_SIGN = "\u066b"
 
 
 def numeral(text: str, mark: DecimalMark = "point") -> Decimal | None:
-    """Return the value of digits with separators; None if they are no single number."""
+    """Return the value of digits with separators; None if they are not one number."""
     if text.isdigit():
         return Decimal(text)
     whole, sign, fraction = _divided(text, mark)
@@ -41,23 +41,23 @@ def numeral(text: str, mark: DecimalMark = "point") -> Decimal | None:
 
 
 def scaled(value: Decimal, exponent: str) -> Decimal | None:
-    """Return the value times a power of ten; None if that is beyond what can be held."""
+    """Return the value times a power of ten; None if the result is out of range."""
     if len(exponent) > _MOST_DIGITS:
         return None
     try:
         result = _EXACT.scaleb(value, int(exponent))
     except ArithmeticError:
         return None
-    return result if result or not value else None  # so small that it became zero
+    return result if result or not value else None  # underflow
 
 
 def negated(value: Exact) -> Exact:
-    """Return the value with the other sign; the operator rounds decimals."""
+    """Return the negated value; the unary operator would round decimals."""
     return -value if isinstance(value, Fraction) else value.copy_negate()
 
 
 def power(base: Exact, exponent: str) -> Exact | None:
-    """Return a power of a whole number's size; None if that is too large to write out."""
+    """Return a power of a number; None if the result is too large to write out."""
     if base == 10:  # noqa: PLR2004
         return scaled(Decimal(1), exponent)
     fraction, digits = calculable(base), exponent.lstrip("+-")
@@ -82,9 +82,9 @@ def calculable(value: Exact) -> Fraction | None:
 
 
 def written(value: Exact) -> str:
-    """Return a value in the one way in which equal ones are written: a decimal if it is one, else a reduced fraction.
+    """Return a value in canonical form: a decimal if it is one, otherwise a reduced fraction.
 
-    Decimals have no zeros at their end, and an exponent only beyond 30 places.
+    Decimals have no trailing zeros, and an exponent only beyond 30 places.
     """
     if isinstance(value, Fraction):
         decimal = _as_decimal(value)
@@ -110,12 +110,12 @@ def _as_decimal(value: Fraction) -> Decimal | None:
 
 
 def _divided(text: str, mark: DecimalMark) -> tuple[str, str, str]:
-    """Return the part before the decimal mark, the mark, and what follows; the whole and nothing if it has none."""
+    """Return the part before the decimal separator, the separator, and the rest; both empty if there is none."""
     if _DECIMAL_SIGN in text:
         return text.partition(_DECIMAL_SIGN)
     points, commas = text.count("."), text.count(",")
     if points + commas == 1 and not _AMBIGUOUS.fullmatch(text):
-        return text.partition("." if points else ",")  # whatever it divides has not three digits, or groups before it
+        return text.partition("." if points else ",")  # not three digits after it, or groups before it
     if points + commas == 1:
         divides = "," if mark == "comma" else "."
         return text.partition(divides) if divides in text else (text, "", "")
@@ -126,7 +126,7 @@ def _divided(text: str, mark: DecimalMark) -> tuple[str, str, str]:
 
 
 def _ungrouped(whole: str) -> str | None:
-    """Return the digits of a whole number; None if its separators don't group it."""
+    """Return the digits of a whole number; None if its separators are not group separators."""
     if not whole or whole.isdigit():
         return whole or "0"
     if not _GROUPED.fullmatch(whole):
@@ -141,7 +141,7 @@ _REPEATING = re.compile(r"(?<![\d.,'])(\d{1,15})[.,](\d{0,15}?)((?:\d[\u0304\u03
 
 
 def repeating_as_fractions(text: str) -> str:
-    """Return a text with decimals whose last places repeat for ever, which are overlined, as fractions."""
+    """Return a text with repeating decimals, which are overlined, as fractions."""
     return _REPEATING.sub(_as_fraction, text)
 
 

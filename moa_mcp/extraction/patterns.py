@@ -1,7 +1,7 @@
-"""What a regular expression of the configuration matches last in an answer.
+"""Extracts the last match of a configured regular expression from an answer.
 
-Such expressions may take exponential time, so each answer has a time limit: one that takes longer holds nothing.
-Expressions are those of Python's `re`; the `regex` package, which has the limit, is told to read them so.
+Such expressions may take exponential time, so each answer has a time limit, after which there is no match. Expressions
+have the syntax of Python's `re`; the `regex` package, which supports the time limit, is configured to read them so.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _PART = re.compile(r"(?P<set>\[\^?\]?)|(?P<brace>\{(?!\d+\}|\d*,\d*\}))|(?P<end>
 
 
 class PatternTooSlow(Exception):
-    """The expression was stopped at its time limit."""
+    """The expression exceeded its time limit."""
 
 
 def fault_of(pattern: str) -> str | None:
-    """Return why a text is no regular expression; None if it is one."""
+    """Return why a text is not a valid regular expression; None if it is one."""
     try:
         re.compile(pattern)
         _compiled(pattern)
@@ -37,10 +37,10 @@ def fault_of(pattern: str) -> str | None:
 
 
 def last_match(answer: str, pattern: str) -> str | None:
-    """Return the first group, or all, of the last match.
+    """Return the first group of the last match, or the whole match if there are no groups; None without a match.
 
     Raises:
-        PatternTooSlow: it takes longer than `TIME_LIMIT_S`.
+        PatternTooSlow: the search takes longer than `TIME_LIMIT_S`.
 
     """
     compiled, last = _compiled(pattern), None
@@ -48,7 +48,7 @@ def last_match(answer: str, pattern: str) -> str | None:
     try:
         for match in compiled.finditer(answer, timeout=TIME_LIMIT_S, concurrent=True):
             last = match
-            if time.monotonic() > ends:  # the limit of `finditer` is one for each match
+            if time.monotonic() > ends:  # the timeout of `finditer` is per match
                 break
         else:
             return None if last is None else whole_text(last[1 if compiled.groups else 0] or "")
@@ -59,7 +59,7 @@ def last_match(answer: str, pattern: str) -> str | None:
 
 @lru_cache(maxsize=64)
 def _compiled(pattern: str) -> regex.Pattern[str]:
-    import regex  # noqa: PLC0415  only those who use patterns wait for it
+    import regex  # noqa: PLC0415  slow to import, and only needed for patterns
 
     return regex.compile(_as_re_reads(pattern), regex.VERSION0)
 
@@ -71,9 +71,9 @@ def _errors() -> tuple[type[Exception], ...]:
 
 
 def _as_re_reads(pattern: str) -> str:
-    """Return the expression with what only `regex` reads as more than characters escaped.
+    """Escape what `regex` reads as special and `re` does not.
 
-    ``x{e}`` is a fuzzy match there, and ``[[:alpha:]]`` a class.
+    In `regex`, ``x{e}`` is a fuzzy match and ``[[:alpha:]]`` a class.
     """
     parts: list[str] = []
     in_set = False
@@ -82,7 +82,7 @@ def _as_re_reads(pattern: str) -> str:
         match found.lastgroup:
             case "set" if not in_set:
                 in_set = True
-                parts.append(part.replace("]", "\\]"))  # the first bracket in a set does not close it
+                parts.append(part.replace("]", "\\]"))  # as the first character of a set, it does not close it
             case "set":
                 in_set = not part.endswith("]")
                 parts.append(f"\\{part}")

@@ -1,8 +1,8 @@
-"""What in a text is written like a number, in one piece each, and its value if it is one number.
+"""Finds pieces of a text that are written like numbers, and their values.
 
 A piece is all that is written together: digits, and what joins them to other digits (``3,5``, ``1/2``, ``2024-05-17``,
-``6 × 7``, ``3 to 5``). It has a value or none; no part of it is ever taken for it. Which piece counts is decided in
-`numbers`.
+``6 × 7``, ``3 to 5``). It has one value or none; a part of it is never read as a number. `numbers` decides which piece
+counts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from moa_mcp.extraction.bounds import DASHES, LETTER, is_denied, is_other_value,
 from moa_mcp.extraction.latex import UNREADABLE
 from moa_mcp.extraction.markup import MARKS
 from moa_mcp.extraction.numerals import DecimalMark, Exact, calculable, negated
-from moa_mcp.extraction.runs import JOINT, Digits, M, is_chance, value_of
+from moa_mcp.extraction.runs import JOINT, DigitRun, M, is_chance, value_of
 
 _DASH = f"\\{DASHES}"
 _SCAN = re.compile(
@@ -39,7 +39,7 @@ _JOINING = (
     r"[\u2014.]|\s?\.{2,3}\s?",  # ranges
     rf"[).]?\(|\)?\s?[{_SIGNS}]\s?\(?",  # 0.(3), 2(3), (2)^3
     r"\u5206[\u306e\u4e4b]",  # parts of
-    rf"[^\s\w,;|=<>\u2248\u2245\u2243\u21d2\u2192\u3001()\[\]\"'\u2019{MARKS}]{{1,3}}",  # whatever else leaves no space
+    rf"[^\s\w,;|=<>\u2248\u2245\u2243\u21d2\u2192\u3001()\[\]\"'\u2019{MARKS}]{{1,3}}",  # others, without spaces
 )
 _OPERATOR = re.compile(rf"{M}*{_MEASURED}(?:{'|'.join(_JOINING)})?{M}*")
 _BETWEEN = re.compile(rf"{M}*{_MEASURED}\s?(?:{words.BETWEEN_NUMBERS})\s?{M}*(?:[{LETTER}]\s?=\s?)?{M}*", re.IGNORECASE)
@@ -79,57 +79,57 @@ _DISPUTED = re.compile(rf"\s?(?:{words.SCALES_IN_DISPUTE})(?![{LETTER}])")
 
 _GROUP = re.compile(r"[1-9]\d{0,2},\d{3}")
 _NEAR = 24
-"""Characters before and after a piece that tell what it is."""
+"""Characters before and after a piece that are examined for signs and units."""
 _FAR = 80
-"""Characters in which words tell it."""
+"""Characters before and after a piece that are examined for words."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What is written like a number in one piece; it is read only if it may count."""
+    """Text that is written like a number, in one piece; its value is only computed if it may count."""
 
     text: str
-    runs: Sequence[Digits]
+    runs: Sequence[DigitRun]
     mark: DecimalMark
 
     @property
     def start(self) -> int:
-        """Where it begins in its text."""
+        """The start of the piece in the text."""
         return self.runs[0].start
 
     @property
     def end(self) -> int:
-        """Where it ends in its text."""
+        """The end of the piece in the text."""
         return self.runs[-1].end
 
     @property
     def before(self) -> str:
-        """The text just before it."""
+        """The text right before the piece."""
         return self.text[max(0, self.start - _NEAR) : self.start]
 
     @property
     def after(self) -> str:
-        """The text just after it."""
+        """The text right after the piece."""
         return self.text[self.end : self.end + _NEAR].lstrip(MARKS)
 
     @property
     def around(self) -> tuple[str, str]:
-        """The words before and after it."""
+        """The words before and after the piece."""
         return self.text[max(0, self.start - _FAR) : self.start], self.text[self.end : self.end + _FAR]
 
     @cached_property
     def is_denied(self) -> bool:
-        """Whether it is said not to be the value."""
+        """Whether the text denies that this is the value."""
         return is_denied(*self.around)
 
     @cached_property
     def is_void(self) -> bool:
-        """Whether it is denied, a former answer, or tells how sure the answer is."""
+        """Whether the piece is denied, a former answer, or a confidence."""
         return self.is_denied or is_set_aside(*self.around)
 
     @cached_property
     def value(self) -> Exact | None:
-        """None if it is no single number."""
+        """The value; None if the piece is not one number."""
         value = value_of(self.text, self.runs, self.mark)
         if value is None or _is_part_of_more(self) or is_other_value(*self.around):
             return None
@@ -145,8 +145,8 @@ def _scale(word: str) -> int:
 
 
 def pieces(text: str, mark: DecimalMark) -> Iterator[Piece]:
-    """Yield what is written like numbers, in order."""
-    runs: list[Digits] = []
+    """Yield the pieces of a text, in order."""
+    runs: list[DigitRun] = []
     lists = False  # whether commas belong to the piece, as those of a pair or a date do
     for run in _runs(text):
         gap = text[runs[-1].end : run.start] if runs and run.start - runs[-1].end <= LONGEST_GAP else None
@@ -162,26 +162,26 @@ def pieces(text: str, mark: DecimalMark) -> Iterator[Piece]:
         yield Piece(text, runs, mark)
 
 
-def _runs(text: str) -> Iterator[Digits]:
+def _runs(text: str) -> Iterator[DigitRun]:
     for found in _SCAN.finditer(text):
         if found.lastgroup != "name":
             tens, power_of = found["tens"] or "", found["inner"] or found["outer"] or ""
-            yield Digits(found.start(), found.end(), found["digits"] or "", tens, power_of)
+            yield DigitRun(found.start(), found.end(), found["digits"] or "", tens, power_of)
 
 
 @lru_cache(maxsize=1024)
 def _is_joint(gap: str) -> bool:
-    """Whether what stands between two runs of digits makes one piece of them."""
+    """Whether the text between two runs of digits joins them into one piece."""
     return any(joint.fullmatch(gap) for joint in (_OPERATOR, JOINT, _BETWEEN, _COMPOUND))
 
 
 def seamless(before: str) -> str:
-    """Return a text without the marks of markup."""
+    """Return a text without markup marks."""
     return before.translate(dict.fromkeys(map(ord, MARKS)))
 
 
 def _is_part_of_more(piece: Piece) -> bool:
-    """Whether digits go on as something that is no number, or are a part of an expression, a date, a time or a pair."""
+    """Whether digits are a part of something else: a name, an expression, a date, a time or a pair."""
     before, after = seamless(piece.before), piece.after
     if any(goes_on.match(after) for goes_on in (_BROKEN_OFF, _CLOCK, _DISPUTED, _MONTH_AFTER)):
         return True
@@ -197,7 +197,7 @@ def _is_part_of_more(piece: Piece) -> bool:
 
 
 def _is_pair(left: str, digits: str, after: str, mark: DecimalMark) -> bool:
-    """Whether a comma separates two values rather than the places of one: ``(3,5)``, ``(x,5)``."""
+    """Whether a comma separates two values rather than digits of one: ``(3,5)``, ``(x,5)``."""
     if left[-1:] == "," and left[:1].strip():
         return True
     in_brackets = left[-1:] in {"(", "["} and after[:1] in {")", "]"}
@@ -206,7 +206,7 @@ def _is_pair(left: str, digits: str, after: str, mark: DecimalMark) -> bool:
 
 
 def _signed(value: Exact, before: str, after: str) -> Exact | None:
-    """Return a value with the sign before it; None if it may have either."""
+    """Return a value with the sign before it; None if the sign is ambiguous."""
     before = before.rstrip(MARKS)
     if before.endswith("(") and (outer := _SIGN.search(before[:-1].rstrip(MARKS))):  # -(3)
         if not after.lstrip(" ").startswith(")"):
@@ -224,7 +224,7 @@ def _signed(value: Exact, before: str, after: str) -> Exact | None:
 
 
 def _negates(sign: re.Match[str], left: str) -> bool:
-    """Whether a sign is a minus; a dash may also be a pause or begin a line of a list."""
+    """Whether a sign is a minus; a dash may also be punctuation or a list marker."""
     match sign["sign"]:
         case "+":
             return False

@@ -1,4 +1,4 @@
-"""Digits in a row, and what two or three such runs come to together: ``3 1/2``, ``1 in 4``, ``5 × 10^3``."""
+"""Runs of digits, and the value of two or three of them together: ``3 1/2``, ``1 in 4``, ``5 × 10^3``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from moa_mcp.extraction.numerals import DecimalMark, Exact, calculable, numeral,
 M = f"[{MARKS}]"
 _SLASH = re.compile(rf"{M}*\s?/\s?{M}*")
 _PARTS_OF = re.compile("\u5206[\u306e\u4e4b]")
-"""Between a denominator and the numerator after it."""
+"""The text between a denominator and the numerator after it."""
 _ONE_IN = re.compile(
     rf"{M}*\s(?:chances?\s|times?\s|Chancen?\s)?(?:in(?:\severy|\seach)?|out of every|su|sur|em|zu je)\s{M}*",
     re.IGNORECASE,
@@ -25,29 +25,29 @@ _MOST_DIGITS = 12
 _YEARS = range(1900, 2100)
 _TIMES = re.compile(rf"{M}*\s?[\u00d7\u00b7xX]\s?{M}*")
 JOINT = re.compile(rf"(?![^{BOXED_END}]{{0,9}}{BOXED_END}){M}* ?{M}+ ?{M}*")
-"""What may stand between the runs of one number: emphasis, but not the end of a box."""
+"""What may separate the runs of one number: emphasis, but not the end of a box."""
 _MOST_RUNS = 3
-"""Of which a number may be made: a whole one, and the two of a fraction."""
+"""Maximum runs of a number: a whole number, and the two of a fraction."""
 
 
-class Digits(NamedTuple):
-    """Digits in a row, with what belongs to them."""
+class DigitRun(NamedTuple):
+    """A run of digits, with its exponents."""
 
     start: int
     end: int
     digits: str
-    """Empty for a sign that stands for a number, such as a root."""
+    """Empty for a sign that denotes a number, such as a root."""
     tens: str
-    """The power of ten that they are taken times."""
+    """The exponent of the power of ten that multiplies them (``e3``)."""
     exponent: str
-    """The power to which they are taken."""
+    """The exponent that they are raised to (``^3``)."""
 
     @property
     def is_power_of_ten(self) -> bool:
         return self.digits == "10" and bool(self.exponent)
 
     def value(self, mark: DecimalMark) -> Exact | None:
-        """Return the value, if it is one number."""
+        """Return the value; None if it is not one number."""
         value = numeral(self.digits.replace("\u2019", "'"), mark) if self.digits else None
         if value is None or not (self.tens or self.exponent):
             return value
@@ -56,16 +56,16 @@ class Digits(NamedTuple):
         return scaled(value, self.tens.replace("\u2212", "-"))
 
 
-def is_chance(one: Digits, gap: str, other: Digits) -> bool:
-    """Whether two runs are "1 in 4", which is a quarter."""
+def is_chance(one: DigitRun, gap: str, other: DigitRun) -> bool:
+    """Whether two runs form a probability: "1 in 4" is a quarter."""
     if not _ONE_IN.fullmatch(gap) or not (one.digits.isdigit() and len(one.digits) <= _MOST_DIGITS):
         return False
     below = numeral(other.digits) if len(other.digits) <= _MOST_DIGITS else None
     return below is not None and int(one.digits) < below and (one.digits == "1" or below not in _YEARS)
 
 
-def value_of(text: str, runs: Sequence[Digits], mark: DecimalMark) -> Exact | None:
-    """Return the value of runs of digits that are one piece; None if that is no number."""
+def value_of(text: str, runs: Sequence[DigitRun], mark: DecimalMark) -> Exact | None:
+    """Return the value of the runs of one piece; None if they are not one number."""
     if len(runs) > _MOST_RUNS:
         return None
     gaps = [text[one.end : other.start] for one, other in pairwise(runs)]
@@ -97,7 +97,7 @@ def _of_two(one: Exact, other: Exact, gap: str, *, to_ten: bool) -> Exact | None
 
 
 def _mixed(whole: Decimal | None, above: Decimal | None, below: Decimal) -> Exact | None:
-    """Return a whole number and a proper fraction."""
+    """Return the sum of a whole number and a proper fraction."""
     parts = [part and calculable(part) for part in (whole, above, below)]
     match parts:
         case [Fraction() as units, Fraction() as dividend, Fraction() as divisor] if 0 < dividend < divisor:

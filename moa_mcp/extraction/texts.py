@@ -1,8 +1,8 @@
-"""The whole text of an answer, in a form in which texts that say the same are equal.
+"""Normalizes the whole text of an answer, so that texts with the same content are equal.
 
-Folded are Unicode's spellings of a character (NFKC), quotes and dashes, Markdown's emphasis, case, white space, and
-what ends a sentence. What encloses the whole text goes: quotes, boxes, answer tags, dollar signs, fences. Signs and
-digits stay: ``.5``, ``-5`` and ``5`` differ, and so do ``2**3`` and ``23``, ``5!`` and ``5``, ``A*`` and ``A``.
+It normalizes Unicode variants of characters (NFKC), quotes, dashes, Markdown emphasis, case, white space, and
+punctuation at the end. It removes what encloses the whole text: quotes, boxes, answer tags, dollar signs, fences. Signs
+and digits stay: ``.5``, ``-5`` and ``5`` differ, and so do ``2**3`` and ``23``, ``5!`` and ``5``, ``A*`` and ``A``.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ _COMMAND = re.compile(
 _LINE_MARK = re.compile(r"(?:#{1,6}|>|[-*\u2022](?=\s[^\W\d]))\s(?=\S)")
 _BRACE = re.compile(r"(?<!\\)[{}]")
 _MOST_LAYERS = 8
-"""Of what encloses a text."""
+"""Maximum enclosing layers removed from a text."""
 
 _QUOTES = "\"'`"
 _AROUND = " \"'*_`"
 _CLOSING = f"{_AROUND}.!?,;:\u3002\u2026"
 _TERM = re.compile(r"(?:^|[^\w])[^\W\d_]$|[\d)\]}]$")
-"""What a sign belongs to: ``5!``, ``A*``, ``f'``."""
+"""Terms that a following sign belongs to: ``5!``, ``A*``, ``f'``."""
 _WORDS = re.compile(r"[^\W\d_]{2}")
-"""After words, a ``!`` ends a sentence."""
+"""Words, after which a ``!`` ends a sentence."""
 
 
 def whole_text(answer: str) -> str | None:
-    """Return the text folded; None if nothing is left of it."""
+    """Return the normalized text; None if nothing is left of it."""
     text = _unwrapped(folded(answer).strip())
     text = unicodedata.normalize("NFKC", text.translate(QUOTES_AND_DASHES).casefold())
     return _without_ending(_unquoted(" ".join(text.split()))).lstrip(f"{_QUOTES} \u00a1\u00bf") or None
@@ -73,7 +73,7 @@ def _layer_off(text: str) -> str:
 
 
 def _closes_at(text: str, begins: int) -> int:
-    """Return where the brace is closed that stands before a place; -1 if it is not."""
+    """Return where the brace before a position is closed; -1 if it is not."""
     depth = 1
     for found in _BRACE.finditer(text, begins):
         depth += 1 if found[0] == "{" else -1
@@ -93,7 +93,7 @@ def _unquoted(text: str) -> str:
 
 
 def _without_ending(text: str) -> str:
-    """Return the text without what ends a sentence; signs that belong to a number or a letter stay."""
+    """Return the text without closing punctuation; signs that belong to a number or a letter stay."""
     bare = text.rstrip(_CLOSING)
     ending = text[len(bare) :].rstrip(" ")
     sign = re.match(r"[*'\"_]+" if _WORDS.search(bare) else r"[!*'\"_]+", ending)

@@ -1,4 +1,4 @@
-"""Words that tell what a number or a letter beside them is, in the languages that are read, as parts of patterns."""
+"""Words that give a number or a letter next to them its meaning, in the supported languages, as parts of patterns."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _SCALE_STEMS = (
 
 
 def scale(word: str) -> int:
-    """Return of which power of ten a word of `SCALES` is the name."""
+    """Return the exponent of ten that a word of `SCALES` stands for."""
     word = word.casefold().rstrip(".")
     if word[0] in _CJK_SCALE:
         return sum(_CJK_SCALE[character] for character in word)
@@ -80,7 +80,7 @@ MONTHS = (
     "|января|февраля|марта|апреля|мая|июня|июля|августа|сентября|октября|ноября|декабря"
 )
 SCALES_IN_DISPUTE = "Billion(?:en|e)|billones|billón|trillones|Trillion(?:en|e)|trilh[õã]\\w*|bili\\w*|k|K|M|T|兆|조"
-"""Names of different powers in different places, and letters that are units, too."""
+"""Words for different powers of ten in different countries, and letters that are also units."""
 
 ANSWER = (
     "answers?|ans\\.?|result|solution|Antwort|Ergebnis|Lösung|réponse|résultat|respuesta|resultado|solución"
@@ -108,7 +108,7 @@ COPULA_UNSPACED = (
     "|은|는|이|가|है|هو|هي|คือ|היא|הוא|হল|হলো|است|:|="
 )
 WORD = "A-Za-z\u00c0-\u024f\u0400-\u04ff"
-"""The letters of words that stand apart, for character classes."""
+"""Letters of scripts that separate words, for character classes."""
 VOID = (
     "wrong|incorrect|false|common|tempting|popular|initial|first|previous|prior|earlier|intermediate|partial|naive"
     "|another|other|student'?s?|falsche[nrs]?|erste[nrs]?|mauvaise|fausse|première|incorrecta?|errata"
@@ -129,4 +129,4 @@ IS_THE = (
     rf"\s?(?:[^\s.;:!?]{{1,20}}\s){{0,2}}(?:is|are|was|ist|est|es|è|é|это|является)\s(?:[{WORD}']{{1,9}}\s){{0,3}}"
     r"|\s?[が는은이가是为就]{1,2}\s?(?:正确|正しい|最终|最終)?"
 )
-"""What stands between a value and "answer" where it is said to be the answer."""
+"""The text between a value and "answer" if the value is stated as the answer."""

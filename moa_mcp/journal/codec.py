@@ -14,15 +14,18 @@ from typing import Annotated, Any, NamedTuple, TypeAlias
 import orjson
 from pydantic import Field, TypeAdapter
 
+from moa_mcp.errors import CallError, CallSkipped, StragglerDropped
 from moa_mcp.events import AttemptFinished, AttemptStarted, CallFinished, CallStarted, Event, StepFinished
 from moa_mcp.journal.text_fields import text_paths
-from moa_mcp.values import Answer, Completion, Place
+from moa_mcp.values import Answer, Comment, Completion, Place
 
 _REF = "sha256"
 _TOLD = "told"
 """Replaces a text with a reference to the attempt that returned it: place, attempt number, number of the answer."""
 _ATTEMPT = "attempt"
 """Replaces a completion with the number of the attempt that returned it."""
+_RENAMED: Mapping[str, type[CallError]] = {"LeftBehind": StragglerDropped, "LeftOut": CallSkipped}
+"""Errors by the kind that earlier versions stored."""
 CODEC = ("utf-8", "surrogatepass")
 """Texts of models and command arguments may contain lone surrogates."""
 _LONG = 2**14
@@ -152,12 +155,19 @@ def _completion(completion: Completion, ref: _Say, tell: _Say) -> dict[str, obje
 
 
 def _answer(answer: Answer, ref: _Say) -> dict[str, object]:
+    plain = _written(answer, ref)
+    if answer.comments:
+        plain["comments"] = [_written(comment, ref) for comment in answer.comments]
+    return plain
+
+
+def _written(written: Answer | Comment, ref: _Say) -> dict[str, object]:
     return {
-        "text": ref(answer.text),
-        "agent": answer.agent,
-        "place": [*answer.place],
-        "cut": answer.cut,
-        "shortened": answer.shortened,
+        "text": ref(written.text),
+        "agent": written.agent,
+        "place": [*written.place],
+        "cut": written.cut,
+        "shortened": written.shortened,
     }
 
 
@@ -194,11 +204,21 @@ def unpacked(bodies: Iterable[str], texts: Mapping[str, str]) -> Iterator[Event]
             dumped["completion"] = attempts.get((*dumped["place"], dumped["completion"][_ATTEMPT]))
             if dumped["completion"] is None:
                 continue  # its attempt could not be written, so it has no answer
+        _rename_kind(dumped)
         for holder, key in _places(dumped, dict):
             holder[key] = text(holder[key])
         if dumped["kind"] == "attempt_finished":
             attempts[(*dumped["place"], dumped["attempt"])] = dumped["completion"]
         yield _events().validate_python(dumped)
+
+
+def _rename_kind(dumped: dict[str, Any]) -> None:
+    """Give a failure the present name of its kind."""
+    match dumped:
+        case {"failure": {"kind": str(kind)} as failure} if kind in _RENAMED:
+            failure["kind"] = _RENAMED[kind].__name__
+        case _:
+            pass
 
 
 def _finder(path: Sequence[str]) -> _Find:

@@ -52,8 +52,12 @@ def _paths(kind: Any, above: tuple[type, ...]) -> Iterator[Path]:  # noqa: ANN40
             yield from _under("*" if arguments[-1] is ... else str(at), each, above)
     elif origin is not None and origin is not Literal and issubclass(origin, Mapping):
         _check_mapping(kind, above)
-    elif isinstance(kind, type) and (is_dataclass(kind) or hasattr(kind, "_fields")):
+    elif _has_fields(kind):
         yield from _in_fields(kind, above)
+
+
+def _has_fields(kind: type) -> bool:
+    return hasattr(kind, "_fields") or is_dataclass(kind)
 
 
 def _in_fields(kind: type, above: tuple[type, ...]) -> Iterator[Path]:
@@ -72,5 +76,5 @@ def _under(key: str, kind: Any, above: tuple[type, ...]) -> Iterator[Path]:  # n
 
 def _check_mapping(kind: Any, above: tuple[type, ...]) -> None:  # noqa: ANN401
     """Raise `TypeError` for a mapping that holds texts: there is no path to its keys."""
-    if any(path is not None for each in get_args(kind) for path in _paths(each, above)):
+    if any([*_paths(each, above)] for each in get_args(kind)):
         raise TypeError(f"texts in a {kind} can't be hashed; use a tuple of named tuples")

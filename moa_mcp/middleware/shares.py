@@ -1,4 +1,4 @@
-"""Several answers of one request as an answer for each call that asked for one, with what was billed shared out."""
+"""Splits a response with several answers into one completion per call, with its tokens and cost."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from moa_mcp.values import Completion, Usage
 
 
 def shares(completion: Completion) -> tuple[Completion, ...]:
-    """Return one completion for each answer; their sums are what was billed.
+    """Return one completion for each answer. Their tokens and costs add up to the bill.
 
-    The prompt, billed once, and the cost of all stand on the first. Nobody bills a single answer's tokens, so
-    those of all are shared out by the lengths of the texts.
+    The first has the prompt tokens, which are billed once, and the whole cost. Providers report only the total of the
+    completion tokens, so these are divided by the lengths of the texts.
     """
     if not completion.others:
         return (completion,)
     answers = (replace(completion, others=()), *completion.others)
     note = (
-        f"one request brought {len(answers)} answers of {completion.model}: its prompt and cost stand with the first, "
-        "its completion tokens are shared out by length"
+        f"one request returned {len(answers)} answers of {completion.model}: the first has its prompt tokens and cost, "
+        "its completion tokens are divided by length"
     )
     cost = None if completion.cost_usd is None else Decimal(0)
     usages = _usages(completion.usage, [len(answer.text) for answer in answers])
@@ -33,14 +33,14 @@ def shares(completion: Completion) -> tuple[Completion, ...]:
 def _usages(whole: Usage | None, lengths: Sequence[int]) -> list[Usage | None]:
     if whole is None:
         return [None] * len(lengths)
-    said = _apportioned(whole.completion_tokens - whole.reasoning_tokens, lengths)
-    thought = _apportioned(whole.reasoning_tokens, lengths)
-    own = [Usage(0, words + thoughts, 0, thoughts) for words, thoughts in zip(said, thought, strict=True)]
+    written = _apportioned(whole.completion_tokens - whole.reasoning_tokens, lengths)
+    reasoned = _apportioned(whole.reasoning_tokens, lengths)
+    own = [Usage(0, text + reasoning, 0, reasoning) for text, reasoning in zip(written, reasoned, strict=True)]
     return [own[0] + replace(whole, completion_tokens=0, reasoning_tokens=0), *own[1:]]
 
 
 def _apportioned(total: int, weights: Sequence[int]) -> list[int]:
-    """Return whole numbers that add up to a total, as near to the weights as may be (largest remainder)."""
+    """Divide a total into whole numbers in proportion to the weights (largest remainder method)."""
     weights = weights if any(weights) else [1] * len(weights)
     exact = [total * weight for weight in weights]
     parts = [each // sum(weights) for each in exact]

@@ -8,10 +8,11 @@ from moa_mcp.config import Pipeline, models_of
 from moa_mcp.config.problems import within
 from moa_mcp.errors import MissingKey
 from moa_mcp.model import Usable
-from moa_mcp.planning.forecast import Drafts, Lengths, after, assumed, calls
+from moa_mcp.planning.forecast import Drafts, assumed, model_calls
 from moa_mcp.planning.plan import Lint
 from moa_mcp.routing import catalog
-from moa_mcp.steps import Aggregate, ModelStep, Rank, Synthesize, Vote
+from moa_mcp.steps import Step
+from moa_mcp.steps.forecast import ExpectedAnswer, ExpectedAnswers
 from moa_mcp.steps.windows import least
 from moa_mcp.text.tokens import LOWER
 from moa_mcp.values import Message, Question
@@ -35,10 +36,8 @@ def too_long(pipeline: Pipeline, question: Question, windows: Mapping[str, int])
     reasons: dict[str, str] = {}
     drafts = Drafts(question)
     for step in pipeline.steps:
-        if not isinstance(step, ModelStep):
-            continue
-        reads_all = isinstance(step, Synthesize | Aggregate)
-        for call in calls(step, drafts, (0, 0), "max", _smallest if reads_all else _at_least):
+        calls, _ = step.forecast((ExpectedAnswer(0),) * 2, "max")
+        for call in model_calls(calls, drafts, "max", _smallest if step.reads_in_windows else _at_least):
             window = windows.get(call.model)
             prompt, said = call.usage.prompt_tokens, call.usage.completion_tokens
             if window is not None and said >= window:
@@ -58,24 +57,25 @@ def too_long(pipeline: Pipeline, question: Question, windows: Mapping[str, int])
 def doubts(pipeline: Pipeline, windows: Mapping[str, int]) -> tuple[Lint, ...]:
     """Return the steps whose answers may not fit the windows of the models that are to read them all."""
     found: list[Lint] = []
-    lengths: Lengths = ()
+    answers: ExpectedAnswers = ()
     for index, step in enumerate(pipeline.steps):
-        if isinstance(step, Synthesize | Aggregate | Rank | Vote):
+        if step.reads_all_answers:
             place = within(f"pipelines.{pipeline.name}", "steps", index)
-            found += [Lint(place, doubt) for doubt in dict.fromkeys(_doubts(step, lengths, windows))]
-        lengths = after(step, lengths, "max")
+            found += [Lint(place, doubt) for doubt in dict.fromkeys(_doubts(step, answers, windows))]
+        answers = step.forecast(answers, "max").answers
     return tuple(found)
 
 
-def _doubts(step: Synthesize | Aggregate | Rank | Vote, lengths: Lengths, windows: Mapping[str, int]) -> Iterator[str]:
-    compares = isinstance(step, Rank | Vote)
-    then = "it would be shown their beginnings" if compares else "it would be asked several times"
-    for call in calls(step, Drafts(assumed()), lengths, "max"):
+def _doubts(step: Step, answers: ExpectedAnswers, windows: Mapping[str, int]) -> Iterator[str]:
+    then = "it would be asked several times" if step.reads_in_windows else "it would be shown their beginnings"
+    tokens = sum(answer.tokens for answer in answers)
+    calls, _ = step.forecast(answers, "max")
+    for call in model_calls(calls, Drafts(assumed()), "max"):
         window = windows.get(call.model)
         prompt, said = call.usage.prompt_tokens, call.usage.completion_tokens
         if window is not None and prompt + said > window:
             yield (
-                f"{len(lengths)} answers may have {sum(lengths)} tokens, and {call.model} has a window of {window}, of "
+                f"{len(answers)} answers may have {tokens} tokens, and {call.model} has a window of {window}, of "
                 f"which {said} are kept for its own (max_tokens); {then}"
             )
 

@@ -15,9 +15,10 @@ from typing import TypeAlias
 from moa_mcp.config import Pipeline, models_of
 from moa_mcp.errors import MissingKey
 from moa_mcp.model import Usable
-from moa_mcp.planning.forecast import Bound, Drafts, Lengths, ModelCalls, after, calls
+from moa_mcp.planning.forecast import Drafts, ModelCalls, model_calls
 from moa_mcp.routing import catalog
-from moa_mcp.steps import ModelStep, Step
+from moa_mcp.steps import Step
+from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers
 from moa_mcp.text.tokens import EXPECTED
 from moa_mcp.values import Answer, Dollars, Price, Question, Tokens
 
@@ -141,17 +142,21 @@ def estimate(
     """
     steps = [_reachable(step, prices) for step in pipeline.steps]
     drafts = Drafts(question)
-    given = tuple(EXPECTED.text(answer.text) for answer in answers)
+    given = tuple(_expected(answer) for answer in answers)
     walks = [_walk(steps, drafts, given, bound) for bound in ("min", "expected", "max")]
     each_step = zip(steps, *walks, strict=True)
     return Estimate(pipeline.name, tuple(_step(step.step, tuple(asked), prices) for step, *asked in each_step))
+
+
+def _expected(answer: Answer) -> ExpectedAnswer:
+    return ExpectedAnswer(sum(map(EXPECTED.text, answer.texts)), answer.agent, len(answer.comments))
 
 
 def _reachable(step: Step, prices: Mapping[str, Priced]) -> Step:
     """Return the step with its fallback for an agent, if that alone can be reached."""
     if step.fallback is None or any(_can_be_reached(model, prices) for model in step.models):
         return step
-    return step.model_copy(update={"agent": step.fallback}) if _can_be_reached(step.fallback, prices) else step
+    return step.on_fallback() if _can_be_reached(step.fallback, prices) else step
 
 
 def _can_be_reached(model: str, prices: Mapping[str, Priced]) -> bool:
@@ -238,12 +243,12 @@ def _sums(asked: Sequence[ModelCalls], price: Price | None) -> tuple[int, int, i
     return calls, prompt, completion, cost
 
 
-def _walk(steps: Iterable[Step], drafts: Drafts, lengths: Lengths, bound: Bound) -> list[list[ModelCalls]]:
-    """Return the calls of every step, the first of which is given answers of such lengths."""
+def _walk(steps: Iterable[Step], drafts: Drafts, answers: ExpectedAnswers, bound: Bound) -> list[list[ModelCalls]]:
+    """Return the calls of every step, the first of which is given these answers."""
     walked: list[list[ModelCalls]] = []
     for step in steps:
-        walked.append(list(calls(step, drafts, lengths, bound)) if isinstance(step, ModelStep) else [])
-        lengths = after(step, lengths, bound)
+        calls, answers = step.forecast(answers, bound)
+        walked.append(list(model_calls(calls, drafts, bound)))
     return walked
 
 

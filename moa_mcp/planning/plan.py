@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from moa_mcp.config import Pipeline, models_of
 from moa_mcp.config.problems import within
 from moa_mcp.routing.routes import Routes, RouteState, remedy
-from moa_mcp.steps import ModelStep, PanelStep, Propose, Rank, Refine, Sample, Step, Take, Vote
+from moa_mcp.steps.forecast import ExpectedAnswers
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +18,13 @@ class StepPlan:
     kind: str
     models: tuple[str, ...]
     """The aliases it asks, each as often as it is asked."""
-    calls: int
     answers: int
     """How many answers it hands on."""
+
+    @property
+    def calls(self) -> int:
+        """How many model calls it makes."""
+        return len(self.models)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +77,16 @@ class Reach:
 
 def plan(pipeline: Pipeline) -> Plan:
     """Return what a pipeline will do."""
-    answers = 0
+    answers: ExpectedAnswers = ()
     steps: list[StepPlan] = []
     lint = [Lint(f"pipelines.{pipeline.name}", "has no description; an agent can't tell when to choose it")]
     lint = [] if pipeline.description else lint
     for index, step in enumerate(pipeline.steps):
         place = within(f"pipelines.{pipeline.name}", "steps", index)
-        lint += [Lint(place, message) for message in _doubts(step, answers)]
-        out = step.answers_out(answers)
-        steps.append(StepPlan(step.step, _asked(step, answers), step.calls(answers), out))
-        answers = out
+        lint += [Lint(place, message) for message in step.lint(len(answers))]
+        calls, answers = step.forecast(answers, "max")
+        models = tuple(each.model for each in calls for _ in range(each.times))
+        steps.append(StepPlan(step.step, models, len(answers)))
     return Plan(pipeline.name, tuple(steps), tuple(lint))
 
 
@@ -99,40 +102,6 @@ def blocking(pipeline: Pipeline, unreachable: Collection[str]) -> tuple[str, ...
         if step.fallback is not None and step.fallback not in unreachable:
             continue
         lost = [model for model in step.models if model in unreachable]
-        needed = (step.quorum or 1) if isinstance(step, PanelStep) else 1
-        if len(step.models) - len(lost) < min(needed, len(step.models)):
+        if len(step.models) - len(lost) < step.required(len(step.models)):
             blocked += lost
     return tuple(dict.fromkeys(blocked))
-
-
-def _asked(step: Step, answers: int) -> tuple[str, ...]:
-    if isinstance(step, Refine):
-        return tuple(step.models[index % len(step.models)] for index in range(answers))
-    return step.models
-
-
-def _doubts(step: Step, answers: int) -> Iterator[str]:
-    """Yield what looks like a mistake in a step that is given so many answers."""
-    if isinstance(step, Propose):
-        yield from _proposing(step, answers)
-    if isinstance(step, ModelStep) and step.temperature == 0:
-        yield from _equal_samples(step)
-    if isinstance(step, Refine) and len(step.models) > answers:
-        yield f"{len(step.models)} agents for {answers} answers: the last {len(step.models) - answers} are never asked"
-    if isinstance(step, Rank | Vote) and answers == 1:
-        yield f"{step.step} has only one answer to choose from"
-    elif isinstance(step, Rank | Sample | Take) and step.n >= answers:
-        yield f"n = {step.n} keeps all {answers} answers"
-
-
-def _proposing(step: Propose, answers: int) -> Iterator[str]:
-    if answers and not step.keep:
-        yield f"discards the {answers} paid answers before it; keep = 1 would keep the answer so far"
-    if answers > 1 and step.keep:
-        yield f"keep repeats the first of {answers} answers and discards the others; aggregate them first"
-
-
-def _equal_samples(step: ModelStep) -> Iterator[str]:
-    for model, count in Counter(step.models).items():
-        if count > 1 and not isinstance(step, Rank | Refine):
-            yield f"{count} samples of {model} at temperature 0 are {count} times the same answer"

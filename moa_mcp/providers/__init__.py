@@ -1,1 +1,1 @@
-"""Where calls are answered. A provider is a model: one callable. Each keeps its third party to itself."""
+"""Providers answer calls. Each is a model (one async callable) and encapsulates one library."""

@@ -1,4 +1,4 @@
-"""Where calls go: real models through their routes, or simulated ones."""
+"""The backend of a run: real models through their routes, or simulated models."""
 
 from __future__ import annotations
 
@@ -24,20 +24,19 @@ async def _nothing_to_load(aliases: Iterable[str], usable: Usable) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A provider, and how the models of a run find their place at it."""
+    """A provider, with the functions that resolve and prepare the models of a run."""
 
     provider: Model
     usable: Callable[[Models], Usable]
     simulated: bool = False
     ready: Callable[[Iterable[str], Usable], Awaitable[None]] = _nothing_to_load
-    """Returns when these aliases can be asked, where they are usable, without the first calls paying for what must be
-    loaded."""
+    """Loads the transports that these aliases need, so that the first calls don't wait for imports."""
     close: Callable[[], Awaitable[None]] = checkpoint
-    """Closes the connections; a later call opens new ones."""
+    """Closes all connections; a later call opens new ones."""
 
 
 def real(models: Models, environ: Mapping[str, str]) -> tuple[Backend, Routes]:
-    """Return the backend that asks real models, with the routes of the configured models."""
+    """Return the backend that calls real models, and the routes of the configured models."""
     provider = Real()
     routes = Routes(models, environ)
 
@@ -49,7 +48,7 @@ def real(models: Models, environ: Mapping[str, str]) -> tuple[Backend, Routes]:
 
 
 async def _transports(aliases: Iterable[str], usable: Usable) -> tuple[set[Transport], set[Transport]]:
-    """Return how models are asked where they are asked first, and where they may be asked when that fails."""
+    """Return the transports of the first targets, and those of the fallback targets."""
     first: set[Transport] = set()
     later: set[Transport] = set()
     for alias in aliases:
@@ -63,7 +62,7 @@ async def _transports(aliases: Iterable[str], usable: Usable) -> tuple[set[Trans
 
 
 def simulated(delay_s: float = 0.15) -> Backend:
-    """Return the backend that asks no model."""
+    """Return the backend that simulates all models; `delay_s` is the mean seconds of an answer."""
 
     async def usable(alias: str) -> tuple[Target, ...]:
         return (provider.target(alias),)

@@ -1,4 +1,4 @@
-"""Every call goes over the transport that its target was given."""
+"""Sends each call over the transport of its target."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _log = logging.getLogger(__name__)
 
 
 class Real:
-    """Answers calls at real models. A transport is imported with the first call that goes over it.
+    """Answers calls with real models. A transport is imported with the first call that uses it.
 
-    To read what providers send takes many expressions, which a server need not compile before its first answer.
+    The parsers of replies compile many regular expressions, which a server need not do before its first answer.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Real:
 
     @cached_property
     def _wire(self) -> OpenAIWire:
-        from moa_mcp.providers.openai.client import OpenAIWire  # noqa: PLC0415  late, as the class says
+        from moa_mcp.providers.openai.client import OpenAIWire  # noqa: PLC0415  lazy, see the docstring of the class
 
         return OpenAIWire()
 
@@ -42,7 +42,7 @@ class Real:
         return LiteLLM()
 
     async def __call__(self, call: Call) -> Completion:
-        """Answer a call. What nobody foresaw in a reply fails this call alone. Raises `CallError`."""
+        """Answer a call. An unexpected exception fails only this call. Raises `CallError`."""
         direct = call.target is not None and call.target.transport == "openai"
         try:
             return await (self._wire(call) if direct else self._litellm(call))
@@ -50,12 +50,12 @@ class Real:
             raise
         except Exception as error:
             model = call.target.model if call.target else call.agent
-            _log.exception("a call of %s met an unexpected fault", model)
-            fault = f"{model}: an unexpected fault in moa-mcp ({type(error).__name__}); the log (stderr) tells more"
-            raise UnexpectedFault(fault) from error
+            _log.exception("a call of %s failed with an unexpected error", model)
+            message = f"{model}: unexpected {type(error).__name__} in moa-mcp; see the log on stderr"
+            raise UnexpectedFault(message) from error
 
     async def ready(self, first: Iterable[Transport], later: Iterable[Transport] = ()) -> None:
-        """Return when the transports are loaded that come first; those that may come later begin to load."""
+        """Wait until the `first` transports are loaded; start to load the `later` ones in the background."""
         first, any_time = set(first), {*first, *later}
         if "openai" in any_time - self._ready:
             await anyio.to_thread.run_sync(getattr, self, "_wire")

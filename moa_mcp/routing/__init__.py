@@ -1,1 +1,1 @@
-"""From a model's alias to the endpoints that serve it: routes, credentials, prices and capabilities."""
+"""Resolves model aliases to the endpoints that serve them: routes, credentials, prices and capabilities."""

@@ -1,4 +1,4 @@
-"""Addresses of OpenAI-compatible servers, as people write them and as they are asked. Pure."""
+"""Addresses of OpenAI-compatible servers: from what people write to what requests use. Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _VERSION = re.compile(r"/v\d+[a-z0-9]*(?:/|$)|/api/v\d+")
 
 
 def base(written: str) -> str:
-    """Return the address before `PATH`, however it was written: with that, with slashes, with blanks, without /v1."""
+    """Return the address before `PATH`. The input may include that path, blanks or slashes, or lack /v1."""
     address = trimmed(written)
     parts = urlsplit(address)
     return address if parts.path else f"{address}/v1"
 
 
 def trimmed(written: str) -> str:
-    """Return an address without blanks around it, slashes at its end, and the part that every request adds."""
+    """Return an address without blanks, trailing slashes and the path that every request appends."""
     address = "".join(written.split()).strip("\"'")
     scheme, separator, rest = address.partition("://")
     rest = re.sub(r"/{2,}", "/", rest).rstrip("/")
@@ -31,7 +31,7 @@ def trimmed(written: str) -> str:
 
 
 def local_base(written: str) -> str:
-    """Return the address of a server on one's own machine, where the scheme may be missing, or its own API be named."""
+    """Return the address of a local server. The scheme may be missing; the path may be that of its native API."""
     address = written.strip()
     address = trimmed(address if "://" in address else f"http://{address}")
     address = _NATIVE.sub("", address)
@@ -39,7 +39,7 @@ def local_base(written: str) -> str:
 
 
 def shown(url: str | None) -> str:
-    """Return an address without user, password and query, which may hold keys."""
+    """Return an address without user, password and query, since these may contain keys."""
     if not url:
         return ""
     parts = urlsplit(url)
@@ -47,10 +47,10 @@ def shown(url: str | None) -> str:
 
 
 def advice(url: str) -> str:
-    """Return what to do about an address where nothing answers under its path."""
+    """Return what to check if a server answers, but has nothing at the path of the address."""
     address = shown(url).removesuffix(PATH)
     parts = urlsplit(address)
     if _VERSION.search(parts.path):
-        return f"is the address right? api_base is what stands before {PATH}"
+        return f"check the address: api_base is the part before {PATH}"
     usual = f"{parts.scheme}://{parts.netloc}/v1"
-    return f"is the address right? Most servers answer at {usual}{PATH}: set api_base to {usual}"
+    return f"check the address: most servers answer at {usual}{PATH}, so set api_base to {usual}"

@@ -1,6 +1,7 @@
-"""What providers can do beside answering one call with one text, as far as their documentation says.
+"""Optional features of providers, according to their documentation: several answers per request, prompt caching.
 
-What a provider then does is observed: an answer that does not come is asked for again, and remembered.
+The documentation may be wrong. If a request returns too few answers, the rest is requested again, and the limit of the
+provider is remembered.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ SAMPLES: Mapping[str, int] = {
     "dashscope": 4,
     "deepinfra": 4,
     "fireworks_ai": 128,
-    "gemini": 8,  # the 2.x models; 3.x refuse it, which costs nothing
+    "gemini": 8,  # 2.x models; 3.x models reject the request, at no cost
     "hosted_vllm": 128,
     "mistral": 128,
     "moonshot": 5,
@@ -23,22 +24,22 @@ SAMPLES: Mapping[str, int] = {
     "vertex_ai": 8,
     "xai": 128,
 }
-"""By provider: how many answers one request can bring, with its prompt billed once.
+"""By provider: how many answers one request can return. Its prompt is billed once.
 
-Left out since one is all: Groq refuses more; DeepSeek, OpenRouter, Cerebras, Anthropic and Bedrock do not know the
-parameter; Ollama, LM Studio and llama.cpp's servers answer once whatever is asked.
+Providers that return only one answer are not listed: Groq rejects larger numbers; DeepSeek, OpenRouter, Cerebras,
+Anthropic and Bedrock do not have the parameter; Ollama, LM Studio and llama.cpp's servers ignore it.
 """
 
 _MARKED = frozenset({"anthropic", "azure_ai", "bedrock", "openrouter", "vertex_ai"})
 
 
 def samples_at(provider: str, model: str, *, own_server: bool) -> int:
-    """Return how many answers one request can bring; one where nothing is known of the server."""
+    """Return how many answers one request can return; 1 if nothing is known about the server."""
     return 1 if own_server or _is_claude(model) else SAMPLES.get(provider, 1)
 
 
 def wants_cache_mark(target: Target) -> bool:
-    """Whether a provider caches a prompt only up to where it is told to, with `cache_control`."""
+    """Whether a provider caches a prompt only up to an explicit `cache_control` mark."""
     return target.provider in _MARKED and _is_claude(target.model)
 
 

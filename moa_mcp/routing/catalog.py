@@ -1,4 +1,4 @@
-"""litellm's table of models and prices, read as data: litellm itself is not imported, which would take seconds."""
+"""litellm's table of models and prices. It is read as a file, since importing litellm takes seconds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TABLE = "model_prices_and_context_window_backup.json"
 _NOTHING = Decimal(0)
 _USUAL_CACHE_MINIMUM = 1024
 _LISTED_AS = {"bedrock": "bedrock_converse", "cohere": "cohere_chat"}
-"""Providers whose models stand in the table under another name, and without a prefix; Google's have it as a suffix."""
+"""Providers that the table lists under another name. Google's have a suffix instead: vertex_ai-language-models."""
 _TIER = re.compile(r"input_cost_per_token_above_(\d+)k_tokens")
 
 
@@ -33,27 +33,27 @@ def _table() -> dict[str, dict[str, Any]]:
     except (
         OSError,
         ValueError,
-    ):  # another release may keep it elsewhere: then nothing is known, and nothing breaks
+    ):  # another release may store the table elsewhere: prices and windows are then unknown
         return {}
 
 
 def provider_of(model: str) -> str | None:
-    """Return the provider that a model name without a prefix belongs to; None if litellm does not list it."""
+    """Return the provider of a model name without a prefix; None if litellm does not list it."""
     entry = _table().get(model)
     return None if entry is None else str(entry.get("litellm_provider", "")) or None
 
 
 def price_at(target: Target) -> Price | None:
-    """Return what tokens cost where a call is served; None if no price is known."""
+    """Return the price of a token at a target; None if unknown."""
     return target.price or price(target.model)
 
 
 @cache
 def price(model: str) -> Price | None:
-    """Return what a model's tokens cost; None if no price is known.
+    """Return the price of a model's tokens; None if unknown.
 
-    `model` carries its provider's prefix. A price of zero is taken for unknown, since the table uses it for both; only
-    simulated models cost nothing.
+    `model` has its provider's prefix. A price of zero counts as unknown, since the table uses zero for both free and
+    unknown; only simulated models are free.
     """
     if model.startswith("simulated/"):
         return Price(Rates(_NOTHING, _NOTHING, _NOTHING, _NOTHING), "simulated")
@@ -78,12 +78,12 @@ def _rates(entry: dict[str, Any], *, above: int = 0) -> tuple[int, Rates | None]
         return above, None
     cached = _price(entry, "cache_read_input_token_cost") or prompt
     reasoning = _price(entry, "output_cost_per_reasoning_token") or completion
-    cache_write = _price(entry, "cache_creation_input_token_cost") or None  # 0 is in the table for no surcharge
+    cache_write = _price(entry, "cache_creation_input_token_cost") or None  # the table writes 0 for no surcharge
     return above, Rates(prompt, completion, cached, reasoning, cache_write)
 
 
 def caches_from(target: Target) -> int | None:
-    """Return how many tokens a prompt must have for a cache that makes it cheaper; None where none is known."""
+    """Return how many tokens a prompt needs for a discount from the prompt cache; None if no discount is known."""
     price = price_at(target)
     if price is None or price.rates.cached >= price.rates.prompt:
         return None
@@ -92,18 +92,18 @@ def caches_from(target: Target) -> int | None:
 
 @cache
 def largest_answer(model: str) -> int | None:
-    """Return how many tokens a model can answer with at most; None if that is not known."""
+    """Return a model's maximum number of output tokens; None if unknown."""
     known = _entry(model).get("max_output_tokens")
     return int(known) if known else None
 
 
 def default_effort(model: str) -> str | None:
-    """Return how much a model reasons where nothing is said of it; None if the table does not tell."""
+    """Return a model's default reasoning effort; None if unknown."""
     return _entry(model).get("default_reasoning_effort")
 
 
 def takes_schema(target: Target) -> bool:
-    """Return whether a model is known to keep to a JSON schema for its reply where a call is served."""
+    """Return whether a target is known to support a JSON schema for its reply."""
     return _takes_schema(target.model)
 
 
@@ -113,13 +113,13 @@ def _takes_schema(model: str) -> bool:
 
 
 def window_at(target: Target) -> int | None:
-    """Return how many tokens prompt and answer may have together where a call is served; None if that is not known."""
+    """Return the context window at a target: tokens of prompt and answer together; None if unknown."""
     return target.window or window(target.model)
 
 
 @cache
 def window(model: str) -> int | None:
-    """Return a model's context window in tokens; None if it is not known."""
+    """Return a model's context window in tokens; None if unknown."""
     entry = {} if model.startswith("simulated/") else _entry(model)
     known = entry.get("max_input_tokens") or entry.get("max_tokens")
     return int(known) if known else None
@@ -127,10 +127,10 @@ def window(model: str) -> int | None:
 
 @cache
 def source() -> str:
-    """Return the name of the table: prices change with litellm's releases."""
+    """Return the name and version of the table: prices change with litellm's releases."""
     try:
         return f"litellm {version('litellm')} table"
-    except PackageNotFoundError:  # bundled without its metadata; a call that was paid must not fail for that
+    except PackageNotFoundError:  # bundled without package metadata; a paid call must not fail because of it
         return "litellm table"
 
 

@@ -1,8 +1,8 @@
-"""Which environment variables give access to which provider, as litellm reads them for chat completions.
+"""The environment variables that give access to each provider, as litellm reads them for chat completions.
 
-litellm's own check answers wrongly for unknown, local and many hosted providers; this was read from its source
-(1.106). For many OpenAI-compatible hosts litellm falls back on `OPENAI_API_KEY`, which would send that key to them: a
-route whose own variables are missing is never tried.
+litellm's own check is wrong for unknown, local and many hosted providers, so the table is taken from its source
+(1.106). For many OpenAI-compatible hosts, litellm falls back to `OPENAI_API_KEY` and would send that key to them.
+Therefore a route is never used if its own variables are missing.
 """
 
 from __future__ import annotations
@@ -79,11 +79,11 @@ KEYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "xai": (("XAI_API_KEY",),),
     "zai": (("ZAI_API_KEY",),),
 }
-"""By provider: the alternatives, each a set of variables that together give access, the usual one first."""
+"""By provider: alternative sets of variables. All variables of a set together give access. The usual set is first."""
 
 
 def missing(provider: str, environ: Mapping[str, str]) -> str:
-    """Return the variables that would give access to a provider; empty if access is there."""
+    """Return the variables that would give access to a provider; empty if they are set."""
     alternatives = _alternatives(provider)
     if any(all(environ.get(name) for name in names) for names in alternatives):
         return ""
@@ -91,7 +91,7 @@ def missing(provider: str, environ: Mapping[str, str]) -> str:
 
 
 def key(provider: str, environ: Mapping[str, str]) -> str | None:
-    """Return the key that the environment holds for a provider that takes one key; None if it holds none."""
+    """Return the key of a provider that takes a single key; None if the environment does not have it."""
     held = (names[0] for names in _alternatives(provider) if all(environ.get(name) for name in names))
     return next((environ[name] for name in held), None)
 

@@ -1,7 +1,7 @@
-"""Which providers speak the OpenAI wire, at which address, and what they call a model there.
+"""Providers with an OpenAI-compatible API: their addresses, and their names of models.
 
-Addresses, their variables and key variables are litellm's (1.106), so that a route is the same place over either
-transport: those that it keeps in its code are copied here, those that it keeps in a file are read from there.
+Addresses and environment variables are litellm's (1.106), so that a route leads to the same server over both
+transports. Those in litellm's code are copied here; those in its JSON file are read from that file.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from urllib.parse import urlsplit
 
 _TABLE = Path("llms/openai_like/providers.json")
 _PLAIN = {"base_url", "api_key_env", "api_base_env", "base_class", "param_mappings", "supported_endpoints"}
-"""What an entry of the table may hold for the plain wire to do: `headers`, for one, would be an addition to it."""
+"""Keys that an entry of the file may have here. Other keys, such as `headers`, need more than the plain API."""
 
 
 class Host(NamedTuple):
-    """A provider that speaks the OpenAI wire."""
+    """A provider with an OpenAI-compatible API."""
 
     base: str | None
-    """None where only the environment knows the address."""
+    """None if only the environment has the address."""
     variables: tuple[str, ...] = ()
-    """The environment variables that name another address."""
+    """The environment variables that override the address."""
     stream_usage: bool = True
-    """Whether a stream's usage is asked for with `stream_options`; others send it unasked, or refuse the parameter."""
+    """Whether to request usage of a stream with `stream_options`. Others always send it, or reject the parameter."""
 
     def variable(self, environ: Mapping[str, str]) -> str:
-        """Return the environment variable that names another address here, empty if none does."""
+        """Return the environment variable that overrides the address; empty if none is set."""
         return next((name for name in self.variables if environ.get(name)), "")
 
 
@@ -64,7 +64,7 @@ HOSTS: Mapping[str, Host] = {
 
 
 def host(provider: str) -> Host | None:
-    """Return where a provider speaks the OpenAI wire; None if it does not."""
+    """Return a provider's OpenAI-compatible API; None if it has none."""
     if provider in HOSTS:
         return HOSTS[provider]
     entry = _listed().get(provider)
@@ -74,12 +74,12 @@ def host(provider: str) -> Host | None:
 
 
 def is_usual(url: str) -> bool:
-    """Whether an address is a provider's own, which says nothing that its name does not."""
+    """Whether an address is the default of a known provider."""
     return any(url.startswith(f"{base}/") for base in _bases())
 
 
 def base_at(address: str) -> str | None:
-    """Return the usual address at a server of which only the name is given; None if it is nobody's that is known."""
+    """Return the default address of the provider at a server; None if the server is unknown."""
     server = urlsplit(address).netloc.lower()
     return next((base for base in _bases() if urlsplit(base).netloc == server), None)
 
@@ -90,12 +90,12 @@ def _bases() -> list[str]:
 
 
 def key_variable(provider: str) -> str | None:
-    """Return the variable that holds the key of a provider which only litellm's file knows."""
+    """Return the variable with the key of a provider that only litellm's file lists."""
     return _listed().get(provider, {}).get("api_key_env")
 
 
 def wire_name(provider: str, model: str) -> str:
-    """Return what a provider calls a model on the wire: no provider's prefix, but one of its own where it has that."""
+    """Return a model's name in requests to a provider: without the prefix of litellm, with that of Fireworks."""
     name = model.removeprefix(f"{provider}/")
     return _fireworks(name) if provider == "fireworks_ai" else name
 
@@ -116,5 +116,8 @@ def _listed() -> Mapping[str, Mapping[str, Any]]:
         return {}
     try:
         return dict(json.loads((Path(spec.submodule_search_locations[0]) / _TABLE).read_bytes()))
-    except (OSError, ValueError):  # another release may keep it elsewhere: litellm itself still knows these
+    except (
+        OSError,
+        ValueError,
+    ):  # another release may store the file elsewhere: calls to these providers then use litellm
         return {}

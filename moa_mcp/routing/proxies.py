@@ -1,7 +1,7 @@
-"""Through which proxy an address is asked, by the usual environment variables: one decision for calls and probes.
+"""The proxy for an address, from the usual environment variables. Calls and probes use the same one.
 
-``http_proxy``, ``https_proxy`` and ``all_proxy`` name it, ``no_proxy`` what goes past it, as curl has it: in small
-letters first, and for a server on one's own machine too, unless ``no_proxy`` names that.
+The rules are curl's: ``http_proxy``, ``https_proxy`` and ``all_proxy`` name the proxy, and ``no_proxy`` lists
+exceptions. Lowercase names take precedence. A proxy applies to local servers too, unless ``no_proxy`` lists them.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ _VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 def proxy_for(url: str, environ: Mapping[str, str] | None = None) -> str | None:
-    """Return the address of the proxy through which one is asked; None if it is asked directly."""
+    """Return the address of the proxy for a URL; None for a direct connection."""
     variables = os.environ if environ is None else environ
     parts = urlsplit(url)
     host = parts.hostname or ""
     proxy = _named(parts.scheme, variables)
     if proxy is None:
         return _of_system(parts.scheme, host) if environ is None else None
-    if not host or _goes_past(host, parts.port or _PORTS.get(parts.scheme), _read(variables, "no_proxy")):
+    if not host or _bypasses(host, parts.port or _PORTS.get(parts.scheme), _read(variables, "no_proxy")):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def is_usable(proxy: str | None) -> bool:
-    """Whether a proxy is of a kind that can be used here."""
+    """Whether the kind of proxy is supported; also True for a direct connection."""
     return proxy is None or proxy.lower().startswith(("http://", "https://"))
 
 
 def remedy(url: str | None) -> str:
-    """Return what to do about a proxy that does not answer."""
+    """Return how to fix a proxy that does not answer."""
     host = urlsplit(url or "").hostname or "the server's name"
-    return f"correct http_proxy, https_proxy or all_proxy, or leave the server out of it: no_proxy={host}"
+    return f"correct http_proxy, https_proxy or all_proxy, or bypass the proxy with no_proxy={host}"
 
 
 def _named(scheme: str, variables: Mapping[str, str]) -> str | None:
@@ -56,11 +56,11 @@ def _read(variables: Mapping[str, str], name: str) -> str:
 
 
 def _of_system(scheme: str, host: str) -> str | None:
-    """Return the proxy of the system's settings, where they are no environment variables: on macOS and Windows."""
+    """Return the proxy from the system settings of macOS or Windows."""
     return None if proxy_bypass(host) else getproxies().get(scheme)
 
 
-def _goes_past(host: str, port: int | None, no_proxy: str) -> bool:
+def _bypasses(host: str, port: int | None, no_proxy: str) -> bool:
     return any(
         _matches(entry, host.lower().rstrip("."), port) for entry in re.split(r"[,\s]+", no_proxy.lower()) if entry
     )

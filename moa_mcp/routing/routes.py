@@ -1,7 +1,7 @@
-"""Where a model alias is served, and which of its routes can be used from here.
+"""The routes of model aliases, and which of them are usable in this environment.
 
-A route is there if its key is in the environment, or its local server answers. No question is sent from here, and no
-key leaves in a message.
+A route is usable if its key is set, or if its local server answers. Nothing here calls a model, and no message
+contains a key.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _OPENAI_HOST = "https://api.openai.com"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MILLION = 1_000_000
 _NO_KEY = "none"
-"""What servers that want no key are sent: some insist on one."""
+"""Sent to servers that need no key: some clients and servers require a value."""
 
 
 class Local(NamedTuple):
-    """A server that usually runs on the user's own machine and speaks the OpenAI wire."""
+    """An OpenAI-compatible server that usually runs on the user's machine."""
 
     title: str
     variable: str
-    """The environment variable that names another address."""
+    """The environment variable that overrides the address."""
     base: str
 
 
@@ -55,18 +55,18 @@ Dollars = Annotated[Decimal, Field(ge=0, strict=False)]
 
 
 class PerMillion(BaseModel):
-    """What a million tokens cost, in US dollars."""
+    """Prices in US dollars per million tokens."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     prompt: Dollars
     completion: Dollars
     cached: Dollars | None = None
-    """For prompt tokens that the provider had in its cache; as the others where it is left out."""
+    """For prompt tokens that the provider reads from its cache. Default: the price of other prompt tokens."""
 
     @property
     def price(self) -> Price:
-        """Return what one token costs."""
+        """Return the price per token."""
         cached = self.prompt if self.cached is None else self.cached
         return Price(
             Rates(*(each / _MILLION for each in (self.prompt, self.completion, cached, self.completion))),
@@ -79,30 +79,32 @@ def _stripped(value: object) -> object:
 
 
 class Route(BaseModel):
-    """One place where a model alias is served."""
+    """An endpoint that serves a model alias."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     model: Annotated[str, Field(min_length=1)]
-    """The name that litellm knows, ``provider/model``."""
+    """The name of the model as litellm writes it, ``provider/model``."""
     api_base: Annotated[str, Field(pattern=r"^https?://"), BeforeValidator(_stripped)] | None = None
-    """An OpenAI-compatible server: vLLM, llama.cpp, LM Studio, Ollama, a gateway."""
+    """Address of an OpenAI-compatible server: vLLM, llama.cpp, LM Studio, Ollama, a gateway."""
     api_key_env: Annotated[str, Field(min_length=1)] | None = None
-    """The variable that holds the key. A server with its own address needs none."""
+    """The environment variable that holds the key. A route with an `api_base` can do without one."""
     usd_per_million: PerMillion | None = None
-    """What its tokens cost, where litellm's table does not know it or is wrong; 0 for a server of your own."""
+    """Token prices, if litellm's table lacks them or is wrong; 0 for your server."""
     window: Annotated[int, Field(ge=1)] | None = None
-    """How many tokens prompt and answer may have together, where litellm's table does not know it or is wrong."""
+    """Context window in tokens, prompt and answer together, if litellm's table lacks it or is wrong."""
     n: Annotated[int, Field(ge=1)] | None = None
-    """How many answers one request can bring there (the wire's `n`), where that is not known of the provider."""
+    """Maximum number of answers per request (the API's `n`), if the default for the provider is wrong."""
 
     @field_validator("api_base")
     @classmethod
     def _is_base(cls, value: str | None) -> str | None:
         if value is not None and not _is_bare(value):
-            raise ValueError("should hold no user, password or query; api_key_env names the variable with the key")
+            raise ValueError(
+                "should not contain a user, password or query; set api_key_env to the variable with the key"
+            )
         if value is not None and not _names_server(value):
-            raise ValueError(f"{redact(value)!r} names no server; write it as http://127.0.0.1:8000/v1")
+            raise ValueError(f"{redact(value)!r} has no host; write it as http://127.0.0.1:8000/v1")
         return None if value is None else _base(value)
 
     @field_validator("api_key_env")
@@ -114,13 +116,13 @@ class Route(BaseModel):
 
     @property
     def provider(self) -> str:
-        """The provider that the name belongs to; empty if neither prefix nor litellm's table tells."""
+        """The provider of the model; empty if neither the prefix nor litellm's table names one."""
         prefix, slash, _ = self.model.partition("/")
         return prefix if slash and prefix in PROVIDERS else catalog.provider_of(self.model) or (prefix if slash else "")
 
     @property
     def transport(self) -> Transport:
-        """How a model is asked there."""
+        """Whether calls go directly to an OpenAI-compatible API, or through litellm."""
         direct = self.api_base is not None or self.provider in LOCAL or host(self.provider) is not None
         return "openai" if direct else "litellm"
 
@@ -129,7 +131,7 @@ class Route(BaseModel):
 
 
 def _base(written: str) -> str:
-    """Return the address that requests begin with, for one that is written in any of the usual ways."""
+    """Return the base address of requests, for an address in any of the usual spellings."""
     address = addresses.trimmed(written)
     bare = not urlsplit(address).path
     return (base_at(address) if bare else address) or addresses.base(address)
@@ -139,7 +141,7 @@ def _names_server(address: str) -> bool:
     try:
         parts = urlsplit(address)
         return bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that no socket takes, half an IPv6 address
+    except ValueError:  # an invalid port or IPv6 address
         return False
 
 
@@ -148,25 +150,25 @@ Probe = Callable[[str], Awaitable[bool]]
 
 
 class RouteState(NamedTuple):
-    """Whether a route can be used now."""
+    """Whether a route is usable now."""
 
     route: Route
     target: Target | None
-    """None if it can't."""
+    """None if the route is not usable."""
     missing: str
-    """What would make it usable; empty if it is."""
+    """What would make the route usable; empty if it is."""
 
 
 def _is_bare(api_base: str) -> bool:
-    """Whether an address holds nothing but a server and a path: configuration and journal are no place for secrets."""
+    """Whether an address is only a server and a path: configuration and journal must not contain secrets."""
     return not re.search(r"[?#]|//[^/]*@", api_base)
 
 
 async def answers(api_base: str) -> bool:
-    """Whether an OpenAI-compatible server answers at an address, by the way that calls go."""
+    """Whether an OpenAI-compatible server answers at an address, through the same proxy as calls."""
     try:
         url = f"{addresses.trimmed(api_base)}/models"
-        _ = urlsplit(url).port  # raises ValueError for a port that no socket takes
+        _ = urlsplit(url).port  # raises ValueError for an invalid port
         proxy = proxies.proxy_for(url)
         if not proxies.is_usable(proxy):
             return False
@@ -178,10 +180,10 @@ async def answers(api_base: str) -> bool:
 
 
 class Routes:
-    """The routes of every alias, and what the environment makes of them."""
+    """The routes of every alias, and their states in this environment."""
 
     FRESH_S = 15.0
-    """Seconds for which a local server that answered, or did not, is not asked again."""
+    """Seconds before a local server is probed again."""
 
     def __init__(
         self,
@@ -190,24 +192,26 @@ class Routes:
         probe: Probe = answers,
     ) -> None:
         self._models = models
-        self._environ = {name: value.strip() for name, value in environ.items()}  # a file's line end is in no key
+        self._environ = {
+            name: value.strip() for name, value in environ.items()
+        }  # values from files often end with a newline
         self._probe = probe
         self._seen: dict[str, tuple[float, bool]] = {}
-        """By address: when a local server was asked last, and whether it answered."""
+        """By address: when a local server was last probed, and whether it answered."""
         self._settled: dict[Route, RouteState] = {}
-        """What the environment makes of the routes that no local server decides."""
+        """The states that depend on the environment alone, not on a local server."""
 
     def of(self, models: Mapping[str, Sequence[Route]]) -> Routes:
         """Return the routes of other models in the same environment."""
         others = copy(self)
-        others._models = models  # noqa: SLF001  its own kind
+        others._models = models  # noqa: SLF001  same class
         return others
 
     async def usable(self, alias: str) -> tuple[Target, ...]:
-        """Return where an alias can be served now, best first.
+        """Return the targets that can serve an alias now, best first.
 
         Raises:
-            MissingKey: nowhere; says what would change that.
+            MissingKey: no route is usable; the message says how to change that.
 
         """
         states = await self.states(alias)
@@ -217,7 +221,7 @@ class Routes:
         return targets
 
     async def states(self, alias: str) -> tuple[RouteState, ...]:
-        """Return every route of an alias, in order, with what it lacks."""
+        """Return the state of every route of an alias, in order."""
         return tuple([await self._state(route) for route in self._models.get(alias, ())])
 
     async def _state(self, route: Route) -> RouteState:
@@ -229,7 +233,7 @@ class Routes:
         return state
 
     def _described(self, route: Route, state: RouteState) -> RouteState:
-        """Return the state with what is known of the place."""
+        """Return the state with price, context window and answers per request added to its target."""
         if state.target is None:
             return state
         price = route.usd_per_million.price if route.usd_per_million else None
@@ -237,7 +241,7 @@ class Routes:
         return state._replace(target=replace(state.target, price=price, window=route.window, samples=samples))
 
     def _is_elsewhere(self, route: Route) -> bool:
-        """Whether a route leads to a server of which nothing but its address is known."""
+        """Whether a route leads to a server other than the provider's own."""
         known = host(route.provider)
         return route.api_base is not None or (known is not None and self._base(known) != known.base)
 
@@ -279,34 +283,34 @@ class Routes:
         return seen[1]
 
     def _base(self, known: Host) -> str | None:
-        """Return a provider's address: that of the environment, else its own."""
+        """Return a provider's address: from the environment, else the default."""
         named = self._environ.get(known.variable(self._environ))
         return _base(named) if named else known.base
 
     def _openai_is_elsewhere(self) -> bool:
-        """Whether the environment gives another address for OpenAI than its own: that may want no key."""
+        """Whether the environment overrides OpenAI's address. The server there may not need a key."""
         return not (self._base(HOSTS["openai"]) or "").startswith(_OPENAI_HOST)
 
 
 def remedy(states: Sequence[RouteState]) -> str:
-    """Return what would make one of the routes usable."""
+    """Return how to make one of the routes usable."""
     servers = [
         state.missing for state in states if state.route.provider in LOCAL and state.missing != state.route.api_key_env
     ]
     keys = [state.missing for state in states if state.missing not in servers]
     ways = [f"set {' or '.join(dict.fromkeys(keys))}"] if keys else []
     ways += [f"start {' or '.join(dict.fromkeys(servers))}"] if servers else []
-    return ", or ".join(ways) or "give it a route in the configuration"
+    return ", or ".join(ways) or "add a route for it in the configuration"
 
 
 def _own_server(route: Route, base: str, key: str | None) -> Target:
-    """Return a server with its own address; the prefix says that it speaks the OpenAI wire, as litellm has it."""
+    """Return the target of a server at `base`. As in litellm, the prefix openai/ means an OpenAI-compatible API."""
     prefix, slash, name = route.model.partition("/")
     named = name if slash and prefix in {*LOCAL, "openai"} else route.model
     return Target(f"openai/{named}", route.provider, base, key or _NO_KEY, wire_model=named)
 
 
 def _through_proxy(base: str) -> str:
-    """Return what to say of a proxy through which a server on one's own machine is looked for."""
+    """Return a remark about the proxy in front of a local server; empty without a proxy."""
     proxy = proxies.proxy_for(base)
-    return f" (asked through the proxy {addresses.shown(proxy)}; {proxies.remedy(base)})" if proxy else ""
+    return f" (requested through the proxy {addresses.shown(proxy)}; {proxies.remedy(base)})" if proxy else ""

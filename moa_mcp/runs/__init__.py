@@ -5,21 +5,19 @@ from __future__ import annotations
 from moa_mcp.runs.admission import (
     Admitted,
     ConfirmationRequired,
-    ForkedRun,
-    NewRun,
     Ready,
-    ResumedRun,
     RunRefused,
-    RunRequest,
 )
 from moa_mcp.runs.change import changed, other_models
 from moa_mcp.runs.order import traced, was_simulated
+from moa_mcp.runs.requests import Consent, ForkedRun, NewRun, ResumedRun, RunRequest
 from moa_mcp.runs.run import Run
 from moa_mcp.runs.runs import Runs
 
 __all__ = [
     "Admitted",
     "ConfirmationRequired",
+    "Consent",
     "ForkedRun",
     "NewRun",
     "Ready",

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, TypeAlias, TypeVar
 from moa_mcp.budget.confirmation import Confirmation, CostLimits, needed
 from moa_mcp.config import Config, Pipeline, models_of
 from moa_mcp.engine.execute import Reached, RunSpec, started
-from moa_mcp.errors import MissingKey, RunHeld
+from moa_mcp.errors import MissingKey, RunNotResumable
 from moa_mcp.events import Event, RunForked
 from moa_mcp.journal.sqlite.damage import readable
 from moa_mcp.middleware import Before, Usable, remembered
@@ -27,62 +27,15 @@ from moa_mcp.providers.backend import Backend
 from moa_mcp.routing.routes import Route
 from moa_mcp.runs.money import earlier
 from moa_mcp.runs.order import Opening, Order, whole
+from moa_mcp.runs.requests import ForkedRun, NewRun, ResumedRun, RunRequest, Terms
 from moa_mcp.runs.stored import StoredRuns
 from moa_mcp.trace import replay
-from moa_mcp.values import Answer, Question
+from moa_mcp.values import Answer
 
-Consent: TypeAlias = Literal["none", "budget", "given"]
-"""What confirms the cost of a run: nothing yet; a budget of at least the expected cost; or the caller, at any cost."""
 RefusalReason: TypeAlias = Literal["no_provider", "question_too_long", "unpriced"]
 _SEEDS = 2**32
 
 _Limit = TypeVar("_Limit", Decimal, float)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Terms:
-    """What a face asks for, whatever the kind of run."""
-
-    max_cost_usd: Decimal | None = None
-    """Budget in US dollars; None for the configured one, or that of the recorded run."""
-    overrides_limits: bool = False
-    """Whether budget and deadline replace the configured ones; otherwise they can only be lower."""
-    consent: Consent = "none"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRun(_Terms):
-    """A new run of a pipeline."""
-
-    pipeline: Pipeline
-    question: Question
-    seed: int | None = None
-    """None for a random one."""
-    deadline_s: float | None = None
-    """Seconds; None for the configured time limit."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResumedRun(_Terms):
-    """A run that was interrupted, failed or cancelled and is to continue. Its paid calls are not paid again."""
-
-    run_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForkedRun(_Terms):
-    """A new run from the answers before a step of a recorded run. Only that step and the later ones are paid."""
-
-    run_id: str
-    step: int
-    """First step to run, from 1."""
-    pipeline: Pipeline
-    """The pipeline of the recorded run, with changes from that step on."""
-    seed: int | None = None
-    """None for that of the recorded run."""
-
-
-RunRequest: TypeAlias = NewRun | ResumedRun | ForkedRun
 
 
 class Work(NamedTuple):
@@ -259,7 +212,7 @@ class Admission:
             reached = replay.reached(order.spec.question, inherited)
         if reached.steps != request.step - 1:
             last = reached.steps + 1
-            raise RunHeld(
+            raise RunNotResumable(
                 f"run {request.run_id} finished {reached.steps} steps; it can be forked from step {last} at most"
             )
         spec = replace(
@@ -280,11 +233,11 @@ class Admission:
         return tuple(self._config.models.get(alias, named))
 
     def _max_cost_usd(self, pipeline: Pipeline) -> Decimal | None:
-        return pipeline.max_cost_usd or self._config.defaults.max_cost_usd
+        return pipeline.max_cost_usd or self._config.budget.max_cost_usd
 
     def _confirm_above_usd(self, recorded: Pipeline) -> Decimal | None:
         """Return the limit that the configuration has now for a recorded pipeline."""
-        return self._config.pipelines.get(recorded.name, self._config.defaults).confirm_above_usd
+        return self._config.pipelines.get(recorded.name, self._config.budget).confirm_above_usd
 
     def _capped(self, order: Order, request: ResumedRun | ForkedRun) -> Order:
         """Return the order with the requested budget instead of its own, if the request has one."""
@@ -306,7 +259,7 @@ class Admission:
                 return RunRefused("no_provider", f"no usable provider: {reasons}", blocked)
             return RunRefused("question_too_long", reasons, blocked)
         unpriced = tuple(alias for alias in models_of(left) if priced[alias].price is None and alias not in unreached)
-        if unpriced and self._config.defaults.unpriced == "refuse":
+        if unpriced and self._config.budget.unpriced == "refuse":
             message = (
                 f'the price of {", ".join(unpriced)} is not known, and unpriced = "refuse"; give its route '
                 'usd_per_million, or set unpriced = "allow"'
@@ -315,7 +268,7 @@ class Admission:
         return None
 
 
-def _limit(terms: _Terms, wanted: _Limit | None, configured: _Limit | None) -> _Limit | None:
+def _limit(terms: Terms, wanted: _Limit | None, configured: _Limit | None) -> _Limit | None:
     """Return the budget or the deadline of a run."""
     if wanted is None or configured is None:
         return configured if wanted is None else wanted

@@ -49,9 +49,7 @@ def other_models(trace: Trace) -> tuple[int, str] | None:
 
 def _other_agents(step: StepTrace) -> str:
     """Return the setting, with as many names as the step has calls: its quorum may need them all."""
-    if "agents" not in STEP_TYPES[step.kind].model_fields:
-        return "agent=NAME"
-    return f"agents={','.join(['NAME'] * len(step.calls))}"
+    return STEP_TYPES[step.kind].other_models(len(step.calls))
 
 
 def _by_step(settings: Sequence[str], first: int, last: int) -> Mapping[int, dict[str, str]]:

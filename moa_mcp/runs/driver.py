@@ -10,7 +10,7 @@ from functools import partial
 
 import anyio
 
-from moa_mcp.config import Defaults
+from moa_mcp.config import Config
 from moa_mcp.engine.execute import Reached, RunSpec, execute, started
 from moa_mcp.errors import JournalError
 from moa_mcp.events import Emit, Event, RunEstimated, RunFinished, tee
@@ -39,22 +39,23 @@ _FAULT = "an unexpected fault in moa-mcp stopped the run; the server's log (stde
 class Driver:
     """Drives runs, which share the requests, the purses and the journal of a process."""
 
-    def __init__(self, defaults: Defaults, backend: Backend, journal: Journal) -> None:
-        self._defaults = defaults
+    def __init__(self, config: Config, backend: Backend, journal: Journal) -> None:
+        self._settings = config.budget
         self._backend = backend
         self._journal = journal
+        limits = config.limits
         self._shared = Shared(
             Limits(
-                attempts=defaults.attempts,
-                concurrency=defaults.concurrency,
-                provider_concurrency=defaults.provider_concurrency,
-                requests_per_minute=defaults.requests_per_minute,
-                tokens_per_minute=defaults.tokens_per_minute,
+                attempts=limits.attempts,
+                concurrency=limits.concurrency,
+                provider_concurrency=limits.provider_concurrency,
+                requests_per_minute=limits.requests_per_minute,
+                tokens_per_minute=limits.tokens_per_minute,
             ),
-            defaults.stall_s,
-            cache_first=defaults.cache_first,
+            limits.stall_s,
+            cache_first=limits.cache_first,
         )
-        self._purses = Purses(defaults, journal)
+        self._purses = Purses(config.budget, journal)
         self._beginning = anyio.Semaphore(_BEGINNING)
 
     async def drive(self, run: Run, work: Work, opening: Opening, watch: Emit | None) -> None:
@@ -76,7 +77,7 @@ class Driver:
             with run.scope:
                 began_to_wait = anyio.current_time()
                 try:
-                    budget = await funded(order.spec, opening, work.prices, self._purses, self._defaults, run.waits)
+                    budget = await funded(order.spec, opening, work.prices, self._purses, self._settings, run.waits)
                 except Unfunded as error:
                     emit(_failed(f"no model was called: {error}", error.reason))
                 else:

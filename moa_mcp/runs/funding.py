@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import anyio
 
 from moa_mcp.budget.worst_case import RunTariff
-from moa_mcp.config import Defaults
+from moa_mcp.config import BudgetSettings
 from moa_mcp.engine.execute import RunSpec
 from moa_mcp.middleware import Amount, Budget
 from moa_mcp.planning.estimate import Prices
@@ -30,7 +31,7 @@ async def funded(
     opening: Opening,
     prices: Prices,
     purses: Purses,
-    defaults: Defaults,
+    settings: BudgetSettings,
     waits: Callable[[str], None],
 ) -> Budget:
     """Return the budget of a run.
@@ -43,12 +44,12 @@ async def funded(
     """
     finished, answers = (opening.reached.steps, opening.reached.state.answers) if opening.reached else (0, ())
     by_alias = {alias: each.price for alias, each in prices.items()}
-    tariff = RunTariff(spec.pipeline, spec.question, by_alias, defaults.unpriced)
+    tariff = RunTariff(spec.pipeline, spec.question, by_alias, settings.unpriced)
     budget = purses.budget(spec, opening, tariff, prices)
     smallest = tariff.smallest(finished, answers)
     refusal: Refusal | None = None
     with anyio.move_on_after(math.inf if spec.deadline_s is None else spec.deadline_s) as time_up:
-        refusal = await purses.open(budget, smallest, tariff.whole(finished), waits)
+        refusal = await purses.open(budget, smallest, partial(tariff.whole, finished), waits)
     if time_up.cancelled_caught:
         caps = " and ".join(str(purse) for purse in budget.purses if purse.shared)
         raise Unfunded(

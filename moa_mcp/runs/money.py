@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import anyio
 
 from moa_mcp.budget.worst_case import RunTariff, nanodollars, spent
-from moa_mcp.config import Defaults
+from moa_mcp.config import BudgetSettings
 from moa_mcp.engine.execute import RunSpec
 from moa_mcp.events import Event
 from moa_mcp.journal import Journal
@@ -105,24 +105,24 @@ class Refusal(NamedTuple):
 class Purses:
     """The purses that the runs of a process share."""
 
-    def __init__(self, defaults: Defaults, journal: Journal) -> None:
-        self._defaults = defaults
+    def __init__(self, settings: BudgetSettings, journal: Journal) -> None:
+        self._settings = settings
         self._journal = journal
         self._began: WeakKeyDictionary[Budget, tuple[str, int]] = WeakKeyDictionary()
         """By budget: the day on which this process began to drive its run, and what that had spent before."""
         self._day: DayPurse | None = None
         self._server: Purse | None = None
-        if defaults.max_cost_usd_per_day is not None:
-            self._day = DayPurse("max_cost_usd_per_day", nanodollars(defaults.max_cost_usd_per_day), journal)
-        if defaults.max_cost_usd_per_server is not None:
-            cap = nanodollars(defaults.max_cost_usd_per_server)
+        if settings.max_cost_usd_per_day is not None:
+            self._day = DayPurse("max_cost_usd_per_day", nanodollars(settings.max_cost_usd_per_day), journal)
+        if settings.max_cost_usd_per_server is not None:
+            cap = nanodollars(settings.max_cost_usd_per_server)
             self._server = Purse("max_cost_usd_per_server", cap, shared=True)
         self._turn = anyio.Lock()
 
     def budget(self, spec: RunSpec, opening: Opening, tariff: RunTariff, prices: Prices) -> Budget:
         """Return the budget of a run, which has spent what its events say."""
         before = earlier(opening.history, prices)
-        purses: list[Purse] = [TokenPurse("max_run_tokens", self._defaults.max_run_tokens)]
+        purses: list[Purse] = [TokenPurse("max_run_tokens", self._settings.max_run_tokens)]
         if spec.max_cost_usd is not None:
             purses.append(Purse("max_cost_usd", nanodollars(spec.max_cost_usd)))
         if self._server is not None:
@@ -140,7 +140,7 @@ class Purses:
         return budget
 
     async def open(
-        self, budget: Budget, smallest: Amount, whole: Amount, waits: Callable[[str], None]
+        self, budget: Budget, smallest: Amount, whole: Callable[[], Amount], waits: Callable[[str], None]
     ) -> Refusal | None:
         """Let a run begin that needs the `smallest` amount, with the `whole` that all its calls can take if it fits.
 
@@ -154,7 +154,7 @@ class Purses:
             waits(f"waiting for its turn under {' and '.join(str(each) for each in budget.purses if each.shared)}")
         try:
             async with self._turn:
-                refusal = await self._opened(budget, smallest, whole, waits, began)
+                refusal = await self._opened(budget, smallest, whole(), waits, began)
         except BaseException:
             budget.close()
             raise

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pydantic import TypeAdapter, ValidationError
 
 from moa_mcp.engine.execute import Reached, RunSpec, started
-from moa_mcp.errors import RunHeld
+from moa_mcp.errors import RunNotResumable
 from moa_mcp.events import Event, RunResumed
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.sqlite.damage import damaged_run, readable
@@ -72,23 +72,23 @@ def ordered(record: RunRecord, *, simulated: bool) -> Order:
     """Return the order of a run on record, to go on with it at real or simulated models.
 
     Raises:
-        RunHeld: it can't be gone on with from here.
+        RunNotResumable: it can't be gone on with from here.
 
     """
     try:
         order = _orders.validate_json(record.spec)
     except ValidationError as error:
-        raise RunHeld(
+        raise RunNotResumable(
             f"run {record.run_id} was recorded by another version of moa-mcp, which must resume it"
         ) from error
     if not order.spec.question.text:
-        raise RunHeld(
+        raise RunNotResumable(
             f'run {record.run_id} can\'t be resumed here: its question was not kept (record = "hashes"); only the '
             "process that began it can go on with it"
         )
     if order.simulated != simulated:
         how = "was simulated; add --offline" if order.simulated else "asked real models; leave --offline out"
-        raise RunHeld(f"run {record.run_id} {how}")
+        raise RunNotResumable(f"run {record.run_id} {how}")
     return order
 
 

@@ -7,7 +7,7 @@ import time
 
 import anyio
 
-from moa_mcp.config import Defaults
+from moa_mcp.config import JournalSettings
 from moa_mcp.errors import JournalError
 from moa_mcp.journal import Journal
 
@@ -24,8 +24,8 @@ _log = logging.getLogger(__name__)
 class Retention:
     """Forgets what the configuration says is too old or too much, once a run began, and hourly from then on."""
 
-    def __init__(self, defaults: Defaults, journal: Journal) -> None:
-        days, megabytes = defaults.retention_days, defaults.retention_mb
+    def __init__(self, settings: JournalSettings, journal: Journal) -> None:
+        days, megabytes = settings.retention_days, settings.retention_mb
         self._age_s = None if days == "forever" else days * _DAY_S
         self._bytes = None if megabytes is None else megabytes * 10**6
         self._journal = journal

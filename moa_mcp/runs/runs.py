@@ -14,16 +14,17 @@ import anyio
 from anyio.abc import TaskGroup
 
 from moa_mcp.config import Config, Pipeline
-from moa_mcp.errors import JournalError, RunHeld, RunUnknown
+from moa_mcp.errors import JournalError, RunNotFound, RunNotResumable
 from moa_mcp.events import Emit
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.providers.backend import Backend
-from moa_mcp.runs.admission import Admission, Admitted, Ready, ResumedRun, RunRequest, Work
+from moa_mcp.runs.admission import Admission, Admitted, Ready, Work
 from moa_mcp.runs.driver import Driver
 from moa_mcp.runs.kept import Kept
 from moa_mcp.runs.leases import Leases
 from moa_mcp.runs.order import Opening, reopened
+from moa_mcp.runs.requests import ResumedRun, RunRequest
 from moa_mcp.runs.retention import Retention
 from moa_mcp.runs.run import Run
 from moa_mcp.runs.stored import StoredRuns, held
@@ -43,8 +44,8 @@ class Runs:
         self._kept = Kept()
         self._stored = StoredRuns(self.journal, self._kept, simulated=backend.simulated)
         self._admission = Admission(config, backend, self._stored)
-        self._driver = Driver(config.defaults, backend, self.journal)
-        self._retention = Retention(config.defaults, self.journal)
+        self._driver = Driver(config, backend, self.journal)
+        self._retention = Retention(config.journal, self.journal)
         self._under_way: dict[str, Run] = {}
         self._leases = Leases(self.journal, self._under_way)
         self._resuming = anyio.Lock()
@@ -58,7 +59,7 @@ class Runs:
                 self._tasks = tasks
                 tasks.start_soon(self._leases.keep)
                 tasks.start_soon(self._retention.apply)
-                if self.config.defaults.resume == "auto":
+                if self.config.journal.resume == "auto":
                     tasks.start_soon(self._resume_all)
                 try:
                     yield self
@@ -75,8 +76,8 @@ class Runs:
         """Return whether a run may start, needs the confirmation of its cost first, or can't start.
 
         Raises:
-            RunUnknown: the run to resume or fork is not recorded.
-            RunHeld: it is complete, is active in another process, or can't be continued here.
+            RunNotFound: the run to resume or fork is not recorded.
+            RunNotResumable: it is complete, is active in another process, or can't be continued here.
             JournalError: the journal can't be read.
 
         """
@@ -91,7 +92,7 @@ class Runs:
 
         Raises:
             TypeError: what is given was not admitted.
-            RunHeld: the run to resume is meanwhile complete, or active in another process.
+            RunNotResumable: the run to resume is meanwhile complete, or active in another process.
 
         """
         ready = self._admission.take(ready)
@@ -108,9 +109,10 @@ class Runs:
             if running is not None:
                 return running
             if work is None:
-                raise RunHeld(f"run {run_id} ended just now; look at it before you resume it")
+                raise RunNotResumable(f"run {run_id} ended just now; look at it before you resume it")
             await self._stored.check_free(run_id)
-            reopened(work.order, await self._stored.events(run_id))  # one that can't be read is left as it is
+            events = await self._stored.events(run_id)
+            reopened(work.order, events)  # one that can't be read is left as it is
             with anyio.CancelScope(shield=True):  # a run that is claimed is run
                 if not await self.journal.claim(run_id):
                     raise held(await self._stored.record(run_id))
@@ -128,7 +130,11 @@ class Runs:
             if record.status == "running" and not record.owned:
                 try:
                     await self._resume_unattended(record.run_id)
-                except (RunHeld, RunUnknown, JournalError) as error:  # others were faster, or it needs another server
+                except (
+                    RunNotResumable,
+                    RunNotFound,
+                    JournalError,
+                ) as error:  # others were faster, or it needs another server
                     _log.info("%s", error)
 
     async def _resume_unattended(self, run_id: str) -> None:
@@ -139,7 +145,7 @@ class Runs:
             _log.info("run %s is not resumed: %s", run_id, admitted)
 
     async def pipeline_of(self, run_id: str) -> Pipeline:
-        """Return the pipeline of a run, as it was. Raises `RunUnknown`, `RunHeld`."""
+        """Return the pipeline of a run, as it was. Raises `RunNotFound`, `RunNotResumable`."""
         return (await self._stored.order(run_id)).spec.pipeline
 
     def _begin(self, run: Run, work: Work, opening: Opening, watch: Emit | None) -> Run:
@@ -170,7 +176,7 @@ class Runs:
         return await self._leases.checked(run_id)
 
     async def cancel(self, run_id: str) -> None:
-        """End a run, wherever it is driven. Raises `RunUnknown`."""
+        """End a run, wherever it is driven. Raises `RunNotFound`."""
         run = self.find(run_id)
         if run is not None:
             run.cancel()
@@ -191,7 +197,7 @@ class Runs:
             await run.ended.wait()
 
     async def trace(self, run_id: str) -> Trace:
-        """Return a run's trace so far. Raises `RunUnknown`."""
+        """Return a run's trace so far. Raises `RunNotFound`."""
         run = await self.under_way(run_id)
         if run is not None:
             return run.trace

@@ -5,7 +5,7 @@ A run whose texts the journal does not keep is read from memory, in the process 
 
 from __future__ import annotations
 
-from moa_mcp.errors import RunHeld, RunUnknown
+from moa_mcp.errors import RunNotFound, RunNotResumable
 from moa_mcp.events import Event
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.runs.kept import Kept
@@ -17,7 +17,7 @@ _ENDED: frozenset[Status] = frozenset({"complete", "degraded"})
 
 
 class StoredRuns:
-    """Reads recorded runs. Every method raises `RunUnknown` for an id that is not recorded."""
+    """Reads recorded runs. Every method raises `RunNotFound` for an id that is not recorded."""
 
     def __init__(self, journal: Journal, kept: Kept, *, simulated: bool) -> None:
         self.journal = journal
@@ -28,11 +28,11 @@ class StoredRuns:
         """Return the record of a run."""
         record = await self.journal.record(run_id)
         if record is None:
-            raise RunUnknown(run_id)
+            raise RunNotFound(run_id)
         return record
 
     async def order(self, run_id: str) -> Order:
-        """Return the order of a run that can be resumed or forked here. Raises `RunHeld` if it can't."""
+        """Return the order of a run that can be resumed or forked here. Raises `RunNotResumable` if it can't."""
         record = await self.record(run_id)
         return self._kept.order(run_id) or ordered(record, simulated=self._simulated)
 
@@ -47,13 +47,13 @@ class StoredRuns:
         return traced(record, await self.events(run_id))
 
     async def check_free(self, run_id: str) -> None:
-        """Raise `RunHeld` if a run is complete, or if another process owns it."""
+        """Raise `RunNotResumable` if a run is complete, or if another process owns it."""
         if not await self.journal.is_free(run_id):
             raise held(await self.record(run_id))
 
 
-def held(record: RunRecord) -> RunHeld:
+def held(record: RunRecord) -> RunNotResumable:
     """Return why a recorded run can't be resumed."""
     if record.status in _ENDED:
-        return RunHeld(f"run {record.run_id} is {record.status}; there is nothing to resume")
-    return RunHeld(f"run {record.run_id} is driven by another process; wait for it, or cancel it")
+        return RunNotResumable(f"run {record.run_id} is {record.status}; there is nothing to resume")
+    return RunNotResumable(f"run {record.run_id} is driven by another process; wait for it, or cancel it")

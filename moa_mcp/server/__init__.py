@@ -1,1 +1,1 @@
-"""Pipelines as MCP tools. The only place that knows mcp; the transports are in `transports`."""
+"""Pipelines as MCP tools. Only this package imports mcp."""

@@ -1,11 +1,11 @@
-"""Which listen addresses require a token. Imports no server code, so that a refusal is quick."""
+"""Decides which listen addresses require a token. Imports no server code, so that an error appears quickly."""
 
 from __future__ import annotations
 
 from moa_mcp.errors import MoaError
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-"""The addresses that only this machine can reach."""
+"""Addresses that only this machine can reach."""
 
 
 class CannotServe(MoaError):

@@ -1,4 +1,4 @@
-"""The MCP server: its handlers put together, for every transport and both protocol eras."""
+"""The MCP server: connects all handlers, for every transport and both generations of the protocol."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from moa_mcp.server.resources import Resources
 from moa_mcp.server.static import Listings, announce
 from moa_mcp.server.tasks import Tasks
 from moa_mcp.server.tools import Tools
-from moa_mcp.server.waiting import Context, Patience
+from moa_mcp.server.waiting import CancellationPolicy, Context
 
 _log = logging.getLogger(__name__)
 
@@ -45,12 +45,12 @@ INSTRUCTIONS = (
     "max_cost_usd can only lower the configured limits."
 )
 _WARM_AFTER_S = 0.5
-"""The first answer must be out, and a host that only probes gone, before loading takes up the processor."""
+"""Seconds before loading clients, which uses much CPU. The first answer is sent and hosts that only probe are gone."""
 _STABLE = CacheHint(ttl_ms=300_000, scope="public")
 
 
 class App:
-    """The server and what it serves from."""
+    """The server and its runs."""
 
     def __init__(
         self,
@@ -68,13 +68,13 @@ class App:
         self.runs = Runs(config, backend, journal)
         self.listening = ListenHandler(bus := InMemorySubscriptionBus())
         self._answered = anyio.Event()
-        patience = Patience()
+        cancellation = CancellationPolicy()
 
         async def changed() -> None:
             await bus.publish(ResourcesListChanged())
 
         tasks = Tasks(self.runs)
-        tools = Tools(self.runs, tasks, patience, changed)
+        tools = Tools(self.runs, tasks, cancellation, changed)
         resources = Resources(self.runs, routes)
         prompts = Prompts(config)
         self.server: Server[Runs] = Server(
@@ -102,16 +102,16 @@ class App:
             on_completion=resources.complete,
             on_subscriptions_listen=self.listening,
         )
-        # Not as on_call_tool, which knows of no tasks.
+        # on_call_tool does not allow tasks as results.
         self.server.add_request_handler("tools/call", types.CallToolRequestParams, tools.call)
         states = RequestStateBoundary(RequestStateSecurity.ephemeral(ttl=STATE_S), default_audience=self.server.name)
-        self.server.middleware += [self._guard, patience.watch, Listings().keep, tools.take, states]
+        self.server.middleware += [self._guard, cancellation.watch, Listings().keep, tools.take, states]
         tasks.register(self.server)
         announce(self.server)
 
     @asynccontextmanager
     async def lifespan(self, server: Server[Runs]) -> AsyncGenerator[Runs]:
-        """Own the runs for as long as the server lives."""
+        """Own the runs during the lifetime of the server."""
         del server
         async with self.runs.open(), anyio.create_task_group() as tasks:
             tasks.start_soon(self._warm)
@@ -119,20 +119,20 @@ class App:
             tasks.cancel_scope.cancel()
 
     async def _warm(self) -> None:
-        """Load what the models are asked through, once the first answer is out."""
+        """Load the clients of providers after the first answer."""
         await self._answered.wait()
         await anyio.sleep(_WARM_AFTER_S)
         backend, models = self.runs.backend, self.runs.config.models
         await backend.ready(models, backend.usable(models))
 
     async def _guard(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Middleware: keep unexpected faults out of answers. The SDK would send their text to older clients."""
+        """Middleware: hide unexpected errors from clients. The SDK would send their text to older clients."""
         try:
             return await call_next(ctx)
         except (MCPError, ValidationError):
             raise
         except Exception as error:
-            _log.exception("unexpected fault in %s", ctx.method)
+            _log.exception("unexpected error in %s", ctx.method)
             raise MCPError(types.INTERNAL_ERROR, "Internal error; see the server's log (stderr)") from error
         finally:
             self._answered.set()

@@ -17,7 +17,7 @@ from moa_mcp.text.visible import quoted
 
 
 class Arguments(BaseModel):
-    """The arguments of a tool; others are refused."""
+    """The arguments of a tool. Unknown arguments are rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -27,7 +27,7 @@ _TEXT, _WHOLE, _NUMBER = map(BeforeValidator, (spellings.text, spellings.whole, 
 Text = Annotated[str, _TEXT]
 Name = Annotated[str, Field(min_length=1), _TEXT]
 Seed = Annotated[int, Field(ge=0, le=2**53 - 1), _WHOLE, WithJsonSchema({"type": "integer", "minimum": 0})]
-"""The upper bound, which nobody reaches by chance, is not worth its place in every schema."""
+"""The schema omits the upper bound to save tokens: few callers use such seeds."""
 Position = Annotated[int, Field(ge=1), _WHOLE]
 """Counted from 1."""
 Wait = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False), _NUMBER]
@@ -36,14 +36,15 @@ MoreThanZero = Annotated[float, Field(gt=0, allow_inf_nan=False), _NUMBER]
 
 
 def exact(usd: float | None) -> Decimal | None:
-    """Return US dollars as they were written."""
+    """Return US dollars with the digits that were written."""
     return None if usd is None else Decimal(str(usd))
 
 
 class AskArguments(Arguments):
-    """What a pipeline tool takes.
+    """The arguments of a pipeline tool.
 
-    Each pipeline lists these, so they describe only what a name does not say; the server's instructions explain all.
+    Every pipeline repeats them, so descriptions only add what a name does not say. The server's instructions
+    explain all.
     """
 
     question: Name = Field(description="Self-contained; models see only these arguments.")
@@ -63,25 +64,25 @@ class AskArguments(Arguments):
 
 
 class RunArguments(Arguments):
-    """What names a run."""
+    """The argument that identifies a run."""
 
     run_id: Name
 
 
 class WaitArguments(RunArguments):
-    """What moa_wait takes."""
+    """The arguments of moa_wait."""
 
     wait_s: Wait | None = Field(default=None, description="Seconds to wait.")
 
 
 class ResumeArguments(WaitArguments):
-    """What moa_resume takes."""
+    """The arguments of moa_resume."""
 
     max_cost_usd: MoreThanZero | None = Field(default=None, description="New budget of the run, past cost included.")
 
 
 class ForkArguments(WaitArguments):
-    """What moa_fork takes."""
+    """The arguments of moa_fork."""
 
     step: Position = Field(description="First step to run again.")
     changes: Annotated[list[str], BeforeValidator(spellings.settings)] = Field(
@@ -93,13 +94,13 @@ class ForkArguments(WaitArguments):
 
 
 class TraceArguments(RunArguments):
-    """What moa_trace takes."""
+    """The arguments of moa_trace."""
 
     page: Position = 1
 
 
 class EstimateArguments(Arguments):
-    """What moa_estimate takes."""
+    """The arguments of moa_estimate."""
 
     pipeline: Name = Field(description="Tool name of the pipeline.")
     question: Name | None = Field(default=None, description="If omitted, 200 tokens are assumed.")
@@ -120,12 +121,12 @@ def read(kind: type[Given], arguments: dict[str, Any] | None) -> Given:
         return kind.model_validate(_given(kind, arguments or {}))
     except ValidationError as error:
         known = list(kind.model_fields)
-        faults = [_fault(each, _written(each, arguments or {}), known) for each in error.errors()]
-        raise BadArguments(f"Invalid arguments: {'; '.join(faults)}") from error
+        problems = [_problem(each, _written(each, arguments or {}), known) for each in error.errors()]
+        raise BadArguments(f"Invalid arguments: {'; '.join(problems)}") from error
 
 
 def _given(kind: type[Arguments], arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments without optional ones whose value means that they are absent."""
+    """Return the arguments without optional ones whose value means "not given"."""
     types = {name: each["type"] for name, each in schema(kind)["properties"].items() if not _required(kind, name)}
     return {
         name: value
@@ -144,7 +145,7 @@ def _written(error: ErrorDetails, arguments: dict[str, Any]) -> object:
     return error["input"] if inner else arguments.get(str(first))
 
 
-def _fault(error: ErrorDetails, value: object, known: list[str]) -> str:
+def _problem(error: ErrorDetails, value: object, known: list[str]) -> str:
     name, kind, message = str(error["loc"][0]), error["type"], error["msg"]
     if kind == "extra_forbidden":
         close = get_close_matches(name, known, n=1)
@@ -157,8 +158,8 @@ def _fault(error: ErrorDetails, value: object, known: list[str]) -> str:
     if kind == "value_error":
         return f"{name} {message.removeprefix('Value error, ')}"
     example = _EXAMPLES.get(kind, "")
-    fault = f"{name} {_WORDS.get(kind, message.replace('Input should', 'must', 1))}{example}"
-    return fault if kind == "list_type" and isinstance(value, dict) else f"{fault} (got {_shown(value)})"
+    problem = f"{name} {_WORDS.get(kind, message.replace('Input should', 'must', 1))}{example}"
+    return problem if kind == "list_type" and isinstance(value, dict) else f"{problem} (got {_shown(value)})"
 
 
 _WORDS = {"list_type": "must be a list of strings"}
@@ -184,7 +185,7 @@ def _shown(value: object) -> str:
 
 @cache
 def schema(kind: type[Arguments]) -> dict[str, Any]:
-    """Return the JSON schema of arguments, which is short: without titles, defaults and nullable unions."""
+    """Return a short JSON schema of arguments: without titles, defaults and nullable unions."""
     whole = kind.model_json_schema()
     properties = {name: _plain(value) for name, value in whole["properties"].items()}
     required = {"required": whole["required"]} if "required" in whole else {}
@@ -198,6 +199,6 @@ def _plain(value: dict[str, Any]) -> dict[str, Any]:
 
 
 _OMITTED = {"title", "default", "anyOf", "exclusiveMinimum"}
-"""What only takes up a model's context, and exclusive bounds, for which some providers refuse all tools.
+"""Keywords that only use up a model's context, and exclusive bounds, since some providers reject all tools with them.
 
-The server checks them all the same."""
+The server still checks the bounds."""

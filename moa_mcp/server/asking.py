@@ -1,7 +1,7 @@
 """Asks the user of a client to confirm the cost of a run before it starts (elicitation).
 
-Until 2025-11-25 the server asks while the call waits. Since 2026-07-28 it answers the call with the question, and the
-client calls again with what its user said.
+Up to protocol 2025-11-25, the server asks while the call waits. From 2026-07-28 on, it answers the call with the
+question, and the client calls again with the user's reply.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from moa_mcp.server.waiting import Context, beat
 _log = logging.getLogger(__name__)
 
 STATE_S = 24 * 3600.0
-"""How long a question may stay unanswered between two calls, in seconds."""
+"""Seconds in which a question can be answered by a second call."""
 _KEY = "agreement"
 _FORM: types.ElicitRequestedSchema = {
     "type": "object",
@@ -34,16 +34,16 @@ _FORM: types.ElicitRequestedSchema = {
 _NOTHING = "No model was called and nothing was spent."
 
 Unstarted: TypeAlias = types.CallToolResult | types.InputRequiredResult
-"""What a call is answered with that starts no run, or not yet."""
+"""The result of a call that starts no run, or not yet."""
 
 
 async def admitted(
     runs: Runs, context: Context, params: types.CallToolRequestParams, request: RunRequest
 ) -> Ready | Unstarted:
-    """Return a run that may start, or what to answer its call with instead.
+    """Return a run that may start, or the result of a call that starts none.
 
-    If the client can ask its user, the user confirms the cost. Otherwise a `max_cost_usd` of at least the expected cost
-    does.
+    If the client can ask its user, the user must confirm the cost. Otherwise, a `max_cost_usd` of at least the expected
+    cost confirms it.
     """
     outcome = await runs.admit(replace(request, consent="none" if _can_ask(context) else "budget"))
     match outcome:
@@ -59,28 +59,28 @@ async def admitted(
 async def _unconfirmed(
     context: Context, params: types.CallToolRequestParams, confirmation: Confirmation
 ) -> Unstarted | None:
-    """Return what to answer a call with instead of starting its run; None if the user confirms the cost."""
+    """Return the result of a call whose cost is not confirmed; None if the user confirms it."""
     if not _can_ask(context):
         return results.error(_refusal("this client does not support form elicitation", confirmation))
     if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
-        said = (params.input_responses or {}).get(_KEY)
-        # The state tells what the user was asked; by now the run may cost something else.
-        if said is None or params.request_state != str(confirmation):
+        reply = (params.input_responses or {}).get(_KEY)
+        # The state is the question that the user saw; the cost may have changed since.
+        if reply is None or params.request_state != str(confirmation):
             return types.InputRequiredResult(
                 input_requests={_KEY: types.ElicitRequest(params=_question(confirmation))},
                 request_state=str(confirmation),
             )
     else:
-        said = await _elicited(context, confirmation)
-        if said is None:
+        reply = await _elicited(context, confirmation)
+        if reply is None:
             return results.error(_refusal("the client could not show the confirmation", confirmation))
-    if _agrees(said):
+    if _confirms(reply):
         return None
     return results.error(f"Not started: the user declined the cost. {confirmation} {_NOTHING}")
 
 
 def _can_ask(context: Context) -> bool:
-    """Whether the client shows forms to its user; one that names no mode does."""
+    """Whether the client can show forms. Clients that declare no mode can."""
     capabilities = context.session.client_capabilities
     elicitation = capabilities.elicitation if capabilities else None
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
@@ -91,24 +91,24 @@ def _question(confirmation: Confirmation) -> types.ElicitRequestFormParams:
 
 
 async def _elicited(context: Context, confirmation: Confirmation) -> types.ElicitResult | None:
-    """Ask and wait for as long as the client does, with a sign of life now and then; None if it fails to ask."""
+    """Ask the user and wait, with progress reports meanwhile; return None if the client fails to ask."""
     question = _question(confirmation)
-    said: types.ElicitResult | None = None
+    reply: types.ElicitResult | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(beat, context, "waiting for the user to confirm the cost")
         try:
-            said = await context.session.elicit_form(question.message, _FORM, related_request_id=context.request_id)
+            reply = await context.session.elicit_form(question.message, _FORM, related_request_id=context.request_id)
         except (MCPError, ValidationError) as error:  # the task group would wrap it
             _log.warning("the client failed to ask its user for confirmation: %s", error)
         finally:
             tasks.cancel_scope.cancel()
-    return said
+    return reply
 
 
-def _agrees(said: types.InputResponse) -> bool:
-    if not isinstance(said, types.ElicitResult):
+def _confirms(reply: types.InputResponse) -> bool:
+    if not isinstance(reply, types.ElicitResult):
         return False
-    return said.action == "accept" and (said.content or {}).get("start") is True
+    return reply.action == "accept" and (reply.content or {}).get("start") is True
 
 
 def _refusal(reason: str, confirmation: Confirmation) -> str:
@@ -118,6 +118,6 @@ def _refusal(reason: str, confirmation: Confirmation) -> str:
         "worst-case cost of every call; a lower budget may skip calls."
     )
     return (
-        f"Not started: confirmation required, and {reason}. {confirmation} {_NOTHING} If the cost is acceptable to "
-        f"whoever pays, {remedy}"
+        f"Not started: confirmation required, and {reason}. {confirmation} {_NOTHING} If the user accepts this cost, "
+        f"{remedy}"
     )

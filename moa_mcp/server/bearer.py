@@ -1,4 +1,4 @@
-"""Who may call over HTTP: whoever has the server's one token, and everybody for /health."""
+"""Authentication over HTTP: all requests but those to /health need the server's token."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BLANKS = b" \t"
 
 
 class BearerAuth:
-    """Lets only requests with the token through (RFC 6750), and /health."""
+    """Passes on requests with the token (RFC 6750), and requests to /health; rejects others."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
@@ -21,12 +21,12 @@ class BearerAuth:
         if scope["type"] != "http" or scope["path"] == "/health" or self._authorized(scope):
             await self._app(scope, receive, send)
             return
-        # Closed, so that whoever has no token can't hold connections that others need.
+        # Closed, so that clients without a token can't occupy connections.
         headers = {"WWW-Authenticate": "Bearer", "Connection": "close"}
         await JSONResponse({"error": "unauthorized"}, 401, headers)(scope, receive, send)
 
     def _authorized(self, scope: Scope) -> bool:
-        """Whether a request has the token; the scheme's name is of either case (RFC 9110, section 11.1)."""
+        """Whether a request has the token. The scheme is case-insensitive (RFC 9110, section 11.1)."""
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         scheme, _, token = given.strip(_BLANKS).partition(b" ")
         same = hmac.compare_digest(token.strip(_BLANKS), self._expected)

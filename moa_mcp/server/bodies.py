@@ -1,4 +1,4 @@
-"""The bodies of HTTP requests, read whole before anybody looks at them: JSON-RPC that can be read, or an answer."""
+"""Validates the bodies of HTTP requests before the SDK reads them: passes on valid JSON-RPC, and answers the rest."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from moa_mcp.server import frames
 from moa_mcp.server.frames import RefusedFrame, read
 
 MAX_BYTES = 4 * 2**20
-"""What a body may hold; the SDK's own limit."""
+"""Maximum size of a body; the SDK has the same limit."""
 _CLOSE = {"Connection": "close"}
 
 
 class Bodies:
-    """Hands on POST requests whose body is one message; the others are answered here.
+    """Passes on POST requests whose body is one message, and answers others.
 
-    The SDK takes a request with an unusable id for a notification, which nobody answers, and writes a traceback for a
-    client that goes away before its body is there.
+    The SDK treats a request with an invalid id as a notification and never answers it. It also logs a traceback if a
+    client disconnects before its body has arrived.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -31,8 +31,8 @@ class Bodies:
         if body is None:
             return
         if len(body) > MAX_BYTES:
-            told = f"Request body too large: the limit is {MAX_BYTES} bytes"
-            await Response(told, 413, _CLOSE)(scope, receive, send)
+            text = f"Request body too large: the limit is {MAX_BYTES} bytes"
+            await Response(text, 413, _CLOSE)(scope, receive, send)
             return
         message = read(body)
         if isinstance(message, RefusedFrame):
@@ -44,7 +44,7 @@ class Bodies:
 
 
 async def _whole(receive: Receive) -> bytes | None:
-    """Return a request's body, or the beginning of one that is too long; None if the client is gone."""
+    """Return a request's body, or the beginning of one that is too long; None if the client disconnects."""
     body = bytearray()
     while len(body) <= MAX_BYTES:
         message = await receive()
@@ -70,14 +70,14 @@ def _with_length(headers: list[tuple[bytes, bytes]], length: int) -> list[tuple[
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Return a receiver that tells of the body, and then of what comes after it."""
-    told = False
+    """Return a receiver that yields the body first, and then the events after it."""
+    sent = False
 
     async def replay() -> Message:
-        nonlocal told
-        if told:
+        nonlocal sent
+        if sent:
             return await receive()
-        told = True
+        sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay

@@ -1,7 +1,7 @@
-"""HTTP connections with limits: how long a request may take to arrive, and how many may be open at once.
+"""HTTP connections with limits: time for a request to arrive, and number of open connections.
 
-uvicorn has neither for what comes before the first request is complete, so before any authentication. Nothing here
-knows what is served.
+uvicorn has no such limits before the first request is complete, and so before authentication. This module knows nothing
+about MCP.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_S = 20.0
-"""Seconds in which a request's head must have arrived."""
+"""Time limit for the head of a request to arrive, in seconds."""
 BODY_S = 60.0
-"""Seconds in which its body must have arrived after that."""
+"""Time limit for the body to arrive after the head, in seconds."""
 IDLE_S = 120
-"""Seconds for which a connection is kept between two requests: longer than clients and proxies reuse one."""
+"""Seconds before an idle connection is closed: longer than clients and proxies reuse one."""
 WAITING = 2048
-"""How many connections may wait to be accepted, the kernel willing."""
+"""Maximum number of connections that wait to be accepted. The kernel may allow fewer."""
 _MOST = 10_000
 _LEAST = 16
-_TOLD_EVERY_S = 60.0
+_WARN_EVERY_S = 60.0
 
 _log = logging.getLogger(__name__)
 
 
 class Connection(H11Protocol):
-    """uvicorn's HTTP/1.1, which closes what does not come to an end, and the oldest where there are too many."""
+    """uvicorn's HTTP/1.1. Closes connections whose request is late, and the oldest one if too many are open."""
 
     most: ClassVar[int]
-    """How many may be open at once."""
+    """Maximum number of open connections."""
     crowd: ClassVar[set[Connection]]
-    """Those that are."""
+    """The open connections."""
     _limit: asyncio.TimerHandle | None = None
     _awaits_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Begin to wait for a request."""
+        """Start the time limit of the first request."""
         super().connection_made(transport)
         self.crowd.add(self)
         self._watch()
@@ -49,29 +49,29 @@ class Connection(H11Protocol):
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        """Take what has arrived, and wait for the rest of it."""
+        """Process data, and start or stop the time limit for the rest."""
         super().data_received(data)
         self._watch()
 
     def on_response_complete(self) -> None:
-        """Wait for another request, of which a part may have arrived already."""
+        """Start the time limit of the next request if a part of it has arrived."""
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY or self.conn.trailing_data[0]:
             self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """Forget the connection."""
         self._leave()
         super().connection_lost(exc)
 
     @property
     def expires(self) -> float | None:
-        """When the request that is awaited must be there, on the loop's clock; None if all of one is."""
+        """When the next part of a request is due, on the loop's clock; None if nothing is due."""
         return None if self._limit is None else self._limit.when()
 
     @property
     def idle_until(self) -> float | None:
-        """When the connection is closed if no other request comes, on the loop's clock; None if one is under way."""
+        """When the idle connection will be closed, on the loop's clock; None if it is in use."""
         timer = self.timeout_keep_alive_task
         return None if timer is None else timer.when()
 
@@ -100,7 +100,7 @@ class Connection(H11Protocol):
             self._limit = None
 
     def _make_room(self) -> None:
-        """Drop the connection whose request is due first, else the one idle longest, else this one."""
+        """Drop the connection whose request is due first, else the one that is idle longest, else this one."""
         waiting = [(each.expires, each) for each in self.crowd if each.expires is not None and each is not self]
         idle = [(each.idle_until, each) for each in self.crowd if each.idle_until is not None]
         first = min(waiting or idle, key=lambda pair: pair[0], default=(0.0, self))[1]
@@ -108,7 +108,7 @@ class Connection(H11Protocol):
 
 
 def limited(limit: int) -> type[Connection]:
-    """Return the connections of one server, of which so many may be open at once."""
+    """Return a connection class for one server, with a maximum number of open connections."""
 
     class Limited(Connection):
         most = limit
@@ -118,10 +118,10 @@ def limited(limit: int) -> type[Connection]:
 
 
 def most_connections() -> int:
-    """Return how many connections leave room for the descriptors that answering them takes."""
+    """Return a number of connections that leaves enough file descriptors to answer them."""
     if sys.platform == "win32":
         return 256
-    import resource  # noqa: PLC0415  there is none on Windows
+    import resource  # noqa: PLC0415  not on Windows
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * _MOST if hard == resource.RLIM_INFINITY else min(2 * _MOST, hard)
@@ -132,25 +132,25 @@ def most_connections() -> int:
 
 
 def accepted_at_once(most: int) -> int:
-    """Return how many connections to accept before the oldest are closed: that takes two rounds of the event loop."""
+    """Return how many connections to accept at once. Closing the oldest takes two iterations of the event loop."""
     return max(4, min(256, most // 8))
 
 
 class Faults:
-    """An event loop's handler: a client that goes away is no fault, and too few descriptors are told now and then."""
+    """Handles exceptions of the event loop: ignores disconnected clients, and repeats a warning once a minute."""
 
     def __init__(self) -> None:
-        self._told: dict[str, float] = {}
+        self._warned: dict[str, float] = {}
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if not isinstance(error, OSError):
             loop.default_exception_handler(context)
         elif not isinstance(error, ConnectionError):
-            self._tell(f"{context.get('message')}: {error.strerror}")
+            self._warn(f"{context.get('message')}: {error.strerror}")
 
-    def _tell(self, message: str) -> None:
+    def _warn(self, message: str) -> None:
         now = time.monotonic()
-        if now - self._told.get(message, -_TOLD_EVERY_S) >= _TOLD_EVERY_S:
-            self._told[message] = now
+        if now - self._warned.get(message, -_WARN_EVERY_S) >= _WARN_EVERY_S:
+            self._warned[message] = now
             _log.warning("%s", message)

@@ -16,7 +16,7 @@ from moa_mcp.values import Dollars, Question, Tokens
 
 
 async def of_pipeline(runs: Runs, pipeline: Pipeline, question: Question) -> types.CallToolResult:
-    """Return the estimate of a question to a pipeline at current prices. Calls no model."""
+    """Return the estimate for a question to a pipeline, at current prices. Calls no model."""
     usable = runs.backend.usable(runs.config.models)
     priced = await prices(pipeline, usable)
     estimated, enough = estimate(pipeline, question, priced), enough_usd(pipeline, question, priced)

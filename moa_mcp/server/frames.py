@@ -1,6 +1,6 @@
-"""JSON-RPC messages as a client writes them, one a line on stdio: what each says, and the answer to what says nothing.
+"""Reads JSON-RPC messages, one per line on stdio, and answers invalid ones.
 
-The SDK drops what it can't read without an answer, for which its client then waits for ever. No method is known here.
+The SDK drops messages that it can't read, so the client would wait forever. This module knows no methods.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from pydantic import JsonValue, ValidationError
 from moa_mcp.text.surrogates import escaped, mended
 
 MAX_BYTES = 32 * 2**20
-"""What a line may hold."""
+"""Maximum size of a line."""
 _CHUNK = 2**20
 _EDGE = 1024
-"""Bytes at either end of a line in which its id is looked for, if the whole can't be read."""
+"""Bytes at both ends of a line that are searched for the id of an unreadable message."""
 _MARK = b"\xef\xbb\xbf"
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 _NAMES = frozenset({"cursor", "method", "name", "pipeline", "run_id", "taskId", "uri"})
-"""Keys whose values name something. An error quotes a name, so half a character in one is escaped, not replaced."""
+"""Keys whose values are names. Errors quote names, so lone surrogates in them are escaped, not replaced."""
 _FLOAT_ID = re.compile(rb'"id"\s*:\s*-?[0-9]+[.eE]')
 _ID = rb'"id"\s*:\s*(?P<id>-?[0-9]{1,19}|"[^"\\]{1,200}")\s*'
 _FIRST = re.compile(
@@ -39,24 +39,24 @@ _LAST = re.compile(rb"[,{]\s*" + _ID + rb"\}\s*$")
 
 
 class RefusedFrame(NamedTuple):
-    """What a client wrote is no message: what to answer, which may be nothing."""
+    """The answers to an invalid message; there may be none."""
 
     answers: tuple[types.JSONRPCError, ...] = ()
 
 
 class Unreadable(ValueError):
-    """It is no JSON; the text says why."""
+    """Invalid JSON; the text says why."""
 
 
 async def receive(
-    wire: BinaryIO,
+    lines: BinaryIO,
     messages: ObjectSendStream[SessionMessage | Exception],
     answer: Callable[[SessionMessage], Awaitable[None]],
 ) -> None:
-    """Hand on the messages that are written to `wire`, a line each, until it ends; answer what can't be read."""
+    """Send on the messages in `lines`, one per line, until the end; answer invalid ones."""
     async with messages:
         try:
-            while (frame := await anyio.to_thread.run_sync(_next, wire, abandon_on_cancel=True)) is not None:
+            while (frame := await anyio.to_thread.run_sync(_next, lines, abandon_on_cancel=True)) is not None:
                 if isinstance(frame, RefusedFrame):
                     for refusal in frame.answers:
                         await answer(SessionMessage(refusal))
@@ -67,7 +67,7 @@ async def receive(
 
 
 def read(written: bytes) -> types.JSONRPCMessage | RefusedFrame:
-    """Return the message that was written, or what to answer in its place."""
+    """Return a message, or the answers to an invalid one."""
     try:
         found = decoded(written)
     except Unreadable as error:
@@ -78,7 +78,7 @@ def read(written: bytes) -> types.JSONRPCMessage | RefusedFrame:
 
 
 def decoded(written: bytes) -> JsonValue:
-    """Return what JSON says, with the halves of characters mended. Raises `Unreadable`."""
+    """Return the value of JSON text, with surrogates joined or replaced. Raises `Unreadable`."""
     try:
         text = written.removeprefix(_MARK).decode("utf-8", "surrogatepass")
         found: JsonValue = json.loads(text, parse_constant=_refuse, parse_float=_number)
@@ -96,22 +96,22 @@ def decoded(written: bytes) -> JsonValue:
 
 
 def exact(written: bytes, message: types.JSONRPCMessage) -> bytes:
-    """Return a message that was read as others read it, too: as it was written, if that is so."""
+    """Return a message in a form that every parser reads alike: unchanged, if possible."""
     if written.startswith(_MARK) or _HALF.search(written) or _FLOAT_ID.search(written):
         return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
     return written
 
 
-def invalid(told: str) -> types.JSONRPCError:
-    """Return what to answer to what is no message and names none."""
-    return _error(None, types.INVALID_REQUEST, told)
+def invalid(text: str) -> types.JSONRPCError:
+    """Return the error for an invalid message without an id."""
+    return _error(None, types.INVALID_REQUEST, text)
 
 
-def _next(wire: BinaryIO) -> types.JSONRPCMessage | RefusedFrame | None:
-    """Return what the next line says; None at the end."""
+def _next(lines: BinaryIO) -> types.JSONRPCMessage | RefusedFrame | None:
+    """Return the message of the next line; None at the end."""
     try:
-        line = wire.readline(MAX_BYTES)
-    except OSError:  # as of a terminal that was closed
+        line = lines.readline(MAX_BYTES)
+    except OSError:  # such as a closed terminal
         line = b""
     if not line:
         return None
@@ -120,10 +120,10 @@ def _next(wire: BinaryIO) -> types.JSONRPCMessage | RefusedFrame | None:
     if len(line) < MAX_BYTES or line.endswith(b"\n"):
         return read(line)
     end = line[-_EDGE:]
-    while not end.endswith(b"\n") and (more := wire.readline(_CHUNK)):
+    while not end.endswith(b"\n") and (more := lines.readline(_CHUNK)):
         end = (end + more)[-_EDGE:]
-    told = f"Invalid request: message too large, the limit is {MAX_BYTES} bytes"
-    return _refusal(_readable_id(line[:_EDGE] + end), types.INVALID_REQUEST, told)
+    text = f"Invalid request: message too large, the limit is {MAX_BYTES} bytes"
+    return _refusal(_readable_id(line[:_EDGE] + end), types.INVALID_REQUEST, text)
 
 
 _NO_MESSAGE = "Invalid request: a message must be one JSON-RPC 2.0 object"
@@ -136,25 +136,25 @@ def _message(found: dict[str, JsonValue]) -> types.JSONRPCMessage | RefusedFrame
         try:
             return types.JSONRPCNotification.model_validate(found)
         except ValidationError:
-            return RefusedFrame()  # nothing is ever answered to a notification
+            return RefusedFrame()  # notifications are never answered
     return _request(found)
 
 
 def _request(found: dict[str, JsonValue]) -> types.JSONRPCMessage | RefusedFrame:
     identifier = _identifier(found.get("id"))
     if identifier is None:
-        told = _NO_MESSAGE if "id" not in found else "Invalid request: id must be a string or an integer"
-        return _refusal(None, types.INVALID_REQUEST, told)
+        text = _NO_MESSAGE if "id" not in found else "Invalid request: id must be a string or an integer"
+        return _refusal(None, types.INVALID_REQUEST, text)
     if found.get("jsonrpc") != "2.0" or not isinstance(found.get("method"), str):
-        told = 'Invalid request: jsonrpc must be "2.0" and method must be a string'
-        return _refusal(identifier, types.INVALID_REQUEST, told)
+        text = 'Invalid request: jsonrpc must be "2.0" and method must be a string'
+        return _refusal(identifier, types.INVALID_REQUEST, text)
     if not isinstance(found.get("params"), dict | None):
         return _refusal(identifier, types.INVALID_PARAMS, "Invalid params: params must be an object")
     return types.JSONRPCRequest.model_validate({**found, "id": identifier})
 
 
 def _response(found: dict[str, JsonValue]) -> types.JSONRPCMessage | RefusedFrame:
-    """Return a client's answer; one that is none is an error to whoever waits for it."""
+    """Return a client's response; an invalid one becomes an error for the request that waits for it."""
     kind = types.JSONRPCError if "error" in found else types.JSONRPCResponse
     try:
         return kind.model_validate(found)
@@ -164,22 +164,22 @@ def _response(found: dict[str, JsonValue]) -> types.JSONRPCMessage | RefusedFram
 
 
 def _batch(found: list[JsonValue]) -> RefusedFrame:
-    """Return what to answer to an array of messages: none is served, and nobody waits for one of them."""
-    told = "Invalid request: batches are not supported; send each message separately"
+    """Return the answers to a batch: an error for each request in it."""
+    text = "Invalid request: batches are not supported; send each message separately"
     waiting = (_identifier(each.get("id")) for each in found if isinstance(each, dict) and "method" in each)
-    answers = tuple(_error(each, types.INVALID_REQUEST, told) for each in waiting if each is not None)
-    return RefusedFrame(answers) if answers else _refusal(None, types.INVALID_REQUEST, told)
+    answers = tuple(_error(each, types.INVALID_REQUEST, text) for each in waiting if each is not None)
+    return RefusedFrame(answers) if answers else _refusal(None, types.INVALID_REQUEST, text)
 
 
 def _identifier(given: object) -> types.RequestId | None:
-    """Return an id; None if it can't be one. A whole number may be written with a decimal point."""
+    """Return an id; None if it is invalid. A whole number may have a decimal point."""
     if isinstance(given, float) and given.is_integer():
         return int(given)
     return given if isinstance(given, str | int) and not isinstance(given, bool) else None
 
 
 def _readable_id(written: bytes) -> types.RequestId | None:
-    """Return the id of a request that can't be read, if it stands where clients put it: at one of its ends."""
+    """Return the id of an unreadable request, if it is at the beginning or the end, where clients write it."""
     if b'"method"' not in written[:_EDGE] + written[-_EDGE:]:
         return None
     found = _FIRST.match(written.removeprefix(_MARK), 0, _EDGE) or _LAST.search(written[-_EDGE:])
@@ -189,12 +189,12 @@ def _readable_id(written: bytes) -> types.RequestId | None:
         return None
 
 
-def _refusal(identifier: types.RequestId | None, code: int, told: str) -> RefusedFrame:
-    return RefusedFrame((_error(identifier, code, told),))
+def _refusal(identifier: types.RequestId | None, code: int, text: str) -> RefusedFrame:
+    return RefusedFrame((_error(identifier, code, text),))
 
 
-def _error(identifier: types.RequestId | None, code: int, told: str) -> types.JSONRPCError:
-    return types.JSONRPCError(jsonrpc="2.0", id=identifier, error=types.ErrorData(code=code, message=told))
+def _error(identifier: types.RequestId | None, code: int, text: str) -> types.JSONRPCError:
+    return types.JSONRPCError(jsonrpc="2.0", id=identifier, error=types.ErrorData(code=code, message=text))
 
 
 def _mended(found: JsonValue) -> JsonValue:

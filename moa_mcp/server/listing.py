@@ -56,7 +56,7 @@ def _own_tool(
     starts: bool = False,
     long: bool = True,
 ) -> types.Tool:
-    """Return a tool that manages runs: whether it calls models, ends a run, starts one, or returns much."""
+    """Return a tool that manages runs. It may call models (`asks`), end or start a run, or return a `long` result."""
     return types.Tool(
         name=name,
         title=title,

@@ -1,7 +1,7 @@
-"""What the tools return, as JSON schemas for clients that validate structured content.
+"""JSON schemas of tool results, for clients that validate structured content.
 
-Every tool of a pipeline repeats the schema of a run, so a schema declares the fields that a client needs, and lets the
-others pass. `report` and `estimate` give the fields.
+Every pipeline tool repeats the schema of a run, so a schema declares only the fields that clients need, and allows
+others. `trace.json` and `budget.worst_case` produce the fields.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RUN = _object(
     cost_usd=_or_null(_NUMBER),
     notes=_ARRAY,
 )
-"""A run: an answer where the status is complete or degraded, an error where it is failed."""
+"""A run. It has an answer if the status is complete or degraded, and an error if it is failed."""
 
 TRACE_PAGE = _object(
     ("run_id", "page", "pages", "calls"),
@@ -64,7 +64,7 @@ TRACE_PAGE = _object(
     planned=_ARRAY,
     steps=_ARRAY,
 )
-"""A page of a trace. The first describes the run; all hold calls."""
+"""A page of a trace. All pages have calls; the first also describes the run."""
 
 ESTIMATE = _object(
     ("pipeline", "calls", "cost_usd"),
@@ -78,4 +78,4 @@ ESTIMATE = _object(
     enough_usd=_or_null(_NUMBER),
     notes=_ARRAY,
 )
-"""An estimate. Ranges have min, expected and max; the cost is null where a price is unknown."""
+"""An estimate. Ranges have min, expected and max; the cost is null if a price is unknown."""

@@ -1,6 +1,6 @@
-"""Pages: a whole trace in pieces that a client can hold, and the listings that need no second one.
+"""Pagination: splits long traces into pages, and rejects cursors for listings with a single page.
 
-Hosts cut results off at some tens of thousands of characters.
+Hosts truncate results after some tens of thousands of characters.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def only_page(params: types.PaginatedRequestParams | None, what: str) -> None:
 def page(trace: Trace, number: int) -> dict[str, Any] | None:
     """Return a page of a trace, counted from 1; None if there is no such page.
 
-    The first tells of the run as a whole. Calls are spread over as many pages as they need, in order; none is split,
-    so a page that holds one long call may be longer than the others.
+    The first page also describes the run. Calls are distributed over pages in order. A call is never split, so a page
+    with one long call may exceed the usual length.
     """
     whole = full(trace)
     steps: Any = whole.pop("steps")

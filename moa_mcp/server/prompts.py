@@ -41,7 +41,7 @@ class Prompts:
         return types.ListPromptsResult(prompts=[_CHOOSE, _ASK])
 
     async def get(self, context: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-        """Return a prompt with its arguments in place."""
+        """Return a prompt with its arguments filled in."""
         del context
         arguments = params.arguments or {}
         prompt = {_CHOOSE.name: _CHOOSE, _ASK.name: _ASK}.get(params.name)

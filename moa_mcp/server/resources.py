@@ -1,4 +1,4 @@
-"""Resources: every pipeline, with what it needs to run here, and every run, with its trace."""
+"""Resources: every pipeline with its requirements, and every run with its trace."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from moa_mcp.config import Pipeline
-from moa_mcp.errors import JournalError, RunUnknown
+from moa_mcp.errors import JournalError, RunNotFound
 from moa_mcp.journal import RunRecord
 from moa_mcp.planning.plan import Reach, blocking, plan, reach
 from moa_mcp.routing.routes import Routes
@@ -34,10 +34,10 @@ class Resources:
     def __init__(self, runs: Runs, routes: Routes | None) -> None:
         self._runs = runs
         self._routes = routes
-        """None when everything is simulated, and so everything can run."""
+        """None if models are simulated, so that every pipeline can run."""
 
     async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
-        """Return the pipelines, then the runs, the newest first. A cursor is the last resource of the page before."""
+        """Return the pipelines, then the runs, newest first. A cursor is the last resource of the previous page."""
         del context
         pipelines = map(_pipeline_resource, self._runs.config.pipelines.values())
         runs = map(_run_resource, await self._records())
@@ -50,7 +50,7 @@ class Resources:
     async def templates(
         self, context: Context, params: types.PaginatedRequestParams | None
     ) -> types.ListResourceTemplatesResult:
-        """Return the shapes of the addresses."""
+        """Return the URI templates."""
         del context
         only_page(params, "templates")
         return types.ListResourceTemplatesResult(resource_templates=list(_TEMPLATES))
@@ -73,7 +73,7 @@ class Resources:
             run_id, _, number = uri.removeprefix(_RUN).partition("/")
             try:
                 return page(await self._runs.trace(run_id), int(number or 1))
-            except (RunUnknown, ValueError):
+            except (RunNotFound, ValueError):
                 return None
             except JournalError as error:
                 raise _unreadable(error) from error
@@ -100,7 +100,7 @@ class Resources:
         }
 
     async def complete(self, context: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
-        """Return the pipelines or run ids that begin with what was typed."""
+        """Return the pipelines or run ids that begin with the typed text."""
         del context
         known: dict[str, Sequence[str]] = {
             "name": tuple(self._runs.config.pipelines),

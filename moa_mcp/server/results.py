@@ -16,7 +16,7 @@ SIMULATED = "simulated: no model was called"
 
 
 def of_run(trace: Trace, *, simulated: bool) -> types.CallToolResult:
-    """Return the result for a run in any status."""
+    """Return the tool result of a run in any status."""
     content = summary(trace)
     notes = [SIMULATED, *trace.notes] if simulated else list(trace.notes)
     return types.CallToolResult(
@@ -27,7 +27,7 @@ def of_run(trace: Trace, *, simulated: bool) -> types.CallToolResult:
 
 
 def error(message: str) -> types.CallToolResult:
-    """Return an error as a result, which a model sees and can act on."""
+    """Return an error as a result, so that the model sees it and can act on it."""
     return types.CallToolResult(content=[types.TextContent(type="text", text=message)], is_error=True)
 
 
@@ -52,7 +52,7 @@ def _text(trace: Trace, notes: list[str]) -> str:
 
 
 def _head(trace: Trace) -> list[str]:
-    """Return the line that stands before an answer: of a complete run none, unless its answer passes for another's."""
+    """Return the line before an answer. A complete run has none, unless its answer imitates the text of a status."""
     framed = ""
     if imitated(trace.answer or "", trace.pipeline):
         framed = f"The answer of run {trace.run_id} is between this line and the last line in brackets."
@@ -66,6 +66,11 @@ def _ways_on(trace: Trace) -> str:
     run = f'run_id = "{trace.run_id}"'
     if not trace.steps:
         return f"There is no answer, and nothing was spent. To retry, call moa_resume with {run}."
+    if trace.reason == "budget":
+        return (
+            f"There is no answer. Completed calls are recorded. To continue with a higher budget, call moa_resume with "
+            f"{run} and max_cost_usd."
+        )
     other = other_models(trace)
     fork = f'; to use another model, moa_fork with step = {other[0]} and changes = ["{other[1]}"]' if other else ""
     return (
@@ -100,7 +105,7 @@ def _footer(trace: Trace, notes: list[str]) -> str:
 
 
 def _calls(trace: Trace) -> str:
-    """Return how many calls the run made, and how many it took over from another."""
+    """Return how many calls the run made and how many it inherited."""
     made = _counted(trace.steps[trace.inherited :])
     inherited = trace.steps[: trace.inherited]
     return f"{made} ({_counted(inherited)} inherited from run {trace.forked_from})" if inherited else made

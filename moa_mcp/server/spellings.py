@@ -1,7 +1,7 @@
-"""Arguments as clients write them: numbers as text, lists as the text of JSON, an object for a list of settings.
+"""Accepts common variants of arguments: numbers as strings, lists as JSON text, an object for a list of settings.
 
-Each function returns the value that was meant where only one can be, and else what it was given, for the schema to
-refuse. Truth values are no numbers.
+Each function returns the intended value if it is unambiguous. Otherwise it returns its input, which the schema then
+rejects. Booleans do not count as numbers.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from moa_mcp.text.surrogates import mended
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _LONGEST = 60
-"""Characters of a number as text; more would only be slow to read."""
+"""Maximum characters of a number as a string; longer ones would be slow to parse."""
 _EXACT = 2**53
-"""From here on not every whole number is a float, so one that was written as a float may have been another."""
+"""Above this, a float may differ from the whole number that was written."""
 _NOTHING = frozenset({"", "null", "none", "undefined"})
 
 
@@ -32,13 +32,13 @@ def absent(value: JsonValue, kind: str) -> bool:
 
 
 def number(value: JsonValue) -> JsonValue:
-    """Return a number that is written as text."""
+    """Return the number in a string."""
     exactly = _decimal(value)
     return value if exactly is None or math.isinf(float(exactly)) else float(exactly)
 
 
 def whole(value: JsonValue) -> JsonValue:
-    """Return a whole number that is written as text or with a decimal point: ``"7"``, ``7.0``."""
+    """Return a whole number from a string or a float: ``"7"``, ``7.0``."""
     exactly = Decimal(value) if isinstance(value, float) and math.isfinite(value) else _decimal(value)
     if exactly is None or abs(exactly) > _EXACT or exactly != exactly.to_integral_value():
         return value
@@ -46,26 +46,26 @@ def whole(value: JsonValue) -> JsonValue:
 
 
 def text(value: JsonValue) -> JsonValue:
-    """Return a text without halves of characters, which JSON can write and nothing can send on."""
+    """Return a text without lone surrogates: JSON can contain them, but they can't be encoded."""
     return mended(value) if isinstance(value, str) else value
 
 
 def settings(value: JsonValue) -> JsonValue:
-    """Return a list of ``KEY=VALUE`` from the text of JSON, a single text, an object, or a list of these."""
+    """Return a list of ``KEY=VALUE`` from JSON text, a single setting, an object, or a list of these."""
     value = _parsed(value)
     if isinstance(value, str):
         return [mended(value)]
     if isinstance(value, dict):
-        return list(_assigned(value)) or value  # an empty one is more likely a slip than the wish to change nothing
+        return list(_assigned(value)) or value  # an empty object is probably a mistake
     if isinstance(value, list):
         return [setting for each in value for setting in _settings(each)]
     return value
 
 
 def arguments(value: JsonValue) -> dict[str, JsonValue] | None:
-    """Return the arguments of a call that came as the text of an object or as an empty list; None if they did not.
+    """Return the arguments of a call from JSON text or an empty list; None if they are neither.
 
-    An empty object is an empty list to languages that have one type for both.
+    Some languages have a single type for both and write an empty object as an empty list.
     """
     if value in ([], ""):
         return {}
@@ -81,7 +81,7 @@ def _decimal(value: JsonValue) -> Decimal | None:
 
 
 def _parsed(value: JsonValue) -> JsonValue:
-    """Return the list or object that a text is JSON of. No setting begins with a bracket."""
+    """Return the list or object in JSON text; other values unchanged. No setting begins with a bracket."""
     if not isinstance(value, str) or value.lstrip()[:1] not in {"[", "{"}:
         return value
     try:
@@ -105,7 +105,7 @@ def _assigned(table: dict[str, JsonValue]) -> Iterator[str]:
 
 
 def _toml(value: JsonValue) -> str:
-    """Return a value as settings write what is no text."""
+    """Return a value other than a string as settings write it."""
     if value is None:
         return ""
     if isinstance(value, list):

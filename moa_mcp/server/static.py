@@ -1,4 +1,4 @@
-"""Listings that never change while a server runs: made once for each protocol version, and announced as unchanging."""
+"""Listings that never change while a server runs: cached per protocol version, and announced as unchanging."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _METHODS = frozenset({"tools/list", "prompts/list", "resources/templates/list"})
 
 
 class Listings:
-    """Keeps the results of listings as they go over the wire; checking and writing them anew takes milliseconds."""
+    """Caches the serialized results of listings, since validating and serializing them takes milliseconds."""
 
     def __init__(self) -> None:
         self._made: dict[tuple[str, str], dict[str, Any]] = {}
 
     async def keep(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Middleware: answer a listing as the first of its kind was answered, if it asks for the same."""
+        """Middleware: return the cached result of a listing, if the request has no special parameters."""
         if ctx.method not in _METHODS or not _plain(ctx):
             return await call_next(ctx)
         key = ctx.method, ctx.protocol_version
@@ -34,19 +34,19 @@ class Listings:
 
 
 def _plain(ctx: Context) -> bool:
-    """Whether a request would be served, and asks for the first page."""
+    """Whether a request is valid and asks for the first page."""
     params = ctx.params or {}
     return (
-        ctx.session.client_capabilities is not None  # before that there was no handshake
+        ctx.session.client_capabilities is not None  # None before the handshake
         and params.keys() <= {"_meta"}
         and ("_meta" not in params or ctx.meta is not None)
     )
 
 
 def announce(server: Server[Any]) -> None:
-    """Let a server say to clients of 2026-07-28 that only the list of its resources changes.
+    """Declare to clients of 2026-07-28 that only the list of resources changes.
 
-    The SDK says of all lists that they change if it says so of one.
+    The SDK declares either all lists or none as changing.
     """
 
     async def discover(ctx: Context, params: types.RequestParams) -> types.DiscoverResult:

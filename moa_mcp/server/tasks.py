@@ -1,7 +1,7 @@
-"""Runs as tasks of the extension io.modelcontextprotocol/tasks (SEP-2663): a handle at once, the answer by polling.
+"""Runs as tasks of the extension io.modelcontextprotocol/tasks (SEP-2663): the client gets a handle and polls it.
 
-A task is a run, its id the run's: all that is told of it is in the journal, so it outlives this process. There is no
-other state here. Clients that do not declare the extension, and all of before 2026-07-28, see nothing of it.
+A task is a run, and its id is the run's. Its state is in the journal, so it survives this process. Clients without the
+extension, and clients older than 2026-07-28, do not see tasks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from moa_mcp.errors import JournalError, RunHeld, RunUnknown
+from moa_mcp.errors import JournalError, RunNotFound, RunNotResumable
 from moa_mcp.journal import RunRecord
 from moa_mcp.runs import Ready, ResumedRun, Runs
 from moa_mcp.server import results
@@ -28,21 +28,21 @@ from moa_mcp.trace.trace import Trace
 
 EXTENSION = "io.modelcontextprotocol/tasks"
 POLL_MS = 1_000
-"""How often a client should ask."""
+"""Recommended milliseconds between two polls."""
 _GLANCE_S = 0.01
 
 TaskResult = dict[str, Any]
-"""A task on the wire. Not a model: what it leaves unset would be dropped, and `ttlMs` must be there as null."""
+"""A task as JSON. Not a model, since serializing one drops nulls, but `ttlMs` must be null."""
 
 
 class TaskParams(types.RequestParams):
-    """What names a task; the answers of `tasks/update` are to questions that no run asks."""
+    """Identifies a task. The responses in `tasks/update` are ignored, since runs ask no questions."""
 
     task_id: str
 
 
 class Tasks:
-    """Hands out runs as tasks, tells of them and cancels them."""
+    """Serves runs as tasks: creates, reports and cancels them."""
 
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
@@ -56,18 +56,18 @@ class Tasks:
         server.middleware.append(_require_for_listening)
 
     async def handle(self, run_id: str) -> TaskResult:
-        """Return a run that goes on as the result of the call that asked for it, once it is on record."""
+        """Return a running run as a task, once it is recorded."""
         while (record := await self._runs.journal.record(run_id)) is None:
-            if self._runs.find(run_id) is None:  # it could not be put on record
-                raise RunUnknown(run_id)
+            if self._runs.find(run_id) is None:  # it could not be recorded
+                raise RunNotFound(run_id)
             await anyio.sleep(_GLANCE_S)
         trace = await self._runs.trace(run_id)
         return {"resultType": "task", **_task(record, "working", results.progress(trace))}
 
     async def get(self, context: Context, params: TaskParams) -> TaskResult:
-        """Tell how far a task is, with the result of its call when it is over.
+        """Return the state of a task, with the result of its call if it has ended.
 
-        Whoever asks wants the answer: a run that nobody drives any more is gone on with, as moa_wait does.
+        An interrupted run is resumed, as by moa_wait.
         """
         _check(context, params)
         with _explained(params.task_id):
@@ -79,41 +79,41 @@ class Tasks:
             record = await self._record(params.task_id)
         if refusal and trace.interrupted:
             return _completed(record, refusal, results.error(refusal))
-        if "running" in {trace.status, record.status}:  # over only when that is on record
+        if "running" in {trace.status, record.status}:  # it has ended only when its end is recorded
             return _complete(_task(record, "working", results.progress(trace)))
         if trace.status == "cancelled":
             return _complete(_task(record, "cancelled", trace.status))
         return _completed(record, trace.status, self._result(trace))
 
     async def update(self, context: Context, params: TaskParams) -> TaskResult:
-        """Acknowledge answers, which no run has asked for."""
+        """Acknowledge responses. No run asks for any."""
         _check(context, params)
         with _explained(params.task_id):
             await self._record(params.task_id)
         return _complete({})
 
     async def cancel(self, context: Context, params: TaskParams) -> TaskResult:
-        """End a task's run, wherever it is driven; one that is over stays as it is."""
+        """Cancel a task's run, in this or another process. A run that has ended does not change."""
         _check(context, params)
         with _explained(params.task_id):
             await self._runs.cancel(params.task_id)
         return _complete({})
 
     async def _take_up(self, run_id: str) -> str | None:
-        """Go on with an interrupted run, unless somebody else was faster; return why it can't be."""
+        """Resume an interrupted run, or return why it can't be resumed."""
         try:
             admitted = await self._runs.admit(ResumedRun(run_id=run_id))
             if not isinstance(admitted, Ready):
                 return str(admitted)
             await self._runs.start(admitted)
-        except RunHeld as error:
+        except RunNotResumable as error:
             return str(error)
         return None
 
     async def _record(self, run_id: str) -> RunRecord:
         record = await self._runs.journal.record(run_id)
         if record is None:
-            raise RunUnknown(run_id)
+            raise RunNotFound(run_id)
         return record
 
     def _result(self, trace: Trace) -> types.CallToolResult:
@@ -121,26 +121,26 @@ class Tasks:
 
 
 def declared(context: Context) -> bool:
-    """Whether the client of this request takes a task for a result."""
+    """Whether the client of this request accepts a task as a result."""
     capabilities = context.session.client_capabilities
     extensions = capabilities.extensions if capabilities else None
     return context.protocol_version in MODERN_PROTOCOL_VERSIONS and EXTENSION in (extensions or {})
 
 
 def _check(context: Context, params: TaskParams) -> None:
-    """Refuse what is not for this client, and a request whose header names another task than its body."""
+    """Reject clients without the extension, and requests whose header and body name different tasks."""
     if context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
         raise MCPError(types.METHOD_NOT_FOUND, "Method not found", data=context.method)
     if not declared(context):
         raise _missing()
     named: str | None = None if context.request is None else context.request.headers.get(MCP_NAME_HEADER)
-    # Some clients leave the header out, though they must not (fastmcp-tasks 4.1); nothing here depends on it.
+    # Some clients omit the required header (fastmcp-tasks 4.1); nothing here depends on it.
     if named is not None and decode_header_value(named) != params.task_id:
         raise MCPError(types.HEADER_MISMATCH, "Mcp-Name header does not match taskId in the request body")
 
 
 async def _require_for_listening(ctx: Context, call_next: CallNext) -> HandlerResult:
-    """Middleware: the SDK knows nothing of listening for tasks, which those who did not declare it must be refused."""
+    """Middleware: reject subscriptions to tasks without the extension, which the SDK does not check."""
     if ctx.method == "subscriptions/listen" and not declared(ctx):
         wanted = (ctx.params or {}).get("notifications")
         if isinstance(wanted, dict) and "taskIds" in wanted:
@@ -160,7 +160,7 @@ def _missing() -> MCPError:
 def _explained(task_id: str) -> Generator[None]:
     try:
         yield
-    except RunUnknown as error:
+    except RunNotFound as error:
         raise MCPError(types.INVALID_PARAMS, f"Unknown task: {error}", data={"taskId": task_id}) from error
     except JournalError as error:
         raise MCPError(types.INTERNAL_ERROR, str(error)) from error

@@ -1,4 +1,4 @@
-"""The tools: one for each pipeline, and those that look after runs."""
+"""The tools: one for each pipeline, and those that manage runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 
 from moa_mcp.config import Pipeline
-from moa_mcp.errors import ChangeRefused, JournalError, RunHeld, RunUnknown
+from moa_mcp.errors import ChangeRefused, JournalError, RunNotFound, RunNotResumable
 from moa_mcp.planning.forecast import assumed
 from moa_mcp.planning.plan import plan
 from moa_mcp.runs import ForkedRun, NewRun, Ready, ResumedRun, Run, RunRequest, Runs, changed
@@ -35,28 +35,30 @@ from moa_mcp.server.asking import Unstarted, admitted
 from moa_mcp.server.listing import OWN_TOOLS, pipeline_tool
 from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.tasks import TaskResult, Tasks, declared
-from moa_mcp.server.waiting import Context, Patience, follow
+from moa_mcp.server.waiting import CancellationPolicy, Context, follow
 from moa_mcp.text.visible import quoted
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Question
 
 _LOOK_S = 0.5
-"""Seconds between looks at a run that another process drives."""
+"""Seconds between reads of a run that is active in another process."""
 
 Answered = Unstarted | TaskResult
-"""What a call is answered with: its result, a question before there is one, or a task for clients that take one."""
+"""The result of a call: a final result, a question to the user, or a task for clients that accept one."""
 Handler = Callable[[Context, types.CallToolRequestParams], Awaitable[Answered]]
 
 
 class Tools:
     """Lists the tools and answers their calls."""
 
-    def __init__(self, runs: Runs, tasks: Tasks, patience: Patience, announce: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, runs: Runs, tasks: Tasks, cancellation: CancellationPolicy, announce: Callable[[], Awaitable[None]]
+    ) -> None:
         self._runs = runs
         self._tasks = tasks
-        self._patience = patience
+        self._cancellation = cancellation
         self._announce = announce
-        """Tells clients that the list of runs has changed."""
+        """Notifies clients that the list of runs has changed."""
         self._calls = {name: plan(pipeline).calls for name, pipeline in runs.config.pipelines.items()}
         self._own: Mapping[str, Handler] = {
             "moa_wait": self._wait,
@@ -82,14 +84,14 @@ class Tools:
         return None if tool is None else tool.input_schema
 
     async def take(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Middleware: take the arguments of a call also where they came as text."""
+        """Middleware: also accept the arguments of a call as JSON text."""
         given = (ctx.params or {}).get("arguments")
         if ctx.method != "tools/call" or given is None or isinstance(given, dict):
             return await call_next(ctx)
         arguments = spellings.arguments(given)
         if arguments is None:
-            told = 'Invalid params: arguments must be an object, such as {"question": "…"}'
-            raise MCPError(types.INVALID_PARAMS, told)
+            text = 'Invalid params: arguments must be an object, such as {"question": "…"}'
+            raise MCPError(types.INVALID_PARAMS, text)
         return await call_next(replace(ctx, params={**(ctx.params or {}), "arguments": arguments}))
 
     async def call(self, context: Context, params: types.CallToolRequestParams) -> Answered:
@@ -101,7 +103,7 @@ class Tools:
             if pipeline is None:
                 raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
             return await self._ask(context, pipeline, params)
-        except (BadArguments, RunUnknown, RunHeld, JournalError) as error:
+        except (BadArguments, RunNotFound, RunNotResumable, JournalError) as error:
             return results.error(str(error))
         except ChangeRefused as error:
             return results.error(f"{error}. {error.remedy}")
@@ -120,7 +122,7 @@ class Tools:
     async def _start(
         self, context: Context, params: types.CallToolRequestParams, request: RunRequest, wait_s: float | None
     ) -> Answered:
-        """Start a run, if it is admitted and its cost confirmed, and wait for it."""
+        """Start a run and wait for it, if it is admitted and its cost is confirmed."""
         ready = await admitted(self._runs, context, params, request)
         if not isinstance(ready, Ready):
             return ready
@@ -138,7 +140,7 @@ class Tools:
             if run is not None:
                 return await self._follow(context, run, run.trace.pipeline, left_s)
             trace = await self._runs.trace(given.run_id)
-            if _driven(trace) and declared(context):
+            if _active(trace) and declared(context):
                 return await self._tasks.handle(given.run_id)
             trace = await self._watched(trace, left_s)
             if not trace.interrupted:
@@ -148,9 +150,9 @@ class Tools:
                 if not isinstance(ready, Ready):
                     return ready
                 await self._runs.start(ready)
-            except RunHeld:
+            except RunNotResumable:
                 if (await self._runs.trace(given.run_id)).interrupted:
-                    raise  # else another request was faster, and that run is waited for
+                    raise  # otherwise another request resumed it first: wait for that run
 
     async def _resume(self, context: Context, params: types.CallToolRequestParams) -> Answered:
         given = read(ResumeArguments, params.arguments)
@@ -173,26 +175,26 @@ class Tools:
         return await self._start(context, params, request, given.wait_s)
 
     async def _watched(self, trace: Trace, wait_s: float) -> Trace:
-        """Return the trace of a run that another process drives once it has ended or was left, or the wait is over."""
+        """Return the trace of a run in another process when it ends, is interrupted, or the wait is over."""
         with anyio.move_on_after(wait_s):
-            while _driven(trace):
-                await anyio.sleep(_LOOK_S)  # a file tells no process of its changes
+            while _active(trace):
+                await anyio.sleep(_LOOK_S)  # processes are not notified of changes in the journal
                 trace = await self._runs.trace(trace.run_id)
         return trace
 
     def _patience_s(self, wait_s: float | None) -> float:
-        return self._runs.config.defaults.wait_s if wait_s is None else wait_s
+        return self._runs.config.limits.wait_s if wait_s is None else wait_s
 
     async def _follow(self, context: Context, run: Run, pipeline: str, wait_s: float | None) -> Answered:
-        async with self._patience.waits(context, run):
-            if declared(context):  # once it has the task, only tasks/cancel ends the run
+        async with self._cancellation.waits(context, run):
+            if declared(context):  # from now on, only tasks/cancel ends the run
                 return await self._tasks.handle(run.run_id)
             ends = anyio.current_time() + self._patience_s(wait_s)
             await follow(run, context, self._patience_s(wait_s), self._calls.get(pipeline, 0))
         return self._shown(await self._as_recorded(run.trace, ends))
 
     async def _as_recorded(self, trace: Trace, ends: float) -> Trace:
-        """Return the trace of a run that was followed; of one that was taken from this process, what became of it."""
+        """Return the trace of a followed run. If another process took it over, read its trace from the journal."""
         if not trace.interrupted:
             return trace
         return await self._watched(await self._runs.trace(trace.run_id), max(0.0, ends - anyio.current_time()))
@@ -236,6 +238,6 @@ class Tools:
         return results.of_run(trace, simulated=self._runs.backend.simulated)
 
 
-def _driven(trace: Trace) -> bool:
-    """Whether a run goes on, in another process if it is not under way in this one."""
+def _active(trace: Trace) -> bool:
+    """Whether a run is running, in this or another process."""
     return trace.status == "running" and not trace.interrupted

@@ -1,4 +1,4 @@
-"""How the server is reached: stdio, streamable HTTP, SSE. Each function serves until it is told to stop."""
+"""The transports: stdio, streamable HTTP, SSE. Each function serves until the process is stopped."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def serve_stdio(config: Config, *, journal: Journal | None = None, offline: bool
     _log_to_stderr()
     try:
         anyio.run(_stdio, App(config, offline=offline, journal=journal))
-    except* BrokenPipeError:  # the client reads no more
+    except* BrokenPipeError:  # the client has closed its end
         os._exit(0)  # the thread that reads would wait for stdin to close
 
 
@@ -76,19 +76,19 @@ def serve_sse(
     journal: Journal | None = None,
     offline: bool = False,
 ) -> None:
-    """Serve HTTP with SSE at /sse, for clients of before 2025-03-26. Raises `CannotServe`."""
+    """Serve HTTP with SSE at /sse, for clients older than 2025-03-26. Raises `CannotServe`."""
     app = App(config, offline=offline, journal=journal)
     _serve(app, _sse_app(app, host), host, port, token, path="/sse")
 
 
 async def _stdio(app: App) -> None:
-    wire = _claimed_stdin()
-    nothing = anyio.wrap_file(io.StringIO())  # in place of stdin: the SDK drops what it can't read
+    stdin = _claimed_stdin()
+    nothing = anyio.wrap_file(io.StringIO())  # instead of stdin: the SDK drops messages that it can't read
     async with stdio_server(stdin=nothing) as (unread, write), anyio.create_task_group() as tasks:
-        sys.stdout = sys.stderr  # what a library prints must not reach the protocol, not even at exit
+        sys.stdout = sys.stderr  # output of libraries must not reach the protocol, even at exit
         await unread.aclose()
         send, read = anyio.create_memory_object_stream[SessionMessage | Exception]()
-        tasks.start_soon(receive, wire, send, write.send)
+        tasks.start_soon(receive, stdin, send, write.send)
         if sys.platform != "win32":
             tasks.start_soon(_leave_on_signal, app.runs)
         await app.server.run(read, write, app.server.create_initialization_options())
@@ -96,16 +96,16 @@ async def _stdio(app: App) -> None:
 
 
 def _claimed_stdin() -> BinaryIO:
-    """Return stdin; nobody else in this process, or started by it, reads from it any more."""
-    wire = os.dup(0)
+    """Return stdin, and close it to the rest of this process and to child processes."""
+    claimed = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    return os.fdopen(wire, "rb", closefd=False)  # a thread may still wait for it when the server ends
+    return os.fdopen(claimed, "rb", closefd=False)  # a thread may still read it when the server ends
 
 
 async def _leave_on_signal(runs: Runs) -> None:
-    """Stop the runs and leave: the SDK's reader thread would wait for stdin to close."""
+    """Stop the runs and exit on a signal. The thread that reads stdin would prevent a normal exit."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for number in signals:
             runs.stop_all()
@@ -121,10 +121,10 @@ def _sse_app(app: App, host: str) -> Starlette:
 
     async def connect(request: Request) -> Response:
         refusal = await guard.validate_request(request)
-        if refusal is not None:  # the transport would answer the same, and then raise
+        if refusal is not None:  # the transport would send the same response and then raise
             return refusal
         runs = request.app.state.runs
-        # Starlette hands the sender to its endpoints under this name alone.
+        # Starlette offers the sender only under this name.
         streams = transport.connect_sse(request.scope, request.receive, request._send)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         async with streams as (read, write):
             await serve_dual_era_loop(app.server, read, write, lifespan_state=runs, init_options=options)
@@ -132,7 +132,7 @@ def _sse_app(app: App, host: str) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(starlette: Starlette) -> AsyncGenerator[None]:
-        # Once for all connections; the SDK's own loop would enter it for each.
+        # Once for all connections; the SDK's loop would enter it for each one.
         async with app.lifespan(app.server) as runs:
             starlette.state.runs = runs
             yield
@@ -153,8 +153,8 @@ async def _health(request: Request) -> Response:
 def _security(host: str) -> TransportSecuritySettings:
     """Return the checks of Host and Origin headers.
 
-    On a loopback address they are all that keeps a web page from calling the server (DNS rebinding). Elsewhere the
-    server's name is not known here, and the token does that.
+    On a loopback address, only these checks prevent web pages from calling the server (DNS rebinding). On other
+    addresses the server's name is unknown, and the token protects it.
     """
     if host not in LOOPBACK:
         return TransportSecuritySettings(enable_dns_rebinding_protection=False)
@@ -167,7 +167,7 @@ def _security(host: str) -> TransportSecuritySettings:
 
 
 def _serve(app: App, asgi: ASGIApp, host: str, port: int, token: str | None, *, path: str) -> None:
-    from moa_mcp.server.connections import (  # noqa: PLC0415  it loads uvicorn's protocols, which stdio has no use for
+    from moa_mcp.server.connections import (  # noqa: PLC0415  it loads uvicorn's protocols, which stdio does not need
         IDLE_S,
         accepted_at_once,
         limited,
@@ -188,7 +188,7 @@ def _serve(app: App, asgi: ASGIApp, host: str, port: int, token: str | None, *, 
         timeout_graceful_shutdown=_SHUTDOWN_S,
         lifespan="on",
         log_config=None,
-        log_level=logging.ERROR,  # of each request that is no HTTP it would say so
+        log_level=logging.ERROR,  # otherwise it logs every invalid request
         access_log=False,
     )
     address = f"[{host}]" if ":" in host else host
@@ -204,15 +204,15 @@ def _listen(host: str, port: int) -> socket.socket:
         raise CannotServe(
             f"can't listen on {host} port {port}: {os.strerror(error.errno or 0)}; choose another port"
         ) from error
-    # Connections inherit it; asyncio would set it only if the socket had been made with its protocol named. Without it
-    # every answer waits 40 ms for an acknowledgement (Nagle).
+    # Connections inherit it. asyncio sets it only for sockets with an explicit protocol. Without it, every answer waits
+    # 40 ms for an acknowledgement (Nagle's algorithm).
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    listener.setblocking(False)  # noqa: FBT003  the socket's own signature
+    listener.setblocking(False)  # noqa: FBT003  signature of socket
     return listener
 
 
 class _Uvicorn(uvicorn.Server):
-    """Says little of clients' faults, and ends runs and open listen streams before it waits for them."""
+    """Logs little about errors of clients, and ends runs and open listen streams at shutdown."""
 
     def __init__(self, config: uvicorn.Config, app: App) -> None:
         super().__init__(config)
@@ -224,7 +224,7 @@ class _Uvicorn(uvicorn.Server):
         asyncio.get_running_loop().set_exception_handler(Faults())
         await super().startup(sockets)
         for listener in sockets or ():
-            listener.listen(WAITING)  # asyncio has but one number for what waits and what is accepted at once
+            listener.listen(WAITING)  # asyncio has a single number for waiting and for accepting at once
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.listening.close()
@@ -233,9 +233,9 @@ class _Uvicorn(uvicorn.Server):
 
 
 class _WithoutKeys(logging.Formatter):
-    """Masks keys, which the text of a fault may hold; hosts keep what a server writes to stderr.
+    """Masks keys in the text of errors, since hosts store the stderr of a server.
 
-    Nothing that others wrote acts unseen in the log, hides a key, or looks like a line of its own.
+    Untrusted text can't use control characters, hide a key, or imitate a log line.
     """
 
     def format(self, record: logging.LogRecord) -> str:

@@ -1,7 +1,7 @@
-"""Waiting for a run on behalf of a request: progress while it goes on, and who may end it.
+"""Waits for a run on behalf of a request, reports its progress, and cancels it if the user aborts.
 
-A client that loses patience keeps its run, a user who aborts ends it. On the wire both are the cancellation of a
-request; what tells them apart is the reason that clients give.
+A timeout of the client must not end the run. The protocol has the same notification for both, so the reason in its text
+decides.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from moa_mcp.server.results import progress
 from moa_mcp.trace.trace import Trace
 
 BEAT_S = 5.0
-"""Seconds between signs of life."""
+"""Seconds between two progress reports."""
 _FIRST = 0.1
-"""What the first report on a run says, in calls."""
+"""The progress in the first report of a run, in calls."""
 REASON_S = 0.25
-"""Seconds in which the reason of a cancellation can be expected to arrive."""
+"""Seconds to wait for the reason of a cancellation."""
 
 Context = ServerRequestContext[Any, Any]
 
 
 async def follow(run: Run, context: Context, wait_s: float, calls: int) -> None:
-    """Report a run's progress until it ends or `wait_s` seconds are over. It is expected to make so many `calls`."""
+    """Report a run's progress until it ends or `wait_s` seconds are over. `calls` is its expected number of calls."""
     began = time.monotonic()
     reported = 0.0
 
@@ -43,17 +43,17 @@ async def follow(run: Run, context: Context, wait_s: float, calls: int) -> None:
     with anyio.move_on_after(wait_s):
         while not run.ended.is_set():
             done = _done(run.trace)
-            # It must grow with every report, so beats between two calls go part of the way to the next.
+            # Progress must increase with every report, so reports between two calls add a fraction.
             reported = float(done) if done > reported else reported + (done + 1 - reported) / 10
             await report(reported)
-            await _next_news(run, done)
+            await _next_change(run, done)
     end = float(max(calls, _done(run.trace)))
     if run.trace.answer is not None and reported < end:
         await report(end)
 
 
 async def beat(context: Context, message: str) -> None:
-    """Report signs of life until cancelled, each a part of the way to the first that `follow` reports."""
+    """Report progress until cancelled, with values below the first one of `follow`."""
     reported = 0.0
     while True:
         reported += (_FIRST - reported) / 10
@@ -61,8 +61,8 @@ async def beat(context: Context, message: str) -> None:
         await anyio.sleep(BEAT_S)
 
 
-async def _next_news(run: Run, done: int) -> None:
-    """Return when another call has ended, the run has, or a beat is over."""
+async def _next_change(run: Run, done: int) -> None:
+    """Wait until another call or the run ends, or the next report is due."""
     with anyio.move_on_after(BEAT_S):
         while not run.ended.is_set() and _done(run.trace) == done:
             await run.changed()
@@ -74,22 +74,22 @@ def _done(trace: Trace) -> int:
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
-    """A request that waits for a run, and what its client said when it stopped waiting."""
+    """A request that waits for a run, and whether and why its client has cancelled it."""
 
-    told: anyio.Event = field(default_factory=anyio.Event)
+    cancelled: anyio.Event = field(default_factory=anyio.Event)
     timed_out: bool = False
 
 
-class Patience:
-    """Ends the run of a request that a user aborted; keeps the run of one whose client ran out of time."""
+class CancellationPolicy:
+    """Cancels the run of a request that a user aborted. The run continues after a timeout of the client."""
 
     def __init__(self) -> None:
         self._waiters: dict[Hashable, _Waiter] = {}
 
     async def watch(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Middleware: look at the reasons of cancellations, which have no other handler.
+        """Middleware: read the reasons of cancellations, which have no other handler.
 
-        One that names no request here is ignored: it may have been answered meanwhile, or the name may be none.
+        Cancellations of other requests are ignored: they may have been answered already, or the id may be invalid.
         """
         if ctx.method != "notifications/cancelled":
             return await call_next(ctx)
@@ -99,35 +99,35 @@ class Patience:
         if waiter is not None:
             reason = str(params.get("reason") or "").lower()
             waiter.timed_out = "timed out" in reason or "timeout" in reason
-            waiter.told.set()
+            waiter.cancelled.set()
         return None
 
     @asynccontextmanager
     async def waits(self, context: Context, run: Run) -> AsyncGenerator[None]:
-        """Cancel the run if somebody cancels the request inside, for any reason but a client's timeout.
+        """Cancel the run if the request is cancelled in this block, except by a timeout of the client.
 
-        A client that is gone without a word, as one over stdio whose host quits, has asked for nothing.
+        If a client disconnects without a cancellation, such as a host that quits over stdio, the run is not cancelled.
         """
         key = _key(context, context.request_id)
         waiter = self._waiters[key] = _Waiter()
         try:
             yield
         except anyio.get_cancelled_exc_class():
-            # The SDK cancels a request before it shows the notification that asked for it.
+            # The SDK cancels a request before it passes on the notification.
             with anyio.move_on_after(REASON_S, shield=True):
-                await waiter.told.wait()
-            if (waiter.told.is_set() or _ends_with_its_connection(context)) and not waiter.timed_out:
+                await waiter.cancelled.wait()
+            if (waiter.cancelled.is_set() or _ends_with_its_connection(context)) and not waiter.timed_out:
                 run.cancel()
             raise
         finally:
-            if self._waiters.get(key) is waiter:  # a client may have given its id to another request, too
+            if self._waiters.get(key) is waiter:  # a client may have used the id for another request, too
                 del self._waiters[key]
 
 
 def _ends_with_its_connection(context: Context) -> bool:
-    """Whether closing its connection is how a request is cancelled, as over HTTP since 2026-07-28: no session is there.
+    """Whether a request is cancelled by closing its connection: over HTTP without a session, since 2026-07-28.
 
-    A notification can't name such a request.
+    Notifications can't refer to such a request.
     """
     return context.request is not None and _session(context) is None
 
@@ -141,7 +141,7 @@ def _session(context: Context) -> str | None:
 
 
 def _key(context: Context, request_id: RequestId | None) -> Hashable:
-    """Return what names a request: ids are unique within a session, and stdio is one. To the SDK, "7" and 7 are one."""
+    """Return a unique key of a request: session and id. stdio is one session. To the SDK, "7" and 7 are the same id."""
     if _ends_with_its_connection(context):
         return id(context.request)
     return _session(context), None if request_id is None else coerce_request_id(request_id)

@@ -7,9 +7,10 @@ from typing import TypeAlias
 from moa_mcp.steps.answering import Aggregate, Propose, Refine, Synthesize
 from moa_mcp.steps.extracting import Ahead, Stop
 from moa_mcp.steps.judging import Vote
+from moa_mcp.steps.layer import Agent, ModelStep, MultiAgentStep, SingleAgentStep
 from moa_mcp.steps.ranking import Rank
 from moa_mcp.steps.selecting import Dropout, Sample, Shuffle, Take
-from moa_mcp.steps.step import Agent, ModelStep, PanelStep, SoleStep, Turn
+from moa_mcp.steps.step import StepBase, Turn
 
 __all__ = [
     "Agent",
@@ -17,14 +18,15 @@ __all__ = [
     "Ahead",
     "Dropout",
     "ModelStep",
-    "PanelStep",
+    "MultiAgentStep",
     "Propose",
     "Rank",
     "Refine",
     "Sample",
     "Shuffle",
-    "SoleStep",
+    "SingleAgentStep",
     "Step",
+    "StepBase",
     "Stop",
     "Synthesize",
     "Take",

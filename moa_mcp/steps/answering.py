@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from itertools import cycle
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from moa_mcp.steps import prompts, tally
 from moa_mcp.steps.extracting import Stop, extract, short, stopped
 from moa_mcp.steps.fan_in import fan_in
-from moa_mcp.steps.step import Agent, PanelStep, SoleStep, Turn, asked_of, given
-from moa_mcp.values import Answer, Message, Note, State
+from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers, Forecast
+from moa_mcp.steps.layer import Agent, MultiAgentStep, SingleAgentStep, asked_of, given
+from moa_mcp.steps.step import Turn
+from moa_mcp.values import Answer, Message, Note, Question, State
 
 
-class Propose(PanelStep):
+class Propose(MultiAgentStep):
     """Every agent answers the question on its own."""
 
     step: Literal["propose"] = "propose"
@@ -35,15 +38,39 @@ class Propose(PanelStep):
         return value
 
     @property
-    def fewest(self) -> int:
+    def _first_wave(self) -> int:
         return max(self.stop.ahead_by, self.quorum or 1) if self.stop else len(self.models)
 
     @property
     def needs_answers(self) -> bool:
         return self.keep > 0
 
+    @property
+    def first_remedy(self) -> str:
+        return "remove keep"
+
+    @property
+    def writes_answers(self) -> bool:
+        return True
+
+    @property
+    def adds_answers(self) -> bool:
+        return True
+
     def answers_out(self, answers_in: int) -> int:
         return len(self.models) + (self.keep if answers_in else 0)
+
+    def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
+        models = self.models[: self._first_wave] if bound == "min" else self.models
+        fresh = tuple(ExpectedAnswer(self.reply_tokens(bound), model) for model in models)
+        return Forecast(self.expected(models, _ask, (), bound), answers[:1] * self.keep + fresh)
+
+    def lint(self, answers: int) -> Iterator[str]:
+        if answers and not self.keep:
+            yield f"discards the {answers} paid answers before it; keep = 1 would keep the answer so far"
+        if answers > 1 and self.keep:
+            yield f"keep repeats the first of {answers} answers and discards the others; aggregate them first"
+        yield from super().lint(answers)
 
     async def run(self, state: State, turn: Turn) -> State:
         messages = prompts.ask(state.question, self.prompt)
@@ -59,11 +86,11 @@ class Propose(PanelStep):
     ) -> tuple[tuple[Answer, ...], list[Note]]:
         """Ask in waves, each as small as could make the leader lead by enough."""
         requests = [self.request(model, messages) for model in self.models]
-        quorum = min(self.quorum or 1, len(requests))
+        quorum = self.required(len(requests))
         answers: tuple[Answer, ...] = ()
         values: list[str | None] = []
         notes: list[Note] = []
-        asked, size, lead = 0, self.fewest, tally.Lead("", 0)
+        asked, size, lead = 0, self._first_wave, tally.Lead("", 0)
         while size:
             wave, asked = requests[asked : asked + size], asked + size
             needed = max(0, quorum - len(answers))
@@ -86,29 +113,57 @@ class Propose(PanelStep):
         return answers, [*notes, *saved]
 
 
-class Synthesize(PanelStep):
+class Synthesize(MultiAgentStep):
     """Every agent makes one answer of all answers before it (Wang et al. 2024, arXiv 2406.04692)."""
 
     step: Literal["synthesize"] = "synthesize"
+
+    @property
+    def reads_in_windows(self) -> bool:
+        return True
+
+    @property
+    def writes_answers(self) -> bool:
+        return True
+
+    @property
+    def adds_answers(self) -> bool:
+        return True
 
     def answers_out(self, answers_in: int) -> int:
         del answers_in
         return len(self.models)
 
+    def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
+        made = tuple(ExpectedAnswer(self.reply_tokens(bound), model) for model in self.models)
+        return Forecast(self.expected(self.models, prompts.synthesize, answers, bound), made)
+
     async def run(self, state: State, turn: Turn) -> State:
-        quorum = min(self.quorum or 1, len(self.models))
+        quorum = self.required(len(self.models))
         answers, notes = await fan_in(self, self.models, state, turn, quorum=quorum, grace_s=self.grace_s)
         return state.then(answers, *notes)
 
 
-class Aggregate(SoleStep):
+class Aggregate(SingleAgentStep):
     """One agent makes the answer of all answers before it."""
 
     step: Literal["aggregate"] = "aggregate"
 
+    @property
+    def reads_in_windows(self) -> bool:
+        return True
+
+    @property
+    def writes_answers(self) -> bool:
+        return True
+
     def answers_out(self, answers_in: int) -> int:
         del answers_in
         return 1
+
+    def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
+        made = ExpectedAnswer(self.reply_tokens(bound), self.agent)
+        return Forecast(self.expected(self.models, prompts.synthesize, answers, bound), (made,))
 
     async def run(self, state: State, turn: Turn) -> State:
         async def ask(agent: str) -> tuple[tuple[Answer, ...], tuple[Note, ...]]:
@@ -118,29 +173,35 @@ class Aggregate(SoleStep):
         return state.then(answers, *told, *notes)
 
 
-class Refine(PanelStep):
+class Refine(MultiAgentStep):
     """Each answer is improved on its own; the agents take turns. An answer whose refinement fails stays as it was."""
 
     step: Literal["refine"] = "refine"
+    per_answer: ClassVar[bool] = True
 
-    @field_validator("quorum")
-    @classmethod
-    def _can_be_met(cls, value: int | None, info: ValidationInfo) -> int | None:
-        del info
-        return value  # there are as many calls as answers, however many agents take turns
+    @property
+    def writes_answers(self) -> bool:
+        return True
 
     def answers_out(self, answers_in: int) -> int:
         return answers_in
 
-    def calls(self, answers_in: int) -> int:
-        return answers_in
+    def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
+        turns = list(zip(cycle(self.models), answers, strict=False))
+        calls = [call for model, answer in turns for call in self.expected((model,), _refine, (answer,), bound)]
+        return Forecast(tuple(calls), tuple(ExpectedAnswer(self.reply_tokens(bound), model) for model, _ in turns))
+
+    def lint(self, answers: int) -> Iterator[str]:
+        if len(self.models) > answers:
+            left = len(self.models) - answers
+            yield f"{len(self.models)} agents for {answers} answers: the last {left} are never asked"
 
     async def run(self, state: State, turn: Turn) -> State:
         requests = [
             self.request(model, prompts.refine(state.question, answer, self.prompt))
             for model, answer in zip(cycle(self.models), state.answers, strict=False)
         ]
-        refined = await turn.ask(requests, quorum=min(self.quorum or 1, len(requests)), grace_s=self.grace_s)
+        refined = await turn.ask(requests, quorum=self.required(len(requests)), grace_s=self.grace_s)
         notes = [
             Note(f"answer {number} stays unrefined", degrades=True)
             for number, answer in enumerate(refined, 1)
@@ -148,3 +209,12 @@ class Refine(PanelStep):
         ]
         pairs = zip(refined, state.answers, strict=True)
         return state.then(tuple(better or before for better, before in pairs), *notes)
+
+
+def _ask(question: Question, answers: Sequence[Answer], instruction: str | None) -> tuple[Message, ...]:
+    del answers
+    return prompts.ask(question, instruction)
+
+
+def _refine(question: Question, answers: Sequence[Answer], instruction: str | None) -> tuple[Message, ...]:
+    return prompts.refine(question, answers[0], instruction)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from moa_mcp.errors import PromptTooLong
-from moa_mcp.steps.step import ModelStep, Turn, numbered
+from moa_mcp.steps.layer import ModelStep
+from moa_mcp.steps.step import Turn, numbered
 from moa_mcp.steps.windows import Fit, excerpts, halved
 from moa_mcp.values import Answer, Message, Note, ReplySchema
 

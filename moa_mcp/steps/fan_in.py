@@ -8,7 +8,8 @@ from functools import cache
 
 from moa_mcp.errors import PromptTooLong, StepFailed
 from moa_mcp.steps import prompts
-from moa_mcp.steps.step import ModelStep, Turn, given
+from moa_mcp.steps.layer import ModelStep, given
+from moa_mcp.steps.step import Turn
 from moa_mcp.steps.windows import Compose, Fit, Part, part
 from moa_mcp.values import Answer, Message, Note, Request, State, Window
 

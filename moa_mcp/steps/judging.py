@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -12,7 +12,9 @@ from moa_mcp.extraction.numerals import DecimalMark
 from moa_mcp.steps import prompts, tally
 from moa_mcp.steps.consulting import Judge, Posed, orders
 from moa_mcp.steps.extracting import Ahead, Extractor, compilable, described, extract, of_numbers, short, stopped
-from moa_mcp.steps.step import ModelStep, Turn, asked_of, numbered
+from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers, Forecast, drawn
+from moa_mcp.steps.layer import ModelStep, asked_of, named
+from moa_mcp.steps.step import Key, Turn, numbered
 from moa_mcp.values import Answer, Note, State
 from moa_mcp.verdicts import Asked, read_vote
 
@@ -89,20 +91,38 @@ class Vote(ModelStep):
         return (self.agent,) * self.passes if self.agent else ()
 
     @property
-    def fewest(self) -> int:
+    def _first_wave(self) -> int:
         return min(self.stop.ahead_by, self.passes) if self.stop else len(self.models)
 
     @property
     def fallback(self) -> str | None:
         return self.fallback_agent
 
+    def named_models(self) -> Iterator[tuple[Key, str]]:
+        yield from named(agent=self.agent, fallback_agent=self.fallback_agent)
+
+    def on_fallback(self) -> Self:
+        return self.model_copy(update={"agent": self.fallback_agent or self.agent})
+
     @property
-    def judges(self) -> bool:
-        return self.method == "judge"
+    def writes_answers(self) -> bool:
+        return self.method == "restate"
 
     def answers_out(self, answers_in: int) -> int:
         del answers_in
         return 1
+
+    def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
+        if self.method == "restate":
+            made = ExpectedAnswer(self.reply_tokens(bound), self.agent)
+            return Forecast(self.expected(self.models, prompts.restate, answers, bound), (made,))
+        models = self.models[: self._first_wave] if bound == "min" else self.models
+        calls = self.expected(models, prompts.vote, answers, bound, verdict=True) if len(answers) != 1 else ()
+        return Forecast(calls, drawn(answers, 1, bound))
+
+    def lint(self, answers: int) -> Iterator[str]:
+        if answers == 1:
+            yield "vote has only one answer to choose from"
 
     async def run(self, state: State, turn: Turn) -> State:
         if self.agent is None:
@@ -181,7 +201,7 @@ class Vote(ModelStep):
 
         judge = Judge(agent, self, turn, state.answers, pose)
         named: list[str | None] = []
-        made, size, lead = 0, self.fewest, tally.Lead("", 0)
+        made, size, lead = 0, self._first_wave, tally.Lead("", 0)
         while size:
             wave = orders[made : made + size]
             made += size

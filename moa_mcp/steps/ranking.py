@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -9,12 +10,14 @@ from pydantic import Field
 from moa_mcp.errors import DeadlinePassed, StepFailed, StepLeftOut
 from moa_mcp.steps import prompts, tally
 from moa_mcp.steps.consulting import Judge, Posed, orders
-from moa_mcp.steps.step import SoleStep, Turn, asked_of, numbered
+from moa_mcp.steps.forecast import Bound, ExpectedAnswers, Forecast, drawn
+from moa_mcp.steps.layer import SingleAgentStep, asked_of
+from moa_mcp.steps.step import Turn, keeps_all, numbered
 from moa_mcp.values import Answer, Note, State
 from moa_mcp.verdicts import Asked, read_ranking
 
 
-class Rank(SoleStep):
+class Rank(SingleAgentStep):
     """A judge ranks the answers; the best `n` go on, best first."""
 
     step: Literal["rank"] = "rank"
@@ -27,12 +30,19 @@ class Rank(SoleStep):
     def models(self) -> tuple[str, ...]:
         return (self.agent,) * self.passes
 
-    @property
-    def judges(self) -> bool:
-        return True
-
     def answers_out(self, answers_in: int) -> int:
         return min(self.n, answers_in)
+
+    def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
+        judged = len(answers) != 1
+        calls = self.expected(self.models, prompts.rank, answers, bound, verdict=True) if judged else ()
+        return Forecast(calls, drawn(answers, self.answers_out(len(answers)), bound))
+
+    def lint(self, answers: int) -> Iterator[str]:
+        if answers == 1:
+            yield "rank has only one answer to choose from"
+        else:
+            yield from keeps_all(self.n, answers)
 
     async def run(self, state: State, turn: Turn) -> State:
         answers = state.answers

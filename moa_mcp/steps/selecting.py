@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from moa_mcp.steps.step import StepBase, Turn, numbered
+from moa_mcp.steps.forecast import Bound, ExpectedAnswers, Forecast, drawn
+from moa_mcp.steps.step import StepBase, Turn, keeps_all, numbered
 from moa_mcp.values import Note, State
 
 
@@ -18,6 +19,9 @@ class Shuffle(StepBase):
 
     def answers_out(self, answers_in: int) -> int:
         return answers_in
+
+    def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
+        return Forecast((), drawn(answers, len(answers), bound))
 
     async def run(self, state: State, turn: Turn) -> State:
         order = turn.rng.sample(range(len(state.answers)), len(state.answers))
@@ -34,6 +38,18 @@ class Dropout(StepBase):
     def answers_out(self, answers_in: int) -> int:
         return answers_in
 
+    def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
+        return Forecast((), drawn(answers, self._kept(len(answers), bound), bound))
+
+    def _kept(self, count: int, bound: Bound) -> int:
+        match bound:
+            case "min":
+                return 1 if self.rate else count
+            case "expected":
+                return max(1, round((1 - self.rate) * count))
+            case "max":
+                return count
+
     async def run(self, state: State, turn: Turn) -> State:
         kept = [position for position in range(len(state.answers)) if turn.rng.random() >= self.rate]
         return _selected(state, kept or [turn.rng.randrange(len(state.answers))])
@@ -48,6 +64,12 @@ class Sample(StepBase):
     def answers_out(self, answers_in: int) -> int:
         return min(self.n, answers_in)
 
+    def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
+        return Forecast((), drawn(answers, self.answers_out(len(answers)), bound))
+
+    def lint(self, answers: int) -> Iterator[str]:
+        yield from keeps_all(self.n, answers)
+
     async def run(self, state: State, turn: Turn) -> State:
         total = len(state.answers)
         return _selected(state, sorted(turn.rng.sample(range(total), min(self.n, total))))
@@ -61,6 +83,13 @@ class Take(StepBase):
 
     def answers_out(self, answers_in: int) -> int:
         return min(self.n, answers_in)
+
+    def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
+        del bound
+        return Forecast((), answers[: self.n])
+
+    def lint(self, answers: int) -> Iterator[str]:
+        yield from keeps_all(self.n, answers)
 
     async def run(self, state: State, turn: Turn) -> State:
         del turn

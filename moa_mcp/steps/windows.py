@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from moa_mcp.text.tokens import CAUTIOUS, size
-from moa_mcp.values import Answer, Message
+from moa_mcp.values import Answer, Comment, Message
 
 _LEAST = 240
 """Bytes of an answer that are worth showing."""
 _MARK = 60
 """Bytes, at most, that tell of an answer that only its beginning is there."""
 _BOUNDARIES = ("\n\n", "\n", ". ", " ")
+
+_Written = TypeVar("_Written", Answer, Comment)
 
 Compose: TypeAlias = Callable[[tuple[Answer, ...]], tuple[Message, ...]]
 """Writes the conversation that shows answers."""
@@ -80,26 +82,45 @@ def excerpts(fit: Fit, answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
 
 def halved(answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
     """Return half as much of the answers together, the longest cut first, for who must see all at once."""
-    sizes = [size(answer.text) for answer in answers]
+    sizes = _sizes(answers)
     most_bytes = _largest(lambda limit: sum(min(each, limit) for each in sizes) <= sum(sizes) // 2, max(sizes))
     return tuple(shortened(answer, max(most_bytes, 1)) for answer in answers)
 
 
 def _cut(fit: Fit, answers: tuple[Answer, ...]) -> tuple[Answer, ...] | None:
-    """Return the answers cut at the same length so that they fit together; None if not even pieces of them do."""
-    longest = max(size(answer.text) for answer in answers)
+    """Return the answers cut at the same length so that they fit together; None if not even pieces of them do.
+
+    Comments for which there is no room are left out.
+    """
+    longest = max(_sizes(answers))
     most_bytes = _largest(lambda limit: fit(tuple(shortened(answer, limit) for answer in answers)), longest)
-    return None if most_bytes < _LEAST else tuple(shortened(answer, most_bytes) for answer in answers)
+    if most_bytes >= _LEAST:
+        return tuple(shortened(answer, most_bytes) for answer in answers)
+    bare = tuple(replace(answer, comments=(), shortened=True) if answer.comments else answer for answer in answers)
+    return None if bare == answers else bare if fit(bare) else _cut(fit, bare)
 
 
 def shortened(answer: Answer, limit: int) -> Answer:
-    """Return an answer of `limit` bytes at most, cut at the end of a paragraph, a line, a sentence or a word."""
-    if size(answer.text) <= limit:
-        return answer
-    text = answer.text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
+    """Return an answer of `limit` bytes at most, and so each of its comments.
+
+    They are cut at the end of a paragraph, a line, a sentence or a word.
+    """
+    if all(size(comment.text) <= limit for comment in answer.comments):
+        return _beginning(answer, limit)
+    return replace(_beginning(answer, limit), comments=tuple(_beginning(each, limit) for each in answer.comments))
+
+
+def _beginning(written: _Written, limit: int) -> _Written:
+    if size(written.text) <= limit:
+        return written
+    text = written.text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
     ends = (text.rfind(boundary) + len(boundary) for boundary in _BOUNDARIES)
     end = next((end for end in ends if end > len(text) * 3 // 4), len(text))
-    return replace(answer, text=text[:end].rstrip(), shortened=True)
+    return replace(written, text=text[:end].rstrip(), shortened=True)
+
+
+def _sizes(answers: Sequence[Answer]) -> list[int]:
+    return [size(text) for answer in answers for text in answer.texts]
 
 
 def _largest(holds: Callable[[int], bool], most: int) -> int:

@@ -1,4 +1,4 @@
-"""How amounts of money are written: in tables, results, messages and errors alike."""
+"""The format of amounts of money in tables, results, messages and errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CENT = Decimal("0.01")
 def dollars(cost: Decimal | None) -> str:
     """Return an amount of US dollars with as many digits as it needs; "unknown" for None.
 
-    Only nothing is "$0": a smaller amount than can be shown is "<$0.000001".
+    Only zero is "$0". An amount that is too small to be shown is "<$0.000001".
     """
     if cost is None:
         return "unknown"

@@ -1,4 +1,4 @@
-"""Takes keys out of text that others wrote, before a person, a log or a trace sees it."""
+"""Masks keys in untrusted text before it reaches a user, a log or a trace."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MASK = "[key]"
 
 
 def redact(text: str, environ: Mapping[str, str] | None = None) -> str:
-    """Return the text with every value of a key variable, and all that looks like a key, masked."""
+    """Return the text with masks for the values of key variables and for everything that looks like a key."""
     variables = os.environ if environ is None else environ
     secrets = {value.strip() for name, value in variables.items() if _SECRET_NAME.search(name)}
     values = {value for value in secrets if len(value) >= _SHORTEST}
-    for value in sorted(values, key=len, reverse=True):  # one may be the beginning of another
+    for value in sorted(values, key=len, reverse=True):  # a value may begin with another one
         text = text.replace(value, MASK)
     return _LOOKS_SECRET.sub(MASK, text)

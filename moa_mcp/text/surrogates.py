@@ -1,10 +1,10 @@
-"""Halves of characters (UTF-16 surrogates), which JSON and a command's arguments can hold, and no encoder takes."""
+"""Lone UTF-16 surrogates: JSON and command-line arguments can contain them, but no encoder accepts them."""
 
 from __future__ import annotations
 
 
 def is_encodable(text: str) -> bool:
-    """Whether a text holds no half of a character."""
+    """Whether a text has no surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -13,9 +13,10 @@ def is_encodable(text: str) -> bool:
 
 
 def mended(text: str) -> str:
-    """Return the text with the halves of surrogate pairs joined, and a character in place of a half that is alone.
+    """Return the text with surrogate pairs joined and lone surrogates replaced by U+FFFD.
 
-    Servers in JavaScript cut a stream between them, and JSON can write them (RFC 8259, section 8.2).
+    JavaScript servers may split a pair between two pieces of a stream, and JSON can contain lone surrogates (RFC 8259,
+    section 8.2).
     """
     if text.isascii() or is_encodable(text):
         return text
@@ -23,7 +24,7 @@ def mended(text: str) -> str:
 
 
 def escaped(name: str) -> str:
-    r"""Return a name with a half that is alone written as JSON does, ``\ud800``, so that a message can quote it."""
+    r"""Return a name with lone surrogates escaped as in JSON, ``\ud800``, so that a message can quote it."""
     if name.isascii() or is_encodable(name):
         return name
     joined = name.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")

@@ -1,6 +1,6 @@
-"""Counts of tokens without a tokenizer. All of moa-mcp counts with one of the bounds here.
+"""Counts tokens without a tokenizer. All parts of moa-mcp use one of the bounds defined here.
 
-Tokenizers differ from model to model, and loading one costs more than most estimates are worth.
+Tokenizers differ between models, and loading one takes longer than an estimate is worth.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 def size(text: str) -> int:
-    """Return the length of a text in bytes of UTF-8. A lone surrogate counts as a whole character."""
+    """Return the length of a text in UTF-8 bytes. A lone surrogate counts as 3 bytes."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
@@ -24,7 +24,7 @@ class Bound(NamedTuple):
     per_message: int
     """Tokens of a message besides its text."""
     per_unwritten: int
-    """Characters or bytes per token of an answer that does not exist yet."""
+    """Characters or bytes per token of an answer that is not written yet."""
     rounds_up: bool = True
 
     def text(self, text: str) -> int:
@@ -38,20 +38,20 @@ class Bound(NamedTuple):
         return written + unwritten * self.per_unwritten // self.per_token
 
     def unwritten(self, text: str) -> int:
-        """Return the tokens of an answer, for a count that treats it like one that does not exist yet."""
+        """Return the tokens of an answer at the rate of answers that are not written yet."""
         return -(-self.length(text) // self.per_unwritten)
 
     def characters(self, tokens: int) -> int:
-        """Return the characters or bytes of some tokens of text."""
+        """Return the characters or bytes of a number of tokens."""
         return tokens * self.per_token
 
 
 LOWER = Bound(size, 4, 0, 4, rounds_up=False)
-"""For rejecting a prompt before it is sent: real prompts have more tokens, so none that fits is rejected."""
+"""For rejecting long prompts before they are sent. Actual counts are higher, so no prompt that fits is rejected."""
 EXPECTED = Bound(len, 4, 4, 4)
 """For estimates, rate limits and simulations: the tokens of English text."""
 CAUTIOUS = Bound(size, 3, 4, 3)
-"""For prompts that have to fit a context window: a third above the count of English text. Where that is still too low,
-the provider rejects the prompt, and a shorter one is sent."""
+"""For prompts that must fit a context window: a third more than for English text. If that is too low, the provider
+rejects the prompt, and a shorter one is sent."""
 UPPER = Bound(size, 1, 16, 6)
-"""For budgets. A token stands for at least one byte, whatever the tokenizer: no prompt has more tokens than bytes."""
+"""For budgets. With every tokenizer, a token is at least one byte, so no prompt has more tokens than bytes."""

@@ -1,1 +1,1 @@
-"""What happened in a run, as one value; its JSON, and the replay of recorded calls."""
+"""The trace of a run, its JSON form, and the state of a recorded run for a resume."""

@@ -1,6 +1,6 @@
-"""A trace as plain data that JSON can hold: `summary` for a result, `full` with every call. It computes nothing.
+"""A trace as plain JSON data: `summary` for a result, `full` with every call. It computes nothing.
 
-Dollars become floats, None where unknown; what a run has not reached yet is None or absent from its list.
+Dollars are floats, or None if unknown. Parts that a run has not reached yet are None, or missing from their list.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from decimal import Decimal
 from moa_mcp.errors import Failure
 from moa_mcp.events import RunEstimated
 from moa_mcp.trace.trace import AttemptTrace, CallTrace, StepTrace, Trace
-from moa_mcp.values import Answer, Completion, Place, Usage
+from moa_mcp.values import Answer, Comment, Completion, Place, Usage
 
 _LONGEST_VALUE = 200
-"""Characters of a counted value in a summary."""
+"""Maximum characters of a tally's value in a summary."""
 
 
 def summary(trace: Trace) -> dict[str, object]:
-    """Return a run's result: its answer, its layers (the steps that called models) and what they took."""
+    """Return a run's result: its answer, its layers (the steps that called models), usage and cost."""
     return {
         "status": trace.status,
         "run_id": trace.run_id,
@@ -35,7 +35,7 @@ def summary(trace: Trace) -> dict[str, object]:
 
 
 def full(trace: Trace) -> dict[str, object]:
-    """Return all of a run: its summary, the question, and every step with its calls, prompts and answers."""
+    """Return a whole run: its summary, its question, and every step with calls, prompts and answers."""
     return {
         **summary(trace),
         "error": trace.error,
@@ -99,7 +99,7 @@ def _step(step: StepTrace) -> dict[str, object]:
 
 
 def _last_tally(trace: Trace) -> dict[str, object] | None:
-    """Return what the last step that counted has counted; values are cut short, since a result is small."""
+    """Return the tally of the last step that has one. Long values are shortened to keep the result small."""
     step = next((step for step in reversed(trace.steps) if step.tally is not None), None)
     return None if step is None else _tally(step, _LONGEST_VALUE)
 
@@ -173,7 +173,11 @@ def _failure(failure: Failure | None) -> dict[str, object] | None:
 
 
 def _answer(answer: Answer) -> dict[str, object]:
-    return {"text": answer.text, "agent": answer.agent, "place": _place(answer.place), "cut": answer.cut}
+    return {**_written(answer), "comments": [_written(comment) for comment in answer.comments]}
+
+
+def _written(written: Answer | Comment) -> dict[str, object]:
+    return {"text": written.text, "agent": written.agent, "place": _place(written.place), "cut": written.cut}
 
 
 def _place(place: Place) -> dict[str, object]:

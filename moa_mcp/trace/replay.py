@@ -1,4 +1,4 @@
-"""What a run had done when it was left, read from its events: how far it came, and which answers are paid for."""
+"""The state of a recorded run, read from its events: the last finished step, and the calls that are paid for."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def reached(question: Question, events: Sequence[Event]) -> Reached:
 
 
 def until(events: Sequence[Event], step: int) -> tuple[Event, ...]:
-    """Return what happened in the steps before one, without the beginnings and ends of the run."""
+    """Return the events of the steps before `step`, without the events of the run as a whole."""
     return tuple(event for event in events if 0 < _step(event) < step)
 
 
 def own(events: Sequence[Event]) -> Sequence[Event]:
-    """Return what a run did itself: without the steps that it took over from another, which that one paid for."""
+    """Return a run's events without those of inherited steps, which another run paid for."""
     inherited = next((event.steps for event in events if isinstance(event, RunForked)), 0)
     return [event for event in events if not 0 < _step(event) <= inherited] if inherited else events
 
@@ -55,23 +55,23 @@ def _step(event: Event) -> int:
 
 
 def before(events: Sequence[Event]) -> Before:
-    """Return the answers that are on record, by their calls' places, and how often each call was tried."""
-    asked: dict[Place, CallStarted] = {}
+    """Return the recorded answers and the number of attempts, by the places of their calls."""
+    started: dict[Place, CallStarted] = {}
     paid: dict[Place, Paid] = {}
     attempts: Counter[Place] = Counter()
     seconds: dict[Place, float] = {}
     for event in events:
         match event:
             case CallStarted():
-                asked[event.place] = event
+                started[event.place] = event
             case AttemptStarted():
                 attempts.update(_answered(event))
             case AttemptFinished():
                 for place, completion in zip(_answered(event), shares(event.completion), strict=False):
-                    paid[place] = Paid(asked[place].agent, asked[place].messages, completion)
+                    paid[place] = Paid(started[place].agent, started[place].messages, completion)
                     seconds[place] = event.seconds
-            case CallFinished():  # the same answer, with what the layers had to say of it
-                call = asked[event.place]
+            case CallFinished():  # the same answer, with the notes of middleware
+                call = started[event.place]
                 paid[event.place] = Paid(call.agent, call.messages, event.completion)
                 seconds[event.place] = event.seconds
             case _:
@@ -80,5 +80,5 @@ def before(events: Sequence[Event]) -> Before:
 
 
 def _answered(event: AttemptStarted | AttemptFinished) -> tuple[Place, ...]:
-    """Return the places of the calls that one request is to answer."""
+    """Return the places of the calls that share a request."""
     return (event.place, *(other.place for other in event.others))

@@ -1,4 +1,4 @@
-"""A run as a reader wants it, made from its events alone: the layers, who said what, tokens, seconds, money."""
+"""The trace of a run, built from its events alone: steps, calls, answers, tokens, seconds and cost."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from moa_mcp.values import (
 
 @dataclass(slots=True)
 class AttemptTrace:
-    """One request to a provider. Without completion and failure it is under way."""
+    """One request to a provider. It is in progress while it has neither completion nor failure."""
 
     model: str
     parameters: Parameters
@@ -51,16 +51,16 @@ class AttemptTrace:
     failure: Failure | None = None
     seconds: float | None = None
     joined: Place | None = None
-    """The call whose request this was: it asked for several, and what was billed stands there."""
+    """The call that sent the request, if this call only shares it. The cost is in that call's attempt."""
 
     def fail(self, failure: Failure) -> None:
-        """Take in why there is no answer."""
+        """Record why there is no answer."""
         self.failure = replace(failure, paid=False, usage=None, cost_usd=None) if self.joined else failure
 
 
 @dataclass(slots=True)
 class CallTrace:
-    """One question to one agent, with all its attempts."""
+    """One call of one agent, with all its attempts."""
 
     place: Place
     agent: str
@@ -70,34 +70,34 @@ class CallTrace:
     failure: Failure | None = None
     seconds: float | None = None
     window: str = ""
-    """Which of the answers before it stand in its prompt; empty if all do."""
+    """Which of the previous answers its prompt includes; empty if all."""
 
     @property
     def usage(self) -> Usage:
-        """Return the tokens of all attempts; those that failed may have cost tokens that nobody reports."""
+        """Return the tokens of all attempts. Failed attempts may have used tokens that no provider reports."""
         return sum((each.usage for each in self._paid() if each.usage is not None), Usage())
 
     @property
     def cost_usd(self) -> Decimal | None:
-        """Return US dollars, None if any attempt's price is unknown."""
+        """Return the cost in US dollars; None if any attempt's price is unknown."""
         costs = [each.cost_usd for each in self._paid()]
         known = [cost for cost in costs if cost is not None]
         return sum(known, Decimal(0)) if len(known) == len(costs) else None
 
     @property
     def unknown(self) -> list[Failure]:
-        """Return the failures of which nobody knows whether they were paid."""
+        """Return the failures that may or may not have been paid for."""
         return [end for end in self._paid() if isinstance(end, Failure) and end.paid is None and end.cost_usd is None]
 
     def _paid(self) -> list[Completion | Failure]:
-        """Return how the attempts ended that were paid for, or may have been."""
+        """Return the outcomes of attempts that were, or may have been, paid for."""
         ends = [attempt.completion or attempt.failure for attempt in self.attempts]
         return [end for end in ends if isinstance(end, Completion) or (end is not None and end.paid is not False)]
 
 
 @dataclass(slots=True)
 class StepTrace:
-    """One step: its calls and the answers it handed on."""
+    """One step: its calls and the answers that it returned."""
 
     step: int
     kind: str
@@ -105,9 +105,9 @@ class StepTrace:
     answers: tuple[Answer, ...] = ()
     notes: tuple[Note, ...] = ()
     tally: Tally | None = None
-    """What it counted, if it did."""
+    """The votes that it counted, if it did."""
     seconds: float | None = None
-    """None while the step runs, and if it failed."""
+    """None while the step runs, or if it failed."""
 
     @property
     def answered(self) -> int:
@@ -121,17 +121,17 @@ class StepTrace:
 
     @property
     def window(self) -> str:
-        """Which of the answers its last call shows; empty if all."""
+        """Which of the previous answers the prompt of its last call includes; empty if all."""
         return self.calls[-1].window if self.calls else ""
 
     @property
     def saved(self) -> int:
-        """How many calls were not made, since they could change nothing."""
+        """How many calls were skipped because they could not change the result."""
         return sum(note.saved for note in self.notes)
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Return the aliases asked, each once, in order."""
+        """Return the aliases of the models that it called, each once, in order."""
         return tuple(dict.fromkeys(call.agent for call in self.calls))
 
     @property
@@ -141,22 +141,22 @@ class StepTrace:
 
     @property
     def cost_usd(self) -> Decimal | None:
-        """Return US dollars, None if any call's price is unknown."""
+        """Return the cost in US dollars; None if any call's price is unknown."""
         return _total(call.cost_usd for call in self.calls)
 
 
 @dataclass(slots=True)
 class Trace:
-    """A whole run, so far."""
+    """A whole run up to now."""
 
     run_id: str = ""
     pipeline: str = ""
     question: Question = field(default_factory=lambda: Question(""))
     seed: int = 0
     planned: tuple[str, ...] = ()
-    """The kinds of all steps, those to come included."""
+    """The kinds of all steps, including those that have not started."""
     estimated: RunEstimated | None = None
-    """What it was reckoned to take; None for one that took over another's steps."""
+    """Cost estimate at start; None for a forked run."""
     started_at: float = 0.0
     """Seconds since the epoch."""
     status: Status = "running"
@@ -165,24 +165,24 @@ class Trace:
     reason: FailureReason | None = None
     """Why it failed; None if it did not, or if an earlier version of moa-mcp recorded it."""
     seconds: float | None = None
-    """How long it was worked on, the pauses before it was resumed not counted; None while it goes on."""
+    """Duration in seconds, without pauses before it was resumed; None while it runs."""
     steps: list[StepTrace] = field(default_factory=list[StepTrace])
     interrupted: bool = False
-    """Whether it is unfinished and nobody drives it."""
+    """Whether it is unfinished and no process runs it."""
     waiting: str = ""
-    """For what it waits before its next call, as whoever drives it says; empty if it does not."""
+    """What it waits for before its next call, as its process reports; empty if it does not wait."""
     forked_from: str | None = None
-    """The run whose first steps it took over."""
+    """The run that it inherited its first steps from."""
     inherited: int = 0
-    """How many steps it took over; they cost nothing here."""
+    """How many steps it inherited; they add no cost to this run."""
     resumed: int = 0
-    """How often the run was left and taken up again."""
+    """How often it was resumed."""
     _earlier_s: float = field(default=0.0, init=False, repr=False)
-    """How long it was worked on until it was resumed."""
+    """Its duration before it was last resumed."""
     _since: float = field(default=0.0, init=False, repr=False)
-    """When it was started or resumed, in seconds since the epoch."""
+    """When it was started or last resumed, in seconds since the epoch."""
     _until: float = field(default=0.0, init=False, repr=False)
-    """When something happened last."""
+    """The time of the last event."""
 
     @property
     def usage(self) -> Usage:
@@ -191,12 +191,12 @@ class Trace:
 
     @property
     def cost_usd(self) -> Decimal | None:
-        """Return US dollars, None if any call's price is unknown."""
+        """Return the cost in US dollars; None if any call's price is unknown."""
         return _total(step.cost_usd for step in self.steps[self.inherited :])
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return what steps and calls have to say, in order, each line once."""
+        """Return the notes of steps and calls, in order, each once."""
         lines = list(self._unpriced())
         for step in self.steps:
             for call in step.calls:
@@ -209,25 +209,25 @@ class Trace:
     def _unpriced(self) -> Iterator[str]:
         if self.estimated is not None and self.estimated.max_cost_usd is not None:
             for model in self.estimated.unpriced:
-                yield f"the price of {model} is not known: max_cost_usd does not hold for it, only max_run_tokens does"
+                yield f"the price of {model} is unknown: only max_run_tokens limits its use, not max_cost_usd"
 
     def _unknown(self) -> Iterator[str]:
         calls = (call for step in self.steps[self.inherited :] for call in step.calls)
         count = sum(len(call.unknown) for call in calls)
         if count:
             requests = "1 request" if count == 1 else f"{count} requests"
-            yield f"{requests} may have been paid without an answer: the cost is not known"
+            yield f"{requests} may have been billed without an answer: the cost is unknown"
 
     @property
     def degradations(self) -> tuple[str, ...]:
-        """Return why the result is worse than the pipeline promises; empty if it is not."""
+        """Return why the result is degraded; empty if it is not."""
         reasons = [f"{step.kind}: {note.text}" for step in self.steps for note in step.notes if note.degrades]
         last = self.steps[-1].answers if self.steps else ()
         return (*reasons, *("the answer was cut off at its token limit" for answer in last if answer.cut))
 
     def add(self, event: Event) -> None:  # noqa: C901, PLR0912  a case for each kind of event
-        """Take in what happened next."""
-        match event:  # those that every call has come first
+        """Record the next event."""
+        match event:  # the most frequent events come first
             case CallStarted():
                 self._begin(event)
             case AttemptStarted():
@@ -250,7 +250,7 @@ class Trace:
             case RunEstimated():
                 self.estimated = event
             case RunResumed():
-                # A run that was cut off told nobody how long it had lasted; and clocks are set back.
+                # An interrupted run has no recorded duration. Clocks may be set back.
                 cut_off_s = self._earlier_s + max(0.0, self._until - self._since)
                 self._earlier_s = cut_off_s if self.seconds is None else self.seconds
                 self.seconds, self._since = None, event.at
@@ -259,7 +259,7 @@ class Trace:
             case RunForked():
                 self.forked_from, self.inherited = event.from_run, event.steps
             case StepStarted():
-                if event.step > len(self.steps):  # else it was left unfinished, and goes on with what it has
+                if event.step > len(self.steps):  # else an unfinished step continues after a resume
                     self.steps.append(StepTrace(event.step, event.step_kind))
             case AttemptFailed():
                 for attempt in self._attempts(event):
@@ -281,7 +281,7 @@ class Trace:
         self._until = event.at
 
     def leave(self) -> None:
-        """Take in that nobody drives the run: what was under way was stopped, and nobody knows whether it was paid."""
+        """Mark attempts in progress as stopped, since no process runs the run. They may have been paid for."""
         for attempt in (attempt for step in self.steps for call in step.calls for attempt in call.attempts):
             if attempt.completion is None and attempt.failure is None:
                 attempt.fail(STOPPED)
@@ -291,12 +291,12 @@ class Trace:
         fresh = CallTrace(event.place, event.agent, event.messages, window=event.window)
         if event.place.number > len(calls):
             calls.append(fresh)
-        else:  # asked again after a resume: what its attempts cost stays
+        else:  # repeated after a resume: the cost of earlier attempts remains
             fresh.attempts = calls[event.place.number - 1].attempts
             calls[event.place.number - 1] = fresh
 
     def _attempts(self, event: AttemptFinished | AttemptFailed) -> list[AttemptTrace]:
-        """Return the attempts that ended with a request, that of its own call first."""
+        """Return the attempts that ended with a request, first that of the call that sent it."""
         joined = (Joined(event.place, event.attempt), *event.others)
         return [self._call(place).attempts[attempt - 1] for place, attempt in joined]
 
@@ -305,14 +305,14 @@ class Trace:
 
 
 def trace_of(events: Iterable[Event]) -> Trace:
-    """Return the trace that a stream of events amounts to."""
+    """Return the trace of a run from its events."""
     trace = Trace()
     for event in events:
         trace.add(event)
     return trace
 
 
-_NOT_BROUGHT = Failure("NotBrought", "the request brought fewer answers than it asked for", retryable=True, paid=False)
+_NOT_BROUGHT = Failure("NotBrought", "the response has fewer answers than requested", retryable=True, paid=False)
 
 
 def _cut(call: CallTrace) -> bool:

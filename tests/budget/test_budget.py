@@ -14,8 +14,10 @@ import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mcp_types import TextContent
 
 from moa_mcp.budget.worst_case import enough_usd
+from moa_mcp.cli.remedies import Remedies
 from moa_mcp.errors import AnswerEmpty, CallError, RateLimited, ServerFailed, TimedOut
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
@@ -24,6 +26,7 @@ from moa_mcp.middleware import Usable
 from moa_mcp.planning.estimate import prices
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs import NewRun, Run, RunRefused, Runs
+from moa_mcp.server.results import of_run
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Completion, Price, Question, Rates, Target, Usage
 from tests.support.clocks import jumping
@@ -84,8 +87,9 @@ class Provider:
         self.billed += cost
         return usage, cost
 
-    def runs(self, defaults: str = "", *steps: str, journal: Journal | None = None) -> Runs:
-        config = config_of(*steps, defaults=f"max_tokens = 100\nattempts = 2\n{defaults}")
+    def runs(self, budget: str = "", *steps: str, journal: Journal | None = None) -> Runs:
+        settings = f"defaults.max_tokens = 100\nlimits.attempts = 2\n[budget]\n{budget}"
+        config = config_of(*steps, settings=settings)
         return Runs(config, Backend(self, lambda _: priced(self.price, self.samples)), journal)
 
     def asked(self, step: int) -> int:
@@ -220,7 +224,7 @@ async def test_a_cap_in_tokens_holds_for_models_of_unknown_price() -> None:
     trace = await ended(provider.runs("max_run_tokens = 2000\nmax_cost_usd = 1"))
     assert trace.status == "degraded"
     assert "max_run_tokens = 2000 tokens is too low for this call" in trace.degradations[0]
-    assert "the price of a is not known: max_cost_usd does not hold for it, only max_run_tokens does" in trace.notes
+    assert "the price of a is unknown: only max_run_tokens limits its use, not max_cost_usd" in trace.notes
     assert len(provider.calls) < 6
 
 
@@ -254,6 +258,12 @@ async def test_a_run_whose_aggregator_can_not_be_paid_keeps_its_proposals_and_is
         failed = await resumed(runs, run)
         assert failed.error
         assert "max_cost_usd = $29.00 is too low for this call" in failed.error
+        assert failed.reason == "budget"
+        assert "--max-cost USD" in Remedies(runs.config, None, None, offline=False).of_failed(failed)
+        (answer, *_) = of_run(failed, simulated=False).content
+        assert isinstance(answer, TextContent)
+        assert "call moa_resume with" in answer.text
+        assert "max_cost_usd" in answer.text
         provider.answer = plenty
         refused = await resumed(runs, run)
         assert refused.error

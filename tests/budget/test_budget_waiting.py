@@ -292,7 +292,7 @@ def test_a_question_at_the_command_line_says_that_it_waits_for_what_another_proc
 
     with ModelServer() as models:
         config.write_text(PRICED.replace("URL", models.url))
-        other = SQLiteJournal(path)
+        other = SQLiteJournal(path, lease_s=3600)  # nobody renews it while the command starts
         anyio.run(hold)
         arguments = ("ask", "one", "Why?", "--config", str(config), "--journal", str(path))
         with nursery.start(*arguments, environ={}) as process:
@@ -306,7 +306,7 @@ def test_a_question_at_the_command_line_says_that_it_waits_for_what_another_proc
 
 
 PRICED = """
-defaults.max_cost_usd_per_day = 1
+budget.max_cost_usd_per_day = 1
 models.a.routes = [{ model = "openai/a", api_base = "URL", usd_per_million = { prompt = 1, completion = 1 } }]
 [pipelines.one]
 steps = [{ step = "propose", agents = ["a"], max_tokens = 100 }]

@@ -103,7 +103,7 @@ def test_only_the_answer_goes_to_stdout_and_the_trace_to_stderr(environ: dict[st
     assert done.returncode == 0
     assert done.stdout == "[simulated gpt-5-nano-2025-08-07] 3 of 3 answers agree on this. The answer is 4\n"
     assert [row for row in rows if row and row[0].isdigit()] == [["1", "propose"], ["2", "rank"], ["3", "aggregate"]]
-    assert "simulated: no model was asked" in done.stderr
+    assert "simulated: no model was called" in done.stderr
     assert "seed 7" in done.stderr
 
 
@@ -123,7 +123,7 @@ def test_json_holds_the_result_and_every_call(nursery: Nursery, environ: dict[st
 def test_missing_keys_are_named_and_exit_with_3(nursery: Nursery, environ: dict[str, str]) -> None:
     done = nursery.run("ask", "self_moa", "What is 2 + 2?", environ=environ)
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr.startswith("Error: self_moa can't run here: no usable provider for gpt-5-nano-2025-08-07\n")
+    assert done.stderr.startswith("Error: self_moa can't run: no usable provider for gpt-5-nano-2025-08-07\n")
     assert "OPENAI_API_KEY" in done.stderr
     assert done.stderr.count("\n") == 2
 
@@ -204,15 +204,15 @@ def test_ctrl_c_stops_the_run_and_says_one_line(
         (["ask", "rank_agregate", "Hi"], "there is no pipeline 'rank_agregate'; did you mean 'rank_aggregate'?"),
         (["check", "nothing"], "there is no pipeline 'nothing'"),
         (["ask", "vote", " "], "the question is empty"),
-        (["ask", "vote", "why", "so?"], "the question is several words, of which the first is 'why'"),
+        (["ask", "vote", "why", "so?"], "the question is split into several arguments; the first is 'why'"),
         (["ask", "vote", "-"], "the question on stdin is empty"),
         (["ask", "vote"], "the question on stdin is empty"),
-        (["ask", "vote", "Hi", "--context", "/nowhere"], "/nowhere can't be read: No such file or directory"),
+        (["ask", "vote", "Hi", "--context", "/nowhere"], "can't read /nowhere: No such file or directory"),
         (["ask", "vote", "Hi", "--context", os.devnull], f"{os.devnull} is empty"),
-        (["serve", "--http", "--sse"], "--http and --sse exclude each other"),
-        (["--port", "80"], "--port has no meaning over stdio"),
+        (["serve", "--http", "--sse"], "--http and --sse can't be combined"),
+        (["--port", "80"], "--port has no effect over stdio"),
         (["--http", "--host", "0.0.0.0"], "listening on 0.0.0.0 makes the server reachable from other machines"),
-        (["serve", "--sse", "--token-env", "NOT_SET"], "--token-env names NOT_SET, which is not set"),
+        (["serve", "--sse", "--token-env", "NOT_SET"], "the environment variable NOT_SET of --token-env is not set"),
     ],
 )
 def test_wrong_usage_gets_the_fault_and_the_remedy_in_two_lines(args: list[str], fault: str) -> None:
@@ -226,7 +226,7 @@ def test_wrong_usage_gets_the_fault_and_the_remedy_in_two_lines(args: list[str],
 def test_an_unknown_command_is_answered_with_the_nearest() -> None:
     refused = invoke("aks", "vote", "Hi")
     assert refused.exit_code == 2
-    assert "there is no command 'aks', did you mean 'ask'?" in refused.stderr
+    assert "there is no command 'aks'; did you mean 'ask'?" in refused.stderr
 
 
 @pytest.mark.parametrize("command", [["ask", "one", "Hi"], ["check"], ["pipelines"], ["serve"], []])
@@ -279,7 +279,7 @@ def test_a_pipeline_that_lacks_only_a_fallback_is_ready_and_check_says_what_it_l
     path.write_text(fallback.replace("steps = [", 'steps = [{ step = "propose", agents = ["m"] }, '), "utf-8")
     shown = invoke("check", "one", "--config", str(path), ONE_KEY=None)
     assert shown.exit_code == 0
-    assert "ready, without a fallback" in shown.output
+    assert "ready, but a fallback is unavailable" in shown.output
     assert "none; set ONE_KEY" in shown.output
     assert "1 of 1 pipeline ready" in shown.output
 
@@ -296,6 +296,19 @@ def test_check_fails_for_warnings_only_if_it_is_strict(tmp_path: Path) -> None:
     path = tmp_path / "pipelines.toml"
     path.write_text(KEYED.replace('description = "x", ', ""), "utf-8")
     assert [invoke("check", *strict, "--config", str(path)).exit_code for strict in ([], ["--strict"])] == [0, 1]
+
+
+def test_check_and_serve_say_once_on_stderr_which_settings_belong_in_another_table(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "pipelines.toml"
+    path.write_text(f"defaults.attempts = 2\n{KEYED}", "utf-8")
+    note = f"Note: {path}: move these keys out of [defaults]: attempts to [limits]\n"
+    options = ["--offline", "--config", str(path)]
+    checked = invoke("check", "--json", *options)
+    assert (json.loads(checked.stdout)["fine"], checked.stderr) == (True, note)
+    served = run(environ, "serve", *options)
+    assert (served.returncode, served.stdout, served.stderr) == (0, "", note)
 
 
 def test_the_pipelines_are_listed_within_the_width_of_the_terminal() -> None:

@@ -11,7 +11,7 @@ from tests.cli.test_cli import POSIX, Terminal, invoke
 from tests.support.model_server import ModelServer
 
 CONFIG = """
-defaults.confirm_above_usd = 0.5
+budget.confirm_above_usd = 0.5
 models.a.routes = [{ model = "openai/a", api_base = "URL", usd_per_million = { prompt = 0, completion = 1000 } }]
 pipelines.dear.steps = [{ step = "propose", agents = ["a"], max_tokens = 2000 }]
 """
@@ -38,8 +38,8 @@ def test_without_a_terminal_a_run_above_the_limit_is_refused(asks: tuple[str, ..
     refused = invoke(*asks)
     too_little = invoke(*asks, "--max-cost", "0.69")
     remedy = (
-        "Add --yes, or --max-cost 2.0000 or more; 2.0000 covers the worst-case cost of every call, a lower budget may "
-        "skip calls."
+        "Add --yes, or --max-cost 2.0000 or more. 2.0000 covers the worst-case cost of every call with a known price; "
+        "a lower budget may skip calls."
     )
     told = f"Error: not started, confirmation required: {ASKED}\n{remedy}\n"
     assert (refused.exit_code, refused.stdout, refused.stderr) == (2, "", told)

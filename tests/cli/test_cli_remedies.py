@@ -25,7 +25,7 @@ __all__ = ["environ"]
 
 def commands(said: str) -> list[list[str]]:
     """Return the arguments of every command of `moa-mcp` that a remedy names."""
-    whole = re.findall(r"moa-mcp (runs .*?)(?:, | prints| tries| asks| shows| goes)", said)
+    whole = re.findall(r"moa-mcp (runs .*?) to ", said)
     return [shlex.split(arguments) for arguments in whole]
 
 
@@ -89,12 +89,12 @@ def test_what_is_kept_nowhere_is_not_promised(
 ) -> None:
     config = Path(kept[1])
     if hashes:
-        config.write_text(config.read_text("utf-8") + '\n[defaults]\nrecord = "hashes"\n', "utf-8")
+        config.write_text(config.read_text("utf-8") + '\n[journal]\nrecord = "hashes"\n', "utf-8")
     else:
         kept[3] = "none"
     failed = nursery.run("ask", "one", "Why?", *kept, environ=environ)
     assert failed.returncode == 1
-    assert failed.stderr.splitlines()[-1].startswith("Nothing was kept that could be gone on with")
+    assert failed.stderr.splitlines()[-1].startswith("This run was not recorded and can't be resumed")
 
 
 def test_a_step_with_several_agents_is_given_others(
@@ -143,7 +143,7 @@ def test_an_answer_that_cannot_be_written_is_kept_and_its_command_prints_it(
     fault, remedy = done.stderr.splitlines()
     (show,) = commands(remedy)
     shown = run(environ, *show)
-    assert (done.returncode, fault) == (1, "Error: the answer could not be written: No space left on device")
+    assert (done.returncode, fault) == (1, "Error: can't write the answer: No space left on device")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "The answer is 4" in shown.stdout
 
@@ -160,7 +160,7 @@ def test_any_output_that_cannot_be_written_is_told_in_a_line(environ: dict[str, 
             check=False,
             timeout=20,
         )
-    assert (done.returncode, done.stderr) == (1, "Error: the output can't be written: No space left on device\n")
+    assert (done.returncode, done.stderr) == (1, "Error: can't write the output: No space left on device\n")
 
 
 def test_a_fault_of_the_program_is_told_in_a_line_and_fails_its_call_alone(
@@ -179,8 +179,8 @@ plain.completion = broken
     done = nursery.run("ask", "one", "Why?", *kept, environ=environ, prelude=prelude)
     told = done.stderr.splitlines()
     assert (done.returncode, done.stdout) == (0, "So.\n")
-    assert told[0].startswith("a call of openai/first met an unexpected fault: ZeroDivisionError: [key] (")
-    assert "first: openai/first: an unexpected fault in moa-mcp (ZeroDivisionError)" in done.stderr
+    assert told[0].startswith("a call of openai/first failed with an unexpected error: ZeroDivisionError: [key] (")
+    assert "first: openai/first: unexpected ZeroDivisionError in moa-mcp" in done.stderr
     assert "Traceback" not in done.stderr
 
 

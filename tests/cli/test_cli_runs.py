@@ -137,7 +137,7 @@ def test_full_shows_every_prompt_and_answer_and_equal_prompts_once(asked: Path) 
     calls = [call for step in whole["steps"] for call in step["calls"]]
     assert all(call["text"] in shown for call in calls)
     assert all(message["content"] in shown for call in calls for message in call["messages"])
-    assert shown.count("asked the same as call 1.1") == 4
+    assert shown.count("same prompt as call 1.1") == 4
 
 
 def test_export_writes_the_whole_trace_to_a_file(asked: Path, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_export_writes_the_whole_trace_to_a_file(asked: Path, tmp_path: Path) ->
     assert looked(asked, "export", run_id[:9], "-o", str(tmp_path / "run.json")) == ""
     written = json.loads((tmp_path / "run.json").read_text("utf-8"))
     assert (written["run_id"], [step["kind"] for step in written["steps"]]) == (run_id, ["propose", "vote"])
-    assert refused(asked, "export", run_id, "-o", str(tmp_path)) == f"{tmp_path} can't be written: Is a directory"
+    assert refused(asked, "export", run_id, "-o", str(tmp_path)) == f"can't write {tmp_path}: Is a directory"
 
 
 @POSIX
@@ -167,11 +167,11 @@ def test_at_a_terminal_a_full_trace_is_paged(
         (["show", "zz"], "there is no run 'zz'"),
         (["show", "a\udcff\x1b"], r"there is no run 'a\udcff\x1b'"),
         (["show", "ab02"], "there is no run 'ab02'; did you mean 'ab03'?"),
-        (["resume", "ab"], "'ab' begins the ids of 2 runs: ab03, ab01"),
+        (["resume", "ab"], "'ab' matches 2 runs: ab03, ab01"),
         (["cancel", "done"], "run done is complete; there is nothing to cancel"),
-        (["gc"], "gc needs to know what is old"),
-        (["gc", "--older-than", "30"], "--older-than 30 is no amount with its unit"),
-        (["gc", "--max-size", "5 apples"], "--max-size 5 apples is no amount with its unit"),
+        (["gc"], "gc needs --older-than or --max-size"),
+        (["gc", "--older-than", "30"], "--older-than 30 is not a number with a unit"),
+        (["gc", "--max-size", "5 apples"], "--max-size 5 apples is not a number with a unit"),
     ],
 )
 def test_wrong_usage_gets_the_fault_and_the_remedy(tmp_path: Path, args: list[str], fault: str) -> None:
@@ -225,7 +225,7 @@ def test_a_journal_that_cannot_be_used_is_told(tmp_path: Path, args: list[str]) 
     path = tmp_path / "runs.sqlite"
     path.write_text("no database at all, " * 100, "utf-8")
     assert refused(path, *args).startswith(f"the journal {path} can't be used: file is not a database")
-    assert refused(Path("none"), *args) == "--journal none keeps no runs beyond their process"
+    assert refused(Path("none"), *args) == "--journal none does not store runs"
 
 
 def test_a_run_that_nobody_drives_is_interrupted_and_can_be_cancelled(tmp_path: Path) -> None:
@@ -236,9 +236,9 @@ def test_a_run_that_nobody_drives_is_interrupted_and_can_be_cancelled(tmp_path: 
     anyio.run(driver.close)
     assert before == ["running", "interrupted"]
     assert said == [
-        "Run left is cancelled.\n",
-        "Run driven is cancelled; the process that drives it stops within seconds.\n",
-        "Run left was cancelled before.\n",
+        "Cancelled run left.\n",
+        "Cancelled run driven; its process stops it within a few seconds.\n",
+        "Run left was already cancelled.\n",
     ]
     assert [row["run_id"] for row in listed(path, "--status", "cancelled")] == ["driven", "left"]
 
@@ -254,8 +254,8 @@ def test_gc_deletes_what_is_old_and_never_what_is_driven(tmp_path: Path) -> None
     by_size = looked(path, "gc", "--max-size", "1B")
     left = [row["run_id"] for row in listed(path)]
     anyio.run(driver.close)
-    assert (dry, before) == ("Would delete 1 run of 3.\n", 3)
-    assert (by_age, by_size) == ("Deleted 1 run of 3.\n", "Deleted 1 run of 2.\n")
+    assert (dry, before) == ("Would delete 1 of 3 runs.\n", 3)
+    assert (by_age, by_size) == ("Deleted 1 of 3 runs.\n", "Deleted 1 of 2 runs.\n")
     assert left == ["driven"]
 
 
@@ -285,7 +285,7 @@ def test_what_is_paid_is_paid_once_through_kill_resume_and_fork(
     assert (left, paid_by_resume, paid_by_fork) == ("interrupted", ["last"], ["second"])
     assert (resumed.returncode, resumed.stdout) == (0, "So.\n")
     assert resumed.stderr.splitlines()[0] == (
-        f"Resuming {before['run_id']}: 3 calls on record as paid, 2 of 3 steps finished."
+        f"Resuming {before['run_id']}: 3 calls already paid for, 2 of 3 steps finished."
     )
     assert again == f"run {before['run_id']} is complete; there is nothing to resume"
     told = json.loads(forked.stdout)

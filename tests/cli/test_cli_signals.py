@@ -52,9 +52,7 @@ def test_a_signal_ends_a_run_which_can_be_resumed_forked_and_ended_again_at_once
                 assert (process.wait(10), stdout) == (code, "")
             run_id = listed(journal)[0]["run_id"]
             told = stderr.splitlines()[-1]
-            assert (
-                told == f"Interrupted. moa-mcp runs resume {run_id} {' '.join(config)} goes on with what was answered."
-            )
+            assert told == f"Interrupted. Run moa-mcp runs resume {run_id} {' '.join(config)} to resume it."
             assert len(listed(journal)) == (2 if at == 2 else 1)
             assert "Traceback" not in stderr
         server.script("last", Reply("So."))
@@ -79,7 +77,7 @@ def test_a_job_in_the_background_that_ignores_ctrl_c_heeds_sigterm_and_one_under
                 os.kill(job, number)
             stdout, stderr = process.communicate(timeout=20)
     assert stdout == "143\n"
-    assert stderr.startswith("Interrupted. moa-mcp runs resume ")
+    assert stderr.startswith("Interrupted. Run moa-mcp runs resume ")
 
 
 def test_a_terminal_that_goes_away_leaves_a_run_that_can_be_resumed(

@@ -38,7 +38,7 @@ def test_an_answer_of_several_windows_is_shown_once(nursery: Nursery, environ: d
     assert [request.body.get("stream", False) for request in asked] == [False, False, False, True]
     assert "text of window" not in terminal.shown
     assert terminal.shown.count("text of the last window") == 1
-    assert "broke off" not in terminal.shown
+    assert "cut off" not in terminal.shown
 
 
 def test_progress_says_which_window_is_asked(nursery: Nursery, environ: dict[str, str], tmp_path: Path) -> None:
@@ -61,8 +61,8 @@ def test_an_answer_that_breaks_off_and_starts_anew_is_told(
         terminal = Terminal(environ, "--config", config, "ask", "one", "Why?", nursery=nursery)
         assert terminal.until_end() == 0
     first = terminal.shown.index("half of it")
-    assert first < terminal.shown.index("(broke off; the answer starts anew)") < terminal.shown.index("all of it")
-    assert terminal.shown.count("broke off") == terminal.shown.count("all of it") == 1
+    assert first < terminal.shown.index("(cut off; the answer starts again)") < terminal.shown.index("all of it")
+    assert terminal.shown.count("cut off") == terminal.shown.count("all of it") == 1
 
 
 def test_a_fallbacks_answer_follows_what_broke_off(nursery: Nursery, environ: dict[str, str], tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_fallbacks_answer_follows_what_broke_off(nursery: Nursery, environ: di
         config = served(server, tmp_path, TWO, fallback)
         terminal = Terminal(environ, "--config", config, "ask", "one", "Why?", nursery=nursery)
         assert terminal.until_end() == 0
-    assert terminal.shown.index("half of it") < terminal.shown.index("broke off") < terminal.shown.index("all of it")
+    assert terminal.shown.index("half of it") < terminal.shown.index("cut off") < terminal.shown.index("all of it")
     assert terminal.shown.count("all of it") == 1
 
 
@@ -90,4 +90,4 @@ def test_an_answer_that_stays_unrefined_is_told_from_the_half_of_its_refinement(
         terminal = Terminal(environ, "--config", config, "ask", "one", "Why?", nursery=nursery)
         assert terminal.until_end() == 1
     assert "the answer before" not in terminal.shown
-    assert "the text above broke off and is no answer" in " ".join(terminal.shown.split())
+    assert "the text above was cut off and is not the answer" in " ".join(terminal.shown.split())

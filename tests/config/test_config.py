@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,17 @@ import pytest
 from platformdirs import user_config_path
 
 from moa_mcp import config
-from moa_mcp.config import Defaults, Pipeline, load, parse
+from moa_mcp.config import (
+    BudgetSettings,
+    Config,
+    JournalSettings,
+    LimitSettings,
+    Pipeline,
+    StepDefaults,
+    load,
+    parse,
+    shipped,
+)
 from moa_mcp.errors import ConfigError
 from moa_mcp.routing.routes import Route
 from moa_mcp.steps import Agent, Aggregate, Propose, Refine, Shuffle
@@ -77,7 +88,70 @@ def test_a_model_without_a_table_has_itself_as_its_route() -> None:
 
 def test_a_file_needs_pipelines_and_nothing_else() -> None:
     read = parse(GOOD, "mine.toml")
-    assert (read.source, read.defaults, list(read.pipelines)) == ("mine.toml", Defaults(), ["p"])
+    assert read == Config(
+        "mine.toml",
+        StepDefaults(),
+        LimitSettings(),
+        BudgetSettings(),
+        JournalSettings(),
+        {"openai/x": (Route(model="openai/x"),)},
+        read.pipelines,
+    )
+    assert list(read.pipelines) == ["p"]
+
+
+def test_each_table_of_settings_is_read_on_its_own() -> None:
+    read = parse(
+        f"""
+        [limits]
+        attempts = 2
+        deadline_s = 5
+        [budget]
+        max_cost_usd = 0.5
+        confirm_above_usd = 0.25
+        [journal]
+        retention_days = "forever"
+        {GOOD}
+        """
+    )
+    assert (read.limits, read.budget, read.journal) == (
+        LimitSettings(attempts=2, deadline_s=5.0),
+        BudgetSettings(max_cost_usd=Decimal("0.5"), confirm_above_usd=Decimal("0.25")),
+        JournalSettings(retention_days="forever"),
+    )
+    assert (read.pipelines["p"].deadline_s, read.pipelines["p"].confirm_above_usd) == (5.0, Decimal("0.25"))
+    assert read.notes == ()
+
+
+def test_defaults_may_hold_the_settings_of_the_other_tables_and_a_note_says_where_they_belong() -> None:
+    read = parse(
+        f"""
+        [defaults]
+        quorum = 2
+        attempts = 2
+        retention_days = 30
+        wait_s = 9
+        max_cost_usd = 0.5
+        [limits]
+        stall_s = 5
+        {GOOD}
+        """
+    )
+    assert (read.defaults, read.limits, read.budget, read.journal) == (
+        StepDefaults(quorum=2),
+        LimitSettings(attempts=2, wait_s=9.0, stall_s=5.0),
+        BudgetSettings(max_cost_usd=Decimal("0.5")),
+        JournalSettings(retention_days=30),
+    )
+    (note,) = read.notes
+    assert note == (
+        "move these keys out of [defaults]: attempts, wait_s to [limits]; max_cost_usd to [budget]; "
+        "retention_days to [journal]"
+    )
+
+
+def test_the_shipped_file_has_its_settings_in_their_tables() -> None:
+    assert load(shipped()).notes == ()
 
 
 def test_a_pipelines_title_and_description_are_its_own() -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from moa_mcp.config import Defaults, parse
+from moa_mcp.config import LimitSettings, StepDefaults, parse
 from moa_mcp.errors import ConfigError
 from tests.support.tables import KINDS, XY, X, faults, pipe
 
 GOOD = pipe(X)
 
-DEFAULT_KEYS = ", ".join(sorted(Defaults.model_fields))
+DEFAULT_KEYS, LIMIT_KEYS = (", ".join(sorted(kind.model_fields)) for kind in (StepDefaults, LimitSettings))
+TABLES = "defaults, limits, budget, journal, models, pipelines"
 ROUTE = 'should be a route, "provider/model" or { model = "provider/model", api_base = "http://..." }'
 RETENTION = 'should be a whole number of days, 1 or more, or "forever"'
-NO_KEYS = "keys don't belong in this file; a route names the variable that holds its key: api_key_env"
+NO_KEYS = "keys do not belong in this file; set api_key_env of the route to the environment variable with the key"
+NO_USER = "should not contain a user, password or query; set api_key_env to the variable with the key"
 KEY_ENV = "should name the variable that holds the key, such as OPENAI_API_KEY, not the key itself"
 
 FILE = [
@@ -31,55 +33,78 @@ FILE = [
     ("defaults = true\n" + GOOD, "defaults: true should be a table, [defaults]"),
     (
         GOOD + "[pipline.q]",
-        "pipline: unknown table, did you mean 'pipelines'? The tables are defaults, models, pipelines",
+        f"pipline: unknown table, did you mean 'pipelines'? The tables are {TABLES}",
     ),
-    ('"a b" = 1\n' + GOOD, '"a b": unknown table; the tables are defaults, models, pipelines'),
+    ('"a b" = 1\n' + GOOD, f'"a b": unknown table; the tables are {TABLES}'),
+    ("limit = {}\n" + GOOD, f"limit: unknown table, did you mean 'limits'? The tables are {TABLES}"),
+    ("budget = 3\n" + GOOD, "budget: 3 should be a table, [budget]"),
 ]
 
-DEFAULTS = [
+SETTING_FAULTS = [
     (
-        "requests_per_minute = { opnai = 60 }",
+        "limits.requests_per_minute = { opnai = 60 }",
         (
-            "requests_per_minute.opnai: unknown provider 'opnai', did you mean 'openai'? "
+            "limits.requests_per_minute.opnai: unknown provider 'opnai', did you mean 'openai'? "
             "Use the prefix of a route, such as openai"
         ),
     ),
-    ("temprature = 1", f"temprature: unknown key, did you mean 'temperature'? Known here: {DEFAULT_KEYS}"),
-    ("x = 1", f"x: unknown key; known here: {DEFAULT_KEYS}"),
-    ("temperature = 2.1", "temperature: 2.1 should be at most 2"),
-    ("temp = -1", "temp: -1 should be at least 0"),
-    ("temp = 1\ntemperature = 1", "temp: means temperature, which stands here too; remove one of them"),
-    ("temperature = nan", "temperature: nan should be at most 2"),
-    ('temperature = "warm"', "temperature: 'warm' should be a number"),
-    ("temperature = true", "temperature: true should be a number"),
-    ("max_tokens = 0", "max_tokens: 0 should be at least 1"),
-    ("max_tokens = 2048.0", "max_tokens: 2048.0 should be a whole number"),
-    ("max_tokens = true", "max_tokens: true should be a whole number"),
-    ("timeout_s = 0", "timeout_s: 0 should be more than 0"),
-    ("timeout_s = 1979-05-27", "timeout_s: 1979-05-27 should be a number"),
-    ("attempts = 21", "attempts: 21 should be at most 20"),
-    ('record = "all"', "record: 'all' should be 'calls' or 'hashes'"),
-    ("resume = true", "resume: true should be 'on-request' or 'auto'"),
-    ('durability = "disk"', "durability: 'disk' should be 'process' or 'power'"),
-    ("wait_s = 3601", "wait_s: 3601 should be at most 3600"),
-    ("requests_per_minute = 60", "requests_per_minute: 60 should be a table"),
-    ("requests_per_minute = { openai = 0 }", "requests_per_minute.openai: 0 should be at least 1"),
-    ("tokens_per_minute = { groq = 0.5 }", "tokens_per_minute.groq: 0.5 should be a whole number"),
     (
-        "tokens_per_minute = { grok = 60 }",
+        "defaults.temprature = 1",
+        f"defaults.temprature: unknown key, did you mean 'temperature'? Valid keys: {DEFAULT_KEYS}",
+    ),
+    ("defaults.x = 1", f"defaults.x: unknown key; valid keys: {DEFAULT_KEYS}"),
+    ("limits.atempts = 1", f"limits.atempts: unknown key, did you mean 'attempts'? Valid keys: {LIMIT_KEYS}"),
+    ("limits.max_cost = 1", "limits.max_cost: unknown key, did you mean 'max_cost_usd' in [budget]?"),
+    ("defaults.retention_day = 1", "defaults.retention_day: unknown key, did you mean 'retention_days' in [journal]?"),
+    ("budget.quorum = 1", "budget.quorum: belongs in [defaults]"),
+    ("journal.temp = 1", "journal.temp: belongs in [defaults]"),
+    ("journal.max_cost_usd = 1", "journal.max_cost_usd: belongs in [budget]"),
+    ("defaults.attempts = 21", "defaults.attempts: 21 should be at most 20"),
+    (
+        "defaults.tokens_per_minute = { x = 1 }",
+        "defaults.tokens_per_minute.x: unknown provider 'x'; use the prefix of a route, such as openai",
+    ),
+    ("defaults.attempts = 2\nlimits.attempts = 2", "limits.attempts: is also in [defaults]; remove it there"),
+    ("defaults.temperature = 2.1", "defaults.temperature: 2.1 should be at most 2"),
+    ("defaults.temp = -1", "defaults.temp: -1 should be at least 0"),
+    (
+        "defaults.temp = 1\ndefaults.temperature = 1",
+        "defaults.temp: is short for temperature, which is also set; remove one of them",
+    ),
+    ("defaults.temperature = nan", "defaults.temperature: nan should be at most 2"),
+    ('defaults.temperature = "warm"', "defaults.temperature: 'warm' should be a number"),
+    ("defaults.temperature = true", "defaults.temperature: true should be a number"),
+    ("defaults.max_tokens = 0", "defaults.max_tokens: 0 should be at least 1"),
+    ("defaults.max_tokens = 2048.0", "defaults.max_tokens: 2048.0 should be a whole number"),
+    ("defaults.max_tokens = true", "defaults.max_tokens: true should be a whole number"),
+    ("defaults.timeout_s = 0", "defaults.timeout_s: 0 should be more than 0"),
+    ("defaults.timeout_s = 1979-05-27", "defaults.timeout_s: 1979-05-27 should be a number"),
+    ("limits.attempts = 21", "limits.attempts: 21 should be at most 20"),
+    ('journal.record = "all"', "journal.record: 'all' should be 'calls' or 'hashes'"),
+    ("journal.resume = true", "journal.resume: true should be 'on-request' or 'auto'"),
+    ('journal.durability = "disk"', "journal.durability: 'disk' should be 'process' or 'power'"),
+    ("limits.wait_s = 3601", "limits.wait_s: 3601 should be at most 3600"),
+    ("limits.requests_per_minute = 60", "limits.requests_per_minute: 60 should be a table"),
+    ("limits.requests_per_minute = { openai = 0 }", "limits.requests_per_minute.openai: 0 should be at least 1"),
+    ("limits.tokens_per_minute = { groq = 0.5 }", "limits.tokens_per_minute.groq: 0.5 should be a whole number"),
+    (
+        "limits.tokens_per_minute = { grok = 60 }",
         (
-            "tokens_per_minute.grok: unknown provider 'grok', did you mean 'groq'? "
+            "limits.tokens_per_minute.grok: unknown provider 'grok', did you mean 'groq'? "
             "Use the prefix of a route, such as openai"
         ),
     ),
-    ('requests_per_minute = { "a b" = "x" }', "requests_per_minute.\"a b\": 'x' should be a whole number"),
-    ('retention_days = "for ever"', f"retention_days: 'for ever' {RETENTION}"),
-    ("retention_days = inf", f"retention_days: inf {RETENTION}"),
-    ("max_cost_usd = inf", "max_cost_usd: inf should be a finite number"),
-    ("hedge = 1", "hedge: 1 should be true or false"),
-    ("timeout_s = nan", "timeout_s: nan should be more than 0"),
-    ('api_key = "sk-secret-1234567"', f"api_key: {NO_KEYS}"),
-    ('temperature = "sk-secret-1234567"', "temperature: '[key]' should be a number"),
+    (
+        'limits.requests_per_minute = { "a b" = "x" }',
+        "limits.requests_per_minute.\"a b\": 'x' should be a whole number",
+    ),
+    ('journal.retention_days = "for ever"', f"journal.retention_days: 'for ever' {RETENTION}"),
+    ("journal.retention_days = inf", f"journal.retention_days: inf {RETENTION}"),
+    ("budget.max_cost_usd = inf", "budget.max_cost_usd: inf should be a finite number"),
+    ("defaults.hedge = 1", "defaults.hedge: 1 should be true or false"),
+    ("defaults.timeout_s = nan", "defaults.timeout_s: nan should be more than 0"),
+    ('defaults.api_key = "sk-secret-1234567"', f"defaults.api_key: {NO_KEYS}"),
+    ('defaults.temperature = "sk-secret-1234567"', "defaults.temperature: '[key]' should be a number"),
 ]
 
 MODELS = [
@@ -87,7 +112,7 @@ MODELS = [
     ("m = {}", "m.routes: is missing"),
     ("m = { routes = [] }", "m.routes: is empty; name at least one"),
     ("m = { routes = 'openai/x' }", "m.routes: 'openai/x' should be a list"),
-    ("m = { routes = ['openai/x'], titel = 1 }", "m.titel: unknown key; known here: routes"),
+    ("m = { routes = ['openai/x'], titel = 1 }", "m.titel: unknown key; valid keys: routes"),
     ("m = { routes = ['openai/x', 3] }", f"m, route 2: 3 {ROUTE}"),
     ("m = { routes = [''] }", "m, route 1, model: is empty"),
     ("m = { routes = [{}] }", "m, route 1, model: is missing"),
@@ -99,7 +124,7 @@ MODELS = [
         "m = { routes = [{ model = 'openai/x', api_bas = 'http://x' }] }",
         (
             "m, route 1, api_bas: unknown key, did you mean 'api_base'? "
-            "Known here: api_base, api_key_env, model, n, usd_per_million, window"
+            "Valid keys: api_base, api_key_env, model, n, usd_per_million, window"
         ),
     ),
     (
@@ -108,21 +133,21 @@ MODELS = [
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_base = 'http://me:hunter2@h/v1' }] }",
-        "m, route 1, api_base: should hold no user, password or query; api_key_env names the variable with the key",
+        f"m, route 1, api_base: {NO_USER}",
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_base = 'http://h/v1?key=hunter2' }] }",
-        "m, route 1, api_base: should hold no user, password or query; api_key_env names the variable with the key",
+        f"m, route 1, api_base: {NO_USER}",
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_base = 'http:///v1' }] }",
-        "m, route 1, api_base: 'http:///v1' names no server; write it as http://127.0.0.1:8000/v1",
+        "m, route 1, api_base: 'http:///v1' has no host; write it as http://127.0.0.1:8000/v1",
     ),
     (
         "m = { routes = [{ model = 'openai/x', usd_per_million = { prompt = 1, completion = 2, cashed = 1 } }] }",
         (
             "m, route 1, usd_per_million.cashed: unknown key, did you mean 'cached'? "
-            "Known here: cached, completion, prompt"
+            "Valid keys: cached, completion, prompt"
         ),
     ),
     (
@@ -167,9 +192,9 @@ def test_a_faulty_file(text: str, fault: str) -> None:
     assert faults(text) == [fault]
 
 
-@pytest.mark.parametrize(("line", "fault"), DEFAULTS)
-def test_a_faulty_default(line: str, fault: str) -> None:
-    assert faults(f"[defaults]\n{line}\n{GOOD}") == [f"defaults.{fault}"]
+@pytest.mark.parametrize(("lines", "fault"), SETTING_FAULTS)
+def test_a_faulty_setting(lines: str, fault: str) -> None:
+    assert faults(f"{lines}\n{GOOD}") == [fault]
 
 
 @pytest.mark.parametrize(("line", "fault"), MODELS)

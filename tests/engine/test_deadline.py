@@ -56,11 +56,11 @@ async def timed(pipeline: str, model: ScriptedModel) -> tuple[float, Trace]:
 async def test_who_is_late_when_the_quorum_and_its_grace_are_there_is_left_behind() -> None:
     took, trace = await timed(steps(PATIENT, AGGREGATE), taking({"b": 3, "c": 60}))
     assert (took, trace.status, trace.answer) == (8, "degraded", "z at 2.1")
-    late = "c: not waited for after 8.0 s: the quorum was there and its grace of 5 s over"
-    assert trace.degradations == (f"propose: 1 of 3 left behind ({late})",)
+    late = "c: not waited for after 8.0 s: the quorum was reached and the grace period of 5 s is over"
+    assert trace.degradations == (f"propose: 1 of 3 dropped ({late})",)
     (_, _, call) = trace.steps[0].calls
     assert call.failure is not None
-    assert (call.failure.kind, call.failure.retryable, call.failure.paid) == ("LeftBehind", False, None)
+    assert (call.failure.kind, call.failure.retryable, call.failure.paid) == ("StragglerDropped", False, None)
     assert [attempt.failure for attempt in call.attempts] == [STOPPED]
 
 
@@ -89,10 +89,10 @@ async def test_a_refinement_that_is_left_behind_leaves_its_answer_as_it_was() ->
 
 
 async def test_the_configurations_grace_holds_where_a_step_names_none() -> None:
-    config = config_of(defaults="grace_s = 2")
+    config = config_of(settings="defaults.grace_s = 2")
     async with runs_of(taking({"c": 60}), config=config).open() as runs:
         trace = await ended(await start_run(runs, config.pipelines["p"], Question("Why?")))
-    assert "its grace of 2 s over" in trace.degradations[0]
+    assert "the grace period of 2 s is over" in trace.degradations[0]
 
 
 async def ended(run: Run) -> Trace:
@@ -111,8 +111,8 @@ async def test_the_last_layers_time_is_kept_for_it() -> None:
     model = taking({"c": 100, "z": 29})
     took, trace = await timed(within(60, PROPOSE, AGGREGATE), model)
     assert (took, trace.status, trace.answer) == (59, "degraded", "z at 2.1")
-    late = "c: not waited for after 30.0 s: the deadline of 60 s left no more time"
-    assert trace.degradations == (f"propose: 1 of 3 left behind ({late})",)
+    late = "c: not waited for after 30.0 s: not enough time left before the deadline of 60 s"
+    assert trace.degradations == (f"propose: 1 of 3 dropped ({late})",)
     assert asked(model, 2) == [("z", ("a at 1.1", "b at 1.2"))]
 
 
@@ -132,7 +132,7 @@ async def test_a_step_in_the_middle_that_would_take_the_last_ones_time_is_left_o
     model = taking({"x": 100, "y": 100})
     took, trace = await timed(within(60, PROPOSE, SYNTHESIZE, AGGREGATE), model)
     assert (took, trace.status, trace.answer) == (40, "degraded", "z at 3.1")
-    assert trace.degradations == ("synthesize: left out: the deadline of 60 s leaves time for the last step only",)
+    assert trace.degradations == ("synthesize: skipped: the deadline of 60 s leaves time for the last step only",)
     assert asked(model, 3) == [("z", ("a at 1.1", "b at 1.2", "c at 1.3"))]
 
 
@@ -156,7 +156,7 @@ async def test_a_run_whose_time_is_up_before_the_end_says_whose_single_answer_it
     took, trace = await timed(within(60, *tables), taking({"a": 1, "z": 100}))
     assert (took, trace.status, trace.answer) == (60, "degraded", "a at 1.1")
     whose = "this is the answer of a alone (call 1.1)"
-    passed = "the deadline of 60 s passed before the answers were put together"
+    passed = "the deadline of 60 s passed before the answers were combined"
     assert trace.degradations == (f"aggregate: {passed}; {whose}",)
 
 
@@ -203,7 +203,9 @@ async def test_a_reply_that_came_too_late_to_be_asked_for_again_leaves_the_answe
     took, trace = await timed(within(60, PROPOSE, rank, AGGREGATE), ScriptedModel({"x": unreadable}))
     assert (took, trace.status, trace.answer) == (40, "degraded", "z at 3.1")
     late, unranked = trace.degradations
-    assert late == "rank: 1 of 1 left behind (x: not waited for after 1.0 s: the deadline of 60 s left no more time)"
+    assert (
+        late == "rank: 1 of 1 dropped (x: not waited for after 1.0 s: not enough time left before the deadline of 60 s)"
+    )
     assert unranked == "rank: the ranking could not be read; all answers go on, unranked"
 
 
@@ -215,13 +217,13 @@ async def test_no_wave_begins_in_the_last_layers_time_once_the_quorum_is_there()
     assert (took, trace.status, trace.answer) == (40, "degraded", "z at 2.1")
     assert sorted(call.agent for call in model.calls) == ["a", "b", "z"]
     assert trace.degradations == (
-        "propose: 1 of 2 left behind (b: not waited for after 40.0 s: the deadline of 60 s left no more time)",
-        "propose: further calls were not made: the deadline of 60 s left no more time",
+        "propose: 1 of 2 dropped (b: not waited for after 40.0 s: not enough time left before the deadline of 60 s)",
+        "propose: further calls were skipped: not enough time left before the deadline of 60 s",
     )
 
 
 async def test_a_caller_can_name_a_deadline_and_a_resumed_run_has_all_of_it_again() -> None:
-    config = config_of(PROPOSE, AGGREGATE, defaults="deadline_s = 500\nattempts = 1")
+    config = config_of(PROPOSE, AGGREGATE, settings="limits.deadline_s = 500\nlimits.attempts = 1")
     journal = MemoryJournal()
     model = ScriptedModel({**dict.fromkeys("abc", forever)})
     async with runs_of(model, journal, config).open() as runs:

@@ -124,7 +124,7 @@ async def test_a_pipeline_that_ends_with_several_answers_fails_rather_than_pick_
     last = '{ step = "rank", agent = "judge", n = 1 }'
     trace = await run_pipeline(steps(PROPOSE, last), "Why?", ScriptedModel({"judge": "?"}))
     assert (trace.status, trace.answer) == ("failed", None)
-    assert trace.error == "the pipeline ended with 3 answers and no way to choose one of them; the trace has them"
+    assert trace.error == "the pipeline ended with 3 answers instead of one; the trace lists them"
 
 
 async def test_a_fault_of_a_provider_that_is_no_call_error_is_not_taken_for_one() -> None:

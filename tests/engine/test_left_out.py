@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from moa_mcp.errors import LeftOut, ServerFailed
+from moa_mcp.errors import CallSkipped, ServerFailed
 from moa_mcp.testing import ScriptedModel, run_pipeline
 from tests.support.tables import AGGREGATE, PROPOSE, asked, steps
 
 pytestmark = pytest.mark.anyio
 
 SYNTHESIZE = '{ step = "synthesize", agents = ["x", "y"], quorum = 2 }'
-NO_MONEY = LeftOut("the budget is used up")
+NO_MONEY = CallSkipped("the budget is used up")
 
 
 async def test_a_step_in_the_middle_without_means_is_left_out_and_the_answers_before_it_go_on() -> None:
@@ -19,7 +19,7 @@ async def test_a_step_in_the_middle_without_means_is_left_out_and_the_answers_be
     trace = await run_pipeline(steps(PROPOSE, SYNTHESIZE, AGGREGATE), "Why?", model)
     assert (trace.status, trace.answer) == ("degraded", "z at 3.1")
     assert trace.degradations == (
-        "synthesize: left out: 1 of 2 calls were answered, 2 are needed: y: the budget is used up",
+        "synthesize: skipped: 1 of 2 calls were answered, 2 are needed: y: the budget is used up",
     )
     assert asked(model, 3) == [("z", ("a at 1.1", "b at 1.2", "c at 1.3"))]
     assert trace.steps[1].answers == trace.steps[0].answers

@@ -52,7 +52,6 @@ async def test_a_fallback_agent_answers_if_the_first_choice_fails() -> None:
 async def run_with_layers(model: ScriptedModel, settings: str) -> Trace:
     """Run one agent with everything that stands between a pipeline and a provider: retries, budget, rate limits."""
     config = parse(f"""
-        [defaults]
         {settings}
         [pipelines.one]
         steps = [{{ step = "propose", agents = ["openai/x"] }}]
@@ -72,7 +71,7 @@ async def run_with_layers(model: ScriptedModel, settings: str) -> Trace:
 async def test_a_call_that_may_succeed_later_is_retried() -> None:
     """The layers retry rate limits, server errors and timeouts, and the trace shows every attempt."""
     busy = RateLimited("HTTP 429", retry_after_s=0)
-    trace = await run_with_layers(ScriptedModel({"openai/x": [busy, "Because."]}), "attempts = 2")
+    trace = await run_with_layers(ScriptedModel({"openai/x": [busy, "Because."]}), "limits.attempts = 2")
     assert (trace.status, trace.answer) == ("complete", "Because.")
     (call,) = trace.steps[0].calls
     first, second = call.attempts
@@ -83,7 +82,7 @@ async def test_a_call_that_may_succeed_later_is_retried() -> None:
 async def test_a_run_never_exceeds_its_budget() -> None:
     """Before a call is sent, the most that it can cost must fit the budget; here it does not, at a cent per token."""
     model = ScriptedModel()
-    trace = await run_with_layers(model, "max_cost_usd = 1.00\nmax_tokens = 2000")
+    trace = await run_with_layers(model, "budget.max_cost_usd = 1.00\ndefaults.max_tokens = 2000")
     assert trace.status == "failed"
     assert "max_cost_usd = $1" in str(trace.error)
     assert model.calls == []

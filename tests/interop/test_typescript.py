@@ -22,7 +22,7 @@ pipelines.quick.steps = [{{ step = "propose", agents = ["m"] }}]
 pipelines.slow.steps = [{{ step = "propose", agents = ["m"] }}, {'{ step = "synthesize", agents = ["m"] },' * 100}]
 """
 DEAR = """
-defaults.confirm_above_usd = 0
+budget.confirm_above_usd = 0
 models.m.routes = [{ model = "openai/m", api_base = "http://127.0.0.1:9/v1" }]
 pipelines.dear.steps = [{ step = "propose", agents = ["m"] }]
 """
@@ -82,7 +82,7 @@ def test_a_pipeline_answers_with_progress(session: dict[str, Any]) -> None:
 
 def test_a_client_that_runs_out_of_time_can_go_on_waiting(session: dict[str, Any]) -> None:
     assert session["kept"]["structuredContent"]["status"] == "running", (
-        f"the SDK words a timeout in another way, as {session['timeoutError']}: teach it to server/waiting.py, Patience"
+        f"CancellationPolicy does not recognise this timeout of the SDK: {session['timeoutError']}"
     )
 
 

@@ -73,7 +73,7 @@ def test_a_server_that_resumes_by_itself_goes_on_serving(
 ) -> None:
     path, lost, sound = damaged
     config = tmp_path / "pipelines.toml"
-    whole = Path(OFFLINE[-1]).read_text("utf-8").replace("[defaults]", '[defaults]\nresume = "auto"', 1)
+    whole = Path(OFFLINE[-1]).read_text("utf-8").replace("[journal]", '[journal]\nresume = "auto"', 1)
     config.write_text(whole, "utf-8")
     here = ("--offline", "--config", str(config), "--journal", str(path))
     with ServerProcess(*here, nursery=nursery) as server:

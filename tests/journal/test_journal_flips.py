@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from moa_mcp.errors import JournalError, MoaError, RunHeld, RunUnknown
+from moa_mcp.errors import JournalError, MoaError, RunNotFound, RunNotResumable
 from moa_mcp.events import Event
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.sqlite import SQLiteJournal
@@ -69,7 +69,7 @@ async def _list(journal: SQLiteJournal, _: str) -> object:
 async def _show(journal: SQLiteJournal, run_id: str) -> object:
     record = await journal.record(run_id)
     if record is None:
-        raise RunUnknown(run_id)
+        raise RunNotFound(run_id)
     trace = traced(record, await journal.events(run_id))
     return _fixed(record), _events(await journal.events(run_id)), _shown(trace)
 
@@ -128,9 +128,9 @@ def gone(path: Path) -> None:
 def assert_right_or_damaged(found: object, right: object, where: str) -> None:
     if isinstance(found, MoaError):
         message = str(found)
-        assert isinstance(found, JournalError | RunUnknown | RunHeld), where
+        assert isinstance(found, JournalError | RunNotFound | RunNotResumable), where
         assert not any(word[:5] in message for word in WORDS), (where, message)
-        assert isinstance(found, RunUnknown) or "damaged" in message, (where, message)
+        assert isinstance(found, RunNotFound) or "damaged" in message, (where, message)
     elif isinstance(found, dict) and isinstance(right, dict):  # a run whose row is out of reach is missing
         assert found.items() <= right.items(), where  # pyright: ignore[reportUnknownMemberType]
     else:
@@ -193,7 +193,7 @@ async def test_a_flip_in_the_log_of_what_was_written_last_is_damage_or_leaves_wh
             path.with_name(f"{path.name}-wal").write_bytes(wal[:at] + bytes([wal[at] ^ 0x55]) + wal[at + 1 :])
             caplog.clear()
             for found, expected in zip(await told(path, run_id), right, strict=True):
-                if found != {} and not isinstance(found, RunUnknown):
+                if found != {} and not isinstance(found, RunNotFound):
                     _at_most(found, expected, at)
             assert f"the journal {path} is damaged" in caplog.text, at
 

@@ -22,7 +22,7 @@ import anyio.to_thread
 import pytest
 
 from moa_mcp.config import parse
-from moa_mcp.errors import STOPPED, AnswerEmpty, CallError, JournalError, LeaseLost, RunHeld, ServerFailed
+from moa_mcp.errors import STOPPED, AnswerEmpty, CallError, JournalError, LeaseLost, RunNotResumable, ServerFailed
 from moa_mcp.events import AttemptFinished, CallFinished, CallStarted, Event, RunStarted, StepFinished, StepStarted
 from moa_mcp.journal.sqlite import SQLiteJournal, owners
 from moa_mcp.journal.sqlite.schema import MIGRATIONS
@@ -45,7 +45,7 @@ def anyio_backend() -> str:
 
 P = PANEL.pipelines["p"]
 BEGUN = RunStarted(run_id="r", pipeline="p", question=Question("Why?"), seed=1, steps=("propose",))
-ONE_TRY = config_of(defaults="attempts = 1")
+ONE_TRY = config_of(settings="limits.attempts = 1")
 SOLO = '{ step = "propose", agents = ["a"] }'
 PASSPHRASE = "quartz lantern meadow"
 KEY = "sk-4f9a2c7be1d84f6a93"
@@ -571,7 +571,7 @@ async def test_where_only_hashes_are_kept_another_process_is_told_these_and_refu
             here = await runs.trace(run.run_id)
         async with runs_of(ScriptedModel(otherwise=says), SQLiteJournal(path, texts=False), ONE_TRY).open() as runs:
             trace = await runs.trace(run.run_id)
-            with pytest.raises(RunHeld, match="its question was not kept"):
+            with pytest.raises(RunNotResumable, match="its question was not kept"):
                 await resume_run(runs, run.run_id)
     assert here.answer == run.trace.answer
     assert (trace.status, trace.pipeline, trace.usage) == ("degraded", "p", run.trace.usage)

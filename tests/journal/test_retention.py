@@ -73,19 +73,19 @@ class Watched(SQLiteJournal):
 
 
 @pytest.mark.parametrize(
-    ("defaults", "left"),
+    ("settings", "left"),
     [
         ("", {"1 days", "89 days"}),
-        ("retention_days = 30", {"1 days"}),
-        ('retention_days = "forever"\nretention_mb = 1', {"1 days", "89 days", "91 days", "400 days"}),
-        ("retention_days = 100\nretention_mb = 1", {"1 days", "89 days", "91 days"}),
+        ("journal.retention_days = 30", {"1 days"}),
+        ('journal.retention_days = "forever"\njournal.retention_mb = 1', {"1 days", "89 days", "91 days", "400 days"}),
+        ("journal.retention_days = 100\njournal.retention_mb = 1", {"1 days", "89 days", "91 days"}),
     ],
 )
-async def test_runs_that_are_too_old_go_once_something_is_run(path: Path, defaults: str, left: set[str]) -> None:
+async def test_runs_that_are_too_old_go_once_something_is_run(path: Path, settings: str, left: set[str]) -> None:
     await with_runs_of_age(path, 1, 89, 91, 400)
     journal = Watched(path)
     with anyio.fail_after(10):
-        async with runs_of(ScriptedModel(), journal, config_of(defaults=defaults)).open() as runs:
+        async with runs_of(ScriptedModel(), journal, config_of(settings=settings)).open() as runs:
             run = await start_run(runs, P, Question("Why?"))
             await run.ended.wait()
             await journal.forgotten.wait()
@@ -109,7 +109,7 @@ async def test_the_oldest_runs_go_while_the_journal_is_larger_than_it_may_be(pat
     await with_runs_of_age(path, *range(1, 21))
     journal = Watched(path)
     with anyio.fail_after(10):
-        async with runs_of(ScriptedModel(), journal, config_of(defaults="retention_mb = 1")).open() as runs:
+        async with runs_of(ScriptedModel(), journal, config_of(settings="journal.retention_mb = 1")).open() as runs:
             run = await start_run(runs, P, Question("Why?"))
             await journal.forgotten.wait()
             left = {record.run_id for record in await journal.records()}
@@ -128,7 +128,7 @@ async def test_where_nothing_is_run_nothing_is_forgotten(path: Path) -> None:
 async def test_where_runs_are_kept_forever_nothing_is_forgotten(path: Path) -> None:
     await with_runs_of_age(path, 400)
     with anyio.fail_after(10):
-        config = config_of(defaults='retention_days = "forever"')
+        config = config_of(settings='journal.retention_days = "forever"')
         async with runs_of(ScriptedModel(), journal := Watched(path), config).open() as runs:
             run = await start_run(runs, P, Question("Why?"))
             await run.ended.wait()

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 HEDGED = config_of('{ step = "propose", agents = ["a", "b", "c", "x"], hedge = true }', AGGREGATE)
 PLAIN = config_of('{ step = "propose", agents = ["a", "b", "c", "x"] }', AGGREGATE)
 SLOW = "x"
-UNKNOWN = "1 request may have been paid without an answer: the cost is not known"
+UNKNOWN = "1 request may have been billed without an answer: the cost is unknown"
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -141,7 +141,9 @@ async def test_a_call_that_fails_before_it_is_late_is_not_asked_again() -> None:
 
 
 async def test_the_configuration_can_hedge_all_steps() -> None:
-    config = config_of('{ step = "propose", agents = ["a", "b", "c", "x"] }', AGGREGATE, defaults="hedge = true")
+    config = config_of(
+        '{ step = "propose", agents = ["a", "b", "c", "x"] }', AGGREGATE, settings="defaults.hedge = true"
+    )
     _, trace = await asked(taking({**QUICK, SLOW: 60}), config=config)
     assert outcomes(trace) == ["stopped", "spare"]
 

@@ -147,8 +147,8 @@ async def test_the_prompt_is_billed_once_and_the_sums_are_what_was_billed() -> N
     assert [call.usage.completion_tokens for call in calls] == [11, 11, 23, 0, 11, 11]
     assert [call.cost_usd for call in calls] == [Decimal("0.5"), *[Decimal(0)] * 5]
     assert trace.notes[0] == (
-        "one request brought 6 answers of p/a: its prompt and cost stand with the first, its completion tokens are "
-        "shared out by length"
+        "one request returned 6 answers of p/a: the first has its prompt tokens and cost, its completion tokens are "
+        "divided by length"
     )
     (finished,) = [event for event in events if isinstance(event, AttemptFinished)]
     assert finished.completion == whole
@@ -334,7 +334,7 @@ async def test_who_gives_up_while_calls_gather_keeps_no_other_waiting() -> None:
 # On record
 
 
-UNKNOWN = "1 request may have been paid without an answer: the cost is not known"
+UNKNOWN = "1 request may have been billed without an answer: the cost is unknown"
 CENT = Price(Rates(*[Decimal("0.0004")] * 4), "the test")
 
 
@@ -389,7 +389,7 @@ async def test_what_is_missing_on_record_is_asked_for_together_and_nothing_else(
 
 
 async def test_of_samples_that_a_budget_can_not_pay_together_those_are_asked_that_it_can() -> None:
-    config = config_of(SIX, AGGREGATE, defaults="max_tokens = 100")
+    config = config_of(SIX, AGGREGATE, settings="defaults.max_tokens = 100")
     answered: set[int] = set()
     for cents in range(5, 500, 15):
         cap = Decimal(cents) / 100

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from mcp import Client
 
@@ -196,23 +194,6 @@ def test_a_shipped_pipeline_takes_the_calls_of_its_plan_and_its_ranges_are_in_or
             assert low <= expected <= high
 
 
-MIDDLE = st.sampled_from(
-    [
-        '{ step = "synthesize", agents = ["a", "b"], max_tokens = 30 }',
-        '{ step = "refine", agents = ["a", "b"], max_tokens = 50 }',
-        '{ step = "rank", agent = "j", n = 2, passes = 2 }',
-        '{ step = "shuffle" }',
-        '{ step = "dropout", rate = 0.5 }',
-        '{ step = "sample", n = 2 }',
-        '{ step = "take", n = 3 }',
-        propose("a", "b", tokens=20, more=", keep = 2"),
-    ]
-)
-END = st.sampled_from(
-    [LAST, '{ step = "vote", agent = "j" }', '{ step = "vote", method = "restate", agent = "z", max_tokens = 7 }']
-)
-
-
 def longest(call: Call) -> Completion:
     """Reply with as many characters as the call's limit stands for; a judge with a verdict."""
     system = call.messages[0].content
@@ -226,28 +207,6 @@ def longest(call: Call) -> Completion:
 
 async def run_longest(chosen: Pipeline, question: Question, seed: int) -> Trace:
     return await run_pipeline(chosen, question, ScriptedModel(otherwise=longest), seed=seed)
-
-
-@pytest.mark.anyio
-@given(
-    first=st.lists(st.sampled_from("abc"), min_size=1, max_size=5),
-    middle=st.lists(MIDDLE, max_size=4),
-    end=END,
-    context=st.none() | st.text(min_size=1, max_size=40),
-    seed=st.integers(0, 99),
-)
-async def test_no_run_exceeds_the_estimate(
-    first: list[str], middle: list[str], end: str, context: str | None, seed: int
-) -> None:
-    chosen = pipeline(steps(propose(*first, tokens=40), *middle, end))
-    question = Question("Why?", context)
-    trace = await run_longest(chosen, question, seed)
-    found = estimate(chosen, question, {})
-    assert trace.answer is not None, trace.error
-    for run, estimated in zip(trace.steps, found.steps, strict=True):
-        sent = sum(prompt_tokens(call.messages) for call in run.calls)
-        assert estimated.prompt.min <= sent <= estimated.prompt.max
-        assert len(run.calls) <= estimated.calls
 
 
 @pytest.mark.anyio
@@ -313,7 +272,7 @@ def test_ask_with_estimate_prints_what_a_question_would_take(tmp_path: Path) -> 
     assert (data["calls"], data["steps"][0]["prompt_tokens"]) == (3, {"min": 10, "expected": 10, "max": 10})
     assert rows["total"][:1] == ["3"]
     assert rows["total"][-2:] == [f"${cost['expected']:.6f}", f"${cost['max']:.6f}"]
-    assert f"About ${cost['expected']:.6f}: at least ${cost['min']:.6f}, at most ${cost['max']:.6f}." in shown
+    assert f"Expected cost: ${cost['expected']:.6f} (minimum ${cost['min']:.6f}, maximum ${cost['max']:.6f})." in shown
     assert "openai/gpt-4o-mini" in shown
     assert f"litellm {source().split()[1]}" in shown
 
@@ -321,7 +280,7 @@ def test_ask_with_estimate_prints_what_a_question_would_take(tmp_path: Path) -> 
 def test_ask_with_estimate_names_the_models_whose_price_is_unknown(tmp_path: Path) -> None:
     shown = invoke(tmp_path, "ask", "strange", "Why?", "--estimate")
     data = json.loads(invoke(tmp_path, "ask", "strange", "Why?", "--estimate", "--json"))
-    assert "The cost is unknown: no price is known for strange." in shown
+    assert "Expected cost: unknown, because no price is known for strange." in shown
     assert (data["cost_usd"], data["unknown"], data["enough_usd"]) == (None, ["strange"], None)
     assert "--max-cost" not in shown
     assert [each["cost_usd"] is None for each in data["steps"][0]["models"]] == [False, True]
@@ -334,7 +293,7 @@ def test_a_wide_pipeline_is_shown_whole_and_simulation_costs_nothing(tmp_path: P
     shown = CliRunner().invoke(commands, args, env=environ).stdout.splitlines()
     assert max(map(len, shown)) <= 80
     assert "…" not in "".join(shown)
-    assert "About $0: at least $0, at most $0." in shown
+    assert "Expected cost: $0 (minimum $0, maximum $0)." in shown
 
 
 def test_check_with_cost_adds_dollars_to_every_pipeline(tmp_path: Path) -> None:
@@ -362,7 +321,7 @@ def test_an_estimate_does_not_load_litellm() -> None:
     )
     loaded = {row.rpartition("|")[2].strip().partition(".")[0] for row in done.stderr.splitlines()}
     assert done.returncode == 0
-    assert "About $" in done.stdout
+    assert "Expected cost: $" in done.stdout
     assert "rich" in loaded
     assert "litellm" not in loaded
 

@@ -25,13 +25,14 @@ def test_a_plan_tells_calls_models_and_answers_of_every_step() -> None:
     ]
     found = plan(pipeline(described(*tables)))
     assert found.steps == (
-        StepPlan("propose", ("a", "b", "c"), 3, 3),
-        StepPlan("shuffle", (), 0, 3),
-        StepPlan("refine", ("x", "y", "x"), 3, 3),
-        StepPlan("rank", ("judge", "judge", "judge"), 3, 2),
-        StepPlan("synthesize", ("s", "s"), 2, 2),
-        StepPlan("vote", (), 0, 1),
+        StepPlan("propose", ("a", "b", "c"), 3),
+        StepPlan("shuffle", (), 3),
+        StepPlan("refine", ("x", "y", "x"), 3),
+        StepPlan("rank", ("judge", "judge", "judge"), 2),
+        StepPlan("synthesize", ("s", "s"), 2),
+        StepPlan("vote", (), 1),
     )
+    assert [step.calls for step in found.steps] == [3, 0, 3, 3, 2, 0]
     assert (found.pipeline, found.calls, found.layers, found.lint) == ("test", 11, 4, ())
 
 

@@ -23,7 +23,7 @@ from moa_mcp.errors import (
     QuotaExceeded,
     RateLimited,
     RequestRefused,
-    RunUnknown,
+    RunNotFound,
     ServerFailed,
     TimedOut,
 )
@@ -83,4 +83,4 @@ def test_a_configuration_error_holds_its_problems_and_names_its_file() -> None:
 
 
 def test_an_unknown_run_is_named() -> None:
-    assert str(RunUnknown("r1")) == "there is no run 'r1' in the journal"
+    assert str(RunNotFound("r1")) == "there is no run 'r1' in the journal"

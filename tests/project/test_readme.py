@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import moa_mcp
 from moa_mcp.cli import commands
-from moa_mcp.config import STEP_TYPES, Defaults, Pipeline, load, parse, shipped
+from moa_mcp.config import SETTINGS, STEP_TYPES, Pipeline, load, parse, shipped
 from moa_mcp.planning.plan import plan
 
 ROOT = Path(__file__).parent.parent.parent
@@ -39,7 +39,7 @@ def blocks(language: str, holding: str = "") -> list[object]:
 def table_after(page: Path, heading: str) -> dict[str, list[str]]:
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in text_of(page).partition(heading)[2].partition("\n## ")[0].splitlines()
+        for line in text_of(page).partition(heading)[2].partition("\n#")[0].splitlines()
         if line.startswith("| `")
     ]
     return {cells[0]: cells[1:] for cells in rows}
@@ -62,7 +62,9 @@ def parsed(arguments: list[str]) -> click.Context:
 @pytest.mark.parametrize("block", blocks("toml"))
 def test_the_configurations_load_without_warnings(block: str) -> None:
     whole = block if "[pipelines." in block else f"{block}\n{PIPELINE}"
-    assert [lint for each in parse(whole).pipelines.values() for lint in plan(each).lint] == []
+    config = parse(whole)
+    assert [lint for each in config.pipelines.values() for lint in plan(each).lint] == []
+    assert config.notes == ()
 
 
 @pytest.mark.parametrize("block", blocks("json"))
@@ -120,8 +122,9 @@ def test_the_table_of_steps_names_every_step() -> None:
 
 
 def test_the_tables_of_settings_name_every_key() -> None:
-    stated = table_after(DOCS / "configuration.md", "## Settings")
-    assert {re.findall(r"`(\w+)`", name)[0] for name in stated} == set(Defaults.model_fields)
+    for table, kind in SETTINGS.items():
+        stated = table_after(DOCS / "configuration.md", f"### `[{table}]`")
+        assert {re.findall(r"`(\w+)`", name)[0] for name in stated} == set(kind.model_fields)
     stated = table_after(DOCS / "configuration.md", "## Pipelines")
     assert {name.strip("`") for name in stated} == set(Pipeline.model_fields) - {"name"}
 

@@ -94,7 +94,7 @@ async def test_an_answer_that_a_filter_or_a_fault_ended_is_none(
 async def test_a_reason_that_nobody_knows_is_noted() -> None:
     completion = await ended("tired", stream=False)
     assert completion.finish_reason == "other"
-    assert completion.notes == ("openai/m ended its answer for a reason that is not known: 'tired'",)
+    assert completion.notes == ("openai/m ended with an unknown finish_reason: 'tired'",)
 
 
 async def test_a_thought_that_the_limit_cut_is_no_answer_and_is_kept() -> None:
@@ -129,7 +129,7 @@ async def test_a_stream_that_never_ends_is_cut_and_its_connection_closed(
                 completion = await wire(call)
                 assert completion.finish_reason == "length"
                 assert len(completion.text) < 2 * 32 * 512
-                assert completion.notes == ("the answer was cut: the provider went on beyond 8 times max_tokens = 512",)
+                assert completion.notes == ("the answer was cut: the provider sent more than 8 times max_tokens (512)",)
             else:
                 with pytest.raises(errors.AnswerEmpty) as told:
                     await wire(call)
@@ -148,7 +148,7 @@ async def test_an_answer_is_cut_under_whichever_name_its_limit_was_sent(name: st
     async with serving(handler) as call:
         completion = await wire(call._replace(parameters={name: 512}))
     await wire.close()
-    assert completion.notes == ("the answer was cut: the provider went on beyond 8 times max_tokens = 512",)
+    assert completion.notes == ("the answer was cut: the provider sent more than 8 times max_tokens (512)",)
 
 
 @pytest.mark.parametrize("status", [200, 500])

@@ -53,7 +53,7 @@ async def test_a_litellm_that_can_not_be_loaded_is_told_to_every_call(
     monkeypatch.setattr("moa_mcp.providers.litellm.client._imported", broken)
     provider = LiteLLM()
     told = [str(await failure(provider, call)), str(await failure(provider, call))]
-    assert told == ["litellm can't be loaded: half installed"] * 2
+    assert told == ["litellm failed to load: half installed"] * 2
 
 
 async def test_a_model_of_no_known_provider_is_refused_without_a_word_on_stdout(

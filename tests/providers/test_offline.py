@@ -104,8 +104,8 @@ async def test_every_text_says_that_it_is_simulated_and_costs_nothing(question: 
 async def test_what_it_cant_work_out_it_says_it_can_not() -> None:
     trace = await _run("Why is the sky blue, in two sentences?", '{ step = "vote", agent = "judge" }')
     assert trace.steps[0].answers[0].text == (
-        "[simulated ada] No model was asked: this is the offline demonstration, which can only do small arithmetic "
-        "and multiple choice. An answer to “Why is the sky blue, in two sentences?” would stand here. "
+        "[simulated ada] No model was called. This is the offline demonstration, which only solves small arithmetic "
+        "and multiple choice. A real model would answer “Why is the sky blue, in two sentences?” here. "
         + trace.steps[0].answers[0].text[-12:]
     )
 

@@ -200,7 +200,7 @@ async def test_a_fault_in_a_stream_is_told_as_one(wire: OpenAIWire) -> None:
     body = 'data: {"choices": [{"delta": {"content": "So"}}]}\n\ndata: {"error": {"message": "no", "code": 502}}\n\n'
     async with Saying(body, content_type="text/event-stream") as url:
         told = await failure(wire, call_to(url)._replace(on_text=lambda _: None))
-    assert (type(told), str(told)) == (errors.ServerFailed, f"openai/m: no (asked at {url}/chat/completions)")
+    assert (type(told), str(told)) == (errors.ServerFailed, f"openai/m: no (at {url}/chat/completions)")
 
 
 async def test_a_server_that_does_not_stream_is_understood(wire: OpenAIWire) -> None:
@@ -214,7 +214,7 @@ async def test_a_key_follows_no_redirection(wire: OpenAIWire, serving: ModelServ
     serving.clear()
     async with Saying("", status=307, location=f"{serving.url}/chat/completions") as url:
         told = await failure(wire, call_to(url, key="sk-12ab34cd56ef"))
-    assert str(told) == f"openai/m: {url} has moved to {serving.url}/chat/completions"
+    assert str(told) == f"openai/m: {url} redirects to {serving.url}/chat/completions; update its api_base"
     assert serving.requests == ()
 
 
@@ -222,7 +222,7 @@ async def test_a_route_without_an_address_is_refused(wire: OpenAIWire) -> None:
     asked = call_to("")
     assert asked.target is not None
     told = await failure(wire, asked._replace(target=replace(asked.target, api_base=None)))
-    assert "give it an api_base" in str(told)
+    assert "set its api_base" in str(told)
 
 
 async def test_calls_share_connections_and_may_follow_a_close(serving: ModelServer) -> None:

@@ -61,7 +61,7 @@ async def test_a_refusal_is_told_by_its_kind_with_the_providers_words_and_the_ad
     told = await failure(provider, call_to(base, streamed=streamed))
     assert (told.kind, getattr(told, "retry_after_s", None)) == (said.kind, said.wait_s), str(told)
     assert said.holds in str(told)
-    assert f"asked at {base}/chat/completions" in str(told)
+    assert f"at {base}/chat/completions" in str(told)
     assert KEY not in str(told)
     assert told.retryable is (said.kind in {"RateLimited", "ServerFailed"})
 
@@ -72,16 +72,16 @@ async def test_the_parameter_that_a_provider_names_beside_its_words_is_told(
     body = b'{"error": {"message": "Param Incorrect", "param": "messages[0].name"}}'
     base = server.script("param", Bytes([body], 400, {"Content-Type": "application/json"}))
     told = str(await failure(provider, call_to(base, streamed=False)))
-    assert told == f"openai/m: Param Incorrect (param messages[0].name; asked at {base}/chat/completions)"
+    assert told == f"openai/m: Param Incorrect (param messages[0].name; at {base}/chat/completions)"
 
 
 async def test_a_wrong_path_is_told_with_what_would_be_right(provider: Model, server: ByteServer) -> None:
     base = server.script("lost", Bytes([b"404 page not found"], 404, {"Content-Type": "text/plain"}))
     told = await failure(provider, call_to(base, streamed=False))
     assert isinstance(told, errors.ModelNotFound)
-    asked = f"openai/m: 404 page not found (asked at {base}/chat/completions)"
+    asked = f"openai/m: 404 page not found (at {base}/chat/completions)"
     assert str(told) == (
-        f"{asked}; is the address right? Most servers answer at {server.url}/v1/chat/completions: "
+        f"{asked}; check the address: most servers answer at {server.url}/v1/chat/completions, so "
         f"set api_base to {server.url}/v1"
     )
 
@@ -90,7 +90,7 @@ async def test_a_model_that_is_unknown_is_not_taken_for_a_wrong_path(provider: M
     body = b'{"error": {"message": "The model `m` does not exist", "code": "model_not_found"}}'
     base = server.script("unknown", Bytes([body], 404, {"Content-Type": "application/json"}))
     told = str(await failure(provider, call_to(base, streamed=False)))
-    assert told == f"openai/m: The model `m` does not exist (asked at {base}/chat/completions)"
+    assert told == f"openai/m: The model `m` does not exist (at {base}/chat/completions)"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ async def test_an_address_in_litellms_variables_may_end_as_people_write_it(
     provider, _, _ = model.partition("/")
     monkeypatch.setenv(f"{provider.upper()}_API_BASE", f"{server.url}{written}")
     call = call_to("", streamed=False)._replace(target=Target(model, provider, None, KEY))
-    assert str(await failure(LiteLLM(), call)) == f"{model}: no (asked at {server.url}{asked})"
+    assert str(await failure(LiteLLM(), call)) == f"{model}: no (at {server.url}{asked})"
 
 
 @pytest.mark.parametrize("end", ["/", "/chat/completions", "/chat/completions/", " ", "/models"])
@@ -122,4 +122,4 @@ async def test_an_address_may_end_as_people_write_it(provider: Model, server: By
     call = call_to(base, streamed=False)
     assert call.target is not None
     told = await failure(provider, call._replace(target=replace(call.target, api_base=f"{base}{end}")))
-    assert str(told) == f"openai/m: no (asked at {base}/chat/completions)"
+    assert str(told) == f"openai/m: no (at {base}/chat/completions)"

@@ -171,7 +171,7 @@ async def test_a_model_that_declines_is_told_from_one_that_says_nothing(
     models.script("m", Reply("", refusal="Not that."))
     told = str(await failure(provider, call))
     if isinstance(provider, LiteLLM) and call.on_text is not None:
-        assert told == "no text: openai/m returned none", (
+        assert told == "empty answer: openai/m returned no text", (
             "litellm hands on what a model says when it declines in a stream: read it in _streamed, as _completion does"
         )
     else:
@@ -215,11 +215,11 @@ async def test_a_server_that_is_not_there_is_named(provider: Model, call: Call) 
     refusal = await failure(provider, call._replace(target=Target("openai/m", "openai", base, "none", wire_model="m")))
     assert isinstance(refusal, errors.ConnectionFailed)
     assert refusal.paid is False
-    assert str(refusal) == f"openai/m: no connection to {base}"
+    assert str(refusal) == f"openai/m: can't connect to {base}"
 
 
 async def test_a_call_without_a_route_is_refused(provider: Model, call: Call) -> None:
-    assert str(await failure(provider, call._replace(target=None))) == "no route was chosen for m"
+    assert str(await failure(provider, call._replace(target=None))) == "no route selected for m"
 
 
 @pytest.mark.parametrize("status", [400, 401, 429, 500])
@@ -227,7 +227,7 @@ async def test_a_key_that_a_provider_repeats_is_masked(
     provider: Model, models: ModelServer, call: Call, status: int
 ) -> None:
     models.script("m", Status(status, f"The key {KEY} is not welcome, nor is sk-proj-12ab34cd56ef."))
-    asked = f"asked at {models.url}/chat/completions"
+    asked = f"at {models.url}/chat/completions"
     assert str(await failure(provider, call)) == f"openai/m: The key [key] is not welcome, nor is [key] ({asked})"
 
 
@@ -346,8 +346,8 @@ async def test_of_a_web_page_in_an_errors_place_the_words_are_told_without_marku
 ) -> None:
     models.script("m", HtmlPage(502))
     told = str(await failure(provider, call))
-    asked = f"(asked at {models.url}/chat/completions)"
-    assert told == f"openai/m: a web page came in place of an answer: Please log in {asked}"
+    asked = f"(at {models.url}/chat/completions)"
+    assert told == f"openai/m: a web page instead of an answer: Please log in {asked}"
 
 
 async def test_a_stream_that_breaks_off_is_no_answer(provider: Model, models: ModelServer, call: Call) -> None:

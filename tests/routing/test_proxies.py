@@ -111,8 +111,8 @@ async def test_a_dead_proxy_is_named_without_its_password(
     assert isinstance(told, errors.ConnectionFailed)
     assert (told.paid, models.requests) == (False, ())
     assert str(told) == (
-        f"openai/m: no connection to the proxy http://{dead} on the way to {models.url}; "
-        "correct http_proxy, https_proxy or all_proxy, or leave the server out of it: no_proxy=127.0.0.1"
+        f"openai/m: can't connect to the proxy http://{dead} for {models.url}; "
+        "correct http_proxy, https_proxy or all_proxy, or bypass the proxy with no_proxy=127.0.0.1"
     )
 
 
@@ -121,7 +121,7 @@ async def test_a_probe_goes_the_way_that_a_call_goes(models: ModelServer, monkey
     monkeypatch.setenv("HTTP_PROXY", f"http://user:hush-hush@{dead}")
     assert not await answers(models.url)
     states = await Routes({"m": (Route(model="ollama/m"),)}, {"OLLAMA_API_BASE": models.url}).states("m")
-    assert states[0].missing.startswith(f"Ollama at {models.url} (asked through the proxy http://{dead}; ")
+    assert states[0].missing.startswith(f"Ollama at {models.url} (requested through the proxy http://{dead}; ")
     monkeypatch.setenv("NO_PROXY", "127.0.0.0/8")
     assert await answers(models.url)
 
@@ -182,7 +182,7 @@ async def test_calls_and_probes_go_through_the_proxy_and_failures_behind_it_name
     models.script("m", Status(401, "no"))
     told = await failure(provider, call_to(models.url))
     asked = f"{models.url}/chat/completions"
-    assert str(told) == f"openai/m: no (asked at {asked} through the proxy {gate.url})"
+    assert str(told) == f"openai/m: no (at {asked} through the proxy {gate.url})"
     assert gate.asked == [f"GET {models.url}/models", f"POST {asked}", f"POST {asked}"]
     listening.close()
 
@@ -216,5 +216,5 @@ async def test_a_proxy_that_is_no_http_proxy_is_told_with_what_to_do(
 ) -> None:
     monkeypatch.setenv("all_proxy", "socks5h://user:hush-hush@127.0.0.1:1080")
     told = await failure(provider, call_to("http://models.example/v1"))
-    assert str(told).startswith("openai/m: the proxy socks5h://127.0.0.1:1080 is no HTTP proxy; correct http_proxy")
+    assert str(told).startswith("openai/m: the proxy socks5h://127.0.0.1:1080 is not an HTTP proxy; correct http_proxy")
     assert not await answers("http://models.example/v1")

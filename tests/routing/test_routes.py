@@ -77,7 +77,7 @@ async def test_an_empty_key_is_none(empty: Mapping[str, str]) -> None:
 async def test_a_model_that_is_not_configured_has_no_route() -> None:
     with pytest.raises(MissingKey) as caught:
         await Routes({}, {}).usable("m")
-    assert str(caught.value) == "no route can be used here; give it a route in the configuration"
+    assert str(caught.value) == "no route can be used here; add a route for it in the configuration"
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,18 @@ import pytest
 
 from moa_mcp.errors import AuthFailed, MissingKey
 from moa_mcp.providers.backend import Backend
-from moa_mcp.runs import ConfirmationRequired, ForkedRun, NewRun, Ready, ResumedRun, Run, RunRefused, RunRequest, Runs
-from moa_mcp.runs.admission import Consent
+from moa_mcp.runs import (
+    ConfirmationRequired,
+    Consent,
+    ForkedRun,
+    NewRun,
+    Ready,
+    ResumedRun,
+    Run,
+    RunRefused,
+    RunRequest,
+    Runs,
+)
 from moa_mcp.testing import ScriptedModel
 from moa_mcp.values import Price, Question, Rates, Target
 from tests.support.journals import config_of
@@ -21,16 +31,16 @@ pytestmark = pytest.mark.anyio
 
 CENT = Decimal("0.01")
 WHY = Question("Why?")
-LIMIT = "max_tokens = 100\nattempts = 1\nconfirm_above_usd = 1"
+LIMIT = "defaults.max_tokens = 100\nlimits.attempts = 1\nbudget.confirm_above_usd = 1"
 
 
-def runs_of(defaults: str = LIMIT, model: ScriptedModel | None = None) -> Runs:
+def runs_of(settings: str = LIMIT, model: ScriptedModel | None = None) -> Runs:
     """Return runs whose models cost a cent per token; one of the pipeline `p` is expected to cost some ten dollars."""
 
     async def usable(alias: str) -> tuple[Target, ...]:
         return (Target(f"p/{alias}", "p", price=Price(Rates(CENT, CENT, CENT, CENT), "the test")),)
 
-    return Runs(config_of(defaults=defaults), Backend(model or ScriptedModel(), lambda _: usable))
+    return Runs(config_of(settings=settings), Backend(model or ScriptedModel(), lambda _: usable))
 
 
 def new(runs: Runs, max_cost_usd: float | None = None, **terms: Any) -> NewRun:
@@ -81,7 +91,7 @@ async def test_only_an_admission_makes_a_ready() -> None:
 
 
 async def test_a_run_that_others_admitted_does_not_start() -> None:
-    lenient, strict = runs_of("max_tokens = 100"), runs_of()
+    lenient, strict = runs_of("defaults.max_tokens = 100"), runs_of()
     async with strict.open():
         with pytest.raises(RuntimeError, match="in the Runs that admitted it"):
             await strict.start(await ready(lenient, new(lenient)))
@@ -121,7 +131,7 @@ async def test_a_cost_is_confirmed_by_the_caller_or_by_a_budget_that_covers_it_w
 async def test_a_budget_and_a_deadline_can_only_be_lower_than_configured_unless_they_override(
     wanted: float | None, cap: float, deadline_s: float, *, overrides: bool
 ) -> None:
-    runs = runs_of("max_tokens = 100\nmax_cost_usd = 5\ndeadline_s = 60")
+    runs = runs_of("defaults.max_tokens = 100\nbudget.max_cost_usd = 5\nlimits.deadline_s = 60")
     request = new(runs, wanted, deadline_s=wanted, overrides_limits=overrides)
     admitted = await ready(runs, request)
     assert admitted.work is not None
@@ -169,7 +179,7 @@ async def test_a_small_budget_does_not_open_the_way_to_a_large_one_without_a_con
 
 
 async def test_a_run_without_a_usable_provider_is_refused_with_the_reason_and_leaves_no_record() -> None:
-    config = config_of(defaults=LIMIT)
+    config = config_of(settings=LIMIT)
     runs = Runs(config, Backend(ScriptedModel(), lambda _: nothing))
     refused = await runs.admit(new(runs))
     assert isinstance(refused, RunRefused)
@@ -183,7 +193,7 @@ async def nothing(alias: str) -> tuple[Target, ...]:
 
 
 async def test_an_active_run_is_returned_to_whoever_resumes_it() -> None:
-    runs = runs_of("max_tokens = 100")
+    runs = runs_of("defaults.max_tokens = 100")
     async with runs.open():
         run = await start_run(runs, runs.config.pipelines["p"], WHY)
         assert await runs.start(await ready(runs, ResumedRun(run_id=run.run_id))) is run

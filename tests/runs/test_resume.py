@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from moa_mcp.errors import MissingKey, RunHeld, RunUnknown, ServerFailed
+from moa_mcp.errors import MissingKey, RunNotFound, RunNotResumable, ServerFailed
 from moa_mcp.events import AttemptFinished, AttemptStarted, CallFinished, CallStarted, Event, RunFinished
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.memory import MemoryJournal
@@ -41,7 +41,7 @@ def anyio_backend() -> str:
 
 P = PANEL.pipelines["p"]
 Q = Question("Why?", "because of this", "Be brief.")
-ONE_TRY = config_of(defaults="attempts = 1")
+ONE_TRY = config_of(settings="limits.attempts = 1")
 STOP = 'stop = { ahead_by = 2, extract = { regex = "(.) at" } }'
 JUDGED = config_of(
     PROPOSE,
@@ -367,7 +367,7 @@ async def test_a_simulated_run_is_not_gone_on_with_by_real_models(path: Path) ->
     async with Runs(PANEL, simulated, SQLiteJournal(path)).open() as runs:
         run = await standing(runs, model, 3)
     async with runs_of(model, SQLiteJournal(path)).open() as runs:
-        with pytest.raises(RunHeld, match="was simulated"):
+        with pytest.raises(RunNotResumable, match="was simulated"):
             await resume_run(runs, run.run_id)
 
 
@@ -377,9 +377,9 @@ async def test_a_simulated_run_is_not_gone_on_with_by_real_models(path: Path) ->
 async def test_a_run_that_has_its_answer_can_not_be_resumed(path: Path) -> None:
     async with runs_of(ScriptedModel(), SQLiteJournal(path)).open() as runs:
         trace = await ended(await start_run(runs, P, Q))
-        with pytest.raises(RunHeld, match=f"run {trace.run_id} is complete; there is nothing to resume"):
+        with pytest.raises(RunNotResumable, match=f"run {trace.run_id} is complete; there is nothing to resume"):
             await resume_run(runs, trace.run_id)
-        with pytest.raises(RunUnknown):
+        with pytest.raises(RunNotFound):
             await resume_run(runs, "another")
 
 
@@ -387,7 +387,7 @@ async def test_a_run_that_another_living_process_drives_is_not_driven_twice(path
     model, rival = ScriptedModel({"c": hangs}), ScriptedModel()
     async with runs_of(model, SQLiteJournal(path)).open() as here, runs_of(rival, SQLiteJournal(path)).open() as there:
         run = await standing(here, model, 3)
-        with pytest.raises(RunHeld, match="is driven by another process; wait for it, or cancel it"):
+        with pytest.raises(RunNotResumable, match="is driven by another process; wait for it, or cancel it"):
             await resume_run(there, run.run_id)
         assert not (await there.trace(run.run_id)).interrupted
         assert await resume_run(here, run.run_id) is run
@@ -526,7 +526,7 @@ async def test_interrupted_runs_go_on_by_themselves_only_where_the_configuration
     model, again = ScriptedModel({"c": hangs}), ScriptedModel()
     async with runs_of(model, SQLiteJournal(path)).open() as runs:
         run = await standing(runs, model, 3)
-    config = config_of(defaults=f'resume = "{resume}"')
+    config = config_of(settings=f'journal.resume = "{resume}"')
     async with runs_of(again, SQLiteJournal(path), config).open() as runs:
         with anyio.fail_after(5):
             while asked and (await runs.trace(run.run_id)).status == "running":

@@ -24,7 +24,7 @@ from tests.support.serving import ServerProcess, content, parameters, text
 pytestmark = pytest.mark.anyio
 
 CONFIG = """
-defaults.confirm_above_usd = 0.5
+budget.confirm_above_usd = 0.5
 models.a.routes = [{ model = "openai/a", api_base = "URL", usd_per_million = { prompt = 1, completion = 1000 } }]
 models.b.routes = [{ model = "openai/b", api_base = "URL" }]
 models.absent.routes = [{ model = "openai/absent", api_key_env = "NO_SUCH_KEY" }]
@@ -168,7 +168,7 @@ async def test_a_client_that_can_not_ask_is_told_what_to_call_with_and_that_agre
     assert (refused.is_error, text(too_little)) == (True, text(refused))
     assert text(refused) == (
         f"Not started: confirmation required, and this client does not support form elicitation. {ASKED} "
-        "No model was called and nothing was spent. If the cost is acceptable to whoever pays, call again with "
+        "No model was called and nothing was spent. If the user accepts this cost, call again with "
         "max_cost_usd = 2.0001 or more. 2.0001 covers the worst-case cost of every call; a lower budget may skip calls."
     )
     assert content(agreed)["status"] == "complete"
@@ -239,7 +239,7 @@ async def test_a_resumed_run_above_the_limit_needs_a_confirmation_of_its_higher_
     assert (refused.is_error, content(confirmed)["status"], len(models.requests)) == (True, "complete", 1)
 
 
-@pytest.mark.parametrize("changes", [[], [("defaults.confirm_above_usd = 0.5", "")], [("= 0.5", "= 0.8")]])
+@pytest.mark.parametrize("changes", [[], [("budget.confirm_above_usd = 0.5", "")], [("= 0.5", "= 0.8")]])
 async def test_nobody_is_asked_about_a_run_within_the_limit(
     era: str, models: ModelServer, changes: list[tuple[str, str]]
 ) -> None:

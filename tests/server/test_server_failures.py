@@ -34,8 +34,10 @@ KEY = "sk-4f9a2c7be1d84f6a93"
 PASSPHRASE = "quartz lantern meadow"
 CONFIG = """
 [defaults]
-attempts = 1
 temperature = 0.5
+
+[limits]
+attempts = 1
 
 [models]
 a.routes = [{ model = "openai/a", api_base = "URL" }]
@@ -117,7 +119,7 @@ def prompts(models: ModelServer) -> str:
         ("panel", Status(500, "the cluster is on fire"), "openai/b: the cluster is on fire"),
         ("panel", Status(401, "no such key"), "openai/b: no such key"),
         ("panel", Reset(), "openai/b: the connection to http://127.0.0.1:"),
-        ("panel", Reply(""), "no text: openai/b returned none"),
+        ("panel", Reply(""), "empty answer: openai/b returned no text"),
         ("panel", Reply("half a wo", refusal="Not that."), "openai/b declined: Not that."),
         ("panel", BrokenJson(), "openai/b sent a reply that is not valid JSON"),
         ("panel", HtmlPage(), "openai/b"),
@@ -148,7 +150,7 @@ async def test_a_deadline_is_kept_and_a_caller_can_only_shorten_it(
 ) -> None:
     models.script("judge", Hang())
     result = await client.call_tool(pipeline, {**QUESTION, "deadline_s": deadline_s})
-    passed = "the deadline of 0.8 s passed before the answers were put together; this is the answer of a alone"
+    passed = "the deadline of 0.8 s passed before the answers were combined; this is the answer of a alone"
     assert passed in text(result).splitlines()[0]
     assert (content(result)["status"], content(result)["answer"]) == ("degraded", "answer 1 from a")
 
@@ -161,9 +163,7 @@ async def test_when_every_proposer_fails_the_call_is_an_error_that_holds_the_run
     result = await client.call_tool("panel", QUESTION)
     data = content(result)
     assert (result.is_error, data["status"], data["answer"]) == (True, "failed", None)
-    assert text(result).startswith(
-        "panel failed: step 1 (propose): none of 3 calls was answered: a: openai/a: no (asked at "
-    )
+    assert text(result).startswith("panel failed: step 1 (propose): none of 3 calls was answered: a: openai/a: no (at ")
     assert f'moa_trace with run_id = "{data["run_id"]}"' in text(result)
     assert [request.model for request in models.requests if request.model == "judge"] == []
 
@@ -175,7 +175,7 @@ async def test_when_the_aggregator_fails_no_proposal_passes_for_the_answer_and_a
     result = await client.call_tool("panel", QUESTION)
     data = content(result)
     assert (result.is_error, data["status"], data["answer"]) == (True, "failed", None)
-    asked = f"asked at {models.url}/chat/completions"
+    asked = f"at {models.url}/chat/completions"
     assert data["error"] == f"step 2 (aggregate): no answer came: judge: openai/judge: no ({asked})"
     assert "answer 1 from a" not in text(result)
 

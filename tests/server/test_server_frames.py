@@ -270,7 +270,7 @@ def test_arguments_that_are_no_object_are_refused(server: ServerProcess, argumen
 
 
 CONFIG = """
-defaults.confirm_above_usd = 0.5
+budget.confirm_above_usd = 0.5
 [models.a]
 routes = [{ model = "openai/a", api_base = "http://127.0.0.1:9", usd_per_million = { prompt = 1, completion = 1000 } }]
 [pipelines.dear]

@@ -73,7 +73,7 @@ def test_a_run_of_which_only_hashes_are_kept_is_gone_on_with_by_its_own_process_
         config = Path(
             served(models, tmp_path, '{step="propose", agents=["first"]}', '{step="aggregate", agent="last"}')
         )
-        config.write_text(f'{config.read_text("utf-8")}\n[defaults]\nrecord = "hashes"\n', "utf-8")
+        config.write_text(f'{config.read_text("utf-8")}\n[journal]\nrecord = "hashes"\n', "utf-8")
         here = ("--config", str(config), "--journal", str(path))
         with ServerProcess(*here, nursery=nursery) as server:
             server.initialize()

@@ -15,7 +15,7 @@ from tests.support.serving import content, text
 pytestmark = pytest.mark.anyio
 
 CONFIG = """
-defaults.attempts = 1
+limits.attempts = 1
 models.a.routes = [{ model = "openai/a", api_base = "URL" }]
 models.b.routes = [{ model = "openai/b", api_base = "URL" }]
 pipelines.one.steps = [{ step = "propose", agents = ["a"] }]

@@ -16,7 +16,7 @@ KEY = "sk-4f9a2c7be1d84f6a93"
 CONFIG = """
 models.m.routes = [{ model = "openai/m", api_base = "URL", api_key_env = "OFFICE_KEY" }]
 models.unknown.routes = [{ model = "no-such-provider/m", api_key_env = "OFFICE_KEY" }]
-defaults.attempts = 1
+limits.attempts = 1
 pipelines.one.steps = [{ step = "propose", agents = ["m"] }]
 pipelines.unknown.steps = [{ step = "propose", agents = ["unknown"] }]
 """

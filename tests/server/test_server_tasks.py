@@ -281,7 +281,7 @@ async def test_a_user_is_asked_about_the_cost_before_there_is_a_task(
         assert await asked_for.runs.journal.records() == ()
         return types.ElicitResult(action=action, content={"start": True})
 
-    asked_for = app(models, limited="defaults.confirm_above_usd = 0")
+    asked_for = app(models, limited="budget.confirm_above_usd = 0")
     async with Client(asked_for.server, extensions=[TakesTasks()], elicitation_callback=user, cache=None) as client:
         result = await client.call_tool("two", QUESTION)
         records = await asked_for.runs.journal.records()

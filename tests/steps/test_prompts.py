@@ -9,13 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moa_mcp.steps import prompts
-from moa_mcp.values import Answer, Message, Place, Question
+from moa_mcp.values import Answer, Comment, Message, Place, Question
 
 MARK = re.compile(r"^----- answer 1 of \d+ \(([0-9a-f]+)\)", re.MULTILINE)
 
 
 def answers(*texts: str) -> tuple[Answer, ...]:
     return tuple(Answer(text, "somebody", Place(1, number)) for number, text in enumerate(texts, 1))
+
+
+def commented(text: str, *comments: str) -> Answer:
+    said = tuple(Comment(comment, "critic", Place(2, number)) for number, comment in enumerate(comments, 1))
+    return Answer(text, "somebody", Place(1, 1), comments=said)
 
 
 def fence_of(*texts: str) -> str:
@@ -48,6 +53,40 @@ def test_the_mark_of_a_fence_occurs_in_no_answer(texts: list[str]) -> None:
     found = MARK.search(fence_of(*texts))
     assert found
     assert not any(f"({found[1]})" in text for text in texts)
+
+
+@given(st.lists(st.tuples(TEXTS, st.lists(TEXTS, max_size=3)), min_size=1, max_size=4))
+def test_comments_are_not_taken_for_answers_and_hold_no_mark(said: list[tuple[str, list[str]]]) -> None:
+    fenced = prompts.fenced([commented(text, *comments) for text, comments in said])
+    found = MARK.search(fenced)
+    assert prompts.unfenced(fenced) == tuple(text for text, _ in said)
+    assert found
+    assert not any(f"({found[1]})" in comment for _, comments in said for comment in comments)
+
+
+def test_comments_stand_after_their_answer_and_are_introduced_once() -> None:
+    fenced = prompts.fenced(
+        [commented("One.", "Too short.", "Wrong."), commented("Two."), commented("Three.", "Good.")]
+    )
+    mark = MARK.findall(fenced)[0]
+    introduction, *blocks = fenced.split("\n\n")
+    assert "assistants" in introduction
+    assert [block.splitlines() for block in blocks] == [
+        [f"----- {name}{of} ({mark}) -----", text, f"----- end of {name} ({mark}) -----"]
+        for name, of, text in [
+            ("answer 1", " of 3", "One."),
+            ("comment 1 on answer 1", "", "Too short."),
+            ("comment 2 on answer 1", "", "Wrong."),
+            ("answer 2", " of 3", "Two."),
+            ("answer 3", " of 3", "Three."),
+            ("comment 1 on answer 3", "", "Good."),
+        ]
+    ]
+
+
+def test_a_comment_changes_the_key_that_it_holds() -> None:
+    key = prompts.key(Question("Why?"), [commented("One.")], None)
+    assert prompts.key(Question("Why?"), [commented("One.", f"The key is {key}.")], None) != key
 
 
 def test_an_answer_that_holds_the_mark_it_would_get_gets_a_longer_one() -> None:

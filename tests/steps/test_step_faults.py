@@ -41,7 +41,7 @@ STEPS = [
     (pipe("{ step = 3 }"), [f"pipelines.p, step 1, step: unknown step 3; the steps are {KINDS}"]),
     (
         "[pipelines.p]\ndescripton = 'x'\nsteps = [" + X + "]",
-        [f"pipelines.p.descripton: unknown key, did you mean 'description'? Known here: {PIPELINE_KEYS}"],
+        [f"pipelines.p.descripton: unknown key, did you mean 'description'? Valid keys: {PIPELINE_KEYS}"],
     ),
     ("[pipelines.p]\ntitle = 3\nsteps = [" + X + "]", ["pipelines.p.title: 3 should be a string"]),
     (
@@ -67,21 +67,21 @@ KEYS = [
     ("agents = ['']", "agent 1, model: is empty"),
     (
         "agents = [{ model = 'openai/x', sample = 2 }]",
-        "agent 1, sample: unknown key, did you mean 'samples'? Known here: model, samples",
+        "agent 1, sample: unknown key, did you mean 'samples'? Valid keys: model, samples",
     ),
     ("agents = [{ model = 'openai/x', samples = 0 }]", "agent 1, samples: 0 should be at least 1"),
     ("agents = [{ samples = 2 }]", "agent 1, model: is missing"),
     (
         "agents = ['openai/x'], tempe = 1",
-        f"tempe: unknown key, did you mean 'temp'? Known here: {PROPOSE_KEYS}",
+        f"tempe: unknown key, did you mean 'temp'? Valid keys: {PROPOSE_KEYS}",
     ),
     (
         "agents = ['openai/x'], temp = 1, temperature = 1",
-        "temp: means temperature, which stands here too; remove one of them",
+        "temp: is short for temperature, which is also set; remove one of them",
     ),
     (
         "agents = ['openai/x'], max_token = 1",
-        f"max_token: unknown key, did you mean 'max_tokens'? Known here: {PROPOSE_KEYS}",
+        f"max_token: unknown key, did you mean 'max_tokens'? Valid keys: {PROPOSE_KEYS}",
     ),
     ("agents = ['openai/x'], prompt = ''", "prompt: is empty"),
     ("agents = ['openai/x'], quorum = 2", "quorum: 2 answers can't come of 1 call"),
@@ -102,8 +102,8 @@ OTHER_STEPS = [
     ("dropout", "rate = 1", "rate: 1 should be less than 1"),
     ("sample", "n = 2.5", "n: 2.5 should be a whole number"),
     ("take", "n = -1", "n: -1 should be at least 1"),
-    ("shuffle", "seed = 3", "seed: unknown key; known here: step"),
-    ("shuffle", "temp = 1", "temp: unknown key; known here: step"),
+    ("shuffle", "seed = 3", "seed: unknown key; valid keys: step"),
+    ("shuffle", "temp = 1", "temp: unknown key; valid keys: step"),
     ("vote", "", 'agent: is missing; method = "judge" asks a model'),
     ("vote", "method = 'restate'", 'agent: is missing; method = "restate" asks a model'),
     ("vote", "method = 'judg', agent = 'openai/x'", "method: 'judg' should be 'judge', 'majority' or 'restate'"),

@@ -25,7 +25,7 @@ from moa_mcp.steps import prompts
 from moa_mcp.steps.windows import Fit, least, part, tokens
 from moa_mcp.testing import Reply, Said, ScriptedModel
 from moa_mcp.trace.trace import Trace
-from moa_mcp.values import Answer, Call, Place, Question, Target
+from moa_mcp.values import Answer, Call, Comment, Place, Question, Target
 from tests.support.clocks import jumping
 from tests.support.journals import config_of
 from tests.support.starting import resume_run, start_run
@@ -43,8 +43,8 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return jumping(request.param)
 
 
-def answer(text: str) -> Answer:
-    return Answer(text, "a", Place(1, 1))
+def answer(text: str, *comments: str) -> Answer:
+    return Answer(text, "a", Place(1, 1), comments=tuple(Comment(each, "b", Place(2, 1)) for each in comments))
 
 
 def words(call: Call, count: int = 100) -> str:
@@ -56,11 +56,17 @@ TEXTS = st.lists(st.text("ab é界\n.", min_size=1).map(lambda text: text * 40),
 
 
 @settings(deadline=None, max_examples=150)
-@given(texts=TEXTS, reply=st.text("cd \n", max_size=30).map(lambda text: text * 40), room=st.integers(0, 3000))
+@given(
+    texts=TEXTS,
+    comments=st.lists(TEXTS.map(lambda texts: texts[:3]), max_size=4),
+    reply=st.text("cd \n", max_size=30).map(lambda text: text * 40),
+    room=st.integers(0, 3000),
+)
 def test_every_answer_is_shown_whole_or_as_marked_beginning_and_every_prompt_fits(
-    texts: list[str], reply: str, room: int
+    texts: list[str], comments: list[list[str]], reply: str, room: int
 ) -> None:
-    answers = tuple(answer(text) for text in texts)
+    none: list[str] = []
+    answers = tuple(answer(text, *said) for text, said in zip(texts, [*comments, *[none] * 8], strict=False))
     fit = Fit(lambda shown: prompts.synthesize(WHY, shown, "Merge."), room)
     so_far, rest, seen = None, answers, list[Answer]()
     while rest:
@@ -73,7 +79,17 @@ def test_every_answer_is_shown_whole_or_as_marked_beginning_and_every_prompt_fit
         so_far, rest = answer(reply), shown.rest
     assert len(seen) == len(answers)
     for given_, shown_ in zip(answers, seen, strict=True):
-        assert shown_ == given_ or (shown_.shortened and given_.text.startswith(shown_.text))
+        assert shown_ == given_ or shown_.shortened or any(comment.shortened for comment in shown_.comments)
+        assert given_.text.startswith(shown_.text)
+        for whole, comment in zip(given_.comments, shown_.comments, strict=False):
+            assert whole.text.startswith(comment.text)
+
+
+def test_comments_are_left_out_before_an_answer_that_fits_without_them() -> None:
+    fit = Fit(lambda shown: prompts.synthesize(WHY, shown, "Merge."), 300)
+    shown = part(fit, None, (answer("word " * 100, *["remark " * 100] * 3),))
+    assert shown is not None
+    assert [(each.text, each.comments, each.shortened) for each in shown.shown] == [("word " * 100, (), True)]
 
 
 def test_an_answer_is_cut_where_a_paragraph_ends_and_its_mark_can_be_read_back() -> None:
@@ -98,7 +114,7 @@ def served(windows: Mapping[str, int]) -> Usable:
 def runs_of(
     model: ScriptedModel, windows: Mapping[str, int], *steps: str, journal: MemoryJournal | None = None
 ) -> Runs:
-    config = config_of(*steps, defaults="max_tokens = 100")
+    config = config_of(*steps, settings="defaults.max_tokens = 100")
     return Runs(config, Backend(model, lambda _: served(windows)), journal)
 
 
@@ -295,7 +311,7 @@ async def test_a_run_keeps_its_windows_so_that_a_resume_writes_the_same_prompts(
 
 
 def test_what_may_not_fit_is_told_beforehand() -> None:
-    pipeline = config_of(PROPOSE, SYNTHESIZE, AGGREGATE, defaults="max_tokens = 1000").pipelines["p"]
+    pipeline = config_of(PROPOSE, SYNTHESIZE, AGGREGATE, settings="defaults.max_tokens = 1000").pipelines["p"]
     told = (
         "12 answers may have 12000 tokens, and x has a window of 8192, of which 1000 are kept for its own (max_tokens)"
     )
@@ -303,7 +319,7 @@ def test_what_may_not_fit_is_told_beforehand() -> None:
         Lint("pipelines.p, step 2", f"{told}; it would be asked several times"),
     )
     assert doubts(pipeline, {}) == ()
-    judged = config_of(PROPOSE, '{ step = "vote", agent = "x" }', defaults="max_tokens = 1000").pipelines["p"]
+    judged = config_of(PROPOSE, '{ step = "vote", agent = "x" }', settings="defaults.max_tokens = 1000").pipelines["p"]
     assert doubts(judged, {"x": 8192}) == (Lint("pipelines.p, step 2", f"{told}; it would be shown their beginnings"),)
 
 

@@ -17,6 +17,7 @@ from moa_mcp.providers.backend import Backend
 from moa_mcp.runs import Runs
 from moa_mcp.values import (
     Answer,
+    Comment,
     Completion,
     Dollars,
     FinishReason,
@@ -36,9 +37,12 @@ SYNTHESIZE = '{ step = "synthesize", agents = ["x", "y"] }'
 SERVED = "".join(f'[models.{name}]\nroutes = ["openai/{name}"]\n' for name in "abcxyz")
 
 
-def config_of(*steps: str, defaults: str = "") -> Config:
-    """Return a configuration with one pipeline, `p`; three propose, two synthesize and one aggregates by default."""
-    return parse(f"[defaults]\n{defaults}\n{SERVED}{pipe(*(steps or (PROPOSE, SYNTHESIZE, AGGREGATE)))}")
+def config_of(*steps: str, settings: str = "") -> Config:
+    """Return a configuration with one pipeline, `p`; three propose, two synthesize and one aggregates by default.
+
+    `settings` is TOML with dotted keys, such as `limits.attempts = 1`.
+    """
+    return parse(f"{settings}\n{SERVED}{pipe(*(steps or (PROPOSE, SYNTHESIZE, AGGREGATE)))}")
 
 
 PANEL = config_of()
@@ -85,7 +89,10 @@ _OTHERS = st.lists(st.builds(Completion, *_COMPLETION, reasoning=TEXTS), max_siz
 _COMPLETIONS = st.builds(Completion, *_COMPLETION, _OTHERS, TEXTS)
 _MAYBE = st.sampled_from([True, False, None])
 _FAILURES = st.builds(Failure, _NAMES, TEXTS, st.booleans(), _MAYBE, _USAGES, _MONEY, TEXTS)
-_ANSWERS = st.lists(st.builds(Answer, TEXTS, _NAMES, _PLACES, st.booleans()), max_size=3).map(tuple)
+_COMMENTS = st.lists(st.builds(Comment, TEXTS, _NAMES, _PLACES, st.booleans()), max_size=2).map(tuple)
+_ANSWERS = st.lists(st.builds(Answer, TEXTS, _NAMES, _PLACES, st.booleans(), st.booleans(), _COMMENTS), max_size=3).map(
+    tuple
+)
 _NOTES = st.lists(st.builds(Note, TEXTS, st.booleans()), max_size=2).map(tuple)
 _PARAMETERS = st.dictionaries(_NAMES, st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False))
 _STATUSES = st.sampled_from(get_args(Status))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moa_mcp.config import parse
+from moa_mcp.config import STEP_TYPES, parse
 from moa_mcp.errors import ConfigError
 from moa_mcp.steps.prompts import unfenced
 from moa_mcp.testing import ScriptedModel
@@ -29,7 +29,7 @@ def asked(model: ScriptedModel, step: int) -> list[tuple[str, tuple[str, ...]]]:
     return [(call.agent, shown(call)) for call in calls]
 
 
-KINDS = "propose, synthesize, aggregate, refine, rank, vote, shuffle, dropout, sample, take"
+KINDS = ", ".join(STEP_TYPES)
 X = '{ step = "propose", agents = ["openai/x"] }'
 XY = '{ step = "propose", agents = ["openai/x", "openai/y"] }'
 

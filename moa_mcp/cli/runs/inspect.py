@@ -1,4 +1,4 @@
-"""``moa-mcp runs show`` and ``export``: one run on record, for a reader and for a program."""
+"""``moa-mcp runs show`` and ``export``: a stored run, for people and for programs."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from moa_mcp.trace.trace import AttemptTrace, CallTrace, Trace
 from moa_mcp.values import Message
 
 
-@click.command("show", epilog="Exit codes: 0 shown, 2 wrong usage or a journal that can't be used.")
+@click.command("show", epilog="Exit codes: 0 success, 2 wrong usage or unusable journal.")
 @run_argument
-@click.option("--full", is_flag=True, help="Show every call with its prompt and answer, a page at a time.")
-@click.option("--reasoning", is_flag=True, help="Show every call with the reasoning before its answer, too.")
+@click.option("--full", is_flag=True, help="Show the prompt and answer of every call, in a pager.")
+@click.option("--reasoning", is_flag=True, help="Like --full, with the reasoning of every call.")
 @journal_option
 @config_unread
 def show(run_id: str, full: bool, reasoning: bool, journal: str | None) -> None:
-    """Show a run: its question, its answer and how it came about.
+    """Show the question, answer and trace of a run.
 
-    ID may be the beginning of a run's id, or 'last'.
+    ID is a run ID, the start of one, or 'last'.
     """
     record, trace = _read(run_id, journal)
     out = draw.console()
@@ -48,15 +48,17 @@ def show(run_id: str, full: bool, reasoning: bool, journal: str | None) -> None:
         _show(out, record, trace, full=full, reasoning=reasoning)
 
 
-@click.command("export", epilog="Exit codes: 0 exported, 2 wrong usage or a journal that can't be used.")
+@click.command("export", epilog="Exit codes: 0 success, 2 wrong usage or unusable journal.")
 @run_argument
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there, not to stdout.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE instead of stdout."
+)
 @journal_option
 @config_unread
 def export(run_id: str, output: Path | None, journal: str | None) -> None:
-    """Print all that is on record of a run as JSON: every prompt, answer, failure and price.
+    """Print a stored run as JSON.
 
-    ID may be the beginning of a run's id, or 'last'.
+    It has all prompts, answers, errors and prices. ID is a run ID, the start of one, or 'last'.
     """
     _, trace = _read(run_id, journal)
     text = json_text(json.full(trace))
@@ -66,7 +68,7 @@ def export(run_id: str, output: Path | None, journal: str | None) -> None:
     try:
         output.write_text(f"{text}\n", "utf-8")
     except OSError as error:
-        raise Refused(f"{output} can't be written: {error.strerror}", "Name another file with -o.") from error
+        raise Refused(f"can't write {output}: {error.strerror}", "Choose another file with -o.") from error
 
 
 def _read(run_id: str, journal: str | None) -> tuple[RunRecord, Trace]:
@@ -77,7 +79,7 @@ def _read(run_id: str, journal: str | None) -> tuple[RunRecord, Trace]:
 async def _found(journal: Journal, run_id: str) -> tuple[RunRecord, Trace]:
     record = await find(journal, run_id)
     trace = traced(record, await journal.events(record.run_id))
-    was_simulated(record)  # whoever shows it asks that, too
+    was_simulated(record)  # raises here, not while the run is printed
     return record, trace
 
 
@@ -99,8 +101,8 @@ def _show(out: Console, record: RunRecord, trace: Trace, *, full: bool, reasonin
             out.print(text, soft_wrap=True)
     for part in draw.conclusion(trace, simulated=was_simulated(record)):
         out.print(part)
-    for said in chain(_history(record, trace), () if full else _thoughts(trace)):
-        out.print(Text(said, "dim"))
+    for note in chain(_history(record, trace), () if full else _thoughts(trace)):
+        out.print(Text(note, "dim"))
 
 
 def _block(out: Console, title: str, text: str) -> None:
@@ -114,9 +116,9 @@ def _history(record: RunRecord, trace: Trace) -> Iterator[str]:
     resumed = f", resumed {counted(trace.resumed, 'time')}" if trace.resumed else ""
     yield f"started {began:%Y-%m-%d %H:%M:%S}{resumed}"
     if trace.forked_from:
-        yield f"forked from run {trace.forked_from}, with its first {counted(trace.inherited, 'step')}"
+        yield f"forked from run {trace.forked_from}, reusing its first {counted(trace.inherited, 'step')}"
     if trace.interrupted:
-        yield f"nobody drives it; moa-mcp runs resume {record.run_id} goes on with it"
+        yield f"to resume it: moa-mcp runs resume {record.run_id}"
 
 
 def _thoughts(trace: Trace) -> Iterator[str]:
@@ -130,16 +132,16 @@ def _hidden(characters: int) -> str:
 
 
 def _calls(trace: Trace, *, reasoning: bool) -> Iterator[Text]:
-    """Yield every call; a prompt that stood before is not repeated."""
+    """Yield every call; a prompt that was already shown is not repeated."""
     seen: dict[tuple[Message, ...], CallTrace] = {}
     for step in trace.steps:
         for call in step.calls:
             first = seen.setdefault(call.messages, call)
             yield _heading(call, step.kind)
             if first is call:
-                yield from (_said(message.role, message.content) for message in call.messages)
+                yield from (_section(message.role, message.content) for message in call.messages)
             else:
-                yield Text(f"asked the same as call {first.place}\n", "dim")
+                yield Text(f"same prompt as call {first.place}\n", "dim")
             yield from _outcome(call, reasoning=reasoning)
 
 
@@ -152,12 +154,12 @@ def _heading(call: CallTrace, kind: str) -> Text:
     )
 
 
-def _said(title: str, text: str) -> Text:
+def _section(title: str, text: str) -> Text:
     return Text.assemble((f"{title}\n", "bold"), visible(text).rstrip(), "\n")
 
 
 def _reasoning(call: CallTrace) -> list[str]:
-    """Return what a model thought in each attempt that it answered, or thought in without an answer."""
+    """Return the reasoning of each attempt that has some, with or without an answer."""
     ends = [attempt.completion or attempt.failure for attempt in call.attempts]
     return [end.reasoning for end in ends if end is not None and end.reasoning]
 
@@ -167,13 +169,13 @@ def _outcome(call: CallTrace, *, reasoning: bool) -> Iterator[Text]:
         if attempt.failure is not None:
             yield Text(f"attempt {number}, {_model(attempt)}: {line(attempt.failure.message)}\n", "yellow")
     for thought in _reasoning(call):
-        yield _said("reasoning", thought) if reasoning else Text(f"reasoning: {_hidden(len(thought))}\n", "dim")
+        yield _section("reasoning", thought) if reasoning else Text(f"reasoning: {_hidden(len(thought))}\n", "dim")
     if call.completion is not None:
-        yield _said("answer", call.completion.text)
+        yield _section("answer", call.completion.text)
     elif call.failure is not None:
         yield Text(f"no answer: {line(call.failure.message)}\n", "red")
     elif answers := [attempt.completion.text for attempt in call.attempts if attempt.completion]:
-        yield _said("answer, paid for and on record", answers[-1])
+        yield _section("answer (paid for; the call did not finish)", answers[-1])
     else:
         yield Text("no answer yet\n", "dim")
 

@@ -1,4 +1,4 @@
-"""The journal as the commands on runs use it: opened, searched for a run, and its faults told in two lines."""
+"""The journal for the commands on runs: opens it, finds a run, and turns its errors into a message and a remedy."""
 
 from __future__ import annotations
 
@@ -9,69 +9,68 @@ import anyio
 import click
 
 from moa_mcp.cli.options import Refused, journal_file, nearest, opened
-from moa_mcp.config import Defaults
-from moa_mcp.errors import JournalError, RunHeld, RunUnknown
+from moa_mcp.config import JournalSettings
+from moa_mcp.errors import JournalError, RunNotFound, RunNotResumable
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.text.visible import quoted
 
 ALL = 2**31 - 1
 """More runs than any journal holds."""
 _SHOWN = 5
-_ANY = Defaults()
-"""How to open a journal that is only looked at."""
-_FIRST = 'moa-mcp ask vote "Why is the sky blue?" makes the first; --journal PATH names another file.'
-_ANOTHER = "Name another file with --journal PATH."
+_ANY = JournalSettings()
+"""Settings for a journal that is only read."""
+_FIRST = 'Run moa-mcp ask vote "Why is the sky blue?" to create one, or choose another journal with --journal PATH.'
+_ANOTHER = "Choose another journal with --journal PATH."
 
 run_argument = click.argument("run_id", metavar="ID")
 
 
 def absent(path: str | None) -> bool:
-    """Whether nothing was recorded yet. Raises `Refused` where nothing ever is."""
+    """Whether there is no journal file yet. Raises `Refused` for --journal none."""
     if path == "none":
-        raise Refused("--journal none keeps no runs beyond their process", _ANOTHER)
+        raise Refused("--journal none does not store runs", _ANOTHER)
     try:
         return not journal_file(path).exists()
-    except OSError:  # it may be there; opening it tells what is wrong
+    except OSError:  # it may exist; opening it gives a better error
         return False
 
 
 def no_runs(path: str | None) -> str:
-    """Return that nothing was recorded, and where that was looked for."""
+    """Return a message that there are no runs, with the path of the journal."""
     return f"there are no runs yet in {journal_file(path)}"
 
 
 @contextmanager
-def journal_of(path: str | None, defaults: Defaults | None = None) -> Generator[Journal]:
-    """Open the journal, and close it. What goes wrong inside is reported as `Refused`.
+def journal_of(path: str | None, settings: JournalSettings | None = None) -> Generator[Journal]:
+    """Open the journal, and close it at the end. Errors inside are raised as `Refused`.
 
-    Commands that drive runs write to it, and give the `defaults` that say how; the others can do with one that is
-    read-only.
+    With `settings` it is opened for writing, as commands that start runs need it; without, it may be read-only.
     """
     if absent(path):
         raise Refused(no_runs(path), _FIRST)
     try:
-        journal = opened(path, defaults or _ANY, to_read=defaults is None)
+        journal = opened(path, settings or _ANY, to_read=settings is None)
     except Refused as error:
         raise Refused(error.message, _ANOTHER) from error
     try:
         yield journal
     except JournalError as error:
         raise Refused(str(error), _ANOTHER) from error
-    except RunHeld as error:
-        raise Refused(str(error), "moa-mcp runs show tells how it stands.") from error
-    except RunUnknown as error:
-        raise Refused(str(error), "moa-mcp runs lists those on record.") from error
+    except RunNotResumable as error:
+        raise Refused(str(error), "Run moa-mcp runs list to see the status of each run.") from error
+    except RunNotFound as error:
+        raise Refused(str(error), "Run moa-mcp runs to list the stored runs.") from error
     finally:
         anyio.run(journal.close)
 
 
 def stands(record: RunRecord) -> str:
-    """Return a run's status; one that nobody drives though it has no end is interrupted."""
+    """Return a run's status; a running run that no process owns is interrupted."""
     return "interrupted" if record.status == "running" and not record.owned else record.status
 
 
 async def find(journal: Journal, given: str) -> RunRecord:
-    """Return the run of an id, of the beginning of one, or the last. Raises `Refused`."""
+    """Return the run of an ID or of the start of one, or the last run. Raises `Refused`."""
     if given == "last":
         return _only(await journal.records(limit=1), given)
     record = await journal.record(given)
@@ -81,7 +80,7 @@ async def find(journal: Journal, given: str) -> RunRecord:
     found = [each for each in records if given and each.run_id.startswith(given)]
     if not found:
         near = nearest(given, [each.run_id for each in records])
-        raise Refused(f"there is no run {quoted(given)}{near}", "moa-mcp runs lists those on record.")
+        raise Refused(f"there is no run {quoted(given)}{near}", "Run moa-mcp runs to list the stored runs.")
     return _only(found, given)
 
 
@@ -91,5 +90,5 @@ def _only(found: Sequence[RunRecord], given: str) -> RunRecord:
     if len(found) > 1:
         ids = ", ".join(each.run_id for each in found[:_SHOWN])
         more = ", …" if len(found) > _SHOWN else ""
-        raise Refused(f"{given!r} begins the ids of {len(found)} runs: {ids}{more}", "Give more of the id.")
+        raise Refused(f"{given!r} matches {len(found)} runs: {ids}{more}", "Use more characters of the ID.")
     return found[0]

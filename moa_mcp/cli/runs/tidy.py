@@ -1,4 +1,4 @@
-"""``moa-mcp runs cancel`` and ``gc``: runs that are not wanted any more."""
+"""``moa-mcp runs cancel`` and ``gc``: stop a run, delete old runs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
-@click.command("cancel", epilog="Exit codes: 0 cancelled, 2 wrong usage, or it has ended.")
+@click.command("cancel", epilog="Exit codes: 0 cancelled, 2 wrong usage or the run has ended.")
 @run_argument
 @journal_option
 @config_unread
 def cancel(run_id: str, journal: str | None) -> None:
-    """End a run, wherever it is driven. It can be resumed later.
+    """Cancel a run, in this process or another. It can be resumed later.
 
-    ID may be the beginning of a run's id, or 'last'.
+    ID is a run ID, the start of one, or 'last'.
     """
     with journal_of(journal) as kept:
         click.echo(line(anyio.run(_cancel, kept, run_id)))
@@ -34,26 +34,31 @@ def cancel(run_id: str, journal: str | None) -> None:
 async def _cancel(journal: Journal, given: str) -> str:
     before = await find(journal, given)
     if await journal.cancel(before.run_id):
-        driven = "" if stands(before) == "interrupted" else "; the process that drives it stops within seconds"
-        return f"Run {before.run_id} is cancelled{driven}."
+        when = "" if stands(before) == "interrupted" else "; its process stops it within a few seconds"
+        return f"Cancelled run {before.run_id}{when}."
     now = await find(journal, before.run_id)
     if now.status == "cancelled":
-        return f"Run {now.run_id} was cancelled before."
+        return f"Run {now.run_id} was already cancelled."
     raise Refused(
-        f"run {now.run_id} is {now.status}; there is nothing to cancel", f"moa-mcp runs show {now.run_id} shows it."
+        f"run {now.run_id} is {now.status}; there is nothing to cancel",
+        f"Run moa-mcp runs show {now.run_id} to see its result.",
     )
 
 
-@click.command("gc", epilog="Exit codes: 0 done, 2 wrong usage or a journal that can't be used.")
-@click.option("--older-than", metavar="AGE", help="Delete runs last touched so long ago: 30d, 12h, 2w.")
-@click.option("--max-size", metavar="SIZE", help="Delete the oldest runs while the journal is larger: 500MB, 2GB.")
-@click.option("--dry-run", is_flag=True, help="Only say how many runs would be deleted.")
+@click.command("gc", epilog="Exit codes: 0 success, 2 wrong usage or unusable journal.")
+@click.option("--older-than", metavar="AGE", help="Delete runs unchanged for longer than AGE, such as 30d, 12h or 2w.")
+@click.option(
+    "--max-size", metavar="SIZE", help="Delete the oldest runs until the journal fits in SIZE, such as 500MB or 2GB."
+)
+@click.option("--dry-run", is_flag=True, help="Only print how many runs would be deleted.")
 @journal_option
 @config_unread
 def gc(older_than: str | None, max_size: str | None, dry_run: bool, journal: str | None) -> None:
-    """Delete old runs, with their prompts and answers. A run that somebody drives stays."""
+    """Delete old runs with their prompts and answers. Active runs are kept."""
     if older_than is None and max_size is None:
-        raise Refused("gc needs to know what is old", "Give --older-than 30d, --max-size 500MB, or both.")
+        raise Refused(
+            "gc needs --older-than or --max-size", "For example: moa-mcp runs gc --older-than 30d --max-size 500MB"
+        )
     age_s = _measured("--older-than", older_than, _SECONDS, "30d, 12h or 2w")
     size = _measured("--max-size", max_size, _BYTES, "500MB or 2GB")
     with journal_of(journal) as kept:
@@ -62,14 +67,14 @@ def gc(older_than: str | None, max_size: str | None, dry_run: bool, journal: str
         total = len(anyio.run(partial(kept.records, limit=ALL)))
         gone = anyio.run(partial(kept.forget, older_than=before, beyond_bytes=beyond, dry=dry_run))
     did = "Would delete" if dry_run else "Deleted"
-    click.echo(f"{did} {counted(gone, 'run')} of {total}.")
+    click.echo(f"{did} {gone} of {counted(total, 'run')}.")
 
 
 def _measured(option: str, given: str | None, units: dict[str, int], examples: str) -> float | None:
-    """Return what an amount with its unit comes to. Raises `Refused`."""
+    """Return an amount in seconds or bytes. Raises `Refused`."""
     if given is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", given.strip().lower())
     if match is None or match[2] not in units:
-        raise Refused(f"{option} {given} is no amount with its unit", f"Write it as {examples}.")
+        raise Refused(f"{option} {given} is not a number with a unit", f"Use a value such as {examples}.")
     return float(match[1]) * units[match[2]]

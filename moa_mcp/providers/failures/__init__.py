@@ -1,1 +1,1 @@
-"""From the words and codes of a provider's error to one of our errors."""
+"""Maps the messages and codes of a provider's error to one of our errors."""

@@ -1,4 +1,4 @@
-"""How many tokens the credit of an account still pays for, where a provider says so as it refuses. Pure."""
+"""How many tokens the credit of an account still pays for, read from the provider's message. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SAID = phrases(r"""
 """)
 
 
-def tokens(told: str) -> int | None:
-    """Return the number of tokens that the words say can be paid for; None if they don't."""
-    found = _SAID.search(told)
+def tokens(message: str) -> int | None:
+    """Return the number of tokens that the account can pay for; None if the message does not say."""
+    found = _SAID.search(message)
     return int(re.sub(r"[,_]", "", found[1] or found[2])) if found else None

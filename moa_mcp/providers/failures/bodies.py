@@ -1,6 +1,6 @@
-"""What the body of an error says, in every form that providers and what stands before them give it. Pure.
+"""Reads the body of an error in all forms that providers, gateways and proxies use. Pure.
 
-It reads the words and the codes; which of our errors they make is told by `refusals`.
+It extracts messages and codes; `refusals` maps them to our errors.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from moa_mcp.providers.replies.json_values import Json, as_list, as_object
 _DEPTH = 6
 _MOST_ERRORS = 16
 _MOST = 8192
-"""Characters of a text that are looked at: a body may hold the whole prompt."""
+"""Maximum characters read of a text: a body may repeat the whole prompt."""
 _HOLDERS = (
     *("error", "errors", "detail", "message", "msg", "base_resp", "fault", "response", "details"),
     *("Fault", "exception", "Error", "Exception"),
 )
-"""Where an error stands in a body, as an object or a text; the first that says something counts."""
+"""Fields that may hold an error, as an object or a text; the first that is not empty counts."""
 _TEXTS = (
     *("message", "msg", "detail", "error_msg", "error_message", "errorMessage", "err_msg", "status_msg"),
     *("error_description", "description", "Message", "faultstring", "title", "reason", "statusText", "error"),
@@ -57,36 +57,36 @@ _WAITS = (
 )
 _NO_FAULT = {"", "0", "200", "20000", "ok", "success", "succeeded", "none", "normal"}
 _FAULTS = ("fault", "Fault", "exception", "Error", "Exception")
-"""Names under which nothing but an error stands."""
+"""Fields that only ever hold an error."""
 _KEEPING = {"id", "object", "created", "model", "role", "type", "system_fingerprint", "request_id", "service_tier"}
-"""Fields that say nothing about what happened."""
+"""Metadata fields, which do not describe the error."""
 _IS_REPLY = {"choices", "candidates", "usage", "content", "output", "done", "delta", "object", "usageMetadata"}
 
 
 class Fault(NamedTuple):
-    """What a server says went wrong."""
+    """An error as a server reports it."""
 
-    told: str
+    message: str
     code: str = ""
-    """The first of its codes."""
+    """The first of `codes`."""
     status: int | None = None
-    """The HTTP status that the body tells."""
+    """The HTTP status in the body."""
     param: str = ""
     codes: tuple[str, ...] = ()
-    """All that is meant for machines: codes, types, statuses, reasons."""
+    """All machine-readable values: codes, types, statuses, reasons."""
     wait_s: float | None = None
-    """How long it asks to wait, where that is data."""
+    """Seconds to wait before a retry, if a field says so."""
     details: tuple[Detail, ...] = ()
 
 
 def fault(body: object) -> Fault:
-    """Return what an error's body says: where nothing in it has a known name, all that is said in it."""
+    """Return the error in a body; if no known field holds a message, all its texts make up the message."""
     found = _fault(body, _DEPTH)
-    return found if found.told else found._replace(told="; ".join(_leaves(body, _DEPTH))[:_MOST] or _coded(found))
+    return found if found.message else found._replace(message="; ".join(_leaves(body, _DEPTH))[:_MOST] or _coded(found))
 
 
 def fault_in(text: str) -> Fault:
-    """Return what a text says that is an error's body, or holds one."""
+    """Return the error in a text that is, or contains, an error's body."""
     return _in_text(text, _DEPTH)
 
 
@@ -95,14 +95,14 @@ def _coded(found: Fault) -> str:
 
 
 def words(body: Json) -> Fault:
-    """Return what a body says in which neither an answer nor an error was found."""
+    """Return the texts of a body that holds neither an answer nor an error."""
     found = _fault(body, _DEPTH)
     leaves = _leaves({name: held for name, held in body.items() if name not in _KEEPING}, _DEPTH)
-    return found if found.told else found._replace(told="; ".join(leaves)[:_MOST])
+    return found if found.message else found._replace(message="; ".join(leaves)[:_MOST])
 
 
 def broken(body: Json) -> Fault | None:
-    """Return what went wrong after all, where a reply of status 200 or a part of a stream says so; else None."""
+    """Return the error that a reply of status 200, or a part of a stream, reports; None if it reports none."""
     return fault(body) if _is_broken(body) else None
 
 
@@ -118,17 +118,17 @@ def _is_broken(body: Json) -> bool:
 
 
 def _says_why(body: Json) -> bool:
-    if any(_fault(body[name], _DEPTH).told for name in _FAULTS if body.get(name)):
+    if any(_fault(body[name], _DEPTH).message for name in _FAULTS if body.get(name)):
         return True
-    told = any(isinstance(body.get(name), str) and body[name] for name in _TEXTS)
+    has_message = any(isinstance(body.get(name), str) and body[name] for name in _TEXTS)
     codes = [body[name] for name in ("code", "status", "status_code", "statusCode", "errcode") if name in body]
     if codes:
-        return told and any(str(code).lower() not in _NO_FAULT for code in codes)
-    return told or bool(as_list(body.get("detail")))
+        return has_message and any(str(code).lower() not in _NO_FAULT for code in codes)
+    return has_message or bool(as_list(body.get("detail")))
 
 
 def _leaves(held: object, depth: int, name: str = "") -> Iterator[str]:
-    """Yield the texts that stand in an object, each with its name."""
+    """Yield the texts in an object, each with its field's name."""
     if isinstance(held, str) and held.strip():
         yield f"{name}: {held.strip()}" if name else held.strip()
     elif depth:
@@ -153,15 +153,16 @@ def _fault(body: object, depth: int) -> Fault:
 def _of_list(errors: Sequence[object], depth: int) -> Fault:
     details = tuple(validation.details(errors))
     if details:
-        return Fault("; ".join(each.told for each in details), details[0].kind, param=details[0].name, details=details)
+        message = "; ".join(each.message for each in details)
+        return Fault(message, details[0].kind, param=details[0].name, details=details)
     found = [_fault(each, depth - 1) for each in errors[:_MOST_ERRORS]] if depth else []
-    return next((each for each in found if each.told), found[0] if found else Fault(""))
+    return next((each for each in found if each.message), found[0] if found else Fault(""))
 
 
 def _of_object(body: Json, depth: int) -> Fault:
     inner = [found for name in _HOLDERS if body.get(name) and (found := _inside(body[name], depth)) is not None]
-    told = [*(each.told for each in inner if each.told), *_by_field(body), *_texts(body)]
-    said = _first(text for text in told if text.strip(" .").lower() not in _PHRASES) or _first(told)
+    messages = [*(each.message for each in inner if each.message), *_by_field(body), *_texts(body)]
+    said = _first(text for text in messages if text.strip(" .").lower() not in _PHRASES) or _first(messages)
     codes = (*_codes(body), *(code for each in inner for code in each.codes), *(each.code for each in inner))
     wait = _first([*_waits(body), *(each.wait_s for each in inner if each.wait_s is not None)])
     return Fault(
@@ -180,14 +181,14 @@ def _inside(held: object, depth: int) -> Fault | None:
     return _fault(held, depth - 1) if is_one else None
 
 
-def _from_upstream(body: Json, told: str, depth: int) -> str:
-    """Return the words with those of the provider behind a gateway, which are the ones that help."""
+def _from_upstream(body: Json, message: str, depth: int) -> str:
+    """Return the gateway's message with that of the provider behind it, which is the more helpful one."""
     metadata = as_object(body.get("metadata"))
     raw = _inside(metadata.get("raw") or body.get("raw"), depth)
     who = metadata.get("provider_name") or body.get("provider_name")
-    if raw is None or not raw.told or raw.told in told:
-        return told
-    words = f"{told}: {raw.told}" if told else raw.told
+    if raw is None or not raw.message or raw.message in message:
+        return message
+    words = f"{message}: {raw.message}" if message else raw.message
     return f"{words} ({who})" if who else words
 
 
@@ -200,19 +201,19 @@ def _texts(body: Json) -> Iterator[str]:
 
 
 def _by_field(body: Json) -> Iterator[str]:
-    """Yield what a validation says of each field: ``{"errors": {"max_tokens": ["…"]}}``."""
-    told = [
+    """Yield the validation messages per field: ``{"errors": {"max_tokens": ["…"]}}``."""
+    messages = [
         f"{field}: {line}"
         for field, lines in as_object(body.get("errors")).items()
         for line in as_list(lines)
         if isinstance(line, str)
     ]
-    if told:
-        yield "; ".join(told)
+    if messages:
+        yield "; ".join(messages)
 
 
 _PHRASES = {each.phrase.lower() for each in HTTPStatus} | {"error", "validation error", "bad_request"}
-"""What a status is called: it says nothing that the status does not."""
+"""Reason phrases of HTTP statuses and similar: they add nothing to the status."""
 
 
 def _codes(body: Json) -> Iterator[str]:
@@ -231,7 +232,7 @@ def _codes(body: Json) -> Iterator[str]:
 
 
 def _numbered_by(name: str, value: str | int, body: Json) -> str:
-    """Return a prefix for a number that means something only in the numbering of one provider, known by its form."""
+    """Return the prefix for a numeric code of one provider, recognised by the body's form."""
     if name == "status_code" and "status_msg" in body:
         return "minimax:"
     return "zai:" if isinstance(value, str) and "message" in body and _OF_ZAI.fullmatch(value) else ""
@@ -257,12 +258,12 @@ def _param(body: Json) -> str:
 def _waits(body: Json) -> Iterator[float]:
     for holder in (body, *map(as_object, as_list(body.get("details"))), as_object(body.get("metadata"))):
         for name in _WAITS:
-            told = holder.get(name)
-            if isinstance(told, str | int | float) and (wait := retry_after.seconds(str(told))) is not None:
+            value = holder.get(name)
+            if isinstance(value, str | int | float) and (wait := retry_after.seconds(str(value))) is not None:
                 yield wait
-        told = holder.get("retry_after_ms")
-        if isinstance(told, int | float):
-            yield told / 1000
+        value = holder.get("retry_after_ms")
+        if isinstance(value, int | float):
+            yield value / 1000
     headers = {
         name.lower(): str(value) for name, value in as_object(as_object(body.get("metadata")).get("headers")).items()
     }
@@ -283,11 +284,11 @@ def _in_text(text: str, depth: int) -> Fault:
         return _of_markup(text)
     inner = _document_in(text) if depth and len(text) <= 8 * _MOST else None
     found = _fault(inner, depth - 1) if inner is not None else None
-    return found if found and found.told else Fault(text)
+    return found if found and found.message else Fault(text)
 
 
 def _document_in(text: str) -> object:
-    """Return the JSON object or list that a text is, or holds; some write it as Python does."""
+    """Return the JSON object or list that a text is or contains; Python literals are accepted too."""
     start = re.search(r"\[?\s{0,9}\{", text)
     if start is None:
         return None

@@ -1,4 +1,4 @@
-"""Between which values a provider takes a parameter, read from its words and from what its validation tells. Pure."""
+"""The range of values that a provider accepts for a parameter, from its message or validation details. Pure."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ _NOT_NEGATIVE = re.compile(r"non-?negative", re.IGNORECASE)
 
 
 class _Side(NamedTuple):
-    """A pattern for one bound."""
+    """A pattern for a lower or an upper bound."""
 
     pattern: re.Pattern[str]
     upper: bool
@@ -108,7 +108,7 @@ _OF_VALIDATION: Mapping[str, tuple[bool, bool]] = {
 
 
 def bounds(words: str, details: Sequence[Detail]) -> Iterator[Bounds]:
-    """Yield the bounds that are told, the surest first."""
+    """Yield the bounds that the message or the details state, the most reliable first."""
     for each in details:
         if each.name == details[0].name:
             yield from _of_validation(each)
@@ -128,7 +128,7 @@ def bounds(words: str, details: Sequence[Detail]) -> Iterator[Bounds]:
 
 def _of_validation(detail: Detail) -> Iterator[Bounds]:
     for key, value in detail.context.items():
-        kind = re.sub(r".*not_", "", detail.kind) if key == "limit_value" else key  # as pydantic told it before 2
+        kind = re.sub(r".*not_", "", detail.kind) if key == "limit_value" else key  # pydantic 1
         if kind in _OF_VALIDATION and isinstance(value, int | float):
             upper, excluded = _OF_VALIDATION[kind]
             yield _bound(float(value), upper=upper, excluded=excluded)

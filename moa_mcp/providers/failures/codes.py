@@ -1,4 +1,4 @@
-"""The codes that providers give with a failure, by the kind of failure that they mean. Pure data."""
+"""Error codes of providers, by kind of failure. Pure data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 Kind: TypeAlias = Literal[
     "key", "quota", "rate", "server", "timeout", "path", "model", "filter", "long", "system", "request"
 ]
-"""What a failure is: of the key, of the account, of the moment, of the server, of the address, of the request."""
+"""What failed: the key, the account, a rate limit, the server, the address, or the request."""
 
 _KEY = {
     *(
@@ -249,4 +249,4 @@ BY_CODE: tuple[tuple[Kind, frozenset[str]], ...] = (
     ("server", frozenset(_SERVER)),
     ("request", frozenset(_REQUEST)),
 )
-"""In this order: what is said of a filter or a prompt is surer than what is said of a request."""
+"""In order of precedence: codes about a filter or a prompt are more reliable than codes about a request."""

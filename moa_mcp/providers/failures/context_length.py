@@ -1,4 +1,4 @@
-"""How providers say that a prompt does not fit, and how much room it leaves for the answer. Pure."""
+"""Recognises messages about prompts beyond the context length, and the tokens left for the answer. Pure."""
 
 from __future__ import annotations
 
@@ -46,24 +46,24 @@ _SUM = re.compile(rf"{_N} \+ {_N} > {_N}")
 _MINUS = re.compile(rf"> {_N} - {_N}\)")
 
 
-def says(told: str) -> bool:
-    """Whether the words are about a prompt that is too long."""
-    return _SAID.search(told) is not None
+def says(message: str) -> bool:
+    """Whether a message says that the prompt is too long."""
+    return _SAID.search(message) is not None
 
 
-def room(told: str) -> int | None:
-    """Return how many tokens the prompt leaves for an answer; None if that is not told, or none is left."""
-    if found := _SUM.search(told):
+def room(message: str) -> int | None:
+    """Return how many tokens the prompt leaves for the answer; None if unknown or zero."""
+    if found := _SUM.search(message):
         prompt, _, window = map(_number, found.groups())
-    elif found := _MINUS.search(told):
+    elif found := _MINUS.search(message):
         window, prompt = map(_number, found.groups())
     else:
-        window, prompt = _first(_WINDOWS, told), _first(_PROMPTS, told)
+        window, prompt = _first(_WINDOWS, message), _first(_PROMPTS, message)
     return window - prompt if window and prompt and window > prompt else None
 
 
-def _first(patterns: tuple[str, ...], told: str) -> int:
-    found = (re.search(pattern, told, re.IGNORECASE) for pattern in patterns)
+def _first(patterns: tuple[str, ...], message: str) -> int:
+    found = (re.search(pattern, message, re.IGNORECASE) for pattern in patterns)
     return next((_number(each[1]) for each in found if each), 0)
 
 

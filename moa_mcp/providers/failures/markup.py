@@ -1,4 +1,4 @@
-"""What an error says that is XML, or a web page of who stands in between. Pure."""
+"""Reads errors in XML, and web pages of proxies and gateways. Pure."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ _UNSEEN = re.compile(
     r"<(script|style|svg)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)|<[^<>]*(?:>|\Z)", re.IGNORECASE | re.DOTALL
 )
 _MOST = 200
-"""Characters of a page without a title that are shown."""
+"""Maximum characters shown of a page without a title."""
 
 
 class Said(NamedTuple):
-    """The words of an error, and its code, which may be empty."""
+    """The message and the code of an error; the code may be empty."""
 
     words: str
     code: str = ""
 
 
 def said(text: str) -> Said:
-    """Return what an XML error says; of a web page its title, which often names who stands in between."""
+    """Return the message of an XML error, or the title of a web page, which often names the proxy."""
     if _PAGE.search(text):
         titles = list(dict.fromkeys(_plain(each[1]) for each in _TITLE.finditer(text)))
         words = " - ".join(titles[:2]) or _visible(text)
-        return Said("a web page came in place of an answer" + (f": {words}" if words else ""))
+        return Said("a web page instead of an answer" + (f": {words}" if words else ""))
     text = _CDATA.sub(lambda each: each[1].replace("<", "&lt;"), text)
     found = next(iter(sorted(_MESSAGE.finditer(text), key=_rank)), None)
     code = _CODE.search(text)
     words = _plain(found[2]) if found else _visible(text)
-    return Said(words or "markup came in place of an answer", _plain(code[1]) if code else "")
+    return Said(words or "markup instead of an answer", _plain(code[1]) if code else "")
 
 
 def _rank(found: re.Match[str]) -> int:
-    """Return the place of an element in the order of how much such elements say."""
+    """Return the rank of an element: lower ones are more informative."""
     return _TEXTS.split("|").index(
         next(each for each in _TEXTS.split("|") if re.fullmatch(each, found["name"], re.IGNORECASE))
     )

@@ -1,4 +1,4 @@
-"""Which parameter a provider refuses, why, and within which bounds it would take it: read from its words. Pure."""
+"""The parameter that a provider rejects, the reason and the accepted range, read from its message. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from moa_mcp.providers.failures.validation import Detail
 from moa_mcp.values import TOKEN_LIMITS
 
 _MOST = 4000
-"""Characters of a message that are looked at."""
+"""Maximum characters read of a message."""
 
 _FORMATS = (
     *("response_?format", "(?:response_?)?json_?schema", "response_?schema", "response_mime_type", "output_format"),
@@ -30,7 +30,7 @@ _NAMES: Mapping[str, str] = {
     "reasoning_effort": r"reasoning_?effort|reasoning\.effort|thinking_?budget|enable_thinking",
     "n": r"candidate_?count|num_?generations|number_?of_?completions",
 }
-"""By a parameter's name on OpenAI's wire: the names that providers and gateways have for it."""
+"""By a parameter's name in OpenAI's API: its names at other providers and gateways."""
 _NAME = re.compile(
     "|".join(rf"(?P<{name}>(?<![a-z])(?:{names})(?![a-z]))" for name, names in _NAMES.items()), re.IGNORECASE
 )
@@ -44,16 +44,16 @@ _LOOSE = re.compile(
     r"(?:output|completion|generation|response|answer) length|最大(?:输出|生成)?(?:长度|tokens?)",
     re.IGNORECASE,
 )
-"""How the limit is named in sentences: it counts only where a bound is told too."""
+"""Names of the token limit in prose: they count only together with a bound."""
 _OF_TOKENS = re.compile(
     r"(?<!stop )(?<!special )\btokens\b|\d[ -]token\b|\btoken (?:limit|cap|budget|count)\b", re.IGNORECASE
 )
-"""A sentence that says what of tokens is limited: of the prompt's no more than of the answer's."""
+"""Mentions of tokens without saying whether the prompt's or the answer's."""
 _NUMBER = re.compile(r"(?<![\w.,/-])(\d{1,3}(?:[,_]\d{3})+|\d{2,7})(?![\w/]|[.,]\d|-(?!tokens?\b))")
 _OF_OTHERS = re.compile(
     r"(?:error|code|status|http|line|column|position|index|\bid|version|port)\W{0,3}\d+", re.IGNORECASE
 )
-"""Numbers that are no bounds."""
+"""Numbers that are not bounds."""
 _LEAST = 64
 _PER_TIME = re.compile(r"per[ _-]?(?:second|min|hour|day|month)|/ ?min|\b[TR]P[MD]\b|rate.?limit", re.IGNORECASE)
 _OF_USAGE = re.compile(
@@ -96,8 +96,8 @@ _VALUE = phrases(r"""
 
 
 def refusal(fault: Fault, message: str) -> ParameterRefused | None:
-    """Return the error for a parameter that is refused; None where none of those that are sent is named."""
-    words = plain(f"{fault.told} {fault.param} {fault.code}"[:_MOST])
+    """Return the error for a rejected parameter; None if the message names none that we send."""
+    words = plain(f"{fault.message} {fault.param} {fault.code}"[:_MOST])
     named = [*_of_details(fault.details), *_names(fault.param), *_names(words)]
     about = _about_the_first(words)
     bounds = tuple(bounds_in(about, fault.details)) or tuple(bounds_in(words, fault.details))
@@ -116,17 +116,17 @@ def refusal(fault: Fault, message: str) -> ParameterRefused | None:
 
 
 def bounds_a_limit(fault: Fault) -> bool:
-    """Whether a bound for how long an answer may get is told, and not one for the prompt."""
-    told = fault.told
-    of_limit = _OF_LIMIT.search(told) is not None or bool(set(_names(fault.param)) & _LIMITS)
-    named = bool(set(_names(told)) & _LIMITS) or _LOOSE.search(told) is not None
-    refused = refusal(fault, "") if of_limit or (named and not _OF_PROMPT.search(told)) else None
+    """Whether the message states a bound for the answer's length, not for the prompt's."""
+    message = fault.message
+    of_limit = _OF_LIMIT.search(message) is not None or bool(set(_names(fault.param)) & _LIMITS)
+    named = bool(set(_names(message)) & _LIMITS) or _LOOSE.search(message) is not None
+    refused = refusal(fault, "") if of_limit or (named and not _OF_PROMPT.search(message)) else None
     return refused is not None and refused.parameter in _LIMITS and bool(refused.bounds)
 
 
 def names_a_limit_with_its_bound(fault: Fault) -> bool:
-    """Whether the limit of an answer is refused by its name, or one of tokens is, and the bound is told."""
-    words = plain(f"{fault.told} {fault.param}"[:_MOST])
+    """Whether the message states a bound and names the answer's limit, or a limit of tokens in general."""
+    words = plain(f"{fault.message} {fault.param}"[:_MOST])
     named = set(_names(words)) & _LIMITS
     if _PER_TIME.search(words) or not (named or _is_about_the_answer(words)):
         return False
@@ -137,7 +137,7 @@ def names_a_limit_with_its_bound(fault: Fault) -> bool:
 
 
 def _is_about_the_answer(words: str) -> bool:
-    """Whether a sentence without a parameter's name can only be about how long an answer may get."""
+    """Whether a message that names no parameter can only be about the answer's length."""
     if _PER_TIME.search(words):
         return False
     if _LOOSE.search(words):
@@ -146,14 +146,14 @@ def _is_about_the_answer(words: str) -> bool:
 
 
 def _numbers(words: str) -> Iterator[Bounds]:
-    """Yield the numbers of a sentence that may be an upper bound, the largest first: one of them is what was asked."""
+    """Yield the numbers of a message that may be an upper bound, the largest first; one is the requested value."""
     if not _PER_TIME.search(words):
         found = (int(re.sub("[,_]", "", each[1])) for each in _NUMBER.finditer(_OF_OTHERS.sub("", words)))
         yield from (Bounds(None, float(each)) for each in sorted(set(found), reverse=True) if each >= _LEAST)
 
 
 def _about_the_first(words: str) -> str:
-    """Return what is said of the parameter that is named first, before another one is: its bounds stand there."""
+    """Return the part of the message about the first parameter, up to the next one; it holds its bounds."""
     named = [(each.start(), each.lastgroup) for each in _NAME.finditer(words)]
     others = (start for start, name in named if name != named[0][1] and not {name, named[0][1]} <= _LIMITS)
     return words[: next(others, len(words))]

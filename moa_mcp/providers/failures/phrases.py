@@ -1,4 +1,4 @@
-"""Patterns that are lists of phrases, written one below the other so that they can be read."""
+"""Patterns written as lists of phrases, one per line, for readability."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _PLAIN = str.maketrans("\u2018\u2019\u201c\u201d\u2013\uff1a\uff0c\uff08\uff09",
 
 
 def phrases(text: str) -> re.Pattern[str]:
-    """Return a pattern that finds any of the lines of a text, in small letters or capitals.
+    """Return a case-insensitive pattern that matches any of the lines of a text.
 
-    A line that is indented deeper than the first goes on with the one before it.
+    A line with deeper indentation than the first continues the line before it.
     """
     lines = text.strip("\n").rstrip().split("\n")
     usual = len(lines[0]) - len(lines[0].lstrip())
@@ -19,5 +19,5 @@ def phrases(text: str) -> re.Pattern[str]:
 
 
 def plain(text: str) -> str:
-    """Return words with plain quotes, dashes and colons, as the patterns have them."""
+    """Return a text with ASCII quotes, dashes and colons, as the patterns expect."""
     return text.translate(_PLAIN)

@@ -1,7 +1,7 @@
-"""From how a provider refused a request to our error, whichever transport brought it.
+"""Builds our error for a request that a provider rejected, for both transports.
 
-What kind of failure it is, is told by `kinds`; which parameter is refused, by `parameters`; how long to wait, by
-`waits`. Here they become one error, with a message that holds the provider's words and where it was asked.
+`kinds` classifies it, `parameters` reads the rejected parameter, and `retry_after` the time to wait. The error's
+message holds the provider's message and the address that was called.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from moa_mcp.text.surrogates import mended
 from moa_mcp.values import Target
 
 _MOST = 8192
-"""Characters of a provider's words that are looked at: some repeat the whole prompt."""
+"""Maximum characters read of a provider's message: some repeat the whole prompt."""
 _SUCCESS = range(200, 400)
 _NO_HEADERS: Mapping[str, str] = {}
 
 
 class Destination(NamedTuple):
-    """Where a request went: its address, and the proxy that stood in between."""
+    """The address of a request, and the proxy it went through."""
 
     url: str | None
     proxy: str | None = None
 
     @classmethod
     def of(cls, target: Target) -> Destination:
-        """Return where a target's calls go over the OpenAI wire."""
+        """Return the destination of a target's calls over its OpenAI-compatible API."""
         if target.api_base is None:
             return cls(None)
         url = f"{addresses.base(target.api_base)}{addresses.PATH}"
@@ -68,14 +68,14 @@ def refused(
     *,
     destination: Destination | None = None,
 ) -> CallError:
-    """Return the error for what a provider says; `status` is HTTP's, None where that is not known."""
-    told = said(fault.told, target.api_key) or _unsaid(status)
-    fault = fault._replace(told=plain((fault.told or told)[:_MOST]))
+    """Return the error for a rejected request; `status` is HTTP's, None if unknown."""
+    text = said(fault.message, target.api_key) or _unsaid(status)
+    fault = fault._replace(message=plain((fault.message or text)[:_MOST]))
     status = fault.status if status is None or status in _SUCCESS else status
-    in_body = fault.wait_s if fault.wait_s is not None else retry_after.in_words(fault.told)
+    in_body = fault.wait_s if fault.wait_s is not None else retry_after.in_words(fault.message)
     destination = destination or Destination.of(target)
     if status == _PROXY_WANTS_KEY:
-        return barred(target, status, told, destination)
+        return barred(target, status, text, destination)
     kind = kinds.kind(status, fault, wait_s=in_body)
     misplaced = kind in _MISPLACED and status in _CLIENT and _refuses_a_limit(fault)
     kind = "request" if misplaced else kind
@@ -83,23 +83,23 @@ def refused(
     wait_s = in_body if asked is None else asked
     if wait_s is None and kind == "rate":
         wait_s = retry_after.resets(headers)
-    error = _error(kind, _message(target, told, fault, destination, kind), fault, status, wait_s)
+    error = _error(kind, _message(target, text, fault, destination, kind), fault, status, wait_s)
     if misplaced:
-        error.elsewhere = True  # as the status alone would say, if a smaller limit does not help
+        error.elsewhere = True  # the status alone allows a fallback, if a smaller limit does not help
     return error
 
 
 _PROXY_WANTS_KEY = 407
 _CLIENT = frozenset(range(401, 500)) - {408}
 _MISPLACED = frozenset[Kind]({"key", "quota", "rate", "path", "server"})
-"""What a status alone may mean, which gateways choose as they like."""
+"""Kinds that rest on the status alone, which gateways choose freely."""
 
 
 def _refuses_a_limit(fault: Fault) -> bool:
-    """Whether the words refuse a token limit, rather than a lack of credit."""
+    """Whether the message rejects a token limit rather than reports a lack of credit."""
     return (
-        words.NO_MONEY.search(fault.told) is None
-        and affordable.tokens(fault.told) is None
+        words.NO_MONEY.search(fault.message) is None
+        and affordable.tokens(fault.message) is None
         and parameters.names_a_limit_with_its_bound(fault)
     )
 
@@ -114,19 +114,19 @@ def _error(kind: Kind, message: str, fault: Fault, status: int | None, wait_s: f
     if kind in {"request", "long"}:
         return _at_fault(kind, message, fault)
     if kind == "quota":
-        return QuotaExceeded(message, affordable=affordable.tokens(fault.told))
+        return QuotaExceeded(message, affordable=affordable.tokens(fault.message))
     return _PLAIN[kind](message)
 
 
 def _in_disguise(status: int | None, message: str, fault: Fault) -> CallError | None:
-    """Return the error for a parameter that a gateway refuses as if it had failed itself."""
+    """Return the error for a rejected parameter that a gateway reports as its own failure."""
     refusal = parameters.refusal(fault, message) if status in {None, 500} else None
     return refusal if refusal is not None and (refusal.bounds or fault.param or status is None) else None
 
 
 def _at_fault(kind: Kind, message: str, fault: Fault) -> CallError:
-    """Return the error for a request that would have been taken otherwise."""
-    room = context_length.room(fault.told)
+    """Return the error for a request that would be accepted in another form."""
+    room = context_length.room(fault.message)
     if room is not None or (kind == "long" and not parameters.bounds_a_limit(fault)):
         return ContextTooLong(message, room=room)
     return parameters.refusal(fault, message) or RequestRefused(message)
@@ -142,12 +142,12 @@ _PLAIN: Mapping[Kind, Callable[[str], CallError]] = {
 }
 
 
-def _message(target: Target, told: str, fault: Fault, destination: Destination, kind: Kind) -> str:
+def _message(target: Target, text: str, fault: Fault, destination: Destination, kind: Kind) -> str:
     param = said(fault.param, target.api_key, 80)
-    named = [f"param {param}"] if param and param.casefold() not in told.casefold() else []
+    named = [f"param {param}"] if param and param.casefold() not in text.casefold() else []
     asked = redact(str(destination))
-    where = [f"asked at {asked}" if not asked.startswith("through") else f"asked {asked}"] if asked else []
-    message = f"{target.model}: {told}"
+    where = [f"at {asked}" if not asked.startswith("through") else asked] if asked else []
+    message = f"{target.model}: {text}"
     if named or where:
         message += f" ({'; '.join((*named, *where))})"
     if kind == "path" and destination.url is not None:
@@ -160,28 +160,28 @@ def _unsaid(status: int | None) -> str:
 
 
 def unreached(target: Target, *, connected: bool, destination: Destination | None = None) -> ConnectionFailed:
-    """Return the error for a line that broke, or was never there: then nothing can have been billed."""
+    """Return the error for an interrupted connection, or one never made (not `connected`): then nothing was billed."""
     destination = destination or Destination.of(target)
     server = redact(addresses.shown(target.api_base or destination.url) or "the provider")
     proxy = redact(addresses.shown(destination.proxy))
     if connected:
         through = f" (through the proxy {proxy})" if proxy else ""
         return ConnectionFailed(
-            f"{target.model}: the connection to {server}{through} broke off, or brought what can't be read"
+            f"{target.model}: the connection to {server}{through} was interrupted, or the reply is not valid HTTP"
         )
     failed = ConnectionFailed(
-        f"{target.model}: no connection to the proxy {proxy} on the way to {server}; {proxies.remedy(destination.url)}"
+        f"{target.model}: can't connect to the proxy {proxy} for {server}; {proxies.remedy(destination.url)}"
         if proxy
-        else f"{target.model}: no connection to {server}"
+        else f"{target.model}: can't connect to {server}"
     )
     failed.paid = False
     return failed
 
 
-def barred(target: Target, status: int, told: str, destination: Destination | None = None) -> CallError:
-    """Return the error for a proxy that lets nothing through."""
+def barred(target: Target, status: int, text: str, destination: Destination | None = None) -> CallError:
+    """Return the error for a proxy that refuses the connection."""
     proxy = redact(addresses.shown((destination or Destination.of(target)).proxy)) or "in between"
-    message = f"{target.model}: the proxy {proxy} refuses the connection: {said(told, None) or f'HTTP status {status}'}"
+    message = f"{target.model}: the proxy {proxy} refuses the connection: {said(text, None) or f'HTTP status {status}'}"
     if status in {401, 403, _PROXY_WANTS_KEY}:
         return AuthFailed(f"{message} ({status})")
     failed = ConnectionFailed(f"{message} ({status})")
@@ -190,12 +190,12 @@ def barred(target: Target, status: int, told: str, destination: Destination | No
 
 
 def unusable_proxy(target: Target, destination: Destination) -> RequestRefused:
-    """Return the error for a proxy of a kind that is not known here."""
+    """Return the error for a proxy of an unsupported kind."""
     proxy = redact(addresses.shown(destination.proxy))
-    return RequestRefused(f"{target.model}: the proxy {proxy} is no HTTP proxy; {proxies.remedy(destination.url)}")
+    return RequestRefused(f"{target.model}: the proxy {proxy} is not an HTTP proxy; {proxies.remedy(destination.url)}")
 
 
 def said(text: str, key: str | None, limit: int = 400) -> str:
-    """Return a provider's own words on one line, without keys."""
+    """Return a provider's message on one line, at most `limit` characters, without API keys."""
     line = redact(" ".join(mended(text[: 20 * limit]).split()), {**os.environ, "ROUTE_KEY": key or ""}).strip(" .")
     return line if len(line) <= limit else line[: limit - 1] + "…"

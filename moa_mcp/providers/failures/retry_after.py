@@ -1,4 +1,4 @@
-"""How long a provider asks to wait, in the forms that headers and error bodies tell it. It knows only the clock."""
+"""How long a provider asks to wait, read from headers and error bodies. Depends only on the clock."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _ASKED = re.compile(
 )
 _RESETS = re.compile(r"(?:x-|anthropic-)?ratelimit(?:-[a-z-]*)?-?reset(?:-[a-z-]+)?|x-ratelimit-reset-after")
 _LONG_AGO_S = 1e9
-"""A number of seconds beyond this is a moment since 1970, beyond a thousand times this one in milliseconds."""
+"""Numbers above this are seconds since 1970; above a thousand times this, milliseconds since 1970."""
 
 
 def asked(headers: Mapping[str, str]) -> float | None:
-    """Return how many seconds the headers of a refusal ask to wait; some say it in milliseconds."""
+    """Return the seconds to wait that the headers ask for; some state them in milliseconds."""
     milliseconds = seconds(headers.get("retry-after-ms"))
     return seconds(headers.get("retry-after")) if milliseconds is None else milliseconds / 1000
 
 
 def resets(headers: Mapping[str, str]) -> float | None:
-    """Return in how many seconds the limit is renewed that was reached, as far as headers tell.
+    """Return the seconds until the exhausted limit resets, as far as the headers say.
 
-    Each limit has a reset of its own. Where they don't say which of them has nothing left, the first one is it.
+    Each limit has its own reset. If the headers don't say which limit is exhausted, the earliest reset counts.
     """
     found = {name.lower(): wait for name, value in headers.items() if _is_reset(name) if (wait := seconds(value))}
     spent = [wait for name, wait in found.items() if _nothing_left(headers, name)]
@@ -53,12 +53,12 @@ def _nothing_left(headers: Mapping[str, str], name: str) -> bool:
     return left is not None and left.strip() == "0"
 
 
-def seconds(told: str | None) -> float | None:
-    """Read a wait: seconds, a duration such as ``6m0s``, or a moment.
+def seconds(text: str | None) -> float | None:
+    """Parse a waiting time: seconds, a duration such as ``6m0s``, or a point in time.
 
-    Moments are written as in RFC 9110 (10.2.3) or RFC 3339, or in seconds or milliseconds since 1970.
+    Points in time are in the format of RFC 9110 (10.2.3) or RFC 3339, or seconds or milliseconds since 1970.
     """
-    text = (told or "").strip()
+    text = (text or "").strip()
     try:
         number = float(text)
     except ValueError:
@@ -71,7 +71,7 @@ def seconds(told: str | None) -> float | None:
 
 
 def in_words(text: str) -> float | None:
-    """Return how many seconds a sentence asks to wait: ``Please try again in 1m12.5s``."""
+    """Return the seconds to wait that a sentence asks for: ``Please try again in 1m12.5s``."""
     for found in _ASKED.finditer(text):
         if duration := _DURATION.match(text, found.end()):
             return _duration(duration[0])

@@ -1,4 +1,4 @@
-"""The error for a reply of status 200 that holds no answer: what came in place of one gives its kind and its words.
+"""The error for a reply of status 200 without an answer; its kind and message come from what the reply holds.
 
 Such a reply may have been billed.
 """
@@ -13,26 +13,26 @@ from moa_mcp.providers.replies.json_values import Json
 from moa_mcp.values import Target
 
 _SHORT = 400
-"""Characters up to which a text is taken for an error's: a longer one may speak of anything."""
+"""Maximum characters of a text that is taken for an error message: a longer one may be about anything."""
 _SHOWN = 200
 
 
 def text(target: Target, words: str, destination: Destination | None = None) -> CallError | None:
-    """Return the error for a body that is no JSON; None if it says nothing."""
+    """Return the error for a body that is not JSON; None if it holds no words."""
     fault = bodies.fault_in(words)
-    return _error(target, fault, "the reply is not JSON", destination) if fault.told else None
+    return _error(target, fault, "the reply is not JSON", destination) if fault.message else None
 
 
 def document(target: Target, body: Json, destination: Destination | None = None) -> CallError | None:
-    """Return the error for a JSON object in which no answer was found; None if it says nothing."""
+    """Return the error for a JSON object without an answer; None if it holds no words."""
     fault = bodies.words(body)
-    return _error(target, fault, "the reply holds no answer", destination) if fault.told else None
+    return _error(target, fault, "the reply contains no answer", destination) if fault.message else None
 
 
 def _error(target: Target, fault: Fault, what: str, destination: Destination | None) -> CallError:
-    told = refusals.said(fault.told, target.api_key, _SHOWN)
-    error = refusals.refused(target, None, fault._replace(told=f"{what}: {told}"), destination=destination)
-    if len(fault.told) > _SHORT:
+    words = refusals.said(fault.message, target.api_key, _SHOWN)
+    error = refusals.refused(target, None, fault._replace(message=f"{what}: {words}"), destination=destination)
+    if len(fault.message) > _SHORT:
         error = ServerFailed(str(error))
     error.paid = None
     return error

@@ -1,4 +1,4 @@
-"""What a server's validation finds wrong in a request, in the form of pydantic's errors. Pure."""
+"""Reads validation errors of a server in pydantic's form. Pure."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ from moa_mcp.providers.replies.json_values import Json, as_list, as_object
 
 
 class Detail(NamedTuple):
-    """What a server's validation found wrong, as pydantic tells it."""
+    """One validation error, in pydantic's form."""
 
     name: str
-    """The last part of the place that has a name: the parameter's."""
+    """The last named part of its location: the parameter."""
     kind: str
-    told: str
+    message: str
     context: Json
 
 
 def details(errors: Sequence[object]) -> Iterator[Detail]:
-    """Yield what is wrong with each field that a list of errors names."""
+    """Yield the validation errors of a list."""
     for error in map(as_object, errors):
         place = [str(part) for part in (as_list(error.get("loc")) or _tuple(error.get("loc"))) if part != "body"]
-        told = error.get("msg")
-        if isinstance(told, str) and "loc" in error:
+        message = error.get("msg")
+        if isinstance(message, str) and "loc" in error:
             name = next((part for part in reversed(place) if not part.isdigit()), "")
             where = ".".join(place)
             yield Detail(
-                name, str(error.get("type", "")), f"{where}: {told}" if where else told, as_object(error.get("ctx"))
+                name,
+                str(error.get("type", "")),
+                f"{where}: {message}" if where else message,
+                as_object(error.get("ctx")),
             )
 
 

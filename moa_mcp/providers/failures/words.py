@@ -1,4 +1,4 @@
-"""The words in which providers tell a failure, by what they mean: the field's phrases, in the languages it writes."""
+"""Phrases in providers' error messages, by meaning, in the languages that providers use."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The provider for real models, and the only module that knows litellm.
+"""The litellm transport, and the only module that imports litellm.
 
-litellm takes seconds to import, so it is loaded in a thread of its own, once somebody asks for it. Everything in it
-that prints, phones, retries, caches or blocks is off; what remains is one request and one reply.
+litellm takes seconds to import, so it is loaded in a background thread when it is first needed. Its own printing,
+telemetry, retries, caches and blocking downloads are turned off; what remains is one request and one reply.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ from moa_mcp.routing import proxies
 from moa_mcp.values import Call, Completion, Target
 
 _ENVIRONMENT = {
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it fetches a file while it is imported
-    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",  # the same
-    "LITELLM_MODE": "PRODUCTION",  # else it reads whatever .env lies about
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # otherwise the import downloads a file
+    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",  # likewise
+    "LITELLM_MODE": "PRODUCTION",  # otherwise it reads any .env file in the working directory
     "LITELLM_LOG": "ERROR",
 }
 _CLIENT_TIMEOUT_S = 3600.0
-"""The same for every call: litellm opens a new connection for each timeout it sees. The timeout layer ends calls."""
+"""One value for all calls: litellm opens a new connection per timeout value. The timeout layer ends calls."""
 _QUIET_SWITCH_S = 0.0005
 _CLOSE_S = 2.0
 _SAY_THEIR_END = {"anthropic", "azure", "openai"}
-"""Providers whose streams say why they end, and of which litellm keeps whether they did."""
+"""Providers that stream a finish reason, and for which litellm records whether one arrived."""
 _GOOGLE = {"gemini", "vertex_ai"}
 _END_RECEIVED = ("received_finish_reason", "intermittent_finish_reason")
-"""Where litellm's stream keeps that."""
+"""The attributes of litellm's stream that record it."""
 
 
 class LiteLLM:
-    """Answers calls through ``litellm.acompletion``. Runs on asyncio alone, as litellm does."""
+    """Answers calls through ``litellm.acompletion``. Runs on asyncio only, as litellm does."""
 
     def __init__(self) -> None:
         self._loaded = threading.Event()
@@ -58,10 +58,10 @@ class LiteLLM:
         self._module: ModuleType | None = None
         self._fault: Exception | None = None
         self._no_stream_options: set[Target] = set()
-        """Where the parameter is refused that asks for the usage of a stream."""
+        """Targets that reject `stream_options`, the parameter that requests the usage of a stream."""
 
     def load(self) -> None:
-        """Start to load litellm in the background; returns at once, and does so only the first time."""
+        """Start to load litellm in the background and return at once. Later calls do nothing."""
         with self._starting:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._load, name="moa-litellm", daemon=True)
@@ -70,7 +70,7 @@ class LiteLLM:
     async def __call__(self, call: Call) -> Completion:
         target = call.target
         if target is None:
-            raise RequestRefused(f"no route was chosen for {call.agent}")
+            raise RequestRefused(f"no route selected for {call.agent}")
         litellm = await self._litellm()
         arguments = _arguments(call, target)
         if call.on_text is None:
@@ -86,7 +86,7 @@ class LiteLLM:
         return await self(call)
 
     async def ready(self) -> None:
-        """Return when litellm is loaded, or can't be: an attempt that then begins is not charged for the loading."""
+        """Wait until litellm is loaded or failed to load, so that loading does not count towards a call's timeout."""
         self.load()
         if not self._loaded.is_set():
             await anyio.to_thread.run_sync(self._loaded.wait, abandon_on_cancel=True)
@@ -94,11 +94,11 @@ class LiteLLM:
     async def _litellm(self) -> Any:  # noqa: ANN401  a module without types
         await self.ready()
         if self._module is None:
-            raise ServerFailed(f"litellm can't be loaded: {self._fault}")
+            raise ServerFailed(f"litellm failed to load: {self._fault}")
         return self._module
 
     def _load(self) -> None:
-        # The collector and long thread switches would stall the event loop for a fifth of a second at a time.
+        # Garbage collection and long thread switches would block the event loop for about 200 ms at a time.
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -106,7 +106,7 @@ class LiteLLM:
         sys.setswitchinterval(_QUIET_SWITCH_S)
         try:
             self._module = _imported()
-        except Exception as error:  # noqa: BLE001  what a broken installation raises is told to every call
+        except Exception as error:  # noqa: BLE001  a broken installation may raise anything; each call reports it
             self._fault = error
         finally:
             gc.freeze()
@@ -118,12 +118,12 @@ class LiteLLM:
 def _imported() -> ModuleType:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    import litellm  # noqa: PLC0415  late, as the module says
+    import litellm  # noqa: PLC0415  lazy, see the module's docstring
 
-    logging.getLogger("LiteLLM").setLevel(logging.ERROR)  # else it warns of its own housekeeping at every start
-    litellm.suppress_debug_info = True  # else it prints to stdout, which carries the protocol
-    litellm.disable_hf_tokenizer_download = True  # else a stream's end may block for half a minute
-    litellm.drop_params = False  # what a model refuses is negotiated, and stands in the trace
+    logging.getLogger("LiteLLM").setLevel(logging.ERROR)  # otherwise it logs internal warnings at each start
+    litellm.suppress_debug_info = True  # otherwise it prints to stdout, which carries the MCP protocol
+    litellm.disable_hf_tokenizer_download = True  # otherwise the end of a stream may block for 30 seconds
+    litellm.drop_params = False  # rejected parameters are negotiated and recorded in the trace
     litellm.cache = None
     litellm.num_retries = 0
     _decide_proxies()
@@ -132,18 +132,18 @@ def _imported() -> ModuleType:
         "messages": [{"role": "user", "content": "x"}],
         "mock_response": "x",
     }
-    asyncio.run(litellm.acompletion(**warm))  # asks nobody; the first call would import half a second's worth
+    asyncio.run(litellm.acompletion(**warm))  # sends no request; otherwise the first call imports for 0.5 s
     return litellm
 
 
 def _decide_proxies() -> None:
-    """Have litellm take the proxy that every other call and probe takes."""
+    """Make litellm use the proxy that all other calls and probes use."""
     transport: Any = import_module("litellm.llms.custom_httpx.aiohttp_transport").LiteLLMAiohttpTransport
 
     def chosen(_: object, url: object) -> str | None:
         return proxies.proxy_for(str(url))
 
-    transport._proxy_from_env = chosen  # noqa: SLF001  it has no switch for that
+    transport._proxy_from_env = chosen  # noqa: SLF001  litellm has no setting for it
 
 
 def _arguments(call: Call, target: Target) -> dict[str, Any]:
@@ -167,7 +167,7 @@ async def _whole(litellm: Any, call: Call, target: Target, arguments: dict[str, 
     replies: list[str] = []
 
     def keep(details: Mapping[str, Any]) -> None:
-        """Keep what came: of a reply of status 200 that holds an error, litellm does not tell the words."""
+        """Record the raw reply: litellm does not pass on the message of an error with status 200."""
         came = details.get("original_response")
         if isinstance(came, str):
             replies[:] = [came]
@@ -194,7 +194,7 @@ async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[st
     finally:
         with anyio.move_on_after(_CLOSE_S, shield=True):
             await stream.aclose()
-    if not (reply.billed or reply.begun):  # so litellm shows what is no stream at all, a proxy's HTML page for one
+    if not (reply.billed or reply.begun):  # litellm turns a reply that is not a stream, such as HTML, into this
         raise unanswered(target)
     if not collecting.cut and _is_broken(target, stream, lines):
         raise unreached(target, connected=True)
@@ -202,14 +202,14 @@ async def _streamed(litellm: Any, call: Call, target: Target, arguments: dict[st
 
 
 class _Lines:
-    """The lines of Google's stream on their way into litellm, which makes up a reason for every end of one."""
+    """Reads along the lines of Google's stream, since litellm invents a finish reason for each end of one."""
 
     def __init__(self) -> None:
         self.ended = False
-        """Whether one of them said why the answer ended."""
+        """Whether a line held a finish reason."""
 
     def watch(self, stream: Any) -> None:  # noqa: ANN401
-        """Look at the lines that litellm is about to read."""
+        """Observe the lines that litellm reads from `stream`."""
         make_call = stream.make_call
 
         async def watched(**arguments: Any) -> Any:  # noqa: ANN401
@@ -230,13 +230,13 @@ def _says_why_it_ended(line: str) -> bool:
         return False
     try:
         json.loads(line.removeprefix("data:"))
-    except ValueError:  # only the beginning of a line
+    except ValueError:  # an incomplete line
         return False
     return True
 
 
 def _lines(target: Target, stream: Any) -> _Lines | None:  # noqa: ANN401
-    """Return the lines of a stream of Google's; None of any other."""
+    """Return the observer of a stream of Google's; None for other providers."""
     if target.provider not in _GOOGLE or getattr(stream, "make_call", None) is None:
         return None
     lines = _Lines()
@@ -245,7 +245,7 @@ def _lines(target: Target, stream: Any) -> _Lines | None:  # noqa: ANN401
 
 
 def _is_broken(target: Target, stream: Any, lines: _Lines | None) -> bool:  # noqa: ANN401
-    """Whether a stream ended without saying why, which litellm hides."""
+    """Whether a stream ended without a finish reason, which litellm hides."""
     if lines is not None:
         return not lines.ended
     return target.provider in _SAY_THEIR_END and not any(getattr(stream, name, True) for name in _END_RECEIVED)
@@ -261,7 +261,7 @@ def _completion(call: Call, target: Target, response: Any, replies: Sequence[str
 
 
 def _part(response: Any, name: str) -> dict[str, Any]:  # noqa: ANN401
-    """Return a response or chunk of litellm's in the form of the OpenAI wire."""
+    """Return a response or chunk of litellm's as in OpenAI's API."""
     choices = getattr(response, "choices", None) or ()
     usage = getattr(response, "usage", None)
     return {"choices": [_choice(each, name) for each in choices], "usage": _usage(usage) if usage else None}

@@ -1,4 +1,4 @@
-"""Addresses of the providers that litellm asks over wires of their own, as people write them."""
+"""Base addresses of the providers that litellm calls over their native APIs, as users configure them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from moa_mcp.values import Target
 
 class _Wire(NamedTuple):
     variables: tuple[str, ...]
-    """The environment variables that name another address, in litellm's order."""
+    """The environment variables that set another address, in litellm's order."""
     added: re.Pattern[str]
-    """What litellm adds to an address."""
+    """The path that litellm appends to an address."""
     version: str
-    """What is missing where only a server is named."""
+    """The path to add when an address names only a server."""
 
 
 _WIRES: Mapping[str, _Wire] = {
@@ -29,7 +29,7 @@ _WIRES: Mapping[str, _Wire] = {
 
 
 def base(target: Target, environ: Mapping[str, str]) -> str | None:
-    """Return the address that litellm is given for a target; None if it knows best."""
+    """Return the base address to pass to litellm for a target; None for litellm's default."""
     wire = _WIRES.get(target.provider)
     if wire is None:
         return addresses.trimmed(target.api_base) if target.api_base else None

@@ -1,4 +1,4 @@
-"""From what litellm raises to our errors: by the reply that came, since litellm's classes differ between providers."""
+"""Maps litellm's exceptions to `CallError`, by the provider's reply: litellm's classes differ between providers."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from moa_mcp.values import Target
 
 @contextmanager
 def errors_mapped(target: Target, replies: Sequence[str] = ()) -> Generator[None]:
-    """Turn litellm's exceptions into ours: by status and cause, since its classes differ between providers."""
+    """Turn litellm's exceptions into `CallError` by status and cause, since its classes differ between providers."""
     try:
         yield
     except CallError:
         raise
-    except Exception as error:  # litellm lets bare exceptions of many libraries through
+    except Exception as error:  # litellm passes on exceptions of many libraries
         raise _error(target, error, replies) from error
 
 
@@ -40,7 +40,7 @@ def _error(target: Target, error: Exception, replies: Sequence[str] = ()) -> Cal
         return barred(target, proxy_status, "", destination)
     if response is None and kinds & _DISCONNECTIONS:
         return unreached(target, connected=not kinds & _UNCONNECTED, destination=destination)
-    for raw in replies:  # of status 200, with an error in it
+    for raw in replies:  # with status 200 and an error in the body
         if (fault := bodies.broken(parsed(raw))) is not None:
             return refused(target, None, fault, destination=destination)
     if response is None and "JSONDecodeError" in kinds:
@@ -51,7 +51,7 @@ def _error(target: Target, error: Exception, replies: Sequence[str] = ()) -> Cal
 
 
 def parsed(raw: str) -> dict[str, Any]:
-    """Return the JSON object that a reply holds; empty if it holds none."""
+    """Return a reply's JSON object; an empty one if the reply is not a JSON object."""
     try:
         body: object = json.loads(raw)
     except ValueError:
@@ -65,15 +65,15 @@ def _status(error: Exception, response: Any) -> int | None:  # noqa: ANN401  htt
 
 
 def _fault(error: Exception, response: Any) -> Fault:  # noqa: ANN401  httpx
-    """Return what the provider said: the body that came, else what litellm made of it."""
+    """Return the provider's error: from the reply's body, otherwise from litellm's exception."""
     body = bodies.fault_in(response.text) if response is not None else Fault("")
-    fault = body if body.told else bodies.fault_in(_told(error))
+    fault = body if body.message else bodies.fault_in(_message_of(error))
     filtered = (_FILTERED,) if type(error).__name__ == "ContentPolicyViolationError" else ()
     return fault._replace(codes=(*fault.codes, *filtered))
 
 
 def _not_json(error: BaseException) -> str:
-    """Return the text that was no JSON; empty if it is a broken piece of it."""
+    """Return a text that is not JSON; empty if it is a fragment of JSON."""
     texts = (getattr(cause, "doc", None) for cause in _causes(error))
     text = next((text for text in texts if isinstance(text, str)), "").strip()
     return "" if text.startswith(("{", "[")) else text
@@ -84,7 +84,7 @@ _ERROR_STATUS = 400
 
 
 def _response(error: BaseException) -> Any:  # noqa: ANN401  httpx
-    """Return the HTTP reply that an error comes from, as it arrived; litellm's own exceptions hold an empty one."""
+    """Return the original HTTP reply behind an error; litellm's own exceptions hold an empty one."""
     for cause in _causes(error):
         response: Any = getattr(cause, "response", None)
         if getattr(response, "_content", b"") and getattr(response, "status_code", 0) >= _ERROR_STATUS:
@@ -93,7 +93,7 @@ def _response(error: BaseException) -> Any:  # noqa: ANN401  httpx
 
 
 def destination_of(target: Target, response: Any) -> Destination:  # noqa: ANN401  httpx
-    """Return where a call went, as far as litellm lets that be known."""
+    """Return the destination of a call, as far as litellm exposes it."""
     if getattr(response, "_request", None) is None and host(target.provider) is not None:
         return Destination.of(target)
     url = addresses.shown(str(response.url)) if response is not None else target.api_base
@@ -101,7 +101,7 @@ def destination_of(target: Target, response: Any) -> Destination:  # noqa: ANN40
 
 
 def _of_proxy(error: BaseException) -> int | None:
-    """Return the status with which a proxy refused to connect; None if it did not."""
+    """Return the status with which a proxy refused the connection; None if none did."""
     refused = (cause for cause in _causes(error) if type(cause).__name__ == "ClientHttpProxyError")
     return next((int(getattr(cause, "status", 0)) for cause in refused), None)
 
@@ -113,12 +113,12 @@ _DISCONNECTIONS = {
     "ConnectionError",
     "RemoteProtocolError",
     "ReadError",
-    "StopAsyncIteration",  # a stream that ended without saying why
+    "StopAsyncIteration",  # a stream that ended without a finish reason
 }
 
 
 def _causes(error: BaseException) -> Generator[BaseException]:
-    """Yield an error and all that is underneath: litellm reports a broken line as a server error of status 500."""
+    """Yield an error and its causes: litellm reports an interrupted connection as a server error of status 500."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause
@@ -140,7 +140,7 @@ def _headers(error: Exception, response: Any) -> Mapping[str, str]:  # noqa: ANN
 _PREFIXES = re.compile(r"\b(litellm\.\w+|\w*(Error|Exception|Exception - )):\s*|\b\w+Exception(\s+\w+Error)? - ")
 
 
-def _told(error: Exception) -> str:
-    """Return the provider's own words: without litellm's prefixes and tracebacks."""
+def _message_of(error: Exception) -> str:
+    """Return the provider's message without litellm's prefixes and tracebacks."""
     text = str(getattr(error, "message", "") or error).partition("Traceback (most recent call last)")[0]
     return _PREFIXES.sub("", text).strip()

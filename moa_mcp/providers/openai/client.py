@@ -1,7 +1,7 @@
-"""The provider for every route that speaks the OpenAI wire: one request and one reply over a pooled connection.
+"""The provider for OpenAI-compatible APIs: one request and one reply over a pooled connection.
 
-It knows aiohttp and orjson, which it imports late, and nothing of litellm. It bounds neither time nor concurrency and
-tries nothing again: the layers around it do.
+It imports aiohttp and orjson lazily, and does not use litellm. Timeouts, concurrency limits and retries belong to the
+middleware around it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _CONNECT_S = 20.0
 _KEPT_S = 55.0
-"""Seconds that an idle connection is kept, from one layer to the next: providers close theirs after a minute."""
+"""Seconds to keep an idle connection open for the next layer: providers close theirs after 60."""
 _NAMES_S = 300
 _BUFFER = 2**18
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -38,7 +38,7 @@ Body: TypeAlias = dict[str, Any]
 
 
 class _Endpoint(NamedTuple):
-    """What all requests to a target have in common."""
+    """What all requests to a target share."""
 
     url: URL
     headers: CIMultiDict[str]
@@ -49,7 +49,7 @@ class _Endpoint(NamedTuple):
 
 
 class OpenAIWire:
-    """Answers calls with `POST {base}/chat/completions`. Runs on asyncio alone, as aiohttp does."""
+    """Answers calls with `POST {base}/chat/completions`. Runs on asyncio only, as aiohttp does."""
 
     def __init__(self) -> None:
         self._imported = False
@@ -57,13 +57,13 @@ class OpenAIWire:
         self._endpoints: dict[Target, _Endpoint] = {}
 
     async def ready(self) -> None:
-        """Return when all is imported that a call needs."""
+        """Import all that a call needs."""
         if not self._imported:
             await anyio.to_thread.run_sync(_import)
             self._imported = True
 
     async def close(self) -> None:
-        """Close every connection; a later call opens new ones."""
+        """Close all connections; a later call opens new ones."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -71,7 +71,7 @@ class OpenAIWire:
     async def __call__(self, call: Call) -> Completion:
         target = call.target
         if target is None:
-            raise RequestRefused(f"no route was chosen for {call.agent}")
+            raise RequestRefused(f"no route selected for {call.agent}")
         families.check(target, call.parameters)
         endpoint = self._endpoints.get(target) or self._endpoint(target)
         try:
@@ -83,7 +83,7 @@ class OpenAIWire:
         return await self._asked(call, target, endpoint)
 
     async def _asked(self, call: Call, target: Target, endpoint: _Endpoint) -> Completion:
-        import aiohttp  # noqa: PLC0415  late, as the module says
+        import aiohttp  # noqa: PLC0415  lazy, see the module's docstring
 
         body = _body(call, endpoint, families.renamed(target, call.parameters))
         session = self._session or self._opened()
@@ -105,7 +105,7 @@ class OpenAIWire:
     def _opened(self) -> aiohttp.ClientSession:
         import aiohttp  # noqa: PLC0415
 
-        # The slots layers bound what is under way, and the timeout layer how long it takes.
+        # The slots and timeout layers limit concurrency and time.
         connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=_NAMES_S, keepalive_timeout=_KEPT_S, ssl=_tls_context())
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -120,11 +120,11 @@ class OpenAIWire:
         from yarl import URL  # noqa: PLC0415
 
         if target.api_base is None:
-            raise RequestRefused(f"{target.model}: nobody says at which address it is served; give it an api_base")
+            raise RequestRefused(f"{target.model}: no address configured; set its api_base")
         headers = CIMultiDict({"Content-Type": "application/json", "User-Agent": f"moa-mcp/{version('moa-mcp')}"})
         if target.api_key is not None:
             if _CONTROL.search(target.api_key):
-                raise AuthFailed(f"{target.model}: the key holds a control character, such as the end of a line")
+                raise AuthFailed(f"{target.model}: the API key contains a control character, such as a line break")
             headers["Authorization"] = f"Bearer {target.api_key}"
         prefix = target.model.partition("/")[0]
         known = host(prefix)
@@ -148,7 +148,7 @@ def _import() -> None:
 
 
 def _tls_context() -> ssl.SSLContext:
-    """Return what trusts the system's certificates, or where it has none, the usual ones."""
+    """Return a context with the system's certificates, or certifi's if the system has none."""
     import certifi  # noqa: PLC0415
 
     context = ssl.create_default_context()

@@ -1,6 +1,6 @@
-"""What families of models are known to take, so that a first request is not wasted on what they refuse.
+"""Parameters that model families are known to accept or reject, so that no request is wasted on a known rejection.
 
-The rules are those by which litellm goes for OpenAI's reasoning models; what they miss is negotiated.
+The rules are litellm's for OpenAI's reasoning models. Rejections that they don't cover are negotiated.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ def _reasons(model: str) -> bool:
 
 
 def renamed(target: Target, parameters: Parameters) -> Mapping[str, float | int]:
-    """Return the parameters under the names that the model takes."""
+    """Return the parameters under the names that the model accepts."""
     if not _reasons(target.model):
         return parameters
     return {"max_completion_tokens" if key == "max_tokens" else key: value for key, value in parameters.items()}
 
 
 def check(target: Target, parameters: Parameters) -> None:
-    """Refuse what the model is known to refuse while it reasons, in the provider's place.
+    """Reject a parameter that the model is known to reject while it reasons.
 
     Raises:
-        ParameterRefused: for the first such parameter.
+        ParameterRefused: the first such parameter.
 
     """
     if not _reasons(target.model) or catalog.default_effort(target.model) == "none":
         return
     for name in ("temperature", "top_p"):
         if parameters.get(name, 1) != 1:
-            raise ParameterRefused(f"{target.model}: reasoning models take no {name} but 1", parameter=name)
+            raise ParameterRefused(f"{target.model}: reasoning models only accept {name} = 1", parameter=name)

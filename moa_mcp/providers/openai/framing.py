@@ -1,8 +1,8 @@
-"""From the bytes of a reply to the JSON objects in it, however the server frames them.
+"""Decodes the bytes of a reply into JSON objects, whatever framing the server uses.
 
 A reply may be one JSON document, lines of JSON, a JSON text sequence (RFC 7464), or server-sent events (WHATWG HTML,
-section 9.2), and what its headers or the request say of that is not relied on: the bytes tell. It knows nothing of what
-the objects mean.
+section 9.2). The framing is detected from the bytes, not from headers or the request. The content of the objects is
+not interpreted here.
 """
 
 from __future__ import annotations
@@ -16,50 +16,50 @@ _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _FIELD = re.compile(rb"(data|event|id|retry|error)[ \t]*(?::|\Z)|:")
 _ODDLY_MARKED = re.compile(rb"(?!data: ?[^d\s])(?:\xef\xbb\xbf|[ \t])*(?:data[ \t]*:[ \t]*)+", re.IGNORECASE)
-"""A field of data with what some servers put before or into its name, or with its name twice."""
+"""A `data` field with characters before or inside its name, or with a repeated name, as some servers write it."""
 _GUARD = re.compile(
     r"\s*(?:\)\]\}'?,?|(?:while|for)\s*\([^)]{0,8}\)\s*;|throw\s+1\s*;\s*(?:<[^<>]{0,40}>)?|\{\}\s*&&|/\*\s*(?=[{\[]))"
 )
-"""What some servers put before JSON so that a script element can't run it."""
+"""Prefixes that some servers put before JSON so that a script element can't execute it."""
 _BETWEEN = " \t\r\n,\ufeff\x1e"
-"""What may stand between two documents: RFC 7464 begins each with a record separator."""
+"""Characters allowed between two documents: RFC 7464 starts each with a record separator."""
 _STRINGS = 3
-"""How many times a document may be written as a JSON string."""
+"""How many times a document may be encoded as a JSON string."""
 _BLANK = b" \t\r\n\x0b\x0c\x1e"
 DONE = "[DONE]"
-"""What ends a stream of OpenAI's wire."""
+"""The end of a stream in OpenAI's API."""
 
 
 class Garbled(Exception):
-    """What came is no JSON."""
+    """The reply is not JSON."""
 
     words = ""
-    """The text that came, if it is no broken JSON."""
+    """The received text, unless it is invalid JSON."""
 
 
 class Frames:
-    """Takes the bytes of one reply as they arrive, and yields the objects that are complete."""
+    """Decodes the bytes of one reply as they arrive."""
 
     def __init__(self, encoding: str = "utf-8") -> None:
         self._encoding = encoding
         self._rest = b""
-        """What has come of the line that is not complete."""
+        """The beginning of the incomplete line."""
         self._more: list[bytes] = []
-        """What has come of it since, without the end of a line."""
+        """Later pieces of the incomplete line, without a line end."""
         self._document: list[bytes] | None = None
-        """The lines of a JSON document, if that is what comes."""
+        """The lines received of a JSON document; None if the reply is a stream of lines or events."""
         self._data: list[bytes] = []
-        """The lines of the event that is arriving."""
+        """The data lines of the current event."""
         self._event = b""
         self._begun = False
 
     @property
     def documents(self) -> bool:
-        """Whether the reply is no stream of events, so that it is complete only at its end."""
+        """Whether the reply consists of JSON documents, which are complete only at its end, rather than of events."""
         return self._document is not None
 
     def take(self, piece: bytes) -> Iterable[Any]:
-        """Take the next bytes; return the objects that are complete, or `DONE`. Raises `Garbled`, as they are read."""
+        """Add the next bytes; return the complete objects, or `DONE`. Iterating may raise `Garbled`."""
         if self._document is not None:
             self._document.append(piece)
             return ()
@@ -78,7 +78,7 @@ class Frames:
             if self._document is not None or not self._begun:
                 return
         *lines, self._rest = _LINE_END.split(held) if b"\r" in held else held.split(b"\n")
-        if held.endswith(b"\r"):  # the half of a line end, perhaps
+        if held.endswith(b"\r"):  # perhaps half of "\r\n"
             self._rest = lines.pop() + b"\r" if lines else b"\r"
         for at, line in enumerate(lines):
             yield from self._line(line)
@@ -87,7 +87,7 @@ class Frames:
                 return
 
     def end(self) -> Iterable[Any]:
-        """Return what is complete now that nothing more comes. Raises `Garbled`, as it is read."""
+        """End the reply; return the remaining objects. Iterating may raise `Garbled`."""
         if not self._begun and self._rest:
             self._document = [self._rest]
         return self._last_lines() if self._document is None else self._last_document()
@@ -109,10 +109,10 @@ class Frames:
         return self._rest
 
     def _opened(self, held: bytes) -> bytes:
-        """Look at the first bytes, which tell what comes."""
+        """Detect the framing from the first bytes."""
         for bom in _BOMS:
             if bom.startswith(held) and held != bom:
-                self._rest = held  # more has to come before anybody can know
+                self._rest = held  # not enough bytes to detect the framing
                 return held
         first = held.removeprefix(_BOMS[0]).lstrip(_BLANK)
         if not first:
@@ -130,7 +130,7 @@ class Frames:
             yield from self._dispatched()
         elif line.startswith(b"data:"):
             yield from self._datum(line[5:].strip())
-        elif line.startswith(b"error:"):  # as llama.cpp's server tells one
+        elif line.startswith(b"error:"):  # as llama.cpp's server reports one
             self._event = b"error"
             yield from self._datum(line[6:].strip())
         elif line.startswith(b"event:"):
@@ -138,14 +138,14 @@ class Frames:
         elif line.lstrip().startswith((b"{", b"[")) and not self._data:
             self._document = [line, b"\n"]  # comments before a document
         elif self._data and not _FIELD.match(line):
-            self._data.append(line)  # JSON over several lines of which only the first is marked
+            self._data.append(line)  # JSON over several lines, only the first with a field name
 
     def _datum(self, data: bytes) -> Generator[Any]:
         if data == b"[DONE]":
             yield from self._dispatched()
             yield DONE
         elif data.startswith(b":"):
-            pass  # a comment that a gateway has put into an event
+            pass  # a comment that a gateway inserted into an event
         elif data and not self._data:
             try:
                 yield self._named(_parsed(data, self._encoding))
@@ -155,7 +155,7 @@ class Frames:
             self._data.append(data)
 
     def _dispatched(self) -> Generator[Any]:
-        """Yield the objects of an event that came in several lines: one document, or one in each line."""
+        """Yield the objects of an event of several lines: one document in all, or one per line."""
         lines, self._data = self._data, []
         if lines and self._event == b"error" and not lines[0].startswith((b"{", b"[")):
             yield {"error": _text(b"\n".join(lines), self._encoding)}
@@ -164,14 +164,14 @@ class Frames:
         self._event = b""
 
     def _named(self, parsed: Any) -> Any:  # noqa: ANN401  JSON
-        """Return an object with what the name of its event says: that it is an error."""
+        """Return an object marked as an error if its event's name says so."""
         if self._event != b"error" or "error" in cast("dict[str, Any]", parsed if isinstance(parsed, dict) else {}):
             return cast("object", parsed)
         return {"error": cast("object", parsed)}
 
 
 def _may_be_field(first: bytes) -> bool:
-    """Whether these bytes are the beginning of a field's name."""
+    """Whether these bytes may begin a field's name."""
     return any(name.startswith(first) for name in (b"data:", b"event:", b"error:", b"id:", b"retry:"))
 
 
@@ -186,7 +186,7 @@ def _of_lines(lines: list[bytes], encoding: str) -> Generator[Any]:
 
 
 def _documents(raw: bytes, encoding: str) -> Iterable[Any]:
-    """Return the JSON documents that follow each other in some bytes; what ends a stream may stand after them."""
+    """Return the concatenated JSON documents in some bytes; an end of a stream may follow them."""
     try:
         return (_parsed(raw, encoding),)
     except Garbled:
@@ -211,7 +211,7 @@ def _several(text: str) -> Generator[Any]:
 
 
 def _trailing(text: str) -> None:
-    """Take what follows the documents: the end of a stream, which says nothing, or what nobody can read."""
+    """Check what follows the documents: the end of a stream is ignored, any other text is an error."""
     if text.strip(_BETWEEN).removeprefix("data:").strip() not in {DONE, "*/"}:
         raise Garbled
 
@@ -223,7 +223,7 @@ def _start(text: str, at: int) -> int | None:
 
 
 def _parsed(raw: bytes, encoding: str) -> Any:  # noqa: ANN401  JSON
-    import orjson  # noqa: PLC0415  late, as the transport says
+    import orjson  # noqa: PLC0415  lazy, see `client`
 
     try:
         parsed: object = orjson.loads(raw)
@@ -233,7 +233,7 @@ def _parsed(raw: bytes, encoding: str) -> Any:  # noqa: ANN401  JSON
 
 
 def _leniently_parsed(text: str) -> object:
-    """Parse what orjson does not take: halves of surrogate pairs, NaN, a byte order mark, other encodings."""
+    """Parse what orjson rejects: unpaired surrogates, NaN, a byte order mark, other encodings."""
     try:
         return cast("object", json.loads(text))
     except (ValueError, RecursionError) as error:
@@ -241,7 +241,7 @@ def _leniently_parsed(text: str) -> object:
 
 
 def _unquoted(parsed: str) -> object:
-    """Return the document that a JSON string holds; any other string as it is."""
+    """Return the document that is encoded in a JSON string; any other string unchanged."""
     inner: object = parsed
     for _ in range(_STRINGS):
         if not isinstance(inner, str):
@@ -256,7 +256,7 @@ def _unquoted(parsed: str) -> object:
 
 
 def _garbled(text: str) -> Garbled:
-    """Return the error for a text that is no JSON, with its words unless it is a piece of JSON."""
+    """Return the error for a text that is not JSON; it carries the text unless that is a fragment of JSON."""
     error = Garbled()
     words = text.strip()
     error.words = "" if words.startswith(("{", "[")) else words
@@ -264,7 +264,7 @@ def _garbled(text: str) -> Garbled:
 
 
 def _text(raw: bytes, encoding: str) -> str:
-    """Return bytes as text; what is no character is replaced, since a paid answer stands around it."""
+    """Decode bytes; invalid ones are replaced, since the rest may be an answer that was paid for."""
     detected = json.detect_encoding(raw)
     if detected != "utf-8":
         return raw.decode(detected, "replace").removeprefix("\ufeff")

@@ -1,6 +1,6 @@
-"""The reply that nearly every call gets, read in one go: one text, its usage, and nothing out of the ordinary.
+"""The fast path for the usual reply: one text with its usage.
 
-What it returns is what `collecting` would, in a quarter of the time; of every other reply it returns nothing.
+It returns what `Collecting` would, in a quarter of the time, and None for any other reply.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _ENDS: Mapping[object, FinishReason] = {"stop": "stop", "length": "length"}
 _OF_REPLY = frozenset({"choices", "created", "id", "model", "object", "service_tier", "system_fingerprint", "usage"})
 _OF_CHOICE = frozenset({"finish_reason", "index", "logprobs", "message"})
 _OF_MESSAGE = frozenset({"annotations", "audio", "content", "function_call", "refusal", "role", "tool_calls"})
-"""The fields of OpenAI's own replies: with any other, a reply is left to those who know what it means."""
+"""The fields of OpenAI's own messages. A message with any other field takes the slow path."""
 
 
 def completion(call: Call, target: Target, raw: bytes) -> Completion | None:
-    """Return what the bytes of a whole reply say if it is a usual one; None if it is to be looked at closely."""
-    import orjson  # noqa: PLC0415  late, as the transport says
+    """Return the completion of a complete reply in the usual form; None if it needs the slow path."""
+    import orjson  # noqa: PLC0415  lazy, see `client`
 
     try:
         body = as_object(orjson.loads(raw))
@@ -43,7 +43,7 @@ def completion(call: Call, target: Target, raw: bytes) -> Completion | None:
         return None
     if not text.strip() or not has_no_marks(text) or ReplyLimits.of(call).exceeded(len(text), 0):
         return None
-    told = as_object(body.get("usage"))
-    taken = billing.credible(billing.usage(told), said=True)
-    cost = completions.cost_of(target, taken, billing.cost_usd(target, told))
+    reported = as_object(body.get("usage"))
+    taken = billing.credible(billing.usage(reported), said=True)
+    cost = completions.cost_of(target, taken, billing.cost_usd(target, reported))
     return Completion(mended(text), target.model, _ENDS[reason], taken, cost)

@@ -1,4 +1,4 @@
-"""What came back over the OpenAI wire: whole, streamed or refused, from its bytes to a completion or an error."""
+"""Reads the reply of an OpenAI-compatible API, complete, streamed or rejected, into a completion or an error."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     import aiohttp
 
 _TRAILER_S = 2.0
-"""How long the usage and the end are waited for once a stream has said why the answer ended: it is there, and paid."""
+"""Seconds to wait for the usage and the end of a stream after its finish reason: they are sent, and paid for."""
 _LAST_BYTES_S = 0.1
 _MOST_OF_ERROR = 2**18
-"""Bytes of an error's body that are read."""
+"""Maximum bytes read of an error's body."""
 
 
 async def answered(call: Call, target: Target, response: aiohttp.ClientResponse) -> Completion:
-    """Return the answers of a reply, whole or streamed, told as they come where that is wanted. Raises `CallError`.
+    """Return the completion of a reply, complete or streamed; emit text as it arrives. Raises `CallError`.
 
-    How a reply is framed is seen from its bytes: servers stream unasked, or do not stream, and name it as they like.
+    The framing is detected from the bytes: some servers ignore `stream` or send a wrong content type.
     """
-    import aiohttp  # noqa: PLC0415  late, as the transport says
+    import aiohttp  # noqa: PLC0415  lazy, see `client`
 
     first = await response.content.readany()
     if (
@@ -52,7 +52,7 @@ async def answered(call: Call, target: Target, response: aiohttp.ClientResponse)
         if not arriving.collecting.reply.ended:
             garbled = unreadable.text(target, error.words) or completions.garbled(target)
             raise arriving.collecting.billed(garbled) from error
-    except (aiohttp.ClientError, OSError):  # the line broke; what came may be whole all the same
+    except (aiohttp.ClientError, OSError):  # the connection was interrupted; the reply may be complete anyway
         arriving.break_off()
         if not arriving.collecting.reply.ended:
             raise
@@ -60,19 +60,19 @@ async def answered(call: Call, target: Target, response: aiohttp.ClientResponse)
 
 
 class _Arriving:
-    """A reply that is being read."""
+    """A reply while it is read."""
 
     def __init__(self, call: Call, target: Target, encoding: str) -> None:
         self.collecting = Collecting(call, target)
         self._target = target
         self._frames = Frames(encoding)
         self._over = False
-        """Whether nothing more is to be read."""
+        """Whether to stop reading."""
         self._other: Json = {}
-        """The last part in which no answer was found."""
+        """The last part without an answer."""
 
     async def read(self, response: aiohttp.ClientResponse, piece: bytes) -> None:
-        """Read the reply from its first piece to its end, or to where it is cut.
+        """Read the reply from its first piece to its end, or to the limit of its length.
 
         Raises `CallError`, `Garbled` and `TooLong`.
         """
@@ -90,18 +90,18 @@ class _Arriving:
         if self.collecting.cut:
             response.close()
             return
-        with anyio.move_on_after(_LAST_BYTES_S):  # read to its end, the connection can be used again
+        with anyio.move_on_after(_LAST_BYTES_S):  # a connection can be reused once its reply is read to the end
             while not response.content.at_eof():
                 await response.content.readany()
 
     def break_off(self) -> None:
-        """Take what is complete of a reply whose line broke. Raises `CallError`."""
+        """Use the complete parts of a reply whose connection was interrupted. Raises `CallError`."""
         if self._frames.documents:
             with suppress(Garbled):
                 self._take(self._frames.end())
 
     def completion(self) -> Completion:
-        """Return what came of the reply. Raises `CallError`."""
+        """Return the completion. Raises `CallError`."""
         reply = self.collecting.reply
         if reply.answers and not (reply.ended or self._frames.documents):
             raise refusals.unreached(self._target, connected=True)
@@ -117,7 +117,7 @@ class _Arriving:
         for part in parts:
             if part == DONE:
                 self.collecting.reply.ended = self._over = True
-            elif isinstance(part, list):  # as Google's servers frame a stream, and its errors
+            elif isinstance(part, list):  # Google's servers send a stream, or its errors, as a list
                 self._take(part)  # pyright: ignore[reportUnknownArgumentType]
             else:
                 self._take_object(as_object(part))
@@ -135,7 +135,7 @@ class _Arriving:
         self._over = bool(self.collecting.cut)
 
     def _refusal(self, fault: Fault) -> CallError:
-        """Return the error for a reply of status 200 that says what went wrong, perhaps after it had begun."""
+        """Return the error that a reply of status 200 reports, perhaps after the answer began."""
         error = refusals.refused(self._target, None, fault)
         if self.collecting.reply.begun:
             error = ServerFailed(str(error)) if isinstance(error, RequestRefused) else error
@@ -144,7 +144,7 @@ class _Arriving:
 
 
 def _worded(part: object) -> Json:
-    """Return what a bare text says, as some servers tell an error."""
+    """Return the object for a bare string, as some servers report an error."""
     return {"message": part} if isinstance(part, str) and part.strip() else {}
 
 
@@ -153,21 +153,22 @@ async def refused(target: Target, response: aiohttp.ClientResponse) -> CallError
     raw = await _beginning(response, _MOST_OF_ERROR)
     moved = response.headers.get("location")
     if moved is not None and response.status < 400:  # noqa: PLR2004
-        return ModelNotFound(f"{target.model}: {target.api_base} has moved to {refusals.said(moved, target.api_key)}")
+        location = refusals.said(moved, target.api_key)
+        return ModelNotFound(f"{target.model}: {target.api_base} redirects to {location}; update its api_base")
     return refusals.refused(target, response.status, _fault(raw, response.charset or "utf-8"), response.headers)
 
 
 def _fault(raw: bytes, encoding: str) -> Fault:
-    """Return what the body of an error says, be it JSON, in events or not, markup or plain text."""
+    """Return the error that a body reports: JSON, events, markup or plain text."""
     with suppress(Garbled):
-        faults = [fault for part in _whole(raw, encoding) if (fault := bodies.fault(part)).told]
+        faults = [fault for part in _whole(raw, encoding) if (fault := bodies.fault(part)).message]
         if faults:
             return faults[0]
     return bodies.fault_in(raw.decode(encoding, "replace"))
 
 
 async def _beginning(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """Return the first bytes of a body."""
+    """Return at most `most` bytes of a body."""
     raw = b""
     async for piece in response.content.iter_any():
         raw += piece

@@ -1,1 +1,1 @@
-"""From the JSON of a reply to a completion, whichever transport delivered it."""
+"""Reads the JSON of a reply into a completion, for both transports."""

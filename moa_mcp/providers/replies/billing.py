@@ -1,7 +1,7 @@
-"""What a reply says that it took, in tokens and dollars, as far as it can be true.
+"""The tokens and the cost in US dollars that a reply reports, corrected or dropped where they can't be true.
 
-A count that can't be is corrected where only one correction is possible, and unknown otherwise: an unknown cost keeps
-what a budget held for the call, while a known zero would let calls out for nothing.
+An impossible count is corrected if only one correction is possible, otherwise it is unknown. An unknown cost leaves
+the call's budget reservation in place, while a cost of zero would make calls free.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from moa_mcp.providers.replies.json_values import as_object
 from moa_mcp.values import Target, Usage
 
 _MANY = 2**53
-"""More tokens than any request has."""
+"""Counts from here on are invalid: no request has as many tokens."""
 _PROMPT = ("prompt_tokens", "input_tokens")
 _COMPLETION = ("completion_tokens", "output_tokens")
 
 
-def usage(told: Mapping[str, Any]) -> Usage | None:
-    """Return the tokens of a usage object; None where it does not tell both the prompt's and the completion's.
+def usage(reported: Mapping[str, Any]) -> Usage | None:
+    """Return the tokens of a usage object; None unless it has both prompt and completion tokens.
 
-    Tokens that only the total counts are reasoning, billed as output: Gemini, xAI and others leave them out of the
-    completion's. A detail beyond its whole is dropped, so that all of the whole is billed at the full price.
+    Tokens that only the total includes are reasoning, billed as output: Gemini, xAI and others leave them out of the
+    completion tokens. A detail larger than its total is dropped, so that the total is billed at the full price.
     """
-    prompt, completion = count(told, *_PROMPT), count(told, *_COMPLETION)
-    total = count(told, "total_tokens")
+    prompt, completion = count(reported, *_PROMPT), count(reported, *_COMPLETION)
+    total = count(reported, "total_tokens")
     if prompt is None or completion is None:
         return None
-    reasoning = _reasoning(told)
+    reasoning = _reasoning(reported)
     beyond = 0 if total is None else max(0, total - prompt - completion)
     if beyond:
         reasoning = max(reasoning, beyond)
-    elif total is None and reasoning > completion:  # counted apart, and no total tells of it
+    elif total is None and reasoning > completion:  # counted separately, and missing from the total
         beyond = reasoning
     completion += beyond
-    cached, written = _cached(told), _written(told)
+    cached, written = _cached(reported), _written(reported)
     if (
-        "prompt_tokens" not in told
-        and count(told, "cache_read_input_tokens", "cache_creation_input_tokens") is not None
+        "prompt_tokens" not in reported
+        and count(reported, "cache_read_input_tokens", "cache_creation_input_tokens") is not None
     ):
-        prompt += cached + written  # Anthropic's form counts them apart
+        prompt += cached + written  # Anthropic counts them separately
     return Usage(
         prompt,
         completion,
@@ -52,14 +52,14 @@ def usage(told: Mapping[str, Any]) -> Usage | None:
 
 
 def credible(usage: Usage | None, *, said: bool) -> Usage | None:
-    """Return the tokens of a request, unless they are zeros where there was a prompt, or where a text was `said`."""
+    """Return the usage; None if the prompt is zero, or the completion is zero although text was `said`."""
     if usage is None or not usage.prompt_tokens or (said and not usage.completion_tokens):
         return None
     return usage
 
 
 def later(before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return which of two usage objects of one stream tells more: the later, unless it takes a count back."""
+    """Return the more complete of two usage objects of a stream: the later one, unless a count in it is lower."""
     if before:
         for names in (_PROMPT, _COMPLETION, ("total_tokens",)):
             if (count(before, *names) or 0) > (count(after, *names) or 0):
@@ -67,32 +67,34 @@ def later(before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str, A
     return after
 
 
-def cost_usd(target: Target, told: Mapping[str, Any]) -> Decimal | None:
-    """Return what the provider says that a call cost, in US dollars; None where it does not say.
+def cost_usd(target: Target, reported: Mapping[str, Any]) -> Decimal | None:
+    """Return the cost of a call in US dollars, as OpenRouter reports it; None for other providers or without a report.
 
-    Zero is what it says of a free model, and otherwise of what it does not know.
+    Zero counts only for a free model: for others it means unknown.
     """
-    cost = dollars(told.get("cost"))
+    cost = dollars(reported.get("cost"))
     if not target.model.startswith("openrouter/") or cost is None:
         return None
-    # With a key of one's own at the maker, the cost is OpenRouter's share alone.
+    # With the user's own provider key (BYOK), `cost` is only OpenRouter's fee.
     upstream = (
-        dollars(as_object(told.get("cost_details")).get("upstream_inference_cost")) if told.get("is_byok") else None
+        dollars(as_object(reported.get("cost_details")).get("upstream_inference_cost"))
+        if reported.get("is_byok")
+        else None
     )
     cost += upstream or 0
     return cost if cost or target.model.endswith(":free") else None
 
 
-def count(told: Mapping[str, Any], *names: str) -> int | None:
-    """Return the first of some counts that is one; None if none is."""
+def count(reported: Mapping[str, Any], *names: str) -> int | None:
+    """Return the first valid count; None if there is none."""
     for name in names:
-        if name in told and (number := _number(told[name])) is not None:
+        if name in reported and (number := _number(reported[name])) is not None:
             return number
     return None
 
 
 def dollars(value: object) -> Decimal | None:
-    """Return an amount of money; None if it is none."""
+    """Return an amount in US dollars; None if the value is not one."""
     if not isinstance(value, int | float | str) or isinstance(value, bool):
         return None
     try:
@@ -103,22 +105,22 @@ def dollars(value: object) -> Decimal | None:
 
 
 def _number(value: object) -> int | None:
-    if type(value) is int:  # as nearly all are; the rest takes ten times as long
+    if type(value) is int:  # the usual case; the rest takes ten times as long
         return value if 0 <= value < _MANY else None
     amount = dollars(value)
     return None if amount is None or amount != amount.to_integral_value() else int(amount)
 
 
-def _reasoning(told: Mapping[str, Any]) -> int:
-    return _largest(told, ("completion_tokens_details", "output_tokens_details"), _REASONING)
+def _reasoning(reported: Mapping[str, Any]) -> int:
+    return _largest(reported, ("completion_tokens_details", "output_tokens_details"), _REASONING)
 
 
-def _cached(told: Mapping[str, Any]) -> int:
-    return _largest(told, _OF_PROMPT, _CACHED)
+def _cached(reported: Mapping[str, Any]) -> int:
+    return _largest(reported, _OF_PROMPT, _CACHED)
 
 
-def _written(told: Mapping[str, Any]) -> int:
-    return _largest(told, _OF_PROMPT, _WRITTEN)
+def _written(reported: Mapping[str, Any]) -> int:
+    return _largest(reported, _OF_PROMPT, _WRITTEN)
 
 
 _OF_PROMPT = ("prompt_tokens_details", "input_tokens_details")
@@ -127,10 +129,10 @@ _CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens"
 _WRITTEN = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
 
 
-def _largest(told: Mapping[str, Any], holders: tuple[str, str], names: tuple[str, ...]) -> int:
-    """Return a detail, which stands in one of several places under one of several names."""
+def _largest(reported: Mapping[str, Any], holders: tuple[str, str], names: tuple[str, ...]) -> int:
+    """Return the largest value of a detail, which may be in several places under several names."""
     largest = 0
-    for place in (told, told.get(holders[0]), told.get(holders[1])):
+    for place in (reported, reported.get(holders[0]), reported.get(holders[1])):
         if place:
             held = as_object(place)
             for name in names:

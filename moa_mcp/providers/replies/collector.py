@@ -1,4 +1,4 @@
-"""A reply that is being read, whichever transport brings it: from its parts to a completion, told as it comes."""
+"""Collects the parts of a reply into a completion, for both transports, and emits its text as it arrives."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from moa_mcp.values import Call, Completion, Target
 
 
 class Collecting:
-    """Takes the parts of the reply to one call, in the form of the OpenAI wire."""
+    """Collects the parts of one call's reply, in the form of OpenAI's API."""
 
     def __init__(self, call: Call, target: Target) -> None:
         self.reply = Reply(watched=call.on_text is not None)
         self.limits = ReplyLimits.of(call)
         self.cut = ""
-        """What is to be noted of a reply that is not read on, since it is too long; empty if it may go on."""
+        """The note on a reply that was cut since it is too long; empty if it was not."""
         self._call = call
         self._target = target
 
     def take(self, part: Json) -> None:
-        """Take a part, and tell what it adds to the first answer."""
-        told = self.reply.take(part)
-        if told is not None and self._call.on_text is not None:
-            self._call.on_text(told)
+        """Add a part, and emit what it adds to the first answer."""
+        text = self.reply.take(part)
+        if text is not None and self._call.on_text is not None:
+            self._call.on_text(text)
         self.cut = self.limits.exceeded(self.reply.longest, self.reply.thought)
         if self.cut:
             self.reply.cut()
 
     def completion(self) -> Completion:
-        """Return what came of the reply, now that it has ended. Raises `CallError`."""
+        """Return the completion of the whole reply. Raises `CallError`."""
         call, reply = self._call, self.reply
         if not reply.answers:
             raise self.billed(completions.unanswered(self._target))
-        told = self._usage()
-        bill = billing.usage(told), billing.cost_usd(self._target, told)
+        reported = self._usage()
+        bill = billing.usage(reported), billing.cost_usd(self._target, reported)
         completion = completions.completed(self._target, reply.choices(), *bill, most=call.samples)
         if call.on_text is not None and (rest := reply.rest(completion.text)):
             call.on_text(rest)
         return completion.noted(self.cut) if self.cut else completion
 
     def billed(self, error: CallError) -> CallError:
-        """Return the error with what the provider billed all the same."""
-        told = self._usage()
-        if usage := billing.credible(billing.usage(told), said=False):
+        """Return the error with the cost that the provider billed for it."""
+        reported = self._usage()
+        if usage := billing.credible(billing.usage(reported), said=False):
             error.paid, error.usage = True, usage
-            error.cost_usd = completions.cost_of(self._target, usage, billing.cost_usd(self._target, told))
+            error.cost_usd = completions.cost_of(self._target, usage, billing.cost_usd(self._target, reported))
         return error
 
     def _usage(self) -> Json:

@@ -1,4 +1,4 @@
-"""From what a model said to a completion, whichever transport brought it."""
+"""Builds a completion from the choices of a reply, for both transports."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from moa_mcp.values import Completion, FinishReason, Target, Usage
 
 
 class Choice(NamedTuple):
-    """One of the texts that a reply holds."""
+    """One of the answers in a reply."""
 
     text: str
     finish_reason: str | None
     refusal: str | None = None
-    """What the model said in place of an answer."""
+    """The model's refusal, which replaces the answer."""
     fault: str = ""
-    """Why it broke off, if it did."""
+    """Why the answer was interrupted; empty if it was not."""
     reasoning: str = ""
-    """What was thought, where the provider has a place for that."""
+    """The reasoning, if the provider returns it separately."""
 
 
 def completed(
     target: Target, choices: Sequence[Choice], usage: Usage | None, cost_usd: Decimal | None = None, *, most: int = 1
 ) -> Completion:
-    """Return the answers of a reply as one completion, without the choices that are none; `most` were asked for.
+    """Return the answers of a reply, at most `most`, as one completion; choices without an answer are left out.
 
-    `cost_usd` is what the provider said that it cost; without it, the price decides.
+    `cost_usd` is the cost that the provider reports; if it is None, the cost follows from the price.
 
     Raises:
-        CallError: not one of the choices is an answer.
+        CallError: none of the choices is an answer.
 
     """
     usage = billing.credible(usage, said=any(each.text or each.reasoning for each in choices))
@@ -59,24 +59,24 @@ def completed(
 
 
 def unanswered(target: Target) -> ServerFailed:
-    """Return the error for a reply in which no answer was looked for."""
-    return unclear(f"{target.model} sent a reply without an answer in it")
+    """Return the error for a reply without an answer."""
+    return unclear(f"{target.model} sent a reply that contains no answer")
 
 
 def garbled(target: Target) -> ServerFailed:
-    """Return the error for a reply that can't be read."""
+    """Return the error for a reply that is not valid JSON."""
     return unclear(f"{target.model} sent a reply that is not valid JSON")
 
 
 def unclear(message: str) -> ServerFailed:
-    """Return the error for a reply that came, and may be billed."""
+    """Return the error for an invalid reply, which may have been billed."""
     error = ServerFailed(message)
     error.paid = None
     return error
 
 
 def _answer(target: Target, choice: Choice, usage: Usage | None = None, cost_usd: Decimal | None = None) -> Completion:
-    """Return an answer with what it took. Raises `CallError` where there is none."""
+    """Return the completion of one choice. Raises `CallError` if it is not an answer."""
     if choice.fault:
         raise unclear(f"{target.model}: {redact(mended(choice.fault))}")
     thought, text = split(mended(choice.text))
@@ -86,29 +86,31 @@ def _answer(target: Target, choice: Choice, usage: Usage | None = None, cost_usd
     if choice.refusal and not text:
         raise AnswerRefused(f"{target.model} declined: {redact(mended(choice.refusal))}")
     if kind == "filter":
-        raise AnswerRefused(f"the provider's filter stopped {target.model} (finish_reason {choice.finish_reason!r})")
+        raise AnswerRefused(
+            f"a content filter blocked the answer of {target.model} (finish_reason {choice.finish_reason!r})"
+        )
     if kind == "fault":
-        raise unclear(f"{target.model} broke off its answer (finish_reason {choice.finish_reason!r})")
+        raise unclear(f"the answer of {target.model} was interrupted (finish_reason {choice.finish_reason!r})")
     if not text.strip():
         raise _empty(target, reasoning, at_limit=kind == "limit")
     if kind == "unknown":
-        note = f"{target.model} ended its answer for a reason that is not known: {choice.finish_reason!r:.80}"
+        note = f"{target.model} ended with an unknown finish_reason: {choice.finish_reason!r:.80}"
         return Completion(text, target.model, "other", usage, cost_usd, (redact(note),), reasoning=reasoning)
     reason: FinishReason = "length" if kind == "limit" else "stop"
     return Completion(text, target.model, reason, usage, cost_usd, reasoning=reasoning)
 
 
 def _empty(target: Target, reasoning: str, *, at_limit: bool) -> AnswerEmpty:
-    what = "only reasoning" if reasoning else "none"
-    why = f"used up its token limit and wrote {what}" if at_limit else f"returned {what}"
-    error = AnswerEmpty(f"no text: {target.model} {why}", at_limit=at_limit)
+    what = "only reasoning" if reasoning else "no text"
+    why = f"reached its token limit and returned {what}" if at_limit else f"returned {what}"
+    error = AnswerEmpty(f"empty answer: {target.model} {why}", at_limit=at_limit)
     error.reasoning = reasoning
     return error
 
 
-def cost_of(target: Target, usage: Usage | None, told: Decimal | None = None) -> Decimal | None:
-    """Return what was billed in US dollars: what the provider told, else by the price; None if neither is known."""
+def cost_of(target: Target, usage: Usage | None, reported: Decimal | None = None) -> Decimal | None:
+    """Return the billed US dollars: as reported, otherwise by the price; None if neither is known."""
     price = catalog.price_at(target)
-    if told is not None:
-        return told
+    if reported is not None:
+        return reported
     return None if usage is None or price is None else price.cost_usd(usage)

@@ -1,4 +1,4 @@
-"""Why a text ended, in the words that providers have for it. Pure."""
+"""The meaning of finish reasons, in the words of all providers. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _KNOWN: dict[str, Ending] = {word: kind for kind, words in _WORDS.items() for wo
 
 @lru_cache(256)
 def ending(reason: str | None) -> Ending:
-    """Return what a finish reason means; a text without one has come to its end."""
+    """Return the meaning of a finish reason; without one, the text is complete."""
     if not reason or not reason.strip():
         return "end"
     word = reason.casefold().partition(":")[0].strip().replace("-", "_").replace(" ", "_")
@@ -33,7 +33,7 @@ def ending(reason: str | None) -> Ending:
 
 
 def worse(reason: str | None, native: str | None) -> str | None:
-    """Return which of two reasons for one end counts: a gateway's, or the model's own where that says more."""
+    """Return the finish reason that counts: the gateway's, or the model's native one if that is more specific."""
     if native is None:
         return reason
     tame = ending(reason) in {"end", "unknown"}

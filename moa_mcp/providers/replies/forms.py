@@ -1,6 +1,6 @@
-"""Finds the chat completion in a reply without choices: in an envelope, or in the form of another API. Pure.
+"""Finds the chat completion in a reply without choices: in an envelope, or in the format of another API. Pure.
 
-Only a reply that is not in the usual form comes here.
+Only used for replies in an unusual format.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from moa_mcp.providers.replies import native, responses_api
 from moa_mcp.providers.replies.json_values import Json, as_object
 
 _ENVELOPES = ("data", "result", "response", "completion", "body", "output")
-"""Where gateways put a reply."""
+"""Fields in which gateways wrap a reply."""
 _DEPTH = 2
 
 
 def as_chat(body: Json) -> Json:
-    """Return the chat completion that a reply holds; the reply itself if it holds none."""
+    """Return the chat completion in a reply; the reply itself if it contains none."""
     for held in _candidates(body, _DEPTH):
         if "choices" in held:
             return held

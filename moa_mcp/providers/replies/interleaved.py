@@ -1,8 +1,8 @@
-"""Takes thoughts out that stand between the parts of an answer, as models write that think more than once. Pure.
+"""Extracts reasoning blocks between the parts of an answer, as models with interleaved thinking write them. Pure.
 
-Some families think before each part of an answer (MiniMax M2, GLM 4.5 and later, Kimi K2, Qwen), and others begin with
-a sentence. Such a thought stands on lines of its own, or where a sentence has ended. A text that speaks of the tags
-stays whole: in code, in the middle of a sentence, as an example that a line announces, or beside a mention of a tag.
+Some families reason before each part of an answer (MiniMax M2, GLM 4.5 and later, Kimi K2, Qwen), others after a first
+sentence. Such a block starts on a new line or after the end of a sentence. A text about the tags stays unchanged: tags
+in code, in the middle of a sentence, in an example that a line announces, or next to a mention of a tag don't count.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from moa_mcp.providers.replies.reasoning_marks import IS_SPOKEN_OF, MENTION, OPE
 
 _MARKS = ("<", "[", "◁")
 _NAMES = {"think", "thinking", "thought"}
-"""Tags that nobody uses for the parts of an answer."""
+"""Tags that are never used for the parts of an answer."""
 _FENCE = re.compile(r"^[ \t>]*(?:```|~~~)", re.MULTILINE)
 _MOST = 2000
-"""Tags that are looked at: more are in no answer."""
+"""Maximum tags examined: no answer has more."""
 _BEFORE = 400
-"""Characters before a thought that are looked at."""
+"""Characters examined before a reasoning block."""
 _SENTENCE_ENDS = frozenset(".!?…。\uff01\uff1f")
 _ABOUT = re.compile(
     r"\b(?:tags?|tokens?|format(?:s|ted)?|templates?|syntax|examples?|e\.g|markup|markers?|delimiters?|xml|beispiel|"
@@ -28,9 +28,9 @@ _ABOUT = re.compile(
     r"示例|例如|格式|标签|标记",
     re.IGNORECASE,
 )
-"""What says that the text which follows is shown, not meant."""
+"""Words that announce an example."""
 _ITSELF = re.compile(r"\b(?:I|I'll|I'm|I'd|me|let's|we|we'll|my|our)\b", re.IGNORECASE)
-"""A model that speaks of what it is about to do."""
+"""Words of a model that announces its next action."""
 _ASKS = re.compile(
     r"\W{0,4}(?:\w+ ){0,3}(?:write|type|add|put|append|insert|emit|use|close|send|enter|include|"
     r"(?:end|finish)(?: \w+){0,3} with)\b",
@@ -39,25 +39,25 @@ _ASKS = re.compile(
 _PLACEHOLDER = re.compile(
     r"\W*(?:(?:insert|write|put|your|the|its|model'?s|internal|some|step-by-step|long) )*"
     r"(?:reasoning|thoughts?|thinking|chain of thought)(?: process| steps?| trace| text| content)?"
-    r"(?: (?:goes?|comes?|stands?|here|inside))*\W*",
+    r"(?: (?:goes?|(?:come|stand)s?|here|inside))*\W*",
     re.IGNORECASE,
 )
 _TAG_OUTSIDE = re.compile(r"</?(?:\w{1,10}:)?think(?:ing)?\s*/?>|\bthink(?:ing)?[ -]tags?\b", re.IGNORECASE)
 _ELEMENT = re.compile(r"<[a-z][^<>]{0,200}>\Z", re.IGNORECASE)
 _GOES_ON = (*",.;:!?`\"')", "</")
-"""What follows a tag that a sentence or a document speaks of."""
+"""Characters after a tag that is only mentioned."""
 _BLANK_LINES = re.compile(r"\A(?:[ \t]*\r?\n)+")
 
 
 class TakenOut(NamedTuple):
-    """The thoughts that stood in an answer, and the answer without them."""
+    """The reasoning in an answer, and the answer without it."""
 
     thoughts: list[str]
     text: str
 
 
 class _Thought(NamedTuple):
-    """A thought between the parts of an answer."""
+    """A reasoning block between the parts of an answer."""
 
     start: int
     end: int
@@ -65,7 +65,7 @@ class _Thought(NamedTuple):
 
 
 def taken_out(text: str) -> TakenOut:
-    """Return the thoughts between the parts of an answer apart from it; a text that speaks of them stays whole."""
+    """Separate the reasoning blocks from an answer; a text about the tags stays unchanged."""
     found = _thoughts(text) if any(mark in text for mark in _MARKS) else []
     at = 0
     parts: list[str] = []
@@ -79,14 +79,14 @@ def taken_out(text: str) -> TakenOut:
 
 
 def may_begin(before: str, text: str) -> int | None:
-    """Return where a thought may begin in a text that follows another one; None where none does."""
+    """Return where a reasoning block may begin in `text`, which follows `before`; None if nowhere."""
     whole = before + text
     openings = (each for each in OPENING.finditer(whole, len(before)) if _is_apart(whole, each, 0))
     return next((each.start() - len(before) for each in openings), None)
 
 
 def is_asked_for(text: str, at: int) -> bool:
-    """Whether the line before a closing tag tells the reader to write it, so that it ends no thought."""
+    """Whether the line before a closing tag asks the reader to write it, so that it does not end the reasoning."""
     line = _line_before(text, at)
     return _announces(line) and bool(_ASKS.match(line) or _ABOUT.search(line))
 
@@ -110,7 +110,7 @@ def _thoughts(text: str) -> list[_Thought]:
 
 
 def _is_apart(text: str, opening: re.Match[str], after: int) -> bool:
-    """Whether a tag stands where a thought can begin: on a new line, after a sentence, or right after a thought."""
+    """Whether a tag is where reasoning can begin: on a new line, after a sentence, or right after a reasoning block."""
     named = opening["xml"]
     if opening["granite"] or opening["details"] or (named and named.lower().rpartition(":")[2] not in _NAMES):
         return False
@@ -122,7 +122,7 @@ def _is_apart(text: str, opening: re.Match[str], after: int) -> bool:
 
 
 def _is_glued(text: str, opening: re.Match[str]) -> bool:
-    """Whether a tag follows a word without a blank, as no sentence about it has it."""
+    """Whether a tag follows a word without a space, as it never does in a sentence about it."""
     before = text[opening.start() - 1]
     return (
         before.isascii()
@@ -132,7 +132,7 @@ def _is_glued(text: str, opening: re.Match[str]) -> bool:
 
 
 def _is_shown(text: str, opening: re.Match[str]) -> bool:
-    """Whether the words around a tag say that it is an example, or a part of a document."""
+    """Whether the text around a tag makes it an example or a part of a document."""
     if IS_SPOKEN_OF.match(text, opening.end()):
         return True
     line = _line_before(text, opening.start())
@@ -140,7 +140,7 @@ def _is_shown(text: str, opening: re.Match[str]) -> bool:
 
 
 def _announces(line: str) -> bool:
-    """Whether a line says that something is shown below it, and does not say what its writer is about to do."""
+    """Whether a line announces an example, rather than the model's next action."""
     return line.endswith((":", "\uff1a")) and not _ITSELF.search(line)
 
 
@@ -153,7 +153,7 @@ def _last_sentence(line: str) -> str:
 
 
 def _thought(text: str, opening: re.Match[str], absent: set[str]) -> _Thought | None:
-    """Return the thought that a tag opens; None if what it opens is none."""
+    """Return the reasoning block that a tag opens; None if it opens none."""
     for closing in closings(opening):
         if closing.pattern in absent:
             continue
@@ -172,20 +172,20 @@ def _thought(text: str, opening: re.Match[str], absent: set[str]) -> _Thought | 
 
 
 def _is_in_a_sentence(text: str, opening: re.Match[str], end: re.Match[str]) -> bool:
-    """Whether a sentence that begins with a tag goes on after it."""
+    """Whether a sentence begins with a tag and continues after it."""
     before, after = text[opening.start() - 1 : opening.start()], text[end.end() : end.end() + 2]
     return before == " " and after[:1] == " " and after[1:].islower()
 
 
 def _unfinished(text: str, opening: re.Match[str]) -> _Thought | None:
-    """Return a thought that broke off: on its own line, or right after a sentence."""
+    """Return a reasoning block without an end: on its own line, or right after a sentence."""
     before, after = text[opening.start() - 1 : opening.start()], text[opening.end() : opening.end() + 1]
     apart = after in {"\n", "\r"} if before in {"\n", " "} else before in _SENTENCE_ENDS
     return _Thought(opening.start(), len(text), text[opening.end() :]) if apart else None
 
 
 def _joined(parts: list[str]) -> str:
-    """Return the parts of an answer as one, with the blanks between them that were there."""
+    """Join the parts of an answer, keeping the white space between them."""
     joined = [parts[0]]
     for part in parts[1:]:
         if not part.strip():

@@ -1,4 +1,4 @@
-"""JSON values of which nobody knows the kind: as the object or list that is looked for, empty if they are none."""
+"""Narrows JSON values of unknown type to an object or a list; other values become an empty one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ Json: TypeAlias = dict[str, Any]
 
 
 def as_object(value: object) -> Json:
-    """Return an object, or an empty one."""
+    """Return the value if it is an object, otherwise an empty one."""
     return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
 def as_list(value: object) -> Sequence[object]:
-    """Return a list, or an empty one."""
+    """Return the value if it is a list, otherwise an empty one."""
     return value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]

@@ -1,4 +1,4 @@
-"""When a reply that does not end is read no further: a stated multiple of what was asked for, and a size in bytes."""
+"""Limits on the length of a reply: a multiple of the requested tokens, and a size in bytes."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from moa_mcp.text.tokens import EXPECTED
 from moa_mcp.values import Call, token_limit
 
 TIMES = 8
-"""So many times `max_tokens` an answer may have, thoughts not counted: some providers do not count those."""
+"""Maximum length of an answer as a multiple of `max_tokens`, not counting reasoning, which some providers exclude."""
 MOST_CHARACTERS = 2**22
-"""Of one answer, or of its thoughts, whatever was asked for."""
+"""Maximum characters of one answer, or of its reasoning, for any `max_tokens`."""
 MOST_BYTES = 2**26
-"""Of one reply as it comes over the line; a stream takes some hundred bytes for each token."""
+"""Maximum bytes of one reply; a stream takes some hundred bytes per token."""
 
 
 class TooLong(Exception):
-    """A reply has more bytes than any is read of."""
+    """A reply is longer than `MOST_BYTES`."""
 
 
 @dataclass(slots=True)
 class ReplyLimits:
-    """How long a reply may be."""
+    """The limits of one reply."""
 
     limit: int | None
-    """The token limit that was sent, if one was."""
+    """The `max_tokens` of the request; None if it had none."""
     _bytes: int = 0
 
     @classmethod
@@ -33,15 +33,15 @@ class ReplyLimits:
         return cls(token_limit(call.parameters))
 
     def count(self, received: int) -> None:
-        """Count bytes that came. Raises `TooLong`."""
+        """Count received bytes. Raises `TooLong`."""
         self._bytes += received
         if self._bytes > MOST_BYTES:
             raise TooLong(f"sent more than {MOST_BYTES // 2**20} MB in reply to one request")
 
     def exceeded(self, answer: int, thought: int) -> str:
-        """Return what is to be noted of a reply of so many characters that is not read on; empty if it may go on."""
+        """Return the note on a reply of this many characters that exceeds a limit; empty if it does not."""
         if self.limit is not None and answer > EXPECTED.characters(TIMES * self.limit):
-            return f"the answer was cut: the provider went on beyond {TIMES} times max_tokens = {self.limit}"
+            return f"the answer was cut: the provider sent more than {TIMES} times max_tokens ({self.limit})"
         if max(answer, thought) > MOST_CHARACTERS:
-            return f"the answer was cut: the provider went on beyond {MOST_CHARACTERS:,} characters"
+            return f"the answer was cut: the provider sent more than {MOST_CHARACTERS:,} characters"
         return ""

@@ -1,6 +1,6 @@
-"""Reads whole replies in the own forms of Anthropic, Google and Ollama as chat completions. Pure.
+"""Converts complete replies in the native formats of Anthropic, Google and Ollama to chat completions. Pure.
 
-Gateways that translate between APIs forget it at times, and an address may be that of the other API.
+Some gateways fail to translate a reply, and a configured address may belong to the native API.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from moa_mcp.providers.replies.json_values import Json, as_list, as_object
 
 
 def chat(body: Json) -> Json | None:
-    """Return the reply in the form of a chat completion; None if it is in no known form."""
+    """Return the reply as a chat completion; None if its format is unknown."""
     return _anthropic(body) or _google(body) or _ollama(body)
 
 
@@ -24,7 +24,7 @@ def _anthropic(body: Json) -> Json | None:
 
 
 def _google(body: Json) -> Json | None:
-    """Read the form of Gemini, whose pieces have the form of the whole; a part that is a thought is marked so."""
+    """Read Gemini's format, which is the same for chunks and complete replies. Parts of reasoning are flagged."""
     candidates = [as_object(each) for each in as_list(body.get("candidates"))]
     if not candidates:
         return None
@@ -53,7 +53,7 @@ def _candidate(candidate: Json) -> Json:
 
 
 def _ollama(body: Json) -> Json | None:
-    """Read a whole reply; the last line of a stream, which holds no text, is none."""
+    """Read a complete reply. The last line of a stream, which has no text, is not one."""
     message = as_object(body.get("message")) or {"content": body.get("response"), "thinking": body.get("thinking")}
     content = message.get("content")
     if body.get("done") is not True or not (isinstance(content, str) and content):

@@ -1,4 +1,4 @@
-"""What stands in the JSON of the OpenAI wire, in every form that its servers give it. Pure; it knows no transport."""
+"""Reads the JSON of OpenAI-compatible APIs, in all variants that servers send. Pure; independent of the transport."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _THOUGHT = {
     "reasoning.summary",
 }
 _REASONING = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "reasoning_details", "thinking_blocks")
-"""Where a message or a delta holds a thought; where several do, all hold the same."""
+"""Fields of a message or delta that may hold reasoning; if several do, they hold the same text."""
 _REASONING_NAMES = frozenset(_REASONING)
 _DEPTH = 4
-"""How deep a thought may stand in its parts."""
+"""Maximum depth of reasoning nested in parts."""
 
 
 def said(content: object) -> str:
-    """Return what is said: some models send it in parts, with their thoughts between."""
+    """Return the answer's text: some models send it in parts, with reasoning between them."""
     if isinstance(content, str):
         return content
     if isinstance(content, dict):
@@ -49,7 +49,7 @@ def _of_part(part: object) -> str:
 
 
 def thought(message: Json) -> str:
-    """Return what was thought: in a field of its own, or in parts of the content."""
+    """Return the reasoning: from a field of its own, or from parts of the content."""
     own = "" if _REASONING_NAMES.isdisjoint(message) else _in_a_field(message)
     parts = [as_object(part) for part in as_list(message.get("content"))]
     return own + "".join([_thought(part) for part in parts if _is_of(part, _THOUGHT)]) if parts else own
@@ -60,7 +60,7 @@ def _in_a_field(message: Json) -> str:
 
 
 def _thought(held: object, depth: int = _DEPTH) -> str:
-    """Return the text of a thought, which may stand in parts and summaries of parts."""
+    """Return the text of reasoning, which may be nested in parts and their summaries."""
     if isinstance(held, str):
         return held
     if not held or not depth:
@@ -80,13 +80,13 @@ def _is_of(part: Json, kinds: set[str], usual: str = "") -> bool:
 
 
 def _name(value: object) -> str | None:
-    """Return a finish reason; some servers write that there is none."""
+    """Return a finish reason; None also for the strings that some servers send for none."""
     return value if isinstance(value, str) and value.lower() not in {"null", "none", ""} else None
 
 
 @dataclass(slots=True)
 class _Growing:
-    """One of the answers of a reply, as far as it came."""
+    """One answer of a reply, as far as it has arrived."""
 
     text: list[str] = field(default_factory=list[str])
     reasoning: list[str] = field(default_factory=list[str])
@@ -97,68 +97,68 @@ class _Growing:
     characters: int = 0
 
     def new_in(self, text: str) -> str:
-        """Return what a text adds that is all of the answer; all of it if what came is not its beginning."""
+        """Return what a cumulative text adds to the answer; all of it if it does not start with the text so far."""
         came = "".join(self.text)
         return text.removeprefix(came) if came else text
 
     @property
     def choice(self) -> Choice:
-        """What came of it."""
+        """The answer as a choice."""
         reason = worse(self.finish_reason, self.native_reason)
         text, refusal = "".join(self.text), "".join(self.refusal) or None
         return Choice(text, reason, refusal, self.fault, "".join(self.reasoning))
 
 
 class Reply:
-    """A reply as far as it came: whole, or in the chunks of a stream."""
+    """A reply as far as it has arrived: complete, or in the chunks of a stream."""
 
     def __init__(self, *, watched: bool) -> None:
-        """Tell pieces of the first answer if it is `watched`."""
+        """Return pieces of the first answer from `take` if it is `watched`."""
         self.billed: Json = {}
-        """The part that held the usage."""
+        """The part with the usage."""
         self.ended = False
-        """Whether it said that it was over."""
+        """Whether the reply has reported its end."""
         self.answers = 0
-        """How many answers, or pieces of one, have come."""
+        """Number of answers, or chunks of one, received."""
         self.thought = 0
-        """How many characters of thoughts have come."""
+        """Characters of reasoning received."""
         self._growing: defaultdict[int, _Growing] = defaultdict(_Growing)
         self._arriving = Arriving() if watched else None
 
     @property
     def begun(self) -> bool:
-        """Whether any text or thought came."""
+        """Whether any text or reasoning has arrived."""
         return any(each.text or each.reasoning for each in self._growing.values())
 
     @property
     def longest(self) -> int:
-        """How many characters the longest of its texts has so far, thoughts not counted."""
+        """Characters of the longest answer so far, without reasoning."""
         return max((each.characters for each in self._growing.values()), default=0)
 
     def take(self, part: Json) -> str | None:
-        """Keep a part and return what can be told of the first answer; None if nothing of one is in it."""
+        """Add a part; return the new text of the first answer that can be shown, None if the part holds no answer."""
         choices = [as_object(choice) for choice in as_list(part.get("choices"))]
         self._bill(part, choices)
         self.answers += len(choices)
-        told: str | None = None
+        new: str | None = None
         for number, choice in zip(_numbers(choices), choices, strict=True):
             piece = self._take(self._growing[number], choice)
             if not number and piece is not None and self._arriving is not None:
-                told = (told or "") + self._arriving.take(piece)
-        return told
+                new = (new or "") + self._arriving.take(piece)
+        return new
 
     def cut(self) -> None:
-        """Take in that nothing more is read of it, though it goes on."""
+        """End an answer that is not read to its end."""
         self.ended = True
         for each in self._growing.values():
             each.finish_reason = each.finish_reason or "length"
 
     def choices(self) -> list[Choice]:
-        """Return the answers, in the order of their numbers."""
+        """Return the answers, ordered by number."""
         return [each.choice for _, each in sorted(self._growing.items())]
 
     def rest(self, answer: str) -> str:
-        """Return what was not told yet of the first answer, now that all of it is there."""
+        """Return the part of the complete first answer that has not been returned yet."""
         return self._arriving.end(answer) if self._arriving is not None else ""
 
     def _bill(self, part: Json, choices: Sequence[Json]) -> None:
@@ -168,7 +168,7 @@ class Reply:
                 self.billed = {"usage": usage}
 
     def _take(self, growing: _Growing, choice: Json) -> str | None:
-        """Take what a choice holds; return what it adds to the text, None if that and the thoughts stay as they are."""
+        """Add a choice; return what it adds to the text, None if it adds neither text nor reasoning."""
         self._end(growing, choice)
         added: str | None = None
         for held in (choice.get("delta"), choice.get("message")):
@@ -213,13 +213,13 @@ _MOST_ANSWERS = 1024
 
 
 def _numbers(choices: Sequence[Json]) -> Sequence[int]:
-    """Return the numbers of the answers that choices hold: their own, if they have them and these differ."""
+    """Return the answers' numbers: the choices' own indices, if they all have one and these differ."""
     own = [choice.get("index") for choice in choices]
     numbers = [index for index in own if isinstance(index, int) and 0 <= index < _MOST_ANSWERS]
     return numbers if len(set(numbers)) == len(choices) else range(len(choices))
 
 
 def _broke_off(choice: Json) -> str:
-    """Return why an answer that had begun broke off; empty if it did not."""
-    told = fault(choice).told if choice.get("error") else ""
-    return told or ("the answer broke off" if choice.get("finish_reason") == "error" else "")
+    """Return why an answer was interrupted after it began; empty if it was not."""
+    message = fault(choice).message if choice.get("error") else ""
+    return message or ("the answer was interrupted" if choice.get("finish_reason") == "error" else "")

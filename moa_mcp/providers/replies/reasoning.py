@@ -1,13 +1,13 @@
-"""Splits what a model thought aloud from what it answers, where both stand in one text. Pure.
+"""Separates reasoning from the answer where a model writes both in one text. Pure.
 
-A thought is known by the grammar of a model family, and only where that grammar has it: at the beginning of the text,
-as a channel, or between the parts of an answer (`interleaved`). An answer about such tags stays whole.
-`reasoning_stream` does the same for a text that is arriving.
+Reasoning is recognised by the format of a model family, and only in the places where that format has it: at the
+beginning of the text, as a channel, or between the parts of an answer (`interleaved`). An answer about such tags stays
+unchanged. `reasoning_stream` does the same for a text that is still arriving.
 
-The grammars, as chat templates and the reasoning parsers of inference servers document them: XML tags (DeepSeek R1,
+The formats, as documented by chat templates and the reasoning parsers of inference servers: XML tags (DeepSeek R1,
 Qwen, GLM, MiniMax, EXAONE, Seed-OSS, ERNIE, Hunyuan), `[THINK]` (Magistral), harmony channels (gpt-oss), channels of
 Gemma 4, `<|begin_of_thought|>` (OpenThinker), `<|START_THINKING|>` (Command A), ◁think▷ (Kimi-VL), `<unused94>`
-(MedGemma), `<|inner_prefix|>` (Apertus), sentences (Granite 3.2), and what Ollama, Open WebUI and Poe make of them.
+(MedGemma), `<|inner_prefix|>` (Apertus), sentences (Granite 3.2), and the conversions of Ollama, Open WebUI and Poe.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CLOSING_ALONE = re.compile(
     r"|<\|/think(?:ing)?\|>|<unused95>|<channel\|>|<\|inner_suffix\|>",
     re.IGNORECASE,
 )
-"""Ends of a thought whose beginning the chat template has swallowed."""
+"""End marks of reasoning whose opening mark is in the chat template."""
 _WRAPPED = re.compile(
     r"\s*(?:<(?P<xml>answer|response|output|final|final_answer|solution)>|<\|begin_of_(?P<of>solution|answer|response)\|>"
     r"|<\|START_(?P<start>RESPONSE|TEXT|ANSWER)\|>)",
@@ -36,9 +36,9 @@ _OF_TURNS = re.compile(
     r"|\s*</s>\s*\Z",
     re.IGNORECASE,
 )
-"""Tokens that end a turn, which some servers leave in the text."""
+"""End-of-turn tokens, which some servers leave in the text."""
 _LONGEST_TAIL = 400
-"""Characters at the end of a text in which such tokens are looked for."""
+"""Characters at the end of a text that are searched for such tokens."""
 _CHANNEL = re.compile(
     r"<\|channel\|>\s*(?P<name>\w+)(?P<header>[^<]{0,400}(?:<\|constrain\|>[^<]{0,400})?)<\|message\|>"
     r"(?P<body>.*?)(?=<\|(?:end|return|call|start|channel)\|>|\Z)",
@@ -49,7 +49,7 @@ _HARMONY_FINAL = re.compile(
     r"<\|(?:end\|>\s*(?:<\|start\|>\s*assistant\s*)?|start\|>\s*assistant\s*)<\|channel\|>\s*final[^<]{0,100}(?:<\|constrain\|>[^<]{0,100})?<\|message\|>"
 )
 _BARE_HARMONY = re.compile(r"\s*(?:assistant)?analysis(?=[A-Z][a-z'\u2019]* |[A-Z]\b|[a-z])")
-"""Of a server that leaves the special tokens out: ``analysisWe need …assistantfinalParis``."""
+"""Harmony without its special tokens, which some servers drop: ``analysisWe need …assistantfinalParis``."""
 _BARE_FINAL = "assistantfinal"
 _OLLAMA = re.compile(r"\s*Thinking\.\.\.\s*\n(?P<thought>.*?)\n?\.\.\.done thinking\.", re.DOTALL)
 _POE = re.compile(r"\s*\*Thinking(?:\.\.\.|…)\*\s*(?P<thought>(?:>[^\n]*(?:\n|\Z))+)")
@@ -57,18 +57,18 @@ _BLANK = re.compile(
     r"(?:[\s\ufeff\u200b\u2060\0]|<\|im_start\|>\s*assistant|<\|assistant\|>|<\uff5cAssistant\uff5c>|"
     r"<\|start_header_id\|>\s*assistant\s*<\|end_header_id\|>|<start_of_turn>\s*model)*"
 )
-"""What may stand before a thought, the head of a turn included."""
+"""What may precede reasoning, including the header of a turn."""
 
 
 class Split(NamedTuple):
-    """A text in its two parts."""
+    """The reasoning and the answer of a text."""
 
     reasoning: str
     text: str
 
 
 def split(text: str) -> Split:
-    """Return what of a text is thought and what is the answer; a text without thoughts comes back as it is."""
+    """Separate the reasoning in a text from the answer; a text without reasoning is the answer, unchanged."""
     if has_no_marks(text):
         return Split("", text)
     found = _channels(text) or _bare_channels(text) or _quoted(text) or _blocks(text) or _closed_alone(text)
@@ -80,12 +80,12 @@ def split(text: str) -> Split:
 
 
 def has_no_marks(text: str) -> bool:
-    """Whether nothing in a text can begin or end a thought, so that all of it is the answer."""
+    """Whether a text contains no mark that can begin or end reasoning, so that all of it is the answer."""
     return "<" not in text and "[" not in text and "◁" not in text and not _begins_in_words(text)
 
 
 def joined(*parts: str) -> str:
-    """Return thoughts from several places as one text."""
+    """Join reasoning from several places."""
     return "\n\n".join(part for part in (each.strip() for each in parts) if part)
 
 
@@ -95,7 +95,7 @@ def _begins_in_words(text: str) -> bool:
 
 
 def _channels(text: str) -> Split | None:
-    """Read harmony channels: the final one is the answer, every other one is not (OpenAI's harmony format)."""
+    """Read harmony channels: only the final one is the answer (OpenAI's harmony format)."""
     if "<|channel|>" not in text:
         return None
     begins = _HARMONY_BEGINS.match(text)
@@ -131,7 +131,7 @@ def _quoted(text: str) -> Split | None:
 
 
 def _blocks(text: str) -> Split | None:
-    """Read the thoughts between tags with which a text begins."""
+    """Read the reasoning between tags at the beginning of a text."""
     thoughts: list[str] = []
     at = 0
     absent: set[str] = set()
@@ -142,7 +142,7 @@ def _blocks(text: str) -> Split | None:
 
 
 def _block(text: str, start: int, absent: set[str]) -> tuple[str, int] | None:
-    """Return the thought that begins at a place, and where what follows it begins."""
+    """Return the reasoning that begins at a position, and the position where the text after it begins."""
     blank = _BLANK.match(text, start)
     opening = OPENING.match(text, blank.end() if blank else start)
     if opening is None:
@@ -161,7 +161,7 @@ def _block(text: str, start: int, absent: set[str]) -> tuple[str, int] | None:
             return _nested(text, thought, begins, ends, closing)
     if opening["granite"]:
         return None
-    answer = _ANSWER.search(text, begins)  # the thought has no end, and the answer a beginning
+    answer = _ANSWER.search(text, begins)  # no closing mark, but an opening one of the answer
     return (text[begins : answer.start()], answer.start()) if answer else (text[begins:], len(text))
 
 
@@ -169,7 +169,7 @@ _ANSWER = re.compile(r"<answer>|<\|begin_of_(?:solution|answer)\|>|<\|START_(?:R
 
 
 def _nested(text: str, thought: str, begins: int, ends: int, closing: re.Pattern[str]) -> tuple[str, int]:
-    """Go on to the end of the outer one of two thoughts of which one stands in the other."""
+    """Return the reasoning up to the end of the outer of two nested blocks."""
     end = closing.search(text, ends) if OPENING.search(thought) else None
     if end is None or is_mentioned(text, end):
         return thought, ends
@@ -177,7 +177,7 @@ def _nested(text: str, thought: str, begins: int, ends: int, closing: re.Pattern
 
 
 def _closed_alone(text: str) -> Split | None:
-    """Read thoughts of which only the end stands in the text."""
+    """Read reasoning that has only a closing mark in the text."""
     ends = list(_CLOSING_ALONE.finditer(text))
     if not ends or OPENING.search(text, 0, ends[0].start()):
         return None
@@ -193,7 +193,7 @@ def _closed_alone(text: str) -> Split | None:
 
 
 def _unwrapped(answer: str) -> str:
-    """Take the tags off that some families put around the answer after a thought."""
+    """Remove the tags that some families put around the answer after reasoning."""
     wrapped = _WRAPPED.match(answer)
     if wrapped is None:
         return answer
@@ -202,12 +202,12 @@ def _unwrapped(answer: str) -> str:
     closing = rf"</{name}\s*>" if named else rf"<\|end_(?:of_)?{name}\|>"
     closed = list(re.finditer(closing, answer, re.IGNORECASE))
     if closed and answer[closed[-1].end() :].strip() and not _OF_TURNS.fullmatch(answer[closed[-1].end() :]):
-        return answer  # more follows: the tags are a part of what was asked for
+        return answer  # text follows, so the tags belong to the requested answer
     return answer[wrapped.end() : closed[-1].start() if closed else len(answer)].strip()
 
 
 def _without_end(text: str) -> str:
-    """Return a text without the tokens that end a turn."""
+    """Return a text without end-of-turn tokens."""
     if not text.rstrip().endswith((">", "\uff1e")):
         return text
     tail = text[-_LONGEST_TAIL:]
@@ -215,5 +215,5 @@ def _without_end(text: str) -> str:
     if found is None or ("</s>" in found[0].lower() and "<s>" in text.lower()):
         return text
     if found[0][:1] == " ":
-        return text  # a sentence speaks of it: models write it without a blank
+        return text  # only mentioned: as a token it has no space before it
     return text[: len(text) - len(tail) + found.start()]

@@ -1,4 +1,4 @@
-"""The marks between which models think, and whether a text uses them or speaks of them. Pure."""
+"""The marks that enclose reasoning, and whether a text uses them or only mentions them. Pure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from itertools import islice
 
 FAMILIES = ("seed:", "mm:", "antml:", "longcat_")
-"""What some families put before the name of their tag."""
+"""Prefixes of the tag's name in some families."""
 TAGS = (
     *("think", "thinking", "think_process", "thinking_process", "thought", "thoughts", "thought_process"),
     *("thoughts_process", "reasoning", "reasoning_process", "reasoning_content", "reflection", "scratchpad"),
     *("scratch_pad", "inner_monologue", "inner_thought", "inner_thoughts", "chain_of_thought", "cot"),
 )
-"""The names of tags between which models think."""
+"""Names of tags that enclose reasoning."""
 _NAMES = rf"(?:{'|'.join(FAMILIES)})?(?:{'|'.join(TAGS)})"
 OPENING = re.compile(
     rf"<(?P<xml>{_NAMES})(?:\s[^<>]{{0,200}})?>"
@@ -30,13 +30,13 @@ OPENING = re.compile(
 )
 _ANY_XML_CLOSING = rf"</(?:{_NAMES})\s*>"
 IS_SPOKEN_OF = re.compile(r" (?:is|are|and|or|tags?|marks?|was|were|means?|tells?|opens?|starts?|begins?|element)\b")
-"""What follows a tag with which a sentence about it begins."""
+"""What follows a tag at the beginning of a sentence about it."""
 MENTION = re.compile(r"\s*(?:and|or|to|und|et|y|e|,|/|&|\+|\.{2,3}|…|-+)?\s*", re.IGNORECASE)
-"""What stands between two tags that are written about."""
+"""What separates two tags that are only mentioned."""
 
 
 def closed(text: str, begins: int, closing: re.Pattern[str]) -> re.Match[str] | None:
-    """Return the end of a thought: the first that is not merely mentioned in it, else the first."""
+    """Return the closing mark of reasoning: the first that is not only mentioned, otherwise the first."""
     first = None
     for found in islice(closing.finditer(text, begins), _MOST_MENTIONS):
         first = first or found
@@ -47,11 +47,11 @@ def closed(text: str, begins: int, closing: re.Pattern[str]) -> re.Match[str] | 
 
 _MOST_MENTIONS = 100
 _LONGEST_LINE = 400
-"""Characters before a tag that are looked at."""
+"""Characters examined before a tag."""
 
 
 def closings(opening: re.Match[str]) -> Iterator[re.Pattern[str]]:
-    """Yield what can end a thought that began so, the likeliest first."""
+    """Yield the possible closing marks for an opening one, the likeliest first."""
     kind = opening.lastgroup
     named = opening["xml"]
     if named:
@@ -78,12 +78,12 @@ _OTHER_CLOSINGS = {
 
 
 def is_quoted(text: str, tag: re.Match[str]) -> bool:
-    """Whether a tag stands in code on its line."""
+    """Whether a tag is in inline code on its line."""
     return text[max(0, tag.start() - 1) : tag.start()] == "`" and text[tag.end() : tag.end() + 1] == "`"
 
 
 def is_mentioned(text: str, tag: re.Match[str]) -> bool:
-    """Whether a sentence speaks of a tag: in quotes, in code, or between words of one line."""
+    """Whether a tag is only mentioned: in quotes, in code, or between words of one line."""
     before, after = text[max(0, tag.start() - 1) : tag.start()], text[tag.end() : tag.end() + 2]
     if before in {"`", '"', "'", "\u201c", "\u2018", "("} or after[:1] in {"`", '"', "'", "\u201d", "\u2019", ")"}:
         return True

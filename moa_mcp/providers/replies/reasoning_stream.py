@@ -1,7 +1,7 @@
-"""Tells which part of a text that is still arriving is surely the answer, so that no thought is shown as one.
+"""Returns the part of an arriving text that is certainly the answer, so that no reasoning is shown as one.
 
-It may hold text back, and never tells too much; what it held back is told when the text has ended and `reasoning.split`
-has the last word.
+It may hold text back, and never returns too much. Held text is returned at the end, when `reasoning.split` determines
+the answer.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _BEGINNINGS: Sequence[str] = (
     *("<final", "<solution>", "here is my thought process:", "here's my thought process:", "*thinking", "thinking..."),
     "here\u2019s my thought process:",
 )
-"""How a text may begin, in lower case, whose beginning is not the answer's."""
+"""Beginnings, in lower case, of a text that does not begin with the answer."""
 _BARE_CHANNEL = re.compile(r"(?:assistant)?analysis(?:[A-Za-z]|\Z)")
 _TAIL = re.compile(r"(?:(?:<\|channel>\s*\w{0,10}|[<\uff1c][^\s<>]{0,40}>?|\[/?[A-Z]{0,8}|◁\w{0,6})\s*)+\Z")
-"""The end of a piece, which may turn out to be the end of a turn or the beginning of a thought."""
+"""The end of a piece that may begin an end-of-turn token or reasoning."""
 _LONGEST_TAIL = 400
 _LONGEST_TAG = 260
 
@@ -32,20 +32,20 @@ class Arriving:
 
     def __init__(self) -> None:
         self._begun = False
-        """Whether the answer has begun, so that what follows is told as it comes."""
+        """Whether the answer has begun, so that further text is returned as it arrives."""
         self._hidden = False
-        """Whether the text began with something of which only its end tells what is the answer."""
+        """Whether the answer can only be determined at the end, because of how the text began."""
         self._thought = False
-        """Whether a thought has come."""
+        """Whether reasoning has arrived."""
         self._closing: re.Pattern[str] | None = None
-        """What ends the thought that is arriving."""
+        """The closing mark of the current reasoning."""
         self._half: str = ""
-        """The first half of a character whose second is in the next piece."""
+        """The first half of a surrogate pair whose second half is in the next piece."""
         self._held = ""
-        self._told: list[str] = []
+        self._shown: list[str] = []
 
     def take(self, piece: str) -> str:
-        """Take the next piece; return what can be told of the answer, which may be nothing."""
+        """Add the next piece; return the text of the answer that can be shown, perhaps none."""
         if self._hidden:
             return ""
         piece = self._half + piece
@@ -56,19 +56,19 @@ class Arriving:
         self._held += mended(piece)
         if not self._begun:
             self._begin()
-        return self._tell() if self._begun else ""
+        return self._release() if self._begun else ""
 
     def skip_blanks(self) -> None:
-        """Learn that a thought has come by another way."""
+        """Record that reasoning arrived separately, so that blanks before the answer are skipped."""
         self._thought = True
 
     def end(self, answer: str) -> str:
-        """Return what is left to tell of the answer; nothing if it is another than it seemed."""
-        told = "".join(self._told)
-        return answer[len(told) :] if answer.startswith(told) else ""
+        """Return the rest of the answer; nothing if the final answer does not continue the text returned so far."""
+        shown = "".join(self._shown)
+        return answer[len(shown) :] if answer.startswith(shown) else ""
 
     def _begin(self) -> None:
-        """Learn whether the answer begins with what is held, or a thought does."""
+        """Decide whether the held text begins the answer or reasoning."""
         while self._closing is None or self._closed():
             head = self._held.lstrip("\ufeff\u200b \t\r\n")
             opening = OPENING.match(head)
@@ -83,7 +83,7 @@ class Arriving:
             self._held = head[opening.end() :]
 
     def _closed(self) -> bool:
-        """Whether the thought has ended; then only what follows it is held, else no more than may be its end."""
+        """Whether the reasoning has ended. Keeps only the text after it, or what may begin its closing mark."""
         assert self._closing is not None  # noqa: S101  for the type checker
         found = next((each for each in self._closing.finditer(self._held) if not self._may_be_quoted(each)), None)
         self._held = self._held[found.end() :].lstrip() if found else self._held[-_LONGEST_TAIL:]
@@ -94,22 +94,22 @@ class Arriving:
     def _may_be_quoted(self, tag: re.Match[str]) -> bool:
         return self._held[max(0, tag.start() - 1) : tag.start()] == "`" and self._held[tag.end() :][:1] in {"", "`"}
 
-    def _tell(self) -> str:
+    def _release(self) -> str:
         sure = held = self._held.rstrip()
         if "<" in held or "[" in held or "◁" in held or "\uff1c" in held:
-            before = "".join(self._told[-_LONGEST_TAIL:])[-_LONGEST_TAIL:]
+            before = "".join(self._shown[-_LONGEST_TAIL:])[-_LONGEST_TAIL:]
             if (thought := interleaved.may_begin(before, held)) is not None:
                 self._hidden, held = True, held[:thought].rstrip()
             tail = _TAIL.search(held, max(0, len(held) - _LONGEST_TAIL))
             sure = held[: tail.start()].rstrip() if tail else held
         self._held = self._held[len(sure) :]
         if sure:
-            self._told.append(sure)
+            self._shown.append(sure)
         return sure
 
 
 def _may_begin(head: str) -> bool:
-    """Whether a thought may begin like this, of which more has to come before anybody can know."""
+    """Whether this may be an incomplete beginning of reasoning."""
     low = head[:80].lower()
     return any(each.startswith(low) for each in _BEGINNINGS) or any(
         each.startswith(head) for each in ("analysis", "assistantanalysis")
@@ -117,7 +117,7 @@ def _may_begin(head: str) -> bool:
 
 
 def _is_unfinished(head: str) -> bool:
-    """Whether a tag has begun that may be a thought's, of which the rest has to come."""
+    """Whether this is an incomplete tag that may open reasoning."""
     return (
         _begins(head)
         and head.startswith(("<", "["))
@@ -127,6 +127,6 @@ def _is_unfinished(head: str) -> bool:
 
 
 def _begins(head: str) -> bool:
-    """Whether a text that begins so may not be told before its end has come."""
+    """Whether a text with this beginning must be held until its end."""
     low = head[:80].lower()
     return any(low.startswith(each) for each in _BEGINNINGS) or bool(_BARE_CHANNEL.match(head))

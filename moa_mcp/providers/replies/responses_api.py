@@ -1,6 +1,6 @@
-"""Reads a reply in the form of OpenAI's Responses API as a chat completion: gateways send one where they should not.
+"""Converts replies in the format of OpenAI's Responses API, which some gateways return, to chat completions. Pure.
 
-The form is a list of items (``output``), of which messages are the answer and reasoning items are thoughts. Pure.
+A reply is a list of items (``output``): messages are the answer, reasoning items the reasoning.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from moa_mcp.providers.replies.json_values import Json, as_list, as_object
 _UNFINISHED = {"in_progress", "queued"}
 _TEXTS = {"output_text", "text", "input_text"}
 _ASIDE = {"commentary", "analysis"}
-"""Phases of messages that are no part of the final answer."""
+"""Phases of messages that are not part of the final answer."""
 
 
 def chat(body: Json) -> Json | None:
-    """Return the reply in the form of a chat completion; None if it is in another form, or not complete."""
+    """Return the reply as a chat completion; None if it is in another format, or incomplete."""
     items = [as_object(item) for item in as_list(body.get("output"))]
-    told = body.get("output_text")
+    output = body.get("output_text")
     is_one = body.get("object") == "response" or any("type" in item for item in items)
-    if not is_one or body.get("status") in _UNFINISHED or not (items or isinstance(told, str) or "usage" in body):
+    if not is_one or body.get("status") in _UNFINISHED or not (items or isinstance(output, str) or "usage" in body):
         return None
     said = [item for item in items if item.get("type", "message") == "message"]
     final = [item for item in said if item.get("phase") not in _ASIDE]
-    text = "\n\n".join(filter(None, map(_text, final))) or (told if isinstance(told, str) else "")
+    text = "\n\n".join(filter(None, map(_text, final))) or (output if isinstance(output, str) else "")
     message = {
         "content": text,
         "refusal": "".join(_in_parts(final, "refusal", {"refusal"})) or None,
@@ -43,7 +43,7 @@ def _text(item: Json) -> str:
 
 
 def _thought(item: Json) -> str:
-    """Return what a reasoning item holds: the thought itself where it is open, else its summary."""
+    """Return the text of a reasoning item: the reasoning if it is included, otherwise its summary."""
     if item.get("type") != "reasoning":
         return ""
     return next((text for name in ("content", "summary") if (text := _parts(item.get(name)))), "")
@@ -65,7 +65,7 @@ def _in_parts(items: Sequence[Json], name: str, kinds: set[str]) -> Iterator[str
 
 
 def _finish_reason(body: Json) -> str:
-    """Return why the answer ended, in the words of the Responses API."""
+    """Return the finish reason for the status of the reply."""
     status = body.get("status")
     if status in {None, "completed"}:
         return "stop"

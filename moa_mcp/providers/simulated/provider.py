@@ -1,7 +1,7 @@
-"""The embedded default: simulated models that need no key and no server, for trying out, demonstrations and tests.
+"""Simulated models, which need no API key and no server, for demonstrations and tests.
 
-Every text says that it is simulated. The same seed gives the same texts. Each model has a competence of its own, so
-that on small arithmetic and multiple-choice questions a vote or an aggregate can be seen to beat a single model.
+Each text says that it is simulated. The same seed gives the same texts. The models differ in competence, so that a
+vote or an aggregate beats a single model on small arithmetic and multiple-choice questions.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ _COMPETENCES = (0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
 
 
 def target(agent: str) -> Target:
-    """Return where an alias is served in simulation."""
+    """Return the simulated target of an alias."""
     return Target(f"{PROVIDER}/{agent}", PROVIDER)
 
 
 def competence(agent: str) -> float:
-    """Return the probability that the simulated model solves a small question on its own."""
+    """Return the probability that the simulated model solves a small question."""
     return _COMPETENCES[hashlib.sha256(agent.encode()).digest()[0] % len(_COMPETENCES)]
 
 
 class Offline:
-    """Answers every call without a model."""
+    """Answers each call without a model."""
 
     def __init__(self, delay_s: float = 0.15) -> None:
         self._delay_s = delay_s
-        """Mean seconds that an answer takes, so that a display has something to show; 0 for none."""
+        """Mean seconds per answer, so that a display has something to show; 0 for none."""
 
     async def __call__(self, call: Call) -> Completion:
-        said = "\n".join(message.content for message in call.messages)
-        rng = Random(f"{call.seed}/{call.agent}/{call.place}/{said}")
+        prompt = "\n".join(message.content for message in call.messages)
+        rng = Random(f"{call.seed}/{call.agent}/{call.place}/{prompt}")
         text = _reply(call, rng)
-        await self._tell(call, text, rng)
-        usage = Usage(prompt_tokens=_tokens(said), completion_tokens=_tokens(text))
+        await self._stream(call, text, rng)
+        usage = Usage(prompt_tokens=_tokens(prompt), completion_tokens=_tokens(text))
         return Completion(text, f"{PROVIDER}/{call.agent}", usage=usage, cost_usd=Decimal(0))
 
-    async def _tell(self, call: Call, text: str, rng: Random) -> None:
+    async def _stream(self, call: Call, text: str, rng: Random) -> None:
         seconds = self._delay_s * rng.uniform(0.3, 1.7)
         if call.on_text is None:
             await anyio.sleep(seconds)
@@ -69,6 +69,8 @@ def _reply(call: Call, rng: Random) -> str:
     form = prompts.asked_form(system)
     if form is not None:
         return _judged(form, answers)
+    if prompts.asks_for_comments(system):
+        return _comments(call.agent, answers[0], own)
     if answers:
         return _synthesis(call.agent, answers, own)
     return _proposal(call.agent, question, own)
@@ -83,8 +85,8 @@ def _proposal(agent: str, question: str, own: str | None) -> str:
     if own is not None:
         return f"[simulated {agent}] I worked it out step by step. {_VERDICT}{own}"
     return (
-        f"[simulated {agent}] No model was asked: this is the offline demonstration, which can only do small "
-        f"arithmetic and multiple choice. An answer to {_quoted(question)} would stand here. "
+        f"[simulated {agent}] No model was called. This is the offline demonstration, which only solves small "
+        f"arithmetic and multiple choice. A real model would answer {_quoted(question)} here. "
         f"View {1 + hashlib.sha256((agent + question).encode()).digest()[0] % 3} of 3."
     )
 
@@ -95,11 +97,20 @@ def _synthesis(agent: str, answers: Sequence[str], own: str | None) -> str:
     if own is not None:
         ballots[own] += 1
     if not ballots:
-        return f"[simulated {agent}] Made of {len(answers)} simulated answers; no model was asked."
+        return f"[simulated {agent}] Combined from {len(answers)} simulated answers; no model was called."
     best = max(ballots.values())
     settled = own if own is not None and ballots[own] == best else next(v for v in ballots if ballots[v] == best)
     agreed = verdicts.count(settled)
     return f"[simulated {agent}] {agreed} of {len(answers)} answers agree on this. {_VERDICT}{settled}"
+
+
+def _comments(agent: str, answer: str, own: str | None) -> str:
+    verdict = _verdict(answer)
+    if own is None or verdict is None:
+        return f"[simulated {agent}] Comments on this answer would stand here; no model was asked."
+    if own == verdict:
+        return f"[simulated {agent}] I checked the steps and come to {own}, too."
+    return f"[simulated {agent}] I checked the steps and come to {own}, not to {verdict}."
 
 
 def _judged(form: prompts.VerdictForm, answers: Sequence[str]) -> str:
@@ -109,7 +120,7 @@ def _judged(form: prompts.VerdictForm, answers: Sequence[str]) -> str:
 
 
 def _by_agreement(answers: Sequence[str]) -> list[int]:
-    """Return the numbers of the answers, those first whose verdict most others share."""
+    """Return the numbers of the answers, starting with those whose verdict most others share."""
     verdicts = [_verdict(answer) for answer in answers]
     shared = Counter(verdict for verdict in verdicts if verdict is not None)
     return sorted(range(1, len(answers) + 1), key=lambda number: -shared[verdicts[number - 1] or ""])

@@ -1,4 +1,4 @@
-"""Reads the small questions whose answer can be known without a model: arithmetic, and choices among its results."""
+"""Solves small questions without a model: arithmetic, and multiple choice among results."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _LARGEST = 10**12
 
 
 class Puzzle(NamedTuple):
-    """A question with its right answer, and the wrong ones that somebody could give."""
+    """The right answer to a question, with plausible wrong ones."""
 
     right: str
     wrong: tuple[str, ...]
 
     def attempt(self, competence: float, rng: Random) -> str:
-        """Return the right answer with probability `competence`, else a wrong one."""
+        """Return the right answer with probability `competence`, otherwise a wrong one."""
         return self.right if rng.random() < competence else rng.choice(self.wrong)
 
 
 def read(question: str) -> Puzzle | None:
-    """Return the puzzle that a question poses; None if it is none that can be read."""
+    """Return the puzzle in a question; None if it has none of a known form."""
     first = _CHOICE.search(question)
     choices = _CHOICE.findall(question)
     value = _value(question[: first.start()] if first else question)
     if value is None:
         return None
-    if len(choices) < 2:  # noqa: PLR2004  a choice is among two at least
+    if len(choices) < 2:  # noqa: PLR2004  a choice needs two options
         return Puzzle(_shown(value), _near(value))
     right = [letter for letter, text in choices if _value(f" {text} ") == value or text.strip() == _shown(value)]
     wrong = tuple(letter for letter, _ in choices if letter not in right)
@@ -74,7 +74,7 @@ def _evaluated(node: ast.expr) -> Fraction:
 
 
 def _near(value: Fraction) -> tuple[str, ...]:
-    """Return wrong answers of the kinds people give: off by one, by ten, by a carry, with the sign lost."""
+    """Return typical wrong answers: off by one, by ten, by a carry, with the wrong sign."""
     return tuple(_shown(value + slip) for slip in (-10, -2, -1, 1, 2, 10))
 
 

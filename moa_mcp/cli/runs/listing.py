@@ -1,4 +1,4 @@
-"""``moa-mcp runs list``: a line for each run, the newest first."""
+"""``moa-mcp runs list``: one line per run, newest first."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from moa_mcp.trace.trace import Trace
 
 STATUSES = ("running", "interrupted", "complete", "degraded", "failed", "cancelled")
 _WIDE, _WIDEST = 100, 120
-"""Columns from which ids are shown whole, and from which moments are."""
+"""Columns from which full IDs are shown, and full dates."""
 _SHORT_ID = 8
 
 Row = tuple[RunRecord, Trace | None]
-"""A run, and what came of it; None if that can't be read."""
+"""A run and its trace; None if that can't be read."""
 
 
-@click.command("list", epilog="Exit codes: 0 listed, 2 wrong usage or a journal that can't be used.")
-@click.option("--status", type=click.Choice(STATUSES), help="Only runs that stand so.")
+@click.command("list", epilog="Exit codes: 0 success, 2 wrong usage or unusable journal.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only runs with this status.")
 @click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="At most so many."
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="Maximum number of runs."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @journal_option
 @config_unread
 def list_command(status: str | None, pipeline: str | None, limit: int, as_json: bool, journal: str | None) -> None:
-    """List the runs on record, the newest first."""
+    """List stored runs, newest first."""
     if absent(journal):
         _show((), as_json=as_json, otherwise=f"{no_runs(journal)}.")
         return
@@ -50,10 +50,10 @@ def list_command(status: str | None, pipeline: str | None, limit: int, as_json: 
         chosen = [each for each in records if status in {None, stands(each)} and pipeline in {None, each.pipeline}]
         rows = anyio.run(_rows, kept, chosen[:limit])
     near = nearest(pipeline or "", {each.pipeline for each in records}) if not rows and pipeline else ""
-    none = f"none of the runs on record{near or '.'}" if records else f"{no_runs(journal)}."
+    none = f"no run matches{near or '.'}" if records else f"{no_runs(journal)}."
     _show(rows, as_json=as_json, otherwise=none)
     if not as_json and filtered and len(chosen) > limit:
-        say(f"{counted(len(chosen) - limit, 'more run')}; --limit {len(chosen)} shows all.")
+        say(f"{counted(len(chosen) - limit, 'more run')}; use --limit {len(chosen)} to show all.")
 
 
 async def _rows(journal: Journal, records: list[RunRecord]) -> tuple[Row, ...]:
@@ -63,7 +63,7 @@ async def _rows(journal: Journal, records: list[RunRecord]) -> tuple[Row, ...]:
 async def _trace(journal: Journal, record: RunRecord) -> Trace | None:
     try:
         trace = traced(record, await journal.events(record.run_id))
-        was_simulated(record)  # whoever shows it asks that, too
+        was_simulated(record)  # raises here, not while the rows are printed
     except JournalError as error:
         say(f"Error: {error}")
         return None
@@ -117,13 +117,13 @@ def _table(rows: tuple[Row, ...], out: Console) -> Table:
 
 
 def _question(title: str) -> Text:
-    """Return as much of the question as there is room for: its column alone gives way."""
-    said, style = (line(title), "") if title else ("(not kept)", "dim")
-    return Text(said, style, no_wrap=True, overflow="ellipsis")
+    """Return the question; its column is the only one that is cut to fit the terminal."""
+    text, style = (line(title), "") if title else ("(not stored)", "dim")
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
 
 
 def _moment(at: float, *, whole: bool) -> str:
-    """Return a moment in local time, as short as it can be."""
+    """Return a local time in its shortest form: the time of today, the date of another year."""
     local, today = datetime.fromtimestamp(at).astimezone(), datetime.now().astimezone()
     if whole:
         return f"{local:%Y-%m-%d %H:%M}"

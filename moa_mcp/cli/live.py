@@ -1,6 +1,6 @@
-"""What a person sees while a run goes on: its layers and calls on stderr, then the answer on stdout as it comes.
+"""The live display of a run: its steps and calls on stderr, then the answer on stdout while it arrives.
 
-Views of the run's trace and events; the run does not know that anybody looks.
+Both are views of the run's trace and events; the run does not depend on them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FRAMES_PER_S = 10
 
 
 class Layers:
-    """A run's steps, and the calls of the one that works; gone from the screen when it is closed."""
+    """The steps of a run and the calls of the current step; erased from the screen when closed."""
 
     def __init__(self, console: Console, *, simulated: bool) -> None:
         self._live = Live(console=console, auto_refresh=False, transient=True)
@@ -42,12 +42,12 @@ class Layers:
         self.close()
 
     def close(self) -> None:
-        """Clear the screen of it; drawing has no effect afterwards."""
+        """Erase the display; later drawing has no effect."""
         with suppress(OSError):  # the terminal may be gone
             self._live.stop()
 
     def draw(self, trace: Trace) -> None:
-        """Show how far the run is."""
+        """Show the progress of the run."""
         if self._live.is_started:
             self._live.update(Group(*self._lines(trace)), refresh=True)
 
@@ -62,8 +62,8 @@ class Layers:
 
 
 def _heading(trace: Trace, elapsed: float, *, simulated: bool) -> Text:
-    said = _line((trace.pipeline, "bold"), (f"  {elapsed:.1f} s", "dim"), (f"  {trace.waiting}".rstrip(), "dim"))
-    return said.append("  ").append_text(SIMULATED) if simulated else said
+    heading = _line((trace.pipeline, "bold"), (f"  {elapsed:.1f} s", "dim"), (f"  {trace.waiting}".rstrip(), "dim"))
+    return heading.append("  ").append_text(SIMULATED) if simulated else heading
 
 
 def _step(number: int, kind: str, step: StepTrace | None) -> Text:
@@ -75,12 +75,12 @@ def _step(number: int, kind: str, step: StepTrace | None) -> Text:
         return _line(
             (f"{_frame()} ", "cyan"), (title, "bold"), f"{step.answered} of {len(step.calls)} answered", failed
         )
-    said = f"{step.answered} answered" if step.calls else ""
-    return _line(("✓ ", "green"), title, said, failed, (f"  {step.seconds:.1f} s", "dim"))
+    answered = f"{step.answered} answered" if step.calls else ""
+    return _line(("✓ ", "green"), title, answered, failed, (f"  {step.seconds:.1f} s", "dim"))
 
 
 def _agents(step: StepTrace) -> Iterator[Text]:
-    """Yield a line for each model of a step; the samples of one share theirs, and its windows follow each other."""
+    """Yield a line for each model of a step; samples share a line, of windows only the current one is shown."""
     for agent in step.models:
         calls = [call for call in step.calls if call.agent == agent]
         yield _call(calls[-1]) if len(calls) == 1 or calls[-1].window else _samples(agent, calls)
@@ -92,12 +92,12 @@ def _call(call: CallTrace) -> Text:
         return _line(("    ✗ ", "red"), name, (f"  {line(call.failure.message)}", "dim"))
     if call.completion is not None:
         return _line(("    ✓ ", "green"), name, (f"  {call.seconds or 0:.1f} s", "dim"))
-    return _line((f"    {_frame()} ", "cyan"), name, (_again(call), "yellow"))
+    return _line((f"    {_frame()} ", "cyan"), name, (_retries(call), "yellow"))
 
 
-def _again(call: CallTrace) -> str:
+def _retries(call: CallTrace) -> str:
     failures = [attempt.failure for attempt in call.attempts if attempt.failure is not None]
-    return f"  tried {counted(len(failures), 'time')}: {line(failures[-1].message)}" if failures else ""
+    return f"  {counted(len(failures), 'failed attempt')}: {line(failures[-1].message)}" if failures else ""
 
 
 def _samples(agent: str, calls: list[CallTrace]) -> Text:
@@ -123,25 +123,25 @@ def _frame() -> str:
     return _FRAMES[int(time.monotonic() * _FRAMES_PER_S) % len(_FRAMES)]
 
 
-BROKE_OFF = "(broke off; the answer starts anew)"
+RESTARTED = "(cut off; the answer starts again)"
 
 
 class Stream:
-    """The answer's text, written to stdout as it comes. What comes after a failure starts it anew, and says so."""
+    """Writes the answer to stdout while it arrives. After a failed attempt, it prints a note and starts again."""
 
     def __init__(self) -> None:
         self._pending: list[str | None] = []
-        self._told = ""
+        self._written = ""
         self._visible = Visible()
         self._failed = False
 
-    def tell(self, event: Event) -> None:
-        """Keep what arrived; it is written with the next `write`."""
+    def add(self, event: Event) -> None:
+        """Add the text of an event to the next `write`."""
         if isinstance(event, TextReceived):
             self._pending += [None, event.text] if self._failed else [event.text]
             self._failed = False
         elif isinstance(event, AttemptFailed | CallFailed):
-            self._failed = bool(self._told or self._pending)
+            self._failed = bool(self._written or self._pending)
 
     @property
     def pending(self) -> bool:
@@ -149,22 +149,22 @@ class Stream:
         return bool(self._pending)
 
     def write(self) -> None:
-        """Write what arrived."""
+        """Write the text that arrived."""
         for piece in self._pending:
             if piece is not None:
                 self._write(self._visible.add(piece))
             elif self.end():
-                click.echo(BROKE_OFF, err=True)
+                click.echo(RESTARTED, err=True)
         self._pending.clear()
 
     def _write(self, shown: str) -> None:
         click.echo(shown, nl=False)
-        self._told += shown
+        self._written += shown
 
     def end(self) -> str:
-        """Close the last line and return the text that stands there."""
+        """End the last line and return the text written so far."""
         self._write(self._visible.end())
-        told, self._told, self._visible = self._told, "", Visible()
-        if told and not told.endswith("\n"):
+        text, self._written, self._visible = self._written, "", Visible()
+        if text and not text.endswith("\n"):
             click.echo()
-        return told
+        return text

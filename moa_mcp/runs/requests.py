@@ -1,0 +1,59 @@
+"""What a face asks for when it wants a run: a new one, or one that continues a recorded run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal, TypeAlias
+
+from moa_mcp.config import Pipeline
+from moa_mcp.values import Question
+
+Consent: TypeAlias = Literal["none", "budget", "given"]
+"""What confirms the cost of a run: nothing yet; a budget of at least the expected cost; or the caller, at any cost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a face asks for, whatever the kind of run."""
+
+    max_cost_usd: Decimal | None = None
+    """Budget in US dollars; None for the configured one, or that of the recorded run."""
+    overrides_limits: bool = False
+    """Whether budget and deadline replace the configured ones; otherwise they can only be lower."""
+    consent: Consent = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRun(Terms):
+    """A new run of a pipeline."""
+
+    pipeline: Pipeline
+    question: Question
+    seed: int | None = None
+    """None for a random one."""
+    deadline_s: float | None = None
+    """Seconds; None for the configured time limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumedRun(Terms):
+    """A run that was interrupted, failed or cancelled and is to continue. Its paid calls are not paid again."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForkedRun(Terms):
+    """A new run from the answers before a step of a recorded run. Only that step and the later ones are paid."""
+
+    run_id: str
+    step: int
+    """First step to run, from 1."""
+    pipeline: Pipeline
+    """The pipeline of the recorded run, with changes from that step on."""
+    seed: int | None = None
+    """None for that of the recorded run."""
+
+
+RunRequest: TypeAlias = NewRun | ResumedRun | ForkedRun
