@@ -186,14 +186,19 @@ def _measure(configuration: str) -> None:
     measured = Coverage(config_file=configuration, data_suffix=True)
     measured.start()
     path = Path(measured.get_data().data_filename())
+    path.touch()
+    path.chmod(0o666)  # a prelude may make another user of it
     leave, raise_signal = os._exit, signal.raise_signal
 
     def save() -> None:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # it has ended; no handler may run
         measured.stop()
         try:
             measured.save()
-        except Exception:  # noqa: BLE001  no rights or no room, as some preludes have it
-            path.unlink(missing_ok=True)
+        except Exception:  # noqa: BLE001  there is no room, as some preludes have it
+            with suppress(OSError):
+                path.unlink()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def saved(status: int) -> NoReturn:
         save()
