@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from functools import cache
 
 import click
 import pytest
@@ -13,20 +12,6 @@ from moa_mcp.cli import commands
 from moa_mcp.config import load, shipped
 from moa_mcp.server.listing import OWN_TOOLS, pipeline_tool
 from tests.project.words import PROMPTS, ROOT, Text, constants, read_in, texts
-
-NOT_YET: tuple[str, ...] = (
-)
-"""Paths that are still to be rewritten. One that is clean must be removed from here."""
-
-
-def listed(path: str) -> str | None:
-    """Return the entry of `NOT_YET` that a path belongs to."""
-    return next((each for each in NOT_YET if path == each or path.startswith(f"{each}/")), None)
-
-
-@cache
-def rejected() -> tuple[Text, ...]:
-    return tuple(text for text in (*texts(), *shown()) if text.found)
 
 
 def shown() -> Iterator[Text]:
@@ -47,13 +32,8 @@ def walked(name: str, command: click.Command) -> Iterator[tuple[str, click.Comma
 
 
 def test_what_people_read_is_in_words_that_they_know() -> None:
-    reports = [report for text in rejected() if listed(text.path) is None for report in text.reports]
+    reports = [report for text in (*texts(), *shown()) for report in text.reports]
     assert not reports, "\n".join(reports)
-
-
-def test_a_path_that_is_rewritten_is_no_longer_exempt() -> None:
-    clean = {*NOT_YET} - {listed(text.path) for text in rejected()}
-    assert not clean, f"remove from NOT_YET what is rewritten: {', '.join(sorted(clean))}"
 
 
 @pytest.mark.parametrize(("path", "name"), [(path, name) for path, names in PROMPTS.items() for name in names])

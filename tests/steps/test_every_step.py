@@ -151,4 +151,4 @@ def test_what_a_budget_reserves_covers_every_call_at_its_worst(middle: list[Step
     model = ScriptedModel(otherwise=longest)
     run(three(40), *middle, LAST, seed=seed, model=model)
     tariff = RunTariff(pipeline_of(three(40), *middle, LAST), WHY, {})
-    assert sum(tariff.dearest(call).tokens for call in model.calls) <= tariff.whole(0).tokens
+    assert sum(tariff.worst_case(call).tokens for call in model.calls) <= tariff.whole(0).tokens
