@@ -53,7 +53,7 @@ def test_when_a_quota_is_used_up_no_call_goes_out_that_is_not_on_record_and_what
     said = asked_until_full(machine, LIMITED.format(bytes=kilobytes * 1000))
     assert f"the journal {machine.path} can't be used" in said
     assert UNASKED in said
-    assert "Calls that the journal did not record are made and paid again: moa-mcp runs resume" in said
+    assert "Answers that were not stored are requested and paid again. Run moa-mcp runs resume" in said
     assert 0 < machine.asked.total() < CALLS
     goes_on(machine)
 

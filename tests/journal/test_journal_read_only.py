@@ -134,7 +134,7 @@ def test_the_runs_of_a_read_only_disk_are_listed_shown_and_exported_and_nothing_
     shown, exported = invoke("runs", "show", run_id, **where), invoke("runs", "export", run_id, **where)
     assert (shown.exit_code, exported.exit_code) == (0, 0)
     assert json.loads(exported.stdout)["status"] == "complete"
-    assert "Would delete 1 run of 1" in invoke("runs", "gc", "--max-size", "1b", "--dry-run", **where).stdout
+    assert "Would delete 1 of 1 run" in invoke("runs", "gc", "--max-size", "1b", "--dry-run", **where).stdout
     for command in (
         ["ask", "vote", "Why?", "--offline"],
         ["runs", "fork", run_id, "--from", "2", "--offline"],

@@ -151,7 +151,7 @@ async def test_the_estimate_of_what_follows_has_the_criticism_in_its_prompt() ->
 def test_equal_criticisms_at_temperature_0_look_like_a_mistake() -> None:
     equal = '{ step = "critique", agents = [{ model = "x", samples = 2 }], temp = 0 }'
     (lint,) = plan(pipeline(f'description = "d"\n{steps(PROPOSE, equal, AGGREGATE)}')).lint
-    assert lint.message == "2 samples of x at temperature 0 are 2 times the same answer"
+    assert lint.message == "2 samples of x at temperature 0 will be 2 identical answers"
 
 
 @pytest.mark.parametrize("last", [AGGREGATE, '{ step = "vote", agent = "z" }', '{ step = "rank", agent = "z", n = 1 }'])
