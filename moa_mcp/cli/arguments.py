@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 
 import click
+
+from moa_mcp.text.suggest import similar
 
 _LONG = re.compile(r"--[A-Za-z][A-Za-z-]*(=.*)?", re.DOTALL)
 _WORD = re.compile(r"-[A-Za-z][A-Za-z-]*")
@@ -46,7 +47,7 @@ def no_such_option(name: str, ctx: click.Context, otherwise: str = "") -> click.
 def near(name: str, known: Iterable[str]) -> list[str]:
     """Return similar options, the most similar first. Leading dashes are ignored: all options have them."""
     bare = {each.lstrip("-"): each for each in known}
-    return [bare[each] for each in get_close_matches(name.lstrip("-"), bare, cutoff=_NEAR)]
+    return [bare[each] for each in similar(name.lstrip("-"), bare, at_least=_NEAR)]
 
 
 def _sorted_out(args: Sequence[str], takes_value: Mapping[str, bool]) -> tuple[list[str], list[str], list[int]]:

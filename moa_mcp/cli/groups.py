@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 import click
 
 from moa_mcp.cli.arguments import no_such_option
+from moa_mcp.text.suggest import closest
 
 
 class Group(click.Group):
@@ -23,8 +22,8 @@ class Group(click.Group):
             self._check_default(ctx, args)
             return super().resolve_command(ctx, [self.default, *args])
         if name not in known:
-            close = get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else "."
+            near = closest(name, known)
+            hint = f"; did you mean {near!r}?" if near else "."
             raise click.UsageError(f"there is no command {name!r}{hint} Commands: {', '.join(known)}", ctx)
         return super().resolve_command(ctx, args)
 

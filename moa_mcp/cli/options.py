@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
-from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -20,6 +19,7 @@ from moa_mcp.config import Config, JournalSettings, Pipeline
 from moa_mcp.errors import ConfigError, JournalError
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
+from moa_mcp.text.suggest import closest
 
 FAILED = 1
 REFUSED = 2
@@ -195,5 +195,5 @@ def named(config: Config, name: str) -> Pipeline:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return a "did you mean" question with the most similar name; empty if none is similar."""
-    close = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    near = closest(word, known)
+    return f"; did you mean {near!r}?" if near else ""

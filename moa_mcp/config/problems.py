@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from itertools import zip_longest
 from typing import cast, get_args
 
@@ -17,14 +16,13 @@ from pydantic_core import ErrorDetails
 from moa_mcp.config.tables import SETTINGS
 from moa_mcp.errors import Problem
 from moa_mcp.text.redact import redact
+from moa_mcp.text.suggest import closest
 
 Where = tuple[str | int, ...]
 
 _ENTRY = re.compile(r", \w+ \d+$")
 """The end of the place of a list entry."""
 _LONGEST_SHOWN = 120
-_NEAR = 0.6
-"""How similar a word must be to be meant, 0 to 1."""
 _HOLDS_KEY = re.compile(r"(.*_)?(api_?key(_env)?|secret|password)|key|token|(access|auth|bearer)_token", re.IGNORECASE)
 _EXTRACT = 'should be "text", "last_number", "choice", { json = "field" } or { regex = "pattern" }'
 _AGENT = 'should be a model, "name" or { model = "name", samples = 2 }'
@@ -104,8 +102,8 @@ def hinted(word: object, known: Iterable[str], otherwise: str) -> str:
 
 def meant(word: object, known: Iterable[str]) -> str:
     """Return ", did you mean …?" with the most similar known word; empty if none is similar."""
-    close = get_close_matches(str(word), list(known), n=1, cutoff=_NEAR)
-    return f", did you mean {close[0]!r}?" if close else ""
+    near = closest(str(word), known)
+    return f", did you mean {near!r}?" if near else ""
 
 
 def listed(names: Iterable[str]) -> str:
@@ -155,11 +153,11 @@ def _other_table(owner: type[BaseModel], name: str) -> str:
     """Return that a setting belongs in another table, or that one there has a similar name; empty if not."""
     homes = {key: table for table, kind in SETTINGS.items() for key in kind.model_fields}
     homes["temp"] = "defaults"
-    near = get_close_matches(name, homes, n=1, cutoff=_NEAR)
-    if not near or SETTINGS[homes[near[0]]] is owner:
+    near = closest(name, homes)
+    if near is None or SETTINGS[homes[near]] is owner:
         return ""
-    home = f"[{homes[near[0]]}]"
-    return f"belongs in {home}" if near[0] == name else f"unknown key, did you mean {near[0]!r} in {home}?"
+    home = f"[{homes[near]}]"
+    return f"belongs in {home}" if near == name else f"unknown key, did you mean {near!r} in {home}?"
 
 
 def _owner(kind: type[BaseModel], where: Where) -> type[BaseModel]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -26,6 +25,7 @@ from moa_mcp.config.tables import (
 from moa_mcp.errors import Problem
 from moa_mcp.routing.routes import PROVIDERS, Route
 from moa_mcp.steps import Step
+from moa_mcp.text.suggest import closest
 
 STEP_TYPES: Mapping[str, type[Step]] = {kind.model_fields["step"].default: kind for kind in get_args(Step)}
 
@@ -176,8 +176,8 @@ class Reader:
         if "step" in table:
             kind = table["step"]
             self._say(within(place, "step"), f"unknown step {shown(kind)}{hinted(kind, STEP_TYPES, steps)}")
-        elif near := get_close_matches("step", table, n=1):
-            self._say(within(place, near[0]), f"unknown key{hinted(near[0], ['step'], steps)}")
+        elif near := closest("step", table):
+            self._say(within(place, near), f"unknown key{hinted(near, ['step'], steps)}")
         else:
             self._say(within(place, "step"), f"is missing; {steps}")
 

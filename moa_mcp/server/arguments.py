@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
@@ -13,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from moa_mcp.server import spellings
 from moa_mcp.text.redact import redact
+from moa_mcp.text.suggest import closest
 from moa_mcp.text.visible import quoted
 
 
@@ -148,8 +148,8 @@ def _written(error: ErrorDetails, arguments: dict[str, Any]) -> object:
 def _problem(error: ErrorDetails, value: object, known: list[str]) -> str:
     name, kind, message = str(error["loc"][0]), error["type"], error["msg"]
     if kind == "extra_forbidden":
-        close = get_close_matches(name, known, n=1)
-        meant = f", did you mean {close[0]}?" if close else ""
+        near = closest(name, known)
+        meant = f", did you mean {near}?" if near else ""
         return f"unknown argument {_shown(name)}{meant} (available: {', '.join(known)})"
     if kind == "missing":
         return f"{name} is missing"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
 import anyio
@@ -36,6 +35,7 @@ from moa_mcp.server.listing import OWN_TOOLS, pipeline_tool
 from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.tasks import TaskResult, Tasks, declared
 from moa_mcp.server.waiting import CancellationPolicy, Context, follow
+from moa_mcp.text.suggest import closest
 from moa_mcp.text.visible import quoted
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Question
@@ -224,8 +224,8 @@ class Tools:
         pipeline = pipelines.get(given.pipeline)
         if pipeline is None:
             known = ", ".join(pipelines)
-            close = get_close_matches(given.pipeline, pipelines, n=1)
-            meant = f", did you mean {close[0]}?" if close else ""
+            near = closest(given.pipeline, pipelines)
+            meant = f", did you mean {near}?" if near else ""
             raise BadArguments(f"unknown pipeline {quoted(given.pipeline)}{meant} (available: {known})")
         asked = assumed() if given.question is None else Question(given.question)
         question = replace(asked, context=given.context or None, system=given.system or None)

@@ -1,1 +1,1 @@
-"""Text as data: masking, Unicode, money."""
+"""Text as data: masking, Unicode, money, tokens, suggestions."""
