@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from functools import cache, partial, reduce
-from itertools import accumulate, islice
+from itertools import accumulate, groupby, islice
 from math import ceil
+from operator import attrgetter
 from typing import Literal
 
 from moa_mcp.budget.caps import Amount
@@ -204,9 +205,9 @@ def most_tokens(messages: Sequence[Message], unwritten: int = 0, *, more: int = 
 
 def _most(calls: Iterable[ExpectedCalls], drafts: Drafts) -> Iterator[ModelCalls]:
     """Yield the calls with their maximum tokens."""
-    for call in calls:
-        count: Count = partial(most_tokens, more=SCHEMA_TOKENS) if call.verdict else most_tokens
-        yield from model_calls((call,), drafts, "max", count)
+    for verdict, same in groupby(calls, attrgetter("verdict")):
+        count: Count = partial(most_tokens, more=SCHEMA_TOKENS) if verdict else most_tokens
+        yield from model_calls(same, drafts, "max", count)
 
 
 def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: float = 0.0) -> Amount:

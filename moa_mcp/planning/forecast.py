@@ -58,10 +58,18 @@ def model_calls(
     calls: Iterable[ExpectedCalls], drafts: Drafts, bound: Bound, count: Count = prompt_tokens
 ) -> Iterator[ModelCalls]:
     """Yield the calls of a forecast, each with its tokens."""
+    before: ExpectedCalls | None = None
+    usage = Usage()
     for call in calls:
-        messages = drafts.of(call, cut=bound == "max")  # prompts mark answers that reached max_tokens as cut off
-        prompt = count(messages, sum(answer.tokens for answer in call.shown))
-        yield ModelCalls(call.model, call.times, Usage(prompt, call.tokens))
+        if before is None or call[_PROMPT:] != before[_PROMPT:]:  # the agents of a step have one prompt
+            messages = drafts.of(call, cut=bound == "max")  # prompts mark answers that reached max_tokens as cut off
+            usage = Usage(count(messages, sum([answer.tokens for answer in call.shown])), call.tokens)
+        before = call
+        yield ModelCalls(call.model, call.times, usage)
+
+
+_PROMPT = ExpectedCalls._fields.index("form")
+"""The first of the fields that decide what a call takes."""
 
 
 def assumed() -> Question:
