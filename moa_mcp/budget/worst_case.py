@@ -46,16 +46,18 @@ class RunTariff:
         question: Question,
         prices: Mapping[str, Price | None],
         unpriced: Literal["allow", "refuse"] = "allow",
+        drafts: Drafts | None = None,
     ) -> None:
         """`prices` are by alias, on the current route; None if unknown."""
         self._steps = pipeline.steps
         self._positions = [at for at, step in enumerate(pipeline.steps) if step.models]
         """The positions of the steps that call models."""
-        self._drafts = Drafts(question)
+        self._drafts = drafts or Drafts(question)
         self._prices = prices
         self._refuses = unpriced == "refuse"
         self._form = cache(self._least_after)
         self._layer = cache(self._least_of)
+        self._forecast = cache(self._maximum)
         self._after: tuple[Amount, ...] | None = None
         """By the number of finished steps: the worst-case cost of the later ones."""
         self._made: tuple[int, ...] | None = None
@@ -119,10 +121,14 @@ class RunTariff:
     def _forecasts(self) -> Iterator[Forecast]:
         """Yield the forecast of the maximum of each step, in order."""
         answers: ExpectedAnswers = ()
-        for step in self._steps:
-            forecast = step.forecast(answers, "max")
+        for position in range(len(self._steps)):
+            forecast = self._forecast(position, answers)
             yield forecast
             answers = forecast.answers
+
+    def _maximum(self, position: int, answers: ExpectedAnswers) -> Forecast:
+        """Return the forecast of a step with these answers, with replies as long as they can be."""
+        return self._steps[position].forecast(answers, "max")
 
     def _least_after(self, step: int, answers: int | None, kept: int) -> Amount:
         """Return the worst-case cost of the first `kept` layers after a step, and of the last layer."""
@@ -145,7 +151,7 @@ class RunTariff:
                 if position not in kept:
                     continue
                 total = total.plus(self._layer(position, answers))
-            answers = step.forecast(answers, "max").answers
+            answers = self._forecast(position, answers).answers
             answers = _after_calls(step, answers, step.required(len(step.models)))
         return total
 
@@ -156,7 +162,7 @@ class RunTariff:
     def _least_of(self, position: int, answers: ExpectedAnswers) -> Amount:
         """Return the worst-case cost of a step with these answers and the fewest calls that its quorum allows."""
         step = self._steps[position]
-        calls = step.forecast(answers, "max").calls
+        calls = self._forecast(position, answers).calls
         return _cheapest(self._amounts(calls), step.required(sum(call.times for call in calls)))
 
     def _amounts(self, calls: Iterable[ExpectedCalls]) -> Iterator[tuple[Amount, int]]:

@@ -131,7 +131,11 @@ class Estimate:
 
 
 def estimate(
-    pipeline: Pipeline, question: Question, prices: Mapping[str, Priced], answers: Sequence[Answer] = ()
+    pipeline: Pipeline,
+    question: Question,
+    prices: Mapping[str, Priced],
+    answers: Sequence[Answer] = (),
+    drafts: Drafts | None = None,
 ) -> Estimate:
     """Return the estimate for a run that starts with `answers`, if no call fails.
 
@@ -141,7 +145,7 @@ def estimate(
     needs up to 24 seconds for some models since it uses the network, and the text of the answers is not known yet.
     """
     steps = [_reachable(step, prices) for step in pipeline.steps]
-    drafts = Drafts(question)
+    drafts = drafts or Drafts(question)
     given = tuple(_expected(answer) for answer in answers)
     walks = [_walk(steps, drafts, given, bound) for bound in ("min", "expected", "max")]
     each_step = zip(steps, *walks, strict=True)

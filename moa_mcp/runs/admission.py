@@ -22,6 +22,7 @@ from moa_mcp.journal.sqlite.damage import readable
 from moa_mcp.middleware import PaidCalls, Usable, remembered
 from moa_mcp.planning.context_windows import too_long, windows
 from moa_mcp.planning.estimate import Estimate, Prices, estimate, prices
+from moa_mcp.planning.forecast import Drafts
 from moa_mcp.planning.plan import blocking
 from moa_mcp.providers.backend import Backend
 from moa_mcp.routing.routes import Route
@@ -49,6 +50,8 @@ class Work(NamedTuple):
     prices: Prices
     estimate: Estimate
     """Covers the remaining steps."""
+    drafts: Drafts
+    """The prompts with empty answers, written once for all forecasts of the run."""
 
 
 class Ready:
@@ -140,8 +143,10 @@ class Admission:
         priced = await prices(task.stored.spec.pipeline, usable)
         if refused := await self._refused(task, priced, usable):
             return refused
-        estimated = estimate(task.left, task.stored.spec.question, priced, task.answers)
-        ready = Ready(self, request, task.stored.spec.run_id, Work(task.stored, task.start, usable, priced, estimated))
+        spec = task.stored.spec
+        drafts = Drafts(spec.question)
+        estimated = estimate(task.left, spec.question, priced, task.answers, drafts)
+        ready = Ready(self, request, spec.run_id, Work(task.stored, task.start, usable, priced, estimated, drafts))
         confirmation = None if request.consent == "given" else _confirmation(task, priced, estimated)
         if confirmation is None or (request.consent == "budget" and confirmation.covered_by(request.max_cost_usd)):
             return ready

@@ -13,6 +13,7 @@ from moa_mcp.config import BudgetSettings
 from moa_mcp.engine.execute import RunSpec
 from moa_mcp.middleware import Amount, Budget
 from moa_mcp.planning.estimate import Prices
+from moa_mcp.planning.forecast import Drafts
 from moa_mcp.runs.caps import Caps, Refusal
 from moa_mcp.runs.record import StartPoint
 from moa_mcp.values import FailureReason
@@ -30,6 +31,7 @@ async def open_budget(
     spec: RunSpec,
     start: StartPoint,
     prices: Prices,
+    drafts: Drafts,
     caps: Caps,
     settings: BudgetSettings,
     waits: Callable[[str], None],
@@ -44,7 +46,7 @@ async def open_budget(
     """
     finished, answers = (start.checkpoint.steps, start.checkpoint.state.answers) if start.checkpoint else (0, ())
     by_alias = {alias: each.price for alias, each in prices.items()}
-    tariff = RunTariff(spec.pipeline, spec.question, by_alias, settings.unpriced)
+    tariff = RunTariff(spec.pipeline, spec.question, by_alias, settings.unpriced, drafts)
     budget = caps.budget(spec, start, tariff, prices)
     smallest = tariff.smallest(finished, answers)
     refusal: Refusal | None = None

@@ -77,7 +77,9 @@ class Executor:
             with run.scope:
                 began_to_wait = anyio.current_time()
                 try:
-                    budget = await open_budget(stored.spec, start, work.prices, self._caps, self._settings, run.waits)
+                    budget = await open_budget(
+                        stored.spec, start, work.prices, work.drafts, self._caps, self._settings, run.waits
+                    )
                 except BudgetUnavailable as error:
                     emit(_failed(f"no model was called: {error}", error.reason))
                 else:
