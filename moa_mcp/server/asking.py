@@ -115,7 +115,7 @@ def _refusal(reason: str, confirmation: Confirmation) -> str:
     """Return why a run was not started, and how to start it."""
     remedy = (
         f"call again with max_cost_usd = {confirmation.least_usd} or more. {confirmation.enough_usd} covers the "
-        "worst-case cost of every call; a lower budget may skip calls."
+        "worst-case cost of every call with a known price; a lower budget may skip calls."
     )
     return (
         f"Not started: confirmation required, and {reason}. {confirmation} {_NOTHING} If the user accepts this cost, "

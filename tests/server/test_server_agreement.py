@@ -169,7 +169,8 @@ async def test_a_client_that_can_not_ask_is_told_what_to_call_with_and_that_agre
     assert text(refused) == (
         f"Not started: confirmation required, and this client does not support form elicitation. {ASKED} "
         "No model was called and nothing was spent. If the user accepts this cost, call again with "
-        "max_cost_usd = 2.0001 or more. 2.0001 covers the worst-case cost of every call; a lower budget may skip calls."
+        "max_cost_usd = 2.0001 or more. 2.0001 covers the worst-case cost of every call with a known "
+        "price; a lower budget may skip calls."
     )
     assert content(agreed)["status"] == "complete"
 
