@@ -21,6 +21,7 @@ class Propose(MultiAgentStep):
     """Each agent answers the question independently."""
 
     step: Literal["propose"] = "propose"
+    adds_answers: ClassVar[bool] = True
     keep: Annotated[int, Field(ge=0, le=100)] = 0
     """How many copies of the previous answer are added to the new ones, to give it weight in the next step
     (the sliding window of Self-MoA-Seq: Li et al. 2025, arXiv 2502.00674). 0 discards it."""
@@ -51,10 +52,6 @@ class Propose(MultiAgentStep):
 
     @property
     def writes_answers(self) -> bool:
-        return True
-
-    @property
-    def adds_answers(self) -> bool:
         return True
 
     def answers_out(self, answers_in: int) -> int:
@@ -117,17 +114,11 @@ class Synthesize(MultiAgentStep):
     """Each agent writes one answer from all previous answers (Wang et al. 2024, arXiv 2406.04692)."""
 
     step: Literal["synthesize"] = "synthesize"
-
-    @property
-    def reads_in_windows(self) -> bool:
-        return True
+    reads_in_windows: ClassVar[bool] = True
+    adds_answers: ClassVar[bool] = True
 
     @property
     def writes_answers(self) -> bool:
-        return True
-
-    @property
-    def adds_answers(self) -> bool:
         return True
 
     def answers_out(self, answers_in: int) -> int:
@@ -148,10 +139,7 @@ class Aggregate(SingleAgentStep):
     """One agent writes one answer from all previous answers."""
 
     step: Literal["aggregate"] = "aggregate"
-
-    @property
-    def reads_in_windows(self) -> bool:
-        return True
+    reads_in_windows: ClassVar[bool] = True
 
     @property
     def writes_answers(self) -> bool:

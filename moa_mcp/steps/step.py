@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
-from typing import Protocol, Self, TypeAlias
+from typing import ClassVar, Protocol, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -79,6 +79,11 @@ class StepBase(Frozen):
     A step must define its calls and answers, since they decide the cost. The other members have defaults.
     """
 
+    reads_in_windows: ClassVar[bool] = False
+    """Whether answers that do not fit in one prompt are spread over several; otherwise each answer is cut."""
+    adds_answers: ClassVar[bool] = False
+    """Whether each call adds one answer, so that fewer calls mean fewer answers."""
+
     @property
     def models(self) -> tuple[str, ...]:
         """The model aliases that the step calls. One for each call, if the number of calls is fixed."""
@@ -146,18 +151,8 @@ class StepBase(Frozen):
         return any(len(each.shown) > 1 for each in self.forecast((ExpectedAnswer(0),) * 2, "max").calls)
 
     @property
-    def reads_in_windows(self) -> bool:
-        """Whether answers that do not fit in one prompt are spread over several; otherwise each answer is cut."""
-        return False
-
-    @property
     def writes_answers(self) -> bool:
         """Whether the step returns the replies as answers, so that the last one can be streamed."""
-        return False
-
-    @property
-    def adds_answers(self) -> bool:
-        """Whether each call adds one answer, so that fewer calls mean fewer answers."""
         return False
 
     @abstractmethod
