@@ -18,7 +18,7 @@ from moa_mcp.config import Config, Pipeline, models_of
 from moa_mcp.engine.execute import Checkpoint, RunSpec, started
 from moa_mcp.errors import MissingKey, RunNotResumable
 from moa_mcp.events import Event, RunForked
-from moa_mcp.journal.sqlite.damage import readable
+from moa_mcp.journal.damage import readable
 from moa_mcp.middleware import PaidCalls, Usable, remembered
 from moa_mcp.planning.context_windows import too_long, windows
 from moa_mcp.planning.estimate import Estimate, Prices, estimate, prices
@@ -141,13 +141,13 @@ class Admission:
             known = await windows(task.stored.spec.pipeline, usable)
             task = task._replace(stored=replace(task.stored, spec=replace(task.stored.spec, windows=known)))
         priced = await prices(task.stored.spec.pipeline, usable)
-        if refused := await self._refused(task, priced, usable):
+        spec, left = task.stored.spec, task.left
+        if refused := await self._refused(spec, left, priced, usable):
             return refused
-        spec = task.stored.spec
         drafts = Drafts(spec.question)
-        estimated = estimate(task.left, spec.question, priced, task.answers, drafts)
+        estimated = estimate(left, spec.question, priced, task.answers, drafts)
         ready = Ready(self, request, spec.run_id, Work(task.stored, task.start, usable, priced, estimated, drafts))
-        confirmation = None if request.consent == "given" else _confirmation(task, priced, estimated)
+        confirmation = None if request.consent == "given" else _confirmation(task, left, priced, estimated)
         if confirmation is None or (request.consent == "budget" and confirmation.covered_by(request.max_cost_usd)):
             return ready
         return ConfirmationRequired(confirmation, ready)
@@ -251,9 +251,8 @@ class Admission:
         cap = _limit(request, request.max_cost_usd, self._max_cost_usd(stored.spec.pipeline))
         return replace(stored, spec=replace(stored.spec, max_cost_usd=cap))
 
-    async def _refused(self, task: _Task, priced: Prices, usable: Usable) -> RunRefused | None:
+    async def _refused(self, spec: RunSpec, left: Pipeline, priced: Prices, usable: Usable) -> RunRefused | None:
         """Return the refusal if a model has no route, a prompt is too long, or a required price is unknown."""
-        spec, left = task.stored.spec, task.left
         faults = dict(too_long(left, spec.question, spec.windows))
         unreached = {alias for alias in models_of(left) if priced[alias].route is None}
         if blocked := blocking(left, {*faults, *unreached}):
@@ -289,10 +288,10 @@ async def _missing(alias: str, usable: Usable) -> str:
     return "its server did not respond a moment ago; try again"
 
 
-def _confirmation(task: _Task, priced: Prices, estimated: Estimate) -> Confirmation | None:
+def _confirmation(task: _Task, left: Pipeline, priced: Prices, estimated: Estimate) -> Confirmation | None:
     if task.confirm_above_usd is None:
         return None
     spec = task.stored.spec
     spent = Decimal(earlier(task.history, priced).nanodollars) / 10**9
     limits = CostLimits(task.confirm_above_usd, spec.max_cost_usd, spent)
-    return needed(estimated, task.left, spec.question, priced, limits, task.answers)
+    return needed(estimated, left, spec.question, priced, limits, task.answers)

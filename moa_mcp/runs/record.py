@@ -13,7 +13,7 @@ from moa_mcp.engine.execute import Checkpoint, RunSpec, started
 from moa_mcp.errors import RunNotResumable
 from moa_mcp.events import Event, RunResumed
 from moa_mcp.journal import RunRecord
-from moa_mcp.journal.sqlite.damage import damaged_run, readable
+from moa_mcp.journal.damage import damaged_run, readable
 from moa_mcp.middleware import PaidCalls
 from moa_mcp.routing.routes import Route
 from moa_mcp.runs.run import Run

@@ -13,32 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from moa_mcp.errors import JournalDamaged, JournalError
+from moa_mcp.journal.damage import SENSELESS
 
-SENSELESS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, zlib.error)
-"""Exceptions that reading corrupt data can raise."""
-_ID = re.compile(r"[\w.-]{1,64}")
 _OTHER_TABLES = re.compile(
     r"no such (table|column)|table \S+ has no column named|duplicate column name|table \S+ already exists"
 )
 """SQLite errors of statements for tables that differ from those of the file."""
-
-
-@contextmanager
-def readable(run_id: str) -> Generator[None]:
-    """Turn exceptions from reading a run into errors. Raises `JournalError` if its data is corrupt."""
-    try:
-        yield
-    except SENSELESS as error:
-        raise damaged_run(run_id) from error
-
-
-def damaged_run(run_id: str) -> JournalDamaged:
-    """Return the error for a corrupt run."""
-    named = run_id if _ID.fullmatch(run_id) else "(its ID is lost)"
-    return JournalDamaged(
-        f"the record of run {named} can't be read: it is damaged, or from another version of moa-mcp; "
-        "other runs are not affected, and a backup of the journal may still have it"
-    )
 
 
 def damaged_file(path: Path, *, some_left: bool = False) -> JournalDamaged:

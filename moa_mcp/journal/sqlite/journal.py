@@ -17,7 +17,8 @@ from moa_mcp.errors import JournalDamaged, JournalError
 from moa_mcp.events import Event, TextReceived
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.codec import Packed, Packer, unpacked
-from moa_mcp.journal.sqlite.damage import damaged_file, damaged_run, explained, explaining, read_only, readable
+from moa_mcp.journal.damage import damaged_run, readable
+from moa_mcp.journal.sqlite.damage import damaged_file, explained, explaining, read_only
 from moa_mcp.journal.sqlite.entries import Entries, read
 from moa_mcp.journal.sqlite.opening import Opened, opened_at_best
 from moa_mcp.journal.sqlite.owners import is_dead, me

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from moa_mcp.errors import JournalError
 from moa_mcp.journal.codec import unpacked
-from moa_mcp.journal.sqlite.damage import SENSELESS
+from moa_mcp.journal.damage import SENSELESS
 from moa_mcp.journal.sqlite.entries import read
 from moa_mcp.journal.sqlite.rows import SELECT, record_of
 
