@@ -119,9 +119,10 @@ class _Arriving:
                 self.collecting.reply.ended = self._over = True
             elif isinstance(part, list):  # Google's servers send a stream, or its errors, as a list
                 self._take(part)  # pyright: ignore[reportUnknownArgumentType]
+            elif isinstance(part, str):  # some servers report an error as a bare string
+                self._other = {"message": part} if part.strip() else {}
             else:
                 self._take_object(as_object(part))
-                self._other = self._other or _worded(part)
             if self._over:
                 break
 
@@ -141,11 +142,6 @@ class _Arriving:
             error = ServerFailed(str(error)) if isinstance(error, RequestRefused) else error
             error.paid = None
         return error
-
-
-def _worded(part: object) -> Json:
-    """Return the object for a bare string, as some servers report an error."""
-    return {"message": part} if isinstance(part, str) and part.strip() else {}
 
 
 async def refused(target: Target, response: aiohttp.ClientResponse) -> CallError:
