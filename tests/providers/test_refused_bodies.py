@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -11,8 +10,7 @@ from moa_mcp import errors
 from moa_mcp.middleware import Model
 from moa_mcp.providers.litellm.client import LiteLLM
 from moa_mcp.values import Call, Message, Place, Target
-from tests.support.byte_server import Bytes, ByteServer, serving_bytes
-from tests.support.over import TRANSPORTS, over
+from tests.support.byte_server import Bytes, ByteServer
 from tests.support.refused_bodies import REFUSED, Said
 
 pytestmark = pytest.mark.anyio
@@ -23,18 +21,6 @@ KEY = "quartz-lantern-meadow-4417"
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def server() -> AsyncIterator[ByteServer]:
-    async with serving_bytes() as server:
-        yield server
-
-
-@pytest.fixture(scope="module", params=TRANSPORTS)
-async def provider(request: pytest.FixtureRequest) -> AsyncIterator[Model]:
-    async with over(request.param) as provider:
-        yield provider
 
 
 def call_to(base: str, *, streamed: bool, model: str = "openai/m") -> Call:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,8 +10,7 @@ import pytest
 from moa_mcp import errors
 from moa_mcp.middleware import Limits, Model, Shared, stack
 from moa_mcp.values import Call, Message, Parameters, Place, ReplySchema, Target
-from tests.support.byte_server import Bytes, ByteServer, serving_bytes
-from tests.support.over import TRANSPORTS, over
+from tests.support.byte_server import Bytes, ByteServer
 from tests.support.refused_parameters import CASES, FORMAT, SYSTEM, VALIDATED, Case
 
 pytestmark = pytest.mark.anyio
@@ -28,18 +26,6 @@ NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", "temperatur
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def server() -> AsyncIterator[ByteServer]:
-    async with serving_bytes() as server:
-        yield server
-
-
-@pytest.fixture(scope="module", params=TRANSPORTS)
-async def provider(request: pytest.FixtureRequest) -> AsyncIterator[Model]:
-    async with over(request.param) as provider:
-        yield provider
 
 
 def refusal(told: str, status: int = 400, param: str | None = None) -> Bytes:

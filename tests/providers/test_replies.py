@@ -12,7 +12,7 @@ from moa_mcp import errors
 from moa_mcp.middleware import Limits, Model, Shared, stack
 from moa_mcp.providers.transports import Real
 from moa_mcp.values import Target
-from tests.support.byte_server import ByteServer, serving_bytes
+from tests.support.byte_server import ByteServer
 from tests.support.shapes import Case, Sent, cases, outcome, shapes
 
 pytestmark = pytest.mark.anyio
@@ -26,12 +26,6 @@ COVERED = {
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def server() -> AsyncIterator[ByteServer]:
-    async with serving_bytes() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
