@@ -158,6 +158,11 @@ class MissingKey(CallError):
 
     elsewhere = False
 
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+        """What would make a route usable; empty if it is not known."""
+
 
 class AuthFailed(CallError):
     """The provider rejects the key, or the key has no access to the model."""

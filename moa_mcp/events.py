@@ -45,6 +45,8 @@ class RunStarted(Happened):
     seed: int
     steps: tuple[Word, ...]
     """The kinds of all its steps, in order."""
+    notes: tuple[Word, ...] = ()
+    """What a reader of the result should know about its models, such as which of them are stand-ins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,10 +35,11 @@ from moa_mcp.cli.remedies import Remedies
 from moa_mcp.cli.text import json_text, shortened
 from moa_mcp.cli.watch import DisplayOptions, conclude, ready, runs_of, watch
 from moa_mcp.config import Config, Pipeline
+from moa_mcp.panels import Resolver
 from moa_mcp.planning.estimate import Estimate, estimate, prices
 from moa_mcp.planning.plan import Reach, reach
 from moa_mcp.providers.backend import Backend
-from moa_mcp.routing.routes import Routes, remedy
+from moa_mcp.routing.routes import ANY_KEY, Routes, remedy
 from moa_mcp.runs import NewRun, RunRefused
 from moa_mcp.values import Question
 
@@ -117,14 +118,16 @@ def command(
     )
     with closing(opened(journal, config.journal)) as kept:
         runs = runs_of(config, backend, kept)
-        started = admitted(runs, request, partial(_refusal, chosen, routes))
+        started = admitted(runs, request, partial(_refusal, config, chosen, routes))
         conclude(watch(runs, chosen, begins(started), options), options)
 
 
 async def _estimate(
     config: Config, backend: Backend, pipeline: Pipeline, question: Question
 ) -> tuple[Estimate, Decimal]:
-    priced = await prices(pipeline, backend.usable(config.models))
+    resolved = await Resolver(config, backend.usable, backend.candidates).resolve(pipeline)
+    pipeline = resolved.pipeline
+    priced = await prices(pipeline, backend.usable(resolved.routes))
     return estimate(pipeline, question, priced), enough_usd(pipeline, question, priced)
 
 
@@ -195,15 +198,17 @@ def _decoded(name: str, content: bytes) -> str:
         raise Refused(message, "Convert the text to UTF-8.") from error
 
 
-def _refusal(pipeline: Pipeline, routes: Routes | None, refused: RunRefused) -> Refused:
+def _refusal(config: Config, pipeline: Pipeline, routes: Routes | None, refused: RunRefused) -> Refused:
     """Return the error for a run that can't start; for models without a usable provider, with what they need."""
     if routes is None or refused.reason != "no_provider":
         return refusal(refused)
-    blocked = [each for each in anyio.run(reach, pipeline, routes) if each.alias in refused.models]
+    reached = anyio.run(reach, pipeline, routes)
+    blocked = [each for each in reached if each.alias in refused.models]
+    any_will_do = config.panels.stand_ins and all(each.alias in config.stand_ins or not each.routes for each in blocked)
+    way = ANY_KEY if any_will_do else _remedy(blocked)
     return KeysMissing(
         f"{pipeline.name} can't run: no usable provider for {', '.join(each.alias for each in blocked)}",
-        f"To run it, {_remedy(blocked)}. Run moa-mcp check {pipeline.name} to see all models, or add --offline to "
-        "simulate them.",
+        f"To run it, {way}. Run moa-mcp check {pipeline.name} to see all models, or add --offline to simulate them.",
     )
 
 

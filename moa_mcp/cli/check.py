@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,15 +16,17 @@ from rich.text import Text
 from moa_mcp.cli import costs, draw
 from moa_mcp.cli.options import FAILED, config_option, loaded, named, offline_option, show_notes
 from moa_mcp.cli.text import counted, json_text, line
+from moa_mcp.cli.watch import ready
 from moa_mcp.config import Config, Pipeline, models_of
+from moa_mcp.panels import Resolved, Resolver
 from moa_mcp.planning.context_windows import doubts, windows
+from moa_mcp.planning.endings import endings
 from moa_mcp.planning.estimate import Estimate, data, estimate, prices
 from moa_mcp.planning.forecast import ASSUMED_TOKENS, assumed
 from moa_mcp.planning.plan import Lint, Plan, Reach, blocking, plan, reach
-from moa_mcp.providers.backend import simulated
 from moa_mcp.providers.simulated import provider as simulation
 from moa_mcp.routing.hosts import host
-from moa_mcp.routing.routes import Route, Routes, RouteState
+from moa_mcp.routing.routes import Route, RouteState
 from moa_mcp.text.redact import redact
 
 _USER = re.compile(r"(?<=://)[^/@\s]+@")
@@ -35,11 +36,16 @@ _USER = re.compile(r"(?<=://)[^/@\s]+@")
 class Checked:
     """A pipeline, its plan, and which of its models are available."""
 
-    pipeline: Pipeline
+    resolved: Resolved
     plan: Plan
     reached: tuple[Reach, ...]
     estimate: Estimate | None = None
     """The estimate for a question, with --cost."""
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """Return the pipeline with the models that would answer."""
+        return self.resolved.pipeline
 
     @property
     def runs(self) -> bool:
@@ -97,15 +103,17 @@ def command(
 
 
 async def _check(config: Config, pipelines: Iterable[Pipeline], offline: bool, cost: bool) -> tuple[Checked, ...]:
-    routes = Routes(config.models, os.environ)
-    usable = simulated().usable(config.models) if offline else routes.usable
+    backend, routes = ready(config, offline=offline)
+    resolver = Resolver(config, backend.usable, backend.candidates)
 
     async def check(each: Pipeline) -> Checked:
-        reached = _simulated(each) if offline else await reach(each, routes)
-        estimated = estimate(each, assumed(), await prices(each, usable)) if cost else None
-        planned = plan(each)
-        lint = (*planned.lint, *doubts(each, await windows(each, usable)))
-        return Checked(each, replace(planned, lint=lint), reached, estimated)
+        resolved = await resolver.resolve(each)
+        pipeline, usable = resolved.pipeline, backend.usable(resolved.routes)
+        reached = _simulated(pipeline) if routes is None else await reach(pipeline, routes.of(resolved.routes))
+        estimated = estimate(pipeline, assumed(), await prices(pipeline, usable)) if cost else None
+        planned = plan(pipeline)
+        lint = (*planned.lint, *doubts(pipeline, await windows(pipeline, usable)), *endings(reached))
+        return Checked(resolved, replace(planned, lint=lint), reached, estimated)
 
     return tuple([await check(each) for each in pipelines])
 
@@ -120,6 +128,7 @@ def _data(config: Config, checked: Iterable[Checked], *, fine: bool) -> dict[str
 
 
 def _pipeline(checked: Checked) -> dict[str, object]:
+    stand_ins = {each.alias: each.model for each in checked.resolved.stand_ins}
     return {
         "name": checked.pipeline.name,
         "ready": not checked.missing,
@@ -133,6 +142,7 @@ def _pipeline(checked: Checked) -> dict[str, object]:
         "models": [
             {
                 "model": each.alias,
+                "stand_in": stand_ins.get(each.alias),
                 "route": None if each.route is None else _route(each.route),
                 "missing": _safe(each.missing),
                 "routes": [
@@ -151,7 +161,7 @@ def _show(config: Config, checked: tuple[Checked, ...], *, detailed: bool) -> No
     out = draw.console()
     out.print(Text.assemble(("Configuration  ", "bold"), line(config.source)))
     tables = [_overview(checked), *map(_steps, checked if detailed else ())]
-    for table in (*tables, _models(each for one in checked for each in one.reached)):
+    for table in (*tables, _models(checked)):
         out.print()
         out.print(table)
     out.print()
@@ -194,18 +204,21 @@ def _steps(checked: Checked) -> Table:
     return table
 
 
-def _models(reached: Iterable[Reach]) -> Table:
+def _models(checked: Sequence[Checked]) -> Table:
+    reached = {each.alias: each for one in checked for each in one.reached}
+    stand_ins = {each.alias: each.model for one in checked for each in one.resolved.stand_ins}
     table = draw.table()
     table.add_column("model", no_wrap=True)
     table.add_column("route", overflow="fold")
     table.add_column("client", no_wrap=True)
-    for each in {each.alias: each for each in reached}.values():
+    for each in reached.values():
         if each.route is None:
             table.add_row(line(each.alias), Text(f"none; {_safe(each.missing)}", style="yellow"))
         else:
             target = each.route.target
             client = "" if target is None or target.provider == simulation.PROVIDER else target.transport
-            table.add_row(line(each.alias), Text(_route(each.route)), client)
+            instead = f" (stands in: {stand_ins[each.alias]})" if each.alias in stand_ins else ""
+            table.add_row(line(each.alias), Text(f"{_route(each.route)}{instead}"), client)
     return table
 
 

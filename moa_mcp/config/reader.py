@@ -18,6 +18,7 @@ from moa_mcp.config.tables import (
     JournalSettings,
     LimitSettings,
     ModelTable,
+    PanelSettings,
     Pipeline,
     StepDefaults,
     models_of,
@@ -25,6 +26,7 @@ from moa_mcp.config.tables import (
 from moa_mcp.errors import Problem
 from moa_mcp.routing.routes import PROVIDERS, Route
 from moa_mcp.steps import Step
+from moa_mcp.steps.panel import Tier, member
 from moa_mcp.text.suggest import closest
 
 STEP_TYPES: Mapping[str, type[Step]] = {kind.model_fields["step"].default: kind for kind in get_args(Step)}
@@ -55,13 +57,16 @@ class Reader:
             self._settings(LimitSettings, places["limits"]),
             self._settings(BudgetSettings, places["budget"]),
             self._settings(JournalSettings, places["journal"]),
+            self._settings(PanelSettings, places["panels"]),
         )
         self._check_providers(settings.limits, places["limits"])
-        models = self._models(document)
+        tables = self._models(document)
+        models = {name: table.routes for name, table in tables.items()}
+        stand_ins: dict[str, Tier] = {name: table.stand_in for name, table in tables.items() if table.stand_in}
         pipelines = self._pipelines(document, settings)
-        direct = {model for pipeline in pipelines.values() for model in models_of(pipeline) if model not in models}
-        models |= {model: (Route(model=model),) for model in direct}
-        return Config(source, *settings, models, pipelines, moves(places.values()))
+        named = {model for pipeline in pipelines.values() for model in models_of(pipeline) if member(model) is None}
+        models |= {model: (Route(model=model),) for model in named - models.keys()}
+        return Config(source, *settings, models, stand_ins, pipelines, moves(places.values()))
 
     def _settings(self, kind: type[_AnyTable], written: Written) -> _AnyTable:
         """Return a table of settings, with the keys of it that stand in `[defaults]`."""
@@ -71,14 +76,14 @@ class Reader:
         misplaced = self._model(kind, DEFAULTS, written.misplaced) or kind()
         return read.model_copy(update={key: getattr(misplaced, key) for key in written.misplaced})
 
-    def _models(self, document: dict[str, Any]) -> dict[str, tuple[Route, ...]]:
+    def _models(self, document: dict[str, Any]) -> dict[str, ModelTable]:
         models = {
-            name: table.routes
+            name: table
             for name, raw in self._table("models", document).items()
             if (table := self._model(ModelTable, f"models.{as_key(name)}", raw)) is not None
         }
-        for name, routes in models.items():
-            self._check_routes(f"models.{as_key(name)}", routes)
+        for name, table in models.items():
+            self._check_routes(f"models.{as_key(name)}", table.routes)
         return models
 
     def _pipelines(self, document: dict[str, Any], settings: Settings) -> dict[str, Pipeline]:
@@ -184,7 +189,7 @@ class Reader:
     def _check_models(self, place: str, step: Step, declared: set[str]) -> None:
         for where, model in step.named_models():
             provider, _, name = model.partition("/")
-            if model not in declared and not (provider in PROVIDERS and name):
+            if member(model) is None and model not in declared and not (provider in PROVIDERS and name):
                 known = [*declared, *(f"{each}/{name}" for each in PROVIDERS if name)]
                 remedy = f"add a table [models.{as_key(model)}], or use a route such as openai/gpt-5-nano"
                 fault = f"unknown model {model!r}{hinted(model, known, remedy)}"

@@ -9,18 +9,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from moa_mcp.config.tables import SETTINGS, BudgetSettings, JournalSettings, LimitSettings, StepDefaults
+from moa_mcp.config.tables import SETTINGS, BudgetSettings, JournalSettings, LimitSettings, PanelSettings, StepDefaults
 
 DEFAULTS = "defaults"
 
 
 class Settings(NamedTuple):
-    """The four tables of settings."""
+    """The tables of settings."""
 
     defaults: StepDefaults
     limits: LimitSettings
     budget: BudgetSettings
     journal: JournalSettings
+    panels: PanelSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from moa_mcp.routing.routes import Dollars, Route, RouteEntry
 from moa_mcp.steps import Step
 from moa_mcp.steps.forecast import MAX_TOKENS
+from moa_mcp.steps.panel import Tier
 
 FILE_NAME = "pipelines.toml"
 
@@ -20,6 +21,10 @@ class Table(BaseModel):
     """A table: frozen, and unknown keys are rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+
+
+def _listed(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
 USDollars = Annotated[Decimal, Field(gt=0, strict=False)]
@@ -100,23 +105,35 @@ class JournalSettings(Table):
     """Maximum size of the journal, in millions of bytes. The oldest runs are deleted first. No limit by default."""
 
 
+class PanelSettings(Table):
+    """Which models may be members of panels and stand-ins, `[panels]`."""
+
+    stand_ins: bool = True
+    """Whether a stand-in answers for a model that has no usable route; otherwise the model is unavailable."""
+    exclude: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    """Makers and models that are never chosen, such as `"DeepSeek"` or `"gpt-6-luna"`."""
+    local: Literal["alone", "always", "never"] = "alone"
+    """Whether the models of local servers are chosen: only if no hosted model can be, always (after hosted ones),
+    or never."""
+
+
 SETTINGS: Mapping[str, type[Table]] = {
     "defaults": StepDefaults,
     "limits": LimitSettings,
     "budget": BudgetSettings,
     "journal": JournalSettings,
+    "panels": PanelSettings,
 }
 """The tables of settings by name. No key is in two of them."""
 
 
 class ModelTable(Table):
-    """The routes of a model alias."""
+    """A model alias."""
 
-    routes: Annotated[
-        tuple[RouteEntry, ...],
-        BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType]
-        Field(min_length=1),
-    ]
+    routes: Annotated[tuple[RouteEntry, ...], BeforeValidator(_listed), Field(min_length=1)]
+    """In order of preference."""
+    stand_in: Tier | None = None
+    """The panel that answers for the model if no route is usable; None for none."""
 
 
 class Pipeline(Table):
@@ -145,7 +162,10 @@ class Config:
     limits: LimitSettings
     budget: BudgetSettings
     journal: JournalSettings
+    panels: PanelSettings
     models: Mapping[str, tuple[Route, ...]]
+    stand_ins: Mapping[str, Tier]
+    """By alias: the panel that answers for a model without a usable route."""
     pipelines: Mapping[str, Pipeline]
     notes: tuple[str, ...] = ()
     """What the author should change, though the file is valid."""

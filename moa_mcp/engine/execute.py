@@ -21,7 +21,7 @@ from moa_mcp.errors import DeadlinePassed, StepFailed, StepLeftOut
 from moa_mcp.events import Emit, RunFinished, RunStarted, StepFinished, StepStarted
 from moa_mcp.model import Model
 from moa_mcp.steps import Step
-from moa_mcp.values import Answer, Note, Question, State, Status
+from moa_mcp.values import Answer, Note, Question, State, Status, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,20 @@ class RunSpec:
     """Time limit in seconds; the run then ends with the best answer so far. A resumed run has the full time again."""
     windows: Mapping[str, int] = field(default_factory=dict[str, int])
     """The known context windows of its models in tokens, by alias."""
+    notes: tuple[Word, ...] = ()
+    """What a reader of the result should know about its models."""
 
 
 def started(spec: RunSpec) -> RunStarted:
     """Return the first event of a run."""
     kinds = tuple(step.step for step in spec.pipeline.steps)
     return RunStarted(
-        run_id=spec.run_id, pipeline=spec.pipeline.name, question=spec.question, seed=spec.seed, steps=kinds
+        run_id=spec.run_id,
+        pipeline=spec.pipeline.name,
+        question=spec.question,
+        seed=spec.seed,
+        steps=kinds,
+        notes=spec.notes,
     )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from anyio.lowlevel import checkpoint
 
+from moa_mcp.config import PanelSettings
 from moa_mcp.errors import MissingKey
 from moa_mcp.model import Model, Usable
+from moa_mcp.panels import Candidate, Candidates, all_known, candidates
 from moa_mcp.providers.simulated import provider
 from moa_mcp.providers.transports import Real
 from moa_mcp.routing.routes import Route, Routes
@@ -22,6 +25,11 @@ async def _nothing_to_load(aliases: Iterable[str], usable: Usable) -> None:
     await checkpoint()
 
 
+async def _no_panel(settings: PanelSettings) -> Sequence[Candidate]:
+    del settings
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """A provider, with the functions that resolve and prepare the models of a run."""
@@ -31,6 +39,8 @@ class Backend:
     simulated: bool = False
     ready: Callable[[Iterable[str], Usable], Awaitable[None]] = _nothing_to_load
     """Loads the transports that these aliases need, so that the first calls don't wait for imports."""
+    candidates: Candidates = _no_panel
+    """Returns the models that may be members of panels."""
     close: Callable[[], Awaitable[None]] = checkpoint
     """Closes all connections; a later call opens new ones."""
 
@@ -44,7 +54,14 @@ def real(models: Models, environ: Mapping[str, str]) -> tuple[Backend, Routes]:
         first, later = await _transports(aliases, usable)
         await provider.ready(first, later)
 
-    return Backend(provider, lambda of_run: routes.of(of_run).usable, ready=ready, close=provider.close), routes
+    backend = Backend(
+        provider,
+        lambda of_run: routes.of(of_run).usable,
+        ready=ready,
+        candidates=partial(candidates, routes),
+        close=provider.close,
+    )
+    return backend, routes
 
 
 async def _transports(aliases: Iterable[str], usable: Usable) -> tuple[set[Transport], set[Transport]]:
@@ -67,4 +84,7 @@ def simulated(delay_s: float = 0.15) -> Backend:
     async def usable(alias: str) -> tuple[Target, ...]:
         return (provider.target(alias),)
 
-    return Backend(provider.Offline(delay_s), lambda _: usable, simulated=True)
+    async def known(settings: PanelSettings) -> Sequence[Candidate]:
+        return all_known(settings)
+
+    return Backend(provider.Offline(delay_s), lambda _: usable, simulated=True, candidates=known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -123,6 +124,22 @@ def window(model: str) -> int | None:
     entry = {} if model.startswith("simulated/") else _entry(model)
     known = entry.get("max_input_tokens") or entry.get("max_tokens")
     return int(known) if known else None
+
+
+@cache
+def end_date(model: str) -> date | None:
+    """Return the date on which a provider shuts a model down; None if none is known."""
+    announced = _entry(model).get("deprecation_date")
+    try:
+        return date.fromisoformat(announced) if announced else None
+    except (TypeError, ValueError):
+        return None
+
+
+def ended(model: str) -> date | None:
+    """Return the date on which a provider shut a model down; None if it has not."""
+    ends = end_date(model)
+    return ends if ends is not None and ends <= datetime.now(UTC).date() else None
 
 
 @cache

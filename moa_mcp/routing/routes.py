@@ -8,45 +8,31 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from decimal import Decimal
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-import httpx2
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from moa_mcp.errors import MissingKey
 from moa_mcp.routing import addresses, catalog, credentials, proxies
 from moa_mcp.routing.capabilities import samples_at
 from moa_mcp.routing.hosts import HOSTS, Host, base_at, host, wire_name
+from moa_mcp.routing.local import LOCAL, Listing, Local, Probe, base_of, models_at
 from moa_mcp.text.redact import redact
 from moa_mcp.values import Price, Rates, Target, Transport
 
 _OPENAI_HOST = "https://api.openai.com"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MILLION = 1_000_000
+ANY_KEY = "set the API key of any provider, such as OPENROUTER_API_KEY, or start a local server, such as Ollama"
+"""What a panel needs."""
 _NO_KEY = "none"
 """Sent to servers that need no key: some clients and servers require a value."""
 
-
-class Local(NamedTuple):
-    """An OpenAI-compatible server that usually runs on the user's machine."""
-
-    title: str
-    variable: str
-    """The environment variable that overrides the address."""
-    base: str
-
-
-LOCAL: Mapping[str, Local] = {
-    "ollama": Local("Ollama", "OLLAMA_API_BASE", "http://127.0.0.1:11434/v1"),
-    "lm_studio": Local("LM Studio", "LM_STUDIO_API_BASE", "http://127.0.0.1:1234/v1"),
-    "hosted_vllm": Local("vLLM", "HOSTED_VLLM_API_BASE", "http://127.0.0.1:8000/v1"),
-    "llamafile": Local("llama.cpp", "LLAMAFILE_API_BASE", "http://127.0.0.1:8080/v1"),
-}
 
 PROVIDERS = frozenset({*credentials.KEYS, *LOCAL})
 
@@ -146,7 +132,9 @@ def _names_server(address: str) -> bool:
 
 
 RouteEntry = Annotated[Route, BeforeValidator(lambda value: {"model": value} if isinstance(value, str) else value)]
-Probe = Callable[[str], Awaitable[bool]]
+
+
+Remedy = Literal["set", "start", "run", "replace"]
 
 
 class RouteState(NamedTuple):
@@ -157,26 +145,18 @@ class RouteState(NamedTuple):
     """None if the route is not usable."""
     missing: str
     """What would make the route usable; empty if it is."""
+    remedy: Remedy = "set"
+    """What to do with that: set a variable, start a server, run a command, or replace a route that has ended."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether its provider has shut the model down."""
+        return self.remedy == "replace"
 
 
 def _is_bare(api_base: str) -> bool:
     """Whether an address is only a server and a path: configuration and journal must not contain secrets."""
     return not re.search(r"[?#]|//[^/]*@", api_base)
-
-
-async def answers(api_base: str) -> bool:
-    """Whether an OpenAI-compatible server answers at an address, through the same proxy as calls."""
-    try:
-        url = f"{addresses.trimmed(api_base)}/models"
-        _ = urlsplit(url).port  # raises ValueError for an invalid port
-        proxy = proxies.proxy_for(url)
-        if not proxies.is_usable(proxy):
-            return False
-        async with httpx2.AsyncClient(timeout=1.0, trust_env=False, proxy=proxy) as client:
-            reply = await client.get(url)
-            return reply.is_success and "data" in reply.json()
-    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError):
-        return False
 
 
 class Routes:
@@ -189,17 +169,21 @@ class Routes:
         self,
         models: Mapping[str, Sequence[Route]],
         environ: Mapping[str, str],
-        probe: Probe = answers,
+        probe: Probe = models_at,
     ) -> None:
         self._models = models
         self._environ = {
             name: value.strip() for name, value in environ.items()
         }  # values from files often end with a newline
         self._probe = probe
-        self._seen: dict[str, tuple[float, bool]] = {}
-        """By address: when a local server was last probed, and whether it answered."""
+        self._seen: dict[str, tuple[float, Listing | None]] = {}
+        """By address: when a local server was last probed, and its models; None if it did not answer."""
         self._settled: dict[Route, RouteState] = {}
         """The states that depend on the environment alone, not on a local server."""
+
+    def has_key(self, providers: Iterable[str] = credentials.KEYS) -> bool:
+        """Whether the environment gives access to one of these providers."""
+        return any(not credentials.missing(provider, self._environ) for provider in providers)
 
     def of(self, models: Mapping[str, Sequence[Route]]) -> Routes:
         """Return the routes of other models in the same environment."""
@@ -217,7 +201,8 @@ class Routes:
         states = await self.states(alias)
         targets = tuple(state.target for state in states if state.target is not None)
         if not targets:
-            raise MissingKey(f"no route can be used here; {remedy(states)}")
+            way = remedy(states)
+            raise MissingKey(f"no route can be used here; {way}", remedy=way)
         return targets
 
     async def states(self, alias: str) -> tuple[RouteState, ...]:
@@ -255,6 +240,8 @@ class Routes:
             return await self._local(route, LOCAL[route.provider], key)
         elsewhere = route.provider == "openai" and self._openai_is_elsewhere()
         lacking = "" if key or elsewhere else credentials.missing(route.provider, self._environ)
+        if ended := None if lacking or self._is_elsewhere(route) else catalog.ended(route.model):
+            return RouteState(route, None, f"{route.model}, which ended on {ended}", "replace")
         known = host(route.provider)
         if lacking or known is None:
             return RouteState(route, None if lacking else Target(route.model, route.provider, None, key), lacking)
@@ -270,13 +257,21 @@ class Routes:
         return RouteState(route, Target(route.model, route.provider, base, key, wire_model=name), "")
 
     async def _local(self, route: Route, local: Local, key: str | None) -> RouteState:
-        named = self._environ.get(local.variable)
-        base = addresses.local_base(named) if named else local.base
-        if not await self._answering(base):
-            return RouteState(route, None, f"{local.title} at {base}{_through_proxy(base)}")
-        return RouteState(route, _own_server(route, base, key), "")
+        base = base_of(local, self._environ)
+        models = await self._models_at(base)
+        if models is None:
+            return RouteState(route, None, f"{local.title} at {addresses.shown(base)}{_through_proxy(base)}", "start")
+        target = _own_server(route, base, key)
+        if not local.has(models, target.wire_model or ""):
+            return RouteState(route, None, local.loading(target.wire_model or ""), "run")
+        return RouteState(route, target, "")
 
-    async def _answering(self, base: str) -> bool:
+    async def local_models(self) -> Mapping[str, Listing]:
+        """Return the models of the local servers that answer now, by provider."""
+        found = {name: await self._models_at(base_of(local, self._environ)) for name, local in LOCAL.items()}
+        return {name: models for name, models in found.items() if models is not None}
+
+    async def _models_at(self, base: str) -> Listing | None:
         seen = self._seen.get(base)
         if seen is None or time.monotonic() - seen[0] > self.FRESH_S:
             seen = self._seen[base] = (time.monotonic(), await self._probe(base))
@@ -294,13 +289,12 @@ class Routes:
 
 def remedy(states: Sequence[RouteState]) -> str:
     """Return how to make one of the routes usable."""
-    servers = [
-        state.missing for state in states if state.route.provider in LOCAL and state.missing != state.route.api_key_env
-    ]
-    keys = [state.missing for state in states if state.missing not in servers]
-    ways = [f"set {' or '.join(dict.fromkeys(keys))}"] if keys else []
-    ways += [f"start {' or '.join(dict.fromkeys(servers))}"] if servers else []
-    return ", or ".join(ways) or "add a route for it in the configuration"
+    missing: dict[Remedy, dict[str, None]] = {"set": {}, "start": {}, "run": {}, "replace": {}}
+    for state in states:
+        if state.missing:
+            missing[state.remedy][state.missing] = None
+    ways = [f"{verb} {' or '.join(each)}" for verb, each in missing.items() if each]
+    return ", or ".join(ways) or ANY_KEY
 
 
 def _own_server(route: Route, base: str, key: str | None) -> Target:

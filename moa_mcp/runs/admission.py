@@ -20,12 +20,12 @@ from moa_mcp.errors import MissingKey, RunNotResumable
 from moa_mcp.events import Event, RunForked
 from moa_mcp.journal.damage import readable
 from moa_mcp.middleware import PaidCalls, Usable, remembered
+from moa_mcp.panels import Resolver
 from moa_mcp.planning.context_windows import too_long, windows
 from moa_mcp.planning.estimate import Estimate, Prices, estimate, prices
 from moa_mcp.planning.forecast import Drafts
 from moa_mcp.planning.plan import blocking
 from moa_mcp.providers.backend import Backend
-from moa_mcp.routing.routes import Route
 from moa_mcp.runs.caps import earlier
 from moa_mcp.runs.record import StartPoint, StoredRun, whole
 from moa_mcp.runs.requests import ForkedRun, NewRun, ResumedRun, RunRequest, Terms
@@ -132,6 +132,7 @@ class Admission:
         self._config = config
         self._backend = backend
         self._store = store
+        self.resolver = Resolver(config, backend.usable, backend.candidates)
 
     async def admit(self, request: RunRequest) -> Admitted:
         """Return whether a run may start. Raises as `Runs.admit`."""
@@ -176,14 +177,15 @@ class Admission:
     async def _task(self, request: RunRequest) -> _Task:
         match request:
             case NewRun():
-                return self._new(request)
+                return await self._new(request)
             case ResumedRun():
                 return await self._resumed(request)
             case ForkedRun():
                 return await self._forked(request)
 
-    def _new(self, request: NewRun) -> _Task:
-        pipeline = request.pipeline
+    async def _new(self, request: NewRun) -> _Task:
+        resolved = await self.resolver.resolve(request.pipeline)
+        pipeline = resolved.pipeline
         spec = RunSpec(
             secrets.token_hex(8),
             pipeline,
@@ -191,9 +193,10 @@ class Admission:
             secrets.randbelow(_SEEDS) if request.seed is None else request.seed,
             max_cost_usd=_limit(request, request.max_cost_usd, self._max_cost_usd(pipeline)),
             deadline_s=_limit(request, request.deadline_s, pipeline.deadline_s),
+            notes=resolved.notes,
         )
-        routes = {alias: self._routes(alias) for alias in models_of(pipeline)}
-        return _Task(StoredRun(spec, routes, self._backend.simulated), StartPoint(), None, pipeline.confirm_above_usd)
+        stored = StoredRun(spec, resolved.routes, self._backend.simulated)
+        return _Task(stored, StartPoint(), None, pipeline.confirm_above_usd)
 
     async def _resumed(self, request: ResumedRun) -> _Task:
         """Return the rest of a run. Its cost was confirmed at its start; a higher budget needs a new confirmation."""
@@ -220,22 +223,19 @@ class Admission:
             raise RunNotResumable(
                 f"run {request.run_id} finished {checkpoint.steps} steps; it can be forked from step {last} at most"
             )
+        resolved = await self.resolver.resolve(request.pipeline, stored.routes)
         spec = replace(
             self._capped(stored, request).spec,
             run_id=secrets.token_hex(8),
-            pipeline=request.pipeline,
+            pipeline=resolved.pipeline,
             seed=stored.spec.seed if request.seed is None else request.seed,
+            notes=(*stored.spec.notes, *resolved.notes),
         )
-        routes = {alias: stored.routes.get(alias) or self._routes(alias) for alias in models_of(request.pipeline)}
         forked = RunForked(from_run=request.run_id, steps=checkpoint.steps)
         paid_calls = PaidCalls(seconds=replay.paid_calls(inherited).seconds)
         start = StartPoint(checkpoint, paid_calls, (started(spec), forked, *inherited))
         limit = self._confirm_above_usd(request.pipeline)
-        return _Task(StoredRun(spec, routes, stored.simulated), start, checkpoint, limit)
-
-    def _routes(self, alias: str) -> tuple[Route, ...]:
-        named = (Route(model=alias),) if "/" in alias else ()
-        return tuple(self._config.models.get(alias, named))
+        return _Task(StoredRun(spec, resolved.routes, stored.simulated), start, checkpoint, limit)
 
     def _max_cost_usd(self, pipeline: Pipeline) -> Decimal | None:
         return pipeline.max_cost_usd or self._config.budget.max_cost_usd

@@ -19,6 +19,7 @@ from moa_mcp.errors import JournalError, RunNotFound, RunNotResumable
 from moa_mcp.events import Emit
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
+from moa_mcp.panels import Resolved
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs.admission import Admission, Admitted, Ready, Work
 from moa_mcp.runs.executor import Executor
@@ -142,6 +143,10 @@ class Runs:
             await self.start(admitted)
         else:
             _log.info("run %s is not resumed: %s", run_id, admitted)
+
+    async def resolved(self, pipeline: Pipeline) -> Resolved:
+        """Return a pipeline with the models that would answer now."""
+        return await self._admission.resolver.resolve(pipeline)
 
     async def pipeline_of(self, run_id: str) -> Pipeline:
         """Return the recorded pipeline of a run. Raises `RunNotFound`, `RunNotResumable`."""

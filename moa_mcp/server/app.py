@@ -25,6 +25,7 @@ from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Runs
 from moa_mcp.server.asking import STATE_S
 from moa_mcp.server.prompts import Prompts
+from moa_mcp.server.readiness import ALL_READY, sentence, surely_ready
 from moa_mcp.server.resources import Resources
 from moa_mcp.server.static import Listings, announce
 from moa_mcp.server.tasks import Tasks
@@ -74,7 +75,8 @@ class App:
             await bus.publish(ResourcesListChanged())
 
         tasks = Tasks(self.runs)
-        tools = Tools(self.runs, tasks, cancellation, changed)
+        self._routes = routes
+        self._tools = tools = Tools(self.runs, tasks, cancellation, changed)
         resources = Resources(self.runs, routes)
         prompts = Prompts(config)
         self.server: Server[Runs] = Server(
@@ -109,10 +111,17 @@ class App:
         tasks.register(self.server)
         announce(self.server)
 
+    async def prepare(self) -> None:
+        """Complete the instructions: they say which pipelines can run. Call it before the first client is served."""
+        ready = surely_ready(self.runs.config, self._routes)
+        about = ALL_READY if ready else sentence(await self._tools.described())
+        self.server.instructions = f"{INSTRUCTIONS}\n{about}"
+
     @asynccontextmanager
     async def lifespan(self, server: Server[Runs]) -> AsyncGenerator[Runs]:
         """Own the runs during the lifetime of the server."""
         del server
+        await self.prepare()
         async with self.runs.open(), anyio.create_task_group() as tasks:
             tasks.start_soon(self._warm)
             yield self.runs

@@ -17,7 +17,8 @@ from moa_mcp.values import Dollars, Question, Tokens
 
 async def of_pipeline(runs: Runs, pipeline: Pipeline, question: Question) -> types.CallToolResult:
     """Return the estimate for a question to a pipeline, at current prices. Calls no model."""
-    usable = runs.backend.usable(runs.config.models)
+    resolved = await runs.resolved(pipeline)
+    pipeline, usable = resolved.pipeline, runs.backend.usable(resolved.routes)
     priced = await prices(pipeline, usable)
     estimated, enough = estimate(pipeline, question, priced), enough_usd(pipeline, question, priced)
     text = types.TextContent(type="text", text="\n".join(_lines(estimated, enough)))

@@ -22,17 +22,18 @@ from moa_mcp.server.arguments import (
     WaitArguments,
     schema,
 )
+from moa_mcp.server.readiness import Readiness
 
 _LONG_RESULTS = {"anthropic/maxResultSizeChars": 200_000}
 
 
-def pipeline_tool(pipeline: Pipeline, *, simulated: bool) -> types.Tool:
+def pipeline_tool(pipeline: Pipeline, readiness: Readiness, *, simulated: bool) -> types.Tool:
     """Return the tool that sends a question to a pipeline."""
-    simulation = "SIMULATED: no model is called." if simulated else ""
+    description = f"{pipeline.description} SIMULATED: no model is called." if simulated else pipeline.description
     return types.Tool(
         name=pipeline.name,
         title=pipeline.title,
-        description=f"{pipeline.description} {simulation}".strip(),
+        description=readiness.described(description).strip(),
         input_schema=schema(AskArguments),
         output_schema=output_schemas.RUN,
         annotations=types.ToolAnnotations(

@@ -86,8 +86,10 @@ class Resources:
             raise _unreadable(error) from error
 
     async def _described(self, pipeline: Pipeline) -> dict[str, Any]:
+        resolved = await self._runs.resolved(pipeline)
+        pipeline = resolved.pipeline
         whole = plan(pipeline)
-        reaches = () if self._routes is None else await reach(pipeline, self._routes)
+        reaches = () if self._routes is None else await reach(pipeline, self._routes.of(resolved.routes))
         missing = {each.alias: each.missing for each in reaches if each.missing}
         return {
             **pipeline.model_dump(mode="json", by_alias=True, exclude_none=True),
@@ -97,6 +99,7 @@ class Resources:
             "runs_here": not blocking(pipeline, missing),
             "simulated": self._runs.backend.simulated,
             "missing": missing,
+            "stand_ins": {each.alias: each.model for each in resolved.stand_ins},
         }
 
     async def complete(self, context: Context, params: types.CompleteRequestParams) -> types.CompleteResult:

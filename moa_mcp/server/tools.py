@@ -33,6 +33,7 @@ from moa_mcp.server.arguments import (
 from moa_mcp.server.asking import Unstarted, admitted
 from moa_mcp.server.listing import OWN_TOOLS, pipeline_tool
 from moa_mcp.server.pages import only_page, page
+from moa_mcp.server.readiness import Readiness, readiness
 from moa_mcp.server.tasks import TaskResult, Tasks, declared
 from moa_mcp.server.waiting import CancellationPolicy, Context, follow
 from moa_mcp.text.suggest import closest
@@ -68,14 +69,30 @@ class Tools:
             "moa_trace": self._trace,
             "moa_estimate": self._estimate,
         }
-        simulated = runs.backend.simulated
-        pipelines = [pipeline_tool(pipeline, simulated=simulated) for pipeline in runs.config.pipelines.values()]
+        self._described: Mapping[str, Readiness] | None = None
+        self._tools: dict[str, types.Tool] = {}
+        self._list(dict.fromkeys(runs.config.pipelines, Readiness(ready=True)))
+
+    async def described(self) -> Mapping[str, Readiness]:
+        """Return which pipelines can run, by name. The descriptions of their tools then say so."""
+        if self._described is None:
+            self._described = await readiness(self._runs)
+            self._list(self._described)
+        return self._described
+
+    def _list(self, found: Mapping[str, Readiness]) -> None:
+        simulated = self._runs.backend.simulated
+        pipelines = [
+            pipeline_tool(pipeline, found[name], simulated=simulated)
+            for name, pipeline in self._runs.config.pipelines.items()
+        ]
         self._tools = {tool.name: tool for tool in (*pipelines, *OWN_TOOLS)}
 
     async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         """Return all tools, the pipelines first, in the order of the configuration."""
         del context
         only_page(params, "tools")
+        await self.described()
         return types.ListToolsResult(tools=list(self._tools.values()))
 
     def input_schema(self, name: str) -> dict[str, Any] | None:

@@ -82,6 +82,7 @@ def serve_sse(
 
 
 async def _stdio(app: App) -> None:
+    await app.prepare()
     stdin = _claimed_stdin()
     nothing = anyio.wrap_file(io.StringIO())  # instead of stdin: the SDK drops messages that it can't read
     async with stdio_server(stdin=nothing) as (unread, write), anyio.create_task_group() as tasks:
@@ -117,13 +118,12 @@ async def _leave_on_signal(runs: Runs) -> None:
 def _sse_app(app: App, host: str) -> Starlette:
     transport = SseServerTransport("/messages/", security_settings=_security(host))
     guard = TransportSecurityMiddleware(_security(host))
-    options = app.server.create_initialization_options()
 
     async def connect(request: Request) -> Response:
         refusal = await guard.validate_request(request)
         if refusal is not None:  # the transport would send the same response and then raise
             return refusal
-        runs = request.app.state.runs
+        runs, options = request.app.state.runs, app.server.create_initialization_options()
         # Starlette offers the sender only under this name.
         streams = transport.connect_sse(request.scope, request.receive, request._send)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         async with streams as (read, write):

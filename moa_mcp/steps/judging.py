@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -13,7 +13,7 @@ from moa_mcp.steps import prompts, tally
 from moa_mcp.steps.consulting import Judge, Posed, orders
 from moa_mcp.steps.extracting import Ahead, Extractor, compilable, described, extract, of_numbers, short, stopped
 from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers, Forecast, drawn
-from moa_mcp.steps.layer import ModelStep, asked_of, named
+from moa_mcp.steps.layer import AgentName, ModelStep, asked_of, named
 from moa_mcp.steps.step import Key, Turn, numbered
 from moa_mcp.values import Answer, Note, State
 from moa_mcp.verdicts import Asked, read_vote
@@ -29,8 +29,8 @@ class Vote(ModelStep):
 
     step: Literal["vote"] = "vote"
     method: Literal["judge", "majority", "restate"] = "judge"
-    agent: Annotated[str, Field(min_length=1)] | None = Field(default=None, validate_default=True)
-    fallback_agent: Annotated[str, Field(min_length=1)] | None = None
+    agent: AgentName | None = Field(default=None, validate_default=True)
+    fallback_agent: AgentName | None = None
     """Called if all routes of the agent failed."""
     extract: Extractor = "text"
     """The value of an answer that ``majority`` counts."""
@@ -100,6 +100,10 @@ class Vote(ModelStep):
 
     def named_models(self) -> Iterator[tuple[Key, str]]:
         yield from named(agent=self.agent, fallback_agent=self.fallback_agent)
+
+    def renamed(self, names: Mapping[str, str], fallback: str | None) -> Self:
+        agent = self.agent and names.get(self.agent, self.agent)
+        return self.model_copy(update={"agent": agent, "fallback_agent": fallback})
 
     def on_fallback(self) -> Self:
         return self.model_copy(update={"agent": self.fallback_agent or self.agent})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, ClassVar, Self, TypeAlias, TypeVar
+from typing import Annotated, ClassVar, Self, TypeAlias, TypeVar, cast
 
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationInfo, field_validator
 
@@ -19,6 +19,7 @@ from moa_mcp.steps.forecast import (
     in_turn,
     reply_tokens,
 )
+from moa_mcp.steps.panel import expanded, is_panel, single
 from moa_mcp.steps.step import DefaultsOfSteps, Frozen, Key, StepBase, Turn
 from moa_mcp.values import Answer, Message, Note, ReplySchema, Request
 
@@ -37,8 +38,12 @@ def _agent(value: object) -> object:
 
 
 def _tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    entries: object = [value] if is_panel(value) else value
+    return expanded(cast("Sequence[object]", entries)) if isinstance(entries, list | tuple) else entries
 
+
+AgentName: TypeAlias = Annotated[str, BeforeValidator(single), Field(min_length=1)]
+"""A model that a step calls, or ``{ panel = TIER }``."""
 
 Agents: TypeAlias = Annotated[
     tuple[Annotated[Agent, BeforeValidator(_agent)], ...], BeforeValidator(_tuple), Field(min_length=1)
@@ -116,6 +121,12 @@ class MultiAgentStep(ModelStep):
     def named_models(self) -> Iterator[tuple[Key, str]]:
         yield from ((("agents", index), agent.model) for index, agent in enumerate(self.agents))
 
+    def renamed(self, names: Mapping[str, str], fallback: str | None) -> Self:
+        del fallback
+        agents = [each.model_copy(update={"model": names.get(each.model, each.model)}) for each in self.agents]
+        values = {**dict(self), "agents": tuple(agents)}  # model_copy would also copy the cached `models`
+        return self.model_construct(self.model_fields_set, **values)
+
     def required(self, calls: int) -> int:
         return min(self.quorum or 1, calls)
 
@@ -143,8 +154,8 @@ class MultiAgentStep(ModelStep):
 class SingleAgentStep(ModelStep):
     """A layer that calls one agent."""
 
-    agent: Annotated[str, Field(min_length=1)]
-    fallback_agent: Annotated[str, Field(min_length=1)] | None = None
+    agent: AgentName
+    fallback_agent: AgentName | None = None
     """Called if all routes of the agent failed."""
 
     @property
@@ -157,6 +168,9 @@ class SingleAgentStep(ModelStep):
 
     def named_models(self) -> Iterator[tuple[Key, str]]:
         yield from named(agent=self.agent, fallback_agent=self.fallback_agent)
+
+    def renamed(self, names: Mapping[str, str], fallback: str | None) -> Self:
+        return self.model_copy(update={"agent": names.get(self.agent, self.agent), "fallback_agent": fallback})
 
     def on_fallback(self) -> Self:
         return self.model_copy(update={"agent": self.fallback_agent or self.agent})

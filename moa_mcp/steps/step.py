@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import ClassVar, Protocol, Self, TypeAlias
 
@@ -102,6 +102,11 @@ class StepBase(Frozen):
     def named_models(self) -> Iterator[tuple[Key, str]]:
         """Yield the aliases in the table of the step, each with its key."""
         yield from ()
+
+    def renamed(self, names: Mapping[str, str], fallback: str | None) -> Self:
+        """Return the step with other names for its aliases, and with this fallback."""
+        del names, fallback
+        return self
 
     @abstractmethod
     def answers_out(self, answers_in: int) -> int:

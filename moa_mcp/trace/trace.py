@@ -155,6 +155,8 @@ class Trace:
     seed: int = 0
     planned: tuple[str, ...] = ()
     """The kinds of all steps, including those that have not started."""
+    about_models: tuple[str, ...] = ()
+    """Notes about its models at its start, such as which of them are stand-ins."""
     estimated: RunEstimated | None = None
     """Cost estimate at start; None for a forked run."""
     started_at: float = 0.0
@@ -197,7 +199,7 @@ class Trace:
     @property
     def notes(self) -> tuple[str, ...]:
         """Return the notes of steps and calls, in order, each once."""
-        lines = list(self._unpriced())
+        lines = [*self.about_models, *self._unpriced()]
         for step in self.steps:
             for call in step.calls:
                 lines += call.completion.notes if call.completion else ()
@@ -246,7 +248,7 @@ class Trace:
             case RunStarted():
                 self.run_id, self.pipeline, self.seed = event.run_id, event.pipeline, event.seed
                 self.question, self.planned, self.started_at = event.question, event.steps, event.at
-                self._since = event.at
+                self._since, self.about_models = event.at, event.notes
             case RunEstimated():
                 self.estimated = event
             case RunResumed():

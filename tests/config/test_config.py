@@ -14,6 +14,7 @@ from moa_mcp.config import (
     BudgetSettings,
     Config,
     JournalSettings,
+    PanelSettings,
     LimitSettings,
     Pipeline,
     StepDefaults,
@@ -94,7 +95,9 @@ def test_a_file_needs_pipelines_and_nothing_else() -> None:
         LimitSettings(),
         BudgetSettings(),
         JournalSettings(),
+        PanelSettings(),
         {"openai/x": (Route(model="openai/x"),)},
+        {},
         read.pipelines,
     )
     assert list(read.pipelines) == ["p"]

@@ -10,8 +10,9 @@ import pytest
 
 from moa_mcp import errors
 from moa_mcp.middleware import Model
+from moa_mcp.routing.local import models_at
 from moa_mcp.routing.proxies import proxy_for
-from moa_mcp.routing.routes import Route, Routes, answers
+from moa_mcp.routing.routes import Route, Routes
 from moa_mcp.values import Call, Message, Place, Target
 from tests.support.model_server import ModelServer, Status
 from tests.support.over import TRANSPORTS, over
@@ -119,11 +120,11 @@ async def test_a_dead_proxy_is_named_without_its_password(
 async def test_a_probe_goes_the_way_that_a_call_goes(models: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
     dead = closed()
     monkeypatch.setenv("HTTP_PROXY", f"http://user:hush-hush@{dead}")
-    assert not await answers(models.url)
+    assert not await models_at(models.url)
     states = await Routes({"m": (Route(model="ollama/m"),)}, {"OLLAMA_API_BASE": models.url}).states("m")
     assert states[0].missing.startswith(f"Ollama at {models.url} (requested through the proxy http://{dead}; ")
     monkeypatch.setenv("NO_PROXY", "127.0.0.0/8")
-    assert await answers(models.url)
+    assert await models_at(models.url)
 
 
 class Proxy:
@@ -177,7 +178,7 @@ async def test_calls_and_probes_go_through_the_proxy_and_failures_behind_it_name
 ) -> None:
     gate, listening = await proxy()
     monkeypatch.setenv(variable, gate.url)
-    assert await answers(models.url)
+    assert await models_at(models.url)
     assert (await provider(call_to(models.url))).text == "answer 1 from m"
     models.script("m", Status(401, "no"))
     told = await failure(provider, call_to(models.url))
@@ -217,4 +218,4 @@ async def test_a_proxy_that_is_no_http_proxy_is_told_with_what_to_do(
     monkeypatch.setenv("all_proxy", "socks5h://user:hush-hush@127.0.0.1:1080")
     told = await failure(provider, call_to("http://models.example/v1"))
     assert str(told).startswith("openai/m: the proxy socks5h://127.0.0.1:1080 is not an HTTP proxy; correct http_proxy")
-    assert not await answers("http://models.example/v1")
+    assert not await models_at("http://models.example/v1")

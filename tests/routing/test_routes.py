@@ -9,7 +9,8 @@ import pytest
 from moa_mcp.errors import MissingKey
 from moa_mcp.middleware import Shared, stack
 from moa_mcp.routing import catalog
-from moa_mcp.routing.routes import Route, Routes, RouteState, answers, remedy
+from moa_mcp.routing.local import Listing, models_at
+from moa_mcp.routing.routes import Route, Routes, RouteState, remedy
 from moa_mcp.testing import ScriptedModel
 from moa_mcp.values import Target
 from tests.support.layers import call_of
@@ -20,8 +21,8 @@ pytestmark = pytest.mark.anyio
 KEY = "sk-a-very-secret-0123456789"
 
 
-async def no_server(_: str) -> bool:
-    return False
+async def no_server(_: str) -> Listing | None:
+    return None
 
 
 async def usable(*routes: Route, probe: Any = no_server, **environ: str) -> tuple[Target, ...]:
@@ -174,8 +175,8 @@ async def test_an_address_may_be_written_in_any_of_the_usual_ways(written: str, 
     ],
 )
 async def test_the_address_of_a_server_of_ones_own_may_be_its_name_alone_or_its_own_api(written: str) -> None:
-    async def probe(address: str) -> bool:
-        return address == "http://h:1/v1"
+    async def probe(address: str) -> Listing | None:
+        return ("m",) if address == "http://h:1/v1" else None
 
     (target,) = await usable(Route(model="ollama/m"), probe=probe, OLLAMA_API_BASE=written)
     assert target.api_base == "http://h:1/v1"
@@ -211,21 +212,21 @@ async def test_a_local_server_that_answers_is_a_route_with_or_without_v1_in_its_
     route = Route(model="ollama/llama3")
     expected = (Target("openai/llama3", "ollama", ollama.url, "none", wire_model="llama3"),)
     for address in (ollama.url, f"{ollama.url}/", ollama.url.removesuffix("/v1")):
-        assert await usable(route, probe=answers, OLLAMA_API_BASE=address) == expected
+        assert await usable(route, probe=models_at, OLLAMA_API_BASE=address) == expected
 
 
 async def test_a_local_server_that_does_not_answer_is_to_be_started() -> None:
     address = nobody()
-    said = await refusal(Route(model="ollama/llama3"), OPENAI, probe=answers, OLLAMA_API_BASE=address)
+    said = await refusal(Route(model="ollama/llama3"), OPENAI, probe=models_at, OLLAMA_API_BASE=address)
     assert said == f"no route can be used here; set OPENAI_API_KEY, or start Ollama at {address}/v1"
 
 
 async def test_a_local_server_is_looked_for_at_its_usual_port() -> None:
     asked: list[str] = []
 
-    async def probe(address: str) -> bool:
+    async def probe(address: str) -> Listing | None:
         asked.append(address)
-        return address.endswith(":1234/v1")
+        return ("m",) if address.endswith(":1234/v1") else None
 
     names = ("ollama", "hosted_vllm", "llamafile", "lm_studio")
     routes = Routes({name: (Route(model=f"{name}/m"),) for name in names}, {}, probe)
@@ -242,9 +243,9 @@ async def test_a_local_server_is_looked_for_at_its_usual_port() -> None:
 async def test_a_local_server_is_not_asked_at_every_call_but_again_after_a_while() -> None:
     asked: list[str] = []
 
-    async def probe(address: str) -> bool:
+    async def probe(address: str) -> Listing | None:
         asked.append(address)
-        return True
+        return ("m",)
 
     class Forgetful(Routes):
         FRESH_S = -1.0
@@ -269,14 +270,14 @@ async def test_a_local_server_that_wants_a_key_says_what_is_missing() -> None:
     ["localhost", "127.0.0.1:11434", "http://", "http://[::1", "http://127.0.0.1:114340", "http://\0/"],
 )
 async def test_an_address_that_is_none_is_a_server_that_does_not_answer(address: str) -> None:
-    assert not await answers(address)
+    assert not await models_at(address)
 
 
 async def test_a_web_page_or_a_closed_door_is_no_model_server(ollama: ModelServer) -> None:
-    assert await answers(ollama.url)
-    assert not await answers(ollama.url.removesuffix("/v1"))
+    assert await models_at(ollama.url)
+    assert not await models_at(ollama.url.removesuffix("/v1"))
     with ModelServer(api_key="lock") as locked:
-        assert not await answers(locked.url)
+        assert not await models_at(locked.url)
 
 
 async def test_no_key_is_in_any_text_that_a_route_an_error_or_a_call_has() -> None:

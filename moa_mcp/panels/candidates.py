@@ -1,0 +1,117 @@
+"""The models that may be members of a panel here: known models with a usable route, and those of local servers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from moa_mcp.config.tables import PanelSettings
+from moa_mcp.panels.table import KnownModel, known_models
+from moa_mcp.routing.local import Listing
+from moa_mcp.routing.routes import Route, Routes
+from moa_mcp.steps.panel import Tier
+
+_NO_CHAT = re.compile(
+    r"embed|rerank|minilm|whisper|guard|(^|[-_/])(bge|gte|e5|tts|stt|clip|asr|ocr)([-_:]|$)", re.IGNORECASE
+)
+"""Models that do not chat: for embeddings, ranking, speech, images and filters."""
+_BILLIONS = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)b(?![a-z])", re.IGNORECASE)
+_MAKERS = {
+    "command": "Cohere",
+    "deepseek": "DeepSeek",
+    "devstral": "Mistral",
+    "gemma": "Google",
+    "glm": "Z.ai",
+    "gpt-oss": "OpenAI",
+    "granite": "IBM",
+    "kimi": "Moonshot",
+    "llama": "Meta",
+    "magistral": "Mistral",
+    "meta": "Meta",
+    "minimax": "MiniMax",
+    "mistral": "Mistral",
+    "mixtral": "Mistral",
+    "nemotron": "NVIDIA",
+    "phi": "Microsoft",
+    "qwen": "Alibaba",
+    "qwq": "Alibaba",
+}
+
+
+PROVIDERS = (
+    "anthropic",
+    "azure",
+    "bedrock",
+    "deepseek",
+    "fireworks_ai",
+    "gemini",
+    "groq",
+    "mistral",
+    "novita",
+    "openai",
+    "openrouter",
+    "together_ai",
+    "vercel_ai_gateway",
+    "xai",
+)
+"""Providers of which the table has models for every panel: one key is enough to run all shipped pipelines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model that can be called here."""
+
+    name: str
+    maker: str
+    tier: Tier | None
+    """None for a model of a local server: it counts for every tier."""
+    routes: tuple[Route, ...]
+
+
+def all_known(settings: PanelSettings) -> tuple[Candidate, ...]:
+    """Return all models of the table, for simulated runs."""
+    return tuple(_candidate(each) for each in known_models().values() if not _excluded(each.name, each.maker, settings))
+
+
+async def candidates(routes: Routes, settings: PanelSettings) -> tuple[Candidate, ...]:
+    """Return the models that can be called in this environment, in the order of the table, local ones last."""
+    hosted = await _hosted(routes, settings) if routes.has_key() else ()  # reading the table takes time
+    if settings.local == "never" or (hosted and settings.local == "alone"):
+        return hosted
+    local = _local(await routes.local_models())
+    return (*hosted, *(each for each in local if not _excluded(each.name, each.maker, settings)))
+
+
+async def _hosted(routes: Routes, settings: PanelSettings) -> tuple[Candidate, ...]:
+    known = {each.name: each for each in all_known(settings)}
+    states = routes.of({name: each.routes for name, each in known.items()})
+    usable = [name for name in known if any(state.target for state in await states.states(name))]
+    return tuple(known[name] for name in usable)
+
+
+def _candidate(known: KnownModel) -> Candidate:
+    return Candidate(known.name, known.maker, known.tier, known.routes)
+
+
+def _excluded(name: str, maker: str, settings: PanelSettings) -> bool:
+    return not {name.lower(), maker.lower()}.isdisjoint(each.lower() for each in settings.exclude)
+
+
+def _local(listings: Mapping[str, Listing]) -> Iterator[Candidate]:
+    """Yield the chat models of local servers, the largest first."""
+    found = [(provider, name) for provider, names in listings.items() for name in names if not _NO_CHAT.search(name)]
+    for provider, name in sorted(found, key=lambda each: (-_billions(each[1]), each[1], each[0])):
+        yield Candidate(name, maker_of(name), None, (Route(model=f"{provider}/{name}"),))
+
+
+def _billions(name: str) -> float:
+    """Return the size of a model in billions of parameters, from its name; 0 if it has none."""
+    return max((float(each) for each in _BILLIONS.findall(name)), default=0.0)
+
+
+def maker_of(name: str) -> str:
+    """Return the maker of a model from its name, or else the beginning of its name."""
+    short = name.rpartition("/")[2].lower()
+    known = (maker for prefix, maker in _MAKERS.items() if short.startswith(prefix))
+    return next(known, None) or re.split(r"[\d.:_-]", short)[0] or short

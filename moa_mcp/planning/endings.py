@@ -1,0 +1,41 @@
+"""Warns of models that their providers are about to shut down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime
+
+from moa_mcp.config.problems import as_key
+from moa_mcp.panels.table import KnownModel, known_models
+from moa_mcp.planning.plan import Lint, Reach
+from moa_mcp.routing import catalog
+
+WARNED_DAYS = 60
+
+
+def endings(reached: Iterable[Reach]) -> Iterator[Lint]:
+    """Yield a warning for each model whose route ends within 60 days, and for each route that has ended."""
+    today = datetime.now(UTC).date()
+    for each in reached:
+        place = f"models.{as_key(each.alias)}"
+        for state in each.routes:
+            if state.ended:
+                yield Lint(place, f"skips {state.missing}")
+        if each.route is not None:
+            name = each.route.route.model
+            ends = catalog.end_date(name)
+            if ends is not None and (ends - today).days <= WARNED_DAYS:
+                yield Lint(place, f"{name} ends on {ends}, in {_days(ends, today)}{_successor(name)}")
+
+
+def _days(ends: date, today: date) -> str:
+    left = (ends - today).days
+    return "1 day" if left == 1 else f"{left} days"
+
+
+def _successor(route: str) -> str:
+    """Return the successor of the model that a route serves; empty if none is known."""
+    known = known_models()
+    served = next((each for each in known.values() if any(route == own.model for own in each.routes)), None)
+    successor: KnownModel | None = known.get(served.successor or "") if served else None
+    return f"; its successor is {successor.routes[0].model}" if successor else ""

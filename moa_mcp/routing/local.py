@@ -1,0 +1,89 @@
+"""Local servers: where they usually are, and which models they have."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias, cast
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+
+from moa_mcp.routing import addresses, proxies
+
+_LATEST = ":latest"
+_PROBE_S = 1.0
+
+
+class Local(NamedTuple):
+    """An OpenAI-compatible server that usually runs on the user's machine."""
+
+    title: str
+    variable: str
+    """The environment variable that overrides the address."""
+    base: str
+    load: str | None
+    """The command that makes a model available, before its name; None if the server has one model under any name."""
+
+    def has(self, models: Listing, name: str) -> bool:
+        """Whether the server serves a model, as far as its list tells."""
+        wanted = {name.lower(), f"{name}{_LATEST}".lower()}
+        return self.load is None or not wanted.isdisjoint(each.lower() for each in models)
+
+    def loading(self, name: str) -> str:
+        """Return the command that makes a model available."""
+        return f"{self.load} {shlex.quote(name)}"
+
+
+Listing: TypeAlias = tuple[str, ...]
+"""The names of the models of a server."""
+Probe: TypeAlias = Callable[[str], Awaitable[Listing | None]]
+"""Returns the models of the server at an address; None if none answers."""
+
+LOCAL: Mapping[str, Local] = {
+    "ollama": Local("Ollama", "OLLAMA_API_BASE", "http://127.0.0.1:11434/v1", "ollama pull"),
+    "lm_studio": Local("LM Studio", "LM_STUDIO_API_BASE", "http://127.0.0.1:1234/v1", "lms get"),
+    "hosted_vllm": Local("vLLM", "HOSTED_VLLM_API_BASE", "http://127.0.0.1:8000/v1", "vllm serve"),
+    "llamafile": Local("llama.cpp", "LLAMAFILE_API_BASE", "http://127.0.0.1:8080/v1", None),
+}
+
+
+def base_of(local: Local, environ: Mapping[str, str]) -> str:
+    """Return the address of a local server: from the environment, else the usual one."""
+    named = environ.get(local.variable)
+    return addresses.local_base(named) if named else local.base
+
+
+async def models_at(api_base: str) -> Listing | None:
+    """Return the models of an OpenAI-compatible server, asked through the same proxy as calls; None if none answers."""
+    try:
+        url = f"{addresses.trimmed(api_base)}/models"
+        proxy = proxies.proxy_for(url)
+        if not (proxies.is_usable(proxy) if proxy else await _listens(url)):
+            return None
+        secure = url.startswith("https:") or bool(proxy)  # loading certificates takes longer than asking a server
+        async with httpx2.AsyncClient(verify=secure, timeout=_PROBE_S, trust_env=False, proxy=proxy) as client:
+            reply = await client.get(url)
+            return _names(reply.json()) if reply.is_success else None
+    except (httpx2.HTTPError, httpx2.InvalidURL, AttributeError, TypeError, ValueError):
+        return None
+
+
+async def _listens(url: str) -> bool:
+    """Whether a server accepts connections. Usually none does, and loading the HTTP client takes much longer."""
+    parts = urlsplit(url)
+    port = parts.port or {"https": 443}.get(parts.scheme, 80)
+    try:
+        with anyio.fail_after(_PROBE_S):
+            async with await anyio.connect_tcp(parts.hostname or "", port):
+                return True
+    except (OSError, TimeoutError):
+        return False
+
+
+def _names(body: Any) -> Listing | None:  # noqa: ANN401  JSON of a server
+    if not isinstance(body, dict) or "data" not in body:
+        return None
+    entries = cast("list[dict[str, Any]]", body["data"] or [])  # Ollama without models sends null
+    return tuple(str(entry["id"]) for entry in entries if entry.get("id"))

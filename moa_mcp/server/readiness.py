@@ -1,0 +1,82 @@
+"""Which pipelines can run here, and which models would answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from moa_mcp.config import Config, Pipeline, models_of
+from moa_mcp.errors import MissingKey
+from moa_mcp.model import Usable
+from moa_mcp.panels import PROVIDERS, Resolved
+from moa_mcp.planning.plan import blocking
+from moa_mcp.routing.routes import ANY_KEY, Routes
+from moa_mcp.runs import Runs
+from moa_mcp.steps.panel import member
+
+_NAMED = 3
+
+
+class Readiness(NamedTuple):
+    """Whether a pipeline can run, and the models that panels and stand-ins contribute."""
+
+    ready: bool
+    chosen: tuple[str, ...] = ()
+    """Names of the models that were chosen for this environment."""
+
+    def described(self, description: str) -> str:
+        """Return the description of the pipeline with what an agent should know about its models."""
+        if not self.ready:
+            return f"NOT READY: no API key. {description}"
+        if not self.chosen:
+            return description
+        first, more = self.chosen[:_NAMED], len(self.chosen) - _NAMED
+        others = f" and {more} more" if more > 0 else ""
+        return f"{description} Now answered by {', '.join(first)}{others}."
+
+
+def surely_ready(config: Config, routes: Routes | None) -> bool:
+    """Whether all pipelines can run for a reason that is quick to find: every model is simulated or has a stand-in."""
+    if routes is None:
+        return True
+    aliases = {alias for pipeline in config.pipelines.values() for alias in models_of(pipeline)}
+    replaceable = all(alias in config.stand_ins or member(alias) for alias in aliases)
+    return config.panels.stand_ins and not config.panels.exclude and replaceable and routes.has_key(PROVIDERS)
+
+
+async def readiness(runs: Runs) -> Mapping[str, Readiness]:
+    """Return the readiness of every pipeline, by name."""
+    return {name: await _of(runs, pipeline) for name, pipeline in runs.config.pipelines.items()}
+
+
+async def _of(runs: Runs, pipeline: Pipeline) -> Readiness:
+    resolved = await runs.resolved(pipeline)
+    usable = runs.backend.usable(resolved.routes)
+    unreachable = [alias for alias in models_of(resolved.pipeline) if not await _reachable(usable, alias)]
+    return Readiness(not blocking(resolved.pipeline, unreachable), _chosen(pipeline, resolved))
+
+
+async def _reachable(usable: Usable, alias: str) -> bool:
+    try:
+        await usable(alias)
+    except MissingKey:
+        return False
+    return True
+
+
+def _chosen(pipeline: Pipeline, resolved: Resolved) -> tuple[str, ...]:
+    drawn = [alias for alias in models_of(resolved.pipeline) if alias not in models_of(pipeline)]
+    return tuple(dict.fromkeys([*(each.model for each in resolved.stand_ins), *drawn]))
+
+
+ALL_READY = "All pipelines are ready."
+
+
+def sentence(found: Mapping[str, Readiness]) -> str:
+    """Return the sentence of the instructions about which pipelines can run."""
+    blocked = [name for name, each in found.items() if not each.ready]
+    if not blocked:
+        return ALL_READY
+    if len(blocked) == len(found):
+        return f"No pipeline can run yet. Tell the user to {ANY_KEY}."
+    return f"These pipelines can't run yet; moa-mcp check shows what they need: {', '.join(blocked)}."
