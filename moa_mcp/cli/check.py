@@ -217,7 +217,7 @@ def _models(checked: Sequence[Checked]) -> Table:
         else:
             target = each.route.target
             client = "" if target is None or target.provider == simulation.PROVIDER else target.transport
-            instead = f" (stands in: {stand_ins[each.alias]})" if each.alias in stand_ins else ""
+            instead = f" (stand-in: {stand_ins[each.alias]})" if each.alias in stand_ins else ""
             table.add_row(line(each.alias), Text(f"{_route(each.route)}{instead}"), client)
     return table
 

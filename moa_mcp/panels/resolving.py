@@ -36,7 +36,7 @@ class StandIn(NamedTuple):
     """What would make a route of the alias usable."""
 
     def __str__(self) -> str:
-        return f"{self.model} stands in for {self.alias}, which has no usable route ({self.remedy})"
+        return f"{self.model} is the stand-in for {self.alias}, which has no usable route ({self.remedy})"
 
 
 @dataclass(frozen=True, slots=True)

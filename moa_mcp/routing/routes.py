@@ -28,7 +28,7 @@ from moa_mcp.values import Price, Rates, Target, Transport
 _OPENAI_HOST = "https://api.openai.com"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MILLION = 1_000_000
-ANY_KEY = "set the API key of any provider, such as OPENROUTER_API_KEY, or start a local server, such as Ollama"
+ANY_KEY = "set an API key, such as OPENROUTER_API_KEY or OPENAI_API_KEY, or start a local server, such as Ollama"
 """What a panel needs."""
 _NO_KEY = "none"
 """Sent to servers that need no key: some clients and servers require a value."""

@@ -11,7 +11,7 @@ from tests.support.tables import KINDS, XY, X, faults, pipe
 GOOD = pipe(X)
 
 DEFAULT_KEYS, LIMIT_KEYS = (", ".join(sorted(kind.model_fields)) for kind in (StepDefaults, LimitSettings))
-TABLES = "defaults, limits, budget, journal, models, pipelines"
+TABLES = "defaults, limits, budget, journal, panels, models, pipelines"
 ROUTE = 'should be a route, "provider/model" or { model = "provider/model", api_base = "http://..." }'
 RETENTION = 'should be a whole number of days, 1 or more, or "forever"'
 NO_KEYS = "keys do not belong in this file; set api_key_env of the route to the environment variable with the key"
@@ -112,7 +112,7 @@ MODELS = [
     ("m = {}", "m.routes: is missing"),
     ("m = { routes = [] }", "m.routes: is empty; name at least one"),
     ("m = { routes = 'openai/x' }", "m.routes: 'openai/x' should be a list"),
-    ("m = { routes = ['openai/x'], titel = 1 }", "m.titel: unknown key; valid keys: routes"),
+    ("m = { routes = ['openai/x'], titel = 1 }", "m.titel: unknown key; valid keys: routes, stand_in"),
     ("m = { routes = ['openai/x', 3] }", f"m, route 2: 3 {ROUTE}"),
     ("m = { routes = [''] }", "m, route 1, model: is empty"),
     ("m = { routes = [{}] }", "m, route 1, model: is missing"),

@@ -10,7 +10,7 @@ from moa_mcp.errors import MissingKey
 from moa_mcp.middleware import Shared, stack
 from moa_mcp.routing import catalog
 from moa_mcp.routing.local import Listing, models_at
-from moa_mcp.routing.routes import Route, Routes, RouteState, remedy
+from moa_mcp.routing.routes import ANY_KEY, Route, Routes, RouteState, remedy
 from moa_mcp.testing import ScriptedModel
 from moa_mcp.values import Target
 from tests.support.layers import call_of
@@ -75,10 +75,10 @@ async def test_an_empty_key_is_none(empty: Mapping[str, str]) -> None:
     assert await refusal(OPENAI, OPENAI, **empty) == "no route can be used here; set OPENAI_API_KEY"
 
 
-async def test_a_model_that_is_not_configured_has_no_route() -> None:
+async def test_a_model_without_routes_needs_a_provider() -> None:
     with pytest.raises(MissingKey) as caught:
         await Routes({}, {}).usable("m")
-    assert str(caught.value) == "no route can be used here; add a route for it in the configuration"
+    assert str(caught.value) == f"no route can be used here; {ANY_KEY}"
 
 
 @pytest.mark.parametrize(
