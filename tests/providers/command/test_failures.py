@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -251,3 +253,17 @@ async def test_an_interrupt_of_the_terminal_does_not_reach_the_program(tmp_path:
     body = f"{READ}print(os.getpgid(0) == os.getpid(), os.getsid(0) == os.getpid())"
     program(tmp_path, "my-model", body)
     assert (await ask(tmp_path, {"command": "my-model"})).text == "True True"
+
+
+async def test_a_process_that_left_the_group_does_not_hold_up_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_DRAIN_S", 0.2)
+    pid = tmp_path / "pid"
+    away = f"os.setsid(); open({str(pid)!r}, 'w').write(f'{{os.getpid()}}\\n'); time.sleep(100)"
+    wait = f"while not os.path.exists({str(pid)!r}): time.sleep(0.01)"
+    program(tmp_path, "my-model", f"{READ}import time\nprint('So.', flush=True)\nif not os.fork(): {away}\n{wait}")
+    with anyio.fail_after(20):
+        completion = await ask(tmp_path, {"command": "my-model"})
+    os.kill(int(await written(pid)), signal.SIGKILL)
+    assert completion.text == "So."
