@@ -80,7 +80,8 @@ def _codex(words: tuple[str, ...], system: str, turns: str, folder: Path) -> Inv
     arguments = (
         *("exec", "--json", "--sandbox", "read-only", "--skip-git-repo-check", "--color", "never"),
         *("--ephemeral", "--ignore-user-config", "--ignore-rules"),
-        *("-c", "features.shell_tool=false", "-c", 'web_search="disabled"', "-c", "project_doc_max_bytes=0"),
+        *("-c", "features.shell_tool=false", "-c", "features.unified_exec=false"),
+        *("-c", 'web_search="disabled"', "-c", "project_doc_max_bytes=0"),
     )
     return Invocation((program, *arguments, *more, "-"), _joined(system, turns))
 

@@ -79,7 +79,17 @@ async def test_codex_answers_in_a_read_only_sandbox_and_gets_the_system_prompt_b
     assert got["words"] == [
         *("exec", "--json", "--sandbox", "read-only", "--skip-git-repo-check", "--color", "never"),
         *("--ephemeral", "--ignore-user-config", "--ignore-rules", "-c", "features.shell_tool=false"),
-        *("-c", 'web_search="disabled"', "-c", "project_doc_max_bytes=0", "-m", "gpt-5", "-"),
+        *(
+            "-c",
+            "features.unified_exec=false",
+            "-c",
+            'web_search="disabled"',
+            "-c",
+            "project_doc_max_bytes=0",
+            "-m",
+            "gpt-5",
+            "-",
+        ),
     ]
     assert (got["given"], got["files"]) == (f"{SYSTEM}\n\n{USER}", {})
 
