@@ -22,7 +22,7 @@ FailureReason = Literal[
 budget, no time, a step without enough answers, a journal that can't be written, or an error in moa-mcp."""
 FinishReason = Literal["stop", "length", "other"]
 Parameters = Mapping[Word, float | int]
-Transport = Literal["openai", "litellm"]
+Transport = Literal["openai", "litellm", "command"]
 
 TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 """The names of the parameter that limits an answer's tokens. It may be renamed or lowered, but never dropped, because
@@ -190,6 +190,20 @@ class Dollars(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Program:
+    """The program of a command route."""
+
+    words: tuple[str, ...]
+    """Its path and arguments."""
+    preset: str = ""
+    """The name of its preset; empty for other programs."""
+    env: tuple[str, ...] = ()
+    """Further environment variables that it gets, by name."""
+    output: tuple[tuple[str, str], ...] = ()
+    """Where its JSON output has the answer, the tokens and the cost: name and path. Empty if it prints plain text."""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """The endpoint of a call: model name, server and API key. Never print or store it as a whole."""
 
@@ -206,10 +220,14 @@ class Target:
     """Model name that the server uses, for direct calls to an OpenAI-compatible API; None for calls through litellm."""
     window: int | None = None
     """Context window from the configuration, in tokens."""
+    program: Program | None = None
+    """The program that answers, for a command route; None for a server."""
 
     @property
     def transport(self) -> Transport:
         """The client that makes the call."""
+        if self.program is not None:
+            return "command"
         return "litellm" if self.wire_model is None else "openai"
 
 

@@ -23,7 +23,8 @@ from moa_mcp.config.tables import (
     models_of,
 )
 from moa_mcp.errors import Problem
-from moa_mcp.routing.routes import PROVIDERS, Route
+from moa_mcp.routing import commands
+from moa_mcp.routing.routes import PROVIDERS, Route, is_route
 from moa_mcp.steps import Step
 from moa_mcp.text.suggest import closest
 
@@ -183,9 +184,10 @@ class Reader:
 
     def _check_models(self, place: str, step: Step, declared: set[str]) -> None:
         for where, model in step.named_models():
-            provider, _, name = model.partition("/")
-            if model not in declared and not (provider in PROVIDERS and name):
-                known = [*declared, *(f"{each}/{name}" for each in PROVIDERS if name)]
+            name = model.partition("/")[2]
+            if model not in declared and not is_route(model):
+                programs = (f"{commands.PROVIDER}/{each}" for each in commands.PRESETS)
+                known = [*declared, *(f"{each}/{name}" for each in PROVIDERS - {commands.PROVIDER} if name), *programs]
                 remedy = f"add a table [models.{as_key(model)}], or use a route such as openai/gpt-5-nano"
                 fault = f"unknown model {model!r}{hinted(model, known, remedy)}"
                 self._say(within(place, *where), fault)

@@ -57,6 +57,8 @@ class LimitSettings(Table):
     """Concurrent requests of all runs."""
     provider_concurrency: Annotated[int, Field(ge=1)] = 64
     """Concurrent requests to one provider."""
+    command_concurrency: Annotated[int, Field(ge=1)] = 2
+    """Programs of command routes that run at once."""
     requests_per_minute: dict[str, Annotated[int, Field(ge=1)]] = {}
     """By provider, as its prefix in routes; for each API key."""
     tokens_per_minute: dict[str, Annotated[int, Field(ge=1)]] = {}

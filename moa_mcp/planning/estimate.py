@@ -20,7 +20,7 @@ from moa_mcp.routing import catalog
 from moa_mcp.steps import Step
 from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers
 from moa_mcp.text.tokens import EXPECTED
-from moa_mcp.values import Answer, Dollars, Price, Question, Tokens
+from moa_mcp.values import Answer, Dollars, Price, Question, Target, Tokens
 
 NOTES = (
     f"Tokens are estimated at {EXPECTED.per_token} characters each; non-Latin scripts use more tokens.",
@@ -178,7 +178,11 @@ async def _priced(alias: str, usable: Usable) -> Priced:
     except MissingKey:
         return UNROUTED
     price = catalog.price_at(target)
-    return Priced(target.model, price, price.source if price else f"no price in the {catalog.source()}")
+    return Priced(target.model, price, price.source if price else _unpriced(target))
+
+
+def _unpriced(target: Target) -> str:
+    return "subscription" if target.transport == "command" else f"no price in the {catalog.source()}"
 
 
 def data(estimated: Estimate) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """The routes of model aliases, and which of them are usable in this environment.
 
-A route is usable if its key is set, or if its local server answers. Nothing here calls a model, and no message
-contains a key.
+A route is usable if its key is set, its local server answers, or its program is installed. Nothing here calls a model,
+and no message contains a key.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from decimal import Decimal
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import httpx2
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from moa_mcp.errors import MissingKey
-from moa_mcp.routing import addresses, catalog, credentials, proxies
+from moa_mcp.routing import addresses, catalog, commands, credentials, proxies
 from moa_mcp.routing.capabilities import samples_at
 from moa_mcp.routing.hosts import HOSTS, Host, base_at, host, wire_name
 from moa_mcp.text.redact import redact
-from moa_mcp.values import Price, Rates, Target, Transport
+from moa_mcp.values import Price, Program, Rates, Target, Transport
 
 _OPENAI_HOST = "https://api.openai.com"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -48,7 +48,7 @@ LOCAL: Mapping[str, Local] = {
     "llamafile": Local("llama.cpp", "LLAMAFILE_API_BASE", "http://127.0.0.1:8080/v1"),
 }
 
-PROVIDERS = frozenset({*credentials.KEYS, *LOCAL})
+PROVIDERS = frozenset({*credentials.KEYS, *LOCAL, commands.PROVIDER})
 
 
 Dollars = Annotated[Decimal, Field(ge=0, strict=False)]
@@ -79,12 +79,12 @@ def _stripped(value: object) -> object:
 
 
 class Route(BaseModel):
-    """An endpoint that serves a model alias."""
+    """An endpoint that serves a model alias: a model of a provider, or a program."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     model: Annotated[str, Field(min_length=1)]
-    """The name of the model as litellm writes it, ``provider/model``."""
+    """The name of the model as litellm writes it, ``provider/model``; for a program ``command/program``."""
     api_base: Annotated[str, Field(pattern=r"^https?://"), BeforeValidator(_stripped)] | None = None
     """Address of an OpenAI-compatible server: vLLM, llama.cpp, LM Studio, Ollama, a gateway."""
     api_key_env: Annotated[str, Field(min_length=1)] | None = None
@@ -95,6 +95,39 @@ class Route(BaseModel):
     """Context window in tokens, prompt and answer together, if litellm's table lacks it or is wrong."""
     n: Annotated[int, Field(ge=1)] | None = None
     """Maximum number of answers per request (the API's `n`), if the default for the provider is wrong."""
+    command: commands.Words | None = None
+    """A program that answers, with its arguments, instead of a model. It gets the prompt on standard input."""
+    input: Literal["stdin"] | None = None
+    """How the program gets the prompt. There is only one way."""
+    output: Literal["text"] | commands.JsonOutput | None = None
+    """What the program prints. Default: as its preset documents it, else the answer as plain text."""
+    env: commands.Variables = ()
+    """Environment variables that the program gets besides the usual ones, by name."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_named(cls, values: object) -> object:
+        return commands.named(values)
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        server = {"api_base": self.api_base, "api_key_env": self.api_key_env, "n": self.n}
+        program = {"input": self.input, "output": self.output, "env": self.env or None}
+        if self.command is None and (named := _given(program)):
+            raise ValueError(f"{named} applies only to a route with a command; remove it")
+        if self.command is not None and (named := _given(server)):
+            raise ValueError(f"{named} does not apply to a route with a command; remove it")
+        return self
+
+    @field_validator("command")
+    @classmethod
+    def _is_command(cls, words: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if words is None else commands.checked(words)
+
+    @field_validator("env")
+    @classmethod
+    def _are_variables(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return commands.checked_variables(names)
 
     @field_validator("api_base")
     @classmethod
@@ -117,17 +150,26 @@ class Route(BaseModel):
     @property
     def provider(self) -> str:
         """The provider of the model; empty if neither the prefix nor litellm's table names one."""
+        if self.command is not None:
+            return commands.PROVIDER
         prefix, slash, _ = self.model.partition("/")
         return prefix if slash and prefix in PROVIDERS else catalog.provider_of(self.model) or (prefix if slash else "")
 
     @property
     def transport(self) -> Transport:
-        """Whether calls go directly to an OpenAI-compatible API, or through litellm."""
+        """Whether calls go directly to an OpenAI-compatible API, through litellm, or to a program."""
+        if self.command is not None:
+            return "command"
         direct = self.api_base is not None or self.provider in LOCAL or host(self.provider) is not None
         return "openai" if direct else "litellm"
 
     def __str__(self) -> str:
         return f"{self.model} at {redact(self.api_base)}" if self.api_base else self.model
+
+
+def _given(keys: Mapping[str, object]) -> str:
+    """Return the first key that has a value; empty if none has."""
+    return next((name for name, value in keys.items() if value is not None), "")
 
 
 def _base(written: str) -> str:
@@ -143,6 +185,12 @@ def _names_server(address: str) -> bool:
         return bool(parts.hostname) and parts.port != 0
     except ValueError:  # an invalid port or IPv6 address
         return False
+
+
+def is_route(model: str) -> bool:
+    """Whether a model name is a route, which needs no alias: ``openai/gpt-5-nano`` or ``command/claude``."""
+    provider, _, name = model.partition("/")
+    return name in commands.PRESETS if provider == commands.PROVIDER else provider in PROVIDERS and bool(name)
 
 
 RouteEntry = Annotated[Route, BeforeValidator(lambda value: {"model": value} if isinstance(value, str) else value)]
@@ -199,7 +247,7 @@ class Routes:
         self._seen: dict[str, tuple[float, bool]] = {}
         """By address: when a local server was last probed, and whether it answered."""
         self._settled: dict[Route, RouteState] = {}
-        """The states that depend on the environment alone, not on a local server."""
+        """The states that depend on the environment alone, not on a local server or program."""
 
     def of(self, models: Mapping[str, Sequence[Route]]) -> Routes:
         """Return the routes of other models in the same environment."""
@@ -228,7 +276,7 @@ class Routes:
         state = self._settled.get(route)
         if state is None:
             state = self._described(route, await self._found(route))
-            if route.provider not in LOCAL or route.api_base is not None:
+            if route.api_base is not None or route.provider not in {*LOCAL, commands.PROVIDER}:
                 self._settled[route] = state
         return state
 
@@ -246,6 +294,8 @@ class Routes:
         return route.api_base is not None or (known is not None and self._base(known) != known.base)
 
     async def _found(self, route: Route) -> RouteState:
+        if route.command is not None:
+            return self._installed(route, route.command)
         if route.api_key_env is not None and not self._environ.get(route.api_key_env):
             return RouteState(route, None, route.api_key_env)
         key = self._environ.get(route.api_key_env) if route.api_key_env else None
@@ -259,6 +309,15 @@ class Routes:
         if lacking or known is None:
             return RouteState(route, None if lacking else Target(route.model, route.provider, None, key), lacking)
         return self._hosted(route, known, key or credentials.key(route.provider, self._environ) or _NO_KEY)
+
+    def _installed(self, route: Route, words: tuple[str, ...]) -> RouteState:
+        path = commands.found(words[0], self._environ)
+        if path is None:
+            return RouteState(route, None, commands.missing(words))
+        preset = "" if route.output is not None else commands.preset(words)
+        paths = route.output.paths if isinstance(route.output, commands.JsonOutput) else ()
+        program = Program((path, *words[1:]), preset, route.env, paths)
+        return RouteState(route, Target(route.model, commands.PROVIDER, program=program), "")
 
     def _hosted(self, route: Route, known: Host, key: str) -> RouteState:
         base = self._base(known)
@@ -297,9 +356,11 @@ def remedy(states: Sequence[RouteState]) -> str:
     servers = [
         state.missing for state in states if state.route.provider in LOCAL and state.missing != state.route.api_key_env
     ]
-    keys = [state.missing for state in states if state.missing not in servers]
+    programs = [state.missing for state in states if state.route.command is not None]
+    keys = [state.missing for state in states if state.missing not in (*servers, *programs)]
     ways = [f"set {' or '.join(dict.fromkeys(keys))}"] if keys else []
     ways += [f"start {' or '.join(dict.fromkeys(servers))}"] if servers else []
+    ways += [f"install {' or '.join(dict.fromkeys(programs))}"] if programs else []
     return ", or ".join(ways) or "add a route for it in the configuration"
 
 

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from moa_mcp.config import STEP_TYPES, Config, Pipeline, models_of, problems
 from moa_mcp.errors import ChangeRefused
-from moa_mcp.routing.routes import PROVIDERS
+from moa_mcp.routing.routes import is_route
 from moa_mcp.steps import Step
 from moa_mcp.trace.trace import StepTrace, Trace
 
@@ -103,8 +103,7 @@ def _meant(key: str, text: str) -> object:
 
 def _check_models(pipeline: Pipeline, known: set[str]) -> None:
     for model in models_of(pipeline):
-        provider, _, name = model.partition("/")
-        if model not in known and not (provider in PROVIDERS and name):
+        if model not in known and not is_route(model):
             raise ChangeRefused(
                 f"{model!r} is not a model in the configuration{problems.meant(model, known)}",
                 "Run moa-mcp check to list the models. Names such as openai/gpt-5-nano need no configuration.",
