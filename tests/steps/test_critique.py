@@ -160,5 +160,5 @@ async def test_simulated_critics_say_what_they_make_of_an_answer(question: str, 
     trace = await run_pipeline(steps(PROPOSE, CRITIQUE, last), question, Offline(delay_s=0))
     texts = [comment.text for answer in trace.steps[1].answers for comment in answer.comments]
     assert (trace.status, len(texts)) == ("complete", 6)
-    expected = "come to" if "17" in question else "would stand here"
+    expected = "check results in" if "17" in question else "would criticize it here"
     assert all(text.startswith("[simulated ") and expected in text for text in texts)
