@@ -18,7 +18,7 @@ NAMES_OF_TOKENS = (
 _EFFORT = rf"(?:{'|'.join(EFFORTS)}|default)"
 _WORD = re.compile(rf"(?<![\w.]){_EFFORT}\b")
 _ALLOWED = re.compile(
-    r"(?:one of|(?:supported|allowed|accepted|valid|permitted|available) (?:values?|levels?|options?|efforts?)"
+    r"(?:one of|\b(?:supported|allowed|accepted|valid|permitted|available) (?:values?|levels?|options?|efforts?)"
     r"|(?:should|must|can only) be|only supports?|expected)(?P<list>.{2,200})",
     re.IGNORECASE | re.DOTALL,
 )
