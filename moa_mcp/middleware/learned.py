@@ -5,6 +5,7 @@ It makes no requests: `negotiated` does, and reports the rejections here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias, TypeGuard
@@ -22,6 +23,7 @@ _USUAL: Mapping[str, float] = {"temperature": 1.0, "top_p": 1.0}
 """Replaces a value that is too large if the provider states no bound."""
 
 _EFFORT = "reasoning_effort"
+_THINKS = re.compile(r"(?:when|while|with|if) (?:extended )?(?:thinking|reasoning)", re.IGNORECASE)
 _REASONING = (_EFFORT, "thinking_tokens")
 _USUAL_EFFORTS = ("low", "medium", "high")
 """Replace a rarer effort if the provider does not list what it takes."""
@@ -130,7 +132,11 @@ class RefusedParameters:
         if error.reason == "together" and {"temperature", "top_p"} <= sent.keys():
             self.rules["top_p"] = _Rule(now, left_out=True, beside="temperature")
             return True
+        if (beside := _reasoning_beside(error, name, sent)) is not None:
+            self.rules[key] = _Rule(now, left_out=True, beside=beside)
+            return True
         before = self.rules.get(key) or _Rule(now)
+        before = before if before.beside in {"", *sent} else _Rule(now)
         rule = (
             _other_value(error, name, sent[name], before) if error.reason == "value" else _unknown(error, name, before)
         )
@@ -165,6 +171,13 @@ class RefusedParameters:
         alike = [name for name in sent if name in family]
         name = refused if refused in sent else next(iter(alike), "")
         return next((key for key, rule in self.rules.items() if rule.instead == name), name), name
+
+
+def _reasoning_beside(error: ParameterRefused, name: str, sent: Parameters) -> str | None:
+    """Return the reasoning parameter beside which another one is refused; None if it is refused without it, too."""
+    if name in _REASONING or name in TOKEN_LIMITS or _THINKS.search(str(error)) is None:
+        return None
+    return next((each for each in _REASONING if each in sent), None)
 
 
 def _unknown(error: ParameterRefused, name: str, before: _Rule) -> _Rule | None:
