@@ -170,7 +170,12 @@ class Reader:
             self._say_no_step(place, table)
             return None
         step = self._model(STEP_TYPES[kind], place, table)
-        return None if step is None else step.completed(defaults)
+        if step is None:
+            return None
+        step = step.completed(defaults)
+        for where, fault in step.faults():
+            self._say(within(place, *where), fault)
+        return step
 
     def _say_no_step(self, place: str, table: dict[str, Any]) -> None:
         steps = f"the steps are {listed(STEP_TYPES)}"

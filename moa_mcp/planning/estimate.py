@@ -24,7 +24,8 @@ from moa_mcp.values import Answer, Dollars, Price, Question, Target, Tokens
 
 NOTES = (
     f"Tokens are estimated at {EXPECTED.per_token} characters each; non-Latin scripts use more tokens.",
-    "Expected: each answer has 60 % of max_tokens, at most 700 tokens. Max: each answer has max_tokens.",
+    "Expected: each answer has 60 % of max_tokens, at most 700 tokens, after the reasoning that its effort suggests.",
+    "Max: each answer has max_tokens, which include its reasoning.",
     "Not included: failed calls, retries (also those with a higher max_tokens), and hedged requests.",
     "Not included: additional calls if the answers do not fit in the context window of a model.",
     "Not included: savings from samples that share a request, and from the prompt caches of providers.",

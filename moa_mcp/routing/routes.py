@@ -19,11 +19,12 @@ import httpx2
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from moa_mcp.errors import MissingKey
+from moa_mcp.parameters import Effort, Extra, ThinkingTokens
 from moa_mcp.routing import addresses, catalog, commands, credentials, proxies
 from moa_mcp.routing.capabilities import samples_at
 from moa_mcp.routing.hosts import HOSTS, Host, base_at, host, wire_name
 from moa_mcp.text.redact import redact
-from moa_mcp.values import Price, Program, Rates, Target, Transport
+from moa_mcp.values import CallSettings, Price, Program, Rates, Target, Transport
 
 _OPENAI_HOST = "https://api.openai.com"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -95,6 +96,12 @@ class Route(BaseModel):
     """Context window in tokens, prompt and answer together, if litellm's table lacks it or is wrong."""
     n: Annotated[int, Field(ge=1)] | None = None
     """Maximum number of answers per request (the API's `n`), if the default for the provider is wrong."""
+    reasoning_effort: Effort | None = None
+    """Replaces that of the steps and their members."""
+    thinking_tokens: ThinkingTokens | None = None
+    """Tokens for reasoning, a part of `max_tokens`, if the provider counts them. Replaces that of the steps."""
+    extra: Extra | None = None
+    """Further parameters of the provider."""
     command: commands.Words | None = None
     """A program that answers, with its arguments, instead of a model. It gets the prompt on standard input."""
     input: Literal["stdin"] | None = None
@@ -111,7 +118,14 @@ class Route(BaseModel):
 
     @model_validator(mode="after")
     def _is_of_one_kind(self) -> Self:
-        server = {"api_base": self.api_base, "api_key_env": self.api_key_env, "n": self.n}
+        server = {
+            "api_base": self.api_base,
+            "api_key_env": self.api_key_env,
+            "n": self.n,
+            "reasoning_effort": self.reasoning_effort,
+            "thinking_tokens": self.thinking_tokens,
+            "extra": self.extra,
+        }
         program = {"input": self.input, "output": self.output, "env": self.env or None}
         if self.command is None and (named := _given(program)):
             raise ValueError(f"{named} applies only to a route with a command; remove it")
@@ -286,7 +300,9 @@ class Routes:
             return state
         price = route.usd_per_million.price if route.usd_per_million else None
         samples = route.n or samples_at(route.provider, route.model, own_server=self._is_elsewhere(route))
-        return state._replace(target=replace(state.target, price=price, window=route.window, samples=samples))
+        settings = CallSettings(route.reasoning_effort, route.thinking_tokens, route.extra)
+        target = replace(state.target, price=price, window=route.window, samples=samples, settings=settings)
+        return state._replace(target=target)
 
     def _is_elsewhere(self, route: Route) -> bool:
         """Whether a route leads to a server other than the provider's own."""

@@ -61,6 +61,10 @@ class DefaultsOfSteps(Protocol):
     def quorum(self) -> int: ...
     @property
     def grace_s(self) -> float | None: ...
+    @property
+    def reasoning_effort(self) -> str | None: ...
+    @property
+    def thinking_tokens(self) -> int | None: ...
 
 
 class Frozen(BaseModel):
@@ -101,6 +105,10 @@ class StepBase(Frozen):
 
     def named_models(self) -> Iterator[tuple[Key, str]]:
         """Yield the aliases in the table of the step, each with its key."""
+        yield from ()
+
+    def faults(self) -> Iterator[tuple[Key, str]]:
+        """Yield the settings that contradict each other once all defaults are set, each with its key."""
         yield from ()
 
     @abstractmethod
