@@ -196,8 +196,9 @@ class Bounds(NamedTuple):
     most_excluded: bool = False
 
 
-Reason = Literal["unknown", "value", "together"]
-"""Why a parameter is rejected: the model does not support it, not this value, or not together with another one."""
+Reason = Literal["unknown", "value", "together", "room"]
+"""Why a parameter is rejected: the model does not support it, not this value, not together with another one, or not
+within the token limit."""
 
 
 class ParameterRefused(RequestRefused):
@@ -211,6 +212,7 @@ class ParameterRefused(RequestRefused):
         instead: str | None = None,
         reason: Reason = "unknown",
         bounds: Sequence[Bounds] = (),
+        words: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self.parameter = parameter
@@ -219,6 +221,8 @@ class ParameterRefused(RequestRefused):
         self.reason = reason
         self.bounds = tuple(bounds)
         """Possible bounds, the most likely first: the provider's message can be ambiguous."""
+        self.words = tuple(words)
+        """The accepted words, if the provider lists them."""
 
 
 class SystemRoleRefused(RequestRefused):

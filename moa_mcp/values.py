@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Annotated, Literal, NamedTuple
 
+from pydantic import JsonValue
+
 PLAIN = "plain"
 Word = Annotated[str, PLAIN]
 """A name, an id or another word of the configuration or of moa-mcp.
@@ -21,8 +23,9 @@ FailureReason = Literal[
 """Why a run has no answer: no usable provider, a question beyond the context windows, a model without a known price, no
 budget, no time, a step without enough answers, a journal that can't be written, or an error in moa-mcp."""
 FinishReason = Literal["stop", "length", "other"]
-Parameters = Mapping[Word, float | int]
-Transport = Literal["openai", "litellm"]
+Parameters = Mapping[Word, Annotated[JsonValue, PLAIN]]
+"""The parameters of a request by name. They come from the configuration, so they hold no text of a user."""
+Transport = Literal["openai", "litellm", "command"]
 
 TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 """The names of the parameter that limits an answer's tokens. It may be renamed or lowered, but never dropped, because
@@ -31,7 +34,24 @@ it limits what a call costs."""
 
 def token_limit(parameters: Parameters) -> int | None:
     """Return the token limit, whichever name it has; None if there is none."""
-    return next((int(parameters[name]) for name in TOKEN_LIMITS if name in parameters), None)
+    for name in TOKEN_LIMITS:
+        limit = parameters.get(name)
+        if isinstance(limit, int | float):
+            return int(limit)
+    return None
+
+
+class CallSettings(NamedTuple):
+    """The parameters of requests that a step, a member or a route sets. Hashable."""
+
+    reasoning_effort: str | None = None
+    thinking_tokens: int | None = None
+    """Tokens that the model may spend on reasoning. They count towards the token limit."""
+    extra: str | None = None
+    """Further parameters, as the text of a JSON object."""
+
+
+NO_SETTINGS = CallSettings()
 
 
 class Message(NamedTuple):
@@ -105,6 +125,7 @@ class Request:
     """Sent if the route supports structured output. The prompt contains the same instruction."""
     window: Window | None = None
     """The answers that the prompt shows if there are several windows; None if it shows all. Not sent."""
+    settings: CallSettings = NO_SETTINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +211,20 @@ class Dollars(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Program:
+    """The program of a command route."""
+
+    words: tuple[str, ...]
+    """Its path and arguments."""
+    preset: str = ""
+    """The name of its preset; empty for other programs."""
+    env: tuple[str, ...] = ()
+    """Further environment variables that it gets, by name."""
+    output: tuple[tuple[str, str], ...] = ()
+    """Where its JSON output has the answer, the tokens and the cost: name and path. Empty if it prints plain text."""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """The endpoint of a call: model name, server and API key. Never print or store it as a whole."""
 
@@ -206,10 +241,16 @@ class Target:
     """Model name that the server uses, for direct calls to an OpenAI-compatible API; None for calls through litellm."""
     window: int | None = None
     """Context window from the configuration, in tokens."""
+    settings: CallSettings = NO_SETTINGS
+    """Parameters that replace those of a request."""
+    program: Program | None = None
+    """The program that answers, for a command route; None for a server."""
 
     @property
     def transport(self) -> Transport:
         """The client that makes the call."""
+        if self.program is not None:
+            return "command"
         return "litellm" if self.wire_model is None else "openai"
 
 

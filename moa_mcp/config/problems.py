@@ -30,6 +30,10 @@ _TABLES = {
     "stop": "should be a table, { ahead_by = 2 }",
     "usd_per_million": "should be a table, { prompt = 0.1, completion = 0.4 }",
 }
+_OUTPUT = (
+    'should be "text" or a table, { json = "result", prompt_tokens = "usage.in", completion_tokens = "usage.out", '
+    'cost_usd = "cost" }'
+)
 _RETENTION = 'should be a whole number of days, 1 or more, or "forever"'
 _ROUTE = 'should be a route, "provider/model" or { model = "provider/model", api_base = "http://..." }'
 _SHOULD_BE = {
@@ -117,6 +121,8 @@ def _explained(kind: type[BaseModel], error: ErrorDetails) -> tuple[Where, str]:
     under = next((part for part in reversed(where) if isinstance(part, str)), "")
     if "extract" in where and found != "value_error" and (found, under) != ("extra_forbidden", "extract"):
         return where[: where.index("extract") + 1], f"{shown(error['input'])} {_EXTRACT}"
+    if "output" in where and "routes" in where:
+        return where[: where.index("output") + 1], f"{shown(error['input'])} {_OUTPUT}"
     if where[:1] == ("retention_days",):  # pydantic adds the branches of its union
         return where[:1], f"{shown(error['input'])} {_RETENTION}"
     return where, _message(kind, where, under, error)

@@ -24,9 +24,10 @@ from moa_mcp.config.tables import (
     models_of,
 )
 from moa_mcp.errors import Problem
-from moa_mcp.routing.routes import PROVIDERS, Route
+from moa_mcp.routing import commands
+from moa_mcp.routing.routes import PROVIDERS, Route, is_route
 from moa_mcp.steps import Step
-from moa_mcp.steps.panel import Tier, member
+from moa_mcp.steps.panel import Tier, panel_member
 from moa_mcp.text.suggest import closest
 
 STEP_TYPES: Mapping[str, type[Step]] = {kind.model_fields["step"].default: kind for kind in get_args(Step)}
@@ -64,7 +65,9 @@ class Reader:
         models = {name: table.routes for name, table in tables.items()}
         stand_ins: dict[str, Tier] = {name: table.stand_in for name, table in tables.items() if table.stand_in}
         pipelines = self._pipelines(document, settings)
-        named = {model for pipeline in pipelines.values() for model in models_of(pipeline) if member(model) is None}
+        named = {
+            model for pipeline in pipelines.values() for model in models_of(pipeline) if panel_member(model) is None
+        }
         models |= {model: (Route(model=model),) for model in named - models.keys()}
         return Config(source, *settings, models, stand_ins, pipelines, moves(places.values()))
 
@@ -174,7 +177,12 @@ class Reader:
             self._say_no_step(place, table)
             return None
         step = self._model(STEP_TYPES[kind], place, table)
-        return None if step is None else step.completed(defaults)
+        if step is None:
+            return None
+        step = step.completed(defaults)
+        for where, fault in step.faults():
+            self._say(within(place, *where), fault)
+        return step
 
     def _say_no_step(self, place: str, table: dict[str, Any]) -> None:
         steps = f"the steps are {listed(STEP_TYPES)}"
@@ -188,9 +196,10 @@ class Reader:
 
     def _check_models(self, place: str, step: Step, declared: set[str]) -> None:
         for where, model in step.named_models():
-            provider, _, name = model.partition("/")
-            if member(model) is None and model not in declared and not (provider in PROVIDERS and name):
-                known = [*declared, *(f"{each}/{name}" for each in PROVIDERS if name)]
+            name = model.partition("/")[2]
+            if panel_member(model) is None and model not in declared and not is_route(model):
+                programs = (f"{commands.PROVIDER}/{each}" for each in commands.PRESETS)
+                known = [*declared, *(f"{each}/{name}" for each in PROVIDERS - {commands.PROVIDER} if name), *programs]
                 remedy = f"add a table [models.{as_key(model)}], or use a route such as openai/gpt-5-nano"
                 fault = f"unknown model {model!r}{hinted(model, known, remedy)}"
                 self._say(within(place, *where), fault)

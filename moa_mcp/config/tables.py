@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
+from moa_mcp.parameters import Effort, ThinkingTokens
 from moa_mcp.routing.routes import Dollars, Route, RouteEntry
 from moa_mcp.steps import Step
 from moa_mcp.steps.forecast import MAX_TOKENS
@@ -43,6 +44,10 @@ class StepDefaults(Table):
     """Number of calls of a step that must succeed, at most all of them."""
     grace_s: Annotated[float, Field(ge=0)] | None = None
     """Seconds to wait for the other calls after the quorum is reached; None waits for all."""
+    reasoning_effort: Effort | None = None
+    """How much reasoning models reason; None leaves it to the provider."""
+    thinking_tokens: ThinkingTokens | None = None
+    """Tokens for reasoning, a part of `max_tokens`, where the provider counts them."""
     hedge: bool = False
     """Whether to send a second request for a call that takes much longer than the others of its step."""
 
@@ -62,6 +67,8 @@ class LimitSettings(Table):
     """Concurrent requests of all runs."""
     provider_concurrency: Annotated[int, Field(ge=1)] = 64
     """Concurrent requests to one provider."""
+    command_concurrency: Annotated[int, Field(ge=1)] = 2
+    """Programs of command routes that run at once."""
     requests_per_minute: dict[str, Annotated[int, Field(ge=1)]] = {}
     """By provider, as its prefix in routes; for each API key."""
     tokens_per_minute: dict[str, Annotated[int, Field(ge=1)]] = {}

@@ -29,6 +29,7 @@ from moa_mcp.errors import (
 )
 from moa_mcp.events import CallFailed, CallFinished, CallStarted, Emit, TextReceived
 from moa_mcp.model import Model
+from moa_mcp.parameters import with_settings
 from moa_mcp.values import Answer, Call, FailureReason, Note, Parameters, Place, Request
 
 
@@ -183,8 +184,9 @@ def _is_final(request: Request) -> bool:
 
 
 def _parameters(request: Request) -> Parameters:
-    parameters = {"temperature": request.temperature, "max_tokens": request.max_tokens}
-    return {key: value for key, value in parameters.items() if value is not None}
+    limits = {"temperature": request.temperature, "max_tokens": request.max_tokens}
+    parameters: Parameters = {key: value for key, value in limits.items() if value is not None}
+    return with_settings(parameters, request.settings) if any(request.settings) else parameters
 
 
 def _reason(failed: Iterable[tuple[Call, CallError]]) -> FailureReason:

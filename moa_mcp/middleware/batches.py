@@ -18,14 +18,14 @@ from moa_mcp.errors import CallError
 from moa_mcp.model import Model
 from moa_mcp.values import Call, Completion, Message, Target
 
-_Equal: TypeAlias = tuple[int, str, tuple[Message, ...], frozenset[tuple[str, float | int]], float | None]
+_Equal: TypeAlias = tuple[int, str, tuple[Message, ...], str, float | None]
 
 Observed: TypeAlias = MutableMapping[Target, int]
 """By target: the number of answers that a request returned, if it is less than documented."""
 
 
 def _equal(call: Call) -> _Equal:
-    return call.place.step, call.agent, call.messages, frozenset(call.parameters.items()), call.timeout_s
+    return call.place.step, call.agent, call.messages, repr(call.parameters), call.timeout_s
 
 
 @dataclass(slots=True, eq=False)

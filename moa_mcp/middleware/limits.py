@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 
+from moa_mcp.routing import commands
 from moa_mcp.text.tokens import EXPECTED
 from moa_mcp.values import Call, Usage, token_limit
 
@@ -21,10 +22,18 @@ class Limits:
     attempts: int = 4
     concurrency: int = 256
     provider_concurrency: int = 64
+    command_concurrency: int = 2
+    """For programs, which need far more memory than requests."""
     requests_per_minute: Mapping[str, int] = field(default_factory=dict[str, int])
     """By provider; others have no limit."""
     tokens_per_minute: Mapping[str, int] = field(default_factory=dict[str, int])
     """By provider; others have no limit."""
+
+    def concurrency_at(self, provider: str) -> tuple[str, int]:
+        """Return the setting that limits the concurrent calls of a provider, and its value."""
+        if provider == commands.PROVIDER:
+            return "command_concurrency", self.command_concurrency
+        return "provider_concurrency", self.provider_concurrency
 
 
 def most_tokens(call: Call) -> int:

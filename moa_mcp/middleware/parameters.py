@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from moa_mcp.errors import (
@@ -11,12 +12,15 @@ from moa_mcp.errors import (
     ContextTooLong,
     ParameterRefused,
     QuotaExceeded,
+    RequestRefused,
     SystemRoleRefused,
 )
 from moa_mcp.middleware.learned import Learned, RefusedParameters
+from moa_mcp.middleware.reasoning import fitted, routed
 from moa_mcp.model import Model
-from moa_mcp.values import TOKEN_LIMITS, Call, Completion, Message, token_limit
+from moa_mcp.values import TOKEN_LIMITS, Call, Completion, Message, Parameters, token_limit
 
+_OWN = frozenset({*TOKEN_LIMITS, "temperature", "reasoning_effort", "thinking_tokens"})
 _ROUNDS = 8
 """Maximum number of requests for one call."""
 _LEAST_ROOM = 32
@@ -55,6 +59,7 @@ class Negotiated:
 
     async def __call__(self, call: Call) -> Completion:
         refused = self._learned.of(_server(call))
+        call, notes = routed(call)
         try:
             asked = await self._ask(call, refused)
         except AnswerEmpty as error:
@@ -65,8 +70,8 @@ class Negotiated:
                 raise
             asked = await self._ask(larger, refused)
             note = f"no text within the token limit; retried with {token_limit(asked.sent.parameters)} tokens"
-            return asked.completion.noted(*asked.notes, note)
-        return asked.completion.noted(*asked.notes)
+            return asked.completion.noted(*notes, *asked.notes, note)
+        return asked.completion.noted(*notes, *asked.notes)
 
     async def _ask(self, call: Call, refused: RefusedParameters) -> _Asked:
         """Send the call until it is accepted or can't be changed further. Raises `CallError`."""
@@ -81,7 +86,7 @@ class Negotiated:
                 room = _room(error, sent)
                 if room is None or rounds == _ROUNDS:
                     raise
-            except (ParameterRefused, SystemRoleRefused) as error:
+            except RequestRefused as error:
                 known = _sent(call, refused, room)[0] != sent  # another call has learned it in the meantime
                 if rounds == _ROUNDS or not (known or self._learn(error, sent, refused)):
                     raise
@@ -94,12 +99,36 @@ class Negotiated:
             refused.reply_schema = self._learned.now()
             return True
         if isinstance(error, ParameterRefused):
-            return refused.learn(error, sent.parameters, self._learned.now())
+            learned = refused.learn(error, sent.parameters, self._learned.now())
+            return learned or self._learn_extra(error, sent, refused)
+        if not isinstance(error, SystemRoleRefused):
+            return self._learn_extra(error, sent, refused)
         if _folded(sent.messages) == sent.messages:
             refused.system = None  # this was not the cause
             return False
         refused.system = self._learned.now()
         return True
+
+    def _learn_extra(self, error: CallError, sent: Call, refused: RefusedParameters) -> bool:
+        """Learn from a rejection that names a parameter of `extra`; return whether it does."""
+        name = _extra_named(str(error).replace(_server(sent)[0], ""), sent.parameters)
+        if name is not None:
+            refused.learn(ParameterRefused(str(error), parameter=name), sent.parameters, self._learned.now())
+        return name is not None
+
+
+def _extra_named(message: str, parameters: Parameters) -> str | None:
+    """Return the parameter without a key of its own that a message names; None if it names none.
+
+    A name that is also a word, such as ``stop``, counts in quotes, before a colon, or after a word for parameter.
+    """
+    for name in parameters.keys() - _OWN:
+        spelling = re.escape(name).replace("_", "_?")
+        quoted = rf"""['"`\[.]{spelling}['"`\]]|\b{spelling}\s*:"""
+        marked = rf"{quoted}|(?:parameter|argument|field|property|supplied)\W{{1,3}}{spelling}\b"
+        if re.search(rf"\b{spelling}\b" if "_" in name else marked, message, re.IGNORECASE):
+            return name
+    return None
 
 
 def _server(call: Call) -> tuple[str, str | None]:
@@ -121,7 +150,8 @@ def _sent(call: Call, refused: RefusedParameters, room: _Room | None = None) -> 
     if room is not None and limit is not None and room.tokens < limit:
         call = _limited(call, room.tokens)
         notes += (room.note(model, limit),)
-    return call, notes
+    call, fewer = fitted(model, call)
+    return call, notes + fewer
 
 
 def _folded(messages: Sequence[Message]) -> tuple[Message, ...]:
@@ -140,16 +170,21 @@ def _folded(messages: Sequence[Message]) -> tuple[Message, ...]:
 
 
 def _limited(call: Call, most: int) -> Call:
-    limited = {key: min(most, value) if key in TOKEN_LIMITS else value for key, value in call.parameters.items()}
-    return call._replace(parameters=limited)
+    return _with_limit(call, lambda limit: min(most, limit))
 
 
 def _larger(call: Call) -> Call:
-    larger = {
-        key: min(4 * int(value), max(16_384, int(value))) if key in TOKEN_LIMITS else value
-        for key, value in call.parameters.items()
-    }
-    return call._replace(parameters=larger)
+    return _with_limit(call, lambda limit: min(4 * limit, max(16_384, limit)))
+
+
+def _with_limit(call: Call, change: Callable[[int], int]) -> Call:
+    limit = token_limit(call.parameters)
+    if limit is None:
+        return call
+    changed = change(limit)
+    return call._replace(
+        parameters={key: changed if key in TOKEN_LIMITS else value for key, value in call.parameters.items()}
+    )
 
 
 def _room(error: ContextTooLong | QuotaExceeded, sent: Call) -> _Room | None:

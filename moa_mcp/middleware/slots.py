@@ -32,7 +32,7 @@ class Account:
 
     def __init__(self, provider: str, limits: Limits) -> None:
         self.provider = provider
-        self.most = limits.provider_concurrency
+        self.setting, self.most = limits.concurrency_at(provider)
         self.under_way = 0
         self.held_until = 0.0
         requests = limits.requests_per_minute.get(provider)
@@ -262,7 +262,7 @@ class Slots:
         reasons = {
             f"{provider} requested a pause": lane.held_until > now,
             f"concurrency = {limits.concurrency}": self._under_way >= limits.concurrency,
-            f"provider_concurrency = {account.most} at {provider}": account.under_way >= account.most,
+            f"{account.setting} = {account.most} at {provider}": account.under_way >= account.most,
             f"{provider} limits requests for {lane.model}, now trying {learned.size} at once": learned.full,
             f"tokens_per_minute = {limits.tokens_per_minute.get(provider)} at {provider}": (
                 minute is not None and minute.opens_at(tokens, now) > now

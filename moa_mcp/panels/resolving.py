@@ -17,7 +17,7 @@ from moa_mcp.panels.candidates import Candidate
 from moa_mcp.panels.drawing import drawn
 from moa_mcp.routing.routes import Route
 from moa_mcp.steps import Step
-from moa_mcp.steps.panel import Tier, member
+from moa_mcp.steps.panel import Tier, panel_member
 
 Candidates: TypeAlias = Callable[[PanelSettings], Awaitable[Sequence[Candidate]]]
 """Returns the models that can be called in this environment, best first."""
@@ -71,7 +71,7 @@ class Resolver:
         fixed = fixed or {}
         routes = {alias: fixed.get(alias) or self._routes(alias) for alias in models_of(pipeline)}
         lacking = await self._lacking({alias: each for alias, each in routes.items() if alias not in fixed})
-        if not lacking and not any(map(member, routes)):
+        if not lacking and not any(map(panel_member, routes)):
             return Resolved(pipeline, routes)
         known = await self._candidates(self._config.panels)
         taken = [each for each in known if any(_serves(each, routes[alias]) for alias in routes.keys() - lacking)]
@@ -109,7 +109,7 @@ def _seated(
     pipeline: Pipeline, routes: Routing, stand_ins: tuple[StandIn, ...], known: Sequence[Candidate]
 ) -> Resolved:
     """Return the pipeline with a model for each member of its panels."""
-    seats = {alias: seat for alias in routes if (seat := member(alias)) is not None}
+    seats = {alias: seat for alias in routes if (seat := panel_member(alias)) is not None}
     counts: Counter[Tier] = Counter()
     for seat in seats.values():
         counts[seat.tier] = max(counts[seat.tier], seat.number)

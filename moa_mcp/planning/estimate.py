@@ -20,11 +20,12 @@ from moa_mcp.routing import catalog
 from moa_mcp.steps import Step
 from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers
 from moa_mcp.text.tokens import EXPECTED
-from moa_mcp.values import Answer, Dollars, Price, Question, Tokens
+from moa_mcp.values import Answer, Dollars, Price, Question, Target, Tokens
 
 NOTES = (
     f"Tokens are estimated at {EXPECTED.per_token} characters each; non-Latin scripts use more tokens.",
-    "Expected: each answer has 60 % of max_tokens, at most 700 tokens. Max: each answer has max_tokens.",
+    "Expected: each answer has 60 % of max_tokens, at most 700 tokens, after the reasoning that its effort suggests.",
+    "Max: each answer has max_tokens, which include its reasoning.",
     "Not included: failed calls, retries (also those with a higher max_tokens), and hedged requests.",
     "Not included: additional calls if the answers do not fit in the context window of a model.",
     "Not included: savings from samples that share a request, and from the prompt caches of providers.",
@@ -178,7 +179,11 @@ async def _priced(alias: str, usable: Usable) -> Priced:
     except MissingKey:
         return UNROUTED
     price = catalog.price_at(target)
-    return Priced(target.model, price, price.source if price else f"no price in the {catalog.source()}")
+    return Priced(target.model, price, price.source if price else _unpriced(target))
+
+
+def _unpriced(target: Target) -> str:
+    return "subscription" if target.transport == "command" else f"no price in the {catalog.source()}"
 
 
 def data(estimated: Estimate) -> dict[str, object]:

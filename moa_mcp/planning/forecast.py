@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from moa_mcp.steps.forecast import Bound, ExpectedCalls, Form
+from moa_mcp.steps.members import addressed
 from moa_mcp.text.tokens import EXPECTED
 from moa_mcp.values import Answer, Comment, Message, Place, Question, Usage
 
@@ -36,16 +37,16 @@ class Drafts:
 
     def __init__(self, question: Question) -> None:
         self._question = question
-        self._written: dict[tuple[Form, str | None, tuple[int, ...], bool], tuple[Message, ...]] = {}
+        self._written: dict[tuple[Form, str | None, str | None, tuple[int, ...], bool], tuple[Message, ...]] = {}
 
     def of(self, call: ExpectedCalls, *, cut: bool) -> tuple[Message, ...]:
         """Return the prompt of a call; with `cut`, all answers and comments in it are marked as cut off."""
-        key = call.form, call.instruction, tuple([answer.comments for answer in call.shown]), cut
+        key = call.form, call.instruction, call.system, tuple([answer.comments for answer in call.shown]), cut
         written = self._written.get(key)
         if written is None:
             place, comment = Place(0, 0), Comment("", "", Place(0, 0), cut=cut)
             empty = [Answer("", "", place, cut=cut, comments=(comment,) * each.comments) for each in call.shown]
-            written = self._written[key] = call.form(self._question, empty, call.instruction)
+            written = self._written[key] = call.form(addressed(self._question, call.system), empty, call.instruction)
         return written
 
 

@@ -47,7 +47,7 @@ class Backend:
 
 def real(models: Models, environ: Mapping[str, str]) -> tuple[Backend, Routes]:
     """Return the backend that calls real models, and the routes of the configured models."""
-    provider = Real()
+    provider = Real(environ)
     routes = Routes(models, environ)
 
     async def ready(aliases: Iterable[str], usable: Usable) -> None:

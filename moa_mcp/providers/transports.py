@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from moa_mcp.errors import CallError, UnexpectedFault
 from moa_mcp.values import Call, Completion, Transport
 
 if TYPE_CHECKING:
+    from moa_mcp.providers.command.client import Programs
     from moa_mcp.providers.litellm.client import LiteLLM
     from moa_mcp.providers.openai.client import OpenAIWire
 
@@ -26,7 +28,9 @@ class Real:
     The parsers of replies compile many regular expressions, which a server need not do before its first answer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        """`environ` has the variables that programs may get; the process's own by default."""
+        self._environ = os.environ if environ is None else environ
         self._ready: set[Transport] = set()
 
     @cached_property
@@ -41,11 +45,23 @@ class Real:
 
         return LiteLLM()
 
+    @cached_property
+    def _programs(self) -> Programs:
+        from moa_mcp.providers.command.client import Programs  # noqa: PLC0415
+
+        return Programs(self._environ)
+
     async def __call__(self, call: Call) -> Completion:
         """Answer a call. An unexpected exception fails only this call. Raises `CallError`."""
-        direct = call.target is not None and call.target.transport == "openai"
+        transport: Transport = call.target.transport if call.target else "litellm"
         try:
-            return await (self._wire(call) if direct else self._litellm(call))
+            match transport:
+                case "openai":
+                    return await self._wire(call)
+                case "command":
+                    return await self._programs(call)
+                case "litellm":
+                    return await self._litellm(call)
         except CallError:
             raise
         except Exception as error:
@@ -59,6 +75,8 @@ class Real:
         first, any_time = set(first), {*first, *later}
         if "openai" in any_time - self._ready:
             await anyio.to_thread.run_sync(getattr, self, "_wire")
+        if "command" in any_time - self._ready:
+            await anyio.to_thread.run_sync(getattr, self, "_programs")
         if "litellm" in any_time:
             self._litellm.load()
         if first <= self._ready:

@@ -1,7 +1,7 @@
 """The routes of model aliases, and which of them are usable in this environment.
 
-A route is usable if its key is set, or if its local server answers. Nothing here calls a model, and no message
-contains a key.
+A route is usable if its key is set, its local server answers, or its program is installed. Nothing here calls a model,
+and no message contains a key.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from decimal import Decimal
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from moa_mcp.errors import MissingKey
-from moa_mcp.routing import addresses, catalog, credentials, proxies
+from moa_mcp.parameters import Effort, Extra, ThinkingTokens
+from moa_mcp.routing import addresses, catalog, commands, credentials, proxies
 from moa_mcp.routing.capabilities import samples_at
 from moa_mcp.routing.hosts import HOSTS, Host, base_at, host, wire_name
 from moa_mcp.routing.local import LOCAL, Listing, Local, Probe, base_of, models_at
 from moa_mcp.text.redact import redact
-from moa_mcp.values import Price, Rates, Target, Transport
+from moa_mcp.values import CallSettings, Price, Program, Rates, Target, Transport
 
 _OPENAI_HOST = "https://api.openai.com"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -34,7 +35,7 @@ _NO_KEY = "none"
 """Sent to servers that need no key: some clients and servers require a value."""
 
 
-PROVIDERS = frozenset({*credentials.KEYS, *LOCAL})
+PROVIDERS = frozenset({*credentials.KEYS, *LOCAL, commands.PROVIDER})
 
 
 Dollars = Annotated[Decimal, Field(ge=0, strict=False)]
@@ -65,12 +66,12 @@ def _stripped(value: object) -> object:
 
 
 class Route(BaseModel):
-    """An endpoint that serves a model alias."""
+    """An endpoint that serves a model alias: a model of a provider, or a program."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     model: Annotated[str, Field(min_length=1)]
-    """The name of the model as litellm writes it, ``provider/model``."""
+    """The name of the model as litellm writes it, ``provider/model``; for a program ``command/program``."""
     api_base: Annotated[str, Field(pattern=r"^https?://"), BeforeValidator(_stripped)] | None = None
     """Address of an OpenAI-compatible server: vLLM, llama.cpp, LM Studio, Ollama, a gateway."""
     api_key_env: Annotated[str, Field(min_length=1)] | None = None
@@ -81,6 +82,52 @@ class Route(BaseModel):
     """Context window in tokens, prompt and answer together, if litellm's table lacks it or is wrong."""
     n: Annotated[int, Field(ge=1)] | None = None
     """Maximum number of answers per request (the API's `n`), if the default for the provider is wrong."""
+    reasoning_effort: Effort | None = None
+    """Replaces that of the steps and their members."""
+    thinking_tokens: ThinkingTokens | None = None
+    """Tokens for reasoning, a part of `max_tokens`, if the provider counts them. Replaces that of the steps."""
+    extra: Extra | None = None
+    """Further parameters of the provider."""
+    command: commands.Words | None = None
+    """A program that answers, with its arguments, instead of a model. It gets the prompt on standard input."""
+    input: Literal["stdin"] | None = None
+    """How the program gets the prompt. There is only one way."""
+    output: Literal["text"] | commands.JsonOutput | None = None
+    """What the program prints. Default: as its preset documents it, else the answer as plain text."""
+    env: commands.Variables = ()
+    """Environment variables that the program gets besides the usual ones, by name."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_named(cls, values: object) -> object:
+        return commands.named(values)
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        server = {
+            "api_base": self.api_base,
+            "api_key_env": self.api_key_env,
+            "n": self.n,
+            "reasoning_effort": self.reasoning_effort,
+            "thinking_tokens": self.thinking_tokens,
+            "extra": self.extra,
+        }
+        program = {"input": self.input, "output": self.output, "env": self.env or None}
+        if self.command is None and (named := _given(program)):
+            raise ValueError(f"{named} applies only to a route with a command; remove it")
+        if self.command is not None and (named := _given(server)):
+            raise ValueError(f"{named} does not apply to a route with a command; remove it")
+        return self
+
+    @field_validator("command")
+    @classmethod
+    def _is_command(cls, words: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if words is None else commands.checked(words)
+
+    @field_validator("env")
+    @classmethod
+    def _are_variables(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return commands.checked_variables(names)
 
     @field_validator("api_base")
     @classmethod
@@ -103,17 +150,26 @@ class Route(BaseModel):
     @property
     def provider(self) -> str:
         """The provider of the model; empty if neither the prefix nor litellm's table names one."""
+        if self.command is not None:
+            return commands.PROVIDER
         prefix, slash, _ = self.model.partition("/")
         return prefix if slash and prefix in PROVIDERS else catalog.provider_of(self.model) or (prefix if slash else "")
 
     @property
     def transport(self) -> Transport:
-        """Whether calls go directly to an OpenAI-compatible API, or through litellm."""
+        """Whether calls go directly to an OpenAI-compatible API, through litellm, or to a program."""
+        if self.command is not None:
+            return "command"
         direct = self.api_base is not None or self.provider in LOCAL or host(self.provider) is not None
         return "openai" if direct else "litellm"
 
     def __str__(self) -> str:
         return f"{self.model} at {redact(self.api_base)}" if self.api_base else self.model
+
+
+def _given(keys: Mapping[str, object]) -> str:
+    """Return the first key that has a value; empty if none has."""
+    return next((name for name, value in keys.items() if value is not None), "")
 
 
 def _base(written: str) -> str:
@@ -131,10 +187,16 @@ def _names_server(address: str) -> bool:
         return False
 
 
+def is_route(model: str) -> bool:
+    """Whether a model name is a route, which needs no alias: ``openai/gpt-5-nano`` or ``command/claude``."""
+    provider, _, name = model.partition("/")
+    return name in commands.PRESETS if provider == commands.PROVIDER else provider in PROVIDERS and bool(name)
+
+
 RouteEntry = Annotated[Route, BeforeValidator(lambda value: {"model": value} if isinstance(value, str) else value)]
 
 
-Remedy = Literal["set", "start", "run", "replace"]
+Remedy = Literal["set", "start", "run", "install", "replace"]
 
 
 class RouteState(NamedTuple):
@@ -146,7 +208,8 @@ class RouteState(NamedTuple):
     missing: str
     """What would make the route usable; empty if it is."""
     remedy: Remedy = "set"
-    """What to do with that: set a variable, start a server, run a command, or replace a route that has ended."""
+    """What to do with that: set a variable, start a server, run a command, install a program, or replace a route that
+    has ended."""
 
     @property
     def ended(self) -> bool:
@@ -179,7 +242,7 @@ class Routes:
         self._seen: dict[str, tuple[float, Listing | None]] = {}
         """By address: when a local server was last probed, and its models; None if it did not answer."""
         self._settled: dict[Route, RouteState] = {}
-        """The states that depend on the environment alone, not on a local server."""
+        """The states that depend on the environment alone, not on a local server or program."""
 
     def has_key(self, providers: Iterable[str] = credentials.KEYS) -> bool:
         """Whether the environment gives access to one of these providers."""
@@ -213,7 +276,7 @@ class Routes:
         state = self._settled.get(route)
         if state is None:
             state = self._described(route, await self._found(route))
-            if route.provider not in LOCAL or route.api_base is not None:
+            if route.api_base is not None or route.provider not in {*LOCAL, commands.PROVIDER}:
                 self._settled[route] = state
         return state
 
@@ -223,7 +286,9 @@ class Routes:
             return state
         price = route.usd_per_million.price if route.usd_per_million else None
         samples = route.n or samples_at(route.provider, route.model, own_server=self._is_elsewhere(route))
-        return state._replace(target=replace(state.target, price=price, window=route.window, samples=samples))
+        settings = CallSettings(route.reasoning_effort, route.thinking_tokens, route.extra)
+        target = replace(state.target, price=price, window=route.window, samples=samples, settings=settings)
+        return state._replace(target=target)
 
     def _is_elsewhere(self, route: Route) -> bool:
         """Whether a route leads to a server other than the provider's own."""
@@ -231,6 +296,8 @@ class Routes:
         return route.api_base is not None or (known is not None and self._base(known) != known.base)
 
     async def _found(self, route: Route) -> RouteState:
+        if route.command is not None:
+            return self._installed(route, route.command)
         if route.api_key_env is not None and not self._environ.get(route.api_key_env):
             return RouteState(route, None, route.api_key_env)
         key = self._environ.get(route.api_key_env) if route.api_key_env else None
@@ -238,14 +305,28 @@ class Routes:
             return RouteState(route, _own_server(route, route.api_base, key), "")
         if route.provider in LOCAL:
             return await self._local(route, LOCAL[route.provider], key)
+        return self._of_provider(route, key)
+
+    def _of_provider(self, route: Route, key: str | None) -> RouteState:
         elsewhere = route.provider == "openai" and self._openai_is_elsewhere()
         lacking = "" if key or elsewhere else credentials.missing(route.provider, self._environ)
-        if ended := None if lacking or self._is_elsewhere(route) else catalog.ended(route.model):
+        if lacking:
+            return RouteState(route, None, lacking)
+        if not self._is_elsewhere(route) and (ended := catalog.ended(route.model)):
             return RouteState(route, None, f"{route.model}, which ended on {ended}", "replace")
         known = host(route.provider)
-        if lacking or known is None:
-            return RouteState(route, None if lacking else Target(route.model, route.provider, None, key), lacking)
+        if known is None:
+            return RouteState(route, Target(route.model, route.provider, None, key), "")
         return self._hosted(route, known, key or credentials.key(route.provider, self._environ) or _NO_KEY)
+
+    def _installed(self, route: Route, words: tuple[str, ...]) -> RouteState:
+        path = commands.found(words[0], self._environ)
+        if path is None:
+            return RouteState(route, None, commands.missing(words), "install")
+        preset = "" if route.output is not None else commands.preset(words)
+        paths = route.output.paths if isinstance(route.output, commands.JsonOutput) else ()
+        program = Program((path, *words[1:]), preset, route.env, paths)
+        return RouteState(route, Target(route.model, commands.PROVIDER, program=program), "")
 
     def _hosted(self, route: Route, known: Host, key: str) -> RouteState:
         base = self._base(known)
@@ -289,7 +370,7 @@ class Routes:
 
 def remedy(states: Sequence[RouteState]) -> str:
     """Return how to make one of the routes usable."""
-    missing: dict[Remedy, dict[str, None]] = {"set": {}, "start": {}, "run": {}, "replace": {}}
+    missing: dict[Remedy, dict[str, None]] = {"set": {}, "start": {}, "run": {}, "install": {}, "replace": {}}
     for state in states:
         if state.missing:
             missing[state.remedy][state.missing] = None

@@ -49,6 +49,7 @@ class Executor:
                 attempts=limits.attempts,
                 concurrency=limits.concurrency,
                 provider_concurrency=limits.provider_concurrency,
+                command_concurrency=limits.command_concurrency,
                 requests_per_minute=limits.requests_per_minute,
                 tokens_per_minute=limits.tokens_per_minute,
             ),

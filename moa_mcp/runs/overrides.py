@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from moa_mcp.config import STEP_TYPES, Config, Pipeline, models_of, problems
 from moa_mcp.errors import ChangeRefused
-from moa_mcp.routing.routes import PROVIDERS
+from moa_mcp.routing.routes import is_route
 from moa_mcp.steps import Step
 from moa_mcp.trace.trace import StepTrace, Trace
 
@@ -69,9 +69,9 @@ def _by_step(settings: Sequence[str], first: int, last: int) -> Mapping[int, dic
 
 
 def _set(number: int, step: Step, values: Mapping[str, str]) -> Step:
-    """Return the step with these values. A value that is not valid as text is parsed as TOML."""
+    """Return the step with these values. A table, and a value that is not valid as text, is parsed as TOML."""
     before = step.model_dump(by_alias=True)
-    given: dict[str, object] = dict(values)
+    given = {key: _meant(key, value) if value.startswith("{") else value for key, value in values.items()}
     wrong = _errors(step, {**before, **given})
     for key in {str(error["loc"][0]) for error in wrong} & values.keys():
         given[key] = _meant(key, values[key])
@@ -80,7 +80,10 @@ def _set(number: int, step: Step, values: Mapping[str, str]) -> Step:
         problem = next(problems.problems(type(step), f"{number}", found))
         takes = ", ".join(sorted(type(step).model_fields.keys() - {"step", "name"}))
         raise ChangeRefused(str(problem), f"Step {number} is {step.step}; its settings are {takes}.")
-    return type(step).model_validate({**before, **given})
+    after = type(step).model_validate({**before, **given})
+    for where, fault in after.faults():
+        raise ChangeRefused(problems.within(str(number), *where) + f": {fault}", "Override max_tokens as well.")
+    return after
 
 
 def _errors(step: Step, table: Mapping[str, object]) -> list[ErrorDetails]:
@@ -103,8 +106,7 @@ def _meant(key: str, text: str) -> object:
 
 def _check_models(pipeline: Pipeline, known: set[str]) -> None:
     for model in models_of(pipeline):
-        provider, _, name = model.partition("/")
-        if model not in known and not (provider in PROVIDERS and name):
+        if model not in known and not is_route(model):
             raise ChangeRefused(
                 f"{model!r} is not a model in the configuration{problems.meant(model, known)}",
                 "Run moa-mcp check to list the models. Names such as openai/gpt-5-nano need no configuration.",

@@ -47,12 +47,12 @@ class AskArguments(Arguments):
     explain all.
     """
 
-    question: Name = Field(description="Self-contained; models see only these arguments.")
+    question: Name = Field(description="Self-contained.")
     context: Text | None = None
     system: Text | None = None
     seed: Seed | None = None
     wait_s: Wait | None = None
-    deadline_s: MoreThanZero | None = Field(default=None, description="Time limit.")
+    deadline_s: MoreThanZero | None = None
     max_cost_usd: MoreThanZero | None = None
 
     @field_validator("question")

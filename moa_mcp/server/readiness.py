@@ -12,7 +12,7 @@ from moa_mcp.panels import PROVIDERS, Resolved
 from moa_mcp.planning.plan import blocking
 from moa_mcp.routing.routes import ANY_KEY, Routes
 from moa_mcp.runs import Runs
-from moa_mcp.steps.panel import member
+from moa_mcp.steps.panel import panel_member
 
 _NAMED = 3
 
@@ -40,7 +40,7 @@ def surely_ready(config: Config, routes: Routes | None) -> bool:
     if routes is None:
         return True
     aliases = {alias for pipeline in config.pipelines.values() for alias in models_of(pipeline)}
-    replaceable = all(alias in config.stand_ins or member(alias) for alias in aliases)
+    replaceable = all(alias in config.stand_ins or panel_member(alias) for alias in aliases)
     return config.panels.stand_ins and not config.panels.exclude and replaceable and routes.has_key(PROVIDERS)
 
 

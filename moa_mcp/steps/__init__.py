@@ -9,6 +9,7 @@ from moa_mcp.steps.critiquing import Critique
 from moa_mcp.steps.extracting import Ahead, Stop
 from moa_mcp.steps.judging import Vote
 from moa_mcp.steps.layer import Agent, ModelStep, MultiAgentStep, SingleAgentStep
+from moa_mcp.steps.members import Member
 from moa_mcp.steps.ranking import Rank
 from moa_mcp.steps.selecting import Dropout, Sample, Shuffle, Take
 from moa_mcp.steps.step import StepBase, Turn
@@ -19,6 +20,7 @@ __all__ = [
     "Ahead",
     "Critique",
     "Dropout",
+    "Member",
     "ModelStep",
     "MultiAgentStep",
     "Propose",

@@ -13,8 +13,9 @@ from moa_mcp.steps.extracting import Stop, extract, short, stopped
 from moa_mcp.steps.fan_in import fan_in
 from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers, Forecast
 from moa_mcp.steps.layer import Agent, MultiAgentStep, SingleAgentStep, asked_of, given
+from moa_mcp.steps.members import Member
 from moa_mcp.steps.step import Turn
-from moa_mcp.values import Answer, Message, Note, Question, State
+from moa_mcp.values import Answer, Message, Note, Question, Request, State
 
 
 class Propose(MultiAgentStep):
@@ -58,9 +59,9 @@ class Propose(MultiAgentStep):
         return len(self.models) + (self.keep if answers_in else 0)
 
     def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
-        models = self.models[: self._first_wave] if bound == "min" else self.models
-        fresh = tuple(ExpectedAnswer(self.reply_tokens(bound), model) for model in models)
-        return Forecast(self.expected(models, _ask, (), bound), answers[:1] * self.keep + fresh)
+        members = self.members[: self._first_wave] if bound == "min" else self.members
+        fresh = tuple(ExpectedAnswer(self.reply_tokens(bound), member.model) for member in members)
+        return Forecast(self.expected(members, _ask, (), bound), answers[:1] * self.keep + fresh)
 
     def lint(self, answers: int) -> Iterator[str]:
         if answers and not self.keep:
@@ -70,19 +71,16 @@ class Propose(MultiAgentStep):
         yield from super().lint(answers)
 
     async def run(self, state: State, turn: Turn) -> State:
-        messages = prompts.ask(state.question, self.prompt)
+        requests = self.requests(state.question, lambda question: prompts.ask(question, self.prompt))
         notes: list[Note] = []
         if self.stop is None:
-            fresh = await self.ask_all(turn, messages)
+            fresh = given(await turn.ask(requests, quorum=self.required(len(requests)), grace_s=self.grace_s))
         else:
-            fresh, notes = await self._in_waves(turn, messages, self.stop)
+            fresh, notes = await self._in_waves(turn, requests, self.stop)
         return state.then(state.answers[:1] * self.keep + fresh, *notes)
 
-    async def _in_waves(
-        self, turn: Turn, messages: tuple[Message, ...], stop: Stop
-    ) -> tuple[tuple[Answer, ...], list[Note]]:
+    async def _in_waves(self, turn: Turn, requests: list[Request], stop: Stop) -> tuple[tuple[Answer, ...], list[Note]]:
         """Call the agents in batches. Each batch is the smallest that can produce the required lead."""
-        requests = [self.request(model, messages) for model in self.models]
         quorum = self.required(len(requests))
         answers: tuple[Answer, ...] = ()
         values: list[str | None] = []
@@ -127,11 +125,11 @@ class Synthesize(MultiAgentStep):
 
     def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
         made = tuple(ExpectedAnswer(self.reply_tokens(bound), model) for model in self.models)
-        return Forecast(self.expected(self.models, prompts.synthesize, answers, bound), made)
+        return Forecast(self.expected(self.members, prompts.synthesize, answers, bound), made)
 
     async def run(self, state: State, turn: Turn) -> State:
         quorum = self.required(len(self.models))
-        answers, notes = await fan_in(self, self.models, state, turn, quorum=quorum, grace_s=self.grace_s)
+        answers, notes = await fan_in(self, self.members, state, turn, quorum=quorum, grace_s=self.grace_s)
         return state.then(answers, *notes)
 
 
@@ -150,11 +148,11 @@ class Aggregate(SingleAgentStep):
         return 1
 
     def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
-        made = ExpectedAnswer(self.reply_tokens(bound), self.agent)
-        return Forecast(self.expected(self.models, prompts.synthesize, answers, bound), (made,))
+        made = ExpectedAnswer(self.reply_tokens(bound), self.agent.model)
+        return Forecast(self.expected(self.members, prompts.synthesize, answers, bound), (made,))
 
     async def run(self, state: State, turn: Turn) -> State:
-        async def ask(agent: str) -> tuple[tuple[Answer, ...], tuple[Note, ...]]:
+        async def ask(agent: Member) -> tuple[tuple[Answer, ...], tuple[Note, ...]]:
             return await fan_in(self, [agent], state, turn)
 
         (answers, notes), instead = await asked_of(self.agent, self.fallback_agent, ask)
@@ -175,9 +173,10 @@ class Refine(MultiAgentStep):
         return answers_in
 
     def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
-        turns = list(zip(cycle(self.models), answers, strict=False))
-        calls = [call for model, answer in turns for call in self.expected((model,), _refine, (answer,), bound)]
-        return Forecast(tuple(calls), tuple(ExpectedAnswer(self.reply_tokens(bound), model) for model, _ in turns))
+        turns = list(zip(cycle(self.members), answers, strict=False))
+        calls = [call for member, answer in turns for call in self.expected((member,), _refine, (answer,), bound)]
+        made = tuple(ExpectedAnswer(self.reply_tokens(bound), member.model) for member, _ in turns)
+        return Forecast(tuple(calls), made)
 
     def lint(self, answers: int) -> Iterator[str]:
         if len(self.models) > answers:
@@ -186,8 +185,8 @@ class Refine(MultiAgentStep):
 
     async def run(self, state: State, turn: Turn) -> State:
         requests = [
-            self.request(model, prompts.refine(state.question, answer, self.prompt))
-            for model, answer in zip(cycle(self.models), state.answers, strict=False)
+            self.request(member, prompts.refine(member.asked(state.question), answer, self.prompt))
+            for member, answer in zip(cycle(self.members), state.answers, strict=False)
         ]
         refined = await turn.ask(requests, quorum=self.required(len(requests)), grace_s=self.grace_s)
         notes = [

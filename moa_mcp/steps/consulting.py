@@ -7,6 +7,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from moa_mcp.errors import PromptTooLong
 from moa_mcp.steps.layer import ModelStep
+from moa_mcp.steps.members import Member
 from moa_mcp.steps.step import Turn, numbered
 from moa_mcp.steps.windows import Fit, excerpts, halved
 from moa_mcp.values import Answer, Message, Note, ReplySchema
@@ -43,14 +44,14 @@ class Judge(Generic[Reading]):
     """A model that compares answers. If they exceed its context window, each one is cut to fit."""
 
     def __init__(
-        self, agent: str, step: ModelStep, turn: Turn, answers: tuple[Answer, ...], pose: Pose[Reading]
+        self, agent: Member, step: ModelStep, turn: Turn, answers: tuple[Answer, ...], pose: Pose[Reading]
     ) -> None:
         self._agent = agent
         self._step = step
         self._turn = turn
         self._answers = answers
         self._pose = pose
-        self._window = turn.window(agent)
+        self._window = turn.window(agent.model)
         self._shown = answers if self._window is None else self._fitting(self._window - (step.max_tokens or 0))
         self._halvings = 0
         self._unread: list[Note] = []
@@ -60,7 +61,7 @@ class Judge(Generic[Reading]):
         """Notes for the trace."""
         pairs = enumerate(zip(self._shown, self._answers, strict=True), 1)
         cut = numbered(number for number, (shown, whole) in pairs if shown is not whole)
-        window = f"the context window of {self._agent}" + (f" ({self._window} tokens)" if self._window else "")
+        window = f"the context window of {self._agent.model}" + (f" ({self._window} tokens)" if self._window else "")
         shortened = [Note(f"cut to fit {window}: answers {cut}", degrades=True)] if cut else []
         return (*shortened, *self._unread)
 

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from moa_mcp.steps import prompts
 from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers, Forecast
 from moa_mcp.steps.layer import MultiAgentStep
+from moa_mcp.steps.members import Member
 from moa_mcp.steps.step import Turn, numbered
 from moa_mcp.values import Answer, Comment, Message, Note, Question, State
 
@@ -31,15 +32,15 @@ class Critique(MultiAgentStep):
     def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
         critics = [self._expected_critics(answer, number, bound) for number, answer in enumerate(answers)]
         pairs = list(zip(answers, critics, strict=True))
-        calls = [call for answer, models in pairs for call in self.expected(models, _critique, (answer,), bound)]
+        calls = [call for answer, members in pairs for call in self.expected(members, _critique, (answer,), bound)]
         tokens = self.reply_tokens(bound)
         commented = [
-            answer._replace(tokens=answer.tokens + tokens * len(models), comments=answer.comments + len(models))
-            for answer, models in pairs
+            answer._replace(tokens=answer.tokens + tokens * len(members), comments=answer.comments + len(members))
+            for answer, members in pairs
         ]
         return Forecast(tuple(calls), tuple(commented))
 
-    def _expected_critics(self, answer: ExpectedAnswer, number: int, bound: Bound) -> tuple[str, ...]:
+    def _expected_critics(self, answer: ExpectedAnswer, number: int, bound: Bound) -> tuple[Member, ...]:
         """Return the agents that criticise an answer; if its author is not known, each of them may be it."""
         if answer.agent is not None or not self.own:
             return self._critics(answer.agent)
@@ -47,24 +48,24 @@ class Critique(MultiAgentStep):
             case "min":
                 return ()
             case "expected":
-                return (self.models[number % len(self.models)],)
+                return (self.members[number % len(self.members)],)
             case "max":
-                return self.models
+                return self.members
 
-    def _critics(self, author: str | None) -> tuple[str, ...]:
-        return tuple(model for model in self.models if model == author) if self.own else self.models
+    def _critics(self, author: str | None) -> tuple[Member, ...]:
+        return tuple(member for member in self.members if member.model == author) if self.own else self.members
 
     async def run(self, state: State, turn: Turn) -> State:
         critics = [self._critics(answer.agent) for answer in state.answers]
         requests = [
-            self.request(model, prompts.critique(state.question, answer, self.prompt))
-            for answer, models in zip(state.answers, critics, strict=True)
-            for model in models
+            self.request(member, prompts.critique(member.asked(state.question), answer, self.prompt))
+            for answer, members in zip(state.answers, critics, strict=True)
+            for member in members
         ]
         quorum = self.required(len(requests))
         replies = await turn.ask(requests, quorum=quorum, grace_s=self.grace_s) if requests else ()
         rest = iter(replies)
-        comments = [tuple(_comments(next(rest) for _ in models)) for models in critics]
+        comments = [tuple(_comments(next(rest) for _ in members)) for members in critics]
         pairs = zip(state.answers, comments, strict=True)
         answers = tuple(replace(answer, comments=(*answer.comments, *new)) for answer, new in pairs)
         return state.then(answers, *_missing(critics, comments))
@@ -76,13 +77,13 @@ def _comments(replies: Iterator[Answer | None]) -> Iterator[Comment]:
             yield Comment(reply.text, reply.agent, reply.place, reply.cut)
 
 
-def _missing(critics: Sequence[Sequence[str]], comments: Sequence[Sequence[Comment]]) -> Iterator[Note]:
+def _missing(critics: Sequence[Sequence[Member]], comments: Sequence[Sequence[Comment]]) -> Iterator[Note]:
     """Yield which answers got no criticism."""
-    foreign = [number for number, models in enumerate(critics, 1) if not models]
+    foreign = [number for number, members in enumerate(critics, 1) if not members]
     if foreign:
         yield Note(f"not criticised, since no agent of the step wrote them: {numbered(foreign)}")
     pairs = enumerate(zip(critics, comments, strict=True), 1)
-    failed = [number for number, (models, new) in pairs if models and not new]
+    failed = [number for number, (members, new) in pairs if members and not new]
     if failed:
         yield Note(f"without criticism: {numbered(failed)}", degrades=True)
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 from moa_mcp.errors import PromptTooLong, StepFailed
 from moa_mcp.steps import prompts
 from moa_mcp.steps.layer import ModelStep, given
+from moa_mcp.steps.members import Member
 from moa_mcp.steps.step import Turn
 from moa_mcp.steps.windows import Compose, Fit, Part, part
-from moa_mcp.values import Answer, Message, Note, Request, State, Window
+from moa_mcp.values import Answer, Message, Note, Question, Request, State, Window
 
 
 async def fan_in(
-    step: ModelStep, agents: Sequence[str], state: State, turn: Turn, *, quorum: int = 1, grace_s: float | None = None
+    step: ModelStep,
+    agents: Sequence[Member],
+    state: State,
+    turn: Turn,
+    *,
+    quorum: int = 1,
+    grace_s: float | None = None,
 ) -> tuple[tuple[Answer, ...], tuple[Note, ...]]:
     """Return one answer of each agent, written from all answers; in several calls if they exceed its context window.
 
@@ -27,16 +34,11 @@ async def fan_in(
         StepFailed: fewer than `quorum` agents returned an answer.
 
     """
-    whole = prompts.synthesize(state.question, state.answers, step.prompt)
-
-    @cache
-    def of_some(answers: tuple[Answer, ...]) -> tuple[Message, ...]:
-        return prompts.synthesize(state.question, answers, step.prompt)
-
-    def compose(answers: tuple[Answer, ...]) -> tuple[Message, ...]:
-        return whole if answers is state.answers else of_some(answers)
-
-    ways = [_Way(agent, step, state.answers, compose, turn.window(agent)) for agent in agents]
+    composed = cache(partial(_composing, step, state))
+    ways = [
+        _Way(agent, step, state.answers, composed(agent.asked(state.question)), turn.window(agent.model))
+        for agent in agents
+    ]
     can_show_less = len(state.answers) > 1
     while True:
         asked = [way for way in ways if way.prepare()]
@@ -61,11 +63,25 @@ async def fan_in(
     return given([way.so_far for way in ways if way.ended]), tuple(notes)
 
 
+def _composing(step: ModelStep, state: State, question: Question) -> Compose:
+    """Return the function that writes the prompts of the agents that get this question."""
+    whole = prompts.synthesize(question, state.answers, step.prompt)
+
+    @cache
+    def of_some(answers: tuple[Answer, ...]) -> tuple[Message, ...]:
+        return prompts.synthesize(question, answers, step.prompt)
+
+    def compose(answers: tuple[Answer, ...]) -> tuple[Message, ...]:
+        return whole if answers is state.answers else of_some(answers)
+
+    return compose
+
+
 class _Way:
     """The sequence of calls of one agent."""
 
     def __init__(
-        self, agent: str, step: ModelStep, answers: tuple[Answer, ...], compose: Compose, window: int | None
+        self, agent: Member, step: ModelStep, answers: tuple[Answer, ...], compose: Compose, window: int | None
     ) -> None:
         self.so_far: Answer | None = None
         """The last reply, which combines all answers that the agent was shown."""
@@ -96,8 +112,8 @@ class _Way:
         if chosen is None:
             self._failed = True
             self.obstacle = (
-                f"no answer fits the context window of {self._agent} ({self._window} tokens): the rest of the prompt "
-                f"and max_tokens = {self._reserved} fill it"
+                f"no answer fits the context window of {self._agent.model} ({self._window} tokens): the rest of the "
+                f"prompt and max_tokens = {self._reserved} fill it"
             )
             return False
         self._next = chosen
@@ -132,7 +148,7 @@ class _Way:
 
     def notes(self) -> Iterator[Note]:
         """Yield the notes for the trace."""
-        window = f"the context window of {self._agent}" + (f" ({self._window} tokens)" if self._window else "")
+        window = f"the context window of {self._agent.model}" + (f" ({self._window} tokens)" if self._window else "")
         if self.obstacle:
             yield Note(self.obstacle, degrades=True)
         if self._asked > 1:

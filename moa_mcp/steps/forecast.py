@@ -7,11 +7,9 @@ tokens of the prompts, which it writes with the forms in the forecast.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from itertools import groupby
 from typing import Literal, NamedTuple, TypeAlias
 
-from moa_mcp.values import Answer, Message, Question
+from moa_mcp.values import Answer, CallSettings, Message, Question
 
 MAX_TOKENS = 2048
 """Default limit of a reply, in tokens."""
@@ -52,9 +50,11 @@ class ExpectedCalls(NamedTuple):
     shown: ExpectedAnswers
     """The answers in the prompt."""
     tokens: int
-    """Tokens of each reply."""
+    """Tokens of each reply, with its reasoning."""
     verdict: bool = False
     """Whether the reply is a verdict, whose JSON schema is sent with the request."""
+    system: str | None = None
+    """The system prompt of the member."""
 
 
 class Forecast(NamedTuple):
@@ -76,10 +76,17 @@ def reply_tokens(limit: int, bound: Bound, *, verdict: bool = False) -> int:
             return limit
 
 
-@lru_cache
-def in_turn(models: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
-    """Return the models in order, each with the number of consecutive calls."""
-    return tuple((model, len(tuple(same))) for model, same in groupby(models))
+def reasoning_tokens(limit: int, bound: Bound, settings: CallSettings) -> int:
+    """Return the tokens of reasoning before a reply with a limit of `limit` tokens, which counts them too."""
+    if bound != "expected":
+        return 0  # the least is none at all; the most is in the limit
+    if settings.thinking_tokens is not None:
+        return -(-settings.thinking_tokens * 3 // 5)
+    return limit * _SHARES.get(settings.reasoning_effort or "none", 0) // 100
+
+
+_SHARES = {"minimal": 10, "low": 20, "medium": 50, "high": 80, "xhigh": 95, "max": 95}
+"""Percent of the token limit that reasoning takes, by effort, as OpenRouter documents it."""
 
 
 def drawn(answers: ExpectedAnswers, count: int, bound: Bound) -> ExpectedAnswers:

@@ -13,7 +13,8 @@ from moa_mcp.steps import prompts, tally
 from moa_mcp.steps.consulting import Judge, Posed, orders
 from moa_mcp.steps.extracting import Ahead, Extractor, compilable, described, extract, of_numbers, short, stopped
 from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers, Forecast, drawn
-from moa_mcp.steps.layer import AgentName, ModelStep, asked_of, named
+from moa_mcp.steps.layer import ModelStep, asked_of, named
+from moa_mcp.steps.members import Member, OneMember, Settable, fallback_of
 from moa_mcp.steps.step import Key, Turn, numbered
 from moa_mcp.values import Answer, Note, State
 from moa_mcp.verdicts import Asked, read_vote
@@ -29,8 +30,8 @@ class Vote(ModelStep):
 
     step: Literal["vote"] = "vote"
     method: Literal["judge", "majority", "restate"] = "judge"
-    agent: AgentName | None = Field(default=None, validate_default=True)
-    fallback_agent: AgentName | None = None
+    agent: OneMember | None = Field(default=None, validate_default=True)
+    fallback_agent: OneMember | None = None
     """Called if all routes of the agent failed."""
     extract: Extractor = "text"
     """The value of an answer that ``majority`` counts."""
@@ -44,19 +45,21 @@ class Vote(ModelStep):
 
     @field_validator("agent")
     @classmethod
-    def _fits_the_method(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _fits_the_method(cls, value: Member | None, info: ValidationInfo) -> Member | None:
         method = info.data.get("method", "unknown")
         if method == "majority" and value is not None:
-            raise ValueError(f'{value!r} would not be called: method = "majority" only counts; remove agent')
+            raise ValueError(f'{value.model!r} would not be called: method = "majority" only counts; remove agent')
         if method in {"judge", "restate"} and value is None:
             raise ValueError(f'is missing; method = "{method}" calls a model')
         return value
 
     @field_validator("fallback_agent")
     @classmethod
-    def _stands_in(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _stands_in(cls, value: Member | None, info: ValidationInfo) -> Member | None:
         if value is not None and info.data.get("method") == "majority":
-            raise ValueError(f'{value!r} would not be called: method = "majority" only counts; remove fallback_agent')
+            raise ValueError(
+                f'{value.model!r} would not be called: method = "majority" only counts; remove fallback_agent'
+            )
         return value
 
     @field_validator("extract")
@@ -87,23 +90,28 @@ class Vote(ModelStep):
         return value
 
     @property
-    def models(self) -> tuple[str, ...]:
+    def members(self) -> tuple[Member, ...]:
         return (self.agent,) * self.passes if self.agent else ()
 
     @property
     def _first_wave(self) -> int:
-        return min(self.stop.ahead_by, self.passes) if self.stop else len(self.models)
+        return min(self.stop.ahead_by, self.passes) if self.stop else len(self.members)
 
     @property
     def fallback(self) -> str | None:
-        return self.fallback_agent
+        return None if self.fallback_agent is None else self.fallback_agent.model
 
     def named_models(self) -> Iterator[tuple[Key, str]]:
+        for key, member in named(agent=self.agent, fallback_agent=self.fallback_agent):
+            yield key, member.model
+
+    def _settable(self) -> Iterator[tuple[Key, Settable]]:
+        yield from super()._settable()
         yield from named(agent=self.agent, fallback_agent=self.fallback_agent)
 
     def renamed(self, names: Mapping[str, str], fallback: str | None) -> Self:
-        agent = self.agent and names.get(self.agent, self.agent)
-        return self.model_copy(update={"agent": agent, "fallback_agent": fallback})
+        agent, instead = self.agent and self.agent.renamed(names), fallback_of(self.fallback_agent, fallback)
+        return self.model_copy(update={"agent": agent, "fallback_agent": instead})
 
     def on_fallback(self) -> Self:
         return self.model_copy(update={"agent": self.fallback_agent or self.agent})
@@ -118,10 +126,10 @@ class Vote(ModelStep):
 
     def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
         if self.method == "restate":
-            made = ExpectedAnswer(self.reply_tokens(bound), self.agent)
-            return Forecast(self.expected(self.models, prompts.restate, answers, bound), (made,))
-        models = self.models[: self._first_wave] if bound == "min" else self.models
-        calls = self.expected(models, prompts.vote, answers, bound, verdict=True) if len(answers) != 1 else ()
+            made = ExpectedAnswer(self.reply_tokens(bound), next(iter(self.models), None))
+            return Forecast(self.expected(self.members, prompts.restate, answers, bound), (made,))
+        members = self.members[: self._first_wave] if bound == "min" else self.members
+        calls = self.expected(members, prompts.vote, answers, bound, verdict=True) if len(answers) != 1 else ()
         return Forecast(calls, drawn(answers, 1, bound))
 
     def lint(self, answers: int) -> Iterator[str]:
@@ -135,12 +143,12 @@ class Vote(ModelStep):
             return await self._restate(self.agent, state, turn)
         return await self._judge(self.agent, state, turn)
 
-    async def _restate(self, agent: str, state: State, turn: Turn) -> State:
-        def pose(shown: tuple[Answer, ...], *, again: bool) -> Posed[Answer]:
-            del again  # any text is an answer
-            return Posed(prompts.restate(state.question, shown, self.prompt), None, _as_it_is)
+    async def _restate(self, agent: Member, state: State, turn: Turn) -> State:
+        async def ask(agent: Member) -> tuple[tuple[Answer, ...], tuple[Note, ...]]:
+            def pose(shown: tuple[Answer, ...], *, again: bool) -> Posed[Answer]:
+                del again  # any text is an answer
+                return Posed(prompts.restate(agent.asked(state.question), shown, self.prompt), None, _as_it_is)
 
-        async def ask(agent: str) -> tuple[tuple[Answer, ...], tuple[Note, ...]]:
             judge = Judge(agent, self, turn, state.answers, pose)
             answers = await judge.ask(orders(len(state.answers), 1, turn))
             return tuple(answer for answer in answers if answer is not None), judge.notes
@@ -157,13 +165,13 @@ class Vote(ModelStep):
         notes = [*extracted.notes, *_counted(outcome)]
         return state.then((state.answers[outcome.winner],), *notes, tally=outcome.tally)
 
-    async def _judge(self, agent: str, state: State, turn: Turn) -> State:
+    async def _judge(self, agent: Member, state: State, turn: Turn) -> State:
         answers = state.answers
         if len(answers) == 1:
             return state.then(answers)
         passes = orders(len(answers), self.passes, turn)
 
-        async def consult(judge: str) -> tuple[tally.Majority, list[Note]]:
+        async def consult(judge: Member) -> tuple[tally.Majority, list[Note]]:
             return await self._verdict(judge, state, turn, passes)
 
         try:
@@ -189,14 +197,15 @@ class Vote(ModelStep):
         return state.then((state.answers[outcome.winner],), instead, tally=outcome.tally)
 
     async def _verdict(
-        self, agent: str, state: State, turn: Turn, orders: Sequence[tuple[int, ...]]
+        self, agent: Member, state: State, turn: Turn, orders: Sequence[tuple[int, ...]]
     ) -> tuple[tally.Majority, list[Note]]:
         """Return the answer with the most votes of a judge, by its number."""
         count = len(state.answers)
+        question = agent.asked(state.question)
 
         def pose(shown: tuple[Answer, ...], *, again: bool) -> Posed[int]:
-            messages = prompts.vote(state.question, shown, self.prompt, again=again)
-            asked = Asked.of(count, prompts.key(state.question, shown, self.prompt), messages)
+            messages = prompts.vote(question, shown, self.prompt, again=again)
+            asked = Asked.of(count, prompts.key(question, shown, self.prompt), messages)
 
             def read(answer: Answer) -> int | None:
                 return read_vote(answer.text, asked)
@@ -218,9 +227,9 @@ class Vote(ModelStep):
             size = self.stop.next_wave(lead, self.passes - made) if self.stop else 0
         outcome = tally.majority(named)
         if outcome is None:  # no pass returned a valid vote
-            raise StepFailed(f"{agent} returned no valid vote in 2 attempts")
+            raise StepFailed(f"{agent.model} returned no valid vote in 2 attempts")
         saved = [stopped(made, self.passes, f"answer {outcome.value}", lead.by)] if made < self.passes else []
-        return outcome, [*judge.notes, *_chosen(agent, outcome, made, count), *saved]
+        return outcome, [*judge.notes, *_chosen(agent.model, outcome, made, count), *saved]
 
 
 def _as_it_is(answer: Answer) -> Answer:

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, ClassVar, Self, TypeAlias, TypeVar, cast
 
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationInfo, field_validator
 
 from moa_mcp.errors import DeadlinePassed, StepFailed
+from moa_mcp.parameters import prevailing
 from moa_mcp.steps.forecast import (
     MAX_TOKENS,
     Bound,
     ExpectedAnswers,
     ExpectedCalls,
     Form,
-    in_turn,
+    reasoning_tokens,
     reply_tokens,
 )
-from moa_mcp.steps.panel import expanded, is_panel, single
-from moa_mcp.steps.step import DefaultsOfSteps, Frozen, Key, StepBase, Turn
-from moa_mcp.values import Answer, Message, Note, ReplySchema, Request
+from moa_mcp.steps.members import Member, OneMember, Settable, fallback_of, in_turn
+from moa_mcp.steps.panel import expanded, is_panel
+from moa_mcp.steps.step import DefaultsOfSteps, Key, StepBase
+from moa_mcp.values import Answer, Message, Note, Question, ReplySchema, Request
 
 Reply = TypeVar("Reply")
 
 
-class Agent(Frozen):
-    """A model that a step calls, and the number of calls."""
+class Agent(Member):
+    """A member of a step, and the number of its calls."""
 
-    model: Annotated[str, Field(min_length=1)]
     samples: Annotated[int, Field(ge=1, le=100)] = 1
 
 
@@ -42,15 +43,12 @@ def _tuple(value: object) -> object:
     return expanded(cast("Sequence[object]", entries)) if isinstance(entries, list | tuple) else entries
 
 
-AgentName: TypeAlias = Annotated[str, BeforeValidator(single), Field(min_length=1)]
-"""A model that a step calls, or ``{ panel = TIER }``."""
-
 Agents: TypeAlias = Annotated[
     tuple[Annotated[Agent, BeforeValidator(_agent)], ...], BeforeValidator(_tuple), Field(min_length=1)
 ]
 
 
-class ModelStep(StepBase):
+class ModelStep(Settable, StepBase):
     """A layer: a step that calls models. Keys that are None get the defaults of the configuration."""
 
     prompt: Annotated[str, Field(min_length=1)] | None = None
@@ -64,10 +62,29 @@ class ModelStep(StepBase):
     hedge: bool | None = None
     """Whether a call that takes much longer than the others of the step is hedged: sent again, at additional cost."""
 
-    def request(self, agent: str, messages: tuple[Message, ...], reply_schema: ReplySchema | None = None) -> Request:
-        """Return a request with the parameters of the step."""
-        limits = self.temperature, self.max_tokens, self.timeout_s
-        return Request(agent, messages, *limits, self.hedge or False, reply_schema)
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The members that the step calls, one for each call if the number of calls is fixed."""
+        return ()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return tuple([member.model for member in self.members])
+
+    def request(
+        self, member: Member, messages: tuple[Message, ...], reply_schema: ReplySchema | None = None
+    ) -> Request:
+        """Return a request with the parameters of the step and its member."""
+        return Request(
+            member.model,
+            messages,
+            self.temperature if member.temperature is None else member.temperature,
+            self.max_tokens,
+            self.timeout_s,
+            self.hedge or False,
+            reply_schema,
+            settings=prevailing(self.settings, member.settings),
+        )
 
     @property
     def attempt_s(self) -> float | None:
@@ -78,19 +95,43 @@ class ModelStep(StepBase):
         return self.model_copy(update={key: value for key, value in values.items() if getattr(self, key) is None})
 
     def _defaults(self, defaults: DefaultsOfSteps) -> Mapping[str, object]:
-        return {name: getattr(defaults, name) for name in ("temperature", "max_tokens", "timeout_s", "hedge")}
+        reasons = self.reasoning_effort or self.thinking_tokens
+        reasoning = () if reasons else ("reasoning_effort", "thinking_tokens")
+        return {
+            name: getattr(defaults, name) for name in ("temperature", "max_tokens", "timeout_s", "hedge", *reasoning)
+        }
+
+    def faults(self) -> Iterator[tuple[Key, str]]:
+        for key, settable in self._settable():
+            if (fault := _no_room(settable.thinking_tokens, self.max_tokens)) is not None:
+                yield (*key, "thinking_tokens"), fault
+
+    def _settable(self) -> Iterator[tuple[Key, Settable]]:
+        """Yield what sets parameters, each with its key in the table of the step."""
+        yield (), self
 
     def reply_tokens(self, bound: Bound, *, verdict: bool = False) -> int:
         """Return the length of one reply in tokens."""
         return reply_tokens(self.max_tokens or MAX_TOKENS, bound, verdict=verdict)
 
     def expected(
-        self, models: tuple[str, ...], form: Form, shown: ExpectedAnswers, bound: Bound, *, verdict: bool = False
+        self, members: tuple[Member, ...], form: Form, shown: ExpectedAnswers, bound: Bound, *, verdict: bool = False
     ) -> tuple[ExpectedCalls, ...]:
-        """Return one call to each of the models, all with the same prompt."""
-        tokens = self.reply_tokens(bound, verdict=verdict)
+        """Return one call to each of the members, all with the same question and answers."""
+        limit = self.max_tokens or MAX_TOKENS
+        reply = self.reply_tokens(bound, verdict=verdict)
         return tuple(
-            ExpectedCalls(model, times, form, self.prompt, shown, tokens, verdict) for model, times in in_turn(models)
+            ExpectedCalls(
+                member.model,
+                times,
+                form,
+                self.prompt,
+                shown,
+                min(limit, reply + reasoning_tokens(limit, bound, prevailing(self.settings, member.settings))),
+                verdict,
+                member.system,
+            )
+            for member, times in in_turn(members)
         )
 
 
@@ -115,16 +156,20 @@ class MultiAgentStep(ModelStep):
         return value
 
     @cached_property
-    def models(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]  read like a property
-        return tuple(agent.model for agent in self.agents for _ in range(agent.samples))
+    def members(self) -> tuple[Member, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]  read like a property
+        return tuple(agent for agent in self.agents for _ in range(agent.samples))
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return super().models
 
     def named_models(self) -> Iterator[tuple[Key, str]]:
         yield from ((("agents", index), agent.model) for index, agent in enumerate(self.agents))
 
     def renamed(self, names: Mapping[str, str], fallback: str | None) -> Self:
         del fallback
-        agents = [each.model_copy(update={"model": names.get(each.model, each.model)}) for each in self.agents]
-        values = {**dict(self), "agents": tuple(agents)}  # model_copy would also copy the cached `models`
+        agents = tuple(each.renamed(names) for each in self.agents)
+        values = {**dict(self), "agents": agents}  # model_copy would also copy the cached `models`
         return self.model_construct(self.model_fields_set, **values)
 
     def required(self, calls: int) -> int:
@@ -140,51 +185,71 @@ class MultiAgentStep(ModelStep):
 
     def lint(self, answers: int) -> Iterator[str]:
         del answers
-        if self.temperature == 0:
-            for model, count in Counter(self.models).items():
-                if count > 1:
-                    yield f"{count} samples of {model} at temperature 0 will be {count} identical answers"
+        asked = Counter((self.request(member, ()), member.system) for member in self.members)
+        for (request, _), count in asked.items():
+            if count > 1 and request.temperature == 0:
+                yield f"{count} samples of {request.agent} at temperature 0 will be {count} identical answers"
 
-    async def ask_all(self, turn: Turn, messages: tuple[Message, ...]) -> tuple[Answer, ...]:
-        """Send the same messages to all agents. Identical messages allow hits in the prompt caches of providers."""
-        requests = [self.request(model, messages) for model in self.models]
-        return given(await turn.ask(requests, quorum=self.required(len(requests)), grace_s=self.grace_s))
+    def _settable(self) -> Iterator[tuple[Key, Settable]]:
+        yield from super()._settable()
+        yield from ((("agents", index), agent) for index, agent in enumerate(self.agents))
+
+    def requests(self, question: Question, write: Callable[[Question], tuple[Message, ...]]) -> list[Request]:
+        """Return one request to each member. Members without a system prompt of their own get identical messages."""
+        written = cache(write)
+        return [self.request(member, written(member.asked(question))) for member in self.members]
 
 
 class SingleAgentStep(ModelStep):
     """A layer that calls one agent."""
 
-    agent: AgentName
-    fallback_agent: AgentName | None = None
+    agent: OneMember
+    fallback_agent: OneMember | None = None
     """Called if all routes of the agent failed."""
 
     @property
-    def models(self) -> tuple[str, ...]:
+    def members(self) -> tuple[Member, ...]:
         return (self.agent,)
 
     @property
     def fallback(self) -> str | None:
-        return self.fallback_agent
+        return None if self.fallback_agent is None else self.fallback_agent.model
 
-    def named_models(self) -> Iterator[tuple[Key, str]]:
+    def _settable(self) -> Iterator[tuple[Key, Settable]]:
+        yield from super()._settable()
         yield from named(agent=self.agent, fallback_agent=self.fallback_agent)
 
+    def named_models(self) -> Iterator[tuple[Key, str]]:
+        for key, member in named(agent=self.agent, fallback_agent=self.fallback_agent):
+            yield key, member.model
+
     def renamed(self, names: Mapping[str, str], fallback: str | None) -> Self:
-        return self.model_copy(update={"agent": names.get(self.agent, self.agent), "fallback_agent": fallback})
+        instead = fallback_of(self.fallback_agent, fallback)
+        return self.model_copy(update={"agent": self.agent.renamed(names), "fallback_agent": instead})
 
     def on_fallback(self) -> Self:
         return self.model_copy(update={"agent": self.fallback_agent or self.agent})
 
 
-def named(**models: str | None) -> Iterator[tuple[Key, str]]:
-    """Yield the aliases that are set, each with its key."""
-    for key, model in models.items():
-        if model is not None:
-            yield (key,), model
+def named(**members: Member | None) -> Iterator[tuple[Key, Member]]:
+    """Yield the members that are set, each with its key."""
+    for key, member in members.items():
+        if member is not None:
+            yield (key,), member
+
+
+def _no_room(thinking_tokens: int | None, max_tokens: int | None) -> str | None:
+    """Return why a token limit leaves no room for an answer beside the reasoning; None if it does."""
+    if thinking_tokens is None or max_tokens is None or thinking_tokens < max_tokens:
+        return None
+    return (
+        f"{thinking_tokens} should be less than max_tokens = {max_tokens}, which covers reasoning and answer; "
+        "raise max_tokens, or lower it"
+    )
 
 
 async def asked_of(
-    agent: str, fallback: str | None, ask: Callable[[str], Awaitable[Reply]]
+    agent: Member, fallback: Member | None, ask: Callable[[Member], Awaitable[Reply]]
 ) -> tuple[Reply, tuple[Note, ...]]:
     """Return the reply of the agent. If the agent fails, return the reply of the fallback, with a note.
 
@@ -204,8 +269,8 @@ async def asked_of(
         except DeadlinePassed:
             raise
         except StepFailed as second:
-            raise type(second)(f"{error}; then {fallback} was asked: {second}") from second
-        return reply, (Note(f"asked {fallback} in place of {agent}: {error}", degrades=True),)
+            raise type(second)(f"{error}; then {fallback.model} was asked: {second}") from second
+        return reply, (Note(f"asked {fallback.model} in place of {agent.model}: {error}", degrades=True),)
 
 
 def given(answers: Sequence[Answer | None]) -> tuple[Answer, ...]:

@@ -20,7 +20,7 @@ _MEMBERS = 4
 _ALIAS = re.compile(rf"panel:({'|'.join(TIERS)}):(\d+)")
 
 
-class Member(NamedTuple):
+class PanelMember(NamedTuple):
     """A member of a panel, before a model is chosen for it."""
 
     tier: Tier
@@ -33,26 +33,26 @@ class Member(NamedTuple):
         return f"panel:{self.tier}:{self.number}"
 
 
-def member(alias: str) -> Member | None:
+def panel_member(alias: str) -> PanelMember | None:
     """Return the member that has a provisional alias; None if the alias is not provisional."""
     found = _ALIAS.fullmatch(alias)
-    return Member(cast("Tier", found[1]), int(found[2])) if found else None
+    return PanelMember(cast("Tier", found[1]), int(found[2])) if found else None
 
 
 def single(value: object) -> object:
-    """Return the provisional alias for ``{ panel = TIER }``; other values unchanged.
+    """Return the agent for ``{ panel = TIER }``, which keeps its other settings; other values unchanged.
 
     Raises:
-        ValueError: the table has another form.
+        ValueError: the table of the panel is not valid.
 
     """
     table = _panel(value)
     if table is None:
         return value
     tier = _tier(table.pop("panel"))
-    if table:
-        raise ValueError(f"{next(iter(table))} is not a setting of one agent from a panel; remove it")
-    return Member(tier, 1).alias
+    if "model" in table or "members" in table:
+        raise ValueError("a panel chooses the model of one agent; remove model and members")
+    return {**table, "model": PanelMember(tier, 1).alias}
 
 
 def expanded(entries: Sequence[object]) -> tuple[object, ...]:
@@ -74,7 +74,7 @@ def expanded(entries: Sequence[object]) -> tuple[object, ...]:
             raise ValueError("a panel chooses its models; remove model")
         for _ in range(members):
             drawn[tier] += 1
-            found.append({**table, "model": Member(tier, drawn[tier]).alias})
+            found.append({**table, "model": PanelMember(tier, drawn[tier]).alias})
     return tuple(found)
 
 

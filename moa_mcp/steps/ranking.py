@@ -12,6 +12,7 @@ from moa_mcp.steps import prompts, tally
 from moa_mcp.steps.consulting import Judge, Posed, orders
 from moa_mcp.steps.forecast import Bound, ExpectedAnswers, Forecast, drawn
 from moa_mcp.steps.layer import SingleAgentStep, asked_of
+from moa_mcp.steps.members import Member
 from moa_mcp.steps.step import Turn, keeps_all, numbered
 from moa_mcp.values import Answer, Note, State
 from moa_mcp.verdicts import Asked, read_ranking
@@ -27,7 +28,7 @@ class Rank(SingleAgentStep):
     2023, arXiv 2305.17926). The rankings are merged by Borda count."""
 
     @property
-    def models(self) -> tuple[str, ...]:
+    def members(self) -> tuple[Member, ...]:
         return (self.agent,) * self.passes
 
     def answers_out(self, answers_in: int) -> int:
@@ -35,7 +36,7 @@ class Rank(SingleAgentStep):
 
     def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
         judged = len(answers) != 1
-        calls = self.expected(self.models, prompts.rank, answers, bound, verdict=True) if judged else ()
+        calls = self.expected(self.members, prompts.rank, answers, bound, verdict=True) if judged else ()
         return Forecast(calls, drawn(answers, self.answers_out(len(answers)), bound))
 
     def lint(self, answers: int) -> Iterator[str]:
@@ -53,16 +54,18 @@ class Rank(SingleAgentStep):
         passes = orders(count, self.passes, turn)
         judges: list[Judge[tuple[int, ...]]] = []
 
-        def pose(shown: tuple[Answer, ...], *, again: bool) -> Posed[tuple[int, ...]]:
-            messages = prompts.rank(state.question, shown, self.prompt, again=again)
-            asked = Asked.of(count, prompts.key(state.question, shown, self.prompt), messages)
+        async def consult(agent: Member) -> list[tuple[int, ...]]:
+            question = agent.asked(state.question)
 
-            def read(answer: Answer) -> tuple[int, ...] | None:
-                return read_ranking(answer.text, asked, keep)
+            def pose(shown: tuple[Answer, ...], *, again: bool) -> Posed[tuple[int, ...]]:
+                messages = prompts.rank(question, shown, self.prompt, again=again)
+                asked = Asked.of(count, prompts.key(question, shown, self.prompt), messages)
 
-            return Posed(messages, prompts.ranking_schema(count), read)
+                def read(answer: Answer) -> tuple[int, ...] | None:
+                    return read_ranking(answer.text, asked, keep)
 
-        async def consult(agent: str) -> list[tuple[int, ...]]:
+                return Posed(messages, prompts.ranking_schema(count), read)
+
             judge = Judge(agent, self, turn, answers, pose)
             judges.append(judge)
             readings = await judge.ask(passes)

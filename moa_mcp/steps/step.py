@@ -61,6 +61,10 @@ class DefaultsOfSteps(Protocol):
     def quorum(self) -> int: ...
     @property
     def grace_s(self) -> float | None: ...
+    @property
+    def reasoning_effort(self) -> str | None: ...
+    @property
+    def thinking_tokens(self) -> int | None: ...
 
 
 class Frozen(BaseModel):
@@ -107,6 +111,10 @@ class StepBase(Frozen):
         """Return the step with other names for its aliases, and with this fallback."""
         del names, fallback
         return self
+
+    def faults(self) -> Iterator[tuple[Key, str]]:
+        """Yield the settings that contradict each other once all defaults are set, each with its key."""
+        yield from ()
 
     @abstractmethod
     def answers_out(self, answers_in: int) -> int:

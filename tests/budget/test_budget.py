@@ -28,7 +28,7 @@ from moa_mcp.providers.backend import Backend
 from moa_mcp.runs import NewRun, Run, RunRefused, Runs
 from moa_mcp.server.results import of_run
 from moa_mcp.trace.trace import Trace
-from moa_mcp.values import Call, Completion, Price, Question, Rates, Target, Usage
+from moa_mcp.values import Call, Completion, Price, Question, Rates, Target, Usage, token_limit
 from tests.support.clocks import jumping
 from tests.support.journals import config_of
 from tests.support.starting import fork_run, resume_run, start_run
@@ -169,7 +169,7 @@ async def test_samples_are_left_out_first_then_layers_and_the_aggregator_is_alwa
 async def test_a_budget_of_what_the_estimate_calls_enough_leaves_nothing_out_of_the_dearest_run() -> None:
     async def dearest(call: Call) -> Completion:
         prompt = sum(len(message.content.encode()) for message in call.messages)
-        usage, cost = provider.bill(prompt, int(call.parameters["max_tokens"]))
+        usage, cost = provider.bill(prompt, token_limit(call.parameters) or 0)
         return Completion("word " * 100, call.agent, usage=usage, cost_usd=cost)
 
     provider = Provider(dearest)
@@ -350,7 +350,7 @@ async def test_no_interleaving_of_calls_failures_and_cancellations_spends_more_t
     async def answer(call: Call) -> Completion:
         await anyio.sleep(rng.uniform(0, 3))
         most = sum(len(message.content) for message in call.messages)
-        limit = int(call.parameters["max_tokens"])
+        limit = token_limit(call.parameters) or 0
         fate = rng.random()
         if fate < 0.1:
             raise rng.choice([RateLimited("too many", retry_after_s=1.0), ServerFailed("no")])

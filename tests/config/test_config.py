@@ -24,7 +24,7 @@ from moa_mcp.config import (
 )
 from moa_mcp.errors import ConfigError
 from moa_mcp.routing.routes import Route
-from moa_mcp.steps import Agent, Aggregate, Propose, Refine, Shuffle
+from moa_mcp.steps import Agent, Aggregate, Member, Propose, Refine, Shuffle
 from tests.support.tables import X, pipe
 
 GOOD = pipe(X)
@@ -64,7 +64,9 @@ def test_what_a_step_leaves_open_comes_from_the_defaults() -> None:
                 Refine(agents=panel, temperature=0.1, quorum=1, **common),
                 Refine(agents=panel, temperature=0.1, quorum=2, **common),
                 Shuffle(),
-                Aggregate(agent="m", temperature=0.0, max_tokens=7, timeout_s=1.5, prompt="Sum up.", hedge=False),
+                Aggregate(
+                    agent=Member(model="m"), temperature=0.0, max_tokens=7, timeout_s=1.5, prompt="Sum up.", hedge=False
+                ),
             ),
         )
     }

@@ -16,6 +16,11 @@ ROUTE = 'should be a route, "provider/model" or { model = "provider/model", api_
 RETENTION = 'should be a whole number of days, 1 or more, or "forever"'
 NO_KEYS = "keys do not belong in this file; set api_key_env of the route to the environment variable with the key"
 NO_USER = "should not contain a user, password or query; set api_key_env to the variable with the key"
+NO_NULL = "m, route 1, command: should not contain a null character"
+OUTPUT = (
+    'should be "text" or a table, { json = "result", prompt_tokens = "usage.in", completion_tokens = "usage.out", '
+    'cost_usd = "cost" }'
+)
 KEY_ENV = "should name the variable that holds the key, such as OPENAI_API_KEY, not the key itself"
 
 FILE = [
@@ -124,7 +129,8 @@ MODELS = [
         "m = { routes = [{ model = 'openai/x', api_bas = 'http://x' }] }",
         (
             "m, route 1, api_bas: unknown key, did you mean 'api_base'? "
-            "Valid keys: api_base, api_key_env, model, n, usd_per_million, window"
+            "Valid keys: api_base, api_key_env, command, env, extra, input, model, n, output, reasoning_effort, "
+            "thinking_tokens, usd_per_million, window"
         ),
     ),
     (
@@ -175,6 +181,62 @@ MODELS = [
         "m = { routes = [{ model = { token = 'opensesame', n = [1, true] } }] }",
         "m, route 1, model: { token = the value (not shown), n = [1, true] } should be a string",
     ),
+    (
+        "m = { routes = ['command/cdex'] }",
+        (
+            "m, route 1: 'command/cdex' is not a preset, did you mean command/codex? "
+            'Write another program as { command = ["my-model"] }'
+        ),
+    ),
+    (
+        "m = { routes = ['command/ls'] }",
+        "m, route 1: 'command/ls' is not a preset; write another program as { command = [\"my-model\"] }",
+    ),
+    ("m = { routes = [{ command = 5 }] }", "m, route 1, command: 5 should be a list"),
+    ("m = { routes = [{ command = ['a', 3] }] }", "m, route 1, command 2: 3 should be a string"),
+    ("m = { routes = [{ command = [] }] }", "m, route 1, command: is empty; name at least one"),
+    (
+        "m = { routes = [{ command = [''] }] }",
+        "m, route 1, command: the first entry should be a program, such as claude",
+    ),
+    (
+        "m = { routes = [{ command = 'claude --model opus' }] }",
+        (
+            "m, route 1, command: 'claude --model opus' should be a list of the program and its arguments, "
+            '["claude", "--model", "opus"]'
+        ),
+    ),
+    (
+        "m = { routes = [{ command = ['a', 'sk-1234567890'] }] }",
+        "m, route 1, command: should not contain a key; set env to the variable that holds it",
+    ),
+    ('m = { routes = [{ command = ["a", "\\u0000"] }] }', NO_NULL),
+    (
+        "m = { routes = [{ command = 'a', model = 'openai/x' }] }",
+        "m, route 1: has both model and command; remove one of them",
+    ),
+    (
+        "m = { routes = [{ command = 'a', api_base = 'http://h/v1' }] }",
+        "m, route 1: api_base does not apply to a route with a command; remove it",
+    ),
+    (
+        "m = { routes = [{ model = 'openai/x', env = ['A'] }] }",
+        "m, route 1: env applies only to a route with a command; remove it",
+    ),
+    (
+        "m = { routes = [{ command = 'a', env = ['TOKEN=opensesame'] }] }",
+        "m, route 1, env: should name environment variables, such as MY_MODEL_TOKEN, not their values",
+    ),
+    ("m = { routes = [{ command = 'a', input = 'argument' }] }", "m, route 1, input: 'argument' should be 'stdin'"),
+    ("m = { routes = [{ command = 'a', output = 'json' }] }", f"m, route 1, output: 'json' {OUTPUT}"),
+    (
+        "m = { routes = [{ command = 'a', output = { json = 'a..b' } }] }",
+        f"m, route 1, output: {{ json = 'a..b' }} {OUTPUT}",
+    ),
+    (
+        "m = { routes = [{ command = 'a', output = { jsn = 'a' } }] }",
+        f"m, route 1, output: {{ jsn = 'a' }} {OUTPUT}",
+    ),
 ]
 
 NAMES = [
@@ -195,6 +257,15 @@ def test_a_faulty_file(text: str, fault: str) -> None:
 @pytest.mark.parametrize(("lines", "fault"), SETTING_FAULTS)
 def test_a_faulty_setting(lines: str, fault: str) -> None:
     assert faults(f"{lines}\n{GOOD}") == [fault]
+
+
+def test_a_step_that_names_a_program_without_a_preset() -> None:
+    assert faults(pipe(X.replace("openai/x", "command/cluade"))) == [
+        (
+            "pipelines.p, step 1, agent 1: unknown model 'command/cluade', did you mean 'command/claude'? "
+            'Add a table [models."command/cluade"], or use a route such as openai/gpt-5-nano'
+        )
+    ]
 
 
 @pytest.mark.parametrize(("line", "fault"), MODELS)

@@ -93,7 +93,9 @@ class Fake:
     def ours(self, call: Call) -> str | ServerFailed:
         prompt = "\n".join(message.content for message in call.messages)
         temperature, max_tokens = call.parameters["temperature"], call.parameters["max_tokens"]
-        said = self.reply(call.agent, prompt, temperature, int(max_tokens))
+        assert isinstance(temperature, float)
+        assert isinstance(max_tokens, int)
+        said = self.reply(call.agent, prompt, temperature, max_tokens)
         return ServerFailed("out of order") if said is None else said
 
 
@@ -104,9 +106,9 @@ def their_step(step: Step) -> Any:
             case Propose() | Synthesize() | Refine():
                 return getattr(peer, type(step).__name__)(list(step.models), **limits)
             case Rank():
-                return peer.Rank(step.agent, step.n, **limits)
+                return peer.Rank(step.agent.model, step.n, **limits)
             case Aggregate() | Vote():
-                return getattr(peer, type(step).__name__)(step.agent, **limits)
+                return getattr(peer, type(step).__name__)(next(iter(step.models), None), **limits)
     match step:
         case Shuffle():
             return peer.Shuffle()

@@ -12,7 +12,7 @@ from moa_mcp.errors import AnswerEmpty, CallError, ParameterRefused
 from moa_mcp.middleware import Shared, Usable
 from moa_mcp.middleware.learned import FORGOTTEN_S
 from moa_mcp.testing import Said, ScriptedModel
-from moa_mcp.values import Call, Completion, Parameters, Target
+from moa_mcp.values import Call, Completion, Parameters, Target, token_limit
 from tests.support.clocks import jumping
 from tests.support.layers import Layers, at, call_of
 
@@ -135,8 +135,7 @@ def needing(tokens: int, error: CallError) -> Callable[[Call], Said]:
     """Answer if the limit, under any name, is large enough."""
 
     def reply(call: Call) -> Said:
-        limits = [value for name, value in call.parameters.items() if name != "temperature"]
-        return "there" if max(limits, default=0) >= tokens else error
+        return "there" if (token_limit(call.parameters) or 0) >= tokens else error
 
     return reply
 

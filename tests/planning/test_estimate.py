@@ -28,7 +28,20 @@ from moa_mcp.server.output_schemas import ESTIMATE
 from moa_mcp.steps import prompts
 from moa_mcp.testing import ScriptedModel, pipeline, run_pipeline
 from moa_mcp.trace.trace import Trace
-from moa_mcp.values import Answer, Call, Completion, Dollars, Message, Place, Price, Question, Rates, Target, Tokens
+from moa_mcp.values import (
+    Answer,
+    Call,
+    Completion,
+    Dollars,
+    Message,
+    Place,
+    Price,
+    Question,
+    Rates,
+    Target,
+    Tokens,
+    token_limit,
+)
 from tests.support.serving import content, text
 from tests.support.tables import steps
 
@@ -202,7 +215,7 @@ def longest(call: Call) -> Completion:
         return Completion(json.dumps({"ranking": list(range(count, 0, -1))}), "j")
     if call.agent == "j":
         return Completion('{"answer": 1}', "j")
-    return Completion("x" * 4 * int(call.parameters["max_tokens"]), call.agent, "length")
+    return Completion("x" * 4 * (token_limit(call.parameters) or 0), call.agent, "length")
 
 
 async def run_longest(chosen: Pipeline, question: Question, seed: int) -> Trace:

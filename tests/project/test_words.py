@@ -20,7 +20,9 @@ def shown() -> Iterator[Text]:
     for name, command in walked("moa-mcp", commands):
         context = click.Context(command, info_name=name)
         yield Text("moa_mcp/cli", 0, f"{name} --help: {command.get_help(context)}")
-    pipelines = [pipeline_tool(each, Readiness(ready=True), simulated=True) for each in load(shipped()).pipelines.values()]
+    pipelines = [
+        pipeline_tool(each, Readiness(ready=True), simulated=True) for each in load(shipped()).pipelines.values()
+    ]
     for tool in (*pipelines, *OWN_TOOLS):
         yield Text("moa_mcp/server", 0, f"tool {tool.name}: {tool.model_dump_json()}")
 

@@ -11,7 +11,7 @@ from moa_mcp import errors
 from moa_mcp.middleware import Limits, Model, Shared, stack
 from moa_mcp.values import Call, Message, Parameters, Place, ReplySchema, Target
 from tests.support.byte_server import Bytes, ByteServer
-from tests.support.refused_parameters import CASES, FORMAT, SYSTEM, VALIDATED, Case
+from tests.support.refused_parameters import CASES, EFFORTS, FORMAT, SYSTEM, VALIDATED, Case
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +20,7 @@ OK = Bytes(
     200,
     {"Content-Type": "application/json"},
 )
-NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", "temperature", "top_p")
+NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", "temperature", "top_p", "reasoning_effort")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def given(request: dict[str, Any]) -> dict[str, Any]:
     return {name: request[name] for name in NAMES if name in request}
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.told[:60])
+@pytest.mark.parametrize("case", [*CASES, *EFFORTS], ids=lambda case: case.told[:60])
 async def test_the_next_request_is_one_that_the_provider_takes(provider: Model, server: ByteServer, case: Case) -> None:
     base = server.script("parameters", refusal(case.told, case.status, case.param), OK)
     asking = layers(provider, base)(call_of(case.sent))
@@ -62,7 +62,13 @@ async def test_the_next_request_is_one_that_the_provider_takes(provider: Model, 
     assert [given(request) for request in server.asked("parameters")] == [case.sent, case.then]
     assert len(completion.notes) == 1
     assert completion.notes[0].startswith(
-        ("openai/m takes ", "openai/m does not take ", "the prompt leaves room ", "the credit left ")
+        (
+            "openai/m takes ",
+            "openai/m does not take ",
+            "openai/m has no room ",
+            "the prompt leaves ",
+            "the credit left ",
+        )
     )
 
 

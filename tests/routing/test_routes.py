@@ -301,6 +301,32 @@ def test_what_a_route_lacks_is_said_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("command", "model"),
+    [
+        ("claude", "command/claude"),
+        (("claude", "--model", "opus"), "command/claude/opus"),
+        (("/opt/bin/my-model", "-v", "--model=small"), "command/my-model/small"),
+        (("claude", "--model"), "command/claude"),
+    ],
+)
+def test_a_program_is_named_with_the_model_that_its_arguments_choose(command: Any, model: str) -> None:
+    route = Route.model_validate({"command": command})
+    assert (route.model, str(route), route.provider, route.transport) == (model, model, "command", "command")
+
+
+def test_a_preset_can_be_written_like_a_model() -> None:
+    assert Route(model="command/codex") == Route.model_validate({"command": "codex"})
+
+
+def test_recorded_routes_of_this_version_and_of_earlier_ones_can_be_read() -> None:
+    written = {"command": ["my-model", "--json"], "output": {"json": "a.0"}, "env": ["A"], "window": 4096}
+    route = Route.model_validate(written)
+    assert Route.model_validate_json(route.model_dump_json(by_alias=True)) == route
+    earlier = '{"model": "openai/x", "api_base": null, "api_key_env": null, "usd_per_million": null, "window": null}'
+    assert Route.model_validate_json(earlier) == Route(model="openai/x")
+
+
+@pytest.mark.parametrize(
     ("model", "transport"),
     [
         ("groq/x", "openai"),

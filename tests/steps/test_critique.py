@@ -9,7 +9,7 @@ from moa_mcp.planning.plan import StepPlan, plan
 from moa_mcp.providers.simulated.provider import Offline
 from moa_mcp.steps import prompts
 from moa_mcp.testing import ScriptedModel, pipeline, run_pipeline
-from moa_mcp.values import Answer, Call, Comment, Completion, Place, Question
+from moa_mcp.values import Answer, Call, Comment, Completion, Place, Question, token_limit
 from tests.support.tables import AGGREGATE, PROPOSE, asked, steps
 
 pytestmark = pytest.mark.anyio
@@ -141,7 +141,7 @@ def test_own_criticism_is_counted_by_author_and_an_unknown_author_may_be_any_age
 
 async def test_the_estimate_of_what_follows_has_the_criticism_in_its_prompt() -> None:
     def longest(call: Call) -> Completion:
-        return Completion("x" * 4 * int(call.parameters["max_tokens"]), call.agent, "length")
+        return Completion("x" * 4 * (token_limit(call.parameters) or 0), call.agent, "length")
 
     trace = await run_pipeline(steps(PROPOSE, CRITIQUE, AGGREGATE), WHY, ScriptedModel(otherwise=longest))
     sent = [sum(prompt_tokens(call.messages) for call in step.calls) for step in trace.steps]
@@ -160,5 +160,5 @@ async def test_simulated_critics_say_what_they_make_of_an_answer(question: str, 
     trace = await run_pipeline(steps(PROPOSE, CRITIQUE, last), question, Offline(delay_s=0))
     texts = [comment.text for answer in trace.steps[1].answers for comment in answer.comments]
     assert (trace.status, len(texts)) == ("complete", 6)
-    expected = "come to" if "17" in question else "would stand here"
+    expected = "check results in" if "17" in question else "would criticize it here"
     assert all(text.startswith("[simulated ") and expected in text for text in texts)

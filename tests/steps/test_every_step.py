@@ -15,15 +15,15 @@ from moa_mcp.config import STEP_TYPES, models_of
 from moa_mcp.planning.estimate import estimate
 from moa_mcp.planning.forecast import prompt_tokens
 from moa_mcp.planning.plan import plan
-from moa_mcp.steps import Aggregate, Propose, Step, prompts
+from moa_mcp.steps import Aggregate, Member, Propose, Step, prompts
 from moa_mcp.steps.forecast import Bound, ExpectedAnswer, Forecast
 from moa_mcp.testing import ScriptedModel, run_pipeline
 from moa_mcp.trace.trace import Trace
-from moa_mcp.values import Call, Completion, Question
+from moa_mcp.values import Call, Completion, Question, token_limit
 from tests.support.each_step import any_step, pipeline_of, steps_of
 
 WHY = Question("Why?")
-LAST = Aggregate(agent="z", max_tokens=10)
+LAST = Aggregate(agent=Member(model="z"), max_tokens=10)
 BOUNDS: tuple[Bound, ...] = ("min", "expected", "max")
 KINDS = sorted(STEP_TYPES)
 LENGTHS = st.lists(st.integers(0, 99), min_size=1, max_size=4)
@@ -38,7 +38,7 @@ def longest(call: Call) -> Completion:
     system = call.messages[0].content
     form = prompts.asked_form(system)
     if form is None:
-        return Completion("x" * 4 * int(call.parameters["max_tokens"]), call.agent, "length")
+        return Completion("x" * 4 * (token_limit(call.parameters) or 0), call.agent, "length")
     ranking = list(range(len(prompts.unfenced(system)), 0, -1))
     value: object = ranking if form.field == "ranking" else 1
     return Completion(json.dumps({"key": form.key, form.field: value}), call.agent)

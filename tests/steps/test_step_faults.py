@@ -67,7 +67,10 @@ KEYS = [
     ("agents = ['']", "agent 1, model: is empty"),
     (
         "agents = [{ model = 'openai/x', sample = 2 }]",
-        "agent 1, sample: unknown key, did you mean 'samples'? Valid keys: model, samples",
+        (
+            "agent 1, sample: unknown key, did you mean 'samples'? "
+            "Valid keys: extra, model, reasoning_effort, samples, system, temperature, thinking_tokens"
+        ),
     ),
     ("agents = [{ model = 'openai/x', samples = 0 }]", "agent 1, samples: 0 should be at least 1"),
     ("agents = [{ samples = 2 }]", "agent 1, model: is missing"),

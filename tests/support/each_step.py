@@ -11,11 +11,15 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from moa_mcp.config import STEP_TYPES, Pipeline, StepDefaults
+from moa_mcp.parameters import EFFORTS
 from moa_mcp.steps import Step
 
 ALIASES = ("a", "b", "c")
 _RANGES = {"max_tokens": 60}
 """By key: how far above the smallest value generated integers go; 3 for all others."""
+
+_WORDS = {"reasoning_effort": EFFORTS}
+"""By key: the words that it takes; names of models for all others."""
 
 _LEFT_OUT = {"grace_s"}
 """Keys with which answers may be left behind."""
@@ -85,6 +89,6 @@ def _plain(key: str, kind: type, bounds: list[Any]) -> st.SearchStrategy[Any]:
         bool: st.booleans(),
         int: st.integers(low, min(high, low + _RANGES.get(key, 3)) if isinstance(high, int) else high),
         float: st.floats(low, high, exclude_min=any(hasattr(each, "gt") for each in bounds), exclude_max=True),
-        str: st.sampled_from(ALIASES),
+        str: st.sampled_from(_WORDS.get(key, ALIASES)),
     }
     return strategies[kind]

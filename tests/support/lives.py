@@ -21,7 +21,7 @@ from moa_mcp.events import AttemptFinished, AttemptStarted, CallStarted, Event
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.runs import traced
-from moa_mcp.steps.panel import member
+from moa_mcp.steps.panel import panel_member
 from moa_mcp.trace.trace import Trace
 from tests.support.model_server import Hang, ModelServer, Received, Reply
 from tests.support.nursery import Forked, Nursery
@@ -32,7 +32,7 @@ POOL = "together_moa"
 WIDTH, LAYERS = 6, 3
 CALLS = WIDTH * LAYERS + 1
 """How many calls together_moa makes: three layers of six, and one that aggregates."""
-NAMES = tuple(name for name in models_of(load(shipped()).pipelines[POOL]) if not member(name))
+NAMES = tuple(name for name in models_of(load(shipped()).pipelines[POOL]) if not panel_member(name))
 AGGREGATOR = "qwen1.5-110b-chat"
 QUESTION = {"question": "Why?"}
 

@@ -224,6 +224,76 @@ CASES = [
     Case("top_p and temperature are mutually exclusive", {"temperature": 0.5, "top_p": 0.9}, {"temperature": 0.5}),
 ]
 
+HIGH: dict[str, Any] = {"reasoning_effort": "high", "max_tokens": 2048}
+MEDIUM, LOW = {**HIGH, "reasoning_effort": "medium"}, {**HIGH, "reasoning_effort": "low"}
+MOST, NONE = {**HIGH, "reasoning_effort": "max"}, {**HIGH, "reasoning_effort": "none"}
+WITHOUT = {"max_tokens": 2048}
+EFFORTS = [
+    # OpenAI, and servers that write as it does
+    Case(
+        "Unsupported value: 'reasoning_effort' does not support 'none' with this model. Supported values are: 'minimal', 'low', 'medium', and 'high'.",
+        NONE,
+        {**HIGH, "reasoning_effort": "minimal"},
+    ),
+    Case(
+        "Unsupported value: 'reasoning_effort' does not support 'medium' with this model. Supported values are: 'low', 'high', and 'max'.",
+        MEDIUM,
+        LOW,
+    ),
+    Case("Unsupported parameter: 'reasoning_effort' is not supported with this model.", HIGH, WITHOUT),
+    Case("Unrecognized request argument supplied: reasoning_effort", HIGH, WITHOUT),
+    Case(
+        "Invalid value: 'max'. Supported values are: 'low', 'medium', and 'high'.", MOST, HIGH, param="reasoning_effort"
+    ),
+    # Groq
+    Case("`reasoning_effort` must be one of `none` or `default`", HIGH, {**HIGH, "reasoning_effort": "default"}),
+    Case("`reasoning_effort` must be one of `low`, `medium`, or `high`", NONE, LOW),
+    Case(
+        "'reasoning_effort' : value is not one of the allowed values ['none', 'default', 'low', 'medium', 'high']",
+        MOST,
+        HIGH,
+    ),
+    Case("property 'reasoning_effort' is unsupported, did you mean 'reasoning_format'?", HIGH, WITHOUT),
+    # xAI
+    Case("Model grok-4.20-0309-reasoning does not support parameter reasoningEffort.", HIGH, WITHOUT),
+    Case("invalid-argument: Invalid reasoning effort.", MOST, HIGH),
+    Case("Argument not supported on this model: reasoning_effort", HIGH, WITHOUT),
+    # Mistral
+    Case(
+        "reasoning_effort='medium' is not supported for this model. Must be one of (<ReasoningEffort.none: 'none'>, <ReasoningEffort.high: 'high'>)",
+        MEDIUM,
+        HIGH,
+    ),
+    Case("reasoning_effort: Extra inputs are not permitted", HIGH, WITHOUT, 422),
+    # Anthropic, also through litellm
+    Case(
+        "`max_tokens` must be greater than `thinking.budget_tokens`. Please consult our documentation at https://docs.claude.com/en/docs/build-with-claude/extended-thinking",
+        HIGH,
+        MEDIUM,
+    ),
+    Case("effort='max' is not supported by this model. Got model: claude-opus-4-5", MOST, HIGH),
+    Case("anthropic does not support parameters: ['reasoning_effort'], for model=claude-3-5-haiku", HIGH, WITHOUT),
+    Case("output_config.effort: Input should be 'low', 'medium' or 'high'", MOST, HIGH),
+    # Moonshot, SGLang
+    Case(
+        "Validation error for `reasoning_effort`: expected one of `'low' | 'medium' | 'high'`, received `'max'`",
+        MOST,
+        HIGH,
+    ),
+    Case(
+        "1 validation error: {'type': 'literal_error', 'loc': ('body', 'reasoning_effort'), 'msg': \"Input should be 'low', 'medium' or 'high'\", 'input': 'max'}",
+        MOST,
+        HIGH,
+    ),
+    # a gateway
+    Case(
+        'reasoning_effort: level "max" not supported, valid levels: low, medium, high, xhigh',
+        MOST,
+        {**HIGH, "reasoning_effort": "xhigh"},
+    ),
+]
+"""What providers say of a reasoning effort, as users report it, and what is sent after that."""
+
 VALIDATED = [
     (
         [{"type": "less_than_equal", "loc": ["body", "max_tokens"], "msg": "wrong", "ctx": {"le": 8192}}],

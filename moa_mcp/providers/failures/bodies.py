@@ -160,6 +160,8 @@ def _of_list(errors: Sequence[object], depth: int) -> Fault:
 
 
 def _of_object(body: Json, depth: int) -> Fault:
+    if "loc" in body and isinstance(body.get("msg"), str):
+        return _of_list([body], depth)
     inner = [found for name in _HOLDERS if body.get(name) and (found := _inside(body[name], depth)) is not None]
     messages = [*(each.message for each in inner if each.message), *_by_field(body), *_texts(body)]
     said = _first(text for text in messages if text.strip(" .").lower() not in _PHRASES) or _first(messages)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from moa_mcp.errors import Bounds, ParameterRefused, Reason
+from moa_mcp.providers.failures import efforts
 from moa_mcp.providers.failures.bodies import Fault
 from moa_mcp.providers.failures.bounds import bounds as bounds_in
 from moa_mcp.providers.failures.phrases import phrases, plain
@@ -17,7 +18,7 @@ _MOST = 4000
 
 _FORMATS = (
     *("response_?format", "(?:response_?)?json_?schema", "response_?schema", "response_mime_type", "output_format"),
-    *("structured[ _-]outputs?", "output_config", "guided_json", "json[ _-]mode"),
+    *("structured[ _-]outputs?", r"output_config(?!\.effort)", "guided_json", "json[ _-]mode"),
 )
 _NAMES: Mapping[str, str] = {
     "max_completion_tokens": r"max_?completion_?tokens",
@@ -27,7 +28,8 @@ _NAMES: Mapping[str, str] = {
     "top_p": r"top_?p",
     "stream_options": r"stream_?options|include_usage",
     "response_format": "|".join(_FORMATS),
-    "reasoning_effort": r"reasoning_?effort|reasoning\.effort|thinking_?budget|enable_thinking",
+    "reasoning_effort": efforts.NAMES,
+    "thinking_tokens": efforts.NAMES_OF_TOKENS,
     "n": r"candidate_?count|num_?generations|number_?of_?completions",
 }
 """By a parameter's name in OpenAI's API: its names at other providers and gateways."""
@@ -98,6 +100,8 @@ _VALUE = phrases(r"""
 def refusal(fault: Fault, message: str) -> ParameterRefused | None:
     """Return the error for a rejected parameter; None if the message names none that we send."""
     words = plain(f"{fault.message} {fault.param} {fault.code}"[:_MOST])
+    if efforts.leaves_no_room(words):
+        return ParameterRefused(message, parameter="thinking_tokens", reason="room")
     named = [*_of_details(fault.details), *_names(fault.param), *_names(words)]
     about = _about_the_first(words)
     bounds = tuple(bounds_in(about, fault.details)) or tuple(bounds_in(words, fault.details))
@@ -108,6 +112,8 @@ def refusal(fault: Fault, message: str) -> ParameterRefused | None:
         return None
     if not bounds and named[0] in _LIMITS and not _UNKNOWN.search(words):
         bounds = tuple(_numbers(words))
+    if named[0] == "reasoning_effort":
+        return efforts.refusal(words, message)
     name, reason = named[0], _reason(words, named, bounds)
     instead = _instead(words, name) if name in _LIMITS else None
     if instead:

@@ -25,7 +25,7 @@ from moa_mcp.providers.failures import bodies
 from moa_mcp.providers.failures.refusals import refused, unreached
 from moa_mcp.providers.litellm import endpoints
 from moa_mcp.providers.litellm.errors import destination_of, errors_mapped, parsed
-from moa_mcp.providers.openai.request import messages, reply_form
+from moa_mcp.providers.openai.request import messages, parameters, reply_form
 from moa_mcp.providers.replies.collector import Collecting
 from moa_mcp.providers.replies.completions import unanswered
 from moa_mcp.routing import proxies
@@ -156,7 +156,7 @@ def _arguments(call: Call, target: Target) -> dict[str, Any]:
         "api_key": target.api_key,
         "timeout": _CLIENT_TIMEOUT_S,
         "max_retries": 0,
-        **call.parameters,
+        **parameters(call, call.parameters),
         **reply_form(call),
         **samples,
         **streaming,

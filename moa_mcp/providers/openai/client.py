@@ -21,7 +21,7 @@ from moa_mcp.providers.failures import refusals
 from moa_mcp.providers.openai import families, request, responses
 from moa_mcp.routing import proxies
 from moa_mcp.routing.hosts import host
-from moa_mcp.values import Call, Completion, Target
+from moa_mcp.values import Call, Completion, Parameters, Target
 
 if TYPE_CHECKING:
     import aiohttp
@@ -85,7 +85,7 @@ class OpenAIWire:
     async def _asked(self, call: Call, target: Target, endpoint: _Endpoint) -> Completion:
         import aiohttp  # noqa: PLC0415  lazy, see the module's docstring
 
-        body = _body(call, endpoint, families.renamed(target, call.parameters))
+        body = _body(call, endpoint, request.parameters(call, families.renamed(target, call.parameters)))
         session = self._session or self._opened()
         try:
             async with session.post(
@@ -157,7 +157,7 @@ def _tls_context() -> ssl.SSLContext:
     return context
 
 
-def _body(call: Call, endpoint: _Endpoint, parameters: Mapping[str, float | int]) -> bytes:
+def _body(call: Call, endpoint: _Endpoint, parameters: Parameters) -> bytes:
     import orjson  # noqa: PLC0415
 
     body: Body = {

@@ -6,7 +6,6 @@ The rules are litellm's for OpenAI's reasoning models. Rejections that they don'
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import cache
 
 from moa_mcp.errors import ParameterRefused
@@ -22,7 +21,7 @@ def _reasons(model: str) -> bool:
     return (provider == "openai" or not slash) and bool(_REASONS.match((name or provider).rpartition("/")[2]))
 
 
-def renamed(target: Target, parameters: Parameters) -> Mapping[str, float | int]:
+def renamed(target: Target, parameters: Parameters) -> Parameters:
     """Return the parameters under the names that the model accepts."""
     if not _reasons(target.model):
         return parameters
@@ -36,7 +35,8 @@ def check(target: Target, parameters: Parameters) -> None:
         ParameterRefused: the first such parameter.
 
     """
-    if not _reasons(target.model) or catalog.default_effort(target.model) == "none":
+    effort = parameters.get("reasoning_effort") or catalog.default_effort(target.model)
+    if not _reasons(target.model) or effort == "none":
         return
     for name in ("temperature", "top_p"):
         if parameters.get(name, 1) != 1:

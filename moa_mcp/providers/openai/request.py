@@ -1,4 +1,4 @@
-"""The messages and the response format of a request, for both transports."""
+"""The messages, parameters and response format of a request, for both transports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 from moa_mcp.routing import catalog
 from moa_mcp.routing.capabilities import wants_cache_mark
-from moa_mcp.values import Call
+from moa_mcp.routing.reasoning import thinking
+from moa_mcp.values import Call, Parameters
 
 
 def messages(call: Call) -> list[dict[str, Any]]:
@@ -17,6 +18,14 @@ def messages(call: Call) -> list[dict[str, Any]]:
         last = said[-1]  # identical calls share the whole prompt
         last["content"] = [{"type": "text", "text": last["content"], "cache_control": {"type": "ephemeral"}}]
     return said
+
+
+def parameters(call: Call, named: Parameters) -> Parameters:
+    """Return parameters in the form of the call's provider."""
+    tokens = named.get("thinking_tokens")
+    if not isinstance(tokens, int):
+        return named
+    return {key: value for key, value in named.items() if key != "thinking_tokens"} | thinking(call.target, tokens)
 
 
 def reply_form(call: Call) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """Simulated models, which need no API key and no server, for demonstrations and tests.
 
 Each text says that it is simulated. The same seed gives the same texts. The models differ in competence, so that a
-vote or an aggregate beats a single model on small arithmetic and multiple-choice questions.
+vote or an aggregate beats a single model on arithmetic. To any other question, each text says what its step would do.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
@@ -21,6 +22,8 @@ from moa_mcp.values import Call, Completion, Target, Usage
 
 PROVIDER = "simulated"
 _VERDICT = "The answer is "
+_SIGNATURE = re.compile(r"\[simulated (.*?)\] ")
+_SCOPE = "Simulated models only answer plain arithmetic, such as “What is 17 * 23?”."
 _COMPETENCES = (0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
 
 
@@ -65,56 +68,57 @@ def _reply(call: Call, rng: Random) -> str:
     system = "\n".join(message.content for message in call.messages if message.role == "system")
     question = call.messages[-1].content
     answers = prompts.unfenced(system)
-    own = _solved(question, call.agent, rng)
+    puzzle = puzzles.read(question)
+    own = None if puzzle is None else puzzle.attempt(competence(call.agent), rng)
     form = prompts.asked_form(system)
     if form is not None:
-        return _judged(form, answers)
-    if prompts.asks_for_comments(system):
-        return _comments(call.agent, answers[0], own)
-    if answers:
-        return _synthesis(call.agent, answers, own)
-    return _proposal(call.agent, question, own)
+        return _judged(form, answers, solved=own is not None)
+    comments = prompts.asks_for_comments(system)
+    if own is None:
+        said = _explained(question, answers, comments=comments)
+    else:
+        said = _compared(answers[0], own) if comments else _settled(answers, own)
+    return f"[simulated {call.agent}] {said}"
 
 
-def _solved(question: str, agent: str, rng: Random) -> str | None:
-    puzzle = puzzles.read(question)
-    return None if puzzle is None else puzzle.attempt(competence(agent), rng)
+def _explained(question: str, answers: Sequence[str], *, comments: bool) -> str:
+    """Return what the call received and what a model would do with it, for a question that is not a puzzle."""
+    if not answers:
+        return f"No model was called. A model would answer {_quoted(question)} here. {_SCOPE}"
+    received = f"No model was called. This call received {_counted(answers)}."
+    if comments:
+        return f"{received} A model would criticize it here."
+    does = "combine them into one answer" if len(answers) > 1 else "write a better version of it"
+    return f"{received} A model would {does} here, for the question {_quoted(question)}. {_SCOPE}"
 
 
-def _proposal(agent: str, question: str, own: str | None) -> str:
-    if own is not None:
-        return f"[simulated {agent}] I worked it out step by step. {_VERDICT}{own}"
-    return (
-        f"[simulated {agent}] No model was called. This is the offline demonstration, which only solves small "
-        f"arithmetic and multiple choice. A real model would answer {_quoted(question)} here. "
-        f"View {1 + hashlib.sha256((agent + question).encode()).digest()[0] % 3} of 3."
-    )
+def _counted(answers: Sequence[str]) -> str:
+    """Return the number of answers and, where their texts state them, who gave them."""
+    signed = Counter(found[1] for found in map(_SIGNATURE.match, answers) if found)
+    names = [name if count == 1 else f"{name} ({count})" for name, count in signed.items()]
+    total = f"{len(answers)} simulated answer{'s' * (len(answers) > 1)}"
+    return f"{total} from {', '.join(names)}" if names else total
 
 
-def _synthesis(agent: str, answers: Sequence[str], own: str | None) -> str:
+def _settled(answers: Sequence[str], own: str) -> str:
+    """Return the result of a puzzle: its own, or the one that most answers and its own agree on."""
+    if not answers:
+        return f"No model was called. {_VERDICT}{own}"
     verdicts = [verdict for verdict in map(_verdict, answers) if verdict is not None]
-    ballots = Counter(verdicts)
-    if own is not None:
-        ballots[own] += 1
-    if not ballots:
-        return f"[simulated {agent}] Combined from {len(answers)} simulated answers; no model was called."
+    ballots = Counter([*verdicts, own])
     best = max(ballots.values())
-    settled = own if own is not None and ballots[own] == best else next(v for v in ballots if ballots[v] == best)
-    agreed = verdicts.count(settled)
-    return f"[simulated {agent}] {agreed} of {len(answers)} answers agree on this. {_VERDICT}{settled}"
+    settled = own if ballots[own] == best else next(v for v in ballots if ballots[v] == best)
+    return f"{verdicts.count(settled)} of {len(answers)} answers agree on this. {_VERDICT}{settled}"
 
 
-def _comments(agent: str, answer: str, own: str | None) -> str:
+def _compared(answer: str, own: str) -> str:
     verdict = _verdict(answer)
-    if own is None or verdict is None:
-        return f"[simulated {agent}] Comments on this answer would stand here; no model was asked."
-    if own == verdict:
-        return f"[simulated {agent}] I checked the steps and come to {own}, too."
-    return f"[simulated {agent}] I checked the steps and come to {own}, not to {verdict}."
+    contrast = "" if verdict is None else ", as in this answer" if own == verdict else f", not {verdict}"
+    return f"No model was called. The simulated check results in {own}{contrast}."
 
 
-def _judged(form: prompts.VerdictForm, answers: Sequence[str]) -> str:
-    ranking = _by_agreement(answers)
+def _judged(form: prompts.VerdictForm, answers: Sequence[str], *, solved: bool) -> str:
+    ranking = _by_agreement(answers) if solved else list(range(1, len(answers) + 1))
     said = ranking if form.field == "ranking" else ranking[0]
     return f'{{"key": "{form.key}", "{form.field}": {said}, "simulated": true}}'
 
@@ -127,7 +131,7 @@ def _by_agreement(answers: Sequence[str]) -> list[int]:
 
 
 def _verdict(answer: str) -> str | None:
-    return answer.rpartition(_VERDICT)[2].strip() if _VERDICT in answer else None
+    return answer.rpartition(_VERDICT)[2].strip() if _VERDICT in answer and _SIGNATURE.match(answer) else None
 
 
 def _tokens(text: str) -> int:

@@ -1,0 +1,1 @@
+"""The provider for programs: one process for each call, with the prompt on its standard input."""
