@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -123,6 +125,26 @@ def window(model: str) -> int | None:
     entry = {} if model.startswith("simulated/") else _entry(model)
     known = entry.get("max_input_tokens") or entry.get("max_tokens")
     return int(known) if known else None
+
+
+@cache
+def end_date(model: str) -> date | None:
+    """Return the date on which a provider shuts a model down; None if none is known."""
+    announced = _entry(model).get("deprecation_date")
+    try:
+        return date.fromisoformat(announced) if announced else None
+    except (TypeError, ValueError):
+        return None
+
+
+def is_listed(model: str) -> bool:
+    """Return whether the table has a model, whose name has its provider's prefix."""
+    return bool(_entry(model))
+
+
+def entries() -> Mapping[str, Mapping[str, Any]]:
+    """Return the table as litellm has it: what is known of each model, by the model's name there."""
+    return _table()
 
 
 @cache

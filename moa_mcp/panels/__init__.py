@@ -1,0 +1,1 @@
+"""Panels: which living models can serve a tier."""
