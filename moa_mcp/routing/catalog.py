@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
@@ -140,6 +141,16 @@ def ended(model: str) -> date | None:
     """Return the date on which a provider shut a model down; None if it has not."""
     ends = end_date(model)
     return ends if ends is not None and ends <= datetime.now(UTC).date() else None
+
+
+def is_listed(model: str) -> bool:
+    """Return whether the table has a model, whose name has its provider's prefix."""
+    return bool(_entry(model))
+
+
+def entries() -> Mapping[str, Mapping[str, Any]]:
+    """Return the table as litellm has it: what is known of each model, by the model's name there."""
+    return _table()
 
 
 @cache

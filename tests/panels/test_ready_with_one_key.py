@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Mapping
 
 import pytest
 
 from moa_mcp.config import load, models_of, shipped
 from moa_mcp.panels import PROVIDERS, Resolver
-from moa_mcp.panels.table import PATH
 from moa_mcp.planning.plan import blocking, reach
 from moa_mcp.providers.backend import real
 from moa_mcp.routing import credentials
@@ -61,8 +58,3 @@ async def test_the_last_layer_of_every_pipeline_has_another_model_as_its_fallbac
         (agent,) = set(last.models)
         assert last.fallback is not None
         assert resolved.routes[last.fallback] != resolved.routes[agent]
-
-
-def test_the_table_names_the_kind_and_date_of_the_source_of_every_model() -> None:
-    tables = tomllib.loads(PATH.read_text("utf-8"))
-    assert all(table["source"] and table["checked"] for table in tables.values()), json.dumps(tables, default=str)
