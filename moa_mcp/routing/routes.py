@@ -23,6 +23,7 @@ from moa_mcp.parameters import Effort, Extra, ThinkingTokens
 from moa_mcp.routing import addresses, catalog, commands, credentials, proxies
 from moa_mcp.routing.capabilities import samples_at
 from moa_mcp.routing.hosts import HOSTS, Host, base_at, host, wire_name
+from moa_mcp.routing.keychain import Keychain
 from moa_mcp.text.redact import redact
 from moa_mcp.values import CallSettings, Price, Program, Rates, Target, Transport
 
@@ -177,6 +178,14 @@ class Route(BaseModel):
         direct = self.api_base is not None or self.provider in LOCAL or host(self.provider) is not None
         return "openai" if direct else "litellm"
 
+    @property
+    def key_names(self) -> tuple[tuple[str, ...], ...]:
+        """The sets of variables of which each gives access to the route; empty if it needs none."""
+        if self.api_key_env is not None:
+            return ((self.api_key_env,),)
+        keyless = self.api_base is not None or self.provider in {*LOCAL, commands.PROVIDER}
+        return () if keyless else credentials.alternatives(self.provider)
+
     def __str__(self) -> str:
         return f"{self.model} at {redact(self.api_base)}" if self.api_base else self.model
 
@@ -252,12 +261,14 @@ class Routes:
         models: Mapping[str, Sequence[Route]],
         environ: Mapping[str, str],
         probe: Probe = answers,
+        keychain: Keychain | None = None,
     ) -> None:
         self._models = models
         self._environ = {
             name: value.strip() for name, value in environ.items()
         }  # values from files often end with a newline
         self._probe = probe
+        self._keychain = keychain
         self._seen: dict[str, tuple[float, bool]] = {}
         """By address: when a local server was last probed, and whether it answered."""
         self._settled: dict[Route, RouteState] = {}
@@ -289,10 +300,17 @@ class Routes:
     async def _state(self, route: Route) -> RouteState:
         state = self._settled.get(route)
         if state is None:
+            await self._look_in_keychain(route)
             state = self._described(route, await self._found(route))
             if route.api_base is not None or route.provider not in {*LOCAL, commands.PROVIDER}:
                 self._settled[route] = state
         return state
+
+    async def _look_in_keychain(self, route: Route) -> None:
+        """Add the keys of a route that are not set, if the keychain has them."""
+        sets = route.key_names
+        if self._keychain is not None and sets and not credentials.given(sets, self._environ):
+            self._environ.update(await self._keychain.find(sets, self._environ))
 
     def _described(self, route: Route, state: RouteState) -> RouteState:
         """Return the state with price, context window and answers per request added to its target."""
