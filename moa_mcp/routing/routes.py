@@ -11,7 +11,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from decimal import Decimal
 from typing import Annotated, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -24,12 +23,12 @@ from moa_mcp.routing import addresses, catalog, commands, credentials, proxies
 from moa_mcp.routing.capabilities import samples_at
 from moa_mcp.routing.hosts import HOSTS, Host, base_at, host, wire_name
 from moa_mcp.routing.keychain import Keychain
+from moa_mcp.routing.prices import PerMillion
 from moa_mcp.text.redact import redact
-from moa_mcp.values import CallSettings, Price, Program, Rates, Target, Transport
+from moa_mcp.values import CallSettings, Program, Target, Transport
 
 _OPENAI_HOST = "https://api.openai.com"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MILLION = 1_000_000
 _NO_KEY = "none"
 """Sent to servers that need no key: some clients and servers require a value."""
 
@@ -51,29 +50,6 @@ LOCAL: Mapping[str, Local] = {
 }
 
 PROVIDERS = frozenset({*credentials.KEYS, *LOCAL, commands.PROVIDER})
-
-
-Dollars = Annotated[Decimal, Field(ge=0, strict=False)]
-
-
-class PerMillion(BaseModel):
-    """Prices in US dollars per million tokens."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    prompt: Dollars
-    completion: Dollars
-    cached: Dollars | None = None
-    """For prompt tokens that the provider reads from its cache. Default: the price of other prompt tokens."""
-
-    @property
-    def price(self) -> Price:
-        """Return the price per token."""
-        cached = self.prompt if self.cached is None else self.cached
-        return Price(
-            Rates(*(each / _MILLION for each in (self.prompt, self.completion, cached, self.completion))),
-            "configuration",
-        )
 
 
 def _stripped(value: object) -> object:
