@@ -28,7 +28,8 @@ from environment import python_with
 
 from moa_mcp.config import Config, Pipeline, load, models_of, shipped
 from moa_mcp.providers import backend
-from moa_mcp.routing.routes import PerMillion, Route
+from moa_mcp.routing.prices import PerMillion
+from moa_mcp.routing.routes import Route
 from moa_mcp.runs import NewRun, Ready, Runs
 from moa_mcp.steps import ModelStep, MultiAgentStep
 from moa_mcp.values import Question

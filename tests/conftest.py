@@ -14,6 +14,8 @@ from tests.support.nursery import Nursery
 settings.register_profile("moa", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("moa")
 os.environ["MOA_MCP_JOURNAL"] = "none"  # nothing that a test starts may write to the user's own
+os.environ["MOA_MCP_ENV_FILE"] = "none"  # or read the user's own keys
+os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from moa_mcp.cli import costs, draw
-from moa_mcp.cli.options import FAILED, config_option, loaded, named, offline_option, show_notes
+from moa_mcp.cli.key_sources import KeySources
+from moa_mcp.cli.options import FAILED, add_keys, config_option, loaded, named, offline_option, show_notes
 from moa_mcp.cli.text import counted, json_text, line
-from moa_mcp.cli.watch import ready
 from moa_mcp.config import Config, Pipeline, models_of
 from moa_mcp.panels import Resolved, Resolver
 from moa_mcp.planning.context_windows import doubts, windows
@@ -24,8 +25,10 @@ from moa_mcp.planning.endings import endings
 from moa_mcp.planning.estimate import Estimate, data, estimate, prices
 from moa_mcp.planning.forecast import ASSUMED_TOKENS, assumed
 from moa_mcp.planning.plan import Lint, Plan, Reach, blocking, plan, reach
+from moa_mcp.providers.backend import real, simulated
 from moa_mcp.providers.simulated import provider as simulation
 from moa_mcp.routing.hosts import host
+from moa_mcp.routing.keychain import Keychain
 from moa_mcp.routing.routes import Route, RouteState
 from moa_mcp.text.redact import redact
 
@@ -91,19 +94,23 @@ def command(
     """
     config = loaded(config_path)
     show_notes(config)
+    keys = None if offline else KeySources(add_keys(config), Keychain())
     chosen = [named(config, name) for name in dict.fromkeys(names)] or list(config.pipelines.values())
-    checked = anyio.run(_check, config, chosen, offline, cost)
+    checked = anyio.run(_check, config, chosen, keys, cost)
     warned = strict and any(each.plan.lint for each in checked)
     lacking = bool(names) and any(each.missing for each in checked)
     if as_json:
-        click.echo(json_text(_data(config, checked, fine=not (warned or lacking))))
+        click.echo(json_text(_data(config, checked, keys, fine=not (warned or lacking))))
     else:
-        _show(config, checked, detailed=bool(names))
+        _show(config, checked, keys, detailed=bool(names))
     ctx.exit(FAILED if warned or lacking else 0)
 
 
-async def _check(config: Config, pipelines: Iterable[Pipeline], offline: bool, cost: bool) -> tuple[Checked, ...]:
-    backend, routes = ready(config, offline=offline)
+async def _check(
+    config: Config, pipelines: Iterable[Pipeline], keys: KeySources | None, cost: bool
+) -> tuple[Checked, ...]:
+    """Return the pipelines with their models; simulated without `keys`."""
+    backend, routes = real(config.models, dict(os.environ), keys.keychain) if keys else (simulated(), None)
     resolver = Resolver(config, backend.usable, backend.candidates)
 
     async def check(each: Pipeline) -> Checked:
@@ -123,8 +130,17 @@ def _simulated(pipeline: Pipeline) -> tuple[Reach, ...]:
     return tuple(Reach(alias, (RouteState(Route(model=target.model), target, ""),)) for alias, target in targets)
 
 
-def _data(config: Config, checked: Iterable[Checked], *, fine: bool) -> dict[str, object]:
-    return {"fine": fine, "source": config.source, "pipelines": [_pipeline(each) for each in checked]}
+def _data(config: Config, checked: Sequence[Checked], keys: KeySources | None, *, fine: bool) -> dict[str, object]:
+    return {
+        "fine": fine,
+        "source": config.source,
+        **({"keys": keys.data(_routes(checked))} if keys else {}),
+        "pipelines": [_pipeline(each) for each in checked],
+    }
+
+
+def _routes(checked: Iterable[Checked]) -> Iterator[Route]:
+    return (state.route for one in checked for each in one.reached for state in each.routes)
 
 
 def _pipeline(checked: Checked) -> dict[str, object]:
@@ -157,9 +173,11 @@ def _pipeline(checked: Checked) -> dict[str, object]:
     }
 
 
-def _show(config: Config, checked: tuple[Checked, ...], *, detailed: bool) -> None:
+def _show(config: Config, checked: tuple[Checked, ...], keys: KeySources | None, *, detailed: bool) -> None:
     out = draw.console()
     out.print(Text.assemble(("Configuration  ", "bold"), line(config.source)))
+    if keys:
+        keys.show(out, _routes(checked))
     tables = [_overview(checked), *map(_steps, checked if detailed else ())]
     for table in (*tables, _models(checked)):
         out.print()

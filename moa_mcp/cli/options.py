@@ -19,6 +19,8 @@ from moa_mcp.config import Config, JournalSettings, Pipeline
 from moa_mcp.errors import ConfigError, JournalError
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
+from moa_mcp.routing import environment
+from moa_mcp.routing.environment import FileKeys
 from moa_mcp.text.suggest import closest
 
 FAILED = 1
@@ -180,6 +182,14 @@ def show_notes(config: Config) -> None:
     """Print on stderr what the author of the configuration should change."""
     for note in config.notes:
         say(f"Note: {config.source}: {note}")
+
+
+def add_keys(config: Config, *names: str) -> FileKeys:
+    """Add the keys of the user's file to the environment, and those `names` of it; print its problems on stderr."""
+    found = environment.add_from_file(config.models, names)
+    for problem in found.problems:
+        say(f"Note: {problem}")
+    return found
 
 
 def named(config: Config, name: str) -> Pipeline:

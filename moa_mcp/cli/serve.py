@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from moa_mcp.cli.options import (
     Refused,
+    add_keys,
     config_option,
     journal_option,
     loaded,
@@ -73,6 +74,8 @@ def command(
         raise Refused(f"{given[0]} has no effect over stdio", "Add --http or --sse.")
     config = loaded(config_path)
     show_notes(config)
+    if http or sse or not offline:
+        add_keys(config, token_env)
     token = _token(token_env, host, named="--token-env" in given) if http or sse else None
     with collecting_nothing():
         from moa_mcp.server import transports  # noqa: PLC0415  takes a second; errors above need not wait

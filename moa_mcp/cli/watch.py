@@ -19,7 +19,7 @@ from rich.console import Console
 
 from moa_mcp.cli import draw
 from moa_mcp.cli.live import RESTARTED, Layers, Stream
-from moa_mcp.cli.options import Refused, RunFailed
+from moa_mcp.cli.options import Refused, RunFailed, add_keys
 from moa_mcp.cli.remedies import Remedies
 from moa_mcp.cli.signals import Interrupted, ended_as_by_ctrl_c
 from moa_mcp.cli.text import json_text, line, say, shortened, written
@@ -28,6 +28,7 @@ from moa_mcp.errors import MoaError
 from moa_mcp.events import Emit
 from moa_mcp.journal import Journal
 from moa_mcp.providers.backend import Backend, real, simulated
+from moa_mcp.routing.keychain import Keychain
 from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Run, Runs
 from moa_mcp.text.redact import redact
@@ -66,7 +67,8 @@ def ready(config: Config, *, offline: bool) -> tuple[Backend, Routes | None]:
     """Return the backend for calls, with the routes of the models unless they are simulated."""
     if offline:
         return simulated(), None
-    return real(config.models, dict(os.environ))
+    add_keys(config)
+    return real(config.models, dict(os.environ), Keychain())
 
 
 def runs_of(config: Config, backend: Backend, journal: Journal) -> Runs:

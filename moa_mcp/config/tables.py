@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from moa_mcp.parameters import Effort, ThinkingTokens
-from moa_mcp.routing.routes import Dollars, Route, RouteEntry
+from moa_mcp.routing.prices import Dollars
+from moa_mcp.routing.routes import Route, RouteEntry
 from moa_mcp.steps import Step
 from moa_mcp.steps.forecast import MAX_TOKENS
 from moa_mcp.steps.panel import Tier

@@ -76,7 +76,7 @@ def all_known(settings: PanelSettings) -> tuple[Candidate, ...]:
 
 async def candidates(routes: Routes, settings: PanelSettings) -> tuple[Candidate, ...]:
     """Return the models that can be called in this environment, in the order of the table, local ones last."""
-    hosted = await _hosted(routes, settings) if routes.has_key() else ()  # reading the table takes time
+    hosted = await _hosted(routes, settings) if routes.may_have_key else ()  # reading the table takes time
     if settings.local == "never" or (hosted and settings.local == "alone"):
         return hosted
     local = _local(await routes.local_models())

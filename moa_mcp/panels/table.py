@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from moa_mcp.errors import ConfigError, Problem
 from moa_mcp.routing import catalog
-from moa_mcp.routing.routes import PROVIDERS, PerMillion, Route, RouteEntry
+from moa_mcp.routing.prices import PerMillion
+from moa_mcp.routing.routes import PROVIDERS, Route, RouteEntry
 from moa_mcp.steps.panel import Tier
 
 Source: TypeAlias = Literal["litellm", "provider", "gateway", "search"]

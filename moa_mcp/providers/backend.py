@@ -14,6 +14,7 @@ from moa_mcp.model import Model, Usable
 from moa_mcp.panels import Candidate, Candidates, all_known, candidates
 from moa_mcp.providers.simulated import provider
 from moa_mcp.providers.transports import Real
+from moa_mcp.routing.keychain import Keychain
 from moa_mcp.routing.routes import Route, Routes
 from moa_mcp.values import Target, Transport
 
@@ -45,10 +46,10 @@ class Backend:
     """Closes all connections; a later call opens new ones."""
 
 
-def real(models: Models, environ: Mapping[str, str]) -> tuple[Backend, Routes]:
+def real(models: Models, environ: Mapping[str, str], keychain: Keychain | None = None) -> tuple[Backend, Routes]:
     """Return the backend that calls real models, and the routes of the configured models."""
     provider = Real(environ)
-    routes = Routes(models, environ)
+    routes = Routes(models, environ, keychain=keychain)
 
     async def ready(aliases: Iterable[str], usable: Usable) -> None:
         first, later = await _transports(aliases, usable)

@@ -7,7 +7,7 @@ Therefore a route is never used if its own variables are missing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from moa_mcp.routing import hosts
 
@@ -84,17 +84,21 @@ KEYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 
 def missing(provider: str, environ: Mapping[str, str]) -> str:
     """Return the variables that would give access to a provider; empty if they are set."""
-    alternatives = _alternatives(provider)
-    if any(all(environ.get(name) for name in names) for names in alternatives):
-        return ""
-    return " and ".join(alternatives[0])
+    sets = alternatives(provider)
+    return "" if given(sets, environ) else " and ".join(sets[0])
 
 
 def key(provider: str, environ: Mapping[str, str]) -> str | None:
     """Return the key of a provider that takes a single key; None if the environment does not have it."""
-    held = (names[0] for names in _alternatives(provider) if all(environ.get(name) for name in names))
-    return next((environ[name] for name in held), None)
+    names = given(alternatives(provider), environ)
+    return environ[names[0]] if names else None
 
 
-def _alternatives(provider: str) -> tuple[tuple[str, ...], ...]:
+def given(sets: Iterable[tuple[str, ...]], environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the first set of variables of which all are set; empty if there is none."""
+    return next((names for names in sets if all(environ.get(name) for name in names)), ())
+
+
+def alternatives(provider: str) -> tuple[tuple[str, ...], ...]:
+    """Return the sets of variables of which each gives access to a provider."""
     return KEYS.get(provider) or ((hosts.key_variable(provider) or f"{provider.upper()}_API_KEY",),)

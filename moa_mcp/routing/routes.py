@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from decimal import Decimal
 from typing import Annotated, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -22,13 +21,14 @@ from moa_mcp.parameters import Effort, Extra, ThinkingTokens
 from moa_mcp.routing import addresses, catalog, commands, credentials, proxies
 from moa_mcp.routing.capabilities import samples_at
 from moa_mcp.routing.hosts import HOSTS, Host, base_at, host, wire_name
+from moa_mcp.routing.keychain import Keychain, is_installed
 from moa_mcp.routing.local import LOCAL, Listing, Local, Probe, base_of, models_at
+from moa_mcp.routing.prices import PerMillion
 from moa_mcp.text.redact import redact
-from moa_mcp.values import CallSettings, Price, Program, Rates, Target, Transport
+from moa_mcp.values import CallSettings, Program, Target, Transport
 
 _OPENAI_HOST = "https://api.openai.com"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MILLION = 1_000_000
 ANY_KEY = "set an API key, such as OPENROUTER_API_KEY or OPENAI_API_KEY, or start a local server, such as Ollama"
 """What a panel needs."""
 _NO_KEY = "none"
@@ -36,29 +36,6 @@ _NO_KEY = "none"
 
 
 PROVIDERS = frozenset({*credentials.KEYS, *LOCAL, commands.PROVIDER})
-
-
-Dollars = Annotated[Decimal, Field(ge=0, strict=False)]
-
-
-class PerMillion(BaseModel):
-    """Prices in US dollars per million tokens."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    prompt: Dollars
-    completion: Dollars
-    cached: Dollars | None = None
-    """For prompt tokens that the provider reads from its cache. Default: the price of other prompt tokens."""
-
-    @property
-    def price(self) -> Price:
-        """Return the price per token."""
-        cached = self.prompt if self.cached is None else self.cached
-        return Price(
-            Rates(*(each / _MILLION for each in (self.prompt, self.completion, cached, self.completion))),
-            "configuration",
-        )
 
 
 def _stripped(value: object) -> object:
@@ -163,6 +140,14 @@ class Route(BaseModel):
         direct = self.api_base is not None or self.provider in LOCAL or host(self.provider) is not None
         return "openai" if direct else "litellm"
 
+    @property
+    def key_names(self) -> tuple[tuple[str, ...], ...]:
+        """The sets of variables of which each gives access to the route; empty if it needs none."""
+        if self.api_key_env is not None:
+            return ((self.api_key_env,),)
+        keyless = self.api_base is not None or self.provider in {*LOCAL, commands.PROVIDER}
+        return () if keyless else credentials.alternatives(self.provider)
+
     def __str__(self) -> str:
         return f"{self.model} at {redact(self.api_base)}" if self.api_base else self.model
 
@@ -233,12 +218,14 @@ class Routes:
         models: Mapping[str, Sequence[Route]],
         environ: Mapping[str, str],
         probe: Probe = models_at,
+        keychain: Keychain | None = None,
     ) -> None:
         self._models = models
         self._environ = {
             name: value.strip() for name, value in environ.items()
         }  # values from files often end with a newline
         self._probe = probe
+        self._keychain = keychain
         self._seen: dict[str, tuple[float, Listing | None]] = {}
         """By address: when a local server was last probed, and its models; None if it did not answer."""
         self._settled: dict[Route, RouteState] = {}
@@ -247,6 +234,11 @@ class Routes:
     def has_key(self, providers: Iterable[str] = credentials.KEYS) -> bool:
         """Whether the environment gives access to one of these providers."""
         return any(not credentials.missing(provider, self._environ) for provider in providers)
+
+    @property
+    def may_have_key(self) -> bool:
+        """Whether the environment gives access to a hosted provider, or the keychain may."""
+        return self.has_key() or (self._keychain is not None and is_installed())
 
     def of(self, models: Mapping[str, Sequence[Route]]) -> Routes:
         """Return the routes of other models in the same environment."""
@@ -275,10 +267,17 @@ class Routes:
     async def _state(self, route: Route) -> RouteState:
         state = self._settled.get(route)
         if state is None:
+            await self._look_in_keychain(route)
             state = self._described(route, await self._found(route))
             if route.api_base is not None or route.provider not in {*LOCAL, commands.PROVIDER}:
                 self._settled[route] = state
         return state
+
+    async def _look_in_keychain(self, route: Route) -> None:
+        """Add the keys of a route that are not set, if the keychain has them."""
+        sets = route.key_names
+        if self._keychain is not None and sets and not credentials.given(sets, self._environ):
+            self._environ.update(await self._keychain.find(sets, self._environ))
 
     def _described(self, route: Route, state: RouteState) -> RouteState:
         """Return the state with price, context window and answers per request added to its target."""

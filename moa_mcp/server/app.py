@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from moa_mcp.config import Config
 from moa_mcp.journal import Journal
 from moa_mcp.providers.backend import Backend, real, simulated
+from moa_mcp.routing.keychain import Keychain
 from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Runs
 from moa_mcp.server.asking import STATE_S
@@ -65,7 +66,7 @@ class App:
         if backend is None and offline:
             backend = simulated()
         elif backend is None:
-            backend, routes = real(config.models, dict(os.environ))
+            backend, routes = real(config.models, dict(os.environ), Keychain())
         self.runs = Runs(config, backend, journal)
         self.listening = ListenHandler(bus := InMemorySubscriptionBus())
         self._answered = anyio.Event()

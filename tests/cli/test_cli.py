@@ -265,7 +265,7 @@ def test_check_fails_for_missing_keys_only_where_a_pipeline_is_named(
     assert data["fine"] == (code == 0)
     assert [each["model"] for each in data["pipelines"][0]["models"]] == ["m"]
     assert "s3cr3t" not in shown.output + json.dumps(data)
-    assert ("ONE_KEY" in shown.output) == (key is None and "--offline" not in args)
+    assert ("set ONE_KEY" in shown.output) == (key is None and "--offline" not in args)
 
 
 def test_a_pipeline_that_lacks_only_a_fallback_is_ready_and_check_says_what_it_lacks(tmp_path: Path) -> None:

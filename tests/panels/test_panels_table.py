@@ -16,6 +16,7 @@ import pytest
 from moa_mcp.errors import ConfigError
 from moa_mcp.panels.table import KnownModel, known_models, read
 from moa_mcp.routing import catalog, credentials
+from moa_mcp.routing.local import Listing
 from moa_mcp.routing.routes import Route, Routes
 from moa_mcp.steps.panel import TIERS, Tier
 
@@ -65,8 +66,8 @@ def environment(provider: str) -> dict[str, str]:
 def usable_with(provider: str) -> list[KnownModel]:
     """Return the models that can be used if only a provider's key is set."""
 
-    async def unreachable(_: str) -> bool:
-        return False
+    async def unreachable(_: str) -> Listing | None:
+        return None
 
     async def found() -> list[KnownModel]:
         routes = Routes({name: model.routes for name, model in MODELS.items()}, environment(provider), unreachable)

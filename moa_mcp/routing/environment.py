@@ -1,0 +1,63 @@
+"""Adds the keys of the user's file to the environment of the process, where litellm and the masks of keys find them.
+
+MCP hosts start servers without the environment of the user's shell. A variable that is set has precedence.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from moa_mcp.routing import commands, credentials, env_file
+from moa_mcp.routing.hosts import HOSTS
+from moa_mcp.routing.local import LOCAL
+from moa_mcp.routing.routes import Route
+
+TOKEN = "MOA_MCP_TOKEN"  # noqa: S105  the name of a variable
+_ENDINGS = ("_API_KEY", "_API_TOKEN", "_API_BASE", "_BASE_URL")
+"""Endings of the variables of providers that only litellm lists."""
+
+
+class FileKeys(NamedTuple):
+    """What a file added to the environment. It holds names alone."""
+
+    path: Path | None
+    """None without a file."""
+    names: frozenset[str]
+    problems: tuple[str, ...]
+
+
+def add_from_file(models: Mapping[str, Sequence[Route]], named: Collection[str] = ()) -> FileKeys:
+    """Set the variables of the user's file that are not set, and return their names.
+
+    Only variables of providers and of routes, and those `named`, are set: a file must not change anything else, such
+    as the path of programs.
+    """
+    file = env_file.read()
+    known = {name for name in file.values if name in named or is_used(name, models)}
+    unknown = sorted(file.values.keys() - known)
+    added = {name: file.values[name] for name in known if not os.environ.get(name, "").strip()}
+    os.environ.update(added)
+    problems = file.problems
+    if unknown:
+        problems += (f"{file.path}: ignored, not a variable of a provider or route: {', '.join(unknown)}",)
+    return FileKeys(file.path, frozenset(added), problems)
+
+
+def is_used(name: str, models: Mapping[str, Sequence[Route]]) -> bool:
+    """Return whether a variable is one of a known provider, of a route, or the server's token."""
+    routes = chain.from_iterable(models.values())
+    own = name == TOKEN or any(name == route.api_key_env or name in route.env for route in routes)
+    logins = any(name in preset.env for preset in commands.PRESETS.values())
+    return own or logins or name.endswith(_ENDINGS) or name.partition("_")[0] in _families()
+
+
+def _families() -> set[str]:
+    """Return what the names of variables of known providers begin with, such as AWS."""
+    keys = chain.from_iterable(chain.from_iterable(credentials.KEYS.values()))
+    bases = chain.from_iterable(host.variables for host in HOSTS.values())
+    locals_ = (local.variable for local in LOCAL.values())
+    return {name.partition("_")[0] for name in chain(keys, bases, locals_)}
