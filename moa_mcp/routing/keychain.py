@@ -35,6 +35,10 @@ class KeychainFailed(Exception):
     """The keychain is locked, refused or missing."""
 
 
+class NoKeychain(KeychainFailed):
+    """The system has no keychain."""
+
+
 class Keychain:
     """The keys in the system's keychain, each read at most once."""
 
@@ -72,9 +76,11 @@ class Keychain:
     def _read(self, name: str) -> str | None:
         try:
             return read(name)
+        except NoKeychain:  # usual on servers, where keyring came with another package
+            self.problem = "the system has no keychain"
         except KeychainFailed as error:
             self._failed(str(error))
-            return None
+        return None
 
     def _failed(self, reason: str) -> None:
         self.problem = f"the keychain can't be used: {reason}"
@@ -102,4 +108,5 @@ def _failures() -> Generator[Any]:
     try:
         yield import_module("keyring")
     except Exception as error:  # backends are plug-ins, which may raise anything
-        raise KeychainFailed(redact(" ".join(str(error).split())) or type(error).__name__) from error
+        kind = NoKeychain if type(error).__name__ == "NoKeyringError" else KeychainFailed
+        raise kind(redact(" ".join(str(error).split())) or type(error).__name__) from error
