@@ -227,16 +227,18 @@ def _models(checked: Sequence[Checked]) -> Table:
     stand_ins = {each.alias: each.model for one in checked for each in one.resolved.stand_ins}
     table = draw.table()
     table.add_column("model", no_wrap=True)
+    if stand_ins:
+        table.add_column("stand-in", no_wrap=True)
     table.add_column("route", overflow="fold")
     table.add_column("client", no_wrap=True)
     for each in reached.values():
+        names = [line(each.alias), *([line(stand_ins.get(each.alias, ""))] if stand_ins else [])]
         if each.route is None:
-            table.add_row(line(each.alias), Text(f"none; {_safe(each.missing)}", style="yellow"))
+            table.add_row(*names, Text(f"none; {_safe(each.missing)}", style="yellow"))
         else:
             target = each.route.target
             client = "" if target is None or target.provider == simulation.PROVIDER else target.transport
-            instead = f" (stand-in: {stand_ins[each.alias]})" if each.alias in stand_ins else ""
-            table.add_row(line(each.alias), Text(f"{_route(each.route)}{instead}"), client)
+            table.add_row(*names, Text(_route(each.route)), client)
     return table
 
 

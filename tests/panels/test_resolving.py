@@ -1,0 +1,180 @@
+"""Panels and stand-ins as users meet them: who answers, and what the command, the tools and the trace say of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+
+from moa_mcp.config import shipped
+from tests.cli.test_cli import environ, run
+from tests.support.model_server import ModelServer, Status
+from tests.support.serving import parameters, text
+
+__all__ = ["environ"]
+
+NOBODY = "http://127.0.0.1:9/v1"
+NO_SERVERS = {f"{name}_API_BASE": NOBODY for name in ("OLLAMA", "LM_STUDIO", "HOSTED_VLLM", "LLAMAFILE")}
+PANEL = """
+[pipelines.one]
+description = "For the test."
+steps = [
+    { step = "propose", agents = { panel = "balanced", members = 3, temperature = 0.2 } },
+    { step = "aggregate", agent = { panel = "strong" }, fallback_agent = { panel = "strong" } },
+]
+"""
+
+
+@pytest.fixture
+def ollama() -> Iterator[ModelServer]:
+    with ModelServer("llama3.3:70b", "nomic-embed-text:latest", "qwen3:8b") as server:
+        yield server
+
+
+def at(server: ModelServer, environ: dict[str, str]) -> dict[str, str]:
+    """Return the environment of a user whose only model server is this one."""
+    return {**environ, **NO_SERVERS, "OLLAMA_API_BASE": server.url}
+
+
+def written(folder: Path, *tables: str) -> str:
+    path = folder / "own.toml"
+    path.write_text("\n".join(tables), "utf-8")
+    return str(path)
+
+
+def checked(environ: dict[str, str], config: str, *names: str) -> Any:
+    return json.loads(run(environ, "--config", config, "check", "--json", *names).stdout)
+
+
+def test_a_local_server_answers_with_its_chat_models_and_the_result_says_for_whom(
+    environ: dict[str, str], ollama: ModelServer
+) -> None:
+    done = run(at(ollama, environ), "--config", str(shipped()), "ask", "vote", "Why is the sky blue?", "--json")
+    trace = json.loads(done.stdout)
+    assert {each.model for each in ollama.requests if each.model} == {"llama3.3:70b", "qwen3:8b"}
+    assert [note for note in trace["notes"] if "is the stand-in for claude-sonnet-4-5" in note]
+
+
+def test_members_of_a_panel_have_the_settings_of_its_table(
+    environ: dict[str, str], ollama: ModelServer, tmp_path: Path
+) -> None:
+    done = run(at(ollama, environ), "--config", written(tmp_path, PANEL), "ask", "one", "Why?", "--json")
+    assert json.loads(done.stdout)["status"] == "complete", done.stderr
+    bodies = [each.body for each in ollama.requests if each.body]
+    assert sorted((body["model"], body["temperature"]) for body in bodies) == [
+        ("llama3.3:70b", 0.2),
+        ("llama3.3:70b", 0.2),
+        ("llama3.3:70b", 0.7),
+        ("qwen3:8b", 0.2),
+    ]
+
+
+def test_a_dead_aggregator_does_not_cost_the_run(environ: dict[str, str], ollama: ModelServer, tmp_path: Path) -> None:
+    ollama.script("llama3.3:70b", Status(401, "no"))
+    done = run(at(ollama, environ), "--config", written(tmp_path, PANEL), "ask", "one", "Why?", "--json")
+    trace = json.loads(done.stdout)
+    assert (trace["status"], trace["answer"]) == ("degraded", "answer 2 from qwen3:8b"), done.stderr
+    assert "asked qwen3:8b in place of llama3.3:70b" in " ".join(trace["notes"])
+
+
+def test_without_stand_ins_a_model_without_a_route_is_unavailable(environ: dict[str, str], tmp_path: Path) -> None:
+    config = written(tmp_path, "[panels]\nstand_ins = false", shipped().read_text("utf-8"))
+    with ModelServer("qwen3:8b") as ollama:
+        done = run(at(ollama, environ), "--config", config, "ask", "vote", "Why?")
+        assert not [each for each in ollama.requests if each.body]
+    assert done.returncode == 3
+    assert "To run it, set OPENROUTER_API_KEY" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "route"),
+    [
+        ("exclude = ['Meta']", "ollama/qwen3:8b"),
+        ("exclude = ['QWEN3:8B']", "ollama/llama3.3:70b"),
+        ("local = 'never'", None),
+    ],
+)
+def test_makers_models_and_local_servers_can_be_excluded(
+    environ: dict[str, str], ollama: ModelServer, tmp_path: Path, settings: str, route: str | None
+) -> None:
+    config = written(tmp_path, f"[panels]\n{settings}", PANEL)
+    (one,) = checked(at(ollama, environ), config)["pipelines"]
+    assert {each["route"] and each["route"].partition(" at ")[0] for each in one["models"]} == {route}
+
+
+def test_check_names_the_stand_ins(environ: dict[str, str], ollama: ModelServer) -> None:
+    (refine,) = checked(at(ollama, environ), str(shipped()), "refine")["pipelines"]
+    models = {each["model"]: each["stand_in"] for each in refine["models"]}
+    assert models["llama-3.1-8b"] in {"qwen3:8b", "llama3.3:70b"}
+    shown = run(at(ollama, environ), "--config", str(shipped()), "check", "refine").stdout
+    (row,) = [line.split() for line in shown.splitlines() if line.startswith("llama-3.1-8b")]
+    assert row[1] == models["llama-3.1-8b"]
+
+
+def test_check_shows_the_command_that_loads_a_missing_model(
+    environ: dict[str, str], ollama: ModelServer, tmp_path: Path
+) -> None:
+    config = written(tmp_path, "[pipelines.one]", "steps = [{ step = 'propose', agents = ['ollama/llama3.1:8b'] }]")
+    (one,) = checked(at(ollama, environ), config)["pipelines"]
+    assert (one["ready"], one["models"][0]["missing"]) == (False, "run ollama pull llama3.1:8b")
+
+
+def test_a_route_that_has_ended_is_skipped_with_the_reason(environ: dict[str, str], tmp_path: Path) -> None:
+    routes = "[models.old]\nroutes = ['azure/o1', 'azure/gpt-6-luna']"
+    config = written(tmp_path, routes, "[pipelines.one]", "steps = [{ step = 'propose', agents = ['old'] }]")
+    keys = {"AZURE_API_KEY": "x", "AZURE_API_BASE": "https://azure.invalid"}
+    (one,) = checked({**environ, **NO_SERVERS, **keys}, config)["pipelines"]
+    assert one["models"][0]["route"] == "azure/gpt-6-luna"
+    assert [each["message"] for each in one["warnings"] if each["place"] == "models.old"] == [
+        "skips azure/o1, which ended on 2026-11-19"
+    ]
+
+
+def test_check_warns_of_a_model_that_ends_soon_and_names_its_successor(environ: dict[str, str], tmp_path: Path) -> None:
+    config = written(
+        tmp_path, "[pipelines.one]", "steps = [{ step = 'propose', agents = ['gemini/gemini-2.5-flash'] }]"
+    )
+    (one,) = checked({**environ, **NO_SERVERS, "GEMINI_API_KEY": "x"}, config)["pipelines"]
+    assert any("gemini/gemini-2.5-flash" in each["message"] for each in one["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        ("{ panel = 'best' }", "'best' is not a panel; the panels are fast, balanced, strong, reasoning"),
+        ("{ panel = 'fast', members = 0 }", "members = 0 should be a whole number from 1 to 20"),
+        ("{ panel = 'fast', members = 'two' }", "members = 'two' should be a whole number from 1 to 20"),
+        ("{ panel = 'fast', model = 'x' }", "a panel chooses its models; remove model"),
+    ],
+)
+def test_a_wrong_panel_is_explained(environ: dict[str, str], tmp_path: Path, table: str, fault: str) -> None:
+    config = written(tmp_path, "[pipelines.one]", f"steps = [{{ step = 'propose', agents = {table} }}]")
+    done = run(environ, "--config", config, "check")
+    assert done.returncode == 2
+    assert f"pipelines.one, step 1, agents: {fault}" in done.stderr
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_the_tools_of_a_server_say_which_models_answer(ollama: ModelServer) -> None:
+    server = parameters("--config", str(shipped()), **{**NO_SERVERS, "OLLAMA_API_BASE": ollama.url})
+    async with Client(server, read_timeout_seconds=20, cache=None) as client:
+        tools = {tool.name: tool.description or "" for tool in (await client.list_tools()).tools}
+        answered = await client.call_tool("vote", {"question": "Why is the sky blue?"})
+    assert tools["vote"].endswith("Now answered by qwen3:8b, llama3.3:70b.")
+    assert not answered.is_error, text(answered)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_server_without_keys_says_that_no_pipeline_can_run_and_what_helps() -> None:
+    server = parameters("--config", str(shipped()), **NO_SERVERS)
+    async with Client(server, read_timeout_seconds=20, cache=None) as client:
+        instructions = client.instructions or ""
+        tools = [tool.description or "" for tool in (await client.list_tools()).tools]
+    assert "No pipeline can run yet. Tell the user to set an API key" in instructions
+    assert sum(description.startswith("NOT READY") for description in tools) == 12
