@@ -243,6 +243,8 @@ class Target:
     """Context window from the configuration, in tokens."""
     settings: CallSettings = NO_SETTINGS
     """Parameters that replace those of a request."""
+    lacks: frozenset[str] = frozenset()
+    """Parameters that the model is known to reject."""
     program: Program | None = None
     """The program that answers, for a command route; None for a server."""
 

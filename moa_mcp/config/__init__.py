@@ -15,6 +15,7 @@ from moa_mcp.config.tables import (
     PanelSettings,
     Pipeline,
     StepDefaults,
+    called,
     models_of,
 )
 
@@ -32,6 +33,7 @@ __all__ = [
     "PanelSettings",
     "Pipeline",
     "StepDefaults",
+    "called",
     "find",
     "load",
     "models_of",

@@ -187,3 +187,8 @@ def models_of(pipeline: Pipeline) -> tuple[str, ...]:
         if step.fallback is not None:
             named[step.fallback] = None
     return tuple(named)
+
+
+def called(pipeline: Pipeline) -> tuple[str, ...]:
+    """Return the model aliases that a pipeline calls if no agent fails, without duplicates, in order."""
+    return tuple(dict.fromkeys(model for step in pipeline.steps for model in step.models))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from moa_mcp.parameters import with_settings
 from moa_mcp.routing.reasoning import counts_thinking
-from moa_mcp.values import Call, Parameters, token_limit
+from moa_mcp.values import TOKEN_LIMITS, Call, Parameters, Target, token_limit
 
 _LEAST_TOKENS = 1024
 """The fewest tokens for reasoning that Anthropic accepts; other providers accept fewer."""
@@ -20,16 +20,28 @@ class Fitted(NamedTuple):
 
 
 def routed(call: Call) -> Fitted:
-    """Return a call with the settings of its route, and with the reasoning parameter that its provider takes.
+    """Return a call with the settings of its route, and without the parameters that its model is known to reject.
 
-    If both are set, a provider that counts tokens gets the tokens, and every other the effort.
+    If both reasoning parameters are set, a provider that counts tokens gets the tokens, and every other the effort. A
+    token limit is always sent.
     """
     target = call.target
     if target is None:
         return Fitted(call)
     parameters = with_settings(call.parameters, target.settings) if any(target.settings) else call.parameters
+    lacking = [name for name in parameters if name in target.lacks and name not in TOKEN_LIMITS] if target.lacks else []
+    for name in lacking:
+        parameters = _without(name, parameters)
+    call = call if parameters is call.parameters else call._replace(parameters=parameters)
+    call, notes = _one_of_both(call, target)
+    return Fitted(call, (*(f"{target.model} does not take {name}; left out" for name in lacking), *notes))
+
+
+def _one_of_both(call: Call, target: Target) -> Fitted:
+    """Return a call with the reasoning parameter that its provider takes."""
+    parameters = call.parameters
     if "thinking_tokens" not in parameters:
-        return Fitted(call if parameters is call.parameters else call._replace(parameters=parameters))
+        return Fitted(call)
     if counts_thinking(target):
         return fitted(target.model, call._replace(parameters=_without("reasoning_effort", parameters)))
     call = call._replace(parameters=_without("thinking_tokens", parameters))

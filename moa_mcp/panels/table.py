@@ -146,8 +146,8 @@ def _known(name: str, entry: _Entry) -> KnownModel:
 
 
 def _completed(route: Route, entry: _Entry) -> Route:
-    """Return the route with the entry's price and window where litellm's table has none."""
-    facts: dict[str, Any] = {}
+    """Return the route with what the entry lacks, and its price and window where litellm's table has none."""
+    facts: dict[str, Any] = {"lacks": entry.lacks} if entry.lacks and not route.lacks else {}
     if route.usd_per_million is None and catalog.price(route.model) is None:
         facts["usd_per_million"] = entry.usd_per_million
     if route.window is None and catalog.window(route.model) is None:

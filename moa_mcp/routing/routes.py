@@ -65,6 +65,8 @@ class Route(BaseModel):
     """Tokens for reasoning, a part of `max_tokens`, if the provider counts them. Replaces that of the steps."""
     extra: Extra | None = None
     """Further parameters of the provider."""
+    lacks: commands.Variables = ()
+    """Parameters that the model rejects, such as `temperature`. They are not sent."""
     command: commands.Words | None = None
     """A program that answers, with its arguments, instead of a model. It gets the prompt on standard input."""
     input: Literal["stdin"] | None = None
@@ -88,6 +90,7 @@ class Route(BaseModel):
             "reasoning_effort": self.reasoning_effort,
             "thinking_tokens": self.thinking_tokens,
             "extra": self.extra,
+            "lacks": self.lacks or None,
         }
         program = {"input": self.input, "output": self.output, "env": self.env or None}
         if self.command is None and (named := _given(program)):
@@ -286,7 +289,10 @@ class Routes:
         price = route.usd_per_million.price if route.usd_per_million else None
         samples = route.n or samples_at(route.provider, route.model, own_server=self._is_elsewhere(route))
         settings = CallSettings(route.reasoning_effort, route.thinking_tokens, route.extra)
-        target = replace(state.target, price=price, window=route.window, samples=samples, settings=settings)
+        lacks = frozenset(route.lacks)
+        target = replace(
+            state.target, price=price, window=route.window, samples=samples, settings=settings, lacks=lacks
+        )
         return state._replace(target=target)
 
     def _is_elsewhere(self, route: Route) -> bool:

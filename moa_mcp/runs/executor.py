@@ -10,7 +10,7 @@ from functools import partial
 
 import anyio
 
-from moa_mcp.config import Config
+from moa_mcp.config import Config, called
 from moa_mcp.engine.execute import Checkpoint, RunSpec, execute, started
 from moa_mcp.errors import JournalError
 from moa_mcp.events import Emit, Event, RunEstimated, RunFinished, tee
@@ -85,7 +85,7 @@ class Executor:
                     emit(_failed(f"no model was called: {error}", error.reason))
                 else:
                     spec = _since(stored.spec, anyio.current_time() - began_to_wait)
-                    await self._backend.ready(stored.routes, usable)
+                    await self._backend.ready(called(spec.pipeline), usable)
                     layers = stack(self._backend.provider, usable, self._shared, emit, keep, start.paid_calls, budget)
                     await execute(spec, layers, emit, checkpoint)
             if run.scope.cancelled_caught and run.cancel_requested:

@@ -18,7 +18,7 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, Res
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
-from moa_mcp.config import Config
+from moa_mcp.config import Config, called
 from moa_mcp.journal import Journal
 from moa_mcp.providers.backend import Backend, real, simulated
 from moa_mcp.routing.keychain import Keychain
@@ -132,8 +132,9 @@ class App:
         """Load the clients of providers after the first answer."""
         await self._answered.wait()
         await anyio.sleep(_WARM_AFTER_S)
-        backend, models = self.runs.backend, self.runs.config.models
-        await backend.ready(models, backend.usable(models))
+        for pipeline in self.runs.config.pipelines.values():
+            resolved = await self.runs.resolved(pipeline)
+            await self.runs.backend.ready(called(resolved.pipeline), self.runs.backend.usable(resolved.routes))
 
     async def _guard(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Middleware: hide unexpected errors from clients. The SDK would send their text to older clients."""

@@ -73,6 +73,17 @@ def test_members_of_a_panel_have_the_settings_of_its_table(
     ]
 
 
+def test_a_parameter_that_a_model_lacks_is_not_sent(
+    environ: dict[str, str], ollama: ModelServer, tmp_path: Path
+) -> None:
+    routes = f'[models.m]\nroutes = [{{ model = "openai/m", api_base = "{ollama.url}", lacks = ["temperature"] }}]'
+    steps = "[pipelines.one]\nsteps = [{ step = 'propose', agents = ['m'], temperature = 0.5, max_tokens = 9 }]"
+    done = run(environ, "--config", written(tmp_path, routes, steps), "ask", "one", "Why?", "--json")
+    (body,) = [each.body for each in ollama.requests if each.body]
+    assert ("temperature" in body, body["max_tokens"]) == (False, 9)
+    assert "openai/m does not take temperature; left out" in json.loads(done.stdout)["notes"]
+
+
 def test_a_dead_aggregator_does_not_cost_the_run(environ: dict[str, str], ollama: ModelServer, tmp_path: Path) -> None:
     ollama.script("llama3.3:70b", Status(401, "no"))
     done = run(at(ollama, environ), "--config", written(tmp_path, PANEL), "ask", "one", "Why?", "--json")
