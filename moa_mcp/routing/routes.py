@@ -29,7 +29,7 @@ from moa_mcp.values import CallSettings, Price, Program, Rates, Target, Transpor
 _OPENAI_HOST = "https://api.openai.com"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MILLION = 1_000_000
-_NO_KEY = "none"
+NO_KEY = "none"
 """Sent to servers that need no key: some clients and servers require a value."""
 
 
@@ -324,7 +324,7 @@ class Routes:
         known = host(route.provider)
         if lacking or known is None:
             return RouteState(route, None if lacking else Target(route.model, route.provider, None, key), lacking)
-        return self._hosted(route, known, key or credentials.key(route.provider, self._environ) or _NO_KEY)
+        return self._hosted(route, known, key or credentials.key(route.provider, self._environ) or NO_KEY)
 
     def _installed(self, route: Route, words: tuple[str, ...]) -> RouteState:
         path = commands.found(words[0], self._environ)
@@ -384,7 +384,7 @@ def _own_server(route: Route, base: str, key: str | None) -> Target:
     """Return the target of a server at `base`. As in litellm, the prefix openai/ means an OpenAI-compatible API."""
     prefix, slash, name = route.model.partition("/")
     named = name if slash and prefix in {*LOCAL, "openai"} else route.model
-    return Target(f"openai/{named}", route.provider, base, key or _NO_KEY, wire_model=named)
+    return Target(f"openai/{named}", route.provider, base, key or NO_KEY, wire_model=named)
 
 
 def _through_proxy(base: str) -> str:
