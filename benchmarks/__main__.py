@@ -1,6 +1,7 @@
 """Runs all benchmarks, one after the other: `python benchmarks`. Takes about three quarters of an hour on two cores.
 
-It prints the tables of docs/benchmarks.md. The exit code is 1 if a limit is exceeded.
+It prints the tables of docs/benchmarks.md. The exit code is 1 if a limit is exceeded. Results that other work on the
+machine disturbed, in spite of repetitions, say so and exceed none.
 """
 
 from __future__ import annotations

@@ -151,7 +151,10 @@ async def moa(
         config,
         limits=config.limits.model_copy(update=limits),
         budget=config.budget.model_copy(update={"max_cost_usd": Decimal(5)}),
-        models={alias: (Route(model=f"openai/{model}", api_base=base),) for alias, model in served.items()},
+        models={
+            alias: (Route(model=f"openai/{model}", api_base=base, api_key_env="BENCHMARK_KEY"),)
+            for alias, model in served.items()
+        },
     )
 
     async def by_litellm(alias: str) -> tuple[Target, ...]:
@@ -162,7 +165,7 @@ async def moa(
         await provider.ready()
         backend = Backend(provider, lambda _: by_litellm)
     else:
-        backend = real(config.models, {})[0]
+        backend = real(config.models, {"BENCHMARK_KEY": KEY})[0]  # as a provider has one, unlike a local server
     fine = {"complete", "degraded"} if degrades else {"complete"}
     with tempfile.TemporaryDirectory() as folder:
         runs = Runs(config, backend, SQLiteJournal(Path(folder) / "journal.sqlite"))
@@ -187,8 +190,9 @@ CONTENDERS: Mapping[str, Contender] = {
     "mixture-llm": mixture,
     "moa-mcp": moa,
     "moa-mcp through litellm": partial(moa, through="litellm"),
-    "moa-mcp, hedge": partial(moa, hedge=True),
-    "moa-mcp, quorum and grace": partial(moa, degrades=True, quorum=4, grace_s=1.0),
+    "moa-mcp, no hedge, no grace": partial(moa, hedge=False, grace_s=None),
+    "moa-mcp, hedge": partial(moa, hedge=True, grace_s=None),
+    "moa-mcp, quorum and grace": partial(moa, degrades=True, quorum=4, grace_s=1.0, hedge=False),
     "moa-mcp, quorum, grace and hedge": partial(moa, degrades=True, quorum=4, grace_s=1.0, hedge=True),
 }
 OURS = frozenset(name for name in CONTENDERS if name.startswith("moa-mcp"))

@@ -6,7 +6,8 @@ before with a twentieth as many, so that what is loaded once does not count. The
 prompts of 13 kB each are texts and not overhead, stands beside it. Then `moa-mcp serve`, with half of its models asked
 through litellm, does two hours' work over MCP: 240 runs each, one every 15 seconds, as fast as it can; its resident
 memory after the first, when its caches are filled, is compared with that after the second. 1 is the exit code where a
-limit is passed.
+limit is passed. Other work on the machine delays calls, so that fewer wait at once: such a measurement is repeated, and
+passes no limit if it was disturbed each time.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from contenders import CALLS, LAYERS, MODELS, QUESTION, Process, resident_kb
+from contenders import CALLS, LAYERS, MODELS, QUESTION, Done, Process, resident_kb
+from quiet import Round, mark, until_quiet, verdict
 from server import Server, serving
 
 MOST_KB = 40
@@ -41,24 +43,38 @@ steps = [{steps}]
 """
 
 
-def in_flight() -> bool:
-    """Measure what a call takes while it is under way, and print it."""
-    within = True
-    print("| by | calls at once | resident before | while they wait | for a call | at its height | for a call |")
-    print("|---|---|---|---|---|---|---|")
+def watched_runs(name: str) -> tuple[Done, int]:
+    """Do the runs of a contender; return what came of them, and the most calls at once."""
+    with serving(WAIT_S) as server, Process(name, server.base) as process:
+        process.runs(RUNS // 20, RUNS // 20)
+        server.told()
+        done = process.runs(RUNS, RUNS, watch_s=WAIT_S)
+        at_once = server.told().most_at_once
+    if done.failures:
+        raise SystemExit(f"{name}: {len(done.failures)} runs failed: {done.failures[0]}")
+    return done, at_once
+
+
+def quietly(name: str) -> tuple[Done, int, Round]:
+    """Do the runs of a contender until nothing else disturbs them, a few times at most."""
+    done, at_once, watched = Done(0, 0, (), (), 0, 0, 0), 0, Round()
+    for watched in until_quiet():
+        with watched:
+            done, at_once = watched_runs(name)
+    return done, at_once, watched
+
+
+def in_flight(exceeded: list[str], unclear: list[str]) -> None:
+    """Measure what a call takes while it is under way, print it, and add to the lists what passes a limit."""
+    print("| by | calls at once | resident before | while they wait | for a call | at its height | for a call ", end="")
+    print("| disturbed |\n|---|---|---|---|---|---|---|---|")
     for name in ("raw aiohttp", "moa-mcp", "litellm.acompletion"):
-        with serving(WAIT_S) as server, Process(name, server.base) as process:
-            process.runs(RUNS // 20, RUNS // 20)
-            server.told()
-            done = process.runs(RUNS, RUNS, watch_s=WAIT_S)
-            at_once = server.told().most_at_once
-        if done.failures:
-            raise SystemExit(f"{name}: {len(done.failures)} runs failed: {done.failures[0]}")
+        done, at_once, watched = quietly(name)
         first_kb, most_kb = ((kb - done.idle_kb) / at_once for kb in (done.first_kb, done.most_kb))
-        within &= name != "moa-mcp" or (first_kb <= MOST_KB and at_once >= 1000)
+        if name == "moa-mcp" and (first_kb > MOST_KB or at_once < 1000):
+            (unclear if watched.disturbed else exceeded).append("memory of a call under way")
         told = f"{done.first_kb / 1024:.0f} MB | {first_kb:.0f} kB | {done.most_kb / 1024:.0f} MB | {most_kb:.0f} kB"
-        print(f"| {name} | {at_once} | {done.idle_kb / 1024:.0f} MB | {told} |", flush=True)
-    return within
+        print(f"| {name} | {at_once} | {done.idle_kb / 1024:.0f} MB | {told} | {mark([watched])} |", flush=True)
 
 
 class Client:
@@ -174,8 +190,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hour", type=int, default=240, help="runs that an hour sees")
     given = parser.parse_args()
-    within = in_flight()
-    return int(not (hour(given.hour) and within))
+    exceeded: list[str] = []
+    unclear: list[str] = []
+    in_flight(exceeded, unclear)
+    if not hour(given.hour):
+        exceeded.append("growth of a server")
+    return verdict(exceeded, unclear)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Run it as `python benchmarks/server.py [--times 300]` to measure it alone: a client that sends prepared requests over
 64 connections and looks no further than a reply's end tells how many a second it serves without a delay, what one
 takes of its processor, and how late its replies are when they are due 500 ms after 1000 requests at a time. The other
-benchmarks start it themselves, and print the last two for what they asked of it.
+benchmarks start it themselves, and print the last two for what they asked of it. It has no limits; what other work on
+the machine disturbed is repeated, and else says so.
 
 Replies are prepared but for three numbers: no two texts are equal, and tokens are billed at four bytes each, a prompt
 once for all its n answers.
@@ -25,6 +26,8 @@ from functools import cache
 from itertools import cycle, islice
 from random import Random
 from typing import Any, NamedTuple
+
+from quiet import Round, mark, until_quiet
 
 WORDS = ("because", "therefore", "however", "since", "light", "air", "blue", "scatters", "the", "of", "more", "than")
 TEXT = " ".join(Random(0).choices(WORDS, k=340))
@@ -257,15 +260,23 @@ async def ask(server: Server, connections: int, times: int) -> float:
 
 def measured(times: int) -> None:
     """Measure the server alone and print it."""
-    print("| the model server alone | requests/s | of its processor for each | late, p99 |\n|---|---|---|---|")
+    print("| the model server alone | requests/s | of its processor for each | late, p99 | disturbed |")
+    print("|---|---|---|---|---|")
     for name, latency_s, connections, asked in (("no delay", 0.0, 64, times), ("500 ms", 0.5, 1000, 5)):
-        with serving(latency_s) as server:
-            asyncio.run(ask(server, connections, 2))
-            server.told()
-            seconds = asyncio.run(ask(server, connections, asked))
-            told = server.told()
+        seconds, told, watched = 0.0, Told(0, 0, 0, 0, 0.0, 0.0), Round()
+        for watched in until_quiet():
+            with watched:
+                seconds, told = asked_of(latency_s, connections, asked)
         print(f"| {name}, {connections} at once | {told.requests / seconds:.0f} | {told.cpu_us:.0f} µs | ", end="")
-        print(f"{told.late_ms:.1f} ms |" if latency_s else "|")
+        print(f"{f'{told.late_ms:.1f} ms' if latency_s else ''} | {mark([watched])} |")
+
+
+def asked_of(latency_s: float, connections: int, times: int) -> tuple[float, Told]:
+    """Return the seconds that so many requests take over each of so many connections, and what the server tells."""
+    with serving(latency_s) as server:
+        asyncio.run(ask(server, connections, 2))
+        server.told()
+        return asyncio.run(ask(server, connections, times)), server.told()
 
 
 def main() -> None:

@@ -305,8 +305,10 @@ class StragglerDropped(CallError):
     elsewhere = False
     paid = None
 
-    def __init__(self, waited_s: float, why: str) -> None:
+    def __init__(self, waited_s: float, why: str, *, by_default: bool = False) -> None:
         super().__init__(f"dropped after {waited_s:.1f} s: {why}")
+        self.by_default = by_default
+        """Whether it was one of the last calls, for which nobody set a limit. The result is not degraded by it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Annotated, Literal, NamedTuple
@@ -23,6 +23,11 @@ FailureReason = Literal[
 """Why a run has no answer: no usable provider, a question beyond the context windows, a model without a known price, no
 budget, no time, a step without enough answers, a journal that can't be written, or an error in moa-mcp."""
 FinishReason = Literal["stop", "length", "other"]
+Hedge = Literal["auto"] | bool
+"""Whether a late call gets a second request. "auto" limits their cost."""
+Grace = Literal["auto"] | float
+"""How long the last calls of a step are awaited: in seconds, or for a multiple of the time of the others."""
+Spawn = Callable[[Callable[[], Coroutine[object, object, None]]], None]
 Parameters = Mapping[Word, Annotated[JsonValue, PLAIN]]
 """The parameters of a request by name. They come from the configuration, so they hold no text of a user."""
 Transport = Literal["openai", "litellm", "command"]
@@ -119,7 +124,7 @@ class Request:
     max_tokens: int | None = None
     timeout_s: float | None = None
     """Seconds for one attempt; None sets no limit."""
-    hedge: bool = False
+    hedge: Hedge = False
     """Whether to send a second request if this one takes much longer than the others of its step."""
     reply_schema: ReplySchema | None = None
     """Sent if the route supports structured output. The prompt contains the same instruction."""
@@ -277,8 +282,12 @@ class Call(NamedTuple):
     """Positions of the other calls that the request answers, one for each sample after the first."""
     prompt_recurs: bool = False
     """Whether equal calls follow soon, so that the provider should cache the prompt."""
-    hedge: bool = False
+    hedge: Hedge = False
     """Whether to send a second request if this one takes much longer than the others of its step."""
+    reasons: bool = False
+    """Whether the model reasons before it answers, which may take many times as long."""
+    spawn: Spawn | None = None
+    """Starts a task that ends with the calls of the step; None if no second request can be sent."""
     spare: int = 0
     """Number of routes to skip, for a hedged request: earlier requests for the same answer use them."""
     on_text: Callable[[str], None] | None = None

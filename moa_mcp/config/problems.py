@@ -34,7 +34,12 @@ _OUTPUT = (
     'should be "text" or a table, { json = "result", prompt_tokens = "usage.in", completion_tokens = "usage.out", '
     'cost_usd = "cost" }'
 )
-_RETENTION = 'should be a whole number of days, 1 or more, or "forever"'
+_UNIONS = {
+    "grace_s": 'should be a number of seconds, 0 or more, or "auto"',
+    "hedge": 'should be true, false or "auto"',
+    "retention_days": 'should be a whole number of days, 1 or more, or "forever"',
+}
+"""By key, where pydantic would name the branches of a union."""
 _ROUTE = 'should be a route, "provider/model" or { model = "provider/model", api_base = "http://..." }'
 _SHOULD_BE = {
     "missing": "is missing",
@@ -123,8 +128,9 @@ def _explained(kind: type[BaseModel], error: ErrorDetails) -> tuple[Where, str]:
         return where[: where.index("extract") + 1], f"{shown(error['input'])} {_EXTRACT}"
     if "output" in where and "routes" in where:
         return where[: where.index("output") + 1], f"{shown(error['input'])} {_OUTPUT}"
-    if where[:1] == ("retention_days",):  # pydantic adds the branches of its union
-        return where[:1], f"{shown(error['input'])} {_RETENTION}"
+    key = next((part for part in where[-2:] if part in _UNIONS), None)
+    if key is not None and found != "extra_forbidden":
+        return where[: where.index(key) + 1], f"{shown(error['input'])} {_UNIONS[str(key)]}"
     return where, _message(kind, where, under, error)
 
 

@@ -15,6 +15,7 @@ from moa_mcp.routing.routes import Route, RouteEntry
 from moa_mcp.steps import Step
 from moa_mcp.steps.forecast import MAX_TOKENS
 from moa_mcp.steps.panel import Tier
+from moa_mcp.values import Hedge
 
 FILE_NAME = "pipelines.toml"
 
@@ -43,14 +44,16 @@ class StepDefaults(Table):
     """Seconds for one attempt of a call."""
     quorum: Annotated[int, Field(ge=1)] = 1
     """Number of calls of a step that must succeed, at most all of them."""
-    grace_s: Annotated[float, Field(ge=0)] | None = None
-    """Seconds to wait for the other calls after the quorum is reached; None waits for all."""
+    grace_s: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
+    """Seconds to wait for the other calls after the quorum is reached. "auto" waits for the last third of four or
+    more calls many times as long as for the others."""
     reasoning_effort: Effort | None = None
     """How much reasoning models reason; None leaves it to the provider."""
     thinking_tokens: ThinkingTokens | None = None
     """Tokens for reasoning, a part of `max_tokens`, where the provider counts them."""
-    hedge: bool = False
-    """Whether to send a second request for a call that takes much longer than the others of its step."""
+    hedge: Hedge = "auto"
+    """Whether to send a second request for a call that takes much longer than the others of its step. "auto" limits
+    these requests to a share of the run's expected cost."""
 
 
 class LimitSettings(Table):

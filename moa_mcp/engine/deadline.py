@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from moa_mcp.steps import Step
 
+QUORUM_REACHED = "the quorum was reached"
+
 
 @dataclass(frozen=True, slots=True)
 class Cutoffs:
@@ -22,11 +24,11 @@ class Cutoffs:
     skips: bool = False
     """Whether the run skips the step if it has no quorum by then."""
 
-    def until(self, now: float, grace_s: float | None) -> tuple[float, str]:
-        """Return when a step that reaches its quorum now stops waiting, and why."""
+    def until(self, now: float, grace_s: float | None, began: str = QUORUM_REACHED) -> tuple[float, str]:
+        """Return when a step whose grace period begins now, for the reason `began`, stops waiting, and why."""
         grace = math.inf if grace_s is None else now + grace_s
         if grace < min(self.enough, self.last):
-            return grace, f"the quorum was reached and the grace period of {grace_s:g} s is over"
+            return grace, f"{began} and the grace period of {grace_s:.3g} s is over"
         return min(self.enough, self.last), self.why
 
     @property

@@ -43,6 +43,8 @@ class RunSpec:
     """The known context windows of its models in tokens, by alias."""
     notes: tuple[Word, ...] = ()
     """What a reader of the result should know about its models."""
+    reasoning: tuple[str, ...] = ()
+    """The aliases of models that are known to reason, which takes longer."""
 
 
 def started(spec: RunSpec) -> RunStarted:
@@ -68,6 +70,8 @@ class Checkpoint:
     """The state after them."""
     degraded: bool = False
     """Whether one of them degraded the result."""
+    recorded: bool = False
+    """Whether the next step may have recorded answers, which arrive at once."""
 
 
 async def execute(spec: RunSpec, model: Model, emit: Emit, checkpoint: Checkpoint | None = None) -> RunFinished:
@@ -100,7 +104,8 @@ async def _through(spec: RunSpec, model: Model, emit: Emit, checkpoint: Checkpoi
     state, degraded = checkpoint.state, checkpoint.degraded
     time_up = deadline(spec.pipeline.steps, spec.deadline_s, anyio.current_time())
     for number in range(checkpoint.steps + 1, len(spec.pipeline.steps) + 1):
-        after = await _step(spec, number, state, time_up, model, emit)
+        recorded = checkpoint.recorded and number == checkpoint.steps + 1
+        after = await _step(spec, number, state, time_up, model, emit, recorded=recorded)
         state, degraded = after.state, degraded or any(note.degrades for note in after.state.notes)
         if after.over:
             break
@@ -116,7 +121,9 @@ class _After(NamedTuple):
     """Whether the run ends here, since its time is up."""
 
 
-async def _step(spec: RunSpec, number: int, state: State, time_up: Deadline, model: Model, emit: Emit) -> _After:
+async def _step(
+    spec: RunSpec, number: int, state: State, time_up: Deadline, model: Model, emit: Emit, *, recorded: bool
+) -> _After:
     began = time.monotonic()
     steps = spec.pipeline.steps
     step = steps[number - 1]
@@ -124,7 +131,16 @@ async def _step(spec: RunSpec, number: int, state: State, time_up: Deadline, mod
     streams = spec.stream and number == len(steps) and step.writes_answers
     cutoffs = time_up.cutoffs(number, spare=spare)
     turn = ModelTurn(
-        model, emit, cutoffs, spec.windows, run_id=spec.run_id, seed=spec.seed, step=number, streams=streams
+        model,
+        emit,
+        cutoffs,
+        spec.windows,
+        spec.reasoning,
+        run_id=spec.run_id,
+        seed=spec.seed,
+        step=number,
+        streams=streams,
+        recorded=recorded,
     )
     emit(StepStarted(step=number, step_kind=step.step))
     try:

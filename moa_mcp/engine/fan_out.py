@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from typing import TypeAlias
 
 import anyio
 
 from moa_mcp.engine.deadline import Cutoffs
+from moa_mcp.engine.grace import LastCalls
 from moa_mcp.errors import CallError, StragglerDropped
-from moa_mcp.values import Answer, Call
+from moa_mcp.values import Answer, Call, Grace
 
 Outcome: TypeAlias = Answer | CallError
 
@@ -19,33 +20,70 @@ async def fan_out(
     ask: Callable[[Call], Awaitable[Outcome]],
     *,
     quorum: int,
-    grace_s: float | None,
+    grace_s: Grace | None,
     cutoffs: Cutoffs,
 ) -> list[Outcome]:
     """Make one or more calls concurrently and return their outcomes, in order.
 
     Waiting ends when all calls have ended, `grace_s` seconds after the quorum is reached, or at a cutoff. Calls that
-    are still in progress are cancelled; their outcome is `StragglerDropped`.
+    are still in progress are cancelled; their outcome is `StragglerDropped`. Calls that may be hedged can start tasks
+    meanwhile.
     """
     began = anyio.current_time()
     outcomes: dict[int, Outcome] = {}
-    answered = 0
-    ends, why = (cutoffs.last, cutoffs.why) if quorum else cutoffs.until(began, grace_s)
+    wait = _Wait(calls, quorum, grace_s, cutoffs, began)
+    spawned = False
     async with anyio.create_task_group() as tasks:
         scope = tasks.cancel_scope
-        scope.deadline = ends
+        scope.deadline = wait.ends
+
+        def spawn(work: Callable[[], Coroutine[object, object, None]]) -> None:
+            nonlocal spawned
+            spawned = True
+            tasks.start_soon(work, name="hedge")
 
         async def one(index: int, call: Call) -> None:
-            nonlocal answered, why
-            outcomes[index] = outcome = await ask(call)
+            outcomes[index] = outcome = await ask(call._replace(spawn=spawn) if call.hedge else call)
             if isinstance(outcome, Answer):
-                answered += 1
-                if answered == quorum:
-                    now = began if grace_s is None else anyio.current_time()
-                    scope.deadline, why = cutoffs.until(now, grace_s)
+                scope.deadline = wait.answered(outcomes)
+            if spawned and len(outcomes) == len(calls):
+                scope.cancel()
 
         for index in range(1, len(calls)):
             tasks.start_soon(one, index, calls[index], name="call")
         await one(0, calls[0])  # without a task, which takes a tenth of the CPU time of a call
     waited = 0.0 if len(outcomes) == len(calls) else anyio.current_time() - began
-    return [outcomes.get(index) or StragglerDropped(waited, why) for index in range(len(calls))]
+    return [outcomes.get(index) or wait.dropped(waited) for index in range(len(calls))]
+
+
+class _Wait:
+    """When a fan-out stops waiting, and why."""
+
+    def __init__(
+        self, calls: Sequence[Call], quorum: int, grace_s: Grace | None, cutoffs: Cutoffs, began: float
+    ) -> None:
+        self._grace_s = None if grace_s == "auto" else grace_s
+        self._last = LastCalls(calls, quorum) if grace_s == "auto" else None
+        self._quorum = quorum
+        self._cutoffs = cutoffs
+        self._began = began
+        self._answers = 0
+        self._most_answered = False
+        self.ends, self._why = (cutoffs.last, cutoffs.why) if quorum else cutoffs.until(began, self._grace_s)
+
+    def answered(self, ended: Collection[int]) -> float:
+        """Count an answer; return when to stop waiting for the others. `ended` has the indexes of all ended calls."""
+        self._answers += 1
+        if self._answers == self._quorum:
+            now = self._began if self._grace_s is None else anyio.current_time()
+            self.ends, self._why = self._cutoffs.until(now, self._grace_s)
+        if self._last is not None and self._answers >= self._last.enough and not self._most_answered:
+            now = anyio.current_time()
+            awaited_s = self._last.awaited_s(ended, now - self._began)
+            if awaited_s is not None:
+                self._most_answered = True
+                self.ends, self._why = self._cutoffs.until(now, awaited_s, "most calls had answered")
+        return self.ends
+
+    def dropped(self, waited_s: float) -> StragglerDropped:
+        return StragglerDropped(waited_s, self._why, by_default=self._most_answered and self._why != self._cutoffs.why)

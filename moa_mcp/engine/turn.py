@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import inf
 from random import Random
 
@@ -30,7 +30,7 @@ from moa_mcp.errors import (
 from moa_mcp.events import CallFailed, CallFinished, CallStarted, Emit, TextReceived
 from moa_mcp.model import Model
 from moa_mcp.parameters import with_settings
-from moa_mcp.values import Answer, Call, FailureReason, Note, Parameters, Place, Request
+from moa_mcp.values import Answer, Call, FailureReason, Grace, Note, Parameters, Place, Request
 
 
 class ModelTurn:
@@ -42,12 +42,15 @@ class ModelTurn:
         emit: Emit,
         cutoffs: Cutoffs,
         windows: Mapping[str, int],
+        reasoning: Collection[str],
         *,
         run_id: str,
         seed: int,
         step: int,
         streams: bool,
+        recorded: bool = False,
     ) -> None:
+        """With `recorded`, answers may be on record, so the time that they take says nothing about the others."""
         self._rng: Random | None = None
         self.notes: list[Note] = []
         """Problems with calls, for the trace."""
@@ -57,8 +60,10 @@ class ModelTurn:
         self._seed = seed
         self._step = step
         self._streams = streams
+        self._recorded = recorded
         self._cutoffs = cutoffs
         self._windows = windows
+        self._reasoning = reasoning
         self._began = time.monotonic()
         self._asked = 0
         self._samples: Counter[Request] = Counter()
@@ -74,7 +79,7 @@ class ModelTurn:
         requests: Sequence[Request],
         *,
         quorum: int = 1,
-        grace_s: float | None = None,
+        grace_s: Grace | None = None,
         required: bool = True,
         tells_too_long: bool = False,
     ) -> tuple[Answer | None, ...]:
@@ -88,6 +93,7 @@ class ModelTurn:
         for request, call in zip(requests, calls, strict=True):  # before the tasks, which may start in any order
             window = str(request.window or "")
             self._emit(CallStarted(place=call.place, agent=call.agent, messages=call.messages, window=window))
+        grace_s = None if grace_s == "auto" and self._recorded else grace_s
         outcomes = await fan_out(calls, self._outcome, quorum=quorum, grace_s=grace_s, cutoffs=self._cutoffs)
         for call, outcome in zip(calls, outcomes, strict=True):
             if isinstance(outcome, StragglerDropped):
@@ -134,10 +140,11 @@ class ModelTurn:
             if len(answers) + len(dropped) + skipped < quorum:
                 raise StepFailed(too_few, _reason(without))
             raise self._out_of_time(answers, too_few) if dropped else StepLeftOut(too_few)
-        for what, reasons in (("failed", failed), ("dropped", dropped)):
+        expected = any(isinstance(error, StragglerDropped) and error.by_default for _, error in without)
+        for what, reasons, degrades in (("failed", failed, True), ("dropped", dropped, not expected)):
             if reasons:
                 text = f"{len(reasons)} of {len(calls)} {what} ({_listed(reasons)})"
-                self.notes.append(Note(text, degrades=True))
+                self.notes.append(Note(text, degrades=degrades))
 
     def _call(self, request: Request, equals: int) -> Call:
         self._asked += 1
@@ -152,8 +159,15 @@ class ModelTurn:
             timeout_s=request.timeout_s,
             equals=equals,
             hedge=request.hedge,
+            reasons=self._reasons(request),
             reply_schema=request.reply_schema,
         )
+
+    def _reasons(self, request: Request) -> bool:
+        settings = request.settings
+        if settings.thinking_tokens or settings.reasoning_effort:
+            return settings.reasoning_effort != "none"
+        return request.agent in self._reasoning
 
     def _emitting(self, place: Place) -> Callable[[str], None]:
         def emit(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from moa_mcp.budget.caps import Amount, Cap, Others, TokenCap
 from moa_mcp.middleware.budget import Budget
 from moa_mcp.middleware.fallback import remembered
+from moa_mcp.middleware.hedging import HedgeAllowance
 from moa_mcp.middleware.limits import Limits
 from moa_mcp.middleware.record import Recorded
 from moa_mcp.middleware.replay import Paid, PaidCalls
@@ -15,6 +16,7 @@ __all__ = [
     "Amount",
     "Budget",
     "Cap",
+    "HedgeAllowance",
     "Keep",
     "Limits",
     "Model",

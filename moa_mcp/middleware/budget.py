@@ -114,6 +114,8 @@ class Budget:
 
         """
         hold = self._tariff.worst_case(call)
+        if call.spare:
+            return await self._spare(call, hold)
         if self._at_once and not self._turn.locked() and await self._fit(call, hold) is None:
             return hold  # the usual case; taking a turn would cost more than the rest
         began = anyio.current_time()
@@ -129,6 +131,20 @@ class Budget:
                 await self._eased(lacking, changes[self.caps.index(lacking)])
                 if others.held:
                     self.waited(anyio.current_time() - began, lacking, others)
+
+    async def _spare(self, call: Call, hold: Amount) -> Amount:
+        """Hold the cost of a hedged request only if the budget also covers all calls of the later steps."""
+        async with self._turn:
+            held = self._held.plus(hold)
+            later = self._tariff.whole(call.place.step)
+            lacking = await self._commit(self._spent.plus(held).plus(later), self._granted)
+            if lacking is not None:
+                raise BudgetReached(self._why(lacking, hold, await lacking.others(self.run_id)))
+            self._held = held
+            for cap in self.caps:
+                cap.take()
+            self._correct()
+        return hold
 
     async def _eased(self, cap: Cap, changes: int) -> None:
         cap.waits(self.run_id)

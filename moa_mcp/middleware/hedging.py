@@ -1,141 +1,171 @@
-"""Hedging: sends a second request for a call that takes much longer than the others of its step."""
+"""Hedging: sends a second request for a call that takes much longer than the others of its step.
+
+Dean and Barroso, The Tail at Scale, CACM 2013. `lateness` decides when a call is late.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from statistics import NormalDist, fmean, stdev
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import anyio
 
 from moa_mcp.errors import CallError
-from moa_mcp.model import Model
-from moa_mcp.values import Call, Completion, Place
+from moa_mcp.middleware.lateness import Pending, SecondRequest, Siblings
+from moa_mcp.model import Model, Usable
+from moa_mcp.routing.local import is_local
+from moa_mcp.values import Call, Completion, Place, Spawn, Target
 
-_LATE = NormalDist().inv_cdf(0.95)
-_ALONE = 2.0
-"""Factor for the limit of a call that is compared with earlier steps, whose calls are usually shorter."""
-_SOONEST_S = 0.1
-"""Minimum seconds before a second request, however fast the other calls were."""
-_SPREAD = 2
-"""Minimum number of values for a standard deviation."""
+SHARE = 0.2
+"""Maximum share of the second requests in the expected cost of a run, apart from those that are always allowed."""
 
 
-@dataclass(slots=True)
-class Siblings:
-    """The calls of one step and their durations."""
+class HedgeAllowance:
+    """How many second requests a run may send by default.
 
-    earlier: Sequence[float] = ()
-    """Durations of the calls of earlier steps."""
-    asked: set[int] = field(default_factory=set[int])
-    """Numbers of the calls that were started."""
-    seconds: dict[int, float] = field(default_factory=dict[int, float])
-    """Durations of the answered calls, by number."""
-    _changed: anyio.Event | None = None
-    """Set while a call waits for a change."""
+    One is always allowed, and one in the last layer, whose call can't be dropped.
+    """
 
-    def asks(self, number: int) -> None:
-        """Register a call that starts. An earlier duration for it is discarded."""
-        self.asked.add(number)
-        self.seconds.pop(number, None)
+    def __init__(self, shares: Mapping[tuple[int, str], float]) -> None:
+        """`shares` has the share of one call in the expected cost of the run, by step and agent."""
+        self._shares = shares
+        self._dearest = max(shares.values(), default=0.0)
+        self._last = max((step for step, _ in shares), default=0)
+        self._sent = 0.0
+        self._counts: Counter[int] = Counter()
+        """Second requests by step."""
 
-    def answered(self, number: int, seconds: float) -> None:
-        """Store the duration of a call and wake those that wait."""
-        self.seconds[number] = seconds
-        if self._changed is not None:
-            self._changed.set()
-            self._changed = None
-
-    @property
-    def late_s(self) -> float | None:
-        """Seconds after which a call is late; None until half of the other calls, and at least two, are answered.
-
-        A call with fewer than two siblings is also compared with the calls of earlier steps.
-
-        The limit is the 95th percentile of a normal distribution with their mean and standard deviation. The percentile
-        of the answered calls alone would be too low, because the slowest ones are still in progress.
-        """
-        seconds = [*self.seconds.values()]
-        if len(self.asked) > _SPREAD:
-            enough = len(seconds) >= _SPREAD and 2 * len(seconds) >= len(self.asked) - 1
-            return max(_SOONEST_S, _longest(seconds)) if enough else None
-        seconds += self.earlier
-        return max(_SOONEST_S, _ALONE * _longest(seconds)) if seconds else None
-
-    async def outlasted(self, began: float) -> None:
-        """Return when a call that started at `began` is late."""
-        while True:
-            late = math.inf if self.late_s is None else began + self.late_s
-            if anyio.current_time() >= late:
-                return
-            with anyio.CancelScope(deadline=late):
-                self._changed = self._changed or anyio.Event()
-                await self._changed.wait()
-
-
-def _longest(seconds: Sequence[float]) -> float:
-    """Return the usual maximum duration. A single value counts as its own standard deviation."""
-    return fmean(seconds) + _LATE * (stdev(seconds) if len(seconds) >= _SPREAD else seconds[0])
+    def take(self, call: Call) -> bool:
+        """Return whether a second request for a call may be sent, and count it."""
+        sent = self._sent + self._shares.get((call.place.step, call.agent), self._dearest)
+        step = call.place.step
+        free = not self._counts or (step == self._last and not self._counts[step])
+        if sent > SHARE and not free:
+            return False
+        self._sent = sent
+        self._counts[step] += 1
+        return True
 
 
 class Hedged:
     """Sends a second request for a late call, on the next route if there is one; the first answer wins."""
 
-    def __init__(self, inner: Model, now: Callable[[], float], recorded: Mapping[Place, float]) -> None:
+    def __init__(
+        self,
+        inner: Model,
+        usable: Usable,
+        now: Callable[[], float],
+        recorded: Mapping[Place, float],
+        allowance: HedgeAllowance | None = None,
+    ) -> None:
         """Wrap a model; `recorded` has the durations of calls that were answered before a resume."""
         self._inner = inner
+        self._usable = usable
         self._now = now
         self._recorded = recorded
+        self._allowance = allowance or HedgeAllowance({})
         self._steps: dict[int, Siblings] = {}
 
     async def __call__(self, call: Call) -> Completion:
         siblings = self._steps.get(call.place.step) or self._begin(call.place.step)
-        siblings.asks(call.place.number)
+        siblings.asks(call)
         began = self._now()
-        completion = await (self._hedged(call, siblings, began) if call.hedge else self._inner(call))
-        siblings.answered(call.place.number, self._now() - began)
+        if not call.hedge or call.spawn is None:
+            completion = await self._inner(call)
+            siblings.answered(call.place.number, self._now() - began)
+            return completion
+        pending = siblings.pending[call.place.number] = Pending(call, began)
+        try:
+            self._watch(siblings, call.spawn)
+            completion, since = await self._first_answer(pending)
+        finally:
+            del siblings.pending[call.place.number]
+        siblings.answered(call.place.number, self._now() - since)
+        self._watch(siblings, call.spawn)
         return completion
 
     def _begin(self, step: int) -> Siblings:
         """Return the siblings of a step that starts or resumes."""
         recorded = {place.number: seconds for place, seconds in self._recorded.items() if place.step == step}
-        before = {number: each.seconds for number, each in self._steps.items() if number < step}
-        earlier = [seconds for of_step in before.values() for seconds in of_step.values()]
+        before = {number: each for number, each in self._steps.items() if number < step}
+        earlier = [took for siblings in before.values() for took in siblings.durations]
         unseen = (place for place in self._recorded if place.step < step and place.step not in before)
-        earlier += [self._recorded[place] for place in unseen]
-        siblings = self._steps[step] = Siblings(earlier, {*recorded}, recorded)
+        earlier += [(self._recorded[place], None) for place in unseen]
+        siblings = self._steps[step] = Siblings(earlier, recorded)
         return siblings
 
-    async def _hedged(self, call: Call, siblings: Siblings, began: float) -> Completion:
-        answered: list[tuple[int, Completion]] = []
-        failed: list[CallError] = []
-        late_s: float | None = None
+    async def _first_answer(self, pending: Pending) -> tuple[Completion, float]:
+        """Return the first answer to a call, and when its request began."""
+        with pending.first:
+            try:
+                completion = await self._inner(pending.call)
+            except CallError:
+                if pending.second is None:
+                    raise
+                await pending.second.ended.wait()
+                if not pending.second_answer:
+                    raise
+            else:
+                if pending.second is None:
+                    return completion, pending.began
+                pending.second.scope.cancel()
+                return completion.noted(_note(pending.second, "first")), pending.began
+        return pending.second_answer[0]
 
-        async with anyio.create_task_group() as tasks:
+    def _watch(self, siblings: Siblings, spawn: Spawn) -> None:
+        """Start to watch for late calls, or look again, if one becomes late earlier than known."""
+        late_at = siblings.late_at
+        if late_at < siblings.watched_until:
+            if siblings.woken is None:
+                siblings.woken = anyio.Event()
+                spawn(partial(self._send_when_late, siblings, spawn))
+            else:
+                siblings.woken.set()
+            siblings.watched_until = late_at
 
-            async def ask(spare: int) -> None:
-                try:
-                    # Two streams would be mixed into one text.
-                    asked = call._replace(spare=spare, on_text=None) if spare else call
-                    answered.append((spare, await self._inner(asked)))
-                except CallError as error:
-                    failed.append(error)
-                if answered or len(failed) == (1 if late_s is None else 2):
-                    tasks.cancel_scope.cancel()
+    async def _send_when_late(self, siblings: Siblings, spawn: Spawn) -> None:
+        try:
+            while (late := siblings.latest) is not None:
+                late_at, pending = late
+                if anyio.current_time() >= late_at:
+                    await self._send_second(pending, spawn)
+                    continue
+                siblings.woken, siblings.watched_until = anyio.Event(), late_at
+                with anyio.CancelScope(deadline=late_at):
+                    await siblings.woken.wait()
+        finally:
+            siblings.unwatch()
 
-            async def ask_again() -> None:
-                nonlocal late_s
-                await siblings.outlasted(began)
-                late_s = anyio.current_time() - began
-                await ask(1)
+    async def _send_second(self, pending: Pending, spawn: Spawn) -> None:
+        pending.judged = True
+        if pending.call.hedge == "auto" and not (
+            _helps(await self._usable(pending.call.agent)) and self._allowance.take(pending.call)
+        ):
+            return
+        second = pending.second = SecondRequest(anyio.current_time() - pending.began)
+        spawn(partial(self._second, pending, second))
 
-            tasks.start_soon(ask, 0)
-            tasks.start_soon(ask_again)
-        if not answered:
-            raise failed[0]
-        spare, completion = answered[0]
-        if late_s is None:
-            return completion
-        which = "second" if spare else "first"
-        return completion.noted(f"sent a second request after {late_s:.1f} s; the {which} one answered first")
+    async def _second(self, pending: Pending, second: SecondRequest) -> None:
+        began = self._now()
+        try:
+            with second.scope:
+                # Two streams would be mixed into one text.
+                completion = await self._inner(pending.call._replace(spare=1, on_text=None))
+                pending.second_answer.append((completion.noted(_note(second, "second")), began))
+                pending.first.cancel()
+        except CallError:
+            pass  # the first request may still be answered
+        finally:
+            second.ended.set()
+
+
+def _helps(targets: tuple[Target, ...]) -> bool:
+    """Return whether a second request is likely to be answered sooner, rather than to slow down the first one."""
+    first, *others = targets
+    second = others[0] if others else first
+    return second.provider != "simulated" and not (is_local(second) and second.api_base == first.api_base)
+
+
+def _note(second: SecondRequest, which: str) -> str:
+    return f"sent a second request after {second.late_s:.1f} s; the {which} one answered first"

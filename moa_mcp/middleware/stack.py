@@ -8,7 +8,7 @@ from moa_mcp.middleware.batching import Sampled
 from moa_mcp.middleware.budget import Budget, Budgeted
 from moa_mcp.middleware.clock import Clock
 from moa_mcp.middleware.fallback import Routed
-from moa_mcp.middleware.hedging import Hedged
+from moa_mcp.middleware.hedging import HedgeAllowance, Hedged
 from moa_mcp.middleware.learned import Learned
 from moa_mcp.middleware.limits import Limits
 from moa_mcp.middleware.parameters import Negotiated
@@ -43,8 +43,9 @@ def stack(
     keep: Keep | None = None,
     paid_calls: PaidCalls | None = None,
     budget: Budget | None = None,
+    allowance: HedgeAllowance | None = None,
 ) -> Model:
-    """Compose the layers of one run, innermost first.
+    """Compose the layers of one run, innermost first. `allowance` limits its hedged requests.
 
     The timeout is innermost, so that it limits one request and not the wait for a slot. Record is around it, so that
     every request has its events, including timeouts. A slot is held only during a request, not during the wait for a
@@ -65,5 +66,5 @@ def stack(
     gathering = Gathering(shared.observed)
     model = Sampled(model, gathering, cache_first=shared.cache_first)
     model = Routed(model, usable)
-    model = Hedged(Announced(model, gathering), shared.now, paid_calls.seconds)
+    model = Hedged(Announced(model, gathering), usable, shared.now, paid_calls.seconds, allowance)
     return Replayed(model, paid_calls.paid) if paid_calls.paid else model

@@ -26,7 +26,7 @@ NOTES = (
     f"Tokens are estimated at {EXPECTED.per_token} characters each; non-Latin scripts use more tokens.",
     "Expected: each answer has 60 % of max_tokens, at most 700 tokens, after the reasoning that its effort suggests.",
     "Max: each answer has max_tokens, which include its reasoning.",
-    "Not included: failed calls, retries (also those with a higher max_tokens), and hedged requests.",
+    "Not included: failed calls, retries (also with a higher max_tokens), hedged requests (by default, at most 20 %).",
     "Not included: additional calls if the answers do not fit in the context window of a model.",
     "Not included: savings from samples that share a request, and from the prompt caches of providers.",
 )

@@ -104,6 +104,14 @@ def default_effort(model: str) -> str | None:
     return _entry(model).get("default_reasoning_effort")
 
 
+def reasons(target: Target) -> bool:
+    """Return whether a model is known to reason before it answers, unless its route switches that off."""
+    effort = target.settings.reasoning_effort
+    if effort or target.settings.thinking_tokens:
+        return effort != "none"
+    return not target.model.startswith("simulated/") and _entry(target.model).get("supports_reasoning") is True
+
+
 def takes_schema(target: Target) -> bool:
     """Return whether a target is known to support a JSON schema for its reply."""
     return _takes_schema(target.model)

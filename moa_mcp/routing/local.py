@@ -1,9 +1,10 @@
-"""Local servers: where they usually are, and which models they have."""
+"""Servers of the user: where they usually are, and which models they have."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
+from ipaddress import ip_address
 from typing import Any, NamedTuple, TypeAlias, cast
 from urllib.parse import urlsplit
 
@@ -11,7 +12,10 @@ import anyio
 import httpx2
 
 from moa_mcp.routing import addresses, proxies
+from moa_mcp.values import Target
 
+NO_KEY = "none"
+"""Sent to servers that need no key: some clients and servers require a value."""
 _LATEST = ":latest"
 _PROBE_S = 1.0
 
@@ -87,3 +91,21 @@ def _names(body: Any) -> Listing | None:  # noqa: ANN401  JSON of a server
         return None
     entries = cast("list[dict[str, Any]]", body["data"] or [])  # Ollama without models sends null
     return tuple(str(entry["id"]) for entry in entries if entry.get("id"))
+
+
+def is_local(target: Target) -> bool:
+    """Return whether a target is a program or a model server of the user, rather than a provider or a gateway.
+
+    A server on this machine or in its network that needs a key counts as a gateway.
+    """
+    if target.program is not None or target.provider in LOCAL:
+        return True
+    return target.api_key in {None, NO_KEY} and _is_near(urlsplit(target.api_base or "").hostname or "")
+
+
+def _is_near(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".local")
+    return address.is_private or address.is_loopback

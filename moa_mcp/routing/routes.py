@@ -22,7 +22,7 @@ from moa_mcp.routing import addresses, catalog, commands, credentials, proxies
 from moa_mcp.routing.capabilities import samples_at
 from moa_mcp.routing.hosts import HOSTS, Host, base_at, host, wire_name
 from moa_mcp.routing.keychain import Keychain, is_installed
-from moa_mcp.routing.local import LOCAL, Listing, Local, Probe, base_of, models_at
+from moa_mcp.routing.local import LOCAL, NO_KEY, Listing, Local, Probe, base_of, models_at
 from moa_mcp.routing.prices import PerMillion
 from moa_mcp.text.redact import redact
 from moa_mcp.values import CallSettings, Program, Target, Transport
@@ -31,8 +31,6 @@ _OPENAI_HOST = "https://api.openai.com"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ANY_KEY = "set an API key, such as OPENROUTER_API_KEY or OPENAI_API_KEY, or start a local server, such as Ollama"
 """What a panel needs."""
-_NO_KEY = "none"
-"""Sent to servers that need no key: some clients and servers require a value."""
 
 
 PROVIDERS = frozenset({*credentials.KEYS, *LOCAL, commands.PROVIDER})
@@ -322,7 +320,7 @@ class Routes:
         known = host(route.provider)
         if known is None:
             return RouteState(route, Target(route.model, route.provider, None, key), "")
-        return self._hosted(route, known, key or credentials.key(route.provider, self._environ) or _NO_KEY)
+        return self._hosted(route, known, key or credentials.key(route.provider, self._environ) or NO_KEY)
 
     def _installed(self, route: Route, words: tuple[str, ...]) -> RouteState:
         path = commands.found(words[0], self._environ)
@@ -387,7 +385,7 @@ def _own_server(route: Route, base: str, key: str | None) -> Target:
     """Return the target of a server at `base`. As in litellm, the prefix openai/ means an OpenAI-compatible API."""
     prefix, slash, name = route.model.partition("/")
     named = name if slash and prefix in {*LOCAL, "openai"} else route.model
-    return Target(f"openai/{named}", route.provider, base, key or _NO_KEY, wire_model=named)
+    return Target(f"openai/{named}", route.provider, base, key or NO_KEY, wire_model=named)
 
 
 def _through_proxy(base: str) -> str:

@@ -25,6 +25,7 @@ from moa_mcp.planning.context_windows import too_long, windows
 from moa_mcp.planning.estimate import Estimate, Prices, estimate, prices
 from moa_mcp.planning.forecast import Drafts
 from moa_mcp.planning.plan import blocking
+from moa_mcp.planning.slow_calls import reasoning
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs.caps import earlier
 from moa_mcp.runs.record import StartPoint, StoredRun, whole
@@ -139,8 +140,10 @@ class Admission:
         task = await self._task(request)
         usable = remembered(self._backend.usable(task.stored.routes))
         if not isinstance(request, ResumedRun):  # a resumed run repeats its earlier prompts
-            known = await windows(task.stored.spec.pipeline, usable)
-            task = task._replace(stored=replace(task.stored, spec=replace(task.stored.spec, windows=known)))
+            pipeline = task.stored.spec.pipeline
+            known, reason = await windows(pipeline, usable), await reasoning(pipeline, usable)
+            spec = replace(task.stored.spec, windows=known, reasoning=reason)
+            task = task._replace(stored=replace(task.stored, spec=spec))
         priced = await prices(task.stored.spec.pipeline, usable)
         spec, left = task.stored.spec, task.left
         if refused := await self._refused(spec, left, priced, usable):

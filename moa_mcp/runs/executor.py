@@ -15,8 +15,9 @@ from moa_mcp.engine.execute import Checkpoint, RunSpec, execute, started
 from moa_mcp.errors import JournalError
 from moa_mcp.events import Emit, Event, RunEstimated, RunFinished, tee
 from moa_mcp.journal import Journal
-from moa_mcp.middleware import Budget, Limits, Shared, stack
+from moa_mcp.middleware import Budget, HedgeAllowance, Limits, Shared, stack
 from moa_mcp.planning.estimate import Estimate
+from moa_mcp.planning.slow_calls import shares
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs.admission import Work
 from moa_mcp.runs.budgets import BudgetUnavailable, open_budget
@@ -86,7 +87,11 @@ class Executor:
                 else:
                     spec = _since(stored.spec, anyio.current_time() - began_to_wait)
                     await self._backend.ready(called(spec.pipeline), usable)
-                    layers = stack(self._backend.provider, usable, self._shared, emit, keep, start.paid_calls, budget)
+                    finished = len(spec.pipeline.steps) - len(work.estimate.steps)
+                    allowance = HedgeAllowance(shares(work.estimate, finished))
+                    layers = stack(
+                        self._backend.provider, usable, self._shared, emit, keep, start.paid_calls, budget, allowance
+                    )
                     await execute(spec, layers, emit, checkpoint)
             if run.scope.cancelled_caught and run.cancel_requested:
                 emit(RunFinished(status="cancelled", answer=None, error=None, seconds=time.monotonic() - began))

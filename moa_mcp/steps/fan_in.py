@@ -12,7 +12,7 @@ from moa_mcp.steps.layer import ModelStep, given
 from moa_mcp.steps.members import Member
 from moa_mcp.steps.step import Turn
 from moa_mcp.steps.windows import Compose, Fit, Part, part
-from moa_mcp.values import Answer, Message, Note, Question, Request, State, Window
+from moa_mcp.values import Answer, Grace, Message, Note, Question, Request, State, Window
 
 
 async def fan_in(
@@ -22,7 +22,7 @@ async def fan_in(
     turn: Turn,
     *,
     quorum: int = 1,
-    grace_s: float | None = None,
+    grace_s: Grace | None = None,
 ) -> tuple[tuple[Answer, ...], tuple[Note, ...]]:
     """Return one answer of each agent, written from all answers; in several calls if they exceed its context window.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
-from typing import Annotated, ClassVar, Self, TypeAlias, TypeVar, cast
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias, TypeVar, cast
 
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationInfo, field_validator
 
@@ -23,7 +23,7 @@ from moa_mcp.steps.forecast import (
 from moa_mcp.steps.members import Member, OneMember, Settable, fallback_of, in_turn
 from moa_mcp.steps.panel import expanded, is_panel
 from moa_mcp.steps.step import DefaultsOfSteps, Key, StepBase
-from moa_mcp.values import Answer, Message, Note, Question, ReplySchema, Request
+from moa_mcp.values import Answer, Hedge, Message, Note, Question, ReplySchema, Request
 
 Reply = TypeVar("Reply")
 
@@ -59,8 +59,9 @@ class ModelStep(Settable, StepBase):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     timeout_s: Annotated[float, Field(gt=0)] | None = None
     """Timeout of one attempt of a call, in seconds."""
-    hedge: bool | None = None
-    """Whether a call that takes much longer than the others of the step is hedged: sent again, at additional cost."""
+    hedge: Hedge | None = None
+    """Whether a call that takes much longer than the others of the step is hedged: sent again, at additional cost.
+    "auto" limits that cost."""
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -143,8 +144,9 @@ class MultiAgentStep(ModelStep):
     agents: Agents
     quorum: Annotated[int, Field(ge=1)] | None = None
     """The number of calls that must succeed, or the step fails. 1 by default."""
-    grace_s: Annotated[float, Field(ge=0)] | None = None
-    """Seconds to wait for the other calls after the quorum is reached. None waits for all."""
+    grace_s: Annotated[float, Field(ge=0)] | Literal["auto"] | None = None
+    """Seconds to wait for the other calls after the quorum is reached; "auto" waits for the last third many times as
+    long as for the others. None waits for all."""
 
     @field_validator("quorum")
     @classmethod
@@ -177,7 +179,9 @@ class MultiAgentStep(ModelStep):
 
     def _defaults(self, defaults: DefaultsOfSteps) -> Mapping[str, object]:
         quorum = defaults.quorum if self.per_answer else min(defaults.quorum, len(self.models))
-        return {**super()._defaults(defaults), "quorum": quorum, "grace_s": defaults.grace_s}
+        # without a refinement or criticism, an answer would be left as it was
+        grace_s = None if self.per_answer and defaults.grace_s == "auto" else defaults.grace_s
+        return {**super()._defaults(defaults), "quorum": quorum, "grace_s": grace_s}
 
     @classmethod
     def other_models(cls, calls: int) -> str:

@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict
 
 from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers, Forecast
-from moa_mcp.values import Answer, Request, State
+from moa_mcp.values import Answer, Grace, Hedge, Request, State
 
 
 class Turn(Protocol):
@@ -26,13 +26,14 @@ class Turn(Protocol):
         requests: Sequence[Request],
         *,
         quorum: int = 1,
-        grace_s: float | None = None,
+        grace_s: Grace | None = None,
         required: bool = True,
         tells_too_long: bool = False,
     ) -> tuple[Answer | None, ...]:
         """Send all requests concurrently and return the answers in the order of the requests; None for failed calls.
 
-        With `grace_s`, calls that have not returned `grace_s` seconds after the quorum was reached are cancelled.
+        With `grace_s`, calls that have not returned `grace_s` seconds after the quorum was reached are cancelled. With
+        "auto", the last third of the calls is cancelled if it takes many times as long as the others.
 
         Raises:
             PromptTooLong: with `tells_too_long`, some prompts exceed the context windows of their models.
@@ -56,11 +57,11 @@ class DefaultsOfSteps(Protocol):
     @property
     def timeout_s(self) -> float: ...
     @property
-    def hedge(self) -> bool: ...
+    def hedge(self) -> Hedge: ...
     @property
     def quorum(self) -> int: ...
     @property
-    def grace_s(self) -> float | None: ...
+    def grace_s(self) -> Grace | None: ...
     @property
     def reasoning_effort(self) -> str | None: ...
     @property

@@ -30,7 +30,7 @@ def checkpoint(question: Question, events: Sequence[Event]) -> Checkpoint:
     finished = [event for event in events if isinstance(event, StepFinished)]
     degraded = any(note.degrades for event in finished for note in event.notes)
     answers = finished[-1].answers if finished else ()
-    return Checkpoint(len(finished), State(question, answers), degraded)
+    return Checkpoint(len(finished), State(question, answers), degraded, recorded=True)
 
 
 def until(events: Sequence[Event], step: int) -> tuple[Event, ...]:

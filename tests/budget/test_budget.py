@@ -321,6 +321,25 @@ async def test_what_processes_without_a_cap_for_the_day_have_spent_counts_for_on
     assert provider.calls == []
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize(("cap", "second_requests"), [(40, 1), (36, 0)])
+async def test_a_second_request_is_sent_only_if_the_budget_covers_all_later_calls_too(
+    cap: float, second_requests: int
+) -> None:
+    panel = '{ step = "propose", agents = ["a", "b", "c", "x"], grace_s = inf }'
+    quick = saying(tokens=10)
+
+    async def answer(call: Call) -> Completion:
+        if call.agent == "x" and not call.spare:
+            await anyio.sleep(6)
+        return await quick.answer(call)
+
+    provider = Provider(answer)
+    trace = await ended(provider.runs(f"max_cost_usd = {cap}", panel, AGGREGATE))
+    assert (trace.status, len(trace.steps[0].answers)) == ("complete", 4)
+    assert len([call for call in provider.calls if call.spare]) == second_requests
+
+
 LAST = [AGGREGATE, VOTE, '{ step = "aggregate", agent = "z", fallback_agent = "y" }']
 PANELS = st.lists(
     st.sampled_from(

@@ -52,20 +52,31 @@ def test_what_a_step_leaves_open_comes_from_the_defaults() -> None:
         ]
     """
     panel = (Agent(model="m"),)
-    common: dict[str, Any] = {"max_tokens": 99, "timeout_s": 5.0, "hedge": False}
+    common: dict[str, Any] = {"max_tokens": 99, "timeout_s": 5.0, "hedge": "auto"}
     assert parse(text).pipelines == {
         "mine": Pipeline(
             name="mine",
             title="Mine",
             description="",
             steps=(
-                Propose(agents=(*panel, Agent(model="openai/x", samples=2)), temperature=1.0, quorum=2, **common),
-                Propose(agents=panel, temperature=0.1, quorum=1, **common),
+                Propose(
+                    agents=(*panel, Agent(model="openai/x", samples=2)),
+                    temperature=1.0,
+                    quorum=2,
+                    grace_s="auto",
+                    **common,
+                ),
+                Propose(agents=panel, temperature=0.1, quorum=1, grace_s="auto", **common),
                 Refine(agents=panel, temperature=0.1, quorum=1, **common),
                 Refine(agents=panel, temperature=0.1, quorum=2, **common),
                 Shuffle(),
                 Aggregate(
-                    agent=Member(model="m"), temperature=0.0, max_tokens=7, timeout_s=1.5, prompt="Sum up.", hedge=False
+                    agent=Member(model="m"),
+                    temperature=0.0,
+                    max_tokens=7,
+                    timeout_s=1.5,
+                    prompt="Sum up.",
+                    hedge="auto",
                 ),
             ),
         )

@@ -7,17 +7,19 @@ from dataclasses import replace
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import STOPPED, AuthFailed
 from moa_mcp.events import AttemptFinished, CallFinished, Event
 from moa_mcp.journal.memory import MemoryJournal
+from moa_mcp.middleware import Usable
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs import Runs
 from moa_mcp.testing import Said, ScriptedModel
 from moa_mcp.trace.trace import CallTrace, Trace
-from moa_mcp.values import Call, Question
+from moa_mcp.values import Call, Program, Question, Target
 from tests.support.clocks import jumping
 from tests.support.journals import config_of
 from tests.support.layers import at
@@ -26,8 +28,9 @@ from tests.support.tables import AGGREGATE
 
 pytestmark = pytest.mark.anyio
 
-HEDGED = config_of('{ step = "propose", agents = ["a", "b", "c", "x"], hedge = true }', AGGREGATE)
-PLAIN = config_of('{ step = "propose", agents = ["a", "b", "c", "x"] }', AGGREGATE)
+ALL = "defaults.grace_s = inf"
+HEDGED = config_of('{ step = "propose", agents = ["a", "b", "c", "x"], hedge = true }', AGGREGATE, settings=ALL)
+PLAIN = config_of('{ step = "propose", agents = ["a", "b", "c", "x"], hedge = false }', AGGREGATE, settings=ALL)
 SLOW = "x"
 UNKNOWN = "1 request may have been billed without an answer: the cost is unknown"
 
@@ -122,7 +125,7 @@ async def test_fewer_than_two_answers_say_nothing_of_what_is_late() -> None:
     assert (took, outcomes(trace)) == (50, ["first"])
 
 
-async def test_no_spare_call_is_made_unasked() -> None:
+async def test_no_spare_call_is_made_where_the_configuration_forbids_it() -> None:
     took, trace = await asked(taking({**QUICK, SLOW: 60}), config=PLAIN)
     assert (took, outcomes(trace)) == (60, ["first"])
 
@@ -244,3 +247,104 @@ async def test_a_call_of_a_fork_goes_by_the_steps_that_it_took_over() -> None:
         fork = await fork_run(runs, first.run_id, 2, hedged)
         await fork.ended.wait()
     assert "sent a second request after 4.0 s; the second one answered first" in fork.trace.notes
+
+
+# By default
+
+DEFAULT = config_of('{ step = "propose", agents = ["a", "b", "c", "x"] }', AGGREGATE, settings=ALL)
+
+
+async def test_by_default_a_call_is_late_after_twice_the_time_of_the_others() -> None:
+    took, trace = await asked(taking({**QUICK, SLOW: 60}), config=DEFAULT)
+    assert (took, trace.status, outcomes(trace)) == (5, "complete", ["stopped", "spare"])
+    assert "sent a second request after 4.0 s; the second one answered first" in trace.notes
+
+
+async def test_by_default_no_second_request_is_sent_within_a_second() -> None:
+    took, _ = await asked(taking({"a": 0.1, "b": 0.1, "c": 0.1, SLOW: 60}, spare_s=0.1), config=DEFAULT)
+    assert took == 1.1
+
+
+def served_at(*targets: Target) -> Usable:
+    async def usable(_: str) -> tuple[Target, ...]:
+        await anyio.lowlevel.checkpoint()
+        return targets
+
+    return usable
+
+
+NEAR = "http://127.0.0.1:8080/v1"
+
+
+@pytest.mark.parametrize(
+    ("targets", "sent"),
+    [
+        ([Target("openai/m", "openai", NEAR, "none", wire_model="m")], False),
+        ([Target("openai/m", "openai", "http://10.0.0.7:8000/v1", "none", wire_model="m")], False),
+        ([Target("openai/m", "openai", "http://box.local:8000/v1", "none", wire_model="m")], False),
+        ([Target("openai/m", "ollama", "http://gpu.example.com/v1", "none", wire_model="m")], False),
+        ([Target("command/m", "command", program=Program(("/bin/m",)))], False),
+        ([Target("simulated/m", "simulated")], False),
+        ([Target("openai/m", "openai", NEAR, "sk-gateway", wire_model="m")], True),
+        ([Target("openai/m", "openai", "http://models.example.com/v1", "none", wire_model="m")], True),
+        ([Target("openai/m", "openai", NEAR, "none", wire_model="m"), Target("p/m", "p")], True),
+        ([Target("p/m", "p"), Target("openai/m", "openai", NEAR, "none", wire_model="m")], True),
+    ],
+    ids=[
+        "on this machine",
+        "in its network",
+        "by its name in the network",
+        "by its provider",
+        "a program",
+        "simulated",
+        "a gateway with a key",
+        "elsewhere without a key",
+        "with another route",
+        "as another route",
+    ],
+)
+async def test_by_default_no_second_request_slows_down_a_local_server(targets: list[Target], sent: bool) -> None:
+    async with Runs(DEFAULT, Backend(taking({**QUICK, SLOW: 60}), lambda _: served_at(*targets))).open() as runs:
+        run = await start_run(runs, DEFAULT.pipelines["p"], Question("Why?"))
+        await run.ended.wait()
+    assert outcomes(run.trace) == (["stopped", "spare"] if sent else ["first"])
+
+
+async def test_by_default_models_that_reason_are_compared_with_each_other_only() -> None:
+    slow = '{ model = "x", reasoning_effort = "high" }'
+    panel = f'{{ step = "propose", agents = ["a", "b", "c", {slow}] }}'
+    took, trace = await asked(taking({**QUICK, SLOW: 60}), config=config_of(panel, AGGREGATE, settings=ALL))
+    assert (took, outcomes(trace)) == (60, ["first"])
+
+
+@pytest.mark.parametrize(("hedge", "seconds"), [('"auto"', 5), ("true", 6)])
+async def test_by_default_second_requests_stay_within_a_share_of_the_cost(hedge: str, seconds: int) -> None:
+    """Six of twelve calls are late, each with about a twenty-fourth of the expected cost."""
+    agents = '{ model = "x", samples = 6, temperature = 0.5 }, { model = "a", samples = 6 }'
+    panel = f'{{ step = "propose", agents = [{agents}], hedge = {hedge} }}'
+    config = config_of(panel, AGGREGATE, settings=ALL)
+
+    async def slow(call: Call) -> Said:
+        await anyio.sleep(1 if call.spare else 60)
+        return "x"
+
+    async def quick(_: Call) -> Said:
+        await anyio.sleep(2)
+        return "a"
+
+    model = ScriptedModel({"x": slow}, otherwise=quick)
+    await asked(model, config=config)
+    assert len([call for call in model.calls if call.spare]) == seconds
+
+
+async def test_by_default_one_second_request_is_left_for_the_last_layer() -> None:
+    async def slow(call: Call) -> Said:
+        late = call.agent == SLOW or call.place.step == 2
+        await anyio.sleep(60 if late and not call.spare else 2)
+        return "x"
+
+    model = ScriptedModel(otherwise=slow)
+    config = config_of('{ step = "propose", agents = ["a", "b", "c", "x"] }', AGGREGATE, settings=ALL)
+    _, trace = await asked(model, config=config)
+    assert [call.place.step for call in model.calls if call.spare] == [1, 2]
+    assert trace.status == "complete"

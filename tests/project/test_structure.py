@@ -10,7 +10,7 @@ from collections import defaultdict
 
 from tests.project.structure import PACKAGE, ROOT, cycle, rooms, sources
 
-MODULE_LINES = 410
+MODULE_LINES = 420
 FUNCTION_LINES = 60
 SOURCES = sources(ROOT / PACKAGE)
 

@@ -1,0 +1,48 @@
+"""What a run needs to judge its slow calls: which models reason, and what one more request would cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import TypeAlias
+
+from moa_mcp.config import Pipeline, models_of
+from moa_mcp.errors import MissingKey
+from moa_mcp.model import Usable
+from moa_mcp.planning.estimate import Estimate, ModelEstimate
+from moa_mcp.routing import catalog
+
+Shares: TypeAlias = Mapping[tuple[int, str], float]
+"""By step and alias: the share of one call in the expected cost of a run."""
+
+
+async def reasoning(pipeline: Pipeline, usable: Usable) -> tuple[str, ...]:
+    """Return the aliases of the models that are known to reason, on the routes that would be used now."""
+    return tuple([alias for alias in models_of(pipeline) if await _reasons(alias, usable)])
+
+
+async def _reasons(alias: str, usable: Usable) -> bool:
+    try:
+        return catalog.reasons((await usable(alias))[0])
+    except MissingKey:
+        return False
+
+
+def shares(estimated: Estimate, finished: int) -> Shares:
+    """Return the share of each call in the expected cost of the steps after the `finished` ones.
+
+    Where a price is unknown or all models are free, tokens stand in for US dollars.
+    """
+    cost = estimated.cost_usd
+    priced = cost is not None and cost.expected > 0
+    models = [(number, each) for number, step in enumerate(estimated.steps, finished + 1) for each in step.models]
+    amounts = {(number, each.model): _amount(each, priced=priced) for number, each in models}
+    total = sum(amounts.values())
+    calls = {(number, each.model): each.calls for number, each in models}
+    return {key: float(amount / total / max(1, calls[key])) for key, amount in amounts.items()} if total else {}
+
+
+def _amount(each: ModelEstimate, *, priced: bool) -> Fraction:
+    if priced and each.cost_usd is not None:
+        return Fraction(each.cost_usd.expected)
+    return Fraction(each.prompt.expected + each.completion.expected)
