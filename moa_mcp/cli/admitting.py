@@ -40,7 +40,7 @@ def admitted(runs: Runs, request: RunRequest, refused: Callable[[RunRefused], Re
             return outcome
         case ConfirmationRequired():
             return _confirmed(outcome)
-        case RunRefused():
+        case RunRefused():  # exhaustive
             raise (refused or refusal)(outcome)
 
 

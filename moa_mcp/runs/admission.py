@@ -183,7 +183,7 @@ class Admission:
                 return await self._new(request)
             case ResumedRun():
                 return await self._resumed(request)
-            case ForkedRun():
+            case ForkedRun():  # exhaustive
                 return await self._forked(request)
 
     async def _new(self, request: NewRun) -> _Task:

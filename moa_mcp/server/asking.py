@@ -51,7 +51,7 @@ async def admitted(
             return outcome
         case RunRefused():
             return results.error(f"Not started: {outcome.message}. {_NOTHING}")
-        case ConfirmationRequired():
+        case ConfirmationRequired():  # exhaustive
             unstarted = await _unconfirmed(context, params, outcome.confirmation)
             return outcome.confirmed() if unstarted is None else unstarted
 

@@ -47,7 +47,7 @@ def _text(trace: Trace, notes: list[str]) -> str:
             )
         case "cancelled":
             return f"Run {trace.run_id} was cancelled; there is no answer. To see its calls, use moa_trace."
-        case "failed":
+        case "failed":  # exhaustive
             return f"{trace.pipeline} failed: {trace.error}\n\n{_ways_on(trace)}\n\n{_footer(trace, notes)}"
 
 

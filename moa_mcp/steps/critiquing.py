@@ -49,7 +49,7 @@ class Critique(MultiAgentStep):
                 return ()
             case "expected":
                 return (self.members[number % len(self.members)],)
-            case "max":
+            case "max":  # exhaustive
                 return self.members
 
     def _critics(self, author: str | None) -> tuple[Member, ...]:

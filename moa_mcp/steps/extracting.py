@@ -88,7 +88,7 @@ def _value(how: Counts, text: str) -> str | None:
             from moa_mcp.extraction.choices import choice_letter  # noqa: PLC0415
 
             return choice_letter(text)
-        case "text":
+        case "text":  # exhaustive
             return whole_text(text)
 
 

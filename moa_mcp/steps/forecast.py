@@ -72,7 +72,7 @@ def reply_tokens(limit: int, bound: Bound, *, verdict: bool = False) -> int:
             return 1
         case "expected":
             return min(USUAL_VERDICT, limit) if verdict else min(USUAL_ANSWER, -(-limit * 3 // 5))
-        case "max":
+        case "max":  # exhaustive
             return limit
 
 

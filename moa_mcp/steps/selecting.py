@@ -47,7 +47,7 @@ class Dropout(StepBase):
                 return 1 if self.rate else count
             case "expected":
                 return max(1, round((1 - self.rate) * count))
-            case "max":
+            case "max":  # exhaustive
                 return count
 
     async def run(self, state: State, turn: Turn) -> State:
