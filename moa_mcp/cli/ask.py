@@ -35,12 +35,14 @@ from moa_mcp.cli.remedies import Remedies
 from moa_mcp.cli.text import json_text, shortened
 from moa_mcp.cli.watch import DisplayOptions, conclude, ready, runs_of, watch
 from moa_mcp.config import Config, Pipeline
+from moa_mcp.errors import ChangeRefused
 from moa_mcp.panels import Resolver
 from moa_mcp.planning.estimate import Estimate, estimate, prices
 from moa_mcp.planning.plan import Reach, reach
 from moa_mcp.providers.backend import Backend
 from moa_mcp.routing.routes import ANY_KEY, Routes, remedy
 from moa_mcp.runs import NewRun, RunRefused
+from moa_mcp.runs import chosen as with_models
 from moa_mcp.values import Question
 
 _NAME = re.compile(r"[\w-]+")
@@ -63,6 +65,8 @@ _EXAMPLE = "vote"
     help="File with context for the question.",
 )
 @click.option("--system", metavar="TEXT", help="System prompt for all models.")
+@click.option("--models", metavar="NAMES", help="Models or panels that answer, separated by commas: balanced:4.")
+@click.option("--aggregator", metavar="NAME", help="Model or panel that merges or judges the answers.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Random seed.")
 @max_cost_option
 @click.option(
@@ -84,6 +88,8 @@ def command(
     question: str | None,
     context_file: Path | None,
     system: str | None,
+    models: str | None,
+    aggregator: str | None,
     seed: int | None,
     max_cost_usd: Decimal | None,
     deadline_s: float | None,
@@ -100,7 +106,7 @@ def command(
     If QUESTION is missing or "-", it is read from stdin. The answer goes to stdout, the trace to stderr.
     """
     config = loaded(config_path)
-    chosen = _chosen(config, pipeline, question)
+    chosen = _with_models(_chosen(config, pipeline, question), models, aggregator, config)
     asked = Question(_question(question, chosen.name), _context(context_file), system)
     backend, routes = ready(config, offline=offline)
     if estimating:
@@ -158,6 +164,15 @@ def _chosen(config: Config, name: str | None, question: str | None) -> Pipeline:
         f"Put it before the question: {shlex.join(['moa-mcp', 'ask', str(pipeline), asked])}. "
         "Run moa-mcp pipelines to list the pipelines.",
     )
+
+
+def _with_models(pipeline: Pipeline, models: str | None, aggregator: str | None, config: Config) -> Pipeline:
+    """Return the pipeline with the models of the options. Raises `Refused`."""
+    names = [name for each in (models or "").split(",") if (name := each.strip())]
+    try:
+        return with_models(pipeline, names, aggregator, config)
+    except ChangeRefused as error:
+        raise Refused(str(error), error.remedy) from error
 
 
 def _question(given: str | None, pipeline: str) -> str:

@@ -8,6 +8,7 @@ from moa_mcp.runs.admission import (
     Ready,
     RunRefused,
 )
+from moa_mcp.runs.chosen import chosen
 from moa_mcp.runs.overrides import changed, other_models
 from moa_mcp.runs.record import traced, was_simulated
 from moa_mcp.runs.requests import Consent, ForkedRun, NewRun, ResumedRun, RunRequest
@@ -27,6 +28,7 @@ __all__ = [
     "RunRequest",
     "Runs",
     "changed",
+    "chosen",
     "other_models",
     "traced",
     "was_simulated",

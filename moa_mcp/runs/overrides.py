@@ -14,6 +14,7 @@ from moa_mcp.config import STEP_TYPES, Config, Pipeline, models_of, problems
 from moa_mcp.errors import ChangeRefused
 from moa_mcp.routing.routes import is_route
 from moa_mcp.steps import Step
+from moa_mcp.steps.panel import panel_member
 from moa_mcp.trace.trace import StepTrace, Trace
 
 _SETTING = re.compile(r"(?:(?P<step>\d+)\.)?(?P<key>[A-Za-z_]+)=(?P<value>.*)", re.DOTALL)
@@ -106,7 +107,7 @@ def _meant(key: str, text: str) -> object:
 
 def _check_models(pipeline: Pipeline, known: set[str]) -> None:
     for model in models_of(pipeline):
-        if model not in known and not is_route(model):
+        if model not in known and not is_route(model) and panel_member(model) is None:
             raise ChangeRefused(
                 f"{model!r} is not a model in the configuration{problems.meant(model, known)}",
                 "Run moa-mcp check to list the models. Names such as openai/gpt-5-nano need no configuration.",

@@ -36,15 +36,18 @@ from moa_mcp.server.waiting import CancellationPolicy, Context
 _log = logging.getLogger(__name__)
 
 INSTRUCTIONS = (
-    "Each pipeline tool sends a question to several language models and returns one answer, its cost and a run_id. Use "
-    "them for hard questions that justify several paid model calls; moa_estimate returns the cost in advance. A call "
-    "returns within a minute: if its status is running, call moa_wait with its run_id instead of starting again.\n"
+    "Each pipeline tool sends a question to several language models and returns one answer, its cost and a run_id. "
+    "Use them for hard questions that justify several paid model calls; moa_estimate returns the cost in advance. A "
+    "call returns within a minute: if its status is running, call moa_wait with its run_id instead of starting "
+    "again.\n"
     "Arguments of every pipeline. question: self-contained, since the models do not see this conversation. context: "
     "source material such as file contents, data or earlier messages. system: system prompt of every model. seed: "
-    "random seed, for reproducible shuffling and sampling. wait_s: seconds to wait for the answer before the call "
-    "returns status running. deadline_s: time limit in seconds; the run then returns the best answer so far. "
-    "max_cost_usd: budget in US dollars; also confirms the cost of a run that requires confirmation. deadline_s and "
-    "max_cost_usd can only lower the configured limits."
+    "random seed, for reproducible shuffling and sampling. models: who answers instead of the pipeline's models, "
+    "names of configured models or of panels (fast, balanced, strong, reasoning), separated by commas; balanced:4 "
+    "has four members. aggregator: the model or panel that merges or judges. wait_s: seconds to wait for the answer "
+    "before the call returns status running. deadline_s: time limit in seconds; the run then returns the best "
+    "answer so far. max_cost_usd: budget in US dollars; also confirms the cost of a run that requires confirmation. "
+    "deadline_s and max_cost_usd can only lower the configured limits."
 )
 _WARM_AFTER_S = 0.5
 """Seconds before loading clients, which uses much CPU. The first answer is sent and hosts that only probe are gone."""

@@ -30,8 +30,10 @@ Seed = Annotated[int, Field(ge=0, le=2**53 - 1), _WHOLE, WithJsonSchema({"type":
 """The schema omits the upper bound to save tokens: few callers use such seeds."""
 Position = Annotated[int, Field(ge=1), _WHOLE]
 """Counted from 1."""
-Wait = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False), _NUMBER]
-"""Seconds to wait before a call returns the status running."""
+Wait = Annotated[
+    float, Field(ge=0, le=3600, allow_inf_nan=False), _NUMBER, WithJsonSchema({"type": "number", "minimum": 0})
+]
+"""Seconds to wait before a call returns the status running. The schema omits the upper bound, too."""
 MoreThanZero = Annotated[float, Field(gt=0, allow_inf_nan=False), _NUMBER]
 
 
@@ -40,7 +42,19 @@ def exact(usd: float | None) -> Decimal | None:
     return None if usd is None else Decimal(str(usd))
 
 
-class AskArguments(Arguments):
+class ChosenArguments(Arguments):
+    """The arguments that choose the models of one run: names of models or panels, separated by commas."""
+
+    models: Annotated[Text, BeforeValidator(spellings.names)] | None = None
+    aggregator: Text | None = None
+
+    @property
+    def proposers(self) -> tuple[str, ...]:
+        """The names of the models that propose; empty for those of the pipeline."""
+        return tuple(name for each in (self.models or "").split(",") if (name := each.strip()))
+
+
+class AskArguments(ChosenArguments):
     """The arguments of a pipeline tool.
 
     Every pipeline repeats them, so descriptions only add what a name does not say. The server's instructions
@@ -99,7 +113,7 @@ class TraceArguments(RunArguments):
     page: Position = 1
 
 
-class EstimateArguments(Arguments):
+class EstimateArguments(ChosenArguments):
     """The arguments of moa_estimate."""
 
     pipeline: Name = Field(description="Tool name of the pipeline.")

@@ -14,7 +14,7 @@ from moa_mcp.routing.routes import ANY_KEY, Routes
 from moa_mcp.runs import Runs
 from moa_mcp.steps.panel import panel_member
 
-_NAMED = 3
+_NAMED = 2
 
 
 class Readiness(NamedTuple):
@@ -30,9 +30,8 @@ class Readiness(NamedTuple):
             return f"NOT READY: no API key. {description}"
         if not self.chosen:
             return description
-        first, more = self.chosen[:_NAMED], len(self.chosen) - _NAMED
-        others = f" and {more} more" if more > 0 else ""
-        return f"{description} Now answered by {', '.join(first)}{others}."
+        shown = ", ".join(self.chosen[:_NAMED])
+        return f"{description} Now {shown}{', …' if len(self.chosen) > _NAMED else '.'}"
 
 
 def surely_ready(config: Config, routes: Routes | None) -> bool:

@@ -50,6 +50,15 @@ def text(value: JsonValue) -> JsonValue:
     return mended(value) if isinstance(value, str) else value
 
 
+def names(value: JsonValue) -> JsonValue:
+    """Return names separated by commas from a list, also one in JSON text."""
+    parsed = _parsed(value)
+    if not isinstance(parsed, list):
+        return value
+    texts = [each for each in parsed if isinstance(each, str)]
+    return ", ".join(texts) if len(texts) == len(parsed) else value
+
+
 def settings(value: JsonValue) -> JsonValue:
     """Return a list of ``KEY=VALUE`` from JSON text, a single setting, an object, or a list of these."""
     value = _parsed(value)

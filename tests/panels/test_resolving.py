@@ -176,7 +176,7 @@ async def test_the_tools_of_a_server_say_which_models_answer(ollama: ModelServer
     async with Client(server, read_timeout_seconds=20, cache=None) as client:
         tools = {tool.name: tool.description or "" for tool in (await client.list_tools()).tools}
         answered = await client.call_tool("vote", {"question": "Why is the sky blue?"})
-    assert tools["vote"].endswith("Now answered by qwen3:8b, llama3.3:70b.")
+    assert tools["vote"].endswith("Now qwen3:8b, llama3.3:70b.")
     assert not answered.is_error, text(answered)
 
 

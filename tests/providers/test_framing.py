@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from random import Random
 from typing import Any
 
@@ -44,6 +45,7 @@ FRAMED: dict[str, tuple[bytes, list[Any]]] = {
     "a document in a comment": (b"/*" + A + b"*/", [READ_A]),
     "a document in a string": (b'"{\\"a\\": 1}"', [READ_A]),
     "a string": (b'"Paris"', ["Paris"]),
+    "a document in a string in a string": (json.dumps(json.dumps(A.decode())).encode(), [READ_A]),
     "events with strings": (b'event: ping\ndata: "ping"\n\ndata: "{\\"a\\": 1}"\n\n', ["ping", READ_A]),
     "nothing": (b"", []),
 }

@@ -198,3 +198,11 @@ async def test_an_active_run_is_returned_to_whoever_resumes_it() -> None:
         run = await start_run(runs, runs.config.pipelines["p"], WHY)
         assert await runs.start(await ready(runs, ResumedRun(run_id=run.run_id))) is run
         await run.ended.wait()
+
+
+async def test_runs_that_are_not_open_start_nothing() -> None:
+    model = ScriptedModel()
+    runs = runs_of(model=model)
+    with pytest.raises(RuntimeError, match="async with"):
+        await runs.start(await ready(runs, new(runs, consent="given")))
+    assert not model.calls

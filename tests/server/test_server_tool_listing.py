@@ -38,8 +38,9 @@ def tokens(written: str) -> float:
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-async def test_the_list_of_shipped_tools_leaves_a_models_context_to_the_conversation(mode: str) -> None:
-    server = parameters("--config", str(shipped()))
+@pytest.mark.parametrize("key", ["", "OPENROUTER_API_KEY", "ANTHROPIC_API_KEY"])
+async def test_the_list_of_shipped_tools_leaves_a_models_context_to_the_conversation(mode: str, key: str) -> None:
+    server = parameters("--config", str(shipped()), **({key: "x"} if key else {}))
     async with Client(server, mode=mode, read_timeout_seconds=20, cache=None) as client:
         listed = await client.list_tools()
     shown = listed.model_dump_json(
@@ -95,5 +96,5 @@ async def test_every_argument_whose_name_does_not_say_all_is_described_in_a_tool
     described = {name for name, schema in properties if "description" in schema}
     explained = {name for name, _ in properties if f"{name}: " in (client.instructions or "")}
     assert {name for name, _ in properties} - described - explained == {"run_id", "page"}
-    asked = {"question", "context", "system", "seed", "wait_s", "deadline_s", "max_cost_usd"}
+    asked = {"question", "context", "system", "seed", "models", "aggregator", "wait_s", "deadline_s", "max_cost_usd"}
     assert explained == asked
