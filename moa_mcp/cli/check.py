@@ -119,7 +119,7 @@ async def _check(
         reached = _simulated(pipeline) if routes is None else await reach(pipeline, routes.of(resolved.routes))
         estimated = estimate(pipeline, assumed(), await prices(pipeline, usable)) if cost else None
         planned = plan(pipeline)
-        lint = (*planned.lint, *doubts(pipeline, await windows(pipeline, usable)), *endings(reached))
+        lint = (*planned.lint, *doubts(pipeline, await windows(pipeline, usable)), *endings(reached, config.stand_ins))
         return Checked(resolved, replace(planned, lint=lint), reached, estimated)
 
     return tuple([await check(each) for each in pipelines])
@@ -243,7 +243,7 @@ def _models(checked: Sequence[Checked]) -> Table:
 
 
 def _conclude(out: Console, checked: Sequence[Checked]) -> None:
-    warnings: list[Lint] = [lint for each in checked for lint in each.plan.lint]
+    warnings: list[Lint] = list(dict.fromkeys(lint for each in checked for lint in each.plan.lint))
     for warning in warnings:
         out.print(Text.assemble(("warning  ", "yellow"), line(str(warning))))
     if any(each.estimate for each in checked):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from datetime import UTC, date, datetime
 
 from moa_mcp.config.problems import as_key
@@ -13,8 +13,11 @@ from moa_mcp.routing import catalog
 WARNED_DAYS = 60
 
 
-def endings(reached: Iterable[Reach]) -> Iterator[Lint]:
-    """Yield a warning for each model whose route ends within 60 days, and for each route that has ended."""
+def endings(reached: Iterable[Reach], stand_ins: Container[str]) -> Iterator[Lint]:
+    """Yield a warning for each model whose route ends within 60 days, and for each route that has ended.
+
+    It names the successor, if the table has one; else whether the alias is in `stand_ins`.
+    """
     today = datetime.now(UTC).date()
     for each in reached:
         place = f"models.{as_key(each.alias)}"
@@ -25,7 +28,8 @@ def endings(reached: Iterable[Reach]) -> Iterator[Lint]:
             name = each.route.route.model
             ends = catalog.end_date(name)
             if ends is not None and (ends - today).days <= WARNED_DAYS:
-                yield Lint(place, f"{name} ends on {ends}, in {_days(ends, today)}{_successor(name)}")
+                then = _successor(name) or ("; then its stand-in answers" if each.alias in stand_ins else "")
+                yield Lint(place, f"{name} ends on {ends}, in {_days(ends, today)}{then}")
 
 
 def _days(ends: date, today: date) -> str:

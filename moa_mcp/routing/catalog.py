@@ -21,6 +21,10 @@ _NOTHING = Decimal(0)
 _USUAL_CACHE_MINIMUM = 1024
 _LISTED_AS = {"bedrock": "bedrock_converse", "cohere": "cohere_chat"}
 """Providers that the table lists under another name. Google's have a suffix instead: vertex_ai-language-models."""
+_MAKERS = {"google": "gemini", "x-ai": "xai", "mistralai": "mistral"}
+"""Makers that gateways name otherwise than the table."""
+_GATEWAYS = ("openrouter", "vercel_ai_gateway")
+"""They serve models at their makers' prices, and the table lists few of their routes."""
 _TIER = re.compile(r"input_cost_per_token_above_(\d+)k_tokens")
 
 
@@ -59,7 +63,7 @@ def price(model: str) -> Price | None:
     """
     if model.startswith("simulated/"):
         return Price(Rates(_NOTHING, _NOTHING, _NOTHING, _NOTHING), "simulated")
-    entry = _entry(model)
+    entry = _facts(model)
     ranges = [_rates(each, above=int(each["range"][0])) for each in entry.get("tiered_pricing", ())]
     thousands = sorted(int(found[1]) for key in entry if (found := _TIER.fullmatch(key)))
     (_, base), *tiers = ranges or [_rates(entry)]
@@ -95,7 +99,7 @@ def caches_from(target: Target) -> int | None:
 @cache
 def largest_answer(model: str) -> int | None:
     """Return a model's maximum number of output tokens; None if unknown."""
-    known = _entry(model).get("max_output_tokens")
+    known = _facts(model).get("max_output_tokens")
     return int(known) if known else None
 
 
@@ -130,15 +134,22 @@ def window_at(target: Target) -> int | None:
 @cache
 def window(model: str) -> int | None:
     """Return a model's context window in tokens; None if unknown."""
-    entry = {} if model.startswith("simulated/") else _entry(model)
+    entry = {} if model.startswith("simulated/") else _facts(model)
     known = entry.get("max_input_tokens") or entry.get("max_tokens")
     return int(known) if known else None
 
 
 @cache
 def end_date(model: str) -> date | None:
-    """Return the date on which a provider shuts a model down; None if none is known."""
-    announced = _entry(model).get("deprecation_date")
+    """Return the date on which a provider shuts a model down; None if none is known.
+
+    A gateway may still serve a model that its maker has ended, from another host.
+    """
+    return _end_date(_facts(model))
+
+
+def _end_date(entry: dict[str, Any]) -> date | None:
+    announced = entry.get("deprecation_date")
     try:
         return date.fromisoformat(announced) if announced else None
     except (TypeError, ValueError):
@@ -146,8 +157,8 @@ def end_date(model: str) -> date | None:
 
 
 def ended(model: str) -> date | None:
-    """Return the date on which a provider shut a model down; None if it has not."""
-    ends = end_date(model)
+    """Return the date on which a provider shut a model down; None if it has not, as far as its own entry says."""
+    ends = _end_date(_entry(model))
     return ends if ends is not None and ends <= datetime.now(UTC).date() else None
 
 
@@ -176,6 +187,17 @@ def _entry(model: str) -> dict[str, Any]:
     served = str(bare.get("litellm_provider", ""))
     same = served in {provider, _LISTED_AS.get(provider)} or served.startswith(f"{provider}-")
     return table.get(model) or table.get(f"{provider}/{wire_name(provider, model)}") or (bare if same else {})
+
+
+def _facts(model: str) -> dict[str, Any]:
+    """Return what is known of a model; for a route of a gateway that is not listed, what is known at its maker."""
+    listed = _entry(model)
+    provider, _, rest = model.partition("/")
+    maker, _, name = rest.partition("/")
+    if listed or provider not in _GATEWAYS or not name:
+        return listed
+    there = _MAKERS.get(maker, maker)
+    return _entry(f"{there}/{name}") or _entry(f"{there}/{name.replace('.', '-')}")
 
 
 def _price(entry: dict[str, Any], key: str) -> Decimal | None:

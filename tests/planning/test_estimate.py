@@ -387,6 +387,8 @@ class TestTool:
         assert tool.input_schema == {
             "type": "object",
             "properties": {
+                "models": {"type": "string"},
+                "aggregator": {"type": "string"},
                 "pipeline": {
                     "type": "string",
                     "minLength": 1,

@@ -156,3 +156,23 @@ def test_without_a_table_nothing_is_known_and_nothing_breaks(elsewhere: Path, ta
 def test_without_litellm_nothing_is_known_and_nothing_breaks(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "find_spec", lambda _: None)
     assert (catalog.provider_of("gpt-4o-mini"), catalog.price(MODEL)) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("gateway", "maker"),
+    [
+        ("openrouter/openai/gpt-5-nano", "openai/gpt-5-nano"),
+        ("openrouter/anthropic/claude-sonnet-4.5", "anthropic/claude-sonnet-4-5"),
+        ("openrouter/google/gemini-3.7-flash", "gemini/gemini-3.7-flash"),
+        ("vercel_ai_gateway/openai/gpt-5.6-luna", "openai/gpt-5.6-luna"),
+    ],
+)
+def test_a_gateway_has_the_price_the_window_and_the_end_of_the_model_at_its_maker(gateway: str, maker: str) -> None:
+    assert catalog.price(gateway) == catalog.price(maker) is not None
+    assert catalog.window(gateway) == catalog.window(maker) is not None
+    assert catalog.end_date(gateway) == catalog.end_date(maker)
+
+
+@pytest.mark.parametrize("gateway", ["openrouter/unknown/model", "openrouter/auto", "openrouter/openai/gpt-0"])
+def test_nothing_is_known_of_a_model_that_its_maker_does_not_list(gateway: str) -> None:
+    assert (catalog.price(gateway), catalog.window(gateway), catalog.end_date(gateway)) == (None, None, None)
