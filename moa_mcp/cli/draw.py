@@ -45,6 +45,17 @@ def table(*, footer: bool = False) -> Table:
     return Table(box=box.SIMPLE_HEAD, show_edge=False, show_footer=footer, pad_edge=False, footer_style="bold")
 
 
+def show(out: Console, title: str, rows: Iterable[tuple[str, str]]) -> None:
+    """Print rows of a name and a text, which may take several lines, below a title."""
+    grid = Table.grid(padding=(0, 2), pad_edge=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column()
+    for name, text in rows:
+        grid.add_row(name, line(text))
+    out.print(Text(title, "bold"))
+    out.print(grid)
+
+
 def trace_table(trace: Trace) -> Table:
     """Return a table with a row for each step, including steps that were not reached, and totals."""
     rows = table(footer=True)

@@ -25,8 +25,11 @@ class KeySources:
 
     def of(self, routes: Iterable[Route]) -> dict[str, str]:
         """Return the source of each variable that gives access to a route, by name."""
-        names = {name for route in routes for name in credentials.given(route.key_names, os.environ)}
-        return {name: self._source(name) for name in sorted(names)}
+        return self.named(name for route in routes for name in credentials.given(route.key_names, os.environ))
+
+    def named(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the source of each variable, in the order of their names."""
+        return {name: self._source(name) for name in sorted(set(names))}
 
     def _source(self, name: str) -> str:
         if name in self.file.names:

@@ -56,7 +56,7 @@ class KeysMissing(Refused):
     exit_code = NO_KEYS
 
 
-def _also_before(ctx: click.Context, param: click.Parameter, value: Any) -> Any:  # noqa: ANN401  the type depends on the option
+def also_before(ctx: click.Context, param: click.Parameter, value: Any) -> Any:  # noqa: ANN401  the type depends on the option
     """Return the option's value after the command's name, else before it, else from the environment."""
     name = param.name or ""
     before = ctx.parent.params.get(name) if ctx.parent else None
@@ -70,7 +70,7 @@ def config_option(command: Decorated) -> Decorated:
         "config_path",
         type=click.Path(path_type=Path),
         metavar="PATH",
-        callback=_also_before,
+        callback=also_before,
         help="Configuration file; moa-mcp check prints the path in use.  "
         f"[env var: {configuration.ENVIRONMENT_VARIABLE}]",
     )(command)
@@ -88,7 +88,7 @@ def offline_option(command: Decorated) -> Decorated:
         is_flag=True,
         envvar="MOA_MCP_OFFLINE",
         show_envvar=True,
-        callback=_also_before,
+        callback=also_before,
         help="Simulate the models: no API key, no network, no cost.",
     )(command)
 
@@ -100,7 +100,7 @@ def journal_option(command: Decorated) -> Decorated:
         envvar="MOA_MCP_JOURNAL",
         show_envvar=True,
         metavar="PATH",
-        callback=_also_before,
+        callback=also_before,
         help="Journal file that stores runs, or 'none'. Default: journal.sqlite in your data folder.",
     )(command)
 

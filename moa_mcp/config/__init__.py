@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from moa_mcp.config.files import ENVIRONMENT_VARIABLE, find, load, parse, shipped
+from moa_mcp.config.files import ENVIRONMENT_VARIABLE, find, load, parse, preferred, shipped, users_file
 from moa_mcp.config.reader import OWN_TOOLS, STEP_TYPES
 from moa_mcp.config.tables import (
     FILE_NAME,
@@ -38,5 +38,7 @@ __all__ = [
     "load",
     "models_of",
     "parse",
+    "preferred",
     "shipped",
+    "users_file",
 ]

@@ -17,8 +17,18 @@ ENVIRONMENT_VARIABLE = "MOA_MCP_CONFIG"
 
 def find() -> Path:
     """Return the path of the configuration: `MOA_MCP_CONFIG`, else the user's file, else the shipped file."""
-    own = user_config_path("moa-mcp") / FILE_NAME
+    own = users_file()
     return _named() or (own if own.exists() else shipped())
+
+
+def users_file() -> Path:
+    """Return the path of the user's file, which may not exist."""
+    return user_config_path("moa-mcp") / FILE_NAME
+
+
+def preferred() -> Path:
+    """Return the path of a configuration that the user writes: `MOA_MCP_CONFIG`, else the user's file."""
+    return _named() or users_file()
 
 
 def _named() -> Path | None:
