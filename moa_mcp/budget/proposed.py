@@ -11,6 +11,8 @@ _USUAL = Decimal("0.50")
 """The proposed cap of a run if no price is known."""
 _TIMES = 4
 """The least factor between the expected cost of a usual question and the cap: other questions are longer."""
+_LEAST = Decimal("0.05")
+"""The lowest proposed cap: a file as context multiplies the cost with cheap models."""
 _DAY = 10
 
 
@@ -31,7 +33,7 @@ def proposed(cost: Dollars | None, max_cost_usd: Decimal | None = None) -> Propo
     """Return a budget for runs of this estimated cost, None if it is unknown; `max_cost_usd` replaces its cap."""
     if cost is None:
         return ProposedBudget(max_cost_usd or _USUAL, None)
-    cap = max_cost_usd or _at_least(max(_TIMES * cost.expected, cost.max))
+    cap = max_cost_usd or _at_least(max(_TIMES * cost.expected, cost.max, _LEAST))
     confirmed = _below(cap)
     return ProposedBudget(cap, confirmed if confirmed > cost.expected else None)
 
