@@ -46,14 +46,13 @@ def table(*, footer: bool = False) -> Table:
 
 
 def show(out: Console, title: str, rows: Iterable[tuple[str, str]]) -> None:
-    """Print rows of a name and a text, which may take several lines, below a title."""
+    """Print a title, rows of a name and a text, which may take several lines, and an empty line."""
     grid = Table.grid(padding=(0, 2), pad_edge=True)
     grid.add_column(no_wrap=True)
     grid.add_column()
     for name, text in rows:
         grid.add_row(name, line(text))
-    out.print(Text(title, "bold"))
-    out.print(grid)
+    out.print(Text(title, "bold"), grid, "", sep="\n")
 
 
 def trace_table(trace: Trace) -> Table:

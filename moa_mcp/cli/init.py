@@ -95,7 +95,6 @@ def command(
     if asks and not click.confirm(f"Write {path}?", default=True, err=True):
         raise RunFailed("you declined", _NOTHING_WRITTEN)
     backup = _written(path, text)
-    out.print()
     old = f" The old file is now {line(str(backup))}." if backup else ""
     out.print(Text(f"Wrote {line(str(path))}.{old}"), soft_wrap=True)
     show_next(out, path, found)

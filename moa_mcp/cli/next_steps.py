@@ -16,6 +16,9 @@ from moa_mcp.cli.starter import COUNCIL
 from moa_mcp.cli.text import line
 
 
+_QUESTION = "Should a small team use microservices, and why?"
+
+
 def show_next(out: Console, path: Path, found: Available) -> None:
     """Print the commands to try the configuration and to install the server."""
     named = ["--config", str(path)]
@@ -24,7 +27,7 @@ def show_next(out: Console, path: Path, found: Available) -> None:
         "ask",
         COUNCIL,
         *(named if path != configuration.preferred() else []),
-        "Which database fits us?",
+        "Should a small team use microservices, and why?",
     ]
     own = ["--config", str(path.absolute())] if path != configuration.users_file() else []
     server = {"command": "moa-mcp", **({"args": own} if own else {})}

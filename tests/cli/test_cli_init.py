@@ -250,7 +250,7 @@ def test_another_file_is_named_in_the_commands(newcomer: Newcomer, tmp_path: Pat
     assert f"claude mcp add moa -- moa-mcp --config {other}\n" in done.stdout
     assert newcomer("check", "--strict", "--config", str(other), OPENAI_API_KEY=KEY).returncode == 0
     by_variable = newcomer("init", "--yes", "--force", MOA_MCP_CONFIG=str(other), OPENAI_API_KEY=KEY)
-    assert "moa-mcp ask council 'Which" in by_variable.stdout
+    assert "moa-mcp ask council 'Should" in by_variable.stdout
     assert f"claude mcp add moa -- moa-mcp --config {other}\n" in by_variable.stdout
     assert newcomer.written == []
 
