@@ -15,23 +15,15 @@ from moa_mcp.cli.available import Available
 from moa_mcp.cli.starter import COUNCIL
 from moa_mcp.cli.text import line
 
-
 _QUESTION = "Should a small team use microservices, and why?"
 
 
 def show_next(out: Console, path: Path, found: Available) -> None:
     """Print the commands to try the configuration and to install the server."""
-    named = ["--config", str(path)]
-    try_it = [
-        "moa-mcp",
-        "ask",
-        COUNCIL,
-        *(named if path != configuration.preferred() else []),
-        "Should a small team use microservices, and why?",
-    ]
+    named = ["--config", str(path)] if path != configuration.preferred() else []
     own = ["--config", str(path.absolute())] if path != configuration.users_file() else []
     server = {"command": "moa-mcp", **({"args": own} if own else {})}
-    _show_commands(out, "Try it", [shlex.join(try_it)])
+    _show_commands(out, "Try it", [shlex.join(["moa-mcp", "ask", COUNCIL, *named, _QUESTION])])
     _show_commands(out, "Add it to Claude Code", [shlex.join(["claude", "mcp", "add", "moa", "--", "moa-mcp", *own])])
     _show_commands(
         out,
