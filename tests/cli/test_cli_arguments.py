@@ -68,7 +68,7 @@ def test_a_value_may_begin_with_a_dash() -> None:
         (["ask", "vote", "Hi", "--jsn"], "--jsn", "--json"),
         (["ask", "vote", "-json"], "-json", "--json"),
         (["ask", "vote", "Hi", "--max-cots=3"], "--max-cots", "--max-cost"),
-        (["ask", "vote", "Hi", "--model", "x"], "--model", ""),
+        (["ask", "vote", "Hi", "--model", "x"], "--model", "--models"),
         (["ask", "vote", "--why"], "--why", ""),
         (["ask", "vote", "-z", "Hi"], "-z", ""),
         (["ask", "-z", "Hi"], "-z", ""),
