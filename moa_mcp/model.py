@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
+from moa_mcp.errors import MissingKey
 from moa_mcp.events import Event
 from moa_mcp.values import Call, Completion, Target
 
@@ -24,6 +25,14 @@ class Model(Protocol):
 
 Usable: TypeAlias = Callable[[str], Awaitable[tuple[Target, ...]]]
 """Returns the usable targets of an alias, best first. Raises `MissingKey` if there are none."""
+
+
+async def targets_of(usable: Usable, alias: str) -> tuple[Target, ...]:
+    """Return the usable targets of an alias, best first; empty if there are none."""
+    try:
+        return await usable(alias)
+    except MissingKey:
+        return ()
 
 
 Keep: TypeAlias = Callable[[Event], Awaitable[None]]

@@ -14,7 +14,7 @@ import anyio
 import click
 from rich.text import Text
 
-from moa_mcp.budget.worst_case import data, enough_usd
+from moa_mcp.budget.worst_case import data
 from moa_mcp.cli import costs, draw
 from moa_mcp.cli.admitting import admitted, begins, consent, refusal, yes_option
 from moa_mcp.cli.arguments import QuestionCommand
@@ -36,12 +36,11 @@ from moa_mcp.cli.text import json_text, shortened
 from moa_mcp.cli.watch import DisplayOptions, conclude, ready, runs_of, watch
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import ChangeRefused
-from moa_mcp.panels import Resolver
-from moa_mcp.planning.estimate import Estimate, estimate, prices
+from moa_mcp.panels import replaceable
+from moa_mcp.planning.estimate import Estimate
 from moa_mcp.planning.plan import Reach, reach
-from moa_mcp.providers.backend import Backend
 from moa_mcp.routing.routes import ANY_KEY, Routes, remedy
-from moa_mcp.runs import NewRun, RunRefused
+from moa_mcp.runs import NewRun, RunRefused, estimated
 from moa_mcp.runs import chosen as with_models
 from moa_mcp.values import Question
 
@@ -110,7 +109,7 @@ def command(
     asked = Question(_question(question, chosen.name), _context(context_file), system)
     backend, routes = ready(config, offline=offline)
     if estimating:
-        _show_estimate(*anyio.run(_estimate, config, backend, chosen, asked), as_json=as_json)
+        _show_estimate(*anyio.run(estimated, config, backend, chosen, asked), as_json=as_json)
         return
     options = DisplayOptions(offline, as_json, quiet, Remedies(config, journal, config_path, offline=offline))
     request = NewRun(
@@ -126,15 +125,6 @@ def command(
         runs = runs_of(config, backend, kept)
         started = admitted(runs, request, partial(_refusal, config, chosen, routes))
         conclude(watch(runs, chosen, begins(started), options), options)
-
-
-async def _estimate(
-    config: Config, backend: Backend, pipeline: Pipeline, question: Question
-) -> tuple[Estimate, Decimal]:
-    resolved = await Resolver(config, backend.usable, backend.candidates).resolve(pipeline)
-    pipeline = resolved.pipeline
-    priced = await prices(pipeline, backend.usable(resolved.routes))
-    return estimate(pipeline, question, priced), enough_usd(pipeline, question, priced)
 
 
 def _show_estimate(estimated: Estimate, enough: Decimal, *, as_json: bool) -> None:
@@ -219,8 +209,7 @@ def _refusal(config: Config, pipeline: Pipeline, routes: Routes | None, refused:
         return refusal(refused)
     reached = anyio.run(reach, pipeline, routes)
     blocked = [each for each in reached if each.alias in refused.models]
-    any_will_do = config.panels.stand_ins and all(each.alias in config.stand_ins or not each.routes for each in blocked)
-    way = ANY_KEY if any_will_do else _remedy(blocked)
+    way = ANY_KEY if replaceable(config, (each.alias for each in blocked)) else _remedy(blocked)
     return KeysMissing(
         f"{pipeline.name} can't run: no usable provider for {', '.join(each.alias for each in blocked)}",
         f"To run it, {way}. Run moa-mcp check {pipeline.name} to see all models, or add --offline to simulate them.",

@@ -18,8 +18,8 @@ from moa_mcp.cli import costs, draw
 from moa_mcp.cli.key_sources import KeySources
 from moa_mcp.cli.options import FAILED, add_keys, config_option, loaded, named, offline_option, show_notes
 from moa_mcp.cli.text import counted, json_text, line
-from moa_mcp.config import Config, Pipeline, models_of
-from moa_mcp.panels import Resolved, Resolver
+from moa_mcp.config import Config, Pipeline, called, models_of
+from moa_mcp.panels import Resolved
 from moa_mcp.planning.context_windows import doubts, windows
 from moa_mcp.planning.endings import endings
 from moa_mcp.planning.estimate import Estimate, data, estimate, prices
@@ -63,8 +63,7 @@ class Checked:
     @property
     def missing(self) -> tuple[Reach, ...]:
         """Return the unreached models without those that are only fallbacks."""
-        asked = {alias for step in self.pipeline.steps for alias in step.models}
-        return tuple(each for each in self.unreached if each.alias in asked)
+        return tuple(each for each in self.unreached if each.alias in called(self.pipeline))
 
 
 @click.command(
@@ -111,7 +110,7 @@ async def _check(
 ) -> tuple[Checked, ...]:
     """Return the pipelines with their models; simulated without `keys`."""
     backend, routes = real(config.models, dict(os.environ), keys.keychain) if keys else (simulated(), None)
-    resolver = Resolver(config, backend.usable, backend.candidates)
+    resolver = backend.resolver(config)
 
     async def check(each: Pipeline) -> Checked:
         resolved = await resolver.resolve(each)

@@ -11,7 +11,6 @@ from moa_mcp.cli import draw
 from moa_mcp.cli.available import Available
 from moa_mcp.cli.starter import COUNCIL, Choices, document
 from moa_mcp.config import Config, Pipeline, parse
-from moa_mcp.panels import Resolver
 from moa_mcp.planning.estimate import Estimate, estimate, prices
 from moa_mcp.planning.forecast import assumed
 from moa_mcp.text.money import dollars
@@ -59,7 +58,7 @@ async def proposal(found: Available, choices: Choices) -> Proposal:
 
 
 async def _resolved(found: Available, config: Config) -> tuple[dict[str, Pipeline], dict[str, Estimate]]:
-    resolver = Resolver(config, found.backend.usable, found.backend.candidates)
+    resolver = found.backend.resolver(config)
     resolved = {name: await resolver.resolve(each) for name, each in config.pipelines.items()}
     costs = {
         name: estimate(each.pipeline, assumed(), await prices(each.pipeline, found.backend.usable(each.routes)))

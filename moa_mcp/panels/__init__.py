@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from moa_mcp.panels.candidates import PROVIDERS, Candidate, all_known, candidates
-from moa_mcp.panels.resolving import Candidates, Resolved, Resolver, StandIn
+from moa_mcp.panels.candidates import PROVIDERS, Candidate, Environment, all_known
+from moa_mcp.panels.resolving import Candidates, Resolved, Resolver, StandIn, replaceable
 
-__all__ = ["PROVIDERS", "Candidate", "Candidates", "Resolved", "Resolver", "StandIn", "all_known", "candidates"]
+__all__ = [
+    "PROVIDERS",
+    "Candidate",
+    "Candidates",
+    "Environment",
+    "Resolved",
+    "Resolver",
+    "StandIn",
+    "all_known",
+    "replaceable",
+]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cache
 
 from moa_mcp.config.tables import PanelSettings
 from moa_mcp.panels.table import KnownModel, known_models
@@ -58,9 +60,9 @@ PROVIDERS = (
 """Providers of which the table has models for every panel: one key is enough to run all shipped pipelines."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A model that can be called here."""
+    """A model that can be called here. Compared by identity: comparing all routes would take most of a choice."""
 
     name: str
     maker: str
@@ -69,33 +71,47 @@ class Candidate:
     routes: tuple[Route, ...]
 
 
-def all_known(settings: PanelSettings) -> tuple[Candidate, ...]:
-    """Return all models of the table, for simulated runs."""
-    return tuple(_candidate(each) for each in known_models().values() if not _excluded(each.name, each.maker, settings))
+@cache
+def all_known(exclude: tuple[str, ...]) -> tuple[Candidate, ...]:
+    """Return the models of the table without those to exclude, by name or maker."""
+    known = (each for each in known_models().values() if not _excluded(each.name, each.maker, exclude))
+    return tuple(_candidate(each) for each in known)
 
 
-async def candidates(routes: Routes, settings: PanelSettings) -> tuple[Candidate, ...]:
-    """Return the models that can be called in this environment, in the order of the table, local ones last."""
-    hosted = await _hosted(routes, settings) if routes.may_have_key else ()  # reading the table takes time
-    if settings.local == "never" or (hosted and settings.local == "alone"):
-        return hosted
-    local = _local(await routes.local_models())
-    return (*hosted, *(each for each in local if not _excluded(each.name, each.maker, settings)))
+class Environment:
+    """What one environment can call. Every run asks it, so it finds hosted models once a day: models end."""
 
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
+        self._hosted: tuple[Candidate, ...] = ()
+        self._found_for: tuple[date, tuple[str, ...]] | None = None
 
-async def _hosted(routes: Routes, settings: PanelSettings) -> tuple[Candidate, ...]:
-    known = {each.name: each for each in all_known(settings)}
-    states = routes.of({name: each.routes for name, each in known.items()})
-    usable = [name for name in known if any(state.target for state in await states.states(name))]
-    return tuple(known[name] for name in usable)
+    async def __call__(self, settings: PanelSettings) -> tuple[Candidate, ...]:
+        """Return the models that can be called, in the order of the table, local ones last."""
+        hosted = await self._usable(settings.exclude)
+        if settings.local == "never" or (hosted and settings.local == "alone"):
+            return hosted
+        local = _local(await self._routes.local_models())
+        return (*hosted, *(each for each in local if not _excluded(each.name, each.maker, settings.exclude)))
+
+    async def _usable(self, exclude: tuple[str, ...]) -> tuple[Candidate, ...]:
+        if not self._routes.may_have_key:  # reading the table takes time
+            return ()
+        wanted = (datetime.now(UTC).date(), exclude)
+        if self._found_for != wanted:
+            known = all_known(exclude)
+            states = self._routes.of({each.name: each.routes for each in known})
+            usable = [each for each in known if any(state.target for state in await states.states(each.name))]
+            self._hosted, self._found_for = tuple(usable), wanted
+        return self._hosted
 
 
 def _candidate(known: KnownModel) -> Candidate:
     return Candidate(known.name, known.maker, known.tier, known.routes)
 
 
-def _excluded(name: str, maker: str, settings: PanelSettings) -> bool:
-    return not {name.lower(), maker.lower()}.isdisjoint(each.lower() for each in settings.exclude)
+def _excluded(name: str, maker: str, exclude: Iterable[str]) -> bool:
+    return not {name.lower(), maker.lower()}.isdisjoint(each.lower() for each in exclude)
 
 
 def _local(listings: Mapping[str, Listing]) -> Iterator[Candidate]:

@@ -35,8 +35,7 @@ def _pool(candidates: Sequence[Candidate], tier: Tier) -> list[Candidate]:
     """Return the candidates for a tier, best first."""
     near = [each for wanted in _NEAR[tier] for each in candidates if each.tier == wanted]
     local = [each for each in candidates if each.tier is None]
-    others = [each for each in candidates if each.tier is not None and each not in near]
-    return [*near, *local] or others
+    return [*near, *local] or list(candidates)
 
 
 def _by_maker(pool: Sequence[Candidate], taken: Collection[Candidate]) -> Iterator[Candidate]:

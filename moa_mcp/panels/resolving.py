@@ -6,7 +6,7 @@ The result depends only on the configuration, the API keys and the local servers
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -54,6 +54,11 @@ class Resolved:
         return tuple(str(each) for each in self.stand_ins)
 
 
+def replaceable(config: Config, aliases: Iterable[str]) -> bool:
+    """Whether any usable model can answer for all of these aliases."""
+    return config.panels.stand_ins and all(alias in config.stand_ins or panel_member(alias) for alias in aliases)
+
+
 class Resolver:
     """Resolves pipelines in one environment."""
 
@@ -74,7 +79,7 @@ class Resolver:
         if not lacking and not any(map(panel_member, routes)):
             return Resolved(pipeline, routes)
         known = await self._candidates(self._config.panels)
-        taken = [each for each in known if any(_serves(each, routes[alias]) for alias in routes.keys() - lacking)]
+        taken = _serving(known, (routes[alias] for alias in routes.keys() - lacking))
         stand_ins: list[StandIn] = []
         for alias, remedy in lacking.items():
             for chosen in drawn(known, self._config.stand_ins[alias], 1, taken):
@@ -100,9 +105,10 @@ class Resolver:
         return found
 
 
-def _serves(candidate: Candidate, routes: Sequence[Route]) -> bool:
-    """Whether a candidate is the model that routes lead to."""
-    return not {each.model for each in candidate.routes}.isdisjoint(each.model for each in routes)
+def _serving(known: Iterable[Candidate], routes: Iterable[Sequence[Route]]) -> list[Candidate]:
+    """Return the candidates to which any of these routes lead."""
+    models = {route.model for each in routes for route in each}
+    return [each for each in known if any(route.model in models for route in each.routes)]
 
 
 def _seated(
@@ -134,6 +140,6 @@ def _fallback(
     step: Step, tier: Tier, routes: Routing, names: Mapping[str, str], known: Sequence[Candidate]
 ) -> Candidate | None:
     """Return a model that is not the one the step calls, of another maker if possible; None if there is no other."""
-    own = [each for each in known for alias in step.models if _serves(each, routes[names.get(alias, alias)])]
+    own = _serving(known, (routes[names.get(alias, alias)] for alias in step.models))
     other = drawn(known, tier, 1, own)
     return other[0] if other and other[0] not in own else None

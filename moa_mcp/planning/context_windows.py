@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from moa_mcp.config import Pipeline, models_of
 from moa_mcp.config.problems import within
-from moa_mcp.errors import MissingKey
-from moa_mcp.model import Usable
+from moa_mcp.model import Usable, targets_of
 from moa_mcp.planning.forecast import Drafts, assumed, model_calls
 from moa_mcp.planning.plan import Lint
 from moa_mcp.routing import catalog
@@ -20,15 +19,9 @@ from moa_mcp.values import Message, Question
 
 async def windows(pipeline: Pipeline, usable: Usable) -> Mapping[str, int]:
     """Return the known context windows of the models of a pipeline, in tokens, on the routes that would be used now."""
-    known: dict[str, int] = {}
-    for alias in models_of(pipeline):
-        try:
-            window = catalog.window_at((await usable(alias))[0])
-        except MissingKey:
-            continue
-        if window is not None:
-            known[alias] = window
-    return known
+    first = {alias: (await targets_of(usable, alias))[:1] for alias in models_of(pipeline)}
+    known = {alias: catalog.window_at(target) for alias, targets in first.items() for target in targets}
+    return {alias: window for alias, window in known.items() if window is not None}
 
 
 def too_long(pipeline: Pipeline, question: Question, windows: Mapping[str, int]) -> Mapping[str, str]:

@@ -13,8 +13,7 @@ from decimal import Decimal
 from typing import TypeAlias
 
 from moa_mcp.config import Pipeline, models_of
-from moa_mcp.errors import MissingKey
-from moa_mcp.model import Usable
+from moa_mcp.model import Usable, targets_of
 from moa_mcp.planning.forecast import Drafts, ModelCalls, model_calls
 from moa_mcp.routing import catalog
 from moa_mcp.steps import Step
@@ -174,10 +173,10 @@ async def prices(pipeline: Pipeline, usable: Usable) -> Prices:
 
 
 async def _priced(alias: str, usable: Usable) -> Priced:
-    try:
-        target = (await usable(alias))[0]
-    except MissingKey:
+    targets = await targets_of(usable, alias)
+    if not targets:
         return UNROUTED
+    target = targets[0]
     price = catalog.price_at(target)
     return Priced(target.model, price, price.source if price else _unpriced(target))
 

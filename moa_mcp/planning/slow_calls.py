@@ -7,8 +7,7 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from moa_mcp.config import Pipeline, models_of
-from moa_mcp.errors import MissingKey
-from moa_mcp.model import Usable
+from moa_mcp.model import Usable, targets_of
 from moa_mcp.planning.estimate import Estimate, ModelEstimate
 from moa_mcp.routing import catalog
 
@@ -18,14 +17,8 @@ Shares: TypeAlias = Mapping[tuple[int, str], float]
 
 async def reasoning(pipeline: Pipeline, usable: Usable) -> tuple[str, ...]:
     """Return the aliases of the models that are known to reason, on the routes that would be used now."""
-    return tuple([alias for alias in models_of(pipeline) if await _reasons(alias, usable)])
-
-
-async def _reasons(alias: str, usable: Usable) -> bool:
-    try:
-        return catalog.reasons((await usable(alias))[0])
-    except MissingKey:
-        return False
+    first = {alias: (await targets_of(usable, alias))[:1] for alias in models_of(pipeline)}
+    return tuple(alias for alias, targets in first.items() if any(map(catalog.reasons, targets)))
 
 
 def shares(estimated: Estimate, finished: int) -> Shares:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from anyio.lowlevel import checkpoint
 
-from moa_mcp.config import PanelSettings
-from moa_mcp.errors import MissingKey
-from moa_mcp.model import Model, Usable
-from moa_mcp.panels import Candidate, Candidates, all_known, candidates
+from moa_mcp.config import Config, PanelSettings
+from moa_mcp.model import Model, Usable, targets_of
+from moa_mcp.panels import Candidate, Candidates, Environment, Resolver, all_known
 from moa_mcp.providers.simulated import provider
 from moa_mcp.providers.transports import Real
 from moa_mcp.routing.keychain import Keychain
@@ -45,6 +43,10 @@ class Backend:
     close: Callable[[], Awaitable[None]] = checkpoint
     """Closes all connections; a later call opens new ones."""
 
+    def resolver(self, config: Config) -> Resolver:
+        """Return what chooses the models that answer for the pipelines of a configuration."""
+        return Resolver(config, self.usable, self.candidates)
+
 
 def real(models: Models, environ: Mapping[str, str], keychain: Keychain | None = None) -> tuple[Backend, Routes]:
     """Return the backend that calls real models, and the routes of the configured models."""
@@ -59,7 +61,7 @@ def real(models: Models, environ: Mapping[str, str], keychain: Keychain | None =
         provider,
         lambda of_run: routes.of(of_run).usable,
         ready=ready,
-        candidates=partial(candidates, routes),
+        candidates=Environment(routes),
         close=provider.close,
     )
     return backend, routes
@@ -70,12 +72,9 @@ async def _transports(aliases: Iterable[str], usable: Usable) -> tuple[set[Trans
     first: set[Transport] = set()
     later: set[Transport] = set()
     for alias in aliases:
-        try:
-            best, *others = await usable(alias)
-        except MissingKey:
-            continue
-        first.add(best.transport)
-        later.update(other.transport for other in others)
+        targets = await targets_of(usable, alias)
+        first.update(target.transport for target in targets[:1])
+        later.update(target.transport for target in targets[1:])
     return first, later
 
 
@@ -86,6 +85,6 @@ def simulated(delay_s: float = 0.15) -> Backend:
         return (provider.target(alias),)
 
     async def known(settings: PanelSettings) -> Sequence[Candidate]:
-        return all_known(settings)
+        return all_known(settings.exclude)
 
     return Backend(provider.Offline(delay_s), lambda _: usable, simulated=True, candidates=known)

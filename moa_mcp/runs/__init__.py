@@ -9,6 +9,7 @@ from moa_mcp.runs.admission import (
     RunRefused,
 )
 from moa_mcp.runs.chosen import chosen
+from moa_mcp.runs.estimates import estimated
 from moa_mcp.runs.overrides import changed, other_models
 from moa_mcp.runs.record import traced, was_simulated
 from moa_mcp.runs.requests import Consent, ForkedRun, NewRun, ResumedRun, RunRequest
@@ -29,6 +30,7 @@ __all__ = [
     "Runs",
     "changed",
     "chosen",
+    "estimated",
     "other_models",
     "traced",
     "was_simulated",

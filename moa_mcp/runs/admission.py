@@ -20,7 +20,6 @@ from moa_mcp.errors import MissingKey, RunNotResumable
 from moa_mcp.events import Event, RunForked
 from moa_mcp.journal.damage import readable
 from moa_mcp.middleware import PaidCalls, Usable, remembered
-from moa_mcp.panels import Resolver
 from moa_mcp.planning.context_windows import too_long, windows
 from moa_mcp.planning.estimate import Estimate, Prices, estimate, prices
 from moa_mcp.planning.forecast import Drafts
@@ -133,7 +132,7 @@ class Admission:
         self._config = config
         self._backend = backend
         self._store = store
-        self.resolver = Resolver(config, backend.usable, backend.candidates)
+        self.resolver = backend.resolver(config)
 
     async def admit(self, request: RunRequest) -> Admitted:
         """Return whether a run may start. Raises as `Runs.admit`."""

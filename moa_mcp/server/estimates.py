@@ -7,22 +7,19 @@ from decimal import Decimal
 
 import mcp_types as types
 
-from moa_mcp.budget.worst_case import data, enough_usd
+from moa_mcp.budget.worst_case import data
 from moa_mcp.config import Pipeline
-from moa_mcp.planning.estimate import NOTES, Estimate, StepEstimate, estimate, prices
-from moa_mcp.runs import Runs
+from moa_mcp.planning.estimate import NOTES, Estimate, StepEstimate
+from moa_mcp.runs import Runs, estimated
 from moa_mcp.text.money import dollars
 from moa_mcp.values import Dollars, Question, Tokens
 
 
 async def of_pipeline(runs: Runs, pipeline: Pipeline, question: Question) -> types.CallToolResult:
     """Return the estimate for a question to a pipeline, at current prices. Calls no model."""
-    resolved = await runs.resolved(pipeline)
-    pipeline, usable = resolved.pipeline, runs.backend.usable(resolved.routes)
-    priced = await prices(pipeline, usable)
-    estimated, enough = estimate(pipeline, question, priced), enough_usd(pipeline, question, priced)
-    text = types.TextContent(type="text", text="\n".join(_lines(estimated, enough)))
-    return types.CallToolResult(content=[text], structured_content=data(estimated, enough))
+    expected, enough = await estimated(runs.config, runs.backend, pipeline, question)
+    text = types.TextContent(type="text", text="\n".join(_lines(expected, enough)))
+    return types.CallToolResult(content=[text], structured_content=data(expected, enough))
 
 
 def _lines(estimated: Estimate, enough: Decimal) -> Iterator[str]:

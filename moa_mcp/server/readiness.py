@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from moa_mcp.config import Config, Pipeline, models_of
-from moa_mcp.errors import MissingKey
-from moa_mcp.model import Usable
-from moa_mcp.panels import PROVIDERS, Resolved
+from moa_mcp.model import targets_of
+from moa_mcp.panels import PROVIDERS, Resolved, replaceable
 from moa_mcp.planning.plan import blocking
 from moa_mcp.routing.routes import ANY_KEY, Routes
 from moa_mcp.runs import Runs
-from moa_mcp.steps.panel import panel_member
 
 _NAMED = 2
 
@@ -39,8 +37,7 @@ def surely_ready(config: Config, routes: Routes | None) -> bool:
     if routes is None:
         return True
     aliases = {alias for pipeline in config.pipelines.values() for alias in models_of(pipeline)}
-    replaceable = all(alias in config.stand_ins or panel_member(alias) for alias in aliases)
-    return config.panels.stand_ins and not config.panels.exclude and replaceable and routes.has_key(PROVIDERS)
+    return replaceable(config, aliases) and not config.panels.exclude and routes.has_key(PROVIDERS)
 
 
 async def readiness(runs: Runs) -> Mapping[str, Readiness]:
@@ -51,16 +48,8 @@ async def readiness(runs: Runs) -> Mapping[str, Readiness]:
 async def _of(runs: Runs, pipeline: Pipeline) -> Readiness:
     resolved = await runs.resolved(pipeline)
     usable = runs.backend.usable(resolved.routes)
-    unreachable = [alias for alias in models_of(resolved.pipeline) if not await _reachable(usable, alias)]
+    unreachable = [alias for alias in models_of(resolved.pipeline) if not await targets_of(usable, alias)]
     return Readiness(not blocking(resolved.pipeline, unreachable), _chosen(pipeline, resolved))
-
-
-async def _reachable(usable: Usable, alias: str) -> bool:
-    try:
-        await usable(alias)
-    except MissingKey:
-        return False
-    return True
 
 
 def _chosen(pipeline: Pipeline, resolved: Resolved) -> tuple[str, ...]:

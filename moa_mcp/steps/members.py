@@ -64,8 +64,8 @@ def in_turn(members: tuple[Member, ...]) -> tuple[tuple[Member, int], ...]:
 
 
 def fallback_of(member: Member | None, model: str | None) -> Member | None:
-    """Return the settings of a fallback for another model; None for no model."""
-    return None if model is None else (member or Member(model=model)).model_copy(update={"model": model})
+    """Return a fallback with another model; None for no fallback or no model."""
+    return None if member is None or model is None else member.model_copy(update={"model": model})
 
 
 def _named(value: object) -> object:
