@@ -534,6 +534,16 @@ OTHERS = [
         2.5,
     ),
     Said("a parameter as a server's fault", 500, openai("max_tokens must be <= 64"), "ParameterRefused"),
+    Said(
+        "an error beside an empty answer",
+        200,
+        {
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop"}],
+            "error": {"message": "no luck", "code": 502},
+        },
+        "ServerFailed",
+        holds="no luck",
+    ),
     Said("a page", 200, "so " * 400, "ServerFailed"),
 ]
 
