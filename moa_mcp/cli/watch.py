@@ -81,7 +81,12 @@ def watch(runs: Runs, pipeline: Pipeline, begin: Begin, options: DisplayOptions)
     """Execute the run, show its progress, and write its answer. Raises `Interrupted`."""
     _silence_libraries()
     stream = Stream() if not options.as_json and sys.stdout.isatty() and pipeline.steps[-1].writes_answers else None
-    streamed, begun = "", list[Run]()
+    return _written(_executed(runs, begin, stream, options.remedies), stream, options)
+
+
+def _executed(runs: Runs, begin: Begin, stream: Stream | None, remedies: Remedies) -> Trace:
+    """Execute the run and show its progress. Raises `Interrupted`."""
+    begun: list[Run] = []
 
     async def noted(runs: Runs, watching: Emit | None) -> Run:
         begun.append(await begin(runs, watching))
@@ -89,13 +94,17 @@ def watch(runs: Runs, pipeline: Pipeline, begin: Begin, options: DisplayOptions)
 
     with ended_as_by_ctrl_c() as ending:
         try:
-            trace = anyio.run(_execute, runs, noted, stream)
+            return anyio.run(_execute, runs, noted, stream)
         except KeyboardInterrupt as interrupt:
-            remedies = [options.remedies.of_interrupted(run.run_id) for run in begun]
+            resume = [remedies.of_interrupted(run.run_id) for run in begun]
             with suppress(OSError):  # the terminal may be gone
                 if stream:
                     stream.end()
-            raise Interrupted(" ".join(filter(None, ["Interrupted.", *remedies])), ending.exit_code) from interrupt
+            raise Interrupted(" ".join(filter(None, ["Interrupted.", *resume])), ending.exit_code) from interrupt
+
+
+def _written(trace: Trace, stream: Stream | None, options: DisplayOptions) -> Seen:
+    """Write the answer, or the result as JSON, unless the stream has written it."""
     streamed = stream.end() if stream else ""
     if options.as_json:
         return Seen(trace, streamed, written(_json(trace, simulated=options.simulated)))

@@ -331,6 +331,45 @@ async def test_who_gives_up_while_calls_gather_keeps_no_other_waiting() -> None:
     assert [len(asked) for asked in requests(waiting.model)] == [4]
 
 
+@pytest.mark.parametrize(
+    ("gone", "routes", "sent"),
+    [
+        ("before", ["p/a", "p/a"], (2,)),
+        ("as it comes", ["p/a", "p/a"], (1, 2)),
+        ("as it comes", ["p/a", "p/b"], (2,)),
+    ],
+    ids=["before the other arrives", "as the other arrives", "as the other arrives with another route"],
+)
+async def test_who_gives_up_while_another_call_has_no_route_yet_leaves_it_its_answer(
+    gone: str, routes: list[str], sent: tuple[int, ...]
+) -> None:
+    waiting = Waiting()
+    waiting.may.set()
+    arrives = anyio.Event()
+
+    async def usable(_: str) -> tuple[Target, ...]:
+        await anyio.lowlevel.checkpoint()
+        number = int(anyio.get_current_task().name or 0)
+        if number == 2:
+            await arrives.wait()
+            if gone == "as it comes":
+                waiting.scopes[1].cancel()
+        return (Target(routes[number - 1], "p", samples=128),)
+
+    waiting.layers = stack(waiting.model, usable, Shared(), waiting.events.append)
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            for number in (1, 2):
+                tasks.start_soon(waiting.ask, number, name=str(number))
+            await anyio.wait_all_tasks_blocked()
+            if gone == "before":
+                waiting.scopes[1].cancel()
+                await anyio.wait_all_tasks_blocked()
+            arrives.set()
+    assert set(waiting.answers) == {2}
+    assert requests(waiting.model) == [sent]
+
+
 # On record
 
 

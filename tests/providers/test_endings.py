@@ -15,6 +15,7 @@ from moa_mcp import errors
 from moa_mcp.providers.openai.client import OpenAIWire
 from moa_mcp.providers.replies import limits
 from moa_mcp.values import Call, Completion, Message, Place, Target
+from tests.support.over import TRANSPORTS, over
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +44,7 @@ async def serving(handler: Any) -> AsyncIterator[Call]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    target = Target("openai/m", "openai", url, None, wire_model="m")
+    target = Target("openai/m", "openai", url, "none", wire_model="m")
     parameters = {"max_tokens": 512}
     try:
         yield Call("run", Place(1, 1), "m", (Message("user", "Why?"),), parameters, 1, target=target, on_text=quietly)
@@ -104,9 +105,10 @@ async def test_a_thought_that_the_limit_cut_is_no_answer_and_is_kept() -> None:
     assert errors.Failure.of(told.value).reasoning == "I lean to Rome"
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("field", ["content", "reasoning_content"])
 async def test_a_stream_that_never_ends_is_cut_and_its_connection_closed(
-    field: str, monkeypatch: pytest.MonkeyPatch
+    transport: str, field: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MOST_CHARACTERS", 2**18)
     gone = anyio.Event()
@@ -122,20 +124,18 @@ async def test_a_stream_that_never_ends_is_cut_and_its_connection_closed(
         finally:
             gone.set()
 
-    wire = OpenAIWire()
     with anyio.fail_after(20):
-        async with serving(handler) as call:
+        async with over(transport) as provider, serving(handler) as call:
             if field == "content":
-                completion = await wire(call)
+                completion = await provider(call)
                 assert completion.finish_reason == "length"
                 assert len(completion.text) < 2 * 32 * 512
                 assert completion.notes == ("the answer was cut: the provider sent more than 8 times max_tokens (512)",)
             else:
                 with pytest.raises(errors.AnswerEmpty) as told:
-                    await wire(call)
+                    await provider(call)
                 assert told.value.at_limit
             await gone.wait()
-    await wire.close()
 
 
 @pytest.mark.parametrize("name", ["max_completion_tokens", "max_output_tokens"])

@@ -46,10 +46,24 @@ FRAMED: dict[str, tuple[bytes, list[Any]]] = {
     "a document in a string": (b'"{\\"a\\": 1}"', [READ_A]),
     "a string": (b'"Paris"', ["Paris"]),
     "a document in a string in a string": (json.dumps(json.dumps(A.decode())).encode(), [READ_A]),
+    "a document in as many strings as are looked into": (
+        json.dumps(json.dumps(json.dumps(A.decode()))).encode(),
+        [READ_A],
+    ),
+    "a string that only begins like a document": (b'"{no"', ["{no"]),
     "events with strings": (b'event: ping\ndata: "ping"\n\ndata: "{\\"a\\": 1}"\n\n', ["ping", READ_A]),
     "nothing": (b"", []),
 }
-GARBLED = (b"<html>", b'{"a": 1', b'data: {"a": 1', b"data: no\n\n", A + b" and more", b"[" * 100_000)
+GARBLED = (
+    b"<html>",
+    b'{"a": 1',
+    b'data: {"a": 1',
+    b"data: no\n\n",
+    b"data: {\ndata: no\n\n",
+    b" \n",
+    A + b" and more",
+    b"[" * 100_000,
+)
 
 
 def objects(raw: bytes, rng: Random | None = None) -> list[Any]:

@@ -46,6 +46,7 @@ THOUGHTS = {
     "no end but an answer": "<think>Rome?\n<answer>Paris</answer>",
     "two in a row": "<think>Rome?</think>\n<think>No.</think>\nParis",
     "another closing tag": "<think>I lean to Rome.</thinking>Paris",
+    "a tag with bars": "<|think|>I lean to Rome.<|/think|>Paris",
     "the end of a turn": "<think>Rome?</think>Paris<|im_end|>",
 }
 CLOSED_ALONE = {
@@ -65,6 +66,7 @@ INTERLEAVED = {
     "two in a row": ("I look.\n<think>Rome?</think><think>Oh, no.</think>\nParis", "I look.\nParis"),
     "at the end": ("Paris.\n\n<think>Was it Rome?</think>\n", "Paris."),
     "without an end": ("Paris.\n<think>\nWait, Rome", "Paris."),
+    "with a tag in it": ("A.\n<think>\nRome, as <think> they say.\n</think>\nB", "A.\nB"),
     "with code in it": ("A.\n<think>\n```\nRome\n```\n</think>\nB", "A.\nB"),
     "announced by the model": (
         "I'll think about it:\n<think>Was it Rome?</think>\nParis",
@@ -96,6 +98,8 @@ WHOLE = (
     "The closing tag is </think>.",
     "It ends with </think>",
     "</think> closes a thought.",
+    "End a thought with `a </think> b` and go on.",
+    "It thinks. <think>Rome</think> is one of its thoughts.",
     "<think> is a tag that R1 opens its thoughts with.",
     "<think> tags wrap thoughts, and </think> ends them. That is all.",
     "<reasoning> is an XML element.\n\n```xml\n<reasoning>steps</reasoning>\n```",
@@ -151,6 +155,16 @@ def test_the_last_line_of_a_thought_may_announce_the_answer(last: str) -> None:
 @pytest.mark.parametrize("text", UNFINISHED)
 def test_a_thought_without_an_answer_leaves_nothing_of_it(text: str) -> None:
     assert split(text).text == ""
+
+
+def test_tags_with_nothing_but_dots_between_them_are_spoken_of() -> None:
+    text = "<think>...</think> is how R1 writes its thoughts."
+    assert split(text) == ("", text)
+
+
+def test_tags_of_an_answer_that_text_follows_belong_to_it() -> None:
+    answer = "<answer>Rome</answer> is what others say."
+    assert split(f"<think>I lean to Rome.</think>{answer}") == ("I lean to Rome.", answer)
 
 
 @pytest.mark.parametrize("text", WHOLE)

@@ -20,6 +20,11 @@ OK = Bytes(
     200,
     {"Content-Type": "application/json"},
 )
+EVENTS = Bytes(
+    [b'data: {"choices": [{"index": 0, "delta": {"content": "So."}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'],
+    200,
+    {"Content-Type": "text/event-stream"},
+)
 NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", "temperature", "top_p", "reasoning_effort")
 
 
@@ -124,6 +129,17 @@ async def test_a_form_for_the_reply_that_is_refused_is_left_out_from_then_on(
         completion = await layers(asked, base, shared)(call)
         assert completion.notes == ("openai/m does not take response_format; left out",)
     assert seen == [True, False, False]
+
+
+async def test_a_stream_whose_options_are_refused_is_requested_without_them_from_then_on(
+    provider: Model, server: ByteServer
+) -> None:
+    base = server.script("options", refusal("Unknown parameter: 'stream_options'.", param="stream_options"), EVENTS)
+    for number in (1, 2):
+        texts: list[str] = []
+        completion = await layers(provider, base)(call_of({}, number)._replace(on_text=texts.append))
+        assert (completion.text, "".join(texts)) == ("So.", "So.")
+    assert ["stream_options" in request for request in server.asked("options")] == [True, False, False]
 
 
 async def test_a_limit_that_is_refused_under_both_names_is_not_left_out(provider: Model, server: ByteServer) -> None:

@@ -517,4 +517,34 @@ TOO_LONG = [
     ),
 ]
 
-REFUSED = [*LIMITS, *KEYS, *FILTERS, *SERVERS, *MODELS, *TOO_LONG]
+OTHERS = [
+    Said("rails", 400, {"errors": {"messages": ["is too odd"]}}, "RequestRefused", holds="messages: is too odd"),
+    Said(
+        "a fault far inside",
+        400,
+        {"a": {"b": {"c": {"d": {"e": {"f": {"g": "deep"}}}}}, "h": "near"}},
+        "RequestRefused",
+    ),
+    Said("a plan", 403, openai("Your plan has no output tokens for a prompt of 1024 tokens"), "AuthFailed"),
+    Said(
+        "a gateway that can wait",
+        429,
+        {"error": {"message": "slow down", "metadata": {"retry_after_ms": 2500}}},
+        "RateLimited",
+        2.5,
+    ),
+    Said("a parameter as a server's fault", 500, openai("max_tokens must be <= 64"), "ParameterRefused"),
+    Said(
+        "an error beside an empty answer",
+        200,
+        {
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop"}],
+            "error": {"message": "no luck", "code": 502},
+        },
+        "ServerFailed",
+        holds="no luck",
+    ),
+    Said("a page", 200, "so " * 400, "ServerFailed"),
+]
+
+REFUSED = [*LIMITS, *KEYS, *FILTERS, *SERVERS, *MODELS, *TOO_LONG, *OTHERS]

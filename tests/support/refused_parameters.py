@@ -120,6 +120,7 @@ CASES = [
     Case("Cannot generate more than 1024 tokens", LIMIT, {"max_tokens": 1024}),
     Case("max_tokens 20000 surpasses 1024", LIMIT, {"max_tokens": 1024}),
     Case("1024 tokens is the most that this model writes", LIMIT, {"max_tokens": 1024}),
+    Case("Unsupported value: 'max_tokens' does not support 20000 with this model.", LIMIT, {"max_tokens": 10_000}),
     Case("max_tokens darf höchstens 1024 sein", LIMIT, {"max_tokens": 1024}),
     Case("max_tokens no puede superar 1024 (código 400)", LIMIT, {"max_tokens": 1024}),
     # a limit that the account can't pay for
@@ -245,6 +246,7 @@ EFFORTS = [
     Case(
         "Invalid value: 'max'. Supported values are: 'low', 'medium', and 'high'.", MOST, HIGH, param="reasoning_effort"
     ),
+    Case("reasoning_effort: the supported values depend on the model", HIGH, WITHOUT),
     # Groq
     Case("`reasoning_effort` must be one of `none` or `default`", HIGH, {**HIGH, "reasoning_effort": "default"}),
     Case("`reasoning_effort` must be one of `low`, `medium`, or `high`", NONE, LOW),
@@ -314,6 +316,18 @@ VALIDATED = [
     (
         [{"type": "value_error.number.not_ge", "loc": ["max_tokens"], "msg": "wrong", "ctx": {"limit_value": 30_000}}],
         {"max_tokens": 30_000},
+    ),
+    (
+        [
+            {
+                "type": "less_than_equal",
+                "loc": ["body", "max_tokens"],
+                "msg": "wrong",
+                "ctx": {"le": 8192, "error": {}},
+            },
+            {"type": "less_than_equal", "loc": ["body", "top_p"], "msg": "wrong", "ctx": {"le": 1}},
+        ],
+        {"max_tokens": 8192},
     ),
     ([{"type": "extra_forbidden", "loc": ["body", "max_tokens"], "msg": "Extra inputs are not permitted"}], RENAMED),
 ]

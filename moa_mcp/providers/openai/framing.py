@@ -155,12 +155,12 @@ class Frames:
             self._data.append(data)
 
     def _dispatched(self) -> Generator[Any]:
-        """Yield the objects of an event of several lines: one document in all, or one per line."""
+        """Yield the object of an event of several lines, none of which is a document of its own."""
         lines, self._data = self._data, []
         if lines and self._event == b"error" and not lines[0].startswith((b"{", b"[")):
             yield {"error": _text(b"\n".join(lines), self._encoding)}
         elif lines:
-            yield from (self._named(each) for each in _of_lines(lines, self._encoding))
+            yield self._named(_parsed(b"\n".join(lines), self._encoding))
         self._event = b""
 
     def _named(self, parsed: Any) -> Any:  # noqa: ANN401  JSON
@@ -173,16 +173,6 @@ class Frames:
 def _may_be_field(first: bytes) -> bool:
     """Whether these bytes may begin a field's name."""
     return any(name.startswith(first) for name in (b"data:", b"event:", b"error:", b"id:", b"retry:"))
-
-
-def _of_lines(lines: list[bytes], encoding: str) -> Generator[Any]:
-    try:
-        yield _parsed(b"\n".join(lines), encoding)
-    except Garbled:
-        if len(lines) == 1:
-            raise
-        for line in lines:
-            yield _parsed(line, encoding)
 
 
 def _documents(raw: bytes, encoding: str) -> Iterable[Any]:
