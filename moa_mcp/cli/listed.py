@@ -50,6 +50,9 @@ class LiveRoutes:
 
     def show(self, out: Console) -> None:
         """Print a table of the providers and one of the routes."""
+        if not self.routes:
+            out.print("No route is usable, so there is no list to request.")
+            return
         table = draw.table()
         table.add_column("provider", no_wrap=True)
         table.add_column("list of models", overflow="fold")

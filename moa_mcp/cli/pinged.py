@@ -77,6 +77,9 @@ class Pings:
 
     def show(self, out: Console) -> None:
         """Print a table of the calls, and their total cost."""
+        if not self.calls:
+            out.print("No route is usable, so there is no call to make.")
+            return
         table = draw.table()
         for title in ("model", "route"):
             table.add_column(title, overflow="fold")

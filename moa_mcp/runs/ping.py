@@ -59,6 +59,7 @@ class Pinged:
 
     ping: Ping
     seconds: float
+    """Until the answer or failure, without the wait for other calls."""
     outcome: Completion | CallError
 
     @property
@@ -92,14 +93,16 @@ async def pinged(provider: Model, wanted: Sequence[Ping], limits: Limits) -> tup
     A request with a rejected parameter is sent again without it, which costs nothing.
     """
     shared = Shared(limits)
-    model: Model = Slotted(Timed(_AnsweredIfEmpty(provider), shared.now), shared.slots)
-    model = Negotiated(model, shared.learned)
+    measured = _Measured(provider)
+    model = Negotiated(Slotted(Timed(measured, shared.now), shared.slots), shared.learned)
     found: dict[Ping, Pinged] = {}
     slots = anyio.CapacityLimiter(AT_ONCE)
 
     async def ping(number: int, each: Ping) -> None:
         async with slots:
-            found[each] = await _pinged(model, number, each)
+            place = Place(1, number)
+            outcome = await _outcome(model, place, each)
+            found[each] = Pinged(each, measured.seconds.get(place, 0.0), outcome)
 
     async with anyio.create_task_group() as tasks:
         for number, each in enumerate(wanted, 1):
@@ -107,26 +110,32 @@ async def pinged(provider: Model, wanted: Sequence[Ping], limits: Limits) -> tup
     return tuple(found[each] for each in wanted)
 
 
-async def _pinged(model: Model, number: int, ping: Ping) -> Pinged:
-    call = Call("ping", Place(1, number), ping.aliases[0], _MESSAGES, ping.parameters, 0, TIMEOUT_S, target=ping.target)
-    began = time.monotonic()
-    outcome: Completion | CallError
+async def _outcome(model: Model, place: Place, ping: Ping) -> Completion | CallError:
     try:
-        outcome = await model(call)
+        return await model(
+            Call("ping", place, ping.aliases[0], _MESSAGES, ping.parameters, 0, TIMEOUT_S, target=ping.target)
+        )
     except CallError as error:
-        outcome = error
-    return Pinged(ping, time.monotonic() - began, outcome)
+        return error
 
 
-class _AnsweredIfEmpty:
-    """Returns an empty answer as an answer: the route works, and no larger limit need be tried."""
+class _Measured:
+    """Measures each request without the wait for its slot, and returns an empty answer as an answer.
+
+    An empty answer shows that the route works, so the call is not repeated with a larger limit.
+    """
 
     def __init__(self, inner: Model) -> None:
         self._inner = inner
+        self.seconds: dict[Place, float] = {}
+        """The time of the last request of each call."""
 
     async def __call__(self, call: Call) -> Completion:
+        began = time.monotonic()
         try:
             return await self._inner(call)
         except AnswerEmpty as error:
             model = call.target.model if call.target else call.agent
             return Completion("", model, "length", error.usage, error.cost_usd)
+        finally:
+            self.seconds[call.place] = time.monotonic() - began

@@ -221,6 +221,13 @@ def test_requests_are_refused_for_simulated_models(option: str) -> None:
     assert f"{option} can't be used with --offline" in refused.stderr
 
 
+def test_without_a_usable_route_nothing_is_requested(tmp_path: Path) -> None:
+    config = configured(tmp_path, m='{ model = "openai/m", api_key_env = "NO_SUCH_KEY" }')
+    shown = invoke("check", "--live", "--ping", "--config", config)
+    assert shown.exit_code == 0
+    assert shown.output.count("No route is usable") == 2
+
+
 def routes_of(server: ModelServer, *names: str) -> dict[str, str]:
     price = "usd_per_million = { prompt = 1, completion = 2 }"
     return {name: f'{{ model = "openai/{name}", api_base = "{server.url}", {price} }}' for name in names}
