@@ -1,11 +1,10 @@
-"""``moa-mcp check``: validates the configuration and shows which models are available. It calls no model."""
+"""``moa-mcp check``: validates the configuration and shows which models are available. Only --ping calls models."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -15,55 +14,20 @@ from rich.table import Table
 from rich.text import Text
 
 from moa_mcp.cli import costs, draw
+from moa_mcp.cli.checked import Checked, Finding, route, safe, with_warnings
 from moa_mcp.cli.key_sources import KeySources
-from moa_mcp.cli.options import FAILED, add_keys, config_option, loaded, named, offline_option, show_notes
+from moa_mcp.cli.options import FAILED, Refused, add_keys, config_option, loaded, named, offline_option, show_notes
 from moa_mcp.cli.text import counted, json_text, line
-from moa_mcp.config import Config, Pipeline, called, models_of
-from moa_mcp.panels import Resolved
+from moa_mcp.config import Config, Pipeline, models_of
 from moa_mcp.planning.context_windows import doubts, windows
 from moa_mcp.planning.endings import endings
-from moa_mcp.planning.estimate import Estimate, data, estimate, prices
+from moa_mcp.planning.estimate import data, estimate, prices
 from moa_mcp.planning.forecast import ASSUMED_TOKENS, assumed
-from moa_mcp.planning.plan import Lint, Plan, Reach, blocking, plan, reach
+from moa_mcp.planning.plan import Lint, Reach, plan, reach
 from moa_mcp.providers.backend import real, simulated
 from moa_mcp.providers.simulated import provider as simulation
-from moa_mcp.routing.hosts import host
 from moa_mcp.routing.keychain import Keychain
 from moa_mcp.routing.routes import Route, RouteState
-from moa_mcp.text.redact import redact
-
-_USER = re.compile(r"(?<=://)[^/@\s]+@")
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A pipeline, its plan, and which of its models are available."""
-
-    resolved: Resolved
-    plan: Plan
-    reached: tuple[Reach, ...]
-    estimate: Estimate | None = None
-    """The estimate for a question, with --cost."""
-
-    @property
-    def pipeline(self) -> Pipeline:
-        """Return the pipeline with the models that would answer."""
-        return self.resolved.pipeline
-
-    @property
-    def runs(self) -> bool:
-        """Whether it can run, even if degraded."""
-        return not blocking(self.pipeline, {each.alias for each in self.unreached})
-
-    @property
-    def unreached(self) -> tuple[Reach, ...]:
-        """Return the models without a usable route."""
-        return tuple(each for each in self.reached if each.route is None)
-
-    @property
-    def missing(self) -> tuple[Reach, ...]:
-        """Return the unreached models without those that are only fallbacks."""
-        return tuple(each for each in self.unreached if each.alias in called(self.pipeline))
 
 
 @click.command(
@@ -74,6 +38,9 @@ class Checked:
 @click.argument("names", metavar="[PIPELINE]...", nargs=-1)
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @click.option("--cost", is_flag=True, help=f"Show the estimated cost of a question of {ASSUMED_TOKENS} tokens.")
+@click.option("--live", is_flag=True, help="Ask providers whether they still list the models. Costs nothing.")
+@click.option("--ping", is_flag=True, help="Make one small call per model and show its cost. Asks before it calls.")
+@click.option("-y", "--yes", is_flag=True, help="Skip the confirmation of --ping.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @offline_option
 @config_option
@@ -83,6 +50,9 @@ def command(
     names: tuple[str, ...],
     strict: bool,
     cost: bool,
+    live: bool,
+    ping: bool,
+    yes: bool,
     as_json: bool,
     offline: bool,
     config_path: Path | None,
@@ -91,18 +61,37 @@ def command(
 
     Missing API keys and servers are errors only for pipelines that you name.
     """
+    if offline and (live or ping):
+        option = "--live" if live else "--ping"
+        raise Refused(f"{option} can't be used with --offline: it sends requests", f"Leave out {option} or --offline.")
     config = loaded(config_path)
     show_notes(config)
     keys = None if offline else KeySources(add_keys(config), Keychain())
     chosen = [named(config, name) for name in dict.fromkeys(names)] or list(config.pipelines.values())
     checked = anyio.run(_check, config, chosen, keys, cost)
+    findings = _findings(config, checked, live=live, ping=ping, yes=yes)
+    checked = with_warnings(checked, findings)
     warned = strict and any(each.plan.lint for each in checked)
     lacking = bool(names) and any(each.missing for each in checked)
     if as_json:
-        click.echo(json_text(_data(config, checked, keys, fine=not (warned or lacking))))
+        click.echo(json_text(_data(config, checked, keys, findings, fine=not (warned or lacking))))
     else:
-        _show(config, checked, keys, detailed=bool(names))
+        _show(config, checked, keys, findings, detailed=bool(names))
     ctx.exit(FAILED if warned or lacking else 0)
+
+
+def _findings(config: Config, checked: Sequence[Checked], *, live: bool, ping: bool, yes: bool) -> Sequence[Finding]:
+    """Send the requests of --live and --ping. Their modules load the clients, which no other check needs."""
+    findings: list[Finding] = []
+    if live:
+        from moa_mcp.cli.listed import listed  # noqa: PLC0415
+
+        findings.append(listed(checked))
+    if ping:
+        from moa_mcp.cli.pinged import asked  # noqa: PLC0415
+
+        findings.append(asked(config, checked, yes=yes))
+    return findings
 
 
 async def _check(
@@ -129,12 +118,15 @@ def _simulated(pipeline: Pipeline) -> tuple[Reach, ...]:
     return tuple(Reach(alias, (RouteState(Route(model=target.model), target, ""),)) for alias, target in targets)
 
 
-def _data(config: Config, checked: Sequence[Checked], keys: KeySources | None, *, fine: bool) -> dict[str, object]:
+def _data(
+    config: Config, checked: Sequence[Checked], keys: KeySources | None, findings: Iterable[Finding], *, fine: bool
+) -> dict[str, object]:
     return {
         "fine": fine,
         "source": config.source,
         **({"keys": keys.data(_routes(checked))} if keys else {}),
         "pipelines": [_pipeline(each) for each in checked],
+        **{key: value for finding in findings for key, value in finding.data().items()},
     }
 
 
@@ -158,10 +150,10 @@ def _pipeline(checked: Checked) -> dict[str, object]:
             {
                 "model": each.alias,
                 "stand_in": stand_ins.get(each.alias),
-                "route": None if each.route is None else _route(each.route),
-                "missing": _safe(each.missing),
+                "route": None if each.route is None else route(each.route),
+                "missing": safe(each.missing),
                 "routes": [
-                    {"route": _route(state), "transport": state.route.transport, "missing": _safe(state.missing)}
+                    {"route": route(state), "transport": state.route.transport, "missing": safe(state.missing)}
                     for state in each.routes
                 ],
             }
@@ -172,7 +164,14 @@ def _pipeline(checked: Checked) -> dict[str, object]:
     }
 
 
-def _show(config: Config, checked: tuple[Checked, ...], keys: KeySources | None, *, detailed: bool) -> None:
+def _show(
+    config: Config,
+    checked: Sequence[Checked],
+    keys: KeySources | None,
+    findings: Iterable[Finding],
+    *,
+    detailed: bool,
+) -> None:
     out = draw.console()
     out.print(Text.assemble(("Configuration  ", "bold"), line(config.source)))
     if keys:
@@ -181,6 +180,9 @@ def _show(config: Config, checked: tuple[Checked, ...], keys: KeySources | None,
     for table in (*tables, _models(checked)):
         out.print()
         out.print(table)
+    for finding in findings:
+        out.print()
+        finding.show(out)
     out.print()
     _conclude(out, checked)
 
@@ -233,11 +235,11 @@ def _models(checked: Sequence[Checked]) -> Table:
     for each in reached.values():
         names = [line(each.alias), *([line(stand_ins.get(each.alias, ""))] if stand_ins else [])]
         if each.route is None:
-            table.add_row(*names, Text(f"none; {_safe(each.missing)}", style="yellow"))
+            table.add_row(*names, Text(f"none; {safe(each.missing)}", style="yellow"))
         else:
             target = each.route.target
             client = "" if target is None or target.provider == simulation.PROVIDER else target.transport
-            table.add_row(*names, Text(_route(each.route)), client)
+            table.add_row(*names, Text(route(each.route)), client)
     return table
 
 
@@ -250,16 +252,3 @@ def _conclude(out: Console, checked: Sequence[Checked]) -> None:
         out.print("Run moa-mcp ask PIPELINE QUESTION --estimate to estimate a specific question.")
     total, ready = len(checked), sum(not each.missing for each in checked)
     out.print(f"No errors, {counted(len(warnings), 'warning')}; {ready} of {counted(total, 'pipeline')} ready.")
-
-
-def _route(state: RouteState) -> str:
-    """Return a route for display, with its address if the environment sets one."""
-    known = host(state.route.provider)
-    usual = {state.route.api_base, known.base if known else None}
-    base = state.target.api_base if state.target and state.target.api_base not in usual else None
-    return _safe(f"{state.route} at {base}" if base else str(state.route))
-
-
-def _safe(text: str) -> str:
-    """Return the text without API keys, and without the user and password of an address."""
-    return redact(_USER.sub("", line(text)))

@@ -11,6 +11,7 @@ from functools import partial
 import anyio
 
 from moa_mcp.config import Config, called
+from moa_mcp.config.tables import LimitSettings
 from moa_mcp.engine.execute import Checkpoint, RunSpec, execute, started
 from moa_mcp.errors import JournalError
 from moa_mcp.events import Emit, Event, RunEstimated, RunFinished, tee
@@ -37,6 +38,18 @@ _NEGLIGIBLE_S = 1.0
 _INTERNAL_ERROR = "an unexpected error in moa-mcp stopped the run; see the server's log (stderr) for details"
 
 
+def limits_of(settings: LimitSettings) -> Limits:
+    """Return the limits of requests that a configuration sets."""
+    return Limits(
+        attempts=settings.attempts,
+        concurrency=settings.concurrency,
+        provider_concurrency=settings.provider_concurrency,
+        command_concurrency=settings.command_concurrency,
+        requests_per_minute=settings.requests_per_minute,
+        tokens_per_minute=settings.tokens_per_minute,
+    )
+
+
 class Executor:
     """Executes the runs of a process, which share rate limits, caps and the journal."""
 
@@ -45,18 +58,7 @@ class Executor:
         self._backend = backend
         self._journal = journal
         limits = config.limits
-        self._shared = Shared(
-            Limits(
-                attempts=limits.attempts,
-                concurrency=limits.concurrency,
-                provider_concurrency=limits.provider_concurrency,
-                command_concurrency=limits.command_concurrency,
-                requests_per_minute=limits.requests_per_minute,
-                tokens_per_minute=limits.tokens_per_minute,
-            ),
-            limits.stall_s,
-            cache_first=limits.cache_first,
-        )
+        self._shared = Shared(limits_of(limits), limits.stall_s, cache_first=limits.cache_first)
         self._caps = Caps(config.budget, journal)
         self._starting = anyio.Semaphore(_STARTS_AT_ONCE)
 
