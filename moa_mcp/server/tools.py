@@ -128,7 +128,7 @@ class Tools:
     async def _ask(self, context: Context, pipeline: Pipeline, params: types.CallToolRequestParams) -> Answered:
         given = read(AskArguments, params.arguments)
         request = NewRun(
-            pipeline=chosen(pipeline, given.proposers, given.aggregator or None, self._runs.config),
+            pipeline=chosen(pipeline, given.models or "", given.aggregator or "", self._runs.config),
             question=Question(given.question, given.context or None, given.system or None),
             seed=given.seed,
             max_cost_usd=exact(given.max_cost_usd),
@@ -246,7 +246,7 @@ class Tools:
             raise BadArguments(f"unknown pipeline {quoted(given.pipeline)}{meant} (available: {known})")
         asked = assumed() if given.question is None else Question(given.question)
         question = replace(asked, context=given.context or None, system=given.system or None)
-        pipeline = chosen(pipeline, given.proposers, given.aggregator or None, self._runs.config)
+        pipeline = chosen(pipeline, given.models or "", given.aggregator or "", self._runs.config)
         return await estimates.of_pipeline(self._runs, pipeline, question)
 
     async def _result(self, run_id: str) -> types.CallToolResult:
