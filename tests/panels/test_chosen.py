@@ -167,3 +167,18 @@ async def test_a_run_with_chosen_models_resumes_and_forks_with_them(models: Mode
     assert (content(failed)["status"], content(resumed)["status"]) == ("failed", "complete")
     assert [*called, asked(models)] == [["d"], ["c", "d"]]
     assert [(call["step"], call["agent"]) for call in trace["calls"]] == [(1, "c"), (2, "c"), (3, "d")]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_progress_counts_the_calls_of_the_chosen_models(models: ModelServer, config: str) -> None:
+    told: list[tuple[float, float | None]] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        del message
+        told.append((progress, total))
+
+    async with Client(parameters("--config", config, **NO_SERVERS), read_timeout_seconds=20, cache=None) as client:
+        await client.call_tool("one", {"question": "Why?", "models": "c"}, progress_callback=note)
+    assert {total for _, total in told} == {3}
+    assert told[-1] == (3, 3)
