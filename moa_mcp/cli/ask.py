@@ -158,9 +158,11 @@ def _chosen(config: Config, name: str | None, question: str | None) -> Pipeline:
 
 def _with_models(pipeline: Pipeline, models: str | None, aggregator: str | None, config: Config) -> Pipeline:
     """Return the pipeline with the models of the options. Raises `Refused`."""
-    names = [name for each in (models or "").split(",") if (name := each.strip())]
+    for option, value in (("--models", models), ("--aggregator", aggregator)):
+        if value is not None and not value.strip(" ,"):
+            raise Refused(f"{option} names no model", f"Name one, such as {option} balanced, or remove the option.")
     try:
-        return with_models(pipeline, names, aggregator, config)
+        return with_models(pipeline, models or "", aggregator or "", config)
     except ChangeRefused as error:
         raise Refused(str(error), error.remedy) from error
 

@@ -37,6 +37,14 @@ def changed(pipeline: Pipeline, first: int, settings: Sequence[str], config: Con
     return after
 
 
+def answers_of(pipeline: Pipeline) -> int:
+    """Return the number of answers after the last step, if no call fails."""
+    answers = 0
+    for step in pipeline.steps:
+        answers = step.answers_out(answers)
+    return answers
+
+
 def other_models(trace: Trace) -> tuple[int, str] | None:
     """Return the last step of a run that called models, and the override that replaces those models.
 
@@ -115,9 +123,7 @@ def _check_models(pipeline: Pipeline, known: set[str]) -> None:
 
 
 def _check_end(pipeline: Pipeline, settings: Sequence[str]) -> None:
-    answers = 0
-    for step in pipeline.steps:
-        answers = step.answers_out(answers)
+    answers = answers_of(pipeline)
     if answers != 1:
         raise ChangeRefused(
             f"{'; '.join(settings)}: the last step would return {answers} answers",

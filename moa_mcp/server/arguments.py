@@ -46,12 +46,7 @@ class ChosenArguments(Arguments):
     """The arguments that choose the models of one run: names of models or panels, separated by commas."""
 
     models: Annotated[Text, BeforeValidator(spellings.names)] | None = None
-    aggregator: Text | None = None
-
-    @property
-    def proposers(self) -> tuple[str, ...]:
-        """The names of the models that propose; empty for those of the pipeline."""
-        return tuple(name for each in (self.models or "").split(",") if (name := each.strip()))
+    aggregator: Annotated[Text, BeforeValidator(spellings.names)] | None = None
 
 
 class AskArguments(ChosenArguments):

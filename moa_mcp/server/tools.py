@@ -128,7 +128,7 @@ class Tools:
     async def _ask(self, context: Context, pipeline: Pipeline, params: types.CallToolRequestParams) -> Answered:
         given = read(AskArguments, params.arguments)
         request = NewRun(
-            pipeline=chosen(pipeline, given.proposers, given.aggregator or None, self._runs.config),
+            pipeline=chosen(pipeline, given.models or "", given.aggregator or "", self._runs.config),
             question=Question(given.question, given.context or None, given.system or None),
             seed=given.seed,
             max_cost_usd=exact(given.max_cost_usd),
@@ -146,7 +146,8 @@ class Tools:
         run = await self._runs.start(ready)
         if not isinstance(request, ResumedRun):
             await self._announce()
-        return await self._follow(context, run, run.trace.pipeline, wait_s)
+        calls = self._calls_of(run) if isinstance(request, ResumedRun) else plan(request.pipeline).calls
+        return await self._follow(context, run, calls, wait_s)
 
     async def _wait(self, context: Context, params: types.CallToolRequestParams) -> Answered:
         given = read(WaitArguments, params.arguments)
@@ -155,7 +156,7 @@ class Tools:
             left_s = max(0.0, ends - anyio.current_time())
             run = await self._runs.active(given.run_id)
             if run is not None:
-                return await self._follow(context, run, run.trace.pipeline, left_s)
+                return await self._follow(context, run, self._calls_of(run), left_s)
             trace = await self._runs.trace(given.run_id)
             if _active(trace) and declared(context):
                 return await self._tasks.handle(given.run_id)
@@ -202,12 +203,17 @@ class Tools:
     def _patience_s(self, wait_s: float | None) -> float:
         return self._runs.config.limits.wait_s if wait_s is None else wait_s
 
-    async def _follow(self, context: Context, run: Run, pipeline: str, wait_s: float | None) -> Answered:
+    def _calls_of(self, run: Run) -> int:
+        """Return the expected number of calls of a run: its pipeline may have other models than that of its name."""
+        estimated = run.trace.estimated
+        return self._calls.get(run.trace.pipeline, 0) if estimated is None else estimated.calls
+
+    async def _follow(self, context: Context, run: Run, calls: int, wait_s: float | None) -> Answered:
         async with self._cancellation.waits(context, run):
             if declared(context):  # from now on, only tasks/cancel ends the run
                 return await self._tasks.handle(run.run_id)
             ends = anyio.current_time() + self._patience_s(wait_s)
-            await follow(run, context, self._patience_s(wait_s), self._calls.get(pipeline, 0))
+            await follow(run, context, self._patience_s(wait_s), calls)
         return self._shown(await self._as_recorded(run.trace, ends))
 
     async def _as_recorded(self, trace: Trace, ends: float) -> Trace:
@@ -246,7 +252,7 @@ class Tools:
             raise BadArguments(f"unknown pipeline {quoted(given.pipeline)}{meant} (available: {known})")
         asked = assumed() if given.question is None else Question(given.question)
         question = replace(asked, context=given.context or None, system=given.system or None)
-        pipeline = chosen(pipeline, given.proposers, given.aggregator or None, self._runs.config)
+        pipeline = chosen(pipeline, given.models or "", given.aggregator or "", self._runs.config)
         return await estimates.of_pipeline(self._runs, pipeline, question)
 
     async def _result(self, run_id: str) -> types.CallToolResult:

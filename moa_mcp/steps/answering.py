@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import Annotated, ClassVar, Literal
 
@@ -38,6 +38,10 @@ class Propose(MultiAgentStep):
         if value is not None and agents and value.ahead_by > asked:
             raise ValueError(f"ahead_by = {value.ahead_by} can't be reached with {asked} calls")
         return value
+
+    def _met_by(self, models: Sequence[str]) -> Mapping[str, object]:
+        lead = self.stop and self.stop.model_copy(update={"ahead_by": min(self.stop.ahead_by, len(models))})
+        return {**super()._met_by(models), "stop": lead}
 
     @property
     def _first_wave(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from moa_mcp.steps import prompts
 from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers, Forecast
@@ -25,6 +25,13 @@ class Critique(MultiAgentStep):
     per_answer: ClassVar[bool] = True
     own: bool = False
     """Whether an agent criticises only its own answers."""
+
+    @property
+    def calls_proposers(self) -> bool:
+        return self.own
+
+    def calling(self, *models: str) -> Self:
+        return super().calling(*(dict.fromkeys(models) if self.own else models))
 
     def answers_out(self, answers_in: int) -> int:
         return answers_in

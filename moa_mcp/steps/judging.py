@@ -13,7 +13,7 @@ from moa_mcp.steps import prompts, tally
 from moa_mcp.steps.consulting import Judge, Posed, orders
 from moa_mcp.steps.extracting import Ahead, Extractor, compilable, described, extract, of_numbers, short, stopped
 from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers, Forecast, drawn
-from moa_mcp.steps.layer import ModelStep, asked_of, named
+from moa_mcp.steps.layer import ModelStep, asked_of, named, one_called
 from moa_mcp.steps.members import Member, OneMember, Settable, fallback_of
 from moa_mcp.steps.step import Key, Turn, numbered
 from moa_mcp.values import Answer, Note, State
@@ -115,6 +115,13 @@ class Vote(ModelStep):
 
     def on_fallback(self) -> Self:
         return self.model_copy(update={"agent": self.fallback_agent or self.agent})
+
+    @property
+    def calls_one_agent(self) -> bool:
+        return self.agent is not None
+
+    def calling(self, *models: str) -> Self:
+        return self if self.agent is None else self.model_copy(update=one_called(models[0], self.fallback_agent))
 
     @property
     def writes_answers(self) -> bool:

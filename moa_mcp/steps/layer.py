@@ -21,7 +21,7 @@ from moa_mcp.steps.forecast import (
     reply_tokens,
 )
 from moa_mcp.steps.members import Member, OneMember, Settable, fallback_of, in_turn
-from moa_mcp.steps.panel import expanded, is_panel
+from moa_mcp.steps.panel import expanded, is_panel, panel_member
 from moa_mcp.steps.step import DefaultsOfSteps, Key, StepBase
 from moa_mcp.values import Answer, Hedge, Message, Note, Question, ReplySchema, Request
 
@@ -174,6 +174,14 @@ class MultiAgentStep(ModelStep):
         values = {**dict(self), "agents": agents}  # model_copy would also copy the cached `models`
         return self.model_construct(self.model_fields_set, **values)
 
+    def calling(self, *models: str) -> Self:
+        return self.model_construct(self.model_fields_set, **{**dict(self), **self._met_by(models)})
+
+    def _met_by(self, models: Sequence[str]) -> Mapping[str, object]:
+        """Return the values of the step with these models, with limits that their number of calls can meet."""
+        quorum = self.quorum if self.quorum is None or self.per_answer else self.required(len(models))
+        return {"agents": tuple(Agent(model=each) for each in models), "quorum": quorum}
+
     def required(self, calls: int) -> int:
         return min(self.quorum or 1, calls)
 
@@ -233,6 +241,19 @@ class SingleAgentStep(ModelStep):
 
     def on_fallback(self) -> Self:
         return self.model_copy(update={"agent": self.fallback_agent or self.agent})
+
+    @property
+    def calls_one_agent(self) -> bool:
+        return True
+
+    def calling(self, *models: str) -> Self:
+        return self.model_copy(update=one_called(models[0], self.fallback_agent))
+
+
+def one_called(model: str, fallback: Member | None) -> Mapping[str, Member | None]:
+    """Return the agents of a step that calls `model`: without the fallback, if that is the same model."""
+    same = fallback is not None and fallback.model == model and panel_member(model) is None
+    return {"agent": Member(model=model), "fallback_agent": None if same else fallback}
 
 
 def named(**members: Member | None) -> Iterator[tuple[Key, Member]]:

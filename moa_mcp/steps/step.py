@@ -143,6 +143,24 @@ class StepBase(Frozen):
         """Return the step with its fallback as its model."""
         return self
 
+    @property
+    def calls_proposers(self) -> bool:
+        """Whether the agents of the step are those that propose: another choice of proposers also replaces them."""
+        return self.adds_answers
+
+    @property
+    def calls_one_agent(self) -> bool:
+        """Whether the step calls one agent, which merges or judges answers, however often it does."""
+        return False
+
+    def calling(self, *models: str) -> Self:
+        """Return the step with other models, one for each call; of a step that calls one agent, with the first.
+
+        Settings of the former members are lost; those of the step stay, as far as the new models can meet them.
+        """
+        del models
+        return self
+
     @classmethod
     def other_models(cls, calls: int) -> str:
         """Return the setting that replaces the models of a step with `calls` calls; `NAME` stands for each alias."""
