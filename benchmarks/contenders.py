@@ -140,6 +140,7 @@ async def moa(
 
     config = load(shipped())
     pipeline = config.pipelines["together_moa"]
+    settings = {"fallback_agent": None, **settings}  # the others have none
     changed = (
         step.model_copy(update={key: value for key, value in settings.items() if key in type(step).model_fields})
         for step in pipeline.steps
