@@ -287,7 +287,7 @@ class Call(NamedTuple):
     reasons: bool = False
     """Whether the model reasons before it answers, which may take many times as long."""
     spawn: Spawn | None = None
-    """Starts a task that ends with the calls of the step; None if no second request can be sent."""
+    """Starts a task that must end before the calls of the step; None if no second request can be sent."""
     spare: int = 0
     """Number of routes to skip, for a hedged request: earlier requests for the same answer use them."""
     on_text: Callable[[str], None] | None = None

@@ -26,28 +26,23 @@ async def fan_out(
     """Make one or more calls concurrently and return their outcomes, in order.
 
     Waiting ends when all calls have ended, `grace_s` seconds after the quorum is reached, or at a cutoff. Calls that
-    are still in progress are cancelled; their outcome is `StragglerDropped`. Calls that may be hedged can start tasks
-    meanwhile.
+    are still in progress are cancelled; their outcome is `StragglerDropped`. Calls that may be hedged can start tasks,
+    which end with them.
     """
     began = anyio.current_time()
     outcomes: dict[int, Outcome] = {}
     wait = _Wait(calls, quorum, grace_s, cutoffs, began)
-    spawned = False
     async with anyio.create_task_group() as tasks:
         scope = tasks.cancel_scope
         scope.deadline = wait.ends
 
         def spawn(work: Callable[[], Coroutine[object, object, None]]) -> None:
-            nonlocal spawned
-            spawned = True
             tasks.start_soon(work, name="hedge")
 
         async def one(index: int, call: Call) -> None:
             outcomes[index] = outcome = await ask(call._replace(spawn=spawn) if call.hedge else call)
-            if isinstance(outcome, Answer):
-                scope.deadline = wait.answered(outcomes)
-            if spawned and len(outcomes) == len(calls):
-                scope.cancel()
+            if isinstance(outcome, Answer) and wait.changes(outcomes):
+                scope.deadline = wait.ends
 
         for index in range(1, len(calls)):
             tasks.start_soon(one, index, calls[index], name="call")
@@ -71,9 +66,10 @@ class _Wait:
         self._most_answered = False
         self.ends, self._why = (cutoffs.last, cutoffs.why) if quorum else cutoffs.until(began, self._grace_s)
 
-    def answered(self, ended: Collection[int]) -> float:
-        """Count an answer; return when to stop waiting for the others. `ended` has the indexes of all ended calls."""
+    def changes(self, ended: Collection[int]) -> bool:
+        """Count an answer; return whether it changes `ends`. `ended` has the indexes of all calls that ended."""
         self._answers += 1
+        before = self.ends
         if self._answers == self._quorum:
             now = self._began if self._grace_s is None else anyio.current_time()
             self.ends, self._why = self._cutoffs.until(now, self._grace_s)
@@ -83,7 +79,7 @@ class _Wait:
             if awaited_s is not None:
                 self._most_answered = True
                 self.ends, self._why = self._cutoffs.until(now, awaited_s, "most calls had answered")
-        return self.ends
+        return self.ends != before
 
     def dropped(self, waited_s: float) -> StragglerDropped:
         return StragglerDropped(waited_s, self._why, by_default=self._most_answered and self._why != self._cutoffs.why)

@@ -50,7 +50,7 @@ class ModelTurn:
         streams: bool,
         recorded: bool = False,
     ) -> None:
-        """With `recorded`, answers may be on record, so the time that they take says nothing about the others."""
+        """With `recorded`, answers may be recorded, so the time that they take says nothing about the others."""
         self._rng: Random | None = None
         self.notes: list[Note] = []
         """Problems with calls, for the trace."""

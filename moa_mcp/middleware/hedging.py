@@ -5,14 +5,14 @@ Dean and Barroso, The Tail at Scale, CACM 2013. `lateness` decides when a call i
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
 
 import anyio
 
 from moa_mcp.errors import CallError
-from moa_mcp.middleware.lateness import Pending, SecondRequest, Siblings
+from moa_mcp.middleware.lateness import Durations, Pending, SecondRequest, Siblings
 from moa_mcp.model import Model, Usable
 from moa_mcp.routing.local import is_local
 from moa_mcp.values import Call, Completion, Place, Spawn, Target
@@ -73,25 +73,28 @@ class Hedged:
         began = self._now()
         if not call.hedge or call.spawn is None:
             completion = await self._inner(call)
-            siblings.answered(call.place.number, self._now() - began)
+            siblings.answered(call, self._now() - began)
             return completion
         pending = siblings.pending[call.place.number] = Pending(call, began)
         try:
             self._watch(siblings, call.spawn)
             completion, since = await self._first_answer(pending)
         finally:
-            del siblings.pending[call.place.number]
-        siblings.answered(call.place.number, self._now() - since)
+            siblings.ends(call.place.number)
+        siblings.answered(call, self._now() - since)
         self._watch(siblings, call.spawn)
         return completion
 
     def _begin(self, step: int) -> Siblings:
         """Return the siblings of a step that starts or resumes."""
         recorded = {place.number: seconds for place, seconds in self._recorded.items() if place.step == step}
-        before = {number: each for number, each in self._steps.items() if number < step}
-        earlier = [took for siblings in before.values() for took in siblings.durations]
-        unseen = (place for place in self._recorded if place.step < step and place.step not in before)
-        earlier += [(self._recorded[place], None) for place in unseen]
+        earlier: defaultdict[bool | None, Durations] = defaultdict(Durations)
+        for number, siblings in self._steps.items():
+            for reasons, durations in siblings.groups.items() if number < step else ():
+                earlier[reasons].add(durations)
+        for place, seconds in self._recorded.items():
+            if place.step < step and place.step not in self._steps:
+                earlier[None].take(seconds)
         siblings = self._steps[step] = Siblings(earlier, recorded)
         return siblings
 
@@ -115,36 +118,39 @@ class Hedged:
 
     def _watch(self, siblings: Siblings, spawn: Spawn) -> None:
         """Start to watch for late calls, or look again, if one becomes late earlier than known."""
-        late_at = siblings.late_at
-        if late_at < siblings.watched_until:
-            if siblings.woken is None:
-                siblings.woken = anyio.Event()
-                spawn(partial(self._send_when_late, siblings, spawn))
-            else:
-                siblings.woken.set()
-            siblings.watched_until = late_at
+        late = siblings.next_late()
+        if late is None or late[0] >= siblings.watched_until:
+            return
+        siblings.watched_until = late[0]
+        if siblings.woken is None:
+            siblings.woken = anyio.Event()
+            spawn(partial(self._send_when_late, siblings, spawn))
+        else:
+            siblings.woken.set()
 
     async def _send_when_late(self, siblings: Siblings, spawn: Spawn) -> None:
         try:
-            while (late := siblings.latest) is not None:
+            while (late := siblings.next_late()) is not None:
                 late_at, pending = late
-                if anyio.current_time() >= late_at:
-                    await self._send_second(pending, spawn)
+                if self._now() >= late_at:
+                    await self._send_second(siblings, pending, spawn)
                     continue
-                siblings.woken, siblings.watched_until = anyio.Event(), late_at
+                if siblings.woken is None or siblings.woken.is_set():
+                    siblings.woken = anyio.Event()
+                siblings.watched_until = late_at
                 with anyio.CancelScope(deadline=late_at):
                     await siblings.woken.wait()
         finally:
             siblings.unwatch()
 
-    async def _send_second(self, pending: Pending, spawn: Spawn) -> None:
+    async def _send_second(self, siblings: Siblings, pending: Pending, spawn: Spawn) -> None:
         pending.judged = True
-        if pending.call.hedge == "auto" and not (
-            _helps(await self._usable(pending.call.agent)) and self._allowance.take(pending.call)
-        ):
-            return
-        second = pending.second = SecondRequest(anyio.current_time() - pending.began)
-        spawn(partial(self._second, pending, second))
+        call = pending.call
+        helps = call.hedge != "auto" or _helps(await self._usable(call.agent))
+        in_progress = siblings.pending.get(call.place.number) is pending
+        if helps and in_progress and (call.hedge != "auto" or self._allowance.take(call)):
+            second = pending.second = SecondRequest(self._now() - pending.began)
+            spawn(partial(self._second, pending, second))
 
     async def _second(self, pending: Pending, second: SecondRequest) -> None:
         began = self._now()
@@ -152,7 +158,7 @@ class Hedged:
             with second.scope:
                 # Two streams would be mixed into one text.
                 completion = await self._inner(pending.call._replace(spare=1, on_text=None))
-                pending.second_answer.append((completion.noted(_note(second, "second")), began))
+                pending.second_answer = [(completion.noted(_note(second, "second")), began)]
                 pending.first.cancel()
         except CallError:
             pass  # the first request may still be answered

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import anyio
 
@@ -29,8 +30,10 @@ class _Rule(NamedTuple):
 
 
 _WANTED = _Rule(1.0, 2.0, 0.1)
-_BY_DEFAULT = _Rule(2.0, 3.0, 1.0)
-"""The user did not ask for second requests, so they are for calls that are certainly late."""
+_BY_DEFAULT = _Rule(1.5, 2.5, 0.75)
+"""Second requests that the configuration does not ask for are sent only for calls that are certainly late."""
+_NONE = "none"
+"""No group is unlike a call."""
 
 
 @dataclass(slots=True)
@@ -51,98 +54,119 @@ class Pending:
     began: float
     first: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     second: SecondRequest | None = None
-    second_answer: list[tuple[Completion, float]] = field(default_factory=list[tuple[Completion, float]])
+    second_answer: Sequence[tuple[Completion, float]] = ()
     """The answer to the second request, and when that began; empty without an answer."""
     judged: bool = False
     """Whether it was late, so that a second request was sent or rejected."""
 
 
+class Durations:
+    """How many calls take how long: sums, so that an answer costs the same however many there are."""
+
+    __slots__ = ("asked", "count", "squares", "total")
+
+    def __init__(self) -> None:
+        self.asked = self.count = 0
+        self.total = self.squares = 0.0
+
+    def take(self, seconds: float, count: int = 1) -> None:
+        """Count a duration; with -1, take it back."""
+        self.count += count
+        self.total += count * seconds
+        self.squares += count * seconds * seconds
+
+    def add(self, other: Durations) -> None:
+        """Count the calls and durations of another group too."""
+        self.asked += other.asked
+        self.count += other.count
+        self.total += other.total
+        self.squares += other.squares
+
+    @property
+    def longest(self) -> float:
+        """The usual maximum: the 95th percentile of a normal distribution. A single value is its own deviation.
+
+        The percentile of the answered calls would be too low, because the slowest ones are still in progress.
+        """
+        mean = self.total / self.count
+        if self.count < _SPREAD:
+            return mean + _LATE * mean
+        return mean + _LATE * math.sqrt(max(0.0, self.squares - self.total * mean) / (self.count - 1))
+
+
+Groups: TypeAlias = Mapping[bool | None, Durations]
+"""By whether the models reason; None if unknown."""
+
+
 class Siblings:
     """The calls of one step and their durations."""
 
-    def __init__(self, earlier: Sequence[tuple[float, bool | None]], recorded: Mapping[int, float]) -> None:
-        """`earlier` has the durations of calls of earlier steps, and whether their models reason; None if unknown.
-
-        `recorded` has those of calls of this step that were answered before a resume, by number.
-        """
+    def __init__(self, earlier: Groups, recorded: Mapping[int, float]) -> None:
+        """`earlier` has the calls of earlier steps, `recorded` the durations of calls of this step before a resume."""
+        self.groups: defaultdict[bool | None, Durations] = defaultdict(Durations)
         self.pending: dict[int, Pending] = {}
         self.watched_until = math.inf
         """When the watch looks for late calls next; infinite if nothing is watched."""
         self.woken: anyio.Event | None = None
         """Wakes the watch; None if nothing is watched."""
         self._earlier = earlier
-        self._seconds = dict(recorded)
-        self._asked: dict[int, bool | None] = dict.fromkeys(recorded)
+        self._recorded = dict(recorded)
+        for seconds in recorded.values():
+            self.groups[None].asked += 1
+            self.groups[None].take(seconds)
 
     def asks(self, call: Call) -> None:
         """Register a call that starts. An earlier duration for it is discarded."""
-        self._asked[call.place.number] = call.reasons
-        self._seconds.pop(call.place.number, None)
+        recorded = self._recorded.pop(call.place.number, None)
+        if recorded is not None:
+            self.groups[None].asked -= 1
+            self.groups[None].take(recorded, -1)
+        self.groups[call.reasons].asked += 1
 
-    def answered(self, number: int, seconds: float) -> None:
-        """Store the duration of a call."""
-        self._seconds[number] = seconds
+    def answered(self, call: Call, seconds: float) -> None:
+        """Count the duration of a call."""
+        self.groups[call.reasons].take(seconds)
+
+    def ends(self, number: int) -> None:
+        """Forget a call that has ended. After the last one, the watch ends too."""
+        del self.pending[number]
+        if not self.pending and self.woken is not None:
+            self.woken.set()
 
     def unwatch(self) -> None:
         """Forget a watch that has ended."""
         self.woken, self.watched_until = None, math.inf
 
-    @property
-    def durations(self) -> Iterator[tuple[float, bool | None]]:
-        """The durations of the answered calls, and whether their models reason."""
-        return ((seconds, self._asked[number]) for number, seconds in self._seconds.items())
-
-    @property
-    def late_at(self) -> float:
-        """When the next call is late; infinite if none can be."""
-        latest = self.latest
-        return math.inf if latest is None else latest[0]
-
-    @property
-    def latest(self) -> tuple[float, Pending] | None:
-        """The call that is late next, and when; None if none can be."""
+    def next_late(self) -> tuple[float, Pending] | None:
+        """Return when the next call is late, and the call; None if none can be."""
         late: tuple[float, Pending] | None = None
-        limits: dict[bool, float | None] = {}
+        limits: dict[bool, float] = {}
         for pending in self.pending.values():
             if pending.judged:
                 continue
             reasons = pending.call.reasons
             if reasons not in limits:
                 limits[reasons] = self._late_s(pending.call)
-            limit = limits[reasons]
-            if limit is not None and (late is None or pending.began + limit < late[0]):
-                late = pending.began + limit, pending
+                late_at = pending.began + limits[reasons]
+                if late_at < (math.inf if late is None else late[0]):
+                    late = late_at, pending
         return late
 
-    def _late_s(self, call: Call) -> float | None:
-        """Return after how many seconds a call is late; None until half of the other calls, and at least two, answered.
+    def _late_s(self, call: Call) -> float:
+        """Return after how many seconds a call is late; infinite until enough other calls were answered.
 
-        A call with fewer than two siblings is also compared with the calls of earlier steps. By default, models that
-        reason are compared with each other only.
-
-        The limit goes by the 95th percentile of a normal distribution with their mean and standard deviation. The
-        percentile of the answered calls alone would be too low, because the slowest ones are still in progress.
+        That is half of the others, and at least two. A call with fewer than two siblings is also compared with the
+        calls of earlier steps. By default, models that reason are compared with each other only.
         """
-        rule, unlike = (_BY_DEFAULT, not call.reasons) if call.hedge == "auto" else (_WANTED, None)
-
-        def like(reasons: bool | None) -> bool:
-            return unlike is None or reasons is not unlike
-
-        asked = sum(map(like, self._asked.values()))
-        seconds = [took for took, reasons in self.durations if like(reasons)]
-        if asked > _SPREAD:
-            enough = len(seconds) >= _SPREAD and 2 * len(seconds) >= asked - 1
-            return max(rule.soonest_s, rule.together * _longest(seconds)) if enough else None
-        seconds += [took for took, reasons in self._earlier if like(reasons)]
-        return max(rule.soonest_s, rule.alone * _longest(seconds)) if seconds else None
-
-
-def _longest(seconds: Sequence[float]) -> float:
-    """Return the usual maximum duration. A single value counts as its own standard deviation.
-
-    It is computed for each answer, and `statistics.stdev` would take ten times as long.
-    """
-    mean = sum(seconds) / len(seconds)
-    if len(seconds) < _SPREAD:
-        return mean + _LATE * mean
-    return mean + _LATE * math.sqrt(sum((each - mean) ** 2 for each in seconds) / (len(seconds) - 1))
+        rule, unlike = (_BY_DEFAULT, not call.reasons) if call.hedge == "auto" else (_WANTED, _NONE)
+        same = Durations()
+        for reasons, durations in self.groups.items():
+            if reasons is not unlike:
+                same.add(durations)
+        if same.asked > _SPREAD:
+            enough = same.count >= _SPREAD and 2 * same.count >= same.asked - 1
+            return max(rule.soonest_s, rule.together * same.longest) if enough else math.inf
+        for reasons, durations in self._earlier.items():
+            if reasons is not unlike:
+                same.add(durations)
+        return max(rule.soonest_s, rule.alone * same.longest) if same.count else math.inf
