@@ -46,7 +46,7 @@ def goes_on(machine: Machine) -> None:
     assert machine.trace.status == "complete"
 
 
-@pytest.mark.parametrize("kilobytes", [120, 200])
+@pytest.mark.parametrize("kilobytes", [180, 220])  # fewer leave a slow machine no call: it writes more pages
 def test_when_a_quota_is_used_up_no_call_goes_out_that_is_not_on_record_and_what_is_on_record_is_used(
     machine: Machine, kilobytes: int
 ) -> None:
