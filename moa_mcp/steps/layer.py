@@ -278,6 +278,8 @@ async def asked_of(
 ) -> tuple[Reply, tuple[Note, ...]]:
     """Return the reply of the agent. If the agent fails, return the reply of the fallback, with a note.
 
+    A fallback can't help if calls can't be recorded.
+
     Raises:
         StepFailed: the agent failed, and there is no fallback or it failed too.
 
@@ -287,14 +289,15 @@ async def asked_of(
     except DeadlinePassed:
         raise
     except StepFailed as error:
-        if fallback is None:
+        if fallback is None or error.reason == "journal":
             raise
         try:
             reply = await ask(fallback)
         except DeadlinePassed:
             raise
         except StepFailed as second:
-            raise type(second)(f"{error}; then {fallback.model} was asked: {second}") from second
+            second.args = (f"{error}; then {fallback.model} was asked: {second}",)
+            raise
         return reply, (Note(f"asked {fallback.model} in place of {agent.model}: {error}", degrades=True),)
 
 
