@@ -142,6 +142,8 @@ class AttemptFinished(Happened):
     attempt: int
     completion: Completion
     seconds: float
+    first_text_s: float | None = None
+    """Seconds until the first text arrived; None if the answer was not streamed."""
     others: tuple[Joined, ...] = ()
     """The calls that get the further answers of the completion, in order. The last ones get none if it has fewer."""
 
@@ -155,6 +157,8 @@ class AttemptFailed(Happened):
     attempt: int
     failure: Failure
     seconds: float
+    first_text_s: float | None = None
+    """As in `AttemptFinished`; None if no text arrived."""
     others: tuple[Joined, ...] = ()
 
 

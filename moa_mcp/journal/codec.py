@@ -106,6 +106,8 @@ class Packer:
             case AttemptFinished():
                 completion = _completion(event.completion, ref, tell)
                 told = {"attempt": event.attempt, "completion": completion, "seconds": event.seconds}
+                if event.first_text_s is not None:
+                    told["first_text_s"] = event.first_text_s
             case CallFinished():
                 told = {"completion": self._ended(event, ref), "seconds": event.seconds}
             case StepFinished():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import anyio
 
@@ -31,16 +31,25 @@ class Recorded:
         others = tuple([self._next(other) for other in call.others])
         model = call.target.model if call.target else call.agent
         began = time.monotonic()
+        first = _FirstText(began, call.on_text)
 
         def ended(failure: Failure) -> None:
-            seconds = time.monotonic() - began
-            self._emit(AttemptFailed(place=place, attempt=attempt, failure=failure, seconds=seconds, others=others))
+            self._emit(
+                AttemptFailed(
+                    place=place,
+                    attempt=attempt,
+                    failure=failure,
+                    seconds=time.monotonic() - began,
+                    first_text_s=first.after_s,
+                    others=others,
+                )
+            )
 
         try:
             await self._keep(
                 AttemptStarted(place=place, attempt=attempt, model=model, parameters=call.parameters, others=others)
             )
-            completion = await self._inner(call)
+            completion = await self._inner(first.heard_by(call))
         except JournalError as error:
             raise Unrecorded(str(error)) from error
         except CallError as error:
@@ -49,8 +58,14 @@ class Recorded:
         except anyio.get_cancelled_exc_class():  # a recorded start gets its end
             ended(STOPPED)
             raise
-        seconds = time.monotonic() - began
-        finished = AttemptFinished(place=place, attempt=attempt, completion=completion, seconds=seconds, others=others)
+        finished = AttemptFinished(
+            place=place,
+            attempt=attempt,
+            completion=completion,
+            seconds=time.monotonic() - began,
+            first_text_s=first.after_s,
+            others=others,
+        )
         try:
             await self._keep(finished)
         except LeaseLost as error:
@@ -63,6 +78,26 @@ class Recorded:
     def _next(self, place: Place) -> Joined:
         self._attempts[place] += 1
         return Joined(place, self._attempts[place])
+
+
+class _FirstText:
+    """Notes when the first text of a streamed answer arrives."""
+
+    def __init__(self, began: float, on_text: Callable[[str], None] | None) -> None:
+        self.after_s: float | None = None
+        """Seconds since the beginning; None as long as no text arrived."""
+        self._began = began
+        self._on_text = on_text
+
+    def heard_by(self, call: Call) -> Call:
+        """Return the call, of which it hears the text too, if it is streamed."""
+        return call if self._on_text is None else call._replace(on_text=self._hear)
+
+    def _hear(self, text: str) -> None:
+        if text and self.after_s is None:  # empty while the model reasons
+            self.after_s = time.monotonic() - self._began
+        if self._on_text is not None:
+            self._on_text(text)
 
 
 def _telling(emit: Emit) -> Keep:

@@ -128,6 +128,7 @@ def _call(call: CallTrace) -> dict[str, object]:
         "reasoning": None if call.completion is None else call.completion.reasoning or None,
         "notes": [] if call.completion is None else list(call.completion.notes),
         "failure": _failure(call.failure),
+        "started_at": call.started_at,
         "seconds": call.seconds,
         "usage": _usage(call.usage),
         "cost_usd": _dollars(call.cost_usd),
@@ -140,7 +141,9 @@ def _attempt(attempt: AttemptTrace) -> dict[str, object]:
         "parameters": dict(attempt.parameters),
         "completion": _completion(attempt.completion),
         "failure": _failure(attempt.failure),
+        "started_at": attempt.started_at,
         "seconds": attempt.seconds,
+        "first_text_s": attempt.first_text_s,
         "joined": None if attempt.joined is None else _place(attempt.joined),
     }
 

@@ -50,6 +50,10 @@ class AttemptTrace:
     completion: Completion | None = None
     failure: Failure | None = None
     seconds: float | None = None
+    started_at: float = 0.0
+    """Seconds since the epoch. A call waits for its turn before its first attempt, and between attempts."""
+    first_text_s: float | None = None
+    """Seconds until the first text arrived; None if none did, or if the answer was not streamed."""
     joined: Place | None = None
     """The call that sent the request, if this call only shares it. The cost is in that call's attempt."""
 
@@ -69,6 +73,8 @@ class CallTrace:
     completion: Completion | None = None
     failure: Failure | None = None
     seconds: float | None = None
+    started_at: float = 0.0
+    """Seconds since the epoch; after a resume, of its repetition."""
     window: str = ""
     """Which of the previous answers its prompt includes; empty if all."""
 
@@ -233,14 +239,15 @@ class Trace:
             case CallStarted():
                 self._begin(event)
             case AttemptStarted():
-                self._call(event.place).attempts.append(AttemptTrace(event.model, event.parameters))
-                for other in event.others:
-                    joined = AttemptTrace(event.model, event.parameters, joined=event.place)
-                    self._call(other.place).attempts.append(joined)
+                for place in (event.place, *(other.place for other in event.others)):
+                    joined = None if place == event.place else event.place
+                    attempt = AttemptTrace(event.model, event.parameters, started_at=event.at, joined=joined)
+                    self._call(place).attempts.append(attempt)
             case AttemptFinished():
                 answers = shares(event.completion)
                 for attempt, answer in zip_longest(self._attempts(event), answers[: 1 + len(event.others)]):
                     attempt.completion, attempt.seconds = answer, event.seconds
+                    attempt.first_text_s = event.first_text_s
                     attempt.failure = None if answer else _NOT_BROUGHT
             case CallFinished():
                 call = self._call(event.place)
@@ -266,7 +273,7 @@ class Trace:
             case AttemptFailed():
                 for attempt in self._attempts(event):
                     attempt.fail(event.failure)
-                    attempt.seconds = event.seconds
+                    attempt.seconds, attempt.first_text_s = event.seconds, event.first_text_s
             case CallFailed():
                 call = self._call(event.place)
                 call.failure, call.seconds = event.failure, event.seconds
@@ -290,7 +297,7 @@ class Trace:
 
     def _begin(self, event: CallStarted) -> None:
         calls = self.steps[event.place.step - 1].calls
-        fresh = CallTrace(event.place, event.agent, event.messages, window=event.window)
+        fresh = CallTrace(event.place, event.agent, event.messages, started_at=event.at, window=event.window)
         if event.place.number > len(calls):
             calls.append(fresh)
         else:  # repeated after a resume: the cost of earlier attempts remains

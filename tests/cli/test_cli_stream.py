@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.cli.test_cli import POSIX, Terminal, environ, served
@@ -16,6 +17,8 @@ EIGHT = '{step="propose", agents=[{model="first", samples=8}]}'
 AGGREGATE = '{step="aggregate", agent="last", max_tokens=600}'
 TWO = '{step="propose", agents=["first", "second"]}'
 WINDOW = "window = 2600"
+CLOCKS_S = 0.01
+"""Events have the time of day, durations that of another clock."""
 
 
 def windowed(server: ModelServer, folder: Path, *steps: str) -> str:
@@ -91,3 +94,25 @@ def test_an_answer_that_stays_unrefined_is_told_from_the_half_of_its_refinement(
         assert terminal.until_end() == 1
     assert "the answer before" not in terminal.shown
     assert "the text above was cut off and is not the answer" in " ".join(terminal.shown.split())
+
+
+def test_an_export_says_when_each_attempt_began_waited_ended_and_sent_its_first_text(
+    nursery: Nursery, environ: dict[str, str], tmp_path: Path
+) -> None:
+    with ModelServer() as server:
+        server.script("first", Status(500, "sorry"), Reply("one"))
+        server.script("last", Reply("half of it", chunk_delay_s=0.2, breaks_off=True), Reply("all of it"))
+        options = ("--config", served(server, tmp_path, TWO, AGGREGATE), "--journal", str(tmp_path / "runs.sqlite"))
+        assert Terminal(environ, *options, "ask", "one", "Why?", nursery=nursery).until_end() == 0
+    run = json.loads(nursery.run(*options, "runs", "export", "last", environ=environ).stdout)
+    calls = [call for step in run["steps"] for call in step["calls"]]
+    assert [len(call["attempts"]) for call in calls] == [2, 1, 2]
+    for call in calls:
+        starts = [attempt["started_at"] for attempt in call["attempts"]]
+        ends = [attempt["started_at"] + attempt["seconds"] for attempt in call["attempts"]]
+        assert run["started_at"] < call["started_at"] <= starts[0]
+        assert all(start > end - CLOCKS_S for start, end in zip(starts[1:], ends, strict=False))
+    proposed, streamed = [*calls[0]["attempts"], *calls[1]["attempts"]], calls[2]["attempts"]
+    assert [attempt["first_text_s"] for attempt in proposed] == [None] * 3
+    assert all(0 < attempt["first_text_s"] <= attempt["seconds"] for attempt in streamed)
+    assert streamed[0]["first_text_s"] < streamed[0]["seconds"] - 0.2
