@@ -110,9 +110,9 @@ def test_options_may_stand_before_the_group_and_before_the_command(asked: Path) 
         assert len(json.loads(invoke(*args, MOA_MCP_JOURNAL="/elsewhere").stdout)) == 2
 
 
-def test_a_run_is_shown_with_its_question_its_answer_and_its_layers(asked: Path) -> None:
+def test_a_run_is_shown_with_its_question_its_layers_and_last_its_answer(asked: Path) -> None:
     shown = looked(asked, "show", "last")
-    places = [shown.index(each) for each in ("What is 2 + 2, rank_aggregate?", "This call received", "3 aggregate")]
+    places = [shown.index(each) for each in ("What is 2 + 2, rank_aggregate?", "3 aggregate", "This call received")]
     assert places == sorted(places)
     assert "complete  rank_aggregate  run " in shown
     assert "seed 7" in shown

@@ -17,6 +17,7 @@ from moa_mcp.cli import draw
 from moa_mcp.cli.options import Refused, config_unread, journal_option
 from moa_mcp.cli.runs.record import find, journal_of, run_argument
 from moa_mcp.cli.text import counted, json_text, line
+from moa_mcp.cli.timeline import timeline
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.runs import traced, was_simulated
 from moa_mcp.text import money
@@ -84,31 +85,36 @@ async def _found(journal: Journal, run_id: str) -> tuple[RunRecord, Trace]:
 
 
 def _show(out: Console, record: RunRecord, trace: Trace, *, full: bool, reasoning: bool) -> None:
-    question = trace.question
-    _block(out, "Question", question.text or record.title)
-    if question.system:
-        _block(out, "System", question.system)
-    if question.context:
-        _block(out, "Context", question.context if full else f"({len(question.context):,} characters; --full shows it)")
-    if trace.answer is not None:
-        _block(out, "Answer", trace.answer)
-    for reason in (*([trace.error] if trace.error else []), *trace.degradations):
-        out.print(Text.assemble(("! ", "yellow"), line(reason)))
-    if trace.error or trace.degradations:
-        out.print()
+    """Print the question, what happened, and the answer last: at a terminal, that is what stays in sight."""
+    _show_question(out, record, trace, full=full)
     if full:
         for text in _calls(trace, reasoning=reasoning):
             out.print(text, soft_wrap=True)
-    for part in draw.conclusion(trace, simulated=was_simulated(record)):
+    for part in (*timeline(trace), "", *draw.conclusion(trace, simulated=was_simulated(record))):
         out.print(part)
     for note in chain(_history(record, trace), () if full else _thoughts(trace)):
         out.print(Text(note, "dim"))
+    for reason in (*([trace.error] if trace.error else []), *trace.degradations):
+        out.print(Text.assemble(("! ", "yellow"), line(reason)))
+    if trace.answer is not None:
+        out.print()
+        _block(out, "Answer", trace.answer)
+
+
+def _show_question(out: Console, record: RunRecord, trace: Trace, *, full: bool) -> None:
+    question = trace.question
+    parts = {"Question": question.text or record.title, "System": question.system}
+    if question.context:
+        parts["Context"] = question.context if full else f"({len(question.context):,} characters; --full shows it)"
+    for title, text in parts.items():
+        if text:
+            _block(out, title, text)
+            out.print()
 
 
 def _block(out: Console, title: str, text: str) -> None:
     out.print(Text(title, "bold"))
     out.print(Text(visible(text)), soft_wrap=True)
-    out.print()
 
 
 def _history(record: RunRecord, trace: Trace) -> Iterator[str]:
