@@ -36,10 +36,10 @@ from moa_mcp.cli.text import json_text, shortened
 from moa_mcp.cli.watch import DisplayOptions, conclude, ready, runs_of, watch
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import ChangeRefused
-from moa_mcp.panels import replaceable
+from moa_mcp.panels import needs, replaceable
 from moa_mcp.planning.estimate import Estimate
 from moa_mcp.planning.plan import Reach, reach
-from moa_mcp.routing.routes import ANY_KEY, Routes, remedy
+from moa_mcp.routing.routes import Routes, remedy
 from moa_mcp.runs import NewRun, RunRefused, estimated
 from moa_mcp.runs import chosen as with_models
 from moa_mcp.values import Question
@@ -211,7 +211,7 @@ def _refusal(config: Config, pipeline: Pipeline, routes: Routes | None, refused:
         return refusal(refused)
     reached = anyio.run(reach, pipeline, routes)
     blocked = [each for each in reached if each.alias in refused.models]
-    way = ANY_KEY if replaceable(config, (each.alias for each in blocked)) else _remedy(blocked)
+    way = needs(config, routes) if replaceable(config, (each.alias for each in blocked)) else _remedy(blocked)
     return KeysMissing(
         f"{pipeline.name} can't run: no usable provider for {', '.join(each.alias for each in blocked)}",
         f"To run it, {way}. Run moa-mcp check {pipeline.name} to see all models, or add --offline to simulate them.",

@@ -36,6 +36,8 @@ class Available:
     """The models of panels that the keys can call."""
     local: tuple[Candidate, ...]
     """The chat models of the local servers."""
+    wrong_addresses: tuple[str, ...] = ()
+    """The variables of providers that could be called, but for their address, and what they should be."""
 
     @property
     def members(self) -> tuple[Candidate, ...]:
@@ -67,6 +69,7 @@ class Available:
 
     def remedies(self) -> Iterator[str]:
         """Yield what would help if nothing can answer."""
+        yield from (f"set {each}" for each in self.wrong_addresses)
         for provider in self.servers:
             if LOCAL[provider].load is not None:
                 yield f"load a chat model into {_place(provider)}: {LOCAL[provider].loading(_LOCAL_MODEL)}"
@@ -82,7 +85,8 @@ async def available(sources: KeySources) -> Available:
     backend, routes = real({}, dict(os.environ), sources.keychain)
     known = await backend.candidates(PanelSettings(local="always"))
     hosted, local = _parted(known)
-    return Available(backend, sources.named(_key_names()), await _servers(routes), _programs(), hosted, local)
+    keys, servers = sources.named(_key_names()), await _servers(routes)
+    return Available(backend, keys, servers, _programs(), hosted, local, routes.wrong_addresses)
 
 
 def _key_names() -> Iterator[str]:

@@ -19,6 +19,7 @@ from moa_mcp.cli.key_sources import KeySources
 from moa_mcp.cli.options import FAILED, Refused, add_keys, config_option, loaded, named, offline_option, show_notes
 from moa_mcp.cli.text import counted, json_text, line
 from moa_mcp.config import Config, Pipeline, models_of
+from moa_mcp.panels import needs
 from moa_mcp.planning.context_windows import doubts, windows
 from moa_mcp.planning.endings import endings
 from moa_mcp.planning.estimate import data, estimate, prices
@@ -104,7 +105,11 @@ async def _check(
     async def check(each: Pipeline) -> Checked:
         resolved = await resolver.resolve(each)
         pipeline, usable = resolved.pipeline, backend.usable(resolved.routes)
-        reached = _simulated(pipeline) if routes is None else await reach(pipeline, routes.of(resolved.routes))
+        reached = (
+            _simulated(pipeline)
+            if routes is None
+            else await reach(pipeline, routes.of(resolved.routes), needs(config, routes))
+        )
         estimated = estimate(pipeline, assumed(), await prices(pipeline, usable)) if cost else None
         planned = plan(pipeline)
         lint = (*planned.lint, *doubts(pipeline, await windows(pipeline, usable)), *endings(reached, config.stand_ins))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from moa_mcp.panels.candidates import PROVIDERS, Candidate, Environment, all_known
-from moa_mcp.panels.resolving import Candidates, Resolved, Resolver, StandIn, replaceable
+from moa_mcp.panels.resolving import Candidates, Resolved, Resolver, StandIn, needs, replaceable
 
 __all__ = [
     "PROVIDERS",
@@ -14,5 +14,6 @@ __all__ = [
     "Resolver",
     "StandIn",
     "all_known",
+    "needs",
     "replaceable",
 ]

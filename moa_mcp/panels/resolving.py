@@ -15,7 +15,7 @@ from moa_mcp.errors import MissingKey
 from moa_mcp.model import Usable
 from moa_mcp.panels.candidates import Candidate
 from moa_mcp.panels.drawing import drawn
-from moa_mcp.routing.routes import Route
+from moa_mcp.routing.routes import Route, Routes
 from moa_mcp.steps import Step
 from moa_mcp.steps.panel import Tier, panel_member
 
@@ -57,6 +57,13 @@ class Resolved:
 def replaceable(config: Config, aliases: Iterable[str]) -> bool:
     """Whether any usable model can answer for all of these aliases."""
     return config.panels.stand_ins and all(alias in config.stand_ins or panel_member(alias) for alias in aliases)
+
+
+def needs(config: Config, routes: Routes) -> str:
+    """Return what panels and stand-ins need, if no model can be called here."""
+    if config.panels.exclude and routes.has_key() and not routes.wrong_addresses:
+        return "shorten exclude in [panels], which leaves no model that can be called here"
+    return routes.any_key
 
 
 class Resolver:

@@ -28,8 +28,15 @@ def endings(reached: Iterable[Reach], stand_ins: Container[str]) -> Iterator[Lin
             name = each.route.route.model
             ends = catalog.end_date(name)
             if ends is not None and (ends - today).days <= WARNED_DAYS:
-                then = _successor(name) or ("; then its stand-in answers" if each.alias in stand_ins else "")
-                yield Lint(place, f"{name} ends on {ends}, in {_days(ends, today)}{then}")
+                yield Lint(place, _ending(name, ends, today, stand_in=each.alias in stand_ins))
+
+
+def _ending(route: str, ends: date, today: date, *, stand_in: bool) -> str:
+    successor = _successor(route)
+    if ends <= today:  # a route at its provider would be skipped
+        return f"{route} ended at its provider on {ends}; another server may still have it{successor}"
+    then = successor or ("; then its stand-in answers" if stand_in else "")
+    return f"{route} ends on {ends}, in {_days(ends, today)}{then}"
 
 
 def _days(ends: date, today: date) -> str:

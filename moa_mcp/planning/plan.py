@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from moa_mcp.config import Pipeline, models_of
 from moa_mcp.config.problems import within
-from moa_mcp.routing.routes import Routes, RouteState, remedy
+from moa_mcp.routing.routes import ANY_KEY, Routes, RouteState, remedy
 from moa_mcp.steps.forecast import ExpectedAnswers
 
 
@@ -63,6 +63,8 @@ class Reach:
 
     alias: str
     routes: tuple[RouteState, ...]
+    needs: str = ANY_KEY
+    """How to get a route if there is none."""
 
     @property
     def route(self) -> RouteState | None:
@@ -72,7 +74,7 @@ class Reach:
     @property
     def missing(self) -> str:
         """How to make a route usable; empty if there is a usable one."""
-        return "" if self.route is not None else remedy(self.routes)
+        return "" if self.route is not None else (remedy(self.routes) if self.routes else self.needs)
 
 
 def plan(pipeline: Pipeline) -> Plan:
@@ -90,9 +92,9 @@ def plan(pipeline: Pipeline) -> Plan:
     return Plan(pipeline.name, tuple(steps), tuple(lint))
 
 
-async def reach(pipeline: Pipeline, routes: Routes) -> tuple[Reach, ...]:
-    """Return the models of a pipeline, each with the state of its routes."""
-    return tuple([Reach(alias, await routes.states(alias)) for alias in models_of(pipeline)])
+async def reach(pipeline: Pipeline, routes: Routes, needs: str = ANY_KEY) -> tuple[Reach, ...]:
+    """Return the models of a pipeline with the states of their routes; `needs` is how to get one if there is none."""
+    return tuple([Reach(alias, await routes.states(alias), needs) for alias in models_of(pipeline)])
 
 
 def blocking(pipeline: Pipeline, unreachable: Collection[str]) -> tuple[str, ...]:

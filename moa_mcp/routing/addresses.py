@@ -6,9 +6,40 @@ import re
 from urllib.parse import urlsplit, urlunsplit
 
 PATH = "/chat/completions"
+BARE = "without a user, password or query"
+"""Configuration and journal must not contain secrets."""
 _ENDS = re.compile(r"/(?:chat/completions|completions|chat|models|responses|embeddings)$")
 _NATIVE = re.compile(r"/api(?:/(?:chat|generate|tags))?$")
 _VERSION = re.compile(r"/v\d+[a-z0-9]*(?:/|$)|/api/v\d+")
+
+
+def problem(written: str) -> str:
+    """Return what an address of a server should be and is not, such as ``with a host``; empty if it can be used."""
+    address = trimmed(written)
+    if not re.match(r"https?://", address, re.IGNORECASE):
+        return "that begins with http:// or https://"
+    if re.search(r"[?#]|//[^/]*@", address):
+        return BARE
+    try:
+        host = urlsplit(address).hostname
+    except ValueError:  # an incomplete IPv6 address
+        host = None
+    if not host:
+        return "with a host, such as http://127.0.0.1:8000/v1"
+    try:
+        port = urlsplit(address).port
+    except ValueError:
+        port = 0
+    return "with a port from 1 to 65535" if port == 0 else ""
+
+
+def local_problem(written: str) -> str:
+    """As `problem`, for a local server: the scheme may be missing."""
+    return problem(_with_scheme(written))
+
+
+def _with_scheme(written: str) -> str:
+    return written if "://" in written else f"http://{written.strip()}"
 
 
 def base(written: str) -> str:
@@ -32,8 +63,7 @@ def trimmed(written: str) -> str:
 
 def local_base(written: str) -> str:
     """Return the address of a local server. The scheme may be missing; the path may be that of its native API."""
-    address = written.strip()
-    address = trimmed(address if "://" in address else f"http://{address}")
+    address = trimmed(_with_scheme(written))
     address = _NATIVE.sub("", address)
     return address if _VERSION.search(urlsplit(address).path) else f"{address}/v1"
 

@@ -129,7 +129,7 @@ async def _listed(address: ListAddress, verify: ssl.SSLContext | bool, timeout_s
         return ListFailed(f"can't be reached at {shown}", _unreached(address))
     except (httpx2.HTTPError, httpx2.InvalidURL):
         return ListFailed(f"gave no readable answer at {shown}", _WRONG_ADDRESS)
-    except (UnicodeError, ValueError):
+    except (OverflowError, UnicodeError, ValueError):
         return ListFailed("can't be requested: the key has characters that keys can't have", f"set {address.key_name}")
 
 

@@ -90,7 +90,8 @@ def _names(body: Any) -> Listing | None:  # noqa: ANN401  JSON of a server
     if not isinstance(body, dict) or "data" not in body:
         return None
     entries = cast("list[dict[str, Any]]", body["data"] or [])  # Ollama without models sends null
-    return tuple(str(entry["id"]) for entry in entries if entry.get("id"))
+    names = (str(entry["id"]) for entry in entries if entry.get("id"))
+    return tuple(name for name in names if name.strip() and name.isprintable())
 
 
 def is_local(target: Target) -> bool:

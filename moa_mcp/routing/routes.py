@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Annotated, Literal, NamedTuple, Self
@@ -30,7 +30,7 @@ from moa_mcp.values import CallSettings, Program, Target, Transport
 _OPENAI_HOST = "https://api.openai.com"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ANY_KEY = "set an API key, such as OPENROUTER_API_KEY or OPENAI_API_KEY, or start a local server, such as Ollama"
-"""What a panel needs."""
+"""What a panel needs, unless an address is wrong."""
 
 
 PROVIDERS = frozenset({*credentials.KEYS, *LOCAL, commands.PROVIDER})
@@ -110,12 +110,11 @@ class Route(BaseModel):
     @field_validator("api_base")
     @classmethod
     def _is_base(cls, value: str | None) -> str | None:
-        if value is not None and not _is_bare(value):
-            raise ValueError(
-                "should not contain a user, password or query; set api_key_env to the variable with the key"
-            )
-        if value is not None and not _names_server(value):
-            raise ValueError(f"{redact(value)!r} has no host; write it as http://127.0.0.1:8000/v1")
+        problem = "" if value is None else addresses.problem(value)
+        if problem == addresses.BARE:
+            raise ValueError(f"should be an address {problem}; set api_key_env to the variable with the key")
+        if problem:
+            raise ValueError(f"{redact(value or '')!r} should be an address {problem}")
         return None if value is None else _base(value)
 
     @field_validator("api_key_env")
@@ -165,14 +164,6 @@ def _base(written: str) -> str:
     return (base_at(address) if bare else address) or addresses.base(address)
 
 
-def _names_server(address: str) -> bool:
-    try:
-        parts = urlsplit(address)
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:  # an invalid port or IPv6 address
-        return False
-
-
 def is_route(model: str) -> bool:
     """Whether a model name is a route, which needs no alias: ``openai/gpt-5-nano`` or ``command/claude``."""
     provider, _, name = model.partition("/")
@@ -201,11 +192,6 @@ class RouteState(NamedTuple):
     def ended(self) -> bool:
         """Whether its provider has shut the model down."""
         return self.remedy == "replace"
-
-
-def _is_bare(api_base: str) -> bool:
-    """Whether an address is only a server and a path: configuration and journal must not contain secrets."""
-    return not re.search(r"[?#]|//[^/]*@", api_base)
 
 
 class Routes:
@@ -257,7 +243,7 @@ class Routes:
         states = await self.states(alias)
         targets = tuple(state.target for state in states if state.target is not None)
         if not targets:
-            way = remedy(states)
+            way = remedy(states) if states else self.any_key
             raise MissingKey(f"no route can be used here; {way}", remedy=way)
         return targets
 
@@ -301,6 +287,8 @@ class Routes:
     async def _found(self, route: Route) -> RouteState:
         if route.command is not None:
             return self._installed(route, route.command)
+        if route.api_base is None and (wrong := self.wrong_address(route.provider)):
+            return RouteState(route, None, wrong)
         if route.api_key_env is not None and not self._environ.get(route.api_key_env):
             return RouteState(route, None, route.api_key_env)
         key = self._environ.get(route.api_key_env) if route.api_key_env else None
@@ -309,6 +297,29 @@ class Routes:
         if route.provider in LOCAL:
             return await self._local(route, LOCAL[route.provider], key)
         return self._of_provider(route, key)
+
+    def wrong_address(self, provider: str) -> str:
+        """Return the variable with the address of a provider and what it should be; empty if it can be used.
+
+        The result continues "set".
+        """
+        for name in _address_variables(provider, self._environ):
+            problem = (addresses.local_problem if provider in LOCAL else addresses.problem)(self._environ[name])
+            if problem:
+                return f"{name} to an address {problem}"
+        return ""
+
+    @property
+    def wrong_addresses(self) -> tuple[str, ...]:
+        """The variables of providers that could be used here, but for their address; as `wrong_address`."""
+        reachable = [*LOCAL, *(name for name in credentials.KEYS if not credentials.missing(name, self._environ))]
+        return tuple(dict.fromkeys(wrong for each in reachable if (wrong := self.wrong_address(each))))
+
+    @property
+    def any_key(self) -> str:
+        """What would make a model usable for a panel."""
+        wrong = self.wrong_addresses
+        return f"set {' and '.join(wrong)}" if wrong else ANY_KEY
 
     def _of_provider(self, route: Route, key: str | None) -> RouteState:
         elsewhere = route.provider == "openai" and self._openai_is_elsewhere()
@@ -335,8 +346,6 @@ class Routes:
         base = self._base(known)
         if base is None:
             return RouteState(route, None, known.variables[0])
-        if not base.startswith(("http://", "https://")):
-            return RouteState(route, None, f"{known.variable(self._environ)} to an address that begins with http://")
         name = wire_name(route.provider, route.model)
         return RouteState(route, Target(route.model, route.provider, base, key, wire_model=name), "")
 
@@ -352,7 +361,8 @@ class Routes:
 
     async def local_models(self) -> Mapping[str, Listing]:
         """Return the models of the local servers that answer now, by provider."""
-        found = {name: await self._models_at(base_of(local, self._environ)) for name, local in LOCAL.items()}
+        bases = {name: base_of(each, self._environ) for name, each in LOCAL.items() if not self.wrong_address(name)}
+        found = {name: await self._models_at(base) for name, base in bases.items()}
         return {name: models for name, models in found.items() if models is not None}
 
     async def _models_at(self, base: str) -> Listing | None:
@@ -364,11 +374,23 @@ class Routes:
     def _base(self, known: Host) -> str | None:
         """Return a provider's address: from the environment, else the default."""
         named = self._environ.get(known.variable(self._environ))
-        return _base(named) if named else known.base
+        return (named if addresses.problem(named) else _base(named)) if named else known.base
 
     def _openai_is_elsewhere(self) -> bool:
         """Whether the environment overrides OpenAI's address. The server there may not need a key."""
         return not (self._base(HOSTS["openai"]) or "").startswith(_OPENAI_HOST)
+
+
+def _address_variables(provider: str, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield the variable that sets the address of a provider, if any does."""
+    known = host(provider)
+    if provider in LOCAL:
+        names: tuple[str, ...] = (LOCAL[provider].variable,)
+    elif known is not None:
+        names = known.variables
+    else:  # litellm's
+        names = tuple(f"{provider.upper()}_{end}" for end in ("API_BASE", "BASE_URL"))
+    yield from [name for name in names if environ.get(name)][:1]
 
 
 def remedy(states: Sequence[RouteState]) -> str:

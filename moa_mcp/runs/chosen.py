@@ -17,7 +17,7 @@ from moa_mcp.runs.overrides import answers_of
 from moa_mcp.steps import Step
 from moa_mcp.steps.panel import MAX_MEMBERS, TIERS, PanelMember, Tier
 
-_PANEL = re.compile(rf"({'|'.join(TIERS)})(?::(\d+))?")
+_PANEL = re.compile(rf"({'|'.join(TIERS)})(?::([0-9]+))?")
 _SHOWN = 12
 
 

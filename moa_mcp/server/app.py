@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from moa_mcp.config import Config, called
 from moa_mcp.journal import Journal
+from moa_mcp.panels import needs
 from moa_mcp.providers.backend import Backend, real, simulated
 from moa_mcp.routing.keychain import Keychain
 from moa_mcp.routing.routes import Routes
@@ -118,8 +119,11 @@ class App:
     async def prepare(self) -> None:
         """Complete the instructions: they say which pipelines can run. Call it before the first client is served."""
         ready = surely_ready(self.runs.config, self._routes)
-        about = ALL_READY if ready else sentence(await self._tools.described())
+        about = ALL_READY if ready else sentence(await self._tools.described(), self._needed())
         self.server.instructions = f"{INSTRUCTIONS}\n{about}"
+
+    def _needed(self) -> str:
+        return "" if self._routes is None else needs(self.runs.config, self._routes)
 
     @asynccontextmanager
     async def lifespan(self, server: Server[Runs]) -> AsyncGenerator[Runs]:
@@ -135,9 +139,12 @@ class App:
         """Load the clients of providers after the first answer."""
         await self._answered.wait()
         await anyio.sleep(_WARM_AFTER_S)
-        for pipeline in self.runs.config.pipelines.values():
-            resolved = await self.runs.resolved(pipeline)
-            await self.runs.backend.ready(called(resolved.pipeline), self.runs.backend.usable(resolved.routes))
+        try:
+            for pipeline in self.runs.config.pipelines.values():
+                resolved = await self.runs.resolved(pipeline)
+                await self.runs.backend.ready(called(resolved.pipeline), self.runs.backend.usable(resolved.routes))
+        except Exception:  # noqa: BLE001  the first call would fail too, and say so
+            _log.exception("can't load the clients of providers in advance")
 
     async def _guard(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Middleware: hide unexpected errors from clients. The SDK would send their text to older clients."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from moa_mcp.config import Config, Pipeline, models_of
+from moa_mcp.config import Config, Pipeline, called, models_of
 from moa_mcp.model import targets_of
 from moa_mcp.panels import PROVIDERS, Resolved, replaceable
 from moa_mcp.planning.plan import blocking
-from moa_mcp.routing.routes import ANY_KEY, Routes
+from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Runs
 
 _NAMED = 2
@@ -25,7 +25,7 @@ class Readiness(NamedTuple):
     def described(self, description: str) -> str:
         """Return the description of the pipeline with what an agent should know about its models."""
         if not self.ready:
-            return f"NOT READY: no API key. {description}"
+            return f"NOT READY: no usable model. {description}"
         if not self.chosen:
             return description
         shown = ", ".join(self.chosen[:_NAMED])
@@ -37,7 +37,8 @@ def surely_ready(config: Config, routes: Routes | None) -> bool:
     if routes is None:
         return True
     aliases = {alias for pipeline in config.pipelines.values() for alias in models_of(pipeline)}
-    return replaceable(config, aliases) and not config.panels.exclude and routes.has_key(PROVIDERS)
+    known = not config.panels.exclude and not routes.wrong_addresses
+    return replaceable(config, aliases) and known and routes.has_key(PROVIDERS)
 
 
 async def readiness(runs: Runs) -> Mapping[str, Readiness]:
@@ -53,18 +54,21 @@ async def _of(runs: Runs, pipeline: Pipeline) -> Readiness:
 
 
 def _chosen(pipeline: Pipeline, resolved: Resolved) -> tuple[str, ...]:
-    drawn = [alias for alias in models_of(resolved.pipeline) if alias not in models_of(pipeline)]
-    return tuple(dict.fromkeys([*(each.model for each in resolved.stand_ins), *drawn]))
+    """Return the models that were chosen, without those that are only fallbacks."""
+    asked = called(resolved.pipeline)
+    drawn = [alias for alias in models_of(resolved.pipeline) if alias in asked and alias not in models_of(pipeline)]
+    stand_ins = [each.model for each in resolved.stand_ins if each.alias in asked]
+    return tuple(dict.fromkeys([*stand_ins, *drawn]))
 
 
 ALL_READY = "All pipelines are ready."
 
 
-def sentence(found: Mapping[str, Readiness]) -> str:
-    """Return the sentence of the instructions about which pipelines can run."""
+def sentence(found: Mapping[str, Readiness], needed: str) -> str:
+    """Return the sentence of the instructions about which pipelines can run; `needed` helps if none can."""
     blocked = [name for name, each in found.items() if not each.ready]
     if not blocked:
         return ALL_READY
     if len(blocked) == len(found):
-        return f"No pipeline can run yet. Tell the user to {ANY_KEY}."
+        return f"No pipeline can run yet. Tell the user to {needed}."
     return f"These pipelines can't run yet; moa-mcp check shows what they need: {', '.join(blocked)}."

@@ -15,7 +15,7 @@ TABLES = "defaults, limits, budget, journal, panels, models, pipelines"
 ROUTE = 'should be a route, "provider/model" or { model = "provider/model", api_base = "http://..." }'
 RETENTION = 'should be a whole number of days, 1 or more, or "forever"'
 NO_KEYS = "keys do not belong in this file; set api_key_env of the route to the environment variable with the key"
-NO_USER = "should not contain a user, password or query; set api_key_env to the variable with the key"
+NO_USER = "should be an address without a user, password or query; set api_key_env to the variable with the key"
 NO_NULL = "m, route 1, command: should not contain a null character"
 OUTPUT = (
     'should be "text" or a table, { json = "result", prompt_tokens = "usage.in", completion_tokens = "usage.out", '
@@ -150,7 +150,7 @@ MODELS = [
     ),
     (
         "m = { routes = [{ model = 'openai/x', api_base = 'http:///v1' }] }",
-        "m, route 1, api_base: 'http:///v1' has no host; write it as http://127.0.0.1:8000/v1",
+        "m, route 1, api_base: 'http:///v1' should be an address with a host, such as http://127.0.0.1:8000/v1",
     ),
     (
         "m = { routes = [{ model = 'openai/x', usd_per_million = { prompt = 1, completion = 2, cashed = 1 } }] }",

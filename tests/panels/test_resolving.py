@@ -154,6 +154,36 @@ def test_check_warns_once_of_a_model_that_ends_soon_and_says_what_follows(enviro
     assert (warning in shown) == (datetime.now(UTC).date() < date(2026, 12, 1))
 
 
+def test_a_model_that_its_provider_ended_may_be_served_at_another_address(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    alias = "[models.old]\nroutes = ['openai/gpt-3.5-turbo-1106']\nstand_in = 'balanced'"
+    config = written(tmp_path, alias, "[pipelines.one]", "steps = [{ step = 'propose', agents = ['old'] }]")
+    keys = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": "http://gateway.invalid/v1"}
+    (one,) = checked({**environ, **NO_SERVERS, **keys}, config)["pipelines"]
+    assert [each["message"] for each in one["warnings"] if each["place"] == "models.old"] == [
+        "openai/gpt-3.5-turbo-1106 ended at its provider on 2026-09-28; another server may still have it"
+    ]
+
+
+def test_the_reason_why_no_model_can_answer_is_an_address_or_an_exclusion_if_there_is_a_key(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    key = {**environ, **NO_SERVERS, "OPENAI_API_KEY": "x"}
+    excluded = written(tmp_path, "[panels]\nexclude = ['OpenAI']", PANEL)
+    reason = "shorten exclude in [panels], which leaves no model that can be called here"
+    assert f"To run it, {reason}." in run(key, "--config", excluded, "ask", "one", "Why?").stderr
+    (one,) = checked(key, excluded)["pipelines"]
+    assert {each["missing"] for each in one["models"]} == {reason}
+    wrong = {**key, "OPENAI_BASE_URL": "http://127.0.0.1:99999/v1"}
+    reason = "set OPENAI_BASE_URL to an address with a port from 1 to 65535"
+    config = written(tmp_path, PANEL)
+    assert f"To run it, {reason}." in run(wrong, "--config", config, "ask", "one", "Why?").stderr
+    (one,) = checked(wrong, config)["pipelines"]
+    assert {each["missing"] for each in one["models"]} == {reason}
+    assert f"- {reason}\n" in run(wrong, "init", "--print").stderr
+
+
 @pytest.mark.parametrize(
     ("table", "fault"),
     [
@@ -178,6 +208,7 @@ async def test_the_tools_of_a_server_say_which_models_answer(ollama: ModelServer
         tools = {tool.name: tool.description or "" for tool in (await client.list_tools()).tools}
         answered = await client.call_tool("vote", {"question": "Why is the sky blue?"})
     assert tools["vote"].endswith("Now qwen3:8b, llama3.3:70b.")
+    assert tools["self_moa"].endswith("Now llama3.3:70b.")  # the other model is only its fallback
     assert not answered.is_error, text(answered)
 
 
@@ -190,3 +221,16 @@ async def test_a_server_without_keys_says_that_no_pipeline_can_run_and_what_help
         tools = [tool.description or "" for tool in (await client.list_tools()).tools]
     assert "No pipeline can run yet. Tell the user to set an API key" in instructions
     assert sum(description.startswith("NOT READY") for description in tools) == 12
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_server_starts_with_a_wrong_address_in_the_environment_and_says_so() -> None:
+    wrong = {**NO_SERVERS, "OPENAI_API_KEY": "x", "OPENAI_BASE_URL": "http://[::1/v1"}
+    server = parameters("--config", str(shipped()), **wrong)
+    async with Client(server, read_timeout_seconds=20, cache=None) as client:
+        instructions = client.instructions or ""
+        answered = await client.call_tool("vote", {"question": "Why is the sky blue?"})
+    assert "Tell the user to set OPENAI_BASE_URL to an address with a host" in instructions
+    assert answered.is_error
+    assert "set OPENAI_BASE_URL to an address with a host" in text(answered)

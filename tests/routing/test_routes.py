@@ -187,9 +187,41 @@ async def test_openais_own_address_without_its_path_is_still_its_own() -> None:
     assert (target.api_base, target.samples) == (AT_OPENAI, 128)
 
 
-async def test_an_address_in_the_environment_that_is_none_says_so() -> None:
+@pytest.mark.parametrize(
+    ("model", "variable"),
+    [
+        ("openai/x", "OPENAI_BASE_URL"),
+        ("groq/x", "GROQ_API_BASE"),
+        ("anthropic/x", "ANTHROPIC_API_BASE"),
+        ("gemini/x", "GEMINI_API_BASE"),
+        ("ollama/x", "OLLAMA_API_BASE"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ("ftp://localhost:8000/v1", "that begins with http:// or https://"),
+        ("http://[::1/v1", "with a host, such as http://127.0.0.1:8000/v1"),
+        ("http:///v1", "with a host, such as http://127.0.0.1:8000/v1"),
+        ("http://127.0.0.1:99999/v1", "with a port from 1 to 65535"),
+        ("http://127.0.0.1:0/v1", "with a port from 1 to 65535"),
+        ("http://me:secret@127.0.0.1:8000/v1", "without a user, password or query"),
+        ("http://127.0.0.1:8000/v1?key=secret", "without a user, password or query"),
+    ],
+)
+async def test_an_address_in_the_environment_that_is_none_says_so(
+    model: str, variable: str, address: str, problem: str
+) -> None:
+    keys = {"OPENAI_API_KEY": KEY, "GROQ_API_KEY": KEY, "ANTHROPIC_API_KEY": KEY, "GEMINI_API_KEY": KEY}
+    wrong = {variable: address}
+    assert await refusal(Route(model=model), **keys, **wrong) == (
+        f"no route can be used here; set {variable} to an address {problem}"
+    )
+
+
+async def test_an_address_of_a_provider_without_a_scheme_says_so() -> None:
     assert await refusal(OPENAI, OPENAI_API_KEY=KEY, OPENAI_BASE_URL="localhost:8000/v1") == (
-        "no route can be used here; set OPENAI_BASE_URL to an address that begins with http://"
+        "no route can be used here; set OPENAI_BASE_URL to an address that begins with http:// or https://"
     )
 
 
