@@ -47,6 +47,8 @@ class RunStarted(Happened):
     """The kinds of all its steps, in order."""
     notes: tuple[Word, ...] = ()
     """What a reader of the result should know about its models, such as which of them are stand-ins."""
+    traceparent: Word = ""
+    """W3C trace context of its span; empty without telemetry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,8 @@ class RunResumed(Happened):
     kind: Literal["run_resumed"] = "run_resumed"
     finished_steps: int
     """Number of finished steps, which are not repeated."""
+    traceparent: Word = ""
+    """W3C trace context of its span; empty without telemetry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

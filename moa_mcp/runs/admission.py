@@ -235,7 +235,8 @@ class Admission:
         )
         forked = RunForked(from_run=request.run_id, steps=checkpoint.steps)
         paid_calls = PaidCalls(seconds=replay.paid_calls(inherited).seconds)
-        start = StartPoint(checkpoint, paid_calls, (started(spec), forked, *inherited))
+        first = (started(spec), forked, *inherited)
+        start = StartPoint(checkpoint, paid_calls, first, traceparents=replay.traceparents(events))
         limit = self._confirm_above_usd(request.pipeline)
         return _Task(StoredRun(spec, resolved.routes, stored.simulated), start, checkpoint, limit)
 

@@ -23,6 +23,7 @@ from moa_mcp.providers.backend import Backend
 from moa_mcp.runs.admission import Work
 from moa_mcp.runs.budgets import BudgetUnavailable, open_budget
 from moa_mcp.runs.caps import Caps
+from moa_mcp.runs.observers import marked
 from moa_mcp.runs.record import StartPoint, StoredRun, record_of
 from moa_mcp.runs.run import Run
 from moa_mcp.values import FailureReason, State, Tokens
@@ -62,7 +63,7 @@ class Executor:
         self._caps = Caps(config.budget, journal)
         self._starting = anyio.Semaphore(_STARTS_AT_ONCE)
 
-    async def run(self, run: Run, work: Work, start: StartPoint, watch: Emit | None) -> None:
+    async def run(self, run: Run, work: Work, start: StartPoint, watch: Emit | None, traceparent: str = "") -> None:
         """Execute a run until it ends or its scope is cancelled. An unfinished run can be resumed."""
         tell = tee(run.tell, *((watch,) if watch else ()))
         emit = tee(partial(self._journal.append, run.run_id), tell)
@@ -75,7 +76,7 @@ class Executor:
             if start.new:
                 await self._record(run, stored)
             for event in start.events if start.checkpoint else (started(stored.spec),):
-                emit(event)
+                emit(marked(event, traceparent))
             if start.new:
                 emit(_estimated(work.estimate, stored.spec))
             with run.scope:

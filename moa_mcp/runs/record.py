@@ -47,6 +47,8 @@ class StartPoint:
     """Earlier events of a resumed run."""
     new: bool = True
     """Whether the run is not in the journal yet."""
+    traceparents: tuple[str, ...] = ()
+    """Trace contexts of the earlier parts of a resumed run, or of the run that it forks."""
 
 
 _adapter = TypeAdapter(StoredRun)
@@ -100,7 +102,14 @@ def reopened(stored: StoredRun, events: tuple[Event, ...]) -> tuple[Run, StartPo
         beginning = () if events else (started(spec),)  # it stopped before its start was recorded
         first = (*beginning, RunResumed(finished_steps=checkpoint.steps))
         trace = trace_of(events)
-        start = StartPoint(checkpoint, replay.paid_calls(events), first, history=events, new=False)
+        start = StartPoint(
+            checkpoint,
+            replay.paid_calls(events),
+            first,
+            history=events,
+            new=False,
+            traceparents=replay.traceparents(events),
+        )
     trace.run_id, trace.pipeline, trace.status = spec.run_id, spec.pipeline.name, "running"
     return Run(spec.run_id, trace, recorded=True), start
 

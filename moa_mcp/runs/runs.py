@@ -7,7 +7,7 @@ processes.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import JournalError, RunNotFound, RunNotResumable
-from moa_mcp.events import Emit
+from moa_mcp.events import Emit, tee
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.panels import Resolved
@@ -25,6 +25,7 @@ from moa_mcp.runs.admission import Admission, Admitted, Ready, Work
 from moa_mcp.runs.executor import Executor
 from moa_mcp.runs.in_memory import InMemoryRuns
 from moa_mcp.runs.leases import Leases
+from moa_mcp.runs.observers import Observation, Observer
 from moa_mcp.runs.record import StartPoint, reopened
 from moa_mcp.runs.requests import ResumedRun, RunRequest
 from moa_mcp.runs.retention import Retention
@@ -39,8 +40,11 @@ _END_S = 5.0
 class Runs:
     """The active runs of this process, and the recorded runs of the journal."""
 
-    def __init__(self, config: Config, backend: Backend, journal: Journal | None = None) -> None:
+    def __init__(
+        self, config: Config, backend: Backend, journal: Journal | None = None, observers: Sequence[Observer] = ()
+    ) -> None:
         self.config = config
+        self._observers = observers
         self.backend = backend
         self.journal = journal or MemoryJournal()
         self._in_memory = InMemoryRuns()
@@ -73,6 +77,12 @@ class Runs:
                 await self.backend.close()
                 await self._retention.end()
             await self.journal.close()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Let the observers send what is left, in a few seconds at most."""
+        for each in self._observers:
+            await each.flush()
 
     async def admit(self, request: RunRequest) -> Admitted:
         """Return whether a run may start, needs the confirmation of its cost first, or can't start.
@@ -161,13 +171,21 @@ class Runs:
         if not self.journal.keeps_texts:
             watch = self._in_memory.begin(work.stored, watch)
         self._retention.due.set()
-        self._tasks.start_soon(self._execute, run, work, start, watch)
+        # Here, and not in the task of the run: observers see the request that starts it.
+        observed = [each.begin(run.run_id, spec.pipeline.name, start.traceparents) for each in self._observers]
+        self._tasks.start_soon(self._execute, run, work, start, watch, observed)
         return run
 
-    async def _execute(self, run: Run, work: Work, start: StartPoint, watch: Emit | None) -> None:
+    async def _execute(
+        self, run: Run, work: Work, start: StartPoint, watch: Emit | None, observed: Sequence[Observation]
+    ) -> None:
+        emits = [*((watch,) if watch else ()), *(each.emit for each in observed)]
+        traceparent = next((each.traceparent for each in observed if each.traceparent), "")
         try:
-            await self._executor.run(run, work, start, watch)
+            await self._executor.run(run, work, start, tee(*emits) if emits else None, traceparent)
         finally:
+            for each in observed:
+                each.end()
             del self._active[run.run_id]
             run.end()
 

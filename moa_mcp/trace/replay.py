@@ -44,6 +44,12 @@ def own(events: Sequence[Event]) -> Sequence[Event]:
     return [event for event in events if not 0 < _step(event) <= inherited] if inherited else events
 
 
+def traceparents(events: Sequence[Event]) -> tuple[str, ...]:
+    """Return the trace contexts of a run's start and of its resumptions, oldest first."""
+    parts = (event.traceparent for event in events if isinstance(event, RunStarted | RunResumed))
+    return tuple(part for part in parts if part)
+
+
 def _step(event: Event) -> int:
     match event:
         case StepStarted() | StepFinished():
