@@ -17,6 +17,7 @@ from pathlib import Path
 import anyio
 from rich.console import Console
 
+from moa_mcp import telemetry
 from moa_mcp.cli import draw
 from moa_mcp.cli.live import RESTARTED, Layers, Stream
 from moa_mcp.cli.options import Refused, RunFailed, add_keys
@@ -74,7 +75,7 @@ def ready(config: Config, *, offline: bool) -> tuple[Backend, Routes | None]:
 def runs_of(config: Config, backend: Backend, journal: Journal) -> Runs:
     """Return the runs of a command. Only a server resumes interrupted runs on its own, whatever the setting."""
     settings = config.journal.model_copy(update={"resume": "on-request"})
-    return Runs(replace(config, journal=settings), backend, journal)
+    return Runs(replace(config, journal=settings), backend, journal, telemetry.observers(os.environ))
 
 
 def watch(runs: Runs, pipeline: Pipeline, begin: Begin, options: DisplayOptions) -> Seen:

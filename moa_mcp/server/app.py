@@ -18,6 +18,7 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, Res
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
+from moa_mcp import telemetry
 from moa_mcp.config import Config, called
 from moa_mcp.journal import Journal
 from moa_mcp.panels import needs
@@ -32,6 +33,7 @@ from moa_mcp.server.resources import Resources
 from moa_mcp.server.static import Listings, announce
 from moa_mcp.server.tasks import Tasks
 from moa_mcp.server.tools import Tools
+from moa_mcp.server.tracing import in_client_trace
 from moa_mcp.server.waiting import CancellationPolicy, Context
 
 _log = logging.getLogger(__name__)
@@ -71,7 +73,7 @@ class App:
             backend = simulated()
         elif backend is None:
             backend, routes = real(config.models, dict(os.environ), Keychain())
-        self.runs = Runs(config, backend, journal)
+        self.runs = Runs(config, backend, journal, telemetry.observers(os.environ))
         self.listening = ListenHandler(bus := InMemorySubscriptionBus())
         self._answered = anyio.Event()
         cancellation = CancellationPolicy()
@@ -113,6 +115,7 @@ class App:
         self.server.add_request_handler("tools/call", types.CallToolRequestParams, tools.call)
         states = RequestStateBoundary(RequestStateSecurity.ephemeral(ttl=STATE_S), default_audience=self.server.name)
         self.server.middleware += [self._guard, cancellation.watch, Listings().keep, tools.take, states]
+        self.server.middleware.insert(0, in_client_trace)  # before the one of the SDK, which starts a span
         tasks.register(self.server)
         announce(self.server)
 

@@ -25,10 +25,15 @@ def normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def declared(requirements: list[str]) -> set[str]:
+    return {normalized(re.split(r"[^\w.-]", requirement)[0]) for requirement in requirements}
+
+
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
     names = {name for source in sources(ROOT / PACKAGE) for name in imported(source.text)}
     foreign = names - sys.stdlib_module_names - {PACKAGE}
-    installed = packages_distributions()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    declared = {normalized(re.split(r"[^\w.-]", requirement)[0]) for requirement in project["dependencies"]}
-    assert {normalized(distribution) for name in foreign for distribution in installed[name]} == declared
+    extras = {name for requirements in project["optional-dependencies"].values() for name in declared(requirements)}
+    installed = {name: {*map(normalized, found)} for name, found in packages_distributions().items()}
+    needed = {distribution for name in foreign if not installed[name] & extras for distribution in installed[name]}
+    assert needed == declared(project["dependencies"])
