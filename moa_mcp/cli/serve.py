@@ -23,6 +23,7 @@ from moa_mcp.cli.text import say
 from moa_mcp.errors import MoaError
 from moa_mcp.garbage import collect_seldom, collecting_nothing
 from moa_mcp.server.access import CannotServe, require_token
+from moa_mcp.server.logs import FORMATS, LEVELS, Level, LogFormat, LogSettings
 
 _LISTENING = {"host": "--host", "port": "--port", "token_env": "--token-env"}
 
@@ -48,6 +49,24 @@ _LISTENING = {"host": "--host", "port": "--port", "token_env": "--token-env"}
     metavar="NAME",
     help="Environment variable with the bearer token for clients; required unless --host is local.",
 )
+@click.option(
+    "--log-level",
+    type=click.Choice(LEVELS),
+    default="warning",
+    show_default=True,
+    envvar="MOA_MCP_LOG_LEVEL",
+    show_envvar=True,
+    help="What to log to stderr: info adds runs, debug adds requests to models.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    envvar="MOA_MCP_LOG_FORMAT",
+    show_envvar=True,
+    help="Format of the log; json writes one object per line.",
+)
 @offline_option
 @journal_option
 @config_option
@@ -59,6 +78,8 @@ def command(
     host: str,
     port: int,
     token_env: str,
+    log_level: Level,
+    log_format: LogFormat,
     offline: bool,
     journal: str | None,
     config_path: Path | None,
@@ -80,15 +101,16 @@ def command(
     with collecting_nothing():
         from moa_mcp.server import transports  # noqa: PLC0415  takes a second; errors above need not wait
     kept = opened(journal, config.journal, at_once=False)
+    log = LogSettings(log_level, log_format)
     collect_seldom()
     try:
         if http:
-            transports.serve_http(config, host=host, port=port, token=token, journal=kept, offline=offline)
+            transports.serve_http(config, host=host, port=port, token=token, journal=kept, offline=offline, log=log)
         elif sse:
-            transports.serve_sse(config, host=host, port=port, token=token, journal=kept, offline=offline)
+            transports.serve_sse(config, host=host, port=port, token=token, journal=kept, offline=offline, log=log)
         else:
             _greet()
-            transports.serve_stdio(config, journal=kept, offline=offline)
+            transports.serve_stdio(config, journal=kept, offline=offline, log=log)
     except MoaError as error:
         raise Refused(str(error), "See moa-mcp serve --help.") from error
 

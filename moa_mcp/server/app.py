@@ -30,6 +30,7 @@ from moa_mcp.server.asking import STATE_S
 from moa_mcp.server.prompts import Prompts
 from moa_mcp.server.readiness import ALL_READY, sentence, surely_ready
 from moa_mcp.server.resources import Resources
+from moa_mcp.server.run_log import RunLog
 from moa_mcp.server.static import Listings, announce
 from moa_mcp.server.tasks import Tasks
 from moa_mcp.server.tools import Tools
@@ -73,7 +74,7 @@ class App:
             backend = simulated()
         elif backend is None:
             backend, routes = real(config.models, dict(os.environ), Keychain())
-        self.runs = Runs(config, backend, journal, telemetry.observers(os.environ))
+        self.runs = Runs(config, backend, journal, (*telemetry.observers(os.environ), RunLog()))
         self.listening = ListenHandler(bus := InMemorySubscriptionBus())
         self._answered = anyio.Event()
         cancellation = CancellationPolicy()

@@ -34,16 +34,18 @@ from moa_mcp.server.app import App
 from moa_mcp.server.bearer import BearerAuth
 from moa_mcp.server.bodies import Bodies
 from moa_mcp.server.frames import receive
-from moa_mcp.text.redact import redact
-from moa_mcp.text.visible import visible
+from moa_mcp.server.logs import LogSettings
 
 _SHUTDOWN_S = 3
 _FAREWELL_S = 1.0
+_LOG = LogSettings()
 
 
-def serve_stdio(config: Config, *, journal: Journal | None = None, offline: bool = False) -> None:
+def serve_stdio(
+    config: Config, *, journal: Journal | None = None, offline: bool = False, log: LogSettings = _LOG
+) -> None:
     """Serve one client over stdin and stdout, until it closes them."""
-    _log_to_stderr()
+    log.start()
     try:
         anyio.run(_stdio, App(config, offline=offline, journal=journal))
     except* BrokenPipeError:  # the client has closed its end
@@ -58,13 +60,15 @@ def serve_http(
     token: str | None = None,
     journal: Journal | None = None,
     offline: bool = False,
+    log: LogSettings = _LOG,
 ) -> None:
     """Serve streamable HTTP at /mcp. Raises `CannotServe`."""
+    log.start()
     app = App(config, offline=offline, journal=journal)
     streamable = app.server.streamable_http_app(
         transport_security=_security(host), custom_starlette_routes=[Route("/health", _health)]
     )
-    _serve(app, streamable, host, port, token, path="/mcp")
+    _serve(app, streamable, host, port, token, log, path="/mcp")
 
 
 def serve_sse(
@@ -75,10 +79,12 @@ def serve_sse(
     token: str | None = None,
     journal: Journal | None = None,
     offline: bool = False,
+    log: LogSettings = _LOG,
 ) -> None:
     """Serve HTTP with SSE at /sse, for clients older than 2025-03-26. Raises `CannotServe`."""
+    log.start()
     app = App(config, offline=offline, journal=journal)
-    _serve(app, _sse_app(app, host), host, port, token, path="/sse")
+    _serve(app, _sse_app(app, host), host, port, token, log, path="/sse")
 
 
 async def _stdio(app: App) -> None:
@@ -112,6 +118,7 @@ async def _leave_on_signal(runs: Runs) -> None:
             runs.stop_all()
             with anyio.move_on_after(_FAREWELL_S):
                 await runs.idle()
+            await runs.flush()
             os._exit(128 + number)
 
 
@@ -166,7 +173,7 @@ def _security(host: str) -> TransportSecuritySettings:
     )
 
 
-def _serve(app: App, asgi: ASGIApp, host: str, port: int, token: str | None, *, path: str) -> None:
+def _serve(app: App, asgi: ASGIApp, host: str, port: int, token: str | None, log: LogSettings, *, path: str) -> None:
     from moa_mcp.server.connections import (  # noqa: PLC0415  it loads uvicorn's protocols, which stdio does not need
         IDLE_S,
         accepted_at_once,
@@ -175,7 +182,6 @@ def _serve(app: App, asgi: ASGIApp, host: str, port: int, token: str | None, *, 
     )
 
     require_token(host, token)
-    _log_to_stderr()
     listener = _listen(host, port)
     most = most_connections()
     config = uvicorn.Config(
@@ -192,7 +198,7 @@ def _serve(app: App, asgi: ASGIApp, host: str, port: int, token: str | None, *, 
         access_log=False,
     )
     address = f"[{host}]" if ":" in host else host
-    sys.stderr.write(f"moa-mcp serves MCP at http://{address}:{listener.getsockname()[1]}{path}\n")
+    log.announce(f"moa-mcp serves MCP at http://{address}:{listener.getsockname()[1]}{path}")
     _Uvicorn(config, app).run(sockets=[listener])
 
 
@@ -230,19 +236,3 @@ class _Uvicorn(uvicorn.Server):
         self._app.listening.close()
         self._app.runs.stop_all()
         await super().shutdown(sockets)
-
-
-class _WithoutKeys(logging.Formatter):
-    """Masks keys in the text of errors, since hosts store the stderr of a server.
-
-    Untrusted text can't use control characters, hide a key, or imitate a log line.
-    """
-
-    def format(self, record: logging.LogRecord) -> str:
-        return redact(visible(super().format(record)).rstrip().replace("\n", "\n  "))
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_WithoutKeys("moa-mcp: %(levelname)s: %(message)s"))
-    logging.basicConfig(handlers=[handler], level=logging.WARNING)
