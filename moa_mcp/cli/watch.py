@@ -74,13 +74,13 @@ def ready(config: Config, *, offline: bool) -> tuple[Backend, Routes | None]:
 
 def runs_of(config: Config, backend: Backend, journal: Journal) -> Runs:
     """Return the runs of a command. Only a server resumes interrupted runs on its own, whatever the setting."""
+    _silence_libraries()
     settings = config.journal.model_copy(update={"resume": "on-request"})
     return Runs(replace(config, journal=settings), backend, journal, telemetry.observers(os.environ))
 
 
 def watch(runs: Runs, pipeline: Pipeline, begin: Begin, options: DisplayOptions) -> Seen:
     """Execute the run, show its progress, and write its answer. Raises `Interrupted`."""
-    _silence_libraries()
     stream = Stream() if not options.as_json and sys.stdout.isatty() and pipeline.steps[-1].writes_answers else None
     return _written(_executed(runs, begin, stream, options.remedies), stream, options)
 

@@ -5,6 +5,7 @@ It knows nothing of the package under test.
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -141,8 +142,6 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "gzip":
-            import gzip  # noqa: PLC0415
-
             body = gzip.decompress(body)
         if self.silent:
             threading.Event().wait()
@@ -156,7 +155,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.received["resource"] = _attributes(resource.resource.attributes)
             spans = [_span(span) for scope in resource.scope_spans for span in scope.spans]
             self.received["spans"].extend(spans)
-        return ExportTraceServiceResponse().SerializeToString()
+        answer: bytes = ExportTraceServiceResponse().SerializeToString()
+        return answer
 
     def _metrics(self, body: bytes) -> bytes:
         scopes = [
@@ -165,7 +165,8 @@ class _Handler(BaseHTTPRequestHandler):
             for scope in each.scope_metrics
         ]
         self.received["points"] = [point for scope in scopes for metric in scope.metrics for point in _points(metric)]
-        return ExportMetricsServiceResponse().SerializeToString()
+        answer: bytes = ExportMetricsServiceResponse().SerializeToString()
+        return answer
 
     def _answer(self, body: bytes, kind: str) -> None:
         self.send_response(200)

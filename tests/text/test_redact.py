@@ -88,3 +88,12 @@ def test_the_environment_is_that_of_the_process_unless_another_is_given(monkeypa
     monkeypatch.setenv("SOME_API_KEY", "Zx8kW2pLq0")
     assert redact("it is Zx8kW2pLq0") == f"it is {MASK}"
     assert redact("it is Zx8kW2pLq0", {}) == "it is Zx8kW2pLq0"
+
+
+@pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"])
+@pytest.mark.parametrize("headers", ["team=x, api-key={}", "authorization=Bearer%20{}", "x-api-key: {}"])
+def test_the_values_of_headers_for_telemetry_are_masked_and_their_names_stay(name: str, headers: str) -> None:
+    secret = "abcdefgh12345678"
+    assert redact(f"invalid header: api-key {secret}", {name: headers.format(secret)}) == (
+        f"invalid header: api-key {MASK}"
+    )
