@@ -23,7 +23,7 @@ def inside(headers: Mapping[str, str]) -> Generator[None]:
 
 
 def traceparent_of(span: Span) -> str:
-    """Return the `traceparent` of a span; empty if it is not exported."""
+    """Return the `traceparent` of a span; empty if it has no trace."""
     carrier: dict[str, str] = {}
     _w3c.inject(carrier, trace.set_span_in_context(span, context.Context()))
     return carrier.get("traceparent", "")

@@ -112,10 +112,14 @@ class RunSpans:
                     {"moa.run.forked_from": event.from_run, "moa.run.inherited_steps": event.steps}
                 )
             case RunFinished():  # exhaustive
-                self._run.set_attribute("moa.run.status", event.status)
-                if event.status == "failed":
-                    self._fail(self._run, event.reason or "failed", event.error or "")
-                self._end_all(event.at)
+                if self._run.is_recording():
+                    self._finish(event)
+
+    def _finish(self, event: RunFinished) -> None:
+        self._run.set_attribute("moa.run.status", event.status)
+        if event.status == "failed":
+            self._fail(self._run, event.reason or "failed", event.error or "")
+        self._end_all(event.at)
 
     def _of_step(self, event: StepStarted | StepFinished) -> None:
         if isinstance(event, StepStarted):

@@ -120,7 +120,7 @@ async def test_an_error_in_a_span_processor_ends_the_observation_and_not_the_run
     assert messages == ["telemetry of a run stopped: OSError: no room for chat m"]
 
 
-async def test_late_and_repeated_events_change_nothing(seen: Watched) -> None:
+async def test_late_and_repeated_events_change_nothing(seen: Watched, caplog: pytest.LogCaptureFixture) -> None:
     events: list[Event] = []
     runs = Runs(PANEL, Backend(ScriptedModel(), lambda _: at("p/m")))
     async with runs.open():
@@ -136,6 +136,7 @@ async def test_late_and_repeated_events_change_nothing(seen: Watched) -> None:
     observed.end()
     assert sorted(seen.names) == once
     assert seen.span("invoke_workflow p").links == ()
+    assert caplog.records == []
 
 
 async def test_what_is_open_ends_with_a_run_that_is_interrupted(seen: Watched) -> None:
