@@ -38,7 +38,6 @@ from moa_mcp.values import Message, Place
 
 class _Attempt(NamedTuple):
     span: Span
-    began: float
     about: dict[str, str]
     """The attributes of its metrics."""
 
@@ -68,8 +67,6 @@ class RunSpans:
         self._steps: dict[int, Span] = {}
         self._agents: dict[Place, _Agent] = {}
         self._attempts: dict[tuple[Place, int], _Attempt] = {}
-        self._streaming: dict[Place, _Attempt] = {}
-        """The attempts that have not streamed text yet, by call."""
 
     def start(self, earlier: tuple[str, ...]) -> None:
         """Start the run's span, with links to those of its `earlier` parts."""
@@ -89,8 +86,13 @@ class RunSpans:
                 pass
             case CallStarted() | CallFinished() | CallFailed():
                 self._of_call(event)
-            case AttemptStarted() | TextReceived() | AttemptFinished() | AttemptFailed():  # exhaustive
-                self._of_attempt(event)
+            case AttemptStarted():
+                self._start_attempt(event)
+            case AttemptFinished() | AttemptFailed():
+                if (attempt := self._attempts.pop((event.place, event.attempt), None)) is not None:
+                    self._end_attempt(attempt, event)
+            case TextReceived():  # exhaustive
+                pass  # the end of the attempt says when the first one arrived
 
     def end(self) -> None:
         """End all spans. A run that has not finished was interrupted, and can be resumed."""
@@ -143,20 +145,6 @@ class RunSpans:
                 self._fail(agent.span, event.failure.kind, event.failure.message)
             agent.span.end(_ns(event.at))
 
-    def _of_attempt(self, event: AttemptStarted | TextReceived | AttemptFinished | AttemptFailed) -> None:
-        match event:
-            case AttemptStarted():
-                self._start_attempt(event)
-            case TextReceived():
-                if (streaming := self._streaming.pop(event.place, None)) is not None:
-                    waited = max(0.0, event.at - streaming.began)
-                    streaming.span.set_attribute("gen_ai.response.time_to_first_chunk", waited)
-                    self._instruments.first_text.record(waited, streaming.about)
-            case AttemptFinished() | AttemptFailed():  # exhaustive
-                attempt = self._attempts.pop((event.place, event.attempt), None)
-                if attempt is not None:
-                    self._end_attempt(attempt, event)
-
     def _start_attempt(self, event: AttemptStarted) -> None:
         agent = self._agents.get(event.place)
         above = self._run if agent is None else agent.span
@@ -169,12 +157,12 @@ class RunSpans:
         ]
         name = f"chat {about['gen_ai.request.model']}"
         span = self._child(name, above, event.at, asked, SpanKind.CLIENT, links)
-        attempt = _Attempt(span, event.at, about)
-        self._attempts[event.place, event.attempt] = self._streaming[event.place] = attempt
+        self._attempts[event.place, event.attempt] = _Attempt(span, about)
 
     def _end_attempt(self, attempt: _Attempt, event: AttemptFinished | AttemptFailed) -> None:
-        if self._streaming.get(event.place) is attempt:
-            del self._streaming[event.place]
+        if event.first_text_s is not None:
+            attempt.span.set_attribute("gen_ai.response.time_to_first_chunk", event.first_text_s)
+            self._instruments.first_text.record(event.first_text_s, attempt.about)
         if isinstance(event, AttemptFinished):
             reply = event.completion
             usage, cost_usd, about = reply.usage, reply.cost_usd, attempt.about
@@ -221,7 +209,7 @@ class RunSpans:
         ]
         for span in still_open:
             span.end(None if at is None else _ns(at))
-        for table in (self._attempts, self._streaming, self._agents, self._steps):
+        for table in (self._attempts, self._agents, self._steps):
             table.clear()
 
 
