@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -82,6 +83,13 @@ class Client:
         """Return the path of its file, which may not exist."""
         paths = list(self.paths(environ, platform))
         return next((path for path in paths if path.exists()), paths[0])
+
+    def is_found(self, environ: Mapping[str, str], platform: str = sys.platform) -> bool:
+        """Return whether the client seems to be installed: its file, the folder of its file or a command is there."""
+        home = Path(_expanded("~", environ, platform))
+        paths = list(self.paths(environ, platform))
+        there = any(path.exists() or (path.parent != home and path.parent.is_dir()) for path in paths)
+        return there or any(shutil.which(program, path=environ.get("PATH")) for program in self.programs)
 
     def entry(self, server: Server) -> dict[str, Any]:
         """Return the entry of a server."""
