@@ -6,7 +6,10 @@ import tomllib
 from typing import Any
 
 import pytest
+import tomlkit
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from moa_mcp.clients.documents import NotEditable, format_of, merged, produces, without
 
@@ -87,6 +90,50 @@ def test_a_mapping_is_added_to_yaml_and_its_removal_gives_the_same_text(text: st
     assert produces(YAML, text, GOOSE, changed)
     assert merged(YAML, changed, GOOSE, EXTENSION) == changed
     assert without(YAML, changed, GOOSE) == text
+
+
+NAMES = st.sampled_from(["a", "b c", "x-y", "no", "1", "extensions"])
+SCALARS = st.sampled_from([1, None, True, "", "a: b", "# no comment", "line\n\nother\n", "é", "- x", 1.5])
+TREES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3))
+MAPPINGS = st.dictionaries(NAMES, TREES, max_size=3)
+
+
+@given(MAPPINGS, MAPPINGS, st.sampled_from([None, "|"]), st.integers(2, 5), st.booleans())
+@settings(max_examples=200)
+def test_any_yaml_in_lines_keeps_its_values(
+    root: dict[str, Any], extensions: dict[str, Any], style: str | None, indent: int, comments: bool
+) -> None:
+    data = {**root, "extensions": extensions}
+    lines = yaml.dump(data, default_style=style, default_flow_style=False, indent=indent, sort_keys=False).splitlines()
+    text = "".join(f"{line}\n" for line in lines)
+    text = f"# first\n{text}# last\n" if comments else text
+    changed = merged(YAML, text, GOOSE, EXTENSION)
+    assert yaml.safe_load(changed)["extensions"] == {**yaml.safe_load(text)["extensions"], "moa": EXTENSION}
+    assert without(YAML, changed, GOOSE) == text
+
+
+@given(MAPPINGS, st.dictionaries(NAMES, MAPPINGS, max_size=3), st.booleans(), st.booleans())
+@settings(max_examples=200)
+def test_any_toml_keeps_its_lines(root: dict[str, Any], servers: dict[str, Any], last: bool, comments: bool) -> None:
+    own = {key: value for key, value in without_none(root).items() if not isinstance(value, dict)}
+    tables = {"mcp_servers": without_none(servers)} if servers else {}
+    other = {"zz": {"q": [1, 2]}}
+    data = {**own, **other, **tables} if last else {**own, **tables, **other}
+    text = tomlkit.dumps(data)
+    text = f"# first\n{text}# last\n" if comments else text
+    changed = merged(TOML, text, CODEX, SERVER)
+    assert tomllib.loads(changed)["mcp_servers"]["moa"] == SERVER
+    assert changed.startswith(text)
+    assert without(TOML, changed, CODEX) == text
+
+
+def without_none(value: Any) -> Any:
+    """Return a value that TOML can have."""
+    if isinstance(value, dict):
+        return {key: without_none(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [without_none(each) for each in value if not isinstance(each, dict | list)]
+    return "" if value is None else value
 
 
 @pytest.mark.parametrize("text", ["", "# mine\n", "MODEL: x\n", "MODEL: x", "extensions:\nMODEL: x\n"])
