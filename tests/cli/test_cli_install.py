@@ -65,9 +65,9 @@ class Home:
         servers: dict[str, Any] = read(text)[TABLES[name]]
         return servers
 
-    def __call__(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: str, prelude: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
         """Run a command. Nothing that it prints may hold a key."""
-        done = self._nursery.run(*arguments, environ=self.environ | environ)
+        done = self._nursery.run(*arguments, environ=self.environ | environ, prelude=prelude)
         assert KEY not in done.stdout + done.stderr
         return done
 
@@ -272,6 +272,49 @@ def test_the_entry_names_the_configuration_and_the_journal_by_absolute_paths(hom
     entry = home.servers("cursor")["moa"]
     assert entry["args"] == ["--config", str(config), "--journal", str(home.folder / "runs.db")]
     assert entry["env"]["MOA_MCP_ENV_FILE"] == "none"
+
+
+def test_the_command_is_the_one_on_the_path_if_it_is_of_this_installation(home: Home) -> None:
+    (home.folder / "bin").mkdir()
+    script = home.folder / "bin" / "moa-mcp"
+    script.symlink_to(Path(sys.executable).parent / "moa-mcp")
+    home("install", "cursor", "--yes")
+    assert home.servers("cursor")["moa"]["command"] == str(script)
+    script.unlink()
+    script.touch(0o755)
+    home("install", "cursor", "--yes")
+    assert home.servers("cursor")["moa"]["command"] == str(Path(sys.executable).parent / "moa-mcp")
+
+
+def test_without_a_script_the_command_is_the_interpreter(home: Home) -> None:
+    home("install", "cursor", "--yes", prelude="import sys; sys.executable = '/opt/python'")
+    entry = home.servers("cursor")["moa"]
+    assert (entry["command"], entry["args"]) == ("/opt/python", ["-m", "moa_mcp"])
+
+
+def test_in_an_environment_of_uvx_the_command_is_uvx(home: Home) -> None:
+    (home.folder / "bin").mkdir()
+    (home.folder / "bin" / "uvx").touch(0o755)
+    home("install", "cursor", "--yes", prelude="import sys; sys.prefix = '/c/uv/archive-v0/x'")
+    entry = home.servers("cursor")["moa"]
+    assert (entry["command"], entry["args"]) == (str(home.folder / "bin" / "uvx"), ["moa-mcp"])
+
+
+def test_a_file_that_can_not_be_read_or_written_is_refused(home: Home) -> None:
+    home.path("cursor").mkdir(parents=True)
+    assert f"Error: {home.path('cursor')} can't be read: " in home("install", "cursor", "--yes").stderr
+    (home.folder / ".lmstudio").touch()
+    assert f"Error: {home.path('lm-studio')} can't be " in home("install", "lm-studio", "--yes").stderr
+
+
+def test_an_older_backup_is_never_replaced_and_the_first_original_is_restored(home: Home) -> None:
+    home.has("cursor")
+    home("install", "cursor", "--yes")
+    home("install", "cursor", "--yes", "--journal", "none")
+    assert home.servers("cursor")["moa"]["args"] == ["--journal", "none"]
+    assert set(home.files) == {f"{FILES['cursor'].path}{end}" for end in ("", ".bak", ".bak2")}
+    assert "Restored" in home("uninstall", "cursor", "--yes").stderr
+    assert home.text("cursor") == FILES["cursor"].text
 
 
 def test_keys_that_the_server_finds_in_its_file_are_not_in_the_entry(home: Home) -> None:
