@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,17 +20,11 @@ _QUESTION = "Should a small team use microservices, and why?"
 def show_next(out: Console, path: Path, found: Available) -> None:
     """Print the commands to try the configuration and to install the server."""
     named = ["--config", str(path)] if path != configuration.preferred() else []
-    own = ["--config", str(path.absolute())] if path != configuration.users_file() else []
-    server = {"command": "moa-mcp", **({"args": own} if own else {})}
     _show_commands(out, "Try it", [shlex.join(["moa-mcp", "ask", COUNCIL, *named, _QUESTION])])
-    _show_commands(out, "Add it to Claude Code", [shlex.join(["claude", "mcp", "add", "moa", "--", "moa-mcp", *own])])
-    _show_commands(
-        out,
-        "Or to Claude Desktop, Cursor and others",
-        [json.dumps({"mcpServers": {"moa": server}}, ensure_ascii=False)],
-    )
+    clients = "Add it to Claude, Cursor, VS Code and other MCP clients"
+    _show_commands(out, clients, [shlex.join(["moa-mcp", "install", *named])])
     if found.members and found.variables:
-        title = "They start servers without your shell's environment, so store these once"
+        title = "Clients start servers without your shell's environment, so store these once"
         _show_commands(out, title, [f"moa-mcp keys set {name}" for name in found.variables])
 
 

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 
-def replaced(path: Path, text: str) -> Path | None:
+def replaced(path: Path, text: str, mode: int = 0o666) -> Path | None:
     """Write a text to a file, and return the backup of the file that was there; None if there was none.
 
-    An interrupted write leaves the old file. An older backup is never replaced. Raises `OSError`.
+    An interrupted write leaves the old file. An older backup is never replaced. The file keeps its mode; a new one gets
+    `mode`, less the umask. Raises `OSError`.
     """
     path = Path(os.path.realpath(path))  # a link stays a link; `resolve` has an exception of its own for loops
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    old = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
     try:
-        new.write_text(text, "utf-8")
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, old or mode), "wb") as file:
+            file.write(text.encode())
+        if old is not None:
+            new.chmod(old)
         backup = _backup(path)
         new.replace(path)
     finally:
@@ -25,11 +32,24 @@ def replaced(path: Path, text: str) -> Path | None:
     return backup
 
 
+def backups(path: Path) -> Iterator[Path]:
+    """Yield the backups of a file, the oldest first."""
+    for each in _names(Path(os.path.realpath(path))):
+        if not each.exists():
+            return
+        yield each
+
+
+def _names(path: Path) -> Iterator[Path]:
+    """Yield the names of backups: FILE.bak, FILE.bak2 and so on."""
+    for number in count(1):
+        yield path.with_name(f"{path.name}.bak{number if number > 1 else ''}")
+
+
 def _backup(path: Path) -> Path | None:
-    """Copy the file to the first free name: FILE.bak, FILE.bak2 and so on."""
+    """Copy the file to the first free name."""
     if not path.exists():
         return None
-    names = (f"{path.name}.bak{number if number > 1 else ''}" for number in count(1))
-    backup = next(each for name in names if not (each := path.with_name(name)).exists())
+    backup = next(each for each in _names(path) if not each.exists())
     shutil.copy2(path, backup)
     return backup

@@ -6,6 +6,7 @@ MCP hosts start servers without the environment of the user's shell. A variable 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -19,6 +20,9 @@ from moa_mcp.routing.routes import Route
 TOKEN = "MOA_MCP_TOKEN"  # noqa: S105  the name of a variable
 _ENDINGS = ("_API_KEY", "_API_TOKEN", "_API_BASE", "_BASE_URL")
 """Endings of the variables of providers that only litellm lists."""
+
+_REFERENCE = re.compile(r"\$\{(?:env:)?(\w+)(?::-)?\}|\$(\w+)|\{env:(\w+)\}")
+"""How the file of an MCP client refers to a variable, such as ``${env:OPENAI_API_KEY}``."""
 
 
 class FileKeys(NamedTuple):
@@ -34,8 +38,11 @@ def add_from_file(models: Mapping[str, Sequence[Route]], named: Collection[str] 
     """Set the variables of the user's file that are not set, and return their names.
 
     Only variables of providers and of routes, and those `named`, are set: a file must not change anything else, such
-    as the path of programs.
+    as the path of programs. A value that is a reference to its own variable, which an MCP client did not replace,
+    counts as not set.
     """
+    for name in [name for name, value in os.environ.items() if _is_unresolved(name, value) and is_used(name, models)]:
+        del os.environ[name]
     file = env_file.read()
     known = {name for name in file.values if name in named or is_used(name, models)}
     unknown = sorted(file.values.keys() - known)
@@ -45,6 +52,11 @@ def add_from_file(models: Mapping[str, Sequence[Route]], named: Collection[str] 
     if unknown:
         problems += (f"{file.path}: ignored, not a variable of a provider or route: {', '.join(unknown)}",)
     return FileKeys(file.path, frozenset(added), problems)
+
+
+def _is_unresolved(name: str, value: str) -> bool:
+    match = _REFERENCE.fullmatch(value.strip())
+    return match is not None and name in match.groups()
 
 
 def is_used(name: str, models: Mapping[str, Sequence[Route]]) -> bool:

@@ -247,11 +247,11 @@ def test_another_file_is_named_in_the_commands(newcomer: Newcomer, tmp_path: Pat
     other = tmp_path / "other.toml"
     done = newcomer("init", "--yes", "--config", str(other), OPENAI_API_KEY=KEY)
     assert f"moa-mcp ask council --config {other} " in done.stdout
-    assert f"claude mcp add moa -- moa-mcp --config {other}\n" in done.stdout
+    assert f"moa-mcp install --config {other}\n" in done.stdout
     assert newcomer("check", "--strict", "--config", str(other), OPENAI_API_KEY=KEY).returncode == 0
     by_variable = newcomer("init", "--yes", "--force", MOA_MCP_CONFIG=str(other), OPENAI_API_KEY=KEY)
     assert "moa-mcp ask council 'Should" in by_variable.stdout
-    assert f"claude mcp add moa -- moa-mcp --config {other}\n" in by_variable.stdout
+    assert "  moa-mcp install\n" in by_variable.stdout
     assert newcomer.written == []
 
 

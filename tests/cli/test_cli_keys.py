@@ -131,6 +131,17 @@ def test_the_environment_has_precedence_over_the_file(user: User, serving: Model
     assert user.found(HOUSE_KEY=set_now) == {"HOUSE_KEY": "environment" if key == OTHER else "file"}
 
 
+@pytest.mark.parametrize(
+    "left", ["${env:HOUSE_KEY}", "${HOUSE_KEY}", "${HOUSE_KEY:-}", "$HOUSE_KEY", "{env:HOUSE_KEY}"]
+)
+def test_a_reference_that_a_client_did_not_replace_is_no_key(user: User, serving: ModelServer, left: str) -> None:
+    user.writes(f"HOUSE_KEY={KEY}")
+    assert user("ask", "one", "Why?", "-q", HOUSE_KEY=left).returncode == 0
+    assert sent(serving) == [f"Bearer {KEY}"]
+    user.writes("")
+    assert user.found(HOUSE_KEY=left) == {}
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_server_without_keys_in_its_environment_uses_those_of_the_file(
