@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, NamedTuple, TypeAlias, cast
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ NO_KEY = "none"
 """Sent to servers that need no key: some clients and servers require a value."""
 _LATEST = ":latest"
 _PROBE_S = 1.0
+_KEY_REJECTED = {401, 403}
 
 
 class Local(NamedTuple):
@@ -26,6 +28,8 @@ class Local(NamedTuple):
     title: str
     variable: str
     """The environment variable that overrides the address."""
+    key: str
+    """The environment variable with its key, if it needs one."""
     base: str
     load: str | None
     """The command that makes a model available, before its name; None if the server has one model under any name."""
@@ -42,14 +46,27 @@ class Local(NamedTuple):
 
 Listing: TypeAlias = tuple[str, ...]
 """The names of the models of a server."""
-Probe: TypeAlias = Callable[[str], Awaitable[Listing | None]]
-"""Returns the models of the server at an address; None if none answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unlisted:
+    """A server that answers, but not with its models."""
+
+    problem: str
+    """What it does instead, such as ``answers HTTP 500``."""
+    rejects_key: bool = False
+
+
+Probe: TypeAlias = Callable[[str, str | None], Awaitable[Listing | Unlisted | None]]
+"""Returns the models of the server at an address, asked with a key; None if none answers."""
 
 LOCAL: Mapping[str, Local] = {
-    "ollama": Local("Ollama", "OLLAMA_API_BASE", "http://127.0.0.1:11434/v1", "ollama pull"),
-    "lm_studio": Local("LM Studio", "LM_STUDIO_API_BASE", "http://127.0.0.1:1234/v1", "lms get"),
-    "hosted_vllm": Local("vLLM", "HOSTED_VLLM_API_BASE", "http://127.0.0.1:8000/v1", "vllm serve"),
-    "llamafile": Local("llama.cpp", "LLAMAFILE_API_BASE", "http://127.0.0.1:8080/v1", None),
+    "ollama": Local("Ollama", "OLLAMA_API_BASE", "OLLAMA_API_KEY", "http://127.0.0.1:11434/v1", "ollama pull"),
+    "lm_studio": Local("LM Studio", "LM_STUDIO_API_BASE", "LM_STUDIO_API_KEY", "http://127.0.0.1:1234/v1", "lms get"),
+    "hosted_vllm": Local(
+        "vLLM", "HOSTED_VLLM_API_BASE", "HOSTED_VLLM_API_KEY", "http://127.0.0.1:8000/v1", "vllm serve"
+    ),
+    "llamafile": Local("llama.cpp", "LLAMAFILE_API_BASE", "LLAMAFILE_API_KEY", "http://127.0.0.1:8080/v1", None),
 }
 
 
@@ -59,8 +76,9 @@ def base_of(local: Local, environ: Mapping[str, str]) -> str:
     return addresses.local_base(named) if named else local.base
 
 
-async def models_at(api_base: str) -> Listing | None:
+async def models_at(api_base: str, key: str | None = None) -> Listing | Unlisted | None:
     """Return the models of an OpenAI-compatible server, asked through the same proxy as calls; None if none answers."""
+    headers = {} if key in {None, NO_KEY} else {"Authorization": f"Bearer {key}"}
     try:
         url = f"{addresses.trimmed(api_base)}/models"
         proxy = proxies.proxy_for(url)
@@ -68,9 +86,10 @@ async def models_at(api_base: str) -> Listing | None:
             return None
         secure = url.startswith("https:") or bool(proxy)  # loading certificates takes longer than asking a server
         async with httpx2.AsyncClient(verify=secure, timeout=_PROBE_S, trust_env=False, proxy=proxy) as client:
-            reply = await client.get(url)
-            return _names(reply.json()) if reply.is_success else None
-    except (httpx2.HTTPError, httpx2.InvalidURL, AttributeError, TypeError, ValueError):
+            return _listed(await client.get(url, headers=headers))
+    except httpx2.TimeoutException:
+        return Unlisted(f"does not answer within {_PROBE_S:g} s")
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
         return None
 
 
@@ -86,9 +105,16 @@ async def _listens(url: str) -> bool:
         return False
 
 
-def _names(body: Any) -> Listing | None:  # noqa: ANN401  JSON of a server
-    if not isinstance(body, dict) or "data" not in body:
-        return None
+def _listed(reply: httpx2.Response) -> Listing | Unlisted:
+    if not reply.is_success:
+        return Unlisted(f"answers HTTP {reply.status_code}", rejects_key=reply.status_code in _KEY_REJECTED)
+    try:
+        return _names(reply.json())
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return Unlisted("answers with something else than a list of models")
+
+
+def _names(body: Any) -> Listing:  # noqa: ANN401  JSON of a server
     entries = cast("list[dict[str, Any]]", body["data"] or [])  # Ollama without models sends null
     names = (str(entry["id"]) for entry in entries if entry.get("id"))
     return tuple(name for name in names if name.strip() and name.isprintable())

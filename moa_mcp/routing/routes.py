@@ -22,7 +22,7 @@ from moa_mcp.routing import addresses, catalog, commands, credentials, proxies
 from moa_mcp.routing.capabilities import samples_at
 from moa_mcp.routing.hosts import HOSTS, Host, base_at, host, wire_name
 from moa_mcp.routing.keychain import Keychain, is_installed
-from moa_mcp.routing.local import LOCAL, NO_KEY, Listing, Local, Probe, base_of, models_at
+from moa_mcp.routing.local import LOCAL, NO_KEY, Listing, Local, Probe, Unlisted, base_of, models_at
 from moa_mcp.routing.prices import PerMillion
 from moa_mcp.text.redact import redact
 from moa_mcp.values import CallSettings, Program, Target, Transport
@@ -213,8 +213,8 @@ class Routes:
         }  # values from files often end with a newline
         self._probe = probe
         self._keychain = keychain
-        self._seen: dict[str, tuple[float, Listing | None]] = {}
-        """By address: when a local server was last probed, and its models; None if it did not answer."""
+        self._seen: dict[tuple[str, str | None], tuple[float, Listing | Unlisted | None]] = {}
+        """By address and key: when a local server was last probed, and its models; None if it did not answer."""
         self._settled: dict[Route, RouteState] = {}
         """The states that depend on the environment alone, not on a local server or program."""
 
@@ -295,7 +295,8 @@ class Routes:
         if route.api_base is not None:
             return RouteState(route, _own_server(route, route.api_base, key), "")
         if route.provider in LOCAL:
-            return await self._local(route, LOCAL[route.provider], key)
+            local = LOCAL[route.provider]
+            return await self._local(route, local, key or self._environ.get(local.key))
         return self._of_provider(route, key)
 
     def wrong_address(self, provider: str) -> str:
@@ -351,9 +352,15 @@ class Routes:
 
     async def _local(self, route: Route, local: Local, key: str | None) -> RouteState:
         base = base_of(local, self._environ)
-        models = await self._models_at(base)
+        place = f"{local.title} at {addresses.shown(base)}"
+        models = await self._models_at(base, key)
         if models is None:
-            return RouteState(route, None, f"{local.title} at {addresses.shown(base)}{_through_proxy(base)}", "start")
+            return RouteState(route, None, f"{place}{_through_proxy(base)}", "start")
+        if isinstance(models, Unlisted) and models.rejects_key:
+            name = route.api_key_env or local.key
+            return RouteState(route, None, f"{name} to a key that {place} accepts (it {models.problem})")
+        if isinstance(models, Unlisted):
+            return RouteState(route, None, f"{place} (what is there {models.problem})", "start")
         target = _own_server(route, base, key)
         if not local.has(models, target.wire_model or ""):
             return RouteState(route, None, local.loading(target.wire_model or ""), "run")
@@ -362,13 +369,14 @@ class Routes:
     async def local_models(self) -> Mapping[str, Listing]:
         """Return the models of the local servers that answer now, by provider."""
         bases = {name: base_of(each, self._environ) for name, each in LOCAL.items() if not self.wrong_address(name)}
-        found = {name: await self._models_at(base) for name, base in bases.items()}
-        return {name: models for name, models in found.items() if models is not None}
+        keys = {name: self._environ.get(LOCAL[name].key) for name in bases}
+        found = {name: await self._models_at(base, keys[name]) for name, base in bases.items()}
+        return {name: models for name, models in found.items() if isinstance(models, tuple)}
 
-    async def _models_at(self, base: str) -> Listing | None:
-        seen = self._seen.get(base)
+    async def _models_at(self, base: str, key: str | None) -> Listing | Unlisted | None:
+        seen = self._seen.get((base, key))
         if seen is None or time.monotonic() - seen[0] > self.FRESH_S:
-            seen = self._seen[base] = (time.monotonic(), await self._probe(base))
+            seen = self._seen[base, key] = (time.monotonic(), await self._probe(base, key))
         return seen[1]
 
     def _base(self, known: Host) -> str | None:

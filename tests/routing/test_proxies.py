@@ -124,7 +124,7 @@ async def test_a_probe_goes_the_way_that_a_call_goes(models: ModelServer, monkey
     states = await Routes({"m": (Route(model="ollama/m"),)}, {"OLLAMA_API_BASE": models.url}).states("m")
     assert states[0].missing.startswith(f"Ollama at {models.url} (requested through the proxy http://{dead}; ")
     monkeypatch.setenv("NO_PROXY", "127.0.0.0/8")
-    assert await models_at(models.url) is not None
+    assert isinstance(await models_at(models.url), tuple)
 
 
 class Proxy:
@@ -178,7 +178,7 @@ async def test_calls_and_probes_go_through_the_proxy_and_failures_behind_it_name
 ) -> None:
     gate, listening = await proxy()
     monkeypatch.setenv(variable, gate.url)
-    assert await models_at(models.url) is not None
+    assert isinstance(await models_at(models.url), tuple)
     assert (await provider(call_to(models.url))).text == "answer 1 from m"
     models.script("m", Status(401, "no"))
     told = await failure(provider, call_to(models.url))

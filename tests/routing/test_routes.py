@@ -9,10 +9,11 @@ import pytest
 from moa_mcp.errors import MissingKey
 from moa_mcp.middleware import Shared, stack
 from moa_mcp.routing import catalog
-from moa_mcp.routing.local import Listing, models_at
+from moa_mcp.routing.local import Listing, Unlisted, models_at
 from moa_mcp.routing.routes import ANY_KEY, Route, Routes, RouteState, remedy
 from moa_mcp.testing import ScriptedModel
 from moa_mcp.values import Target
+from tests.support.byte_server import Bytes, serving_bytes
 from tests.support.layers import call_of
 from tests.support.model_server import ModelServer
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.anyio
 KEY = "sk-a-very-secret-0123456789"
 
 
-async def no_server(_: str) -> Listing | None:
+async def no_server(_address: str, _key: str | None) -> Listing | None:
     return None
 
 
@@ -175,7 +176,7 @@ async def test_an_address_may_be_written_in_any_of_the_usual_ways(written: str, 
     ],
 )
 async def test_the_address_of_a_server_of_ones_own_may_be_its_name_alone_or_its_own_api(written: str) -> None:
-    async def probe(address: str) -> Listing | None:
+    async def probe(address: str, _key: str | None) -> Listing | None:
         return ("m",) if address == "http://h:1/v1" else None
 
     (target,) = await usable(Route(model="ollama/m"), probe=probe, OLLAMA_API_BASE=written)
@@ -256,7 +257,7 @@ async def test_a_local_server_that_does_not_answer_is_to_be_started() -> None:
 async def test_a_local_server_is_looked_for_at_its_usual_port() -> None:
     asked: list[str] = []
 
-    async def probe(address: str) -> Listing | None:
+    async def probe(address: str, _key: str | None) -> Listing | None:
         asked.append(address)
         return ("m",) if address.endswith(":1234/v1") else None
 
@@ -275,7 +276,7 @@ async def test_a_local_server_is_looked_for_at_its_usual_port() -> None:
 async def test_a_local_server_is_not_asked_at_every_call_but_again_after_a_while() -> None:
     asked: list[str] = []
 
-    async def probe(address: str) -> Listing | None:
+    async def probe(address: str, _key: str | None) -> Listing | None:
         asked.append(address)
         return ("m",)
 
@@ -305,11 +306,40 @@ async def test_an_address_that_is_none_is_a_server_that_does_not_answer(address:
     assert not await models_at(address)
 
 
-async def test_a_web_page_or_a_closed_door_is_no_model_server(ollama: ModelServer) -> None:
+async def test_a_web_page_is_no_model_server_and_says_so(ollama: ModelServer) -> None:
     assert await models_at(ollama.url)
-    assert not await models_at(ollama.url.removesuffix("/v1"))
-    with ModelServer(api_key="lock") as locked:
-        assert not await models_at(locked.url)
+    elsewhere = ollama.url.removesuffix("/v1")
+    assert await models_at(elsewhere) == Unlisted("answers HTTP 404")
+    said = await refusal(Route(model="ollama/llama3"), probe=models_at, OLLAMA_API_BASE=f"{ollama.url}/v1")
+    assert said == (f"no route can be used here; start Ollama at {ollama.url}/v1 (what is there answers HTTP 404)")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("body", ["no JSON", "[]", '{"data": "llama3"}', '{"data": [1]}', '{"models": []}', "7"])
+async def test_an_answer_that_is_no_list_of_models_is_said_to_be_none(body: str) -> None:
+    async with serving_bytes() as server:
+        base = server.script("v1", Bytes([body.encode()], 200, {"Content-Type": "application/json"}))
+        assert await models_at(base) == Unlisted("answers with something else than a list of models")
+
+
+async def test_a_local_server_with_a_key_is_called_with_it_and_without_it_names_the_variable() -> None:
+    route = Route(model="hosted_vllm/m")
+    with ModelServer("m", api_key=KEY) as locked:
+        for key in ({}, {"HOSTED_VLLM_API_KEY": "sk-another"}):
+            said = await refusal(route, probe=models_at, HOSTED_VLLM_API_BASE=locked.url, **key)
+            assert said == (
+                f"no route can be used here; set HOSTED_VLLM_API_KEY to a key that vLLM at {locked.url} accepts "
+                "(it answers HTTP 401)"
+            )
+        environ = {"HOSTED_VLLM_API_BASE": locked.url, "HOSTED_VLLM_API_KEY": KEY}
+        (target,) = await usable(route, probe=models_at, **environ)
+        assert target.api_key == KEY
+        assert await Routes({}, environ, models_at).local_models() == {"hosted_vllm": ("m",)}
+
+
+async def test_a_name_of_a_model_that_no_request_can_have_is_left_out() -> None:
+    with ModelServer("m", "  ", "two\nlines", "esc\x1b[31m") as server:
+        assert await models_at(server.url) == ("m",)
 
 
 async def test_no_key_is_in_any_text_that_a_route_an_error_or_a_call_has() -> None:
