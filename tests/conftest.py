@@ -15,6 +15,7 @@ settings.register_profile("moa", deadline=None, derandomize=True, max_examples=6
 settings.load_profile("moa")
 os.environ["MOA_MCP_JOURNAL"] = "none"  # nothing that a test starts may write to the user's own
 os.environ["MOA_MCP_ENV_FILE"] = "none"  # or read the user's own keys
+os.environ["XDG_CONFIG_HOME"] = os.devnull  # or their configuration
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
 for variable in [name for name in os.environ if name.startswith("OTEL_")]:  # or send its runs anywhere
     del os.environ[variable]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Annotated, Literal, NamedTuple, Self
@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from moa_mcp.errors import MissingKey
 from moa_mcp.parameters import Effort, Extra, ThinkingTokens
 from moa_mcp.routing import addresses, catalog, commands, credentials, proxies
+from moa_mcp.routing.address_variables import wrong_address
 from moa_mcp.routing.capabilities import samples_at
 from moa_mcp.routing.hosts import HOSTS, Host, base_at, host, wire_name
 from moa_mcp.routing.keychain import Keychain, is_installed
@@ -287,7 +288,7 @@ class Routes:
     async def _found(self, route: Route) -> RouteState:
         if route.command is not None:
             return self._installed(route, route.command)
-        if route.api_base is None and (wrong := self.wrong_address(route.provider)):
+        if route.api_base is None and (wrong := wrong_address(route.provider, self._environ)):
             return RouteState(route, None, wrong)
         if route.api_key_env is not None and not self._environ.get(route.api_key_env):
             return RouteState(route, None, route.api_key_env)
@@ -299,22 +300,11 @@ class Routes:
             return await self._local(route, local, key or self._environ.get(local.key))
         return self._of_provider(route, key)
 
-    def wrong_address(self, provider: str) -> str:
-        """Return the variable with the address of a provider and what it should be; empty if it can be used.
-
-        The result continues "set".
-        """
-        for name in _address_variables(provider, self._environ):
-            problem = (addresses.local_problem if provider in LOCAL else addresses.problem)(self._environ[name])
-            if problem:
-                return f"{name} to an address {problem}"
-        return ""
-
     @property
     def wrong_addresses(self) -> tuple[str, ...]:
-        """The variables of providers that could be used here, but for their address; as `wrong_address`."""
+        """The variables of providers that could be used here, but for their address, and what they should be."""
         reachable = [*LOCAL, *(name for name in credentials.KEYS if not credentials.missing(name, self._environ))]
-        return tuple(dict.fromkeys(wrong for each in reachable if (wrong := self.wrong_address(each))))
+        return tuple(dict.fromkeys(wrong for each in reachable if (wrong := wrong_address(each, self._environ))))
 
     @property
     def any_key(self) -> str:
@@ -368,7 +358,8 @@ class Routes:
 
     async def local_models(self) -> Mapping[str, Listing]:
         """Return the models of the local servers that answer now, by provider."""
-        bases = {name: base_of(each, self._environ) for name, each in LOCAL.items() if not self.wrong_address(name)}
+        right = {name: local for name, local in LOCAL.items() if not wrong_address(name, self._environ)}
+        bases = {name: base_of(local, self._environ) for name, local in right.items()}
         keys = {name: self._environ.get(LOCAL[name].key) for name in bases}
         found = {name: await self._models_at(base, keys[name]) for name, base in bases.items()}
         return {name: models for name, models in found.items() if isinstance(models, tuple)}
@@ -387,18 +378,6 @@ class Routes:
     def _openai_is_elsewhere(self) -> bool:
         """Whether the environment overrides OpenAI's address. The server there may not need a key."""
         return not (self._base(HOSTS["openai"]) or "").startswith(_OPENAI_HOST)
-
-
-def _address_variables(provider: str, environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield the variable that sets the address of a provider, if any does."""
-    known = host(provider)
-    if provider in LOCAL:
-        names: tuple[str, ...] = (LOCAL[provider].variable,)
-    elif known is not None:
-        names = known.variables
-    else:  # litellm's
-        names = tuple(f"{provider.upper()}_{end}" for end in ("API_BASE", "BASE_URL"))
-    yield from [name for name in names if environ.get(name)][:1]
 
 
 def remedy(states: Sequence[RouteState]) -> str:

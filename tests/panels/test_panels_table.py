@@ -66,7 +66,7 @@ def environment(provider: str) -> dict[str, str]:
 def usable_with(provider: str) -> list[KnownModel]:
     """Return the models that can be used if only a provider's key is set."""
 
-    async def unreachable(_: str) -> Listing | None:
+    async def unreachable(_address: str, _key: str | None) -> Listing | None:
         return None
 
     async def found() -> list[KnownModel]:
