@@ -101,15 +101,12 @@ async def _check(
     """Return the pipelines with their models; simulated without `keys`."""
     backend, routes = real(config.models, dict(os.environ), keys.keychain) if keys else (simulated(), None)
     resolver = backend.resolver(config)
+    needed = "" if routes is None else needs(config, routes)
 
     async def check(each: Pipeline) -> Checked:
         resolved = await resolver.resolve(each)
         pipeline, usable = resolved.pipeline, backend.usable(resolved.routes)
-        reached = (
-            _simulated(pipeline)
-            if routes is None
-            else await reach(pipeline, routes.of(resolved.routes), needs(config, routes))
-        )
+        reached = _simulated(pipeline) if routes is None else await reach(pipeline, routes.of(resolved.routes), needed)
         estimated = estimate(pipeline, assumed(), await prices(pipeline, usable)) if cost else None
         planned = plan(pipeline)
         lint = (*planned.lint, *doubts(pipeline, await windows(pipeline, usable)), *endings(reached, config.stand_ins))

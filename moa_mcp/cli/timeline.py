@@ -134,14 +134,15 @@ class _Legend:
 
 def _parts(call: CallTrace) -> Iterator[_Part]:
     """Yield the waits of a call, then its attempts, failed ones first: another may have been sent beside them."""
-    attempts = [each for each in call.attempts if (_attempt_end(each) or _end(call)) > call.started_at]  # not resumed
+    ended = _end(call)
+    ends = [(attempt, _attempt_end(attempt) or ended) for attempt in call.attempts]
+    attempts = [(attempt, end) for attempt, end in ends if end > call.started_at]  # others are of an earlier process
     waits_since = call.started_at
-    for attempt in attempts:
+    for attempt, end in attempts:
         yield _Part(waits_since, attempt.started_at, _WAITS)
-        waits_since = max(waits_since, _attempt_end(attempt) or _end(call))
-    yield _Part(waits_since, _end(call), _WAITS)
-    for attempt in sorted(attempts, key=lambda attempt: attempt.failure is None):
-        end = _attempt_end(attempt) or _end(call)
+        waits_since = max(waits_since, end)
+    yield _Part(waits_since, ended, _WAITS)
+    for attempt, end in sorted(attempts, key=lambda each: each[0].failure is None):
         yield _Part(attempt.started_at, end, _ANSWERED if attempt.failure is None else _FAILED)
 
 

@@ -17,7 +17,7 @@ import anyio
 import httpx2
 
 from moa_mcp.routing import addresses, credentials, proxies
-from moa_mcp.routing.local import LOCAL, NO_KEY
+from moa_mcp.routing.local import KEY_REJECTED, LOCAL, NO_KEY
 from moa_mcp.routing.routes import Route
 from moa_mcp.values import Target
 
@@ -27,7 +27,6 @@ _MOST_BYTES = 2**25
 _AGAIN = "try again later"
 _WRONG_ADDRESS = "check the address"
 _NO_LIST = frozenset({404, 405, 501})
-_KEY_REJECTED = frozenset({401, 403})
 _TOO_MANY = 429
 Parameters: TypeAlias = dict[str, str]
 
@@ -178,7 +177,7 @@ def _unlisted(address: ListAddress) -> ListFailed:
 
 
 def _refused(address: ListAddress, status: int) -> ListFailed:
-    if status in _KEY_REJECTED:
+    if status in KEY_REJECTED:
         return ListFailed(
             f"rejects the key (HTTP {status})", f"set {address.key_name} to a valid key", rejects_key=True
         )

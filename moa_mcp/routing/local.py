@@ -19,7 +19,7 @@ NO_KEY = "none"
 """Sent to servers that need no key: some clients and servers require a value."""
 _LATEST = ":latest"
 _PROBE_S = 1.0
-_KEY_REJECTED = {401, 403}
+KEY_REJECTED = frozenset({401, 403})
 
 
 class Local(NamedTuple):
@@ -107,7 +107,7 @@ async def _listens(url: str) -> bool:
 
 def _listed(reply: httpx2.Response) -> Listing | Unlisted:
     if not reply.is_success:
-        return Unlisted(f"answers HTTP {reply.status_code}", rejects_key=reply.status_code in _KEY_REJECTED)
+        return Unlisted(f"answers HTTP {reply.status_code}", rejects_key=reply.status_code in KEY_REJECTED)
     try:
         return _names(reply.json())
     except (AttributeError, KeyError, TypeError, ValueError):
