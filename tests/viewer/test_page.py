@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -139,6 +140,27 @@ def test_nothing_is_wider_than_the_window(opened: Opened, width: int, theme: Lit
     assert tab.evaluate("document.documentElement.scrollWidth") == width
     light = tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(252, 252, 251)"
     assert light == (theme == "light")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_axe_finds_nothing_that_keeps_people_from_reading_it(
+    browser: sync_api.Browser, tmp_path: Path, width: int, theme: Literal["light", "dark"]
+) -> None:
+    found = find_spec("axe_playwright_python")
+    if found is None or found.origin is None:
+        pytest.skip("axe-playwright-python is not installed")
+    file = tmp_path / "run.html"
+    file.write_text(page(example()), "utf-8")
+    size = sync_api.ViewportSize(width=width, height=900)
+    with browser.new_context(bypass_csp=True, viewport=size, color_scheme=theme) as context:  # axe adds a script
+        tab = context.new_page()
+        tab.goto(file.as_uri())
+        tab.evaluate(Path(found.origin).with_name("axe.min.js").read_text("utf-8"))
+        violations = tab.evaluate(
+            "axe.run().then(({violations}) => violations.map(({id, nodes}) => [id, nodes[0].html]))"
+        )
+    assert violations == []
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
