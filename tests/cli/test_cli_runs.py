@@ -149,6 +149,15 @@ def test_export_writes_the_whole_trace_to_a_file(asked: Path, tmp_path: Path) ->
     assert refused(asked, "export", run_id, "-o", str(tmp_path)) == f"can't write {tmp_path}: Is a directory"
 
 
+def test_export_writes_a_page_and_json_beside_it_if_asked(asked: Path, tmp_path: Path) -> None:
+    page, data = tmp_path / "run.html", tmp_path / "run.json"
+    assert looked(asked, "export", "last", "--html", str(page)) == ""
+    assert looked(asked, "export", "last", "--html", str(page), "-o", str(data)) == ""
+    written = page.read_text("utf-8").partition('id="run">')[2].partition("</script>")[0]
+    assert json.loads(written)["run"]["run_id"] == json.loads(data.read_text("utf-8"))["run_id"]
+    assert refused(asked, "export", "last", "--html", str(tmp_path)) == f"can't write {tmp_path}: Is a directory"
+
+
 @POSIX
 def test_at_a_terminal_a_full_trace_is_paged(
     nursery: Nursery, environ: dict[str, str], asked: Path, tmp_path: Path

@@ -80,7 +80,10 @@ def test_the_commands_parse(block: str) -> None:
 
 
 @pytest.mark.parametrize("block", blocks("sh", holding="--offline"))
-def test_a_block_with_offline_commands_runs_from_top_to_bottom(block: str, tmp_path: Path) -> None:
+def test_a_block_with_offline_commands_runs_from_top_to_bottom(
+    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     environ = {"MOA_MCP_CONFIG": str(shipped()), "MOA_MCP_JOURNAL": str(tmp_path / "runs.db")}
     for arguments in commands_of(block):
         result = CliRunner().invoke(commands, arguments, env=environ)

@@ -54,22 +54,36 @@ def show(run_id: str, full: bool, reasoning: bool, journal: str | None) -> None:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE instead of stdout."
 )
+@click.option(
+    "--html",
+    "html",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write one HTML page to FILE, for a browser; it needs no server.",
+)
 @journal_option
 @config_unread
-def export(run_id: str, output: Path | None, journal: str | None) -> None:
-    """Print a stored run as JSON.
+def export(run_id: str, output: Path | None, html: Path | None, journal: str | None) -> None:
+    """Print a stored run as JSON, or write it as a page for a browser.
 
     It has all prompts, answers, errors and prices. ID is a run ID, the start of one, or 'last'.
     """
     _, trace = _read(run_id, journal)
-    text = json_text(json.full(trace))
-    if output is None:
-        click.echo(text)
-        return
+    if html is not None:
+        from moa_mcp.viewer import page  # noqa: PLC0415 - its Markdown parser takes time that JSON does not need
+
+        _write(html, page(trace), "--html")
+    if output is not None:
+        _write(output, f"{json_text(json.full(trace))}\n", "-o")
+    elif html is None:
+        click.echo(json_text(json.full(trace)))
+
+
+def _write(path: Path, text: str, option: str) -> None:
     try:
-        output.write_text(f"{text}\n", "utf-8")
+        path.write_text(text, "utf-8", errors="replace")
     except OSError as error:
-        raise Refused(f"can't write {output}: {error.strerror}", "Choose another file with -o.") from error
+        raise Refused(f"can't write {path}: {error.strerror}", f"Choose another file with {option}.") from error
 
 
 def _read(run_id: str, journal: str | None) -> tuple[RunRecord, Trace]:

@@ -1,0 +1,47 @@
+"""Puts a run, the styles and the modules into one HTML file that needs no server and loads nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from functools import cache
+from importlib.resources import files
+from json import dumps
+
+from moa_mcp.trace.trace import Trace
+from moa_mcp.viewer.data import data_of
+
+MODULES = ("elements", "figures", "timeline", "sentences", "answers", "prompt", "commands", "run", "source", "main")
+"""The page's modules, each after those that it imports."""
+_UNBUNDLED = re.compile(r"^import .*\n|^export ", re.MULTILINE)
+
+
+def page(trace: Trace) -> str:
+    """Return the HTML of a run. Its policy allows these styles and this script, and no request at all."""
+    data = dumps(data_of(trace), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    style, script = _assets()
+    policy = (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
+        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
+    )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        '<meta name="referrer" content="no-referrer">'
+        f"<title>moa-mcp run</title><style>{style}</style></head>"
+        f'<body><main></main><script type="application/json" id="run">{data}</script>'
+        f'<script type="module">{script}</script></body></html>\n'
+    )
+
+
+@cache
+def _assets() -> tuple[str, str]:
+    room = files("moa_mcp.viewer")
+    script = "".join(_UNBUNDLED.sub("", (room / f"{name}.js").read_text("utf-8")) for name in MODULES)
+    return (room / "viewer.css").read_text("utf-8"), script
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
