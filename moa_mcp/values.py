@@ -33,8 +33,7 @@ Parameters = Mapping[Word, Annotated[JsonValue, PLAIN]]
 Transport = Literal["openai", "litellm", "command"]
 
 TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-"""The names of the parameter that limits an answer's tokens. It may be renamed or lowered, but never dropped, because
-it limits what a call costs."""
+"""The names of the parameter that limits the tokens of an answer. It is never dropped, because it limits the cost."""
 
 
 def token_limit(parameters: Parameters) -> int | None:
@@ -274,6 +273,8 @@ class Call(NamedTuple):
     timeout_s: float | None = None
     equals: int = 1
     """Number of equal calls that are made at the same time, including this one."""
+    last: int = 1
+    """Number of the last call of the step that starts together with this one."""
     target: Target | None = None
     """Set by the routes layer; None outside of it."""
     samples: int = 1

@@ -21,7 +21,7 @@ from moa_mcp.errors import CallError, Failure, Unpriced
 from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, CallStarted, Event
 from moa_mcp.planning.estimate import Estimate, Priced
 from moa_mcp.planning.estimate import data as estimate_data
-from moa_mcp.planning.forecast import Count, Drafts, ModelCalls, model_calls
+from moa_mcp.planning.forecast import Count, Drafts, ModelCalls, model_calls, step_forecast
 from moa_mcp.routing import catalog
 from moa_mcp.steps import Step
 from moa_mcp.steps.forecast import ExpectedAnswer, ExpectedAnswers, ExpectedCalls, Forecast
@@ -55,9 +55,10 @@ class RunTariff:
         self._drafts = drafts or Drafts(question)
         self._prices = prices
         self._refuses = unpriced == "refuse"
+        self._written: tuple[Sequence[Message], int] = ((), 0)
+        """The last messages, and their maximum number of tokens: the agents of a step get the same ones."""
         self._form = cache(self._least_after)
         self._layer = cache(self._least_of)
-        self._forecast = cache(self._maximum)
         self._after: tuple[Amount, ...] | None = None
         """By the number of finished steps: the worst-case cost of the later ones."""
         self._made: tuple[int, ...] | None = None
@@ -72,9 +73,10 @@ class RunTariff:
                 f'the price of {model} is not known, and unpriced = "refuse"; give its route usd_per_million, or '
                 'set unpriced = "allow"'
             )
-        more = SCHEMA_TOKENS if call.reply_schema else 0
-        written = call.prompt_recurs
-        return worst_case(price, model, call.messages, call.parameters, call.samples, more=more, written=written)
+        if self._written[0] is not call.messages:
+            self._written = call.messages, most_tokens(call.messages)
+        prompt = self._written[1] + (SCHEMA_TOKENS if call.reply_schema else 0)
+        return worst_case(price, model, prompt, call.parameters, call.samples, written=call.prompt_recurs)
 
     def bill(self, ended: Completion | CallError, held: Amount) -> Amount:
         """Return the actual cost of a call; if it is unknown, the amount that was held for it."""
@@ -122,13 +124,13 @@ class RunTariff:
         """Yield the forecast of the maximum of each step, in order."""
         answers: ExpectedAnswers = ()
         for position in range(len(self._steps)):
-            forecast = self._forecast(position, answers)
+            forecast = self._maximum(position, answers)
             yield forecast
             answers = forecast.answers
 
     def _maximum(self, position: int, answers: ExpectedAnswers) -> Forecast:
         """Return the forecast of a step with these answers, with replies as long as they can be."""
-        return self._steps[position].forecast(answers, "max")
+        return step_forecast(self._steps[position], answers, "max")
 
     def _least_after(self, step: int, answers: int | None, kept: int) -> Amount:
         """Return the worst-case cost of the first `kept` layers after a step, and of the last layer."""
@@ -151,7 +153,7 @@ class RunTariff:
                 if position not in kept:
                     continue
                 total = total.plus(self._layer(position, answers))
-            answers = self._forecast(position, answers).answers
+            answers = self._maximum(position, answers).answers
             answers = _after_calls(step, answers, step.required(len(step.models)))
         return total
 
@@ -162,7 +164,7 @@ class RunTariff:
     def _least_of(self, position: int, answers: ExpectedAnswers) -> Amount:
         """Return the worst-case cost of a step with these answers and the fewest calls that its quorum allows."""
         step = self._steps[position]
-        calls = self._forecast(position, answers).calls
+        calls = self._maximum(position, answers).calls
         return _cheapest(self._amounts(calls), step.required(sum(call.times for call in calls)))
 
     def _amounts(self, calls: Iterable[ExpectedCalls]) -> Iterator[tuple[Amount, int]]:
@@ -188,19 +190,17 @@ def _cheapest(calls: Iterable[tuple[Amount, int]], needed: int) -> Amount:
 def worst_case(
     price: Price | None,
     model: str,
-    messages: Sequence[Message],
+    prompt: int,
     parameters: Parameters,
     samples: int = 1,
     *,
-    more: int = 0,
     written: bool = False,
 ) -> Amount:
-    """Return the worst-case cost of a request to a model.
+    """Return the worst-case cost of a request to a model with a prompt of at most `prompt` tokens.
 
-    `more` is the number of prompt tokens besides the messages; `written`, whether the prompt may be written to a cache.
+    `written` is whether the prompt may be written to a cache.
     """
     completion = samples * (token_limit(parameters) or catalog.largest_answer(model) or LARGEST_ANSWER)
-    prompt = most_tokens(messages, more=more)
     return _amount(price, Usage(prompt, completion, cache_write_tokens=prompt if written else 0))
 
 
@@ -231,7 +231,8 @@ def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: fl
             case AttemptStarted() if event.at >= since:
                 price = prices.get(event.model) or catalog.price(event.model)
                 messages = asked.get(event.place, ())
-                most = worst_case(price, event.model, messages, event.parameters, 1 + len(event.others), written=True)
+                prompt = most_tokens(messages)
+                most = worst_case(price, event.model, prompt, event.parameters, 1 + len(event.others), written=True)
                 held[event.place, event.attempt] = most
             case AttemptFinished() if event.at >= since:
                 key = (event.place, event.attempt)
@@ -255,7 +256,7 @@ def enough_usd(
     drafts = Drafts(question)
     given = _expected(answers)
     for step in pipeline.steps:
-        calls, given = step.forecast(given, "max")
+        calls, given = step_forecast(step, given, "max")
         for each in _most(calls, drafts):
             total = total.plus(_amount(priced[each.model].price, each.usage), each.times)
     return rounded(Decimal(total.nanodollars) / _NANO)

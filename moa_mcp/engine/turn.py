@@ -87,7 +87,8 @@ class ModelTurn:
             return (None,) * len(requests)
         self._began = time.monotonic()
         equals = Counter(requests)
-        calls = [self._call(request, equals[request]) for request in requests]
+        last = self._asked + len(requests)
+        calls = [self._call(request, equals[request], last) for request in requests]
         if self._streams and len(calls) == 1 and _is_final(requests[0]):
             calls = [call._replace(on_text=self._emitting(call.place)) for call in calls]
         for request, call in zip(requests, calls, strict=True):  # before the tasks, which may start in any order
@@ -146,7 +147,7 @@ class ModelTurn:
                 text = f"{len(reasons)} of {len(calls)} {what} ({_listed(reasons)})"
                 self.notes.append(Note(text, degrades=degrades))
 
-    def _call(self, request: Request, equals: int) -> Call:
+    def _call(self, request: Request, equals: int, last: int) -> Call:
         self._asked += 1
         self._samples[request] += 1
         return Call(
@@ -158,6 +159,7 @@ class ModelTurn:
             seed=self._seed,
             timeout_s=request.timeout_s,
             equals=equals,
+            last=last,
             hedge=request.hedge,
             reasons=self._reasons(request),
             reply_schema=request.reply_schema,

@@ -6,12 +6,13 @@ Dean and Barroso, The Tail at Scale, CACM 2013. `lateness` decides when a call i
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 import anyio
 
 from moa_mcp.errors import CallError
+from moa_mcp.middleware.clock import Clock
 from moa_mcp.middleware.lateness import Durations, Pending, SecondRequest, Siblings
 from moa_mcp.model import Model, Usable
 from moa_mcp.routing.local import is_local
@@ -55,7 +56,7 @@ class Hedged:
         self,
         inner: Model,
         usable: Usable,
-        now: Callable[[], float],
+        now: Clock,
         recorded: Mapping[Place, float],
         allowance: HedgeAllowance | None = None,
     ) -> None:
@@ -69,15 +70,16 @@ class Hedged:
 
     async def __call__(self, call: Call) -> Completion:
         siblings = self._steps.get(call.place.step) or self._begin(call.place.step)
-        siblings.asks(call)
+        all_started = siblings.asks(call)
         began = self._now()
         if not call.hedge or call.spawn is None:
             completion = await self._inner(call)
             siblings.answered(call, self._now() - began)
             return completion
-        pending = siblings.pending[call.place.number] = Pending(call, began)
+        pending = siblings.pending[call.place.number] = Pending(call, began, self._now.scope())
         try:
-            self._watch(siblings, call.spawn)
+            if all_started:
+                self._watch(siblings, call.spawn)
             completion, since = await self._first_answer(pending)
         finally:
             siblings.ends(call.place.number)

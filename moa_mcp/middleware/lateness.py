@@ -52,7 +52,7 @@ class Pending:
 
     call: Call
     began: float
-    first: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    first: anyio.CancelScope
     second: SecondRequest | None = None
     second_answer: Sequence[tuple[Completion, float]] = ()
     """The answer to the second request, and when that began; empty without an answer."""
@@ -111,17 +111,24 @@ class Siblings:
         """Wakes the watch; None if nothing is watched."""
         self._earlier = earlier
         self._recorded = dict(recorded)
+        self._asked = len(recorded)
         for seconds in recorded.values():
             self.groups[None].asked += 1
             self.groups[None].take(seconds)
 
-    def asks(self, call: Call) -> None:
-        """Register a call that starts. An earlier duration for it is discarded."""
-        recorded = self._recorded.pop(call.place.number, None)
-        if recorded is not None:
+    def asks(self, call: Call) -> bool:
+        """Register a call that starts; return whether all that start together with it have started.
+
+        An earlier duration for it is discarded.
+        """
+        recorded = self._recorded.pop(call.place.number, None) if self._recorded else None
+        if recorded is None:
+            self._asked += 1
+        else:
             self.groups[None].asked -= 1
             self.groups[None].take(recorded, -1)
         self.groups[call.reasons].asked += 1
+        return self._asked >= call.last
 
     def answered(self, call: Call, seconds: float) -> None:
         """Count the duration of a call."""
@@ -141,15 +148,16 @@ class Siblings:
         """Return when the next call is late, and the call; None if none can be."""
         late: tuple[float, Pending] | None = None
         limits: dict[bool, float] = {}
-        for pending in self.pending.values():
-            if pending.judged:
-                continue
+        for pending in self.pending.values():  # in the order of their beginnings
             reasons = pending.call.reasons
-            if reasons not in limits:
-                limits[reasons] = self._late_s(pending.call)
-                late_at = pending.began + limits[reasons]
-                if late_at < (math.inf if late is None else late[0]):
-                    late = late_at, pending
+            if pending.judged or reasons in limits:
+                continue
+            limits[reasons] = self._late_s(pending.call)
+            late_at = pending.began + limits[reasons]
+            if late_at < (math.inf if late is None else late[0]):
+                late = late_at, pending
+            if len(limits) == len(self.groups):
+                break
         return late
 
     def _late_s(self, call: Call) -> float:
@@ -159,14 +167,21 @@ class Siblings:
         calls of earlier steps. By default, models that reason are compared with each other only.
         """
         rule, unlike = (_BY_DEFAULT, not call.reasons) if call.hedge == "auto" else (_WANTED, _NONE)
-        same = Durations()
-        for reasons, durations in self.groups.items():
-            if reasons is not unlike:
-                same.add(durations)
+        same = self._like(unlike)
         if same.asked > _SPREAD:
             enough = same.count >= _SPREAD and 2 * same.count >= same.asked - 1
             return max(rule.soonest_s, rule.together * same.longest) if enough else math.inf
-        for reasons, durations in self._earlier.items():
-            if reasons is not unlike:
-                same.add(durations)
+        same = _sum(same, *(durations for reasons, durations in self._earlier.items() if reasons is not unlike))
         return max(rule.soonest_s, rule.alone * same.longest) if same.count else math.inf
+
+    def _like(self, unlike: bool | str) -> Durations:
+        """Return the durations of all groups but one."""
+        like = [durations for reasons, durations in self.groups.items() if reasons is not unlike]
+        return like[0] if len(like) == 1 else _sum(*like)
+
+
+def _sum(*groups: Durations) -> Durations:
+    total = Durations()
+    for durations in groups:
+        total.add(durations)
+    return total

@@ -28,6 +28,8 @@ def routed(call: Call) -> Fitted:
     target = call.target
     if target is None:
         return Fitted(call)
+    if not (target.lacks or any(target.settings) or "thinking_tokens" in call.parameters):
+        return Fitted(call)  # the usual case
     parameters = with_settings(call.parameters, target.settings) if any(target.settings) else call.parameters
     lacking = [name for name in parameters if name in target.lacks and name not in TOKEN_LIMITS] if target.lacks else []
     for name in lacking:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from math import inf
 
-import anyio
-
 from moa_mcp.errors import TimedOut
 from moa_mcp.middleware.clock import Clock
 from moa_mcp.model import Model
@@ -31,7 +29,7 @@ class Timed:
         fault, bound_s = "did not answer within", call.timeout_s
         began = self._now()
         last = inf if bound_s is None else began + LONGEST * bound_s
-        with anyio.CancelScope(deadline=inf if bound_s is None else began + bound_s) as scope:
+        with self._now.scope(inf if bound_s is None else began + bound_s) as scope:
             if call.on_text is None:
                 return await self._inner(call)
             on_text = call.on_text

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from moa_mcp.config import Pipeline, models_of
 from moa_mcp.config.problems import within
 from moa_mcp.model import Usable, targets_of
-from moa_mcp.planning.forecast import Drafts, assumed, model_calls
+from moa_mcp.planning.forecast import Drafts, assumed, model_calls, step_forecast
 from moa_mcp.planning.plan import Lint
 from moa_mcp.routing import catalog
 from moa_mcp.steps import Step
@@ -29,7 +29,7 @@ def too_long(pipeline: Pipeline, question: Question, windows: Mapping[str, int])
     reasons: dict[str, str] = {}
     drafts = Drafts(question)
     for step in pipeline.steps:
-        calls, _ = step.forecast((ExpectedAnswer(0),) * 2, "max")
+        calls, _ = step_forecast(step, (ExpectedAnswer(0),) * 2, "max")
         for call in model_calls(calls, drafts, "max", _smallest if step.reads_in_windows else _at_least):
             window = windows.get(call.model)
             prompt, said = call.usage.prompt_tokens, call.usage.completion_tokens
@@ -55,14 +55,14 @@ def doubts(pipeline: Pipeline, windows: Mapping[str, int]) -> tuple[Lint, ...]:
         if step.reads_all_answers:
             place = within(f"pipelines.{pipeline.name}", "steps", index)
             found += [Lint(place, doubt) for doubt in dict.fromkeys(_doubts(step, answers, windows))]
-        answers = step.forecast(answers, "max").answers
+        answers = step_forecast(step, answers, "max").answers
     return tuple(found)
 
 
 def _doubts(step: Step, answers: ExpectedAnswers, windows: Mapping[str, int]) -> Iterator[str]:
     then = "would be called several times" if step.reads_in_windows else "would see only the beginnings of answers"
     tokens = sum(answer.tokens for answer in answers)
-    calls, _ = step.forecast(answers, "max")
+    calls, _ = step_forecast(step, answers, "max")
     for call in model_calls(calls, Drafts(assumed()), "max"):
         window = windows.get(call.model)
         prompt, said = call.usage.prompt_tokens, call.usage.completion_tokens

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import TypeAlias
 
 from moa_mcp.config import Pipeline, models_of
 from moa_mcp.model import Usable, targets_of
-from moa_mcp.planning.forecast import Drafts, ModelCalls, model_calls
+from moa_mcp.planning.forecast import Drafts, ModelCalls, model_calls, step_forecast
 from moa_mcp.routing import catalog
 from moa_mcp.steps import Step
 from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers
@@ -64,67 +65,67 @@ class ModelEstimate:
     priced: Priced
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StepEstimate:
     """The estimate for a step."""
 
     kind: str
     models: tuple[ModelEstimate, ...]
 
-    @property
+    @cached_property
     def calls(self) -> int:
         """Largest number of calls."""
         return sum(each.calls for each in self.models)
 
-    @property
+    @cached_property
     def prompt(self) -> Tokens:
         """Tokens of all prompts of the step."""
         return _tokens(each.prompt for each in self.models)
 
-    @property
+    @cached_property
     def completion(self) -> Tokens:
         """Tokens of all answers of the step."""
         return _tokens(each.completion for each in self.models)
 
-    @property
+    @cached_property
     def cost_usd(self) -> Dollars | None:
         """US dollars; None if the price of a model is unknown."""
         return _dollars(each.cost_usd for each in self.models)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Estimate:
     """The estimate for a run of a pipeline, if no call fails."""
 
     pipeline: str
     steps: tuple[StepEstimate, ...]
 
-    @property
+    @cached_property
     def calls(self) -> int:
         """Largest number of calls."""
         return sum(step.calls for step in self.steps)
 
-    @property
+    @cached_property
     def prompt(self) -> Tokens:
         """Tokens of all prompts."""
         return _tokens(step.prompt for step in self.steps)
 
-    @property
+    @cached_property
     def completion(self) -> Tokens:
         """Tokens of all answers."""
         return _tokens(step.completion for step in self.steps)
 
-    @property
+    @cached_property
     def cost_usd(self) -> Dollars | None:
         """US dollars; None if the price of a model is unknown."""
         return _dollars(step.cost_usd for step in self.steps)
 
-    @property
+    @cached_property
     def priced(self) -> Mapping[str, Priced]:
         """The models that are called, each with its price."""
         return {each.model: each.priced for step in self.steps for each in step.models}
 
-    @property
+    @cached_property
     def unknown(self) -> tuple[str, ...]:
         """The models whose price is unknown."""
         return tuple(model for model, priced in self.priced.items() if priced.price is None)
@@ -255,7 +256,7 @@ def _walk(steps: Iterable[Step], drafts: Drafts, answers: ExpectedAnswers, bound
     """Return the calls of each step; `answers` are those before the first step."""
     walked: list[list[ModelCalls]] = []
     for step in steps:
-        calls, answers = step.forecast(answers, bound)
+        calls, answers = step_forecast(step, answers, bound)
         walked.append(list(model_calls(calls, drafts, bound)))
     return walked
 

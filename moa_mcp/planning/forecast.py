@@ -7,9 +7,11 @@ tokens needs no text of that length in memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
-from moa_mcp.steps.forecast import Bound, ExpectedCalls, Form
+from moa_mcp.steps import Step
+from moa_mcp.steps.forecast import Bound, ExpectedAnswers, ExpectedCalls, Forecast, Form
 from moa_mcp.steps.members import addressed
 from moa_mcp.text.tokens import EXPECTED
 from moa_mcp.values import Answer, Comment, Message, Place, Question, Usage
@@ -19,6 +21,31 @@ ASSUMED_TOKENS = 200
 
 Count: TypeAlias = Callable[[Sequence[Message], int], int]
 """Returns the tokens of messages, plus the given number for the answers in the first one."""
+
+
+class _Itself:
+    """A step as a key. It equals only itself, because a comparison of values takes longer than a forecast."""
+
+    __slots__ = ("step",)
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+
+    def __hash__(self) -> int:
+        return id(self.step)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and other.step is self.step
+
+
+def step_forecast(step: Step, answers: ExpectedAnswers, bound: Bound) -> Forecast:
+    """Return the forecast of a step. It does not depend on the question, so the runs of a pipeline share it."""
+    return _forecast(_Itself(step), answers, bound)
+
+
+@lru_cache(maxsize=2048)
+def _forecast(itself: _Itself, answers: ExpectedAnswers, bound: Bound) -> Forecast:
+    return itself.step.forecast(answers, bound)
 
 
 class ModelCalls(NamedTuple):

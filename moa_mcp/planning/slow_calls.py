@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import TypeAlias
 
 from moa_mcp.config import Pipeline, models_of
@@ -31,11 +30,11 @@ def shares(estimated: Estimate, finished: int) -> Shares:
     models = [(number, each) for number, step in enumerate(estimated.steps, finished + 1) for each in step.models]
     amounts = {(number, each.model): _amount(each, priced=priced) for number, each in models}
     total = sum(amounts.values())
-    calls = {(number, each.model): each.calls for number, each in models}
-    return {key: float(amount / total / max(1, calls[key])) for key, amount in amounts.items()} if total else {}
+    calls = {(number, each.model): max(1, each.calls) for number, each in models}
+    return {key: amount / total / calls[key] for key, amount in amounts.items()} if total else {}
 
 
-def _amount(each: ModelEstimate, *, priced: bool) -> Fraction:
+def _amount(each: ModelEstimate, *, priced: bool) -> float:
     if priced and each.cost_usd is not None:
-        return Fraction(each.cost_usd.expected)
-    return Fraction(each.prompt.expected + each.completion.expected)
+        return float(each.cost_usd.expected)
+    return each.prompt.expected + each.completion.expected

@@ -181,6 +181,7 @@ def source() -> str:
         return "litellm table"
 
 
+@cache
 def _entry(model: str) -> dict[str, Any]:
     provider, _, name = model.partition("/")
     table, bare = _table(), _table().get(name, {})
@@ -189,6 +190,7 @@ def _entry(model: str) -> dict[str, Any]:
     return table.get(model) or table.get(f"{provider}/{wire_name(provider, model)}") or (bare if same else {})
 
 
+@cache
 def _facts(model: str) -> dict[str, Any]:
     """Return what is known of a model; for a route of a gateway that is not listed, what is known at its maker."""
     listed = _entry(model)

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import anyio
 
-from moa_mcp.budget.worst_case import worst_case
+from moa_mcp.budget.worst_case import most_tokens, worst_case
 from moa_mcp.errors import AnswerEmpty, CallError
 from moa_mcp.middleware.limits import Limits
 from moa_mcp.middleware.parameters import Negotiated
@@ -50,7 +50,7 @@ class Ping:
         price = catalog.price_at(self.target)
         if price is None:
             return None
-        return worst_case(price, self.target.model, _MESSAGES, self.parameters).nanodollars / _NANO
+        return worst_case(price, self.target.model, most_tokens(_MESSAGES), self.parameters).nanodollars / _NANO
 
 
 @dataclass(frozen=True, slots=True)
