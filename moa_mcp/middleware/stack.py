@@ -58,13 +58,13 @@ def stack(
     paid_calls = paid_calls or PaidCalls()
     model: Model = Timed(provider, shared.now, shared.stall_s)
     model = Recorded(model, emit, keep, paid_calls.attempts)
-    model = Slotted(model, shared.slots)
+    model = Slotted(model, shared.slots, emit)
     if budget is not None:
-        model = Budgeted(model, budget)
+        model = Budgeted(model, budget, emit)
     model = Negotiated(model, shared.learned)
-    model = Retried(model, shared.limits.attempts)
+    model = Retried(model, shared.limits.attempts, emit)
     gathering = Gathering(shared.observed)
-    model = Sampled(model, gathering, cache_first=shared.cache_first)
+    model = Sampled(model, gathering, emit, cache_first=shared.cache_first)
     model = Routed(model, usable)
     model = Hedged(Announced(model, gathering), usable, shared.now, paid_calls.seconds, allowance)
     return Replayed(model, paid_calls.paid) if paid_calls.paid else model

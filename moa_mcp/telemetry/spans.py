@@ -19,6 +19,7 @@ from moa_mcp.events import (
     CallFailed,
     CallFinished,
     CallStarted,
+    CallWaits,
     Event,
     RunEstimated,
     RunFinished,
@@ -91,8 +92,8 @@ class RunSpans:
             case AttemptFinished() | AttemptFailed():
                 if (attempt := self._attempts.pop((event.place, event.attempt), None)) is not None:
                     self._end_attempt(attempt, event)
-            case TextReceived():  # exhaustive
-                pass  # the end of the attempt says when the first one arrived
+            case TextReceived() | CallWaits():  # exhaustive
+                pass  # the times of the attempts show them
 
     def end(self) -> None:
         """End all spans. A run that has not finished was interrupted, and can be resumed."""
