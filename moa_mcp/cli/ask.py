@@ -32,8 +32,9 @@ from moa_mcp.cli.options import (
     seconds,
 )
 from moa_mcp.cli.remedies import Remedies
+from moa_mcp.cli.screen import DisplayOptions
 from moa_mcp.cli.text import json_text, shortened
-from moa_mcp.cli.watch import DisplayOptions, conclude, ready, runs_of, watch
+from moa_mcp.cli.watch import conclude, ready, runs_of, watch
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import ChangeRefused
 from moa_mcp.panels import needs, replaceable

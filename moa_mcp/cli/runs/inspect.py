@@ -17,7 +17,7 @@ from moa_mcp.cli import draw
 from moa_mcp.cli.options import Refused, config_unread, journal_option
 from moa_mcp.cli.runs.record import find, journal_of, run_argument
 from moa_mcp.cli.text import counted, json_text, line
-from moa_mcp.cli.timeline import timeline
+from moa_mcp.cli.timeline import Timeline
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.runs import traced, was_simulated
 from moa_mcp.text import money
@@ -104,7 +104,9 @@ def _show(out: Console, record: RunRecord, trace: Trace, *, full: bool, reasonin
     if full:
         for text in _calls(trace, reasoning=reasoning):
             out.print(text, soft_wrap=True)
-    for part in (*timeline(trace), "", *draw.conclusion(trace, simulated=was_simulated(record))):
+    if was_simulated(record):
+        out.print(draw.SIMULATED)
+    for part in (Timeline(trace), "", *draw.summary(trace)):
         out.print(part)
     for note in chain(_history(record, trace), () if full else _thoughts(trace)):
         out.print(Text(note, "dim"))
