@@ -126,6 +126,8 @@ class AttemptStarted(Happened):
     model: Word
     parameters: Parameters
     others: tuple[Joined, ...] = ()
+    server: Word = ""
+    """Host and port of the server, such as ``api.openai.com:443``; empty if unknown, or if a program answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,7 +73,8 @@ def watch(runs: Runs, pipeline: Pipeline, begin: Begin, options: DisplayOptions)
     """Execute the run, show its progress, and write what happened and its answer. Raises `Interrupted`."""
     streams = not options.as_json and sys.stdout.isatty() and pipeline.steps[-1].writes_answers
     screen = Screen(draw.console(stderr=True), options, Stream() if streams else None)
-    trace = _executed(runs, begin, screen, options.remedies)
+    with telemetry.parent_trace(os.environ):
+        trace = _executed(runs, begin, screen, options.remedies)
     streamed = screen.stream.end() if screen.stream else ""
     if options.as_json:
         screen.degraded(trace)
