@@ -103,6 +103,8 @@ class Packer:
                     told["window"] = event.window
             case AttemptStarted():
                 told = {"attempt": event.attempt, "model": event.model, "parameters": event.parameters}
+                if event.server:
+                    told["server"] = event.server
             case AttemptFinished():
                 completion = _completion(event.completion, ref, tell)
                 told = {"attempt": event.attempt, "completion": completion, "seconds": event.seconds}
