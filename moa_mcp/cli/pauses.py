@@ -17,7 +17,8 @@ def pauses(trace: Trace, now: float) -> Iterator[str]:
     """Yield a sentence for each reason to wait, at `now` in seconds since the epoch."""
     if trace.waiting:
         yield f"The run is {line(trace.waiting)}."
-    calls = [call for step in trace.steps for call in step.calls if call.completion is None and call.failure is None]
+    steps = (step for step in trace.steps if step.seconds is None)
+    calls = [call for step in steps for call in step.calls if call.completion is None and call.failure is None]
     if not trace.waiting and not any(step.calls for step in trace.steps):
         yield "Starting."
     by_reason: defaultdict[str, list[CallTrace]] = defaultdict(list)

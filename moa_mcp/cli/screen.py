@@ -96,7 +96,7 @@ class Screen:
         if self._options.simulated:
             self._console.print(draw.SIMULATED)
         lines = max(_LEAST_LINES, self._console.height - others) if self._console.is_terminal else None
-        self._console.print(Timeline(trace, now, lines))
+        self._console.print(Timeline(trace, now, lines, streams=now is not None))
         self._console.print()
 
 

@@ -34,16 +34,23 @@ class Timeline:
     """
 
     def __init__(
-        self, trace: Trace, now: float | None = None, lines: int | None = None, *, explained: bool = True
+        self,
+        trace: Trace,
+        now: float | None = None,
+        lines: int | None = None,
+        *,
+        explained: bool = True,
+        streams: bool = False,
     ) -> None:
         """Show a run, calls in progress until `now` in seconds since the epoch. `lines` limits the height.
 
-        If `explained`, a legend follows, and a call in progress is one whose answer arrives now.
+        If `explained`, a legend follows. If `streams`, the answer of the call in progress arrives now.
         """
         self._trace = trace
         self._now = now
         self._lines = lines
         self._explained = explained
+        self._streams = streams
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         own = self._trace.steps[self._trace.inherited :]
@@ -104,7 +111,7 @@ class Timeline:
         if call.failure is not None:
             return Text(line(call.failure.kind), "red")
         if self._now is not None and call.completion is None:
-            state = "answers now" if self._explained else line(call.window) or _state(call, self._now)
+            state = "answers now" if self._streams else line(call.window) or _state(call, self._now)
             return Text(state, "cyan")
         own = sum(attempt.joined is None for attempt in call.attempts)
         return Text(f"{own} attempts" if own > 1 else "", "dim")

@@ -183,3 +183,17 @@ def test_a_fork_shows_the_steps_that_it_reuses(nursery: Nursery, environ: dict[s
     first, second = (line for line in screens(terminal)[-1].splitlines() if line.startswith(("1 ", "2 ")))
     assert first.rstrip().endswith("reused")
     assert "1 of 1 answered" in second
+
+
+@POSIX
+def test_a_run_in_progress_is_shown_up_to_now(nursery: Nursery, environ: dict[str, str], tmp_path: Path) -> None:
+    with ModelServer() as server:
+        server.script("second", Hang())
+        options = ("--config", served(server, tmp_path, TWO, AGGREGATE), "--journal", str(tmp_path / "runs.sqlite"))
+        terminal = Terminal(environ, *options, "ask", "one", "Why?", nursery=nursery)
+        terminal.until("1 of 2 answered")
+        shown = nursery.run("runs", "show", "last", *options[2:], environ=environ).stdout.splitlines()
+        terminal.process.terminate()
+        terminal.until_end()
+    assert next(line for line in shown if line.startswith("  second ")).count("─") > 1
+    assert any("─ in progress" in line for line in shown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
@@ -25,6 +26,9 @@ from moa_mcp.text.visible import visible
 from moa_mcp.trace import json
 from moa_mcp.trace.trace import AttemptTrace, CallTrace, Trace
 from moa_mcp.values import Message
+
+_LEAST_LINES, _OTHER_LINES = 8, 14
+"""Lines of a terminal for the timeline, and for the question, the summary and the answer."""
 
 
 @click.command("show", epilog="Exit codes: 0 success, 2 wrong usage or unusable journal.")
@@ -106,7 +110,9 @@ def _show(out: Console, record: RunRecord, trace: Trace, *, full: bool, reasonin
             out.print(text, soft_wrap=True)
     if was_simulated(record):
         out.print(draw.SIMULATED)
-    for part in (Timeline(trace), "", *draw.summary(trace)):
+    now = time.time() if trace.status == "running" and not trace.interrupted else None
+    lines = max(_LEAST_LINES, out.height - _OTHER_LINES) if out.is_terminal and not full else None
+    for part in (Timeline(trace, now, lines), "", *draw.summary(trace)):
         out.print(part)
     for note in chain(_history(record, trace), () if full else _thoughts(trace)):
         out.print(Text(note, "dim"))
