@@ -9,6 +9,7 @@
     │   ├── StepLeftOut             too few of its calls could be made; the run may skip the step
     │   └── DeadlinePassed          the deadline passed before enough calls were answered
     ├── RunNotFound             the journal has no run with that ID
+    ├── RunAmbiguous            several runs have an ID with that start
     ├── RunNotResumable         the run can't be resumed or forked: it is complete, active or incomplete in the journal
     ├── ChangeRefused           an override of a fork is invalid
     ├── JournalError            the journal can't be read or written
@@ -50,6 +51,9 @@ from typing import Literal, NamedTuple
 from moa_mcp.text.visible import quoted
 from moa_mcp.values import Answer, FailureReason, Usage, Word
 
+_MOST_IDS = 5
+"""Runs that a message lists."""
+
 
 class MoaError(Exception):
     """The root of the tree. Messages are written for users, and contain no keys and no stack traces."""
@@ -85,8 +89,22 @@ class ConfigError(MoaError):
 class RunNotFound(MoaError):
     """The journal has no run with that ID."""
 
-    def __init__(self, run_id: str) -> None:
-        super().__init__(f"there is no run {quoted(run_id)} in the journal")
+    def __init__(self, run_id: str, near: str | None = None) -> None:
+        """`near` is a similar ID that is recorded; None if there is none."""
+        if run_id == "last":
+            super().__init__("there are no runs yet")
+            return
+        meant = f"; did you mean {quoted(near)}?" if near else ""
+        super().__init__(f"there is no run {quoted(run_id)} in the journal{meant}")
+
+
+class RunAmbiguous(MoaError):
+    """Several runs have an ID with that start; the message lists the newest."""
+
+    def __init__(self, given: str, run_ids: Sequence[str]) -> None:
+        ids = ", ".join(run_ids[:_MOST_IDS])
+        more = ", …" if len(run_ids) > _MOST_IDS else ""
+        super().__init__(f"{quoted(given)} matches {len(run_ids)} runs: {ids}{more}; use more characters of the ID")
 
 
 class RunNotResumable(MoaError):

@@ -126,6 +126,20 @@ class AttemptStarted(Happened):
     model: Word
     parameters: Parameters
     others: tuple[Joined, ...] = ()
+    server: Word = ""
+    """Host and port of the server, such as ``api.openai.com:443``; empty if unknown, or if a program answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallWaits(Happened):
+    """A call waits before its next request. The next event of the call ends the wait."""
+
+    kind: Literal["call_waits"] = "call_waits"
+    place: Place
+    reason: str
+    """What it waits for, such as ``a retry after RateLimited``."""
+    until: float | None = None
+    """Seconds since the epoch; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +233,7 @@ Event: TypeAlias = (
     | RunForked
     | StepStarted
     | CallStarted
+    | CallWaits
     | AttemptStarted
     | TextReceived
     | AttemptFinished
@@ -228,6 +243,9 @@ Event: TypeAlias = (
     | StepFinished
     | RunFinished
 )
+
+PASSING = (TextReceived, CallWaits)
+"""Events that are not recorded: later events make them redundant."""
 
 Emit: TypeAlias = Callable[[Event], None]
 """Handles an event. It returns at once and never raises."""

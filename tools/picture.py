@@ -1,6 +1,6 @@
 """Draws the README's picture of a run: `python tools/picture.py` runs an offline pipeline and writes docs/run.svg.
 
-The command runs at a pseudo-terminal. The picture shows one frame of its live display, then what it prints at the end.
+The command runs at a pseudo-terminal. The picture shows what is on the screen at its end.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FONTS = re.compile(r"@font-face \{\{.*?\}\}\n", re.DOTALL)
 def main() -> None:
     """Write the picture to the file that is named, by default docs/run.svg."""
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "run.svg"
-    target.write_text(drawn(*shown(recorded())), "utf-8")
+    target.write_text(drawn(shown(recorded())), "utf-8")
 
 
 def recorded() -> str:
@@ -64,21 +64,17 @@ def pieces(screen: int) -> Iterator[bytes]:
         return
 
 
-def shown(written: str) -> tuple[str, str]:
-    """Return the middle one of the tallest frames of the live display, and what is printed after it."""
-    *frames, end = (NO_STYLE.sub("", piece).strip("\n") for piece in ERASED.split(written))
-    height = max(frame.count("\n") for frame in frames)
-    tallest = [frame for frame in frames if frame.count("\n") == height]
-    return tallest[len(tallest) // 2], end
+def shown(written: str) -> str:
+    """Return what is printed after the last frame of the live display."""
+    return NO_STYLE.sub("", ERASED.split(written)[-1]).strip("\n")
 
 
-def drawn(frame: str, end: str) -> str:
+def drawn(end: str) -> str:
     """Return the picture as SVG."""
     console = Console(record=True, width=COLUMNS, file=StringIO(), force_terminal=True, color_system="truecolor")
     command = " ".join(f'"{word}"' if " " in word else word for word in ("moa-mcp", *ARGUMENTS))
     prompt = Text.assemble(("$ ", "green"), (command, "bold"))
-    pause = Text("⋮", "dim")
-    for part in (prompt, Text.from_ansi(frame), pause, Text.from_ansi(end)):
+    for part in (prompt, Text.from_ansi(end)):
         console.print(part, highlight=False)
     return console.export_svg(title="moa-mcp", code_format=FONTS.sub("", CONSOLE_SVG_FORMAT), unique_id="run")
 

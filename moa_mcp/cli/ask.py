@@ -32,15 +32,16 @@ from moa_mcp.cli.options import (
     seconds,
 )
 from moa_mcp.cli.remedies import Remedies
+from moa_mcp.cli.screen import DisplayOptions
 from moa_mcp.cli.text import json_text, shortened
-from moa_mcp.cli.watch import DisplayOptions, conclude, ready, runs_of, watch
+from moa_mcp.cli.watch import conclude, ready, runs_of, watch
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import ChangeRefused
-from moa_mcp.panels import needs, replaceable
+from moa_mcp.panels import PROVIDERS, all_known, needs, replaceable
 from moa_mcp.planning.estimate import Estimate
-from moa_mcp.planning.plan import Reach, reach
+from moa_mcp.planning.plan import Reach, reach, sufficient
 from moa_mcp.routing.routes import Routes, remedy
-from moa_mcp.runs import NewRun, RunRefused, estimated
+from moa_mcp.runs import NewRun, RunRefused, Runs, estimated
 from moa_mcp.runs import chosen as with_models
 from moa_mcp.values import Question
 
@@ -123,7 +124,7 @@ def command(
     )
     with closing(opened(journal, config.journal)) as kept:
         runs = runs_of(config, backend, kept)
-        started = admitted(runs, request, partial(_refusal, config, chosen, routes))
+        started = admitted(runs, request, partial(_refusal, runs, chosen, routes))
         conclude(watch(runs, chosen, begins(started), options), options)
 
 
@@ -205,24 +206,29 @@ def _decoded(name: str, content: bytes) -> str:
         raise Refused(message, "Convert the text to UTF-8.") from error
 
 
-def _refusal(config: Config, pipeline: Pipeline, routes: Routes | None, refused: RunRefused) -> Refused:
+def _refusal(runs: Runs, pipeline: Pipeline, routes: Routes | None, refused: RunRefused) -> Refused:
     """Return the error for a run that can't start; for models without a usable provider, with what they need."""
     if routes is None or refused.reason != "no_provider":
         return refusal(refused)
-    reached = anyio.run(reach, pipeline, routes)
+    config = runs.config
+    resolved = anyio.run(runs.resolved, pipeline)
+    reached = anyio.run(reach, resolved.pipeline, routes.of(resolved.routes))
     blocked = [each for each in reached if each.alias in refused.models]
-    way = needs(config, routes) if replaceable(config, (each.alias for each in blocked)) else _remedy(blocked)
+    aliases = [each.alias for each in blocked]
+    way = (
+        needs(config, routes) if replaceable(config, aliases) else _remedy(config, resolved.pipeline, reached, blocked)
+    )
+    if not config.panels.stand_ins and aliases and all(alias in config.stand_ins for alias in aliases):
+        way += ", or set stand_ins = true in [panels]" + ("" if routes.has_key(PROVIDERS) else " and any API key")
     return KeysMissing(
-        f"{pipeline.name} can't run: no usable provider for {', '.join(each.alias for each in blocked)}",
+        f"{pipeline.name} can't run: no usable provider for {', '.join(aliases)}",
         f"To run it, {way}. Run moa-mcp check {pipeline.name} to see all models, or add --offline to simulate them.",
     )
 
 
-def _remedy(blocked: Sequence[Reach]) -> str:
-    """Return what would make all models usable; if there is no single remedy, what would make the first one usable."""
-    first, *others = blocked
-    lacking = ({state.missing for state in each.routes} for each in others)
-    common = {state.missing for state in first.routes}.intersection(*lacking)
-    if common:
-        return remedy([state for state in first.routes if state.missing in common])
-    return f"{first.missing} for {first.alias}, and provide keys or servers for the other models"
+def _remedy(config: Config, pipeline: Pipeline, reached: Sequence[Reach], blocked: Sequence[Reach]) -> str:
+    """Return all that would let the pipeline run; without a single remedy, what would make the first model usable."""
+    of_panels = {route.provider for each in all_known(tuple(config.panels.exclude)) for route in each.routes}
+    if states := sufficient(pipeline, reached, of_panels):
+        return remedy(states)
+    return f"{blocked[0].missing} for {blocked[0].alias}, and provide keys or servers for the other models"

@@ -1,4 +1,4 @@
-"""Layout for the terminal: the console, tables, the trace of a run, and number formats."""
+"""Layout for the terminal: the console, tables, the summary of a run, and number formats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from moa_mcp.cli.text import counted, line
 from moa_mcp.text.money import dollars
-from moa_mcp.trace.trace import StepTrace, Trace
+from moa_mcp.trace.trace import Trace
 
 _PLAIN_WIDTH = 100
 """Width of output that does not go to a terminal."""
@@ -55,45 +55,6 @@ def show(out: Console, title: str, rows: Iterable[tuple[str, str]]) -> None:
     out.print(Text(title, "bold"), grid, "", sep="\n")
 
 
-def trace_table(trace: Trace) -> Table:
-    """Return a table with a row for each step, including steps that were not reached, and totals."""
-    rows = table(footer=True)
-    usage = trace.usage
-    own = trace.steps[trace.inherited :]
-    answered = sum(step.answered for step in own)
-    calls = sum(len(step.calls) for step in own)
-    rows.add_column("step", "total", no_wrap=True)
-    rows.add_column("models")
-    rows.add_column("answered", f"{answered}/{calls}", justify="right", no_wrap=True)
-    rows.add_column("seconds", seconds(trace.seconds), justify="right", no_wrap=True)
-    rows.add_column("in", f"{usage.prompt_tokens:,}", justify="right", no_wrap=True)
-    rows.add_column("out", f"{usage.completion_tokens:,}", justify="right", no_wrap=True)
-    rows.add_column("cost", dollars(trace.cost_usd), justify="right", no_wrap=True)
-    for number, kind in enumerate(trace.planned, 1):
-        if number <= trace.inherited:
-            rows.add_row(*_row(trace.steps[number - 1], cost="reused"), style="dim")
-        elif number <= len(trace.steps):
-            rows.add_row(*_row(trace.steps[number - 1]))
-        else:
-            rows.add_row(f"{number} {kind}", "not reached", style="dim")
-    return rows
-
-
-def _row(step: StepTrace, cost: str | None = None) -> Iterator[Text]:
-    usage = step.usage
-    name = f"{step.step} {step.kind}"
-    if not step.calls:
-        yield from map(Text, (name, "", "", seconds(step.seconds)))
-        return
-    yield Text(name)
-    yield Text(names(call.agent for call in step.calls), "dim", no_wrap=True, overflow="ellipsis")
-    yield Text(f"{step.answered}/{len(step.calls)}", style="yellow" if step.failed else "")
-    yield Text(seconds(step.seconds))
-    yield Text(f"{usage.prompt_tokens:,}")
-    yield Text(f"{usage.completion_tokens:,}")
-    yield Text(cost or dollars(step.cost_usd))
-
-
 _COLOURS = {
     "complete": "green",
     "degraded": "yellow",
@@ -104,32 +65,32 @@ _COLOURS = {
 }
 
 
-def conclusion(trace: Trace, *, simulated: bool) -> Iterator[Text | Table]:
-    """Yield the summary of a run: its steps, its notes, the comparison with the estimate, its status and ID."""
-    if simulated:
-        yield SIMULATED
-    yield trace_table(trace)
+def summary(trace: Trace) -> Iterator[Text]:
+    """Yield what a run used, compared with its estimate, its notes, its status and its ID."""
     yield from notes(trace)
-    yield from against_estimate(trace)
+    if trace.steps:
+        yield Text(f"- {_used(trace)}", style="dim")
     yield trace_line(trace)
 
 
-def against_estimate(trace: Trace) -> Iterator[Text]:
-    """Yield the tokens and cost of a run compared with its estimate."""
-    estimated = trace.estimated
-    if estimated is None:
-        return
-    tokens = trace.usage.prompt_tokens + trace.usage.completion_tokens
-    used = f"{tokens:,} tokens (estimate {estimated.tokens.expected:,}, maximum {estimated.tokens.max:,})"
-    if estimated.cost_usd is not None and estimated.cost_usd.max:
-        cost, most = estimated.cost_usd.expected, estimated.cost_usd.max
-        used += f"; cost {dollars(trace.cost_usd)} (estimate {dollars(cost)}, maximum {dollars(most)})"
-    yield Text(f"- {used}", style="dim")
+def _used(trace: Trace) -> str:
+    """Return the calls, seconds, tokens and cost of a run, compared with its estimate."""
+    own = trace.steps[trace.inherited :]
+    answered, calls = sum(step.answered for step in own), sum(len(step.calls) for step in own)
+    took = "" if trace.seconds is None else f" in {trace.seconds:.1f} s"
+    usage, estimated = trace.usage, trace.estimated
+    tokens = f"{usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens"
+    cost = "cost unknown" if trace.cost_usd is None else f"cost {dollars(trace.cost_usd)}"
+    if estimated is not None:
+        tokens += f" (estimate {estimated.tokens.expected:,}, maximum {estimated.tokens.max:,})"
+        if estimated.cost_usd is not None and estimated.cost_usd.max:
+            cost += f" (estimate {dollars(estimated.cost_usd.expected)}, maximum {dollars(estimated.cost_usd.max)})"
+    return f"{answered} of {counted(calls, 'call')} answered{took}; {tokens}; {cost}"
 
 
 def trace_line(trace: Trace) -> Text:
     """Return the status, pipeline, ID and seed of a run on one line."""
-    identity = f"  {line(trace.pipeline)}  run {trace.run_id}  seed {trace.seed}"
+    identity = f"  {line(trace.pipeline)}  run {line(trace.run_id)}  seed {trace.seed}"
     return Text.assemble(status("interrupted" if trace.interrupted else trace.status), (identity, "dim"))
 
 

@@ -29,7 +29,7 @@ def say(*lines: str) -> None:
     """Print lines to stderr, wrapped at words if that is a terminal."""
     width = shutil.get_terminal_size().columns - 1 if sys.stderr.isatty() else sys.maxsize
     wrapper = textwrap.TextWrapper(width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-    for each in visible("\n".join(lines)).split("\n"):
+    for each in visible("\n".join(lines)).split("\n") if lines else ():
         click.echo(wrapper.fill(each), err=True)
 
 

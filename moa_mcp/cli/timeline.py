@@ -1,157 +1,172 @@
-"""When the calls of a run began, waited and ended, as one bar per call for the terminal."""
+"""The steps of a run and their calls as a table for the terminal, with a bar for each call, to scale.
+
+It shows a finished run as well as a running one, which is drawn again and again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from typing import Literal, NamedTuple
 
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.segment import Segment
-from rich.style import Style
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from moa_mcp.cli.text import counted, line
-from moa_mcp.trace.trace import AttemptTrace, CallTrace, StepTrace, Trace
+from moa_mcp.cli.bars import NARROWEST, Bar, Scale, legend
+from moa_mcp.cli.text import line
+from moa_mcp.text.money import dollars
+from moa_mcp.trace.trace import CallTrace, StepTrace, Trace
 
 _MOST_OF_A_STEP = 12
-"""Bars of one step. Of a larger one, those of the calls that failed or took longest are shown."""
-_NARROWEST = 10
+"""Most calls that are shown of one step."""
+_WIDE = 70
+"""Columns from which the tokens and cost of each step have room."""
+_NAME, _REMARK = (26, 1 / 3), (30, 3 / 8)
+"""Most characters of a column, and its largest share of the width."""
 
 
-class _Mark(NamedTuple):
-    sign: str
-    in_ascii: str
-    style: str
+class Timeline:
+    """A line for each step, and below it a line for each call with its bar.
 
+    Where there are too many, the calls in progress come first, then those that failed, then those that took longest.
+    """
 
-_ANSWERED = _Mark("━", "=", "green")
-_FAILED = _Mark("╌", "x", "red")
-_WAITS = _Mark("·", ".", "dim")
-_NOTHING = _Mark(" ", " ", "")
-_LEGEND = {_ANSWERED: "request", _FAILED: "failed request", _WAITS: "wait"}
+    def __init__(
+        self,
+        trace: Trace,
+        now: float | None = None,
+        lines: int | None = None,
+        *,
+        explained: bool = True,
+        streams: bool = False,
+    ) -> None:
+        """Show a run, calls in progress until `now` in seconds since the epoch. `lines` limits the height.
 
-
-class _Part(NamedTuple):
-    """A part of a bar."""
-
-    begin: float
-    end: float
-    mark: _Mark
-
-
-class _Scale:
-    """Positions on a line of the times of a run. Time without any call, such as before a resume, is left out."""
-
-    def __init__(self, calls: Iterable[CallTrace]) -> None:
-        self._busy: list[tuple[float, float]] = []
-        for begin, end in sorted((call.started_at, _end(call)) for call in calls):
-            if self._busy and begin <= self._busy[-1][1]:
-                first, last = self._busy.pop()
-                self._busy.append((first, max(last, end)))
-            else:
-                self._busy.append((begin, end))
-        self.seconds = sum(end - begin for begin, end in self._busy)
-
-    def at(self, time: float) -> float:
-        """Return the position of a time, from 0 to 1."""
-        passed = sum(min(max(time - begin, 0.0), end - begin) for begin, end in self._busy)
-        return passed / self.seconds if self.seconds else 0.0
-
-
-class _Bar:
-    """The bar of a call, as wide as its column."""
-
-    def __init__(self, call: CallTrace, scale: _Scale) -> None:
-        self._parts = tuple(_Part(scale.at(part.begin), scale.at(part.end), part.mark) for part in _parts(call))
+        If `explained`, a legend follows. If `streams`, the answer of the call in progress arrives now.
+        """
+        self._trace = trace
+        self._now = now
+        self._lines = lines
+        self._explained = explained
+        self._streams = streams
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = max(_NARROWEST, options.max_width)
-        marks = [_NOTHING] * width
-        for part in self._parts:
-            if part.mark is _WAITS and (part.end - part.begin) * width < 1:
-                continue
-            begin = min(round(part.begin * width), width - 1)
-            end = max(begin + 1, round(part.end * width))
-            marks[begin:end] = [part.mark] * (end - begin)
-        for mark in marks[:width]:
-            yield Segment(mark.in_ascii if options.ascii_only else mark.sign, Style.parse(mark.style))
+        own = self._trace.steps[self._trace.inherited :]
+        calls = [call for step in own for call in step.calls if call.started_at]
+        scale = Scale(calls, self._now)
+        has_legend = bool(calls) and self._explained
+        yield self._table(scale, options, has_legend=has_legend)
+        if has_legend:
+            yield legend(calls, scale, ascii_only=options.ascii_only)
 
+    def _table(self, scale: Scale, options: ConsoleOptions, *, has_legend: bool) -> Table:
+        overflow: Literal["crop", "ellipsis"] = "crop" if options.ascii_only else "ellipsis"
+        name, remark = (min(most, int(options.max_width * share)) for most, share in (_NAME, _REMARK))
+        rows = Table.grid(padding=(0, 1), expand=True)
+        rows.add_column(no_wrap=True, overflow=overflow, max_width=name)
+        rows.add_column(ratio=1, no_wrap=True, overflow=overflow, min_width=NARROWEST)
+        rows.add_column(justify="right", no_wrap=True)
+        rows.add_column(no_wrap=True, overflow=overflow, max_width=remark)
+        steps = self._steps()
+        room = None if self._lines is None else self._lines - len(steps) - has_legend
+        shown = _shown([each.trace for each in steps if each.trace and not each.inherited], room)
+        for step in steps:
+            self._add(rows, step, shown.get(step.number, ()), scale, wide=options.max_width >= _WIDE)
+        return rows
 
-def timeline(trace: Trace) -> Iterator[RenderableType]:
-    """Yield a bar to scale for each call that a run made itself, and a legend; nothing if it made none."""
-    steps = [step for step in trace.steps[trace.inherited :] if step.calls]
-    calls = [call for step in steps for call in step.calls if call.started_at]
-    if not calls:
-        return
-    scale = _Scale(calls)
-    rows = Table.grid(padding=(0, 1), expand=True)
-    rows.add_column(no_wrap=True, overflow="ellipsis", max_width=26)
-    rows.add_column(ratio=1)
-    rows.add_column(justify="right", no_wrap=True)
-    rows.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
-    for step in steps:
-        rows.add_row(Text(f"{step.step} {step.kind}", "bold"))
-        shown = _shown(step)
+    def _steps(self) -> Sequence[_Step]:
+        """Return the steps that fit, the current one among them."""
+        planned, reached = self._trace.planned, self._trace.steps
+        steps = [
+            _Step(number, kind, trace, number <= self._trace.inherited)
+            for number, (kind, trace) in enumerate(zip_longest(planned, reached[: len(planned)]), 1)
+        ]
+        if self._lines is None:
+            return steps
+        first = max(0, min(len(reached) - 1, len(planned) - self._lines))
+        return steps[first : first + max(1, self._lines)]
+
+    def _add(self, rows: Table, step: _Step, shown: Sequence[CallTrace], scale: Scale, *, wide: bool) -> None:
+        name = f"{step.number} {line(step.kind)}"
+        trace = step.trace
+        if trace is None:
+            rows.add_row(Text(name, "dim"), Text("" if self._trace.status == "running" else "not reached", "dim"))
+            return
+        took = "" if trace.seconds is None else f"{trace.seconds:.1f}"
+        used = "reused" if step.inherited else _used(trace) if wide else ""
+        rows.add_row(Text(name, "dim" if step.inherited else "bold"), _answered(trace), took, Text(used, "dim"))
         for call in shown:
-            seconds = "" if call.seconds is None else f"{call.seconds:.1f}"
-            rows.add_row(Text(f"  {line(call.agent)}"), _Bar(call, scale), seconds, _remark(call))
-        if len(shown) < len(step.calls):
-            rows.add_row(Text(f"  and {counted(len(step.calls) - len(shown), 'more call')}", "dim"))
-    yield rows
-    yield _Legend(calls, scale)
+            rows.add_row(Text(f"  {line(call.agent)}"), Bar(call, scale), self._took(call), self._remark(call))
+        if shown and len(shown) < len(trace.calls):
+            rows.add_row(Text(f"  and {len(trace.calls) - len(shown)} more", "dim"))
+
+    def _took(self, call: CallTrace) -> str:
+        if call.seconds is not None:
+            return f"{call.seconds:.1f}"
+        return "" if self._now is None else f"{max(0.0, self._now - call.started_at):.1f}"
+
+    def _remark(self, call: CallTrace) -> Text:
+        if call.failure is not None:
+            return Text(line(call.failure.kind), "red")
+        if self._now is not None and call.completion is None:
+            state = "answers now" if self._streams else line(call.window) or _state(call, self._now)
+            return Text(state, "cyan")
+        own = sum(attempt.joined is None for attempt in call.attempts)
+        return Text(f"{own} attempts" if own > 1 else "", "dim")
 
 
-def _shown(step: StepTrace) -> Sequence[CallTrace]:
-    if len(step.calls) <= _MOST_OF_A_STEP:
-        return step.calls
-    foremost = sorted(step.calls, key=lambda call: (call.failure is None, -(call.seconds or 0.0)))
-    return sorted(foremost[:_MOST_OF_A_STEP], key=lambda call: call.place)
+class _Step(NamedTuple):
+    number: int
+    kind: str
+    trace: StepTrace | None
+    """None if it has not started."""
+    inherited: bool
 
 
-def _remark(call: CallTrace) -> Text:
-    if call.failure is not None:
-        return Text(call.failure.kind, "red")
-    own = sum(attempt.joined is None for attempt in call.attempts)
-    return Text(f"{own} attempts" if own > 1 else "", "dim")
+def _shown(steps: Sequence[StepTrace], room: int | None) -> Mapping[int, Sequence[CallTrace]]:
+    """Return the calls to show, by the number of their step; at most so many lines, if `room` is not None."""
+    calls = [call for step in steps for call in sorted(step.calls, key=_rank)[:_MOST_OF_A_STEP]]
+    more = sum(len(step.calls) > _MOST_OF_A_STEP for step in steps)
+    if room is not None and len(calls) + more > room:  # a line for each step says how many more there are
+        calls = sorted(calls, key=_rank)[: max(0, room - sum(bool(step.calls) for step in steps))]
+    found: defaultdict[int, list[CallTrace]] = defaultdict(list)
+    for call in calls:
+        found[call.place.step].append(call)
+    return {number: _in_order(each) for number, each in found.items()}
 
 
-class _Legend:
-    """What the marks mean that bars have, and how long all of it took."""
-
-    def __init__(self, calls: Sequence[CallTrace], scale: _Scale) -> None:
-        parts = [part for call in calls for part in _parts(call)]
-        long = {part.mark for part in parts if part.end - part.begin > scale.seconds / 100}
-        self._marks = {mark: text for mark, text in _LEGEND.items() if mark in long}
-        self._seconds = scale.seconds
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        legend = Text(style="dim")
-        for mark, text in self._marks.items():
-            legend.append(mark.in_ascii if options.ascii_only else mark.sign, mark.style).append(f" {text}  ")
-        yield legend.append(f"{self._seconds:.1f} s in all")
+def _rank(call: CallTrace) -> tuple[int, float]:
+    if call.failure is None and call.completion is None:
+        return 0, call.started_at
+    return 1 if call.failure is not None else 2, -(call.seconds or 0.0)
 
 
-def _parts(call: CallTrace) -> Iterator[_Part]:
-    """Yield the waits of a call, then its attempts, failed ones first: another may have been sent beside them."""
-    ended = _end(call)
-    ends = [(attempt, _attempt_end(attempt) or ended) for attempt in call.attempts]
-    attempts = [(attempt, end) for attempt, end in ends if end > call.started_at]  # others are of an earlier process
-    waits_since = call.started_at
-    for attempt, end in attempts:
-        yield _Part(waits_since, attempt.started_at, _WAITS)
-        waits_since = max(waits_since, end)
-    yield _Part(waits_since, ended, _WAITS)
-    for attempt, end in sorted(attempts, key=lambda each: each[0].failure is None):
-        yield _Part(attempt.started_at, end, _ANSWERED if attempt.failure is None else _FAILED)
+def _in_order(calls: Sequence[CallTrace]) -> Sequence[CallTrace]:
+    return sorted(calls, key=lambda call: call.place)
 
 
-def _attempt_end(attempt: AttemptTrace) -> float | None:
-    return None if attempt.seconds is None else attempt.started_at + attempt.seconds
+def _answered(step: StepTrace) -> Text:
+    if not step.calls:
+        return Text()
+    answered = Text(f"{step.answered} of {len(step.calls)} answered")
+    return answered.append(f", {step.failed} failed", "yellow") if step.failed else answered
 
 
-def _end(call: CallTrace) -> float:
-    """Return when a call ended; of one in progress, the last time that is known."""
-    if call.seconds is not None:
-        return call.started_at + call.seconds
-    return max((_attempt_end(attempt) or attempt.started_at for attempt in call.attempts), default=call.started_at)
+def _used(step: StepTrace) -> str:
+    usage = step.usage
+    if not usage.prompt_tokens and not usage.completion_tokens:
+        return ""
+    return f"{usage.prompt_tokens:,} in, {usage.completion_tokens:,} out, {dollars(step.cost_usd)}"
+
+
+def _state(call: CallTrace, now: float) -> str:
+    """Return in a few words what a call in progress does."""
+    sent = sum(attempt.completion is None and attempt.failure is None for attempt in call.attempts)
+    if call.waits is not None and not sent:
+        left_s = 0.0 if call.waits.until is None else call.waits.until - now
+        return f"waits {left_s:.0f} s" if left_s >= 1 else "waits"
+    if sent > 1:
+        return f"{sent} requests sent"
+    return f"attempt {len(call.attempts)}" if len(call.attempts) > 1 else ""

@@ -1,4 +1,4 @@
-"""Runs a pipeline and shows it: live progress, then the answer, the trace and the status.
+"""Runs a pipeline and shows it: live progress, what happened, and the answer last.
 
 The answer goes to stdout, everything else to stderr. It is the same for new, resumed and forked runs.
 """
@@ -10,19 +10,19 @@ import os
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
-from rich.console import Console
 
 from moa_mcp import telemetry
 from moa_mcp.cli import draw
-from moa_mcp.cli.live import RESTARTED, Layers, Stream
 from moa_mcp.cli.options import Refused, RunFailed, add_keys
 from moa_mcp.cli.remedies import Remedies
+from moa_mcp.cli.screen import DisplayOptions, Screen
 from moa_mcp.cli.signals import Interrupted, ended_as_by_ctrl_c
+from moa_mcp.cli.stream import RESTARTED, Stream
 from moa_mcp.cli.text import json_text, line, say, shortened, written
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import MoaError
@@ -41,16 +41,6 @@ _REDRAWN_S = 0.1
 
 Begin = Callable[[Runs, Emit | None], Awaitable[Run]]
 """Starts the run, which sends its events to the `Emit` if there is one."""
-
-
-@dataclass(frozen=True, slots=True)
-class DisplayOptions:
-    """How a run and its result are shown."""
-
-    simulated: bool
-    as_json: bool
-    quiet: bool
-    remedies: Remedies
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +70,31 @@ def runs_of(config: Config, backend: Backend, journal: Journal) -> Runs:
 
 
 def watch(runs: Runs, pipeline: Pipeline, begin: Begin, options: DisplayOptions) -> Seen:
-    """Execute the run, show its progress, and write its answer. Raises `Interrupted`."""
-    stream = Stream() if not options.as_json and sys.stdout.isatty() and pipeline.steps[-1].writes_answers else None
-    return _written(_executed(runs, begin, stream, options.remedies), stream, options)
+    """Execute the run, show its progress, and write what happened and its answer. Raises `Interrupted`."""
+    streams = not options.as_json and sys.stdout.isatty() and pipeline.steps[-1].writes_answers
+    screen = Screen(draw.console(stderr=True), options, Stream() if streams else None)
+    with telemetry.parent_trace(os.environ):
+        trace = _executed(runs, begin, screen, options.remedies)
+    streamed = screen.stream.end() if screen.stream else ""
+    if options.as_json:
+        screen.degraded(trace)
+        return Seen(trace, streamed, written(_json(trace, simulated=options.simulated)))
+    answer = None if trace.answer is None else visible(trace.answer)
+    unwritten = ""
+    if not streamed.strip():
+        screen.outcome(trace)
+        screen.part(before_answer=True)
+    elif answer is not None and answer.strip() != streamed.strip():
+        say(RESTARTED)
+    if answer is not None and answer.strip() != streamed.strip():
+        unwritten = written(answer)
+    if streamed.strip():
+        screen.part()
+        screen.outcome(trace)
+    return Seen(trace, streamed, unwritten)
 
 
-def _executed(runs: Runs, begin: Begin, stream: Stream | None, remedies: Remedies) -> Trace:
+def _executed(runs: Runs, begin: Begin, screen: Screen, remedies: Remedies) -> Trace:
     """Execute the run and show its progress. Raises `Interrupted`."""
     begun: list[Run] = []
 
@@ -95,41 +104,21 @@ def _executed(runs: Runs, begin: Begin, stream: Stream | None, remedies: Remedie
 
     with ended_as_by_ctrl_c() as ending:
         try:
-            return anyio.run(_execute, runs, noted, stream)
+            return anyio.run(_execute, runs, noted, screen)
         except KeyboardInterrupt as interrupt:
             resume = [remedies.of_interrupted(run.run_id) for run in begun]
             with suppress(OSError):  # the terminal may be gone
-                if stream:
-                    stream.end()
+                if screen.stream:
+                    screen.stream.end()
             raise Interrupted(" ".join(filter(None, ["Interrupted.", *resume])), ending.exit_code) from interrupt
 
 
-def _written(trace: Trace, stream: Stream | None, options: DisplayOptions) -> Seen:
-    """Write the answer, or the result as JSON, unless the stream has written it."""
-    streamed = stream.end() if stream else ""
-    if options.as_json:
-        return Seen(trace, streamed, written(_json(trace, simulated=options.simulated)))
-    answer = None if trace.answer is None else visible(trace.answer)
-    if answer is None or answer.strip() == streamed.strip():
-        return Seen(trace, streamed)
-    if streamed.strip():
-        say(RESTARTED)
-    return Seen(trace, streamed, written(answer))
-
-
 def conclude(seen: Seen, options: DisplayOptions) -> None:
-    """Print to stderr why a result is degraded and, unless `quiet`, the trace. Raises `RunFailed` without an answer."""
-    trace, screen = seen.trace, draw.console(stderr=True)
-    if trace.status == "degraded":
-        _part(screen)
-        say("Degraded:", *(f"- {shortened(reason)}" for reason in trace.degradations))
-    if not (options.quiet or options.as_json):
-        _part(screen)
-        screen.print(*draw.conclusion(trace, simulated=options.simulated), sep="\n")
-    if trace.answer is None:
-        raise failed(trace, options, "; the text above was cut off and is not the answer" if seen.streamed else "")
+    """Raise `RunFailed` if the run has no answer, or if it could not be written."""
+    if seen.trace.answer is None:
+        raise failed(seen.trace, options, "; the text above was cut off and is not the answer" if seen.streamed else "")
     if seen.unwritten:
-        remedy = options.remedies.of_unwritten(trace.run_id)
+        remedy = options.remedies.of_unwritten(seen.trace.run_id)
         raise RunFailed(f"can't write the answer: {seen.unwritten}", remedy)
 
 
@@ -139,15 +128,12 @@ def failed(trace: Trace, options: DisplayOptions, warning: str = "") -> Refused:
     return RunFailed(f"{shortened(reason)}{warning}", options.remedies.of_failed(trace))
 
 
-async def _execute(runs: Runs, begin: Begin, stream: Stream | None) -> Trace:
-    screen = draw.console(stderr=True)
-    live = screen.is_interactive and sys.stderr.isatty()
-    layers = Layers(screen, simulated=runs.backend.simulated) if live else None
+async def _execute(runs: Runs, begin: Begin, screen: Screen) -> Trace:
     async with runs.open():
-        begun = await _begun(begin(runs, stream.add if stream else None))
+        begun = await _begun(begin(runs, screen.stream.add if screen.stream else None))
         if isinstance(begun, Run):
-            with nullcontext() if layers is None else layers:
-                await _follow(begun, layers, stream)
+            with screen.following():
+                await _follow(begun, screen)
             await begun.ended.wait()
     if isinstance(begun, MoaError):
         raise begun
@@ -162,20 +148,11 @@ async def _begun(beginning: Awaitable[Run]) -> Run | MoaError:
         return error
 
 
-async def _follow(run: Run, layers: Layers | None, stream: Stream | None) -> None:
-    announced = layers is not None
+async def _follow(run: Run, screen: Screen) -> None:
     while run.trace.status == "running" and not run.ended.is_set():
         with anyio.move_on_after(_REDRAWN_S):
             await run.changed()
-        if run.trace.waiting and not announced:
-            announced = True
-            say(f"The run is {run.trace.waiting}.")
-        if stream is not None and stream.pending:
-            if layers is not None:
-                layers.close()
-            stream.write()
-        elif layers is not None:
-            layers.draw(run.trace)
+        screen.show(run.trace)
 
 
 def _silence_libraries() -> None:
@@ -203,9 +180,3 @@ def _json(trace: Trace, *, simulated: bool) -> str:
     data = json.full(trace)
     steps = data.pop("steps")
     return json_text({**data, "simulated": simulated, "trace": steps})
-
-
-def _part(screen: Console) -> None:
-    """Print an empty line after the answer on a terminal."""
-    if screen.is_terminal:
-        screen.print()

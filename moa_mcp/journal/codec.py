@@ -102,7 +102,8 @@ class Packer:
                 if event.window:
                     told["window"] = event.window
             case AttemptStarted():
-                told = {"attempt": event.attempt, "model": event.model, "parameters": event.parameters}
+                server = {"server": event.server} if event.server else {}
+                told = {"attempt": event.attempt, "model": event.model, "parameters": event.parameters, **server}
             case AttemptFinished():
                 completion = _completion(event.completion, ref, tell)
                 told = {"attempt": event.attempt, "completion": completion, "seconds": event.seconds}

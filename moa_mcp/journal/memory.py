@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from moa_mcp.errors import LeaseLost
-from moa_mcp.events import Event, TextReceived
+from moa_mcp.events import PASSING, Event
 from moa_mcp.journal import RunRecord, oldest_day
 from moa_mcp.values import Status
 
@@ -39,9 +39,7 @@ class MemoryJournal:
 
     def append(self, run_id: str, event: Event) -> None:
         record = self._records.get(run_id)
-        if (
-            record is not None and record.owned and not isinstance(event, TextReceived)
-        ):  # the call's end has the whole text
+        if record is not None and record.owned and not isinstance(event, PASSING):  # the call's end has the whole text
             self._events[run_id].append(event)
 
     async def finish(self, run_id: str, status: Status) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import anyio
 
 from moa_mcp.errors import BudgetReached, CallError, ContextTooLong, RateLimited, RequestRefused, TimedOut
+from moa_mcp.events import CallWaits, Emit
 from moa_mcp.middleware.batches import Batch, BatchMember, Gathering
 from moa_mcp.middleware.shares import shares
 from moa_mcp.model import Model
@@ -24,10 +25,11 @@ parameter, one slow answer. Single requests may succeed."""
 class Sampled:
     """Sends equal calls together if that saves prompt tokens. Each call gets its own answer."""
 
-    def __init__(self, inner: Model, gathering: Gathering, *, cache_first: bool = False) -> None:
+    def __init__(self, inner: Model, gathering: Gathering, emit: Emit, *, cache_first: bool = False) -> None:
         """With `cache_first`, where a request returns one answer, the first call fills the provider's cache."""
         self._inner = inner
         self._gathering = gathering
+        self._emit = emit
         self._cache_first = cache_first
 
     async def __call__(self, call: Call) -> Completion:
@@ -92,6 +94,7 @@ class Sampled:
 
     async def _after_the_first(self, batch: Batch, call: Call) -> Completion:
         if batch.led:
+            self._emit(CallWaits(place=call.place, reason="the first of equal calls to fill the provider's cache"))
             with anyio.move_on_after(FIRST_S):
                 await batch.done.wait()
             return await self._inner(call)

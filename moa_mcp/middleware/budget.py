@@ -6,7 +6,8 @@ This module knows caps and amounts. A `Tariff` supplies the cost of calls and th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Protocol
 
@@ -14,6 +15,7 @@ import anyio
 
 from moa_mcp.budget.caps import Amount, Cap, Others
 from moa_mcp.errors import BudgetReached, CallError, JournalError, Unrecorded
+from moa_mcp.events import CallWaits, Emit
 from moa_mcp.model import Model
 from moa_mcp.values import Call, Completion, Place
 
@@ -103,7 +105,7 @@ class Budget:
         limits = [cap.limit for cap in self.caps if not cap.shared and cap.counts_money]
         return after._replace(nanodollars=min([after.nanodollars, *limits]))
 
-    async def admit(self, call: Call) -> Amount:
+    async def admit(self, call: Call, waits: Callable[[str], None] | None = None) -> Amount:
         """Hold the worst-case cost of a call and return it, as soon as it fits.
 
         A call that does not fit waits while calls in flight may turn out cheaper, or other active runs may release what
@@ -128,6 +130,8 @@ class Budget:
                 others = await lacking.others(self.run_id)
                 if not lacking.in_flight and not (others.held and lacking.can_ease(self.run_id)):
                     raise BudgetReached(self._why(lacking, hold, others))
+                if waits is not None:
+                    waits(f"{'calls in progress' if lacking.in_flight else 'other runs'} to leave room in {lacking}")
                 await self._eased(lacking, changes[self.caps.index(lacking)])
                 if others.held:
                     self.waited(anyio.current_time() - began, lacking, others)
@@ -240,13 +244,14 @@ def _numbers(call: Call) -> list[int]:
 class Budgeted:
     """Holds the worst-case cost of a call while it is in progress, then settles its actual cost."""
 
-    def __init__(self, inner: Model, budget: Budget) -> None:
+    def __init__(self, inner: Model, budget: Budget, emit: Emit) -> None:
         self._inner = inner
         self._budget = budget
+        self._emit = emit
 
     async def __call__(self, call: Call) -> Completion:
         try:
-            hold = await self._budget.admit(call)
+            hold = await self._budget.admit(call, partial(self._waits, call))
         except JournalError as error:
             raise Unrecorded(str(error)) from error
         ended: Completion | CallError | None = None
@@ -259,3 +264,7 @@ class Budgeted:
             self._budget.settle(hold, ended)
         note, self._budget.note = self._budget.note, None
         return completion.noted(note) if note else completion
+
+    def _waits(self, call: Call, reason: str) -> None:
+        for place in call.places:
+            self._emit(CallWaits(place=place, reason=reason))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from moa_mcp.errors import CallError, RateLimited, ServerFailed
+from moa_mcp.events import CallWaits, Emit
 from moa_mcp.middleware.limits import billed_tokens, most_tokens
 from moa_mcp.middleware.slots import Slots
 from moa_mcp.model import Model
@@ -12,13 +15,15 @@ from moa_mcp.values import Call, Completion
 class Slotted:
     """Holds a slot during the call and adapts the limit to its result."""
 
-    def __init__(self, inner: Model, slots: Slots) -> None:
+    def __init__(self, inner: Model, slots: Slots, emit: Emit | None = None) -> None:
         self._inner = inner
         self._slots = slots
+        self._emit = emit
 
     async def __call__(self, call: Call) -> Completion:
         lane = self._slots.lane(call.target)
-        slot = await self._slots.take(lane, most_tokens(call) if lane.account.minute else 0)
+        tokens_at_most = most_tokens(call) if lane.account.minute else 0
+        slot = await self._slots.take(lane, tokens_at_most, partial(self._waits, call))
         tokens: int | None = None
         try:
             completion = await self._inner(call)
@@ -34,3 +39,8 @@ class Slotted:
             raise
         finally:
             self._slots.give_back(slot, tokens)
+
+    def _waits(self, call: Call, reason: str, until: float | None) -> None:
+        if self._emit is not None:
+            for place in call.places:
+                self._emit(CallWaits(place=place, reason=reason, until=until))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from functools import cache
+from urllib.parse import urlsplit
 
 import anyio
 
@@ -47,7 +49,14 @@ class Recorded:
 
         try:
             await self._keep(
-                AttemptStarted(place=place, attempt=attempt, model=model, parameters=call.parameters, others=others)
+                AttemptStarted(
+                    place=place,
+                    attempt=attempt,
+                    model=model,
+                    parameters=call.parameters,
+                    others=others,
+                    server=_server(call.target.api_base) if call.target and call.target.api_base else "",
+                )
             )
             completion = await self._inner(first.heard_by(call))
         except JournalError as error:
@@ -78,6 +87,14 @@ class Recorded:
     def _next(self, place: Place) -> Joined:
         self._attempts[place] += 1
         return Joined(place, self._attempts[place])
+
+
+@cache
+def _server(address: str) -> str:
+    """Return the host and port of a server's address, without the rest."""
+    parts = urlsplit(address)
+    host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname or ""
+    return f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}" if host else ""
 
 
 class _FirstText:

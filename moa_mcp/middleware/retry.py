@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import anyio
 from tenacity import (
     AsyncRetrying,
@@ -12,6 +14,7 @@ from tenacity import (
 )
 
 from moa_mcp.errors import CallError
+from moa_mcp.events import CallWaits, Emit
 from moa_mcp.model import Model
 from moa_mcp.values import Call, Completion
 
@@ -22,9 +25,10 @@ LARGEST_WAIT_S = 60.0
 class Retried:
     """Retries calls that may succeed later, and waits as long as the provider requests."""
 
-    def __init__(self, inner: Model, attempts: int) -> None:
+    def __init__(self, inner: Model, attempts: int, emit: Emit) -> None:
         self._inner = inner
         self._attempts = attempts
+        self._emit = emit
 
     async def __call__(self, call: Call) -> Completion:
         try:
@@ -44,8 +48,15 @@ class Retried:
                 raise first.pop()
             return await self._inner(call)
 
+        def waits(state: RetryCallState) -> None:
+            if (next_action := state.next_action) and state.outcome and (error := state.outcome.exception()):
+                until = time.time() + next_action.sleep
+                for place in call.places:
+                    self._emit(CallWaits(place=place, reason=f"a retry after {_kind(error)}", until=until))
+
         retrying = AsyncRetrying(
             sleep=anyio.sleep,
+            before_sleep=waits,
             stop=stop_after_attempt(self._attempts),
             retry=retry_if_exception(_worth_retrying),
             wait=_wait,
@@ -59,6 +70,10 @@ _backoff = wait_random_exponential(multiplier=0.5, max=20)
 
 def _asked_wait(error: BaseException | None) -> float | None:
     return getattr(error, "retry_after_s", None)
+
+
+def _kind(error: BaseException) -> str:
+    return error.kind if isinstance(error, CallError) else type(error).__name__
 
 
 def _worth_retrying(error: BaseException) -> bool:

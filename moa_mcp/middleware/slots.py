@@ -7,7 +7,9 @@ arrival, except that they pass those that wait for another lane or account.
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from math import ceil, inf
@@ -154,8 +156,10 @@ class Slots:
             lane = self._lanes[model, account] = Lane(model, self._accounts[account])
         return lane
 
-    async def take(self, lane: Lane, tokens: int) -> Slot:
+    async def take(self, lane: Lane, tokens: int, waits: Callable[[str, float | None], None] | None = None) -> Slot:
         """Return a slot as soon as one is free.
+
+        Before a wait, `waits` is called with its reason and its end in seconds since the epoch; None if unknown.
 
         Raises:
             RateLimited: the provider requested a longer pause than a call may wait.
@@ -167,6 +171,9 @@ class Slots:
         if not queued and self._opens_at(lane, tokens, now) <= now:
             return self._start(lane, tokens, now)
         reason = self._reason(lane, tokens, now)
+        if waits is not None:
+            left_s = self._opens_at(lane, tokens, now) - now
+            waits(reason, time.time() + left_s if 0 < left_s < inf else None)
         slot = await self._wait(lane, Waiter(self._came, tokens))
         waited_s = self._now() - now
         slot.note = f"waited {waited_s:.0f} s: {reason}" if waited_s > _NOTABLE_S else None

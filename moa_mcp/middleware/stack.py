@@ -8,6 +8,7 @@ from moa_mcp.middleware.batching import Sampled
 from moa_mcp.middleware.budget import Budget, Budgeted
 from moa_mcp.middleware.clock import Clock
 from moa_mcp.middleware.fallback import Routed
+from moa_mcp.middleware.fitting import Fitted
 from moa_mcp.middleware.hedging import HedgeAllowance, Hedged
 from moa_mcp.middleware.learned import Learned
 from moa_mcp.middleware.limits import Limits
@@ -51,20 +52,21 @@ def stack(
     every request has its events, including timeouts. A slot is held only during a request, not during the wait for a
     budget or a retry. A call that exceeds the budget leaves no attempt. Negotiation is outside of both, because each
     changed request may cost more. Retries stay on one route, because the number of samples depends on it. The routes
-    layer continues when they are used up, and equal calls are collected again for the next route. A hedged request
-    takes another route, so hedging is outside of routes. Replay is outermost, because recorded answers need no slot and
-    no key.
+    layer continues when they are used up, and equal calls are collected again for the next route. A prompt that can't
+    fit a route fails before calls are collected, so that it waits for nothing and costs nothing. A hedged request takes
+    another route, so hedging is outside of routes. Replay is outermost, because recorded answers need no slot and no
+    key.
     """
     paid_calls = paid_calls or PaidCalls()
     model: Model = Timed(provider, shared.now, shared.stall_s)
     model = Recorded(model, emit, keep, paid_calls.attempts)
-    model = Slotted(model, shared.slots)
+    model = Slotted(model, shared.slots, emit)
     if budget is not None:
-        model = Budgeted(model, budget)
+        model = Budgeted(model, budget, emit)
     model = Negotiated(model, shared.learned)
-    model = Retried(model, shared.limits.attempts)
+    model = Retried(model, shared.limits.attempts, emit)
     gathering = Gathering(shared.observed)
-    model = Sampled(model, gathering, cache_first=shared.cache_first)
-    model = Routed(model, usable)
+    model = Sampled(model, gathering, emit, cache_first=shared.cache_first)
+    model = Routed(Fitted(model), usable)
     model = Hedged(Announced(model, gathering), usable, shared.now, paid_calls.seconds, allowance)
     return Replayed(model, paid_calls.paid) if paid_calls.paid else model

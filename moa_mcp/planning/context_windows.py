@@ -24,14 +24,31 @@ async def windows(pipeline: Pipeline, usable: Usable) -> Mapping[str, int]:
     return {alias: window for alias, window in known.items() if window is not None}
 
 
-def too_long(pipeline: Pipeline, question: Question, windows: Mapping[str, int]) -> Mapping[str, str]:
-    """Return the models whose context windows are too small for the question, each with the reason."""
+async def largest(pipeline: Pipeline, usable: Usable) -> Mapping[str, int]:
+    """Return the largest context window of each model on any of its routes; none if that of a route is unknown."""
+    found: dict[str, int] = {}
+    for alias in models_of(pipeline):
+        known = [catalog.window_at(target) for target in await targets_of(usable, alias)]
+        sizes = [size for size in known if size is not None]
+        if sizes and len(sizes) == len(known):
+            found[alias] = max(sizes)
+    return found
+
+
+def too_long(
+    pipeline: Pipeline, question: Question, windows: Mapping[str, int], largest: Mapping[str, int]
+) -> Mapping[str, str]:
+    """Return the models whose context windows are too small for the question, each with the reason.
+
+    A call that does not fit its first route is sent on another, with the `largest` window. Steps that divide answers
+    among several prompts do so for the first route, whose sizes are in `windows`.
+    """
     reasons: dict[str, str] = {}
     drafts = Drafts(question)
     for step in pipeline.steps:
         calls, _ = step_forecast(step, (ExpectedAnswer(0),) * 2, "max")
         for call in model_calls(calls, drafts, "max", _smallest if step.reads_in_windows else _at_least):
-            window = windows.get(call.model)
+            window = (windows if step.reads_in_windows else largest).get(call.model)
             prompt, said = call.usage.prompt_tokens, call.usage.completion_tokens
             if window is not None and said >= window:
                 reasons[call.model] = (
@@ -40,9 +57,9 @@ def too_long(pipeline: Pipeline, question: Question, windows: Mapping[str, int])
                 )
             elif window is not None and prompt + said > window:
                 reasons[call.model] = (
-                    f"the question takes about {prompt} tokens; with max_tokens = {said} for the answer, that exceeds "
-                    f"the context window of {window} tokens; shorten the question or its context, lower max_tokens, "
-                    "or choose a model with a larger context window"
+                    f"the question takes at least {prompt} tokens; with max_tokens = {said} for the answer, that "
+                    f"exceeds the context window of {window} tokens; shorten the question or its context, lower "
+                    "max_tokens, or choose a model with a larger context window"
                 )
     return reasons
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from moa_mcp.config import Pipeline, models_of
@@ -95,6 +95,23 @@ def plan(pipeline: Pipeline) -> Plan:
 async def reach(pipeline: Pipeline, routes: Routes, needs: str = ANY_KEY) -> tuple[Reach, ...]:
     """Return the models of a pipeline with the states of their routes; `needs` is how to get one if there is none."""
     return tuple([Reach(alias, await routes.states(alias), needs) for alias in models_of(pipeline)])
+
+
+def sufficient(pipeline: Pipeline, reached: Sequence[Reach], of_panels: Collection[str]) -> tuple[RouteState, ...]:
+    """Return the unusable routes of which each single remedy lets the pipeline run.
+
+    An API key of one of the providers `of_panels` also gives the members of panels, which have no routes yet.
+    """
+    unreachable = {each.alias for each in reached if each.route is None}
+    members = {each.alias for each in reached if not each.routes}
+    found: list[RouteState] = []
+    for state in (state for each in reached for state in each.routes if state.missing):
+        helped = {each.alias for each in reached if any(other.missing == state.missing for other in each.routes)}
+        if state.remedy == "set" and state.route.provider in of_panels:
+            helped |= members
+        if not blocking(pipeline, unreachable - helped):
+            found.append(state)
+    return tuple(found)
 
 
 def blocking(pipeline: Pipeline, unreachable: Collection[str]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from moa_mcp.errors import MissingKey, RunNotResumable
 from moa_mcp.events import Event, RunForked
 from moa_mcp.journal.damage import readable
 from moa_mcp.middleware import PaidCalls, Usable, remembered
-from moa_mcp.planning.context_windows import too_long, windows
+from moa_mcp.planning.context_windows import largest, too_long, windows
 from moa_mcp.planning.estimate import Estimate, Prices, estimate, prices
 from moa_mcp.planning.forecast import Drafts
 from moa_mcp.planning.plan import blocking
@@ -256,7 +256,7 @@ class Admission:
 
     async def _refused(self, spec: RunSpec, left: Pipeline, priced: Prices, usable: Usable) -> RunRefused | None:
         """Return the refusal if a model has no route, a prompt is too long, or a required price is unknown."""
-        faults = dict(too_long(left, spec.question, spec.windows))
+        faults = dict(too_long(left, spec.question, spec.windows, await largest(left, usable)))
         unreached = {alias for alias in models_of(left) if priced[alias].route is None}
         if blocked := blocking(left, {*faults, *unreached}):
             lost = unreached.intersection(blocked)

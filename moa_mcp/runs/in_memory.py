@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from moa_mcp.events import Emit, Event, TextReceived, tee
+from moa_mcp.events import PASSING, Emit, Event, tee
 from moa_mcp.runs.record import StoredRun
 
 _MOST = 64
@@ -16,7 +16,7 @@ class _Own:
     events: list[Event] = field(default_factory=list[Event])
 
     def add(self, event: Event) -> None:
-        if not isinstance(event, TextReceived):  # the end of the call has the full text
+        if not isinstance(event, PASSING):
             self.events.append(event)
 
 

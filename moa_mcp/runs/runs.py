@@ -25,6 +25,7 @@ from moa_mcp.runs.admission import Admission, Admitted, Ready, Work
 from moa_mcp.runs.executor import Executor
 from moa_mcp.runs.in_memory import InMemoryRuns
 from moa_mcp.runs.leases import Leases
+from moa_mcp.runs.lookup import find_run
 from moa_mcp.runs.observers import Observation, Observer
 from moa_mcp.runs.record import StartPoint, reopened
 from moa_mcp.runs.requests import ResumedRun, RunRequest
@@ -35,6 +36,8 @@ from moa_mcp.trace.trace import Trace
 
 _log = logging.getLogger(__name__)
 _END_S = 5.0
+_SHORTEST = 4
+"""Characters of an ID that stand for it: fewer may be a number that was not meant as an ID."""
 
 
 class Runs:
@@ -157,6 +160,15 @@ class Runs:
     async def resolved(self, pipeline: Pipeline) -> Resolved:
         """Return a pipeline with the models that would answer now."""
         return await self._admission.resolver.resolve(pipeline)
+
+    async def identified(self, given: str) -> str:
+        """Return the ID of a run from its ID, the start of one, or ``last`` for the newest run.
+
+        Raises `RunNotFound`, `RunAmbiguous`, `JournalError`.
+        """
+        if given in self._active:
+            return given
+        return (await find_run(self.journal, given, shortest=_SHORTEST)).run_id
 
     async def pipeline_of(self, run_id: str) -> Pipeline:
         """Return the recorded pipeline of a run. Raises `RunNotFound`, `RunNotResumable`."""

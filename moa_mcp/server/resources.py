@@ -12,6 +12,7 @@ from mcp.shared.exceptions import MCPError
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import JournalError, RunNotFound
 from moa_mcp.journal import RunRecord
+from moa_mcp.panels import needs
 from moa_mcp.planning.plan import Reach, blocking, plan, reach
 from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Runs
@@ -89,7 +90,10 @@ class Resources:
         resolved = await self._runs.resolved(pipeline)
         pipeline = resolved.pipeline
         whole = plan(pipeline)
-        reaches = () if self._routes is None else await reach(pipeline, self._routes.of(resolved.routes))
+        reaches: tuple[Reach, ...] = ()
+        if self._routes is not None:
+            needed = needs(self._runs.config, self._routes)
+            reaches = await reach(pipeline, self._routes.of(resolved.routes), needed)
         missing = {each.alias: each.missing for each in reaches if each.missing}
         return {
             **pipeline.model_dump(mode="json", by_alias=True, exclude_none=True),

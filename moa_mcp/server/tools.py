@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import mcp_types as types
@@ -13,10 +13,11 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 
 from moa_mcp.config import Pipeline
-from moa_mcp.errors import ChangeRefused, JournalError, RunNotFound, RunNotResumable
+from moa_mcp.errors import ChangeRefused, JournalError, RunAmbiguous, RunNotFound, RunNotResumable
 from moa_mcp.planning.forecast import assumed
 from moa_mcp.planning.plan import plan
 from moa_mcp.runs import ForkedRun, NewRun, Ready, ResumedRun, Run, RunRequest, Runs, changed, chosen
+from moa_mcp.runs.lookup import LAST
 from moa_mcp.server import estimates, results, spellings
 from moa_mcp.server.arguments import (
     AskArguments,
@@ -43,6 +44,8 @@ from moa_mcp.values import Question
 
 _LOOK_S = 0.5
 """Seconds between reads of a run that is active in another process."""
+
+GivenRun = TypeVar("GivenRun", bound=RunArguments)
 
 Answered = Unstarted | TaskResult
 """The result of a call: a final result, a question to the user, or a task for clients that accept one."""
@@ -120,7 +123,7 @@ class Tools:
             if pipeline is None:
                 raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
             return await self._ask(context, pipeline, params)
-        except (BadArguments, RunNotFound, RunNotResumable, JournalError) as error:
+        except (BadArguments, RunNotFound, RunAmbiguous, RunNotResumable, JournalError) as error:
             return results.error(str(error))
         except ChangeRefused as error:
             return results.error(f"{error}. {error.remedy}")
@@ -150,7 +153,7 @@ class Tools:
         return await self._follow(context, run, calls, wait_s)
 
     async def _wait(self, context: Context, params: types.CallToolRequestParams) -> Answered:
-        given = read(WaitArguments, params.arguments)
+        given = await self._identified(read(WaitArguments, params.arguments))
         ends = anyio.current_time() + self._patience_s(given.wait_s)
         while True:
             left_s = max(0.0, ends - anyio.current_time())
@@ -173,12 +176,12 @@ class Tools:
                     raise  # otherwise another request resumed it first: wait for that run
 
     async def _resume(self, context: Context, params: types.CallToolRequestParams) -> Answered:
-        given = read(ResumeArguments, params.arguments)
+        given = await self._identified(read(ResumeArguments, params.arguments))
         request = ResumedRun(run_id=given.run_id, max_cost_usd=exact(given.max_cost_usd))
         return await self._start(context, params, request, given.wait_s)
 
     async def _fork(self, context: Context, params: types.CallToolRequestParams) -> Answered:
-        given = read(ForkArguments, params.arguments)
+        given = await self._identified(read(ForkArguments, params.arguments))
         pipeline = await self._runs.pipeline_of(given.run_id)
         if given.step > len(pipeline.steps):
             raise BadArguments(f"step {given.step} does not exist: run {given.run_id} has {len(pipeline.steps)} steps")
@@ -225,13 +228,16 @@ class Tools:
     async def _cancel(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         del context
         given = read(RunArguments, params.arguments)
+        if given.run_id == LAST:
+            raise BadArguments("run_id must be the ID of a run: the last run may belong to another client")
+        given = await self._identified(given)
         await self._runs.cancel(given.run_id)
         result = await self._result(given.run_id)
         return result.model_copy(update={"is_error": False})
 
     async def _trace(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         del context
-        given = read(TraceArguments, params.arguments)
+        given = await self._identified(read(TraceArguments, params.arguments))
         found = page(await self._runs.trace(given.run_id), given.page)
         if found is None:
             raise BadArguments(
@@ -254,6 +260,11 @@ class Tools:
         question = replace(asked, context=given.context or None, system=given.system or None)
         pipeline = chosen(pipeline, given.models or "", given.aggregator or "", self._runs.config)
         return await estimates.of_pipeline(self._runs, pipeline, question)
+
+    async def _identified(self, given: GivenRun) -> GivenRun:
+        """Return the arguments with the whole ID of the run, of which a caller may give the start, or ``last``."""
+        run_id = await self._runs.identified(given.run_id)
+        return given.model_copy(update={"run_id": run_id})
 
     async def _result(self, run_id: str) -> types.CallToolResult:
         return self._shown(await self._runs.trace(run_id))

@@ -44,6 +44,14 @@ def client_trace(environ: Mapping[str, str], headers: Mapping[str, str]) -> Abst
     return inside(headers)
 
 
+def parent_trace(environ: Mapping[str, str]) -> AbstractContextManager[None]:
+    """Return a scope whose spans belong to the trace of the process that started this one.
+
+    That is the one in TRACEPARENT and TRACESTATE, by the convention of OpenTelemetry for environment variables.
+    """
+    return client_trace(environ, {name.lower().replace("_", "-"): value for name, value in environ.items()})
+
+
 def _is_installed() -> bool:
     try:
         return find_spec("opentelemetry.sdk") is not None

@@ -57,14 +57,18 @@ def of_call(event: CallStarted) -> Attributes:
     }
 
 
-def of_model(model: str) -> dict[str, str]:
-    """Return what spans and metrics of a request have in common, from the model name with its provider's prefix."""
-    provider, _, name = model.partition("/")
-    return {
+def of_model(event: AttemptStarted) -> dict[str, str | int]:
+    """Return what spans and metrics of a request have in common: its provider, model and server."""
+    provider, _, name = event.model.partition("/")
+    about: dict[str, str | int] = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": _PROVIDERS.get(provider, provider),
         "gen_ai.request.model": name or provider,
     }
+    host, _, port = event.server.rpartition(":")
+    if host and port.isdecimal():
+        about.update({"server.address": host.strip("[]"), "server.port": int(port)})
+    return about
 
 
 def of_request(event: AttemptStarted) -> Attributes:

@@ -89,7 +89,11 @@ def _otlp(
         loaded = import_module(f"opentelemetry.exporter.otlp.proto.{short}.{module}")
     except ModuleNotFoundError:
         package = f"opentelemetry-exporter-otlp-proto-{short}"
-        _log.warning("OTLP over %s needs %s: install it, or use another OTEL_EXPORTER_OTLP_PROTOCOL", wanted, package)
+        _log.warning(
+            "OTLP over %s needs a package: run pip install %s, or use OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+            wanted,
+            package,
+        )
         return None
     made: Callable[[], Any] = getattr(loaded, exporter)
     return made

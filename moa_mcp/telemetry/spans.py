@@ -19,6 +19,7 @@ from moa_mcp.events import (
     CallFailed,
     CallFinished,
     CallStarted,
+    CallWaits,
     Event,
     RunEstimated,
     RunFinished,
@@ -38,7 +39,7 @@ from moa_mcp.values import Message, Place
 
 class _Attempt(NamedTuple):
     span: Span
-    about: dict[str, str]
+    about: dict[str, str | int]
     """The attributes of its metrics."""
 
 
@@ -91,8 +92,8 @@ class RunSpans:
             case AttemptFinished() | AttemptFailed():
                 if (attempt := self._attempts.pop((event.place, event.attempt), None)) is not None:
                     self._end_attempt(attempt, event)
-            case TextReceived():  # exhaustive
-                pass  # the end of the attempt says when the first one arrived
+            case TextReceived() | CallWaits():  # exhaustive
+                pass  # the times of the attempts show them
 
     def end(self) -> None:
         """End all spans. A run that has not finished was interrupted, and can be resumed."""
@@ -148,7 +149,7 @@ class RunSpans:
     def _start_attempt(self, event: AttemptStarted) -> None:
         agent = self._agents.get(event.place)
         above = self._run if agent is None else agent.span
-        about = attributes.of_model(event.model)
+        about = attributes.of_model(event)
         asked: Attributes = {**about, **attributes.of_request(event)}
         if agent is not None and agent.messages:
             asked.update(content.of_prompt(agent.messages))
@@ -161,7 +162,11 @@ class RunSpans:
 
     def _end_attempt(self, attempt: _Attempt, event: AttemptFinished | AttemptFailed) -> None:
         if event.first_text_s is not None:
-            attempt.span.set_attribute("gen_ai.response.time_to_first_chunk", event.first_text_s)
+            streamed: Attributes = {
+                "gen_ai.request.stream": True,
+                "gen_ai.response.time_to_first_chunk": event.first_text_s,
+            }
+            attempt.span.set_attributes(streamed)
             self._instruments.first_text.record(event.first_text_s, attempt.about)
         if isinstance(event, AttemptFinished):
             reply = event.completion

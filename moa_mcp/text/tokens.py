@@ -46,8 +46,9 @@ class Bound(NamedTuple):
         return tokens * self.per_token
 
 
-LOWER = Bound(size, 4, 0, 4, rounds_up=False)
-"""For rejecting long prompts before they are sent. Actual counts are higher, so no prompt that fits is rejected."""
+LOWER = Bound(size, 6, 0, 6, rounds_up=False)
+"""For rejecting long prompts before they are sent. English prose has up to five bytes per token, so actual counts are
+higher, and no prompt of ordinary text that fits is rejected."""
 EXPECTED = Bound(len, 4, 4, 4)
 """For estimates, rate limits and simulations: the tokens of English text."""
 CAUTIOUS = Bound(size, 3, 4, 3)

@@ -15,6 +15,7 @@ from moa_mcp.events import (
     CallFailed,
     CallFinished,
     CallStarted,
+    CallWaits,
     Event,
     Joined,
     RunEstimated,
@@ -77,6 +78,8 @@ class CallTrace:
     """Seconds since the epoch; after a resume, of its repetition."""
     window: str = ""
     """Which of the previous answers its prompt includes; empty if all."""
+    waits: CallWaits | None = None
+    """What it waits for before its next request, in the process that runs it; None if it does not wait."""
 
     @property
     def usage(self) -> Usage:
@@ -239,10 +242,7 @@ class Trace:
             case CallStarted():
                 self._begin(event)
             case AttemptStarted():
-                for place in (event.place, *(other.place for other in event.others)):
-                    joined = None if place == event.place else event.place
-                    attempt = AttemptTrace(event.model, event.parameters, started_at=event.at, joined=joined)
-                    self._call(place).attempts.append(attempt)
+                self._start_attempt(event)
             case AttemptFinished():
                 answers = shares(event.completion)
                 for attempt, answer in zip_longest(self._attempts(event), answers[: 1 + len(event.others)]):
@@ -251,7 +251,7 @@ class Trace:
                     attempt.failure = None if answer else _NOT_BROUGHT
             case CallFinished():
                 call = self._call(event.place)
-                call.completion, call.seconds = event.completion, event.seconds
+                call.completion, call.seconds, call.waits = event.completion, event.seconds, None
             case RunStarted():
                 self.run_id, self.pipeline, self.seed = event.run_id, event.pipeline, event.seed
                 self.question, self.planned, self.started_at = event.question, event.steps, event.at
@@ -259,12 +259,7 @@ class Trace:
             case RunEstimated():
                 self.estimated = event
             case RunResumed():
-                # An interrupted run has no recorded duration. Clocks may be set back.
-                cut_off_s = self._earlier_s + max(0.0, self._until - self._since)
-                self._earlier_s = cut_off_s if self.seconds is None else self.seconds
-                self.seconds, self._since = None, event.at
-                self.status, self.error, self.reason, self.resumed = "running", None, None, self.resumed + 1
-                self.leave()
+                self._resume(event)
             case RunForked():
                 self.forked_from, self.inherited = event.from_run, event.steps
             case StepStarted():
@@ -276,7 +271,10 @@ class Trace:
                     attempt.seconds, attempt.first_text_s = event.seconds, event.first_text_s
             case CallFailed():
                 call = self._call(event.place)
-                call.failure, call.seconds = event.failure, event.seconds
+                call.failure, call.seconds, call.waits = event.failure, event.seconds, None
+            case CallWaits():
+                call = self._call(event.place)
+                call.waits = event if call.seconds is None else None
             case StepFinished():
                 step = self.steps[-1]
                 step.answers, step.notes, step.seconds = event.answers, event.notes, event.seconds
@@ -288,6 +286,14 @@ class Trace:
             case _:
                 pass
         self._until = event.at
+
+    def _resume(self, event: RunResumed) -> None:
+        # An interrupted run has no recorded duration. Clocks may be set back.
+        cut_off_s = self._earlier_s + max(0.0, self._until - self._since)
+        self._earlier_s = cut_off_s if self.seconds is None else self.seconds
+        self.seconds, self._since = None, event.at
+        self.status, self.error, self.reason, self.resumed = "running", None, None, self.resumed + 1
+        self.leave()
 
     def leave(self) -> None:
         """Mark attempts in progress as stopped, since no process runs the run. They may have been paid for."""
@@ -303,6 +309,13 @@ class Trace:
         else:  # repeated after a resume: the cost of earlier attempts remains
             fresh.attempts = calls[event.place.number - 1].attempts
             calls[event.place.number - 1] = fresh
+
+    def _start_attempt(self, event: AttemptStarted) -> None:
+        for place in (event.place, *(other.place for other in event.others)):
+            joined = None if place == event.place else event.place
+            call = self._call(place)
+            call.waits = None
+            call.attempts.append(AttemptTrace(event.model, event.parameters, started_at=event.at, joined=joined))
 
     def _attempts(self, event: AttemptFinished | AttemptFailed) -> list[AttemptTrace]:
         """Return the attempts that ended with a request, first that of the call that sent it."""

@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 from moa_mcp.errors import JournalError, TimedOut
+from moa_mcp.events import CallWaits, Event
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.runs import NewRun, Run, Runs
@@ -313,3 +314,15 @@ models.a.routes = [{ model = "openai/a", api_base = "URL", usd_per_million = { p
 [pipelines.one]
 steps = [{ step = "propose", agents = ["a"], max_tokens = 100 }]
 """
+
+
+async def test_a_call_that_does_not_fit_its_budget_yet_says_that_it_waits_for_the_others() -> None:
+    seen: list[Event] = []
+    runs = saying(tokens=100, seconds=5).runs("", PROPOSE, AGGREGATE)
+    async with runs.open():
+        pipeline = runs.config.pipelines["p"]
+        run = await start_run(runs, pipeline, WHY, max_cost_usd=Decimal(20), watch=seen.append)
+        await all_ended([run])
+    waits = [event.reason for event in seen if isinstance(event, CallWaits)]
+    assert run.trace.answer is not None
+    assert set(waits) == {"calls in progress to leave room in max_cost_usd = $20.00"}

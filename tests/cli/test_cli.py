@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -49,9 +50,17 @@ def invoke(*args: str, **environ: str | None) -> Result:
 class Terminal:
     """A command at a terminal of its own."""
 
-    def __init__(self, environ: dict[str, str], *args: str, nursery: Nursery | None = None) -> None:
+    def __init__(
+        self,
+        environ: dict[str, str],
+        *args: str,
+        nursery: Nursery | None = None,
+        size: tuple[int, int] = (80, 24),
+    ) -> None:
+        """Start the command at a terminal of so many columns and lines."""
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
         self._screen, slave = os.openpty()
+        termios.tcsetwinsize(slave, size[::-1])
         self.process: Forked | subprocess.Popen[bytes] = (
             nursery.start(*args, environ=environ, terminal=slave)
             if nursery
@@ -171,7 +180,7 @@ def test_a_models_text_can_neither_command_nor_decorate_the_terminal(
     answer = terminal.shown.index("so [2J1m [bold]be[/bold] :smile: it")
     reason = terminal.shown.index("no ]0;title [red]thanks[/red]", answer)
     assert terminal.shown.count(":smile:") == 1
-    assert terminal.shown.index("Degraded:") < reason < terminal.shown.index("unknown")
+    assert terminal.shown.index("Degraded:") < reason < terminal.shown.index("cost unknown", answer)
     assert not [command for command in ("\x1b[2J", "\x9b", "\x1b]", "\x07") if command in terminal.shown]
 
 

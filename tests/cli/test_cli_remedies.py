@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from moa_mcp.config import shipped
 from tests.cli.test_cli import COMMAND, POSIX, Terminal, environ, run, served
 from tests.support.model_server import Hang, ModelServer, Reply, Status
 from tests.support.nursery import Nursery
@@ -203,3 +205,37 @@ def test_a_closed_stream_is_as_good_as_an_empty_one(environ: dict[str, str], clo
     assert done.stderr.startswith(said)
     assert "Traceback" not in done.stderr
     assert ("The answer is 4" in done.stdout) == (closed == "2>&-")
+
+
+def test_without_stand_ins_the_remedy_names_every_key_that_helps_and_each_does(
+    nursery: Nursery, environ: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "pipelines.toml"
+    path.write_text(f"panels.stand_ins = false\n{shipped().read_text('utf-8')}", "utf-8")
+    options = ("--config", str(path))
+    lacking = nursery.run("ask", "together_moa", "Why?", *options, environ=environ)
+    assert lacking.returncode == 3
+    remedy = lacking.stderr.splitlines()[1]
+    keys = re.findall(r"[A-Z_]+_(?:API_KEY|KEY_ID)", remedy)
+    assert {"OPENROUTER_API_KEY", "TOGETHERAI_API_KEY", "FIREWORKS_API_KEY", "NSCALE_API_KEY"} < {*keys}
+    assert "or start Ollama at" in remedy
+    assert "or set stand_ins = true in [panels] and any API key." in remedy
+    for key in keys:
+        given = {**environ, key: "x", "AWS_SECRET_ACCESS_KEY": "x"}
+        found = json.loads(nursery.run("check", "together_moa", "--json", *options, environ=given).stdout)
+        assert found["pipelines"][0]["runs"], key
+
+
+def test_a_key_that_helps_no_pipeline_is_not_named_as_its_remedy(
+    nursery: Nursery, environ: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "pipelines.toml"
+    propose = '{ step = "propose", agents = ["a", "b"], quorum = 2 }'
+    take = '{ step = "take", n = 1 }'
+    text = f'pipelines.one.steps = [{propose}, {take}]\nmodels.a.routes = ["groq/x", "mistral/x"]\n'
+    path.write_text(f'{text}models.b.routes = ["xai/x", "mistral/y"]', "utf-8")
+    both = nursery.run("ask", "one", "Why?", "--config", str(path), environ=environ).stderr
+    path.write_text(f'{text}models.b.routes = ["xai/x"]', "utf-8")
+    none = nursery.run("ask", "one", "Why?", "--config", str(path), environ=environ).stderr
+    assert "To run it, set MISTRAL_API_KEY. Run" in both
+    assert "To run it, set GROQ_API_KEY or MISTRAL_API_KEY for a, and provide keys or servers for the other" in none

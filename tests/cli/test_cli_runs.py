@@ -174,9 +174,9 @@ def test_at_a_terminal_a_full_trace_is_paged(
 @pytest.mark.parametrize(
     ("args", "fault"),
     [
-        (["show", "zz"], "there is no run 'zz'"),
-        (["show", "a\udcff\x1b"], r"there is no run 'a\udcff\x1b'"),
-        (["show", "ab02"], "there is no run 'ab02'; did you mean 'ab03'?"),
+        (["show", "zz"], "there is no run 'zz' in the journal"),
+        (["show", "a\udcff\x1b"], r"there is no run 'a\udcff\x1b' in the journal"),
+        (["show", "ab02"], "there is no run 'ab02' in the journal; did you mean 'ab03'?"),
         (["resume", "ab"], "'ab' matches 2 runs: ab03, ab01"),
         (["cancel", "done"], "run done is complete; there is nothing to cancel"),
         (["gc"], "gc needs --older-than or --max-size"),

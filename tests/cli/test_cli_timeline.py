@@ -1,4 +1,4 @@
-"""The bars of `runs show`: one per call, to scale."""
+"""The timeline that `ask` and `runs show` print: a bar for each call, to scale."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from moa_mcp.cli.timeline import timeline
+from moa_mcp.cli.timeline import Timeline
 from moa_mcp.errors import STOPPED
 from moa_mcp.events import (
     AttemptFailed,
@@ -92,7 +92,7 @@ def test_of_a_large_step_the_calls_that_failed_or_took_longest_are_shown(
         lines = shown(nursery, environ, tmp_path, server, many, AGGREGATE)
     assert sum(line.startswith("  first ") for line in lines) == 11
     assert row(lines, "second").rstrip().endswith("AuthFailed")
-    assert "  and 19 more calls" in [line.rstrip() for line in lines]
+    assert "  and 19 more" in [line.rstrip() for line in lines]
 
 
 @pytest.mark.parametrize("pause_s", [1, 100_000])
@@ -122,7 +122,7 @@ def test_the_time_before_a_resume_takes_no_room(pause_s: int) -> None:
     )
     out = Console(width=80, color_system=None, legacy_windows=False)
     with out.capture() as captured:
-        out.print(*timeline(trace))
+        out.print(Timeline(trace))
     lines = captured.get().splitlines()
     resumed, other = row(lines, "a"), row(lines, "b")
     assert "╌" not in resumed

@@ -104,3 +104,39 @@ def test_a_configuration_that_hides_text_is_told_and_checked_without(tmp_path: P
     assert refused.exit_code == 2
     assert "openai/⟨U+202E⟩x⟨U+E0041⟩y" in seen[0]
     assert not [each for each in (refused.output, *seen) if ACTS_UNSEEN.search(each)]
+
+
+ATTACKS = (
+    "\x1b[31mA\x1b]0;B\x07\x1b[2JC\x1bP1$qD\x1b\\\x9b2JE\x1b[HF\x1b]8;;http://x\x1b\\G\x1b[?1049hH\r\x1b[1AI\x08\x7f"
+)
+INERT = "[31mA]0;B[2JCP1$qD\\2JE[HF]8;;http://x\\G[?1049hH"
+OWN = re.compile(r"\x1b\[(?:(?:\d+;?)*m|\?25[lh]|1A|2K)")
+"""The sequences that the display itself uses."""
+
+
+@POSIX
+def test_no_sequence_of_a_model_reaches_the_terminal_though_it_comes_in_single_characters(
+    nursery: Nursery, environ: dict[str, str], tmp_path: Path
+) -> None:
+    hostile = f'"evil{ATTACKS}\u202e"'.encode("unicode_escape").decode().replace("\\x", "\\u00")
+    with ModelServer() as server:
+        server.script("first", Status(429, f"wait {ATTACKS}", retry_after="1"), Reply(f"one {ATTACKS}"))
+        server.script("second", Status(400, f"no {ATTACKS}{HIDDEN}"))
+        server.script("last", Reply(f"begin {ATTACKS}{HIDDEN} end", by_letter=True))
+        path = Path(served(server, tmp_path, f'{{step="propose", agents=["first", "second", {hostile}]}}', AGGREGATE))
+        model = f'{hostile}.routes = [{{ model = "openai/first", api_base = "{server.url}" }}]'
+        path.write_text(path.read_text("utf-8").replace("[models]", f"[models]\n{model}"), "utf-8")
+        options = ("--config", str(path), "--journal", str(tmp_path / f"{HIDDEN[:4]}runs.sqlite"))
+        asked = Terminal(environ, *options, "ask", "one", f"Why {ATTACKS}{HIDDEN}?", nursery=nursery, size=(120, 40))
+        assert asked.until_end() == 0
+        forked = Terminal(environ, *options, "runs", "fork", "last", "--from", "2", nursery=nursery)
+        assert forked.until_end() == 0
+    shown = Terminal(environ, *options, "runs", "show", "last", nursery=nursery)
+    assert shown.until_end() == 0
+    for terminal in (asked, forked, shown):
+        text = OWN.sub("", terminal.shown)
+        assert not ACTS_UNSEEN.search(text)
+        assert "\x1b" not in text
+        assert "\x1b[31mA" not in terminal.shown
+        assert f"begin {INERT}" in text
+    assert "evil[31mA" in asked.shown

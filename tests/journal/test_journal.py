@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moa_mcp.errors import LeaseLost
-from moa_mcp.events import Event, RunFinished, TextReceived
+from moa_mcp.events import PASSING, CallWaits, Event, RunFinished, TextReceived
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.journal.sqlite import SQLiteJournal
@@ -109,6 +109,7 @@ async def test_events_of_one_run_are_not_anothers(journal: Journal) -> None:
 async def test_a_piece_of_a_text_is_not_kept_since_the_whole_will_be(journal: Journal) -> None:
     await journal.begin(record_of())
     journal.append("r", TextReceived(place=Place(1, 1), text="Par"))
+    journal.append("r", CallWaits(place=Place(1, 1), reason="a retry"))
     await journal.keep("r", went_out())
     assert [event.kind for event in await journal.events("r")] == ["attempt_started"]
 
@@ -272,7 +273,7 @@ async def test_what_a_forgotten_run_spent_counts_on_and_goes_when_its_day_is_lon
 
 
 def test_every_type_of_event_that_is_kept_has_its_strategy() -> None:
-    assert {*EVENTS, TextReceived} == {*get_args(Event)}
+    assert {*EVENTS, *PASSING} == {*get_args(Event)}
 
 
 @settings(max_examples=25, suppress_health_check=list(HealthCheck))

@@ -112,6 +112,13 @@ async def test_waiting_for_a_slot_is_no_part_of_an_attempts_time() -> None:
     assert [outcome for _, _, outcome in layers.attempts] == ["answered"] * 5
 
 
+async def test_calls_that_wait_for_a_slot_say_for_what_and_until_when_if_that_is_known() -> None:
+    full = await at_once(Provider(), Limits(provider_concurrency=1), panel("p", 2))
+    paced = await at_once(Provider(), Limits(requests_per_minute={"p": 30}), panel("p", 2))
+    assert [wait[1:] for wait in full.waits] == [("provider_concurrency = 1 at p", None)]
+    assert [wait[1:] for wait in paced.waits] == [("requests_per_minute = 30 at p", 2.0)]
+
+
 async def test_the_requests_of_a_provider_are_spread_over_its_minute() -> None:
     provider = Provider()
     await at_once(provider, Limits(requests_per_minute={"p": 30}), [*panel("p", 4), *panel("q", 4)])

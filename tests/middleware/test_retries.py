@@ -50,6 +50,12 @@ async def test_what_may_pass_is_tried_again(error: CallError) -> None:
     assert layers.attempts == [("p/a", 1, error.kind), ("p/a", 2, error.kind), ("p/a", 3, "answered")]
 
 
+async def test_a_retry_says_why_and_how_long_it_waits() -> None:
+    layers = Layers(ScriptedModel({"a": [RateLimited("429", retry_after_s=7.0), "there"]}))
+    await layers.ask(call_of())
+    assert layers.waits == [(1, "a retry after RateLimited", 7.0)]
+
+
 async def test_what_does_not_pass_is_given_up_after_as_many_tries_as_allowed() -> None:
     layers = Layers(ScriptedModel({"a": ServerFailed("500")}))
     assert str(await layers.failure(call_of())) == "500"

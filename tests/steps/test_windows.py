@@ -244,7 +244,7 @@ async def test_a_panel_keeps_what_came_while_one_agent_is_shown_less() -> None:
 async def test_a_question_that_fits_no_window_is_refused_before_anything_is_paid(agent: str) -> None:
     refused = await refusal(runs_of(ScriptedModel(), {agent: 2000}, PROPOSE, AGGREGATE), Question("Why? " * 3000))
     assert (refused.reason, refused.models) == ("question_too_long", (agent,))
-    assert refused.message.startswith(f"{agent}: the question takes about ")
+    assert refused.message.startswith(f"{agent}: the question takes at least ")
     assert refused.message.endswith(
         "tokens; with max_tokens = 100 for the answer, that exceeds the context window of 2000 tokens; shorten the "
         "question or its context, lower max_tokens, or choose a model with a larger context window"
@@ -274,13 +274,29 @@ async def test_an_agent_that_fails_in_a_later_window_fails_the_step_if_its_quoru
     assert trace.status == status
 
 
-async def test_a_question_that_fits_enough_of_a_panel_is_asked() -> None:
+async def test_of_a_panel_only_those_are_asked_whose_windows_the_question_fits() -> None:
     model = ScriptedModel({"a": words, "y": words})
-    propose = '{ step = "propose", agents = ["a", "x"] }'
+    propose = '{ step = "propose", agents = ["a", { model = "x", samples = 3 }] }'
     trace = await ended(
         runs_of(model, {"x": 200}, propose, '{ step = "aggregate", agent = "y" }'), Question("Why? " * 300)
     )
-    assert trace.status == "complete"
+    assert (trace.status, model.calls_of("x")) == ("degraded", [])
+    (reason,) = trace.degradations
+    assert reason == (
+        "propose: 3 of 4 failed (x: not sent: the prompt has at least 250 tokens, and the context window only 200; "
+        "shorten the question or its context, choose a model with a larger window, or correct window of its route "
+        "(3 times))"
+    )
+    assert [call.attempts for call in trace.steps[0].calls if call.agent == "x"] == [[], [], []]
+
+
+async def test_a_question_that_only_leaves_too_little_room_is_sent_since_the_provider_may_lower_the_limit() -> None:
+    model = ScriptedModel({"a": words, "x": words, "y": words})
+    propose = '{ step = "propose", agents = ["a", "x"] }'
+    trace = await ended(
+        runs_of(model, {"x": 300}, propose, '{ step = "aggregate", agent = "y" }'), Question("Why? " * 300)
+    )
+    assert (trace.status, len(model.calls_of("x"))) == ("complete", 1)
 
 
 async def test_a_run_keeps_its_windows_so_that_a_resume_writes_the_same_prompts() -> None:
@@ -416,3 +432,18 @@ async def test_short_answers_stay_whole_beside_a_long_one_that_is_cut() -> None:
     model = ScriptedModel({"a": lambda call: words(call, 400 if call.place.number == 2 else 3), "x": narrow(500)})
     trace = await ended(runs_of(model, {}, *judged_by('{ step = "vote", agent = "x" }')))
     assert trace.notes[0] == "vote: cut to fit the context window of x: answers 2"
+
+
+@pytest.mark.parametrize("sizes", [(200, 9000), (200, None)], ids=["known", "unknown"])
+async def test_a_question_that_does_not_fit_the_first_route_is_sent_on_the_next(sizes: tuple[int, int | None]) -> None:
+    async def usable(alias: str) -> tuple[Target, ...]:
+        first = [Target(f"p/{alias}-{size}", "p", window=size) for size in sizes]
+        return tuple(first) if alias == "a" else (Target(f"p/{alias}", "p"),)
+
+    model = ScriptedModel({"a": words, "y": words})
+    config = config_of('{ step = "propose", agents = ["a"] }', settings="defaults.max_tokens = 100")
+    trace = await ended(Runs(config, Backend(model, lambda _: usable)), Question("Why? " * 300))
+    assert trace.status == "complete"
+    assert [call.target and call.target.window for call in model.calls] == [sizes[1]]
+    (note,) = trace.notes
+    assert note.startswith("p/a-200 failed, so the next route was used: not sent: the prompt has at least 250 tokens")

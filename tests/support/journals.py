@@ -129,7 +129,13 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         messages=_MESSAGES,
         window=st.sampled_from(["", "window 1, answer 1 of 2"]),
     ),
-    happened.AttemptStarted: st.builds(happened.AttemptStarted, **_ATTEMPT, model=TEXTS, parameters=_PARAMETERS),
+    happened.AttemptStarted: st.builds(
+        happened.AttemptStarted,
+        **_ATTEMPT,
+        model=TEXTS,
+        parameters=_PARAMETERS,
+        server=st.sampled_from(["", "localhost:80"]),
+    ),
     happened.AttemptFinished: st.builds(
         happened.AttemptFinished, **_ATTEMPT, completion=_COMPLETIONS, seconds=_SECONDS
     ),

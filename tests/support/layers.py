@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from moa_mcp.errors import CallError
-from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, Event
+from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, CallWaits, Event
 from moa_mcp.middleware import Limits, Model, Shared, Usable, stack
 from moa_mcp.values import Call, Completion, Message, Parameters, Place, Target
 
@@ -51,10 +51,16 @@ class Layers:
         raise AssertionError(message)
 
     @property
+    def waits(self) -> list[tuple[int, str, float | None]]:
+        """Every wait: the number of its call, its reason, and how many seconds it will take, if that is known."""
+        waits = (event for event in self.events if isinstance(event, CallWaits))
+        return [(each.place.number, each.reason, each.until and round(each.until - each.at, 1)) for each in waits]
+
+    @property
     def attempts(self) -> list[Told]:
         """Every attempt with its end, which must follow its start before the next one starts."""
         told: list[Told] = []
-        events = iter(self.events)
+        events = (event for event in self.events if not isinstance(event, CallWaits))
         for started in events:
             assert isinstance(started, AttemptStarted)
             ended = next(events)

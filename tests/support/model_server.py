@@ -52,6 +52,8 @@ class Reply:
     """Stands in place of the text."""
     usage: Mapping[str, Any] = field(default_factory=dict)
     """What the usage says besides, or otherwise."""
+    by_letter: bool = False
+    """Each character of a stream comes in a chunk of its own."""
     breaks_off: bool = False
     """A stream ends after its last word, without a finish reason."""
 
@@ -382,8 +384,8 @@ def _message(reply: Reply, text: str) -> Body:
 def _deltas(index: int, reply: Reply, text: str) -> Iterator[Body]:
     yield _choice(index, None, delta={"role": "assistant", "content": ""})
     field, whole = ("content", text) if reply.refusal is None else ("refusal", reply.refusal)
-    for word in re.findall(r"\S+\s*|\s+", whole):
-        yield _choice(index, None, delta={field: word})
+    for piece in whole if reply.by_letter else re.findall(r"\S+\s*|\s+", whole):
+        yield _choice(index, None, delta={field: piece})
     yield _choice(index, reply.finish_reason, delta={})
 
 

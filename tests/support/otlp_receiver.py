@@ -36,6 +36,7 @@ class Seen:
     trace_id: str
     span_id: str
     parent_id: str
+    trace_state: str
     kind: int
     attributes: dict[str, Any]
     links: list[str]
@@ -115,6 +116,7 @@ def _span(span: Span) -> dict[str, Any]:
         "trace_id": span.trace_id.hex(),
         "span_id": span.span_id.hex(),
         "parent_id": span.parent_span_id.hex(),
+        "trace_state": span.trace_state,
         "kind": span.kind,
         "attributes": _attributes(span.attributes),
         "links": [link.span_id.hex() for link in span.links],

@@ -16,9 +16,12 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
+from opentelemetry.semconv.attributes import server_attributes
 
+from tests.cli.test_cli import POSIX, Terminal
 from tests.support.model_server import Hang, ModelServer, Reply, Status
 from tests.support.nursery import Nursery
+from tests.support.otlp_grpc import OtlpGrpcReceiver
 from tests.support.otlp_receiver import OtlpReceiver, Seen
 from tests.support.serving import MEASURED, OFFLINE, ServerProcess, content
 
@@ -111,6 +114,7 @@ def test_attributes_are_those_of_the_conventions_or_have_the_prefix_of_the_packa
 ) -> None:
     nursery.run("ask", "one", "Why?", environ=environ_of(receiver, tmp_path, **{CAPTURE: "true"}))
     known = {value for name, value in vars(gen_ai_attributes).items() if name.startswith("GEN_AI_")}
+    known |= {server_attributes.SERVER_ADDRESS, server_attributes.SERVER_PORT}
     used = {name for span in receiver.spans for name in span.attributes}
     assert used
     assert {name for name in used if not name.startswith("moa.")} <= known
@@ -132,6 +136,64 @@ def test_tokens_seconds_and_dollars_are_measured_by_model(
     )
     assert {each.attributes["gen_ai.token.type"] for each in tokens} == {"input", "output"}
     assert measured["moa.cost", "last"].unit == "{USD}"
+
+
+def test_requests_have_the_address_of_their_server(
+    nursery: Nursery, receiver: OtlpReceiver, models: ModelServer, tmp_path: Path
+) -> None:
+    nursery.run("ask", "one", "Why?", environ=environ_of(receiver, tmp_path))
+    server = ("127.0.0.1", int(models.url.rpartition(":")[2].partition("/")[0]))
+    chats = [span for span in receiver.spans if span.name.startswith("chat ")]
+    seen = [*(span.attributes for span in chats), *(point.attributes for point in receiver.points)]
+    assert {(each["server.address"], each["server.port"]) for each in seen} == {server}
+
+
+@POSIX
+def test_a_streamed_answer_has_the_time_to_its_first_chunk(
+    nursery: Nursery, receiver: OtlpReceiver, models: ModelServer, tmp_path: Path
+) -> None:
+    models.script("last", Reply("The answer.", chunk_delay_s=0.1))
+    environ = {**environ_of(receiver, tmp_path), "TERM": "xterm"}
+    assert Terminal(environ, "ask", "one", "Why?", nursery=nursery).until_end() == 0
+    first, last = (named(receiver.spans, name) for name in ("chat first", "chat last"))
+    after_s = last.attributes["gen_ai.response.time_to_first_chunk"]
+    assert 0 < after_s < last.seconds
+    assert last.attributes["gen_ai.request.stream"] is True
+    assert not {"gen_ai.response.time_to_first_chunk", "gen_ai.request.stream"} & {*first.attributes}
+    (point,) = [each for each in receiver.points if each.name == "gen_ai.client.operation.time_to_first_chunk"]
+    assert (point.count, point.unit, point.attributes["gen_ai.request.model"]) == (1, "s", "last")
+    assert point.total == pytest.approx(after_s)
+
+
+@pytest.mark.parametrize(
+    "command", [("ask", "one", "Why?"), ("runs", "fork", "last", "--from", "2")], ids=["ask", "fork"]
+)
+def test_a_command_belongs_to_the_trace_in_its_environment(
+    nursery: Nursery, receiver: OtlpReceiver, models: ModelServer, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    plain = environ_of(receiver, tmp_path)
+    nursery.run("ask", "one", "Why?", environ={**plain, "OTEL_SDK_DISABLED": "true"})
+    done = nursery.run(*command, environ={**plain, "TRACEPARENT": TRACEPARENT, "TRACESTATE": "vendor=1"})
+    assert done.returncode == 0
+    run = named(receiver.spans, "invoke_workflow one")
+    assert (run.trace_id, run.parent_id, run.trace_state) == (TRACE, PARENT, "vendor=1")
+    assert {span.trace_id for span in receiver.spans} == {TRACE}
+
+
+def test_a_trace_in_the_environment_that_can_not_be_read_is_ignored(
+    nursery: Nursery, receiver: OtlpReceiver, models: ModelServer, tmp_path: Path
+) -> None:
+    done = nursery.run("ask", "one", "Why?", "-q", environ=environ_of(receiver, tmp_path, TRACEPARENT="00-zz-1-01"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert named(receiver.spans, "invoke_workflow one").parent_id == ""
+
+
+def test_nothing_is_sent_if_the_sdk_is_disabled(
+    nursery: Nursery, receiver: OtlpReceiver, models: ModelServer, tmp_path: Path
+) -> None:
+    environ = environ_of(receiver, tmp_path, OTEL_SDK_DISABLED="TRUE", TRACEPARENT=TRACEPARENT)
+    assert nursery.run("ask", "one", "Why?", environ=environ).returncode == 0
+    assert (receiver.spans, receiver.points) == ([], [])
 
 
 @pytest.mark.parametrize(("capture", "sent"), [("", False), ("EVENT_ONLY", False), ("true", True), ("SPAN_ONLY", True)])
@@ -233,12 +295,51 @@ def test_a_receiver_that_does_not_answer_neither_breaks_a_run_nor_keeps_its_proc
             assert process.wait(10) == 0
 
 
+async def test_a_server_goes_on_while_its_receiver_hangs(nursery: Nursery, models: ModelServer, tmp_path: Path) -> None:
+    with OtlpReceiver(answers=False) as receiver:
+        quick = {"OTEL_BSP_SCHEDULE_DELAY": "1", "OTEL_METRIC_EXPORT_INTERVAL": "1"}
+        environ = environ_of(receiver, tmp_path, **quick)
+        with ServerProcess(nursery=nursery, **environ) as server:
+            server.initialize()
+            for number in (1, 2, 3):
+                result = server.ask(number, "tools/call", name="one", arguments={"question": "Why?"})
+                assert result["result"]["structuredContent"]["status"] == "complete"
+            server.close_stdin()
+            server.ended()
+
+
+def test_otlp_over_grpc_needs_a_package_that_the_warning_names(
+    nursery: Nursery, receiver: OtlpReceiver, models: ModelServer, tmp_path: Path
+) -> None:
+    missing = "import sys; sys.modules['opentelemetry.exporter.otlp.proto.grpc'] = None"
+    environ = environ_of(receiver, tmp_path, OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+    done = nursery.run("ask", "one", "Why?", "-q", environ=environ, prelude=missing)
+    assert (done.returncode, done.stdout) == (0, "The answer.\n")
+    assert "run pip install opentelemetry-exporter-otlp-proto-grpc" in done.stderr
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["answers", "hangs"])
+def test_spans_and_metrics_are_sent_over_grpc(
+    nursery: Nursery, models: ModelServer, tmp_path: Path, answers: bool
+) -> None:
+    pytest.importorskip("grpc")
+    with OtlpGrpcReceiver(answers=answers) as receiver:
+        environ = environ_of(receiver.decoded, tmp_path, OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+        environ |= {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        with nursery.start("ask", "one", "Why?", "-q", environ=environ) as process:
+            assert process.communicate() == ("The answer.\n", "")
+            assert process.wait(10) == 0
+        spans, points = receiver.decoded.spans, receiver.decoded.points
+    if answers:
+        assert named(spans, "invoke_workflow one").attributes["moa.run.status"] == "complete"
+        assert {each.name for each in points} >= {"moa.cost", "gen_ai.client.operation.duration"}
+
+
 @pytest.mark.parametrize(
     ("variables", "warning"),
     [
         ({"OTEL_TRACES_EXPORTER": "zipkin"}, "OTEL_TRACES_EXPORTER names 'zipkin'"),
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/xml"}, "OTEL_EXPORTER_OTLP_PROTOCOL is 'http/xml'"),
-        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTLP over grpc needs opentelemetry-exporter-otlp-proto-grpc"),
         ({"OTEL_BSP_SCHEDULE_DELAY": "-1"}, "telemetry is off: ValueError"),
     ],
 )

@@ -19,8 +19,9 @@ from moa_mcp.cli.options import (
 )
 from moa_mcp.cli.remedies import Remedies
 from moa_mcp.cli.runs.record import find, journal_of, run_argument
+from moa_mcp.cli.screen import DisplayOptions
 from moa_mcp.cli.text import counted
-from moa_mcp.cli.watch import DisplayOptions, conclude, ready, runs_of, watch
+from moa_mcp.cli.watch import conclude, ready, runs_of, watch
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import ChangeRefused
 from moa_mcp.journal import Journal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
@@ -17,7 +18,7 @@ from moa_mcp.cli import draw
 from moa_mcp.cli.options import Refused, config_unread, journal_option
 from moa_mcp.cli.runs.record import find, journal_of, run_argument
 from moa_mcp.cli.text import counted, json_text, line
-from moa_mcp.cli.timeline import timeline
+from moa_mcp.cli.timeline import Timeline
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.runs import traced, was_simulated
 from moa_mcp.text import money
@@ -25,6 +26,9 @@ from moa_mcp.text.visible import visible
 from moa_mcp.trace import json
 from moa_mcp.trace.trace import AttemptTrace, CallTrace, Trace
 from moa_mcp.values import Message
+
+_LEAST_LINES, _OTHER_LINES = 8, 14
+"""Lines of a terminal for the timeline, and for the question, the summary and the answer."""
 
 
 @click.command("show", epilog="Exit codes: 0 success, 2 wrong usage or unusable journal.")
@@ -104,7 +108,11 @@ def _show(out: Console, record: RunRecord, trace: Trace, *, full: bool, reasonin
     if full:
         for text in _calls(trace, reasoning=reasoning):
             out.print(text, soft_wrap=True)
-    for part in (*timeline(trace), "", *draw.conclusion(trace, simulated=was_simulated(record))):
+    if was_simulated(record):
+        out.print(draw.SIMULATED)
+    now = time.time() if trace.status == "running" and not trace.interrupted else None
+    lines = max(_LEAST_LINES, out.height - _OTHER_LINES) if out.is_terminal and not full else None
+    for part in (Timeline(trace, now, lines), "", *draw.summary(trace)):
         out.print(part)
     for note in chain(_history(record, trace), () if full else _thoughts(trace)):
         out.print(Text(note, "dim"))

@@ -13,11 +13,12 @@ from rich.text import Text
 
 from moa_mcp.cli import draw
 from moa_mcp.cli.options import config_unread, journal_option, nearest
-from moa_mcp.cli.runs.record import ALL, absent, journal_of, no_runs, stands
+from moa_mcp.cli.runs.record import absent, journal_of, no_runs, stands
 from moa_mcp.cli.text import counted, json_text, line, say
 from moa_mcp.errors import JournalError
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.runs import traced, was_simulated
+from moa_mcp.runs.lookup import ALL
 from moa_mcp.text import money
 from moa_mcp.trace.trace import Trace
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import anyio
 import click
 
-from moa_mcp.cli.options import Refused, journal_file, nearest, opened
+from moa_mcp.cli.options import Refused, journal_file, opened
 from moa_mcp.config import JournalSettings
-from moa_mcp.errors import JournalError, RunNotFound, RunNotResumable
+from moa_mcp.errors import JournalError, RunAmbiguous, RunNotFound, RunNotResumable
 from moa_mcp.journal import Journal, RunRecord
-from moa_mcp.text.visible import quoted
+from moa_mcp.runs.lookup import LAST, find_run
 
-ALL = 2**31 - 1
-"""More runs than any journal holds."""
-_SHOWN = 5
 _ANY = JournalSettings()
 """Settings for a journal that is only read."""
 _FIRST = 'Run moa-mcp ask vote "Why is the sky blue?" to create one, or choose another journal with --journal PATH.'
@@ -70,25 +67,13 @@ def stands(record: RunRecord) -> str:
 
 
 async def find(journal: Journal, given: str) -> RunRecord:
-    """Return the run of an ID or of the start of one, or the last run. Raises `Refused`."""
-    if given == "last":
-        return _only(await journal.records(limit=1), given)
-    record = await journal.record(given)
-    if record is not None:
-        return record
-    records = await journal.records(limit=ALL)
-    found = [each for each in records if given and each.run_id.startswith(given)]
-    if not found:
-        near = nearest(given, [each.run_id for each in records])
-        raise Refused(f"there is no run {quoted(given)}{near}", "Run moa-mcp runs to list the stored runs.")
-    return _only(found, given)
-
-
-def _only(found: Sequence[RunRecord], given: str) -> RunRecord:
-    if not found:
-        raise Refused("there are no runs yet", _FIRST)
-    if len(found) > 1:
-        ids = ", ".join(each.run_id for each in found[:_SHOWN])
-        more = ", …" if len(found) > _SHOWN else ""
-        raise Refused(f"{given!r} matches {len(found)} runs: {ids}{more}", "Use more characters of the ID.")
-    return found[0]
+    """Return the run of an ID or of the start of one, or the last run. Raises `Refused`, `RunNotFound`."""
+    try:
+        return await find_run(journal, given)
+    except RunAmbiguous as error:
+        message, _, _ = str(error).partition("; ")
+        raise Refused(message, "Use more characters of the ID.") from error
+    except RunNotFound as error:
+        if given != LAST:
+            raise
+        raise Refused(str(error), _FIRST) from error

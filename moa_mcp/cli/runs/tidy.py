@@ -10,9 +10,10 @@ import anyio
 import click
 
 from moa_mcp.cli.options import Refused, config_unread, journal_option
-from moa_mcp.cli.runs.record import ALL, find, journal_of, run_argument, stands
+from moa_mcp.cli.runs.record import find, journal_of, run_argument, stands
 from moa_mcp.cli.text import counted, line
 from moa_mcp.journal import Journal
+from moa_mcp.runs.lookup import ALL
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}

@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 
 from moa_mcp.errors import JournalDamaged, JournalError
-from moa_mcp.events import Event, TextReceived
+from moa_mcp.events import PASSING, Event
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.codec import Packed, Packer, unpacked
 from moa_mcp.journal.damage import damaged_run, readable
@@ -134,7 +134,7 @@ class SQLiteJournal:
             raise explained(self._path, error) from error
 
     def append(self, run_id: str, event: Event) -> None:
-        if self._opened.writes and not isinstance(event, TextReceived):  # the call's end has the whole text
+        if self._opened.writes and not isinstance(event, PASSING):
             self._writer.write_soon(run_id, self._packer(run_id).pack(event))
 
     def _packer(self, run_id: str) -> Packer:

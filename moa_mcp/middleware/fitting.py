@@ -1,0 +1,32 @@
+"""Sends no prompt to a route whose context window is too small for it."""
+
+from __future__ import annotations
+
+from moa_mcp.errors import ContextTooLong
+from moa_mcp.model import Model
+from moa_mcp.routing import catalog
+from moa_mcp.text.tokens import LOWER
+from moa_mcp.values import Call, Completion
+
+
+class Fitted:
+    """Fails a call without a request if its prompt alone fills the context window.
+
+    A prompt that leaves too little room for the answer is sent: the provider may say how much there is.
+    """
+
+    def __init__(self, inner: Model) -> None:
+        self._inner = inner
+
+    async def __call__(self, call: Call) -> Completion:
+        window = None if call.target is None else catalog.window_at(call.target)
+        if window is not None:
+            tokens = LOWER.messages(message.content for message in call.messages)
+            if tokens >= window:
+                refused = ContextTooLong(
+                    f"not sent: the prompt has at least {tokens} tokens, and the context window only {window}; shorten "
+                    "the question or its context, choose a model with a larger window, or correct window of its route"
+                )
+                refused.elsewhere = True  # a later route may have a larger window
+                raise refused
+        return await self._inner(call)
