@@ -81,8 +81,9 @@ async def checked_in(
     backend, routes = real(config.models, dict(os.environ), keys.keychain) if keys else (simulated(), None)
     resolver = backend.resolver(config)
     needed = "" if routes is None else needs(config, routes)
-    local = {} if routes is None or not config.panels.exclude else await routes.local_models()
-    typos = tuple(exclusions(config.panels.exclude, local))
+    typos: tuple[Lint, ...] = ()
+    if routes is not None and config.panels.exclude:
+        typos = tuple(exclusions(config.panels.exclude, await routes.local_models()))
 
     async def check(each: Pipeline) -> Checked:
         resolved = await resolver.resolve(each)
