@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 from moa_mcp.cli.doctor.diagnosis import Diagnosis
@@ -38,11 +39,6 @@ def of_command(host: HostEntry) -> Iterator[Diagnosis]:
     yield from (_relative(host, each, where) for each in _relative_paths(entry))
 
 
-def can_start(host: HostEntry, found: Iterator[Diagnosis] | list[Diagnosis]) -> bool:
-    """Return whether it is worth to start the command."""
-    return bool(host.entry.command) and all(each.level != "problem" for each in found)
-
-
 def _missing(host: HostEntry, word: str) -> str:
     """Return why a command can't be started; empty if it can."""
     path = shutil.which(word, path=host.environ.get("PATH"))
@@ -71,7 +67,7 @@ def _without_interpreter(path: Path) -> str:
 
 
 def _relative_paths(entry: Entry) -> Iterator[str]:
-    for word, following in zip(entry.command, (*entry.command[1:], ""), strict=True):
+    for word, following in zip_longest(entry.command, entry.command[1:], fillvalue=""):
         option, sign, value = word.partition("=")
         value = value if sign else following
         if option in _FILE_OPTIONS and value not in {"", "none"} and not Path(value).expanduser().is_absolute():

@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 
 from moa_mcp import config as configuration
@@ -71,7 +72,7 @@ class HostEntry:
 
     def _option(self, name: str) -> str | None:
         words = self.entry.command
-        for word, following in zip(words, (*words[1:], ""), strict=True):
+        for word, following in zip_longest(words, words[1:], fillvalue=""):
             if word == name:
                 return following or None
             if word.startswith(f"{name}="):

@@ -60,7 +60,7 @@ def _present(path: Path, shell: Shell) -> Iterator[Diagnosis]:
     if locked:
         message = f"it can be read but not written, so no run can start: {', '.join(map(str, locked))}"
         yield Diagnosis("problem", "journal", message, str(path), commands=_allowing(locked))
-    size = f"{found.size / _MB:.1f} MB, version {found.version}"
+    size = f"{_size(found.size)}, version {found.version}"
     if found.runs is None:
         yield Diagnosis("ok", "journal", f"{size}; upgraded to version {LATEST} by the next run", str(path))
         return
@@ -71,6 +71,10 @@ def _present(path: Path, shell: Shell) -> Iterator[Diagnosis]:
         message = f"{counted(found.interrupted, 'run')} {'was' if found.interrupted == 1 else 'were'} interrupted"
         remedy = "Resume or cancel it; paid answers are not paid again:"
         yield Diagnosis("warning", "journal", message, str(path), remedy=remedy, commands=(command,))
+
+
+def _size(count: int) -> str:
+    return f"{count / _MB:.1f} MB" if count >= _MB else f"{count / 1000:.0f} kB"
 
 
 def _allowing(paths: tuple[Path, ...]) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from moa_mcp.cli.doctor.diagnosis import LEVELS, Diagnosis, Section, masked
@@ -15,6 +14,10 @@ from moa_mcp.cli.doctor.hosts import HostEntry
 from moa_mcp.cli.text import counted, line
 
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
+_LEVEL_WIDTH = max(map(len, LEVELS))
+_NARROWEST = 20
+_WHOLE = ("$ ", "in ")
+"""How commands and places begin."""
 _THIS_MACHINE = "This machine"
 
 
@@ -59,7 +62,7 @@ def show(out: Console, sections: Sequence[Section]) -> None:
     """Print it."""
     for section in sections:
         out.print(Text(_titled(section.titles), "bold"))
-        out.print(_table(section.diagnoses))
+        _show(out, section.diagnoses)
         out.print()
     out.print(_summary(sections))
 
@@ -71,27 +74,28 @@ def _titled(titles: Sequence[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _table(diagnoses: Iterable[Diagnosis]) -> Table:
-    grid = Table.grid(padding=(0, 2), pad_edge=True)
-    for _ in range(2):
-        grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
+def _show(out: Console, diagnoses: Sequence[Diagnosis]) -> None:
+    """Print diagnoses, problems last. Commands and paths are not broken into lines, so that they can be copied."""
+    longest = max(len(each.check) for each in diagnoses)
+    first = 2 + _LEVEL_WIDTH + 2 + longest + 2
     for each in sorted(diagnoses, key=lambda found: LEVELS.index(found.level)):
-        grid.add_row(Text(each.level, _STYLES[each.level]), each.check, line(each.message))
-        for text in _below(each):
-            grid.add_row("", "", text)
-    return grid
+        head = Text.assemble("  ", (each.level.ljust(_LEVEL_WIDTH), _STYLES[each.level]), f"  {each.check:{longest}}  ")
+        for text in _lines(each):
+            whole = text.plain.startswith(_WHOLE)
+            for part in (text,) if whole else text.wrap(out, max(_NARROWEST, out.width - first)):
+                part.rstrip()
+                out.print(Text.assemble(head, part), soft_wrap=True)
+                head = Text(" " * first)
 
 
-def _below(found: Diagnosis) -> Iterator[Text]:
-    for each in found.details:
-        yield Text(f"| {line(each)}", "dim")
+def _lines(found: Diagnosis) -> Iterator[Text]:
+    yield Text(line(found.message))
+    yield from (Text(f"| {line(each)}", "dim") for each in found.details)
     if found.where and found.level != "ok":
-        yield Text(f"in {_short(line(found.where))}")
+        yield Text(f"in {_short(line(found.where))}", "dim")
     if found.remedy:
         yield Text(line(found.remedy))
-    for each in found.commands:
-        yield Text(f"$ {line(each)}", "bold")
+    yield from (Text(f"$ {line(each)}", "bold") for each in found.commands)
 
 
 def _short(path: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,8 @@ class Surroundings:
 
     config: Config
     file: FileKeys
+    keys: Mapping[str, str]
+    """The source of each variable that gives access to a provider or a route, by name."""
     checked: tuple[Checked, ...]
     available: Available
     lacking: tuple[str, ...]
@@ -67,9 +69,12 @@ def surroundings(host: HostEntry, config: Config, in_shell: Iterable[str]) -> Su
 
     """
     file = add_from_file(config.models)
-    checked, found = anyio.run(_looked, host, config, KeySources(file, Keychain()))
+    sources = KeySources(file, Keychain())
+    checked, found = anyio.run(_looked, host, config, sources)
+    routes = (state.route for one in checked for each in one.reached for state in each.routes)
+    keys = {**found.keys, **sources.of(routes)}
     lacking = tuple(name for name in in_shell if not os.environ.get(name))
-    return Surroundings(config, file, checked, found, lacking)
+    return Surroundings(config, file, keys, checked, found, lacking)
 
 
 async def _looked(host: HostEntry, config: Config, sources: KeySources) -> tuple[tuple[Checked, ...], Available]:
@@ -117,7 +122,7 @@ def _invalid(path: Path, error: ConfigError) -> Diagnosis:
 def of_keys(host: HostEntry, found: Surroundings, shell: Shell) -> Iterator[Diagnosis]:
     """Yield which keys the server finds, and which of the shell's it does not."""
     entry = host.entry
-    names = {name: {"environment": "entry"}.get(source, source) for name, source in found.available.keys.items()}
+    names = {name: {"environment": "entry"}.get(source, source) for name, source in found.keys.items()}
     for problem in found.file.problems:
         yield Diagnosis("warning", "keys", problem)
     for name in entry.literal:
