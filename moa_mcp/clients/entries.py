@@ -10,6 +10,7 @@ from typing import cast
 
 from moa_mcp.clients.client import NAME, Client
 from moa_mcp.clients.documents import found
+from moa_mcp.text.surrogates import is_encodable
 
 _OURS = re.compile(r"(?:.*[/\\])?moa[-_]mcp(?:\.exe)?(?:\[[\w,-]+\])?(?:[@=<>~!].*)?", re.IGNORECASE)
 """A word that names this package: the path of its command, ``moa_mcp``, or a requirement such as ``moa-mcp==1.0``."""
@@ -48,6 +49,8 @@ class Entry:
     """Variables to which it refers and that the client does not have."""
     literal: tuple[str, ...] = ()
     """Variables whose value is a reference that the client does not replace."""
+    invalid: tuple[str, ...] = ()
+    """Variables whose name or value no system accepts."""
     enabled: bool = True
     start_s: float | None = None
     """The seconds that the client waits for the start; None if that is not known."""
@@ -94,8 +97,8 @@ def read(client: Client, name: str, raw: Mapping[str, object], environ: Mapping[
     """Return an entry, written in the way of its client."""
     reader = _Reader(client, environ)
     command = tuple(reader.replaced(word) for word in _words(raw))
-    written = {str(key): str(value) for key, value in _variables(raw)}
-    env = {key: reader.replaced(value) for key, value in written.items()}
+    replaced = {key: reader.replaced(value) for key, value in _variables(raw)}
+    env = {key: value for key, value in replaced.items() if _is_valid(key, value)}
     listed = _names(raw)
     env |= {key: environ[key] for key in listed if environ.get(key)}
     return Entry(
@@ -104,6 +107,7 @@ def read(client: Client, name: str, raw: Mapping[str, object], environ: Mapping[
         command,
         env,
         unset=tuple(dict.fromkeys((*reader.unset, *(key for key in listed if not environ.get(key))))),
+        invalid=tuple(replaced.keys() - env.keys()),
         literal=tuple(key for key, value in env.items() if key not in listed and _ANY_REFERENCE.fullmatch(value)),
         enabled=raw.get("disabled") is not True and raw.get("enabled") is not False,
         start_s=client.start_limit.of(raw) if client.start_limit else None,
@@ -140,11 +144,16 @@ def _words(raw: Mapping[str, object]) -> tuple[str, ...]:
     return (first, *map(str, cast("list[object]", args) if isinstance(args, list) else ()))
 
 
-def _variables(raw: Mapping[str, object]) -> Iterator[tuple[object, object]]:
+def _variables(raw: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     for key in ("env", "envs", "environment"):
         table = raw.get(key)
-        if isinstance(table, Mapping):
-            yield from cast("Mapping[object, object]", table).items()
+        for name, value in cast("Mapping[object, object]", table).items() if isinstance(table, Mapping) else ():
+            if value is not None:
+                yield str(name), str(value)
+
+
+def _is_valid(name: str, value: str) -> bool:
+    return bool(name) and "=" not in name and "\0" not in name + value and is_encodable(name + value)
 
 
 def _names(raw: Mapping[str, object]) -> tuple[str, ...]:

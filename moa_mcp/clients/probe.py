@@ -50,6 +50,7 @@ class Start:
     """The name that the server reports."""
     version: str = ""
     """The version that the server reports."""
+    instructions: str = ""
     tools: tuple[str, ...] = ()
     noise: list[str] = field(default_factory=list[str])
     """The first lines of stdout that are not messages of the protocol."""
@@ -105,6 +106,7 @@ async def _listed(
             names += [tool.name for tool in page.tools]
         seen.seconds = anyio.current_time() - began
         seen.tools, seen.protocol, seen.outcome = tuple(names), client.protocol_version, "listed"
+        seen.instructions = client.instructions or ""
         if client.server_info is not None:
             seen.server, seen.version = client.server_info.name, client.server_info.version
 

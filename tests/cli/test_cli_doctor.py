@@ -187,6 +187,16 @@ def test_output_on_stdout_is_a_problem_although_the_server_answers(home: Home) -
     assert (noise["level"], noise["details"]) == ("problem", ["Loading the settings"])
 
 
+def test_of_a_server_in_a_container_only_what_it_reports_is_known(home: Home) -> None:
+    docker = program(home.folder / "bin", "docker", NOISE.partition("\n")[2].replace("PATH", repr(sys.path)))
+    home.has("cursor", moa=home.entry(command=str(docker)))
+    report = home.spawned()
+    pipelines = report.one("pipelines")
+    assert (pipelines["level"], report.found("keys"), report.found("journal")) == ("problem", [], [])
+    assert pipelines["message"].startswith("No pipeline can run yet. Tell the user to set ")
+    assert pipelines["message"].endswith("it runs in docker, where doctor can't look.)")
+
+
 def test_an_entry_that_ends_is_reported_with_the_end_of_its_stderr_and_without_keys(home: Home) -> None:
     dying = program(home.folder / "bin", "dying", f"import sys\nsys.exit('no route with {KEY} and sk-abcdefgh12345')")
     home.has("claude-desktop", moa=home.entry(KEY, command=str(dying), HOUSE_KEY=KEY))
@@ -256,6 +266,11 @@ async def written(path: Path) -> str:
         ({"command": "HOME/ok", "args": ["--config=x.toml"]}, "the path x.toml is relative"),
         ({"command": "HOME/ok", "disabled": True}, "the entry is turned off"),
         ({"url": "http://127.0.0.1:8765/mcp"}, "the entry starts no command"),
+        (
+            {"command": "HOME/ok", "env": {"A=B": "x", "C": None}},
+            "the name or the value of the variable 'A=B' can't be",
+        ),
+        ({"command": "HOME/ok", "env": {"A": "\ud800"}}, "the name or the value of the variable 'A' can't be used"),
         ({"command": "HOME/archive-v0/moa-mcp"}, "HOME/archive-v0/moa-mcp is in uv's cache, and is deleted with it"),
     ],
 )

@@ -100,6 +100,8 @@ class _Doctor:
         yield from entry
         if host.entry.command and all(each.level != "problem" for each in entry):
             yield from of_starts(host, self._starts.of(host))
+        if host.elsewhere:
+            return
         with as_host(host.environ):
             yield from list(self._surroundings(host))
 

@@ -25,6 +25,9 @@ def of_command(host: HostEntry) -> Iterator[Diagnosis]:
         message = "the entry starts no command; doctor only checks servers that the client starts itself"
         yield Diagnosis("warning", "entry", message, where, remedy=host.by_hand, commands=(host.installing,))
         return
+    for name in entry.invalid:
+        message = f"the name or the value of the variable {name!r} can't be used, so it is ignored here"
+        yield Diagnosis("problem", "entry", message, where, remedy="Correct it: clients may not start the server.")
     if not entry.enabled:
         yield Diagnosis("warning", "entry", "the entry is turned off", where, remedy=f"Turn it on in {host.title}.")
     if problem := _missing(host, entry.command[0]):

@@ -20,6 +20,7 @@ from moa_mcp.clients.known import CLIENTS
 
 _ANY = replace(CLIENTS[0], name="", title="MCP client")
 """A client that passes no variables, for a machine without a known client."""
+_ELSEWHERE = frozenset({"docker", "kubectl", "nerdctl", "podman", "ssh", "wsl"})
 _VALUES = {"--config": "MOA_MCP_CONFIG", "--journal": "MOA_MCP_JOURNAL"}
 
 
@@ -58,6 +59,13 @@ class HostEntry:
     def is_offline(self) -> bool:
         """Whether the models are simulated."""
         return "--offline" in self.entry.command or bool(self.environ.get("MOA_MCP_OFFLINE"))
+
+    @property
+    def elsewhere(self) -> str:
+        """The program that runs the server in another place, such as a container; empty if it runs here."""
+        words = self.entry.command
+        program = Path(words[0]).stem.lower() if words else ""
+        return program if program in _ELSEWHERE else ""
 
     @property
     def installing(self) -> str:

@@ -12,7 +12,9 @@ import anyio
 
 from moa_mcp.cli.doctor.diagnosis import Diagnosis, Level
 from moa_mcp.cli.doctor.hosts import HostEntry
+from moa_mcp.cli.launch import shown
 from moa_mcp.cli.text import counted, line, shortened
+from moa_mcp.server.readiness import ALL_READY
 
 if TYPE_CHECKING:
     from moa_mcp.clients.probe import Start
@@ -52,6 +54,7 @@ def of_starts(host: HostEntry, starts: tuple[Start, ...]) -> Iterator[Diagnosis]
     else:
         yield _listed(host, starts)
         yield from _identity(host, starts[-1])
+        yield from [_ready(host, starts[0])] if host.elsewhere else []
     noisy = next((each for each in starts if each.noises), None)
     if noisy is not None:
         yield _noise(noisy)
@@ -64,9 +67,12 @@ def _listed(host: HostEntry, starts: tuple[Start, ...]) -> Diagnosis:
     limit = host.entry.start_s
     if limit is not None and first.seconds > limit * _PREFERRED_SHARE:
         level: Level = "problem" if first.seconds > limit else "warning"
-        remedy = "The first start after an update is slow; run doctor again. A tool of uv, pipx or pip starts faster:"
+        remedy = "The first start after an update is slow; run doctor again."
+        commands: tuple[str, ...] = ()
+        if _is_uvx(host):
+            remedy, commands = "An installed tool starts faster than uvx:", ("uv tool install moa-mcp", host.installing)
         message += f"; {host.entry.client.title} waits {limit:g} s"
-        return Diagnosis(level, "start", message, remedy=remedy, commands=("uv tool install moa-mcp",))
+        return Diagnosis(level, "start", message, remedy=remedy, commands=commands)
     return Diagnosis("ok", "start", message)
 
 
@@ -77,9 +83,23 @@ def _identity(host: HostEntry, start: Start) -> Iterator[Diagnosis]:
         yield Diagnosis("warning", "entry", message, where, remedy=host.by_hand, commands=(host.installing,))
     elif start.version and start.version != own:
         message = f"the entry starts {_NAME} {line(start.version)}; the one that you run is {own}"
-        command = Path(host.entry.command[0]).stem
-        renewed = ("uv cache clean moa-mcp",) if command in {"uvx", "uv"} else (host.installing,)
+        renewed = ("uv cache clean moa-mcp",) if _is_uvx(host) else (host.installing,)
         yield Diagnosis("warning", "versions", message, where, commands=renewed)
+
+
+def _ready(host: HostEntry, start: Start) -> Diagnosis:
+    """Return what a server that runs in another place reports about its pipelines, in the end of its instructions."""
+    said = line(start.instructions.rpartition("\n")[2])
+    message = f"{said} (Reported by the server: it runs in {host.elsewhere}, where doctor can't look.)"
+    if said == ALL_READY:
+        return Diagnosis("ok", "pipelines", message)
+    level: Level = "problem" if said.startswith("No pipeline") else "warning"
+    remedy = f"Pass the keys to {host.elsewhere} in the arguments of the entry."
+    return Diagnosis(level, "pipelines", message, str(host.file or ""), remedy=remedy)
+
+
+def _is_uvx(host: HostEntry) -> bool:
+    return Path(host.entry.command[0]).stem in {"uv", "uvx"}
 
 
 def _failed(host: HostEntry, start: Start, *, newest: bool) -> Diagnosis:
@@ -99,7 +119,7 @@ def _failed(host: HostEntry, start: Start, *, newest: bool) -> Diagnosis:
     remedy = host.by_hand or ("Fix what it reports, or write the entry again:" if details else "Write the entry again:")
     if not commands:
         remedy = "It may wait for something, such as a download. Start it in a terminal to see, or allow more time:"
-        commands = (f"{host.installing.replace(' install ', ' doctor ')} --timeout 120",)
+        commands = (shown("doctor", *filter(None, [host.entry.client.name]), "--timeout", "120"),)
     return Diagnosis("problem", "start", message, str(host.file or ""), details, remedy, commands)
 
 

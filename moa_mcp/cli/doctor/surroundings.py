@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,7 @@ def of_configuration(host: HostEntry, shell: Shell) -> tuple[Config | None, list
     found = [Diagnosis("warning", "configuration", note, str(path), remedy="Edit the file.") for note in config.notes]
     if host.config is None and path != shell.config:
         message = f"the server uses {path}; in your shell, moa-mcp uses {shell.config}"
-        command = f"{host.installing} --config {shell.config}"
+        command = f"{host.installing} --config {shlex.quote(str(shell.config))}"
         found.append(Diagnosis("warning", "configuration", message, str(host.file or ""), commands=(command,)))
     return config, found or [Diagnosis("ok", "configuration", str(path))]
 
@@ -147,7 +148,11 @@ def setting(host: HostEntry, name: str, shell: Shell) -> str:
     """Return the command that stores a key where the server of a host finds it."""
     config = host.config or configuration.find()
     named = ["--config", str(config)] if config != shell.config else []
-    with_file = f"{env_file.VARIABLE}={env_file.find()} " if env_file.find() not in {None, shell.env_file} else ""
+    with_file = (
+        f"{env_file.VARIABLE}={shlex.quote(str(env_file.find()))} "
+        if env_file.find() not in {None, shell.env_file}
+        else ""
+    )
     return f"{with_file}{shown('keys', 'set', name, *named)}"
 
 
