@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from moa_mcp.cli.key_sources import KeySources
 from moa_mcp.cli.text import counted, line
@@ -13,8 +13,7 @@ from moa_mcp.panels import Candidate
 from moa_mcp.providers.backend import Backend, real
 from moa_mcp.routing import addresses, commands, credentials
 from moa_mcp.routing.hosts import host
-from moa_mcp.routing.local import LOCAL, Listing, base_of
-from moa_mcp.routing.routes import Routes
+from moa_mcp.routing.local import LOCAL, Listing, Unlisted, base_of
 
 _KEY = "OPENROUTER_API_KEY"
 _PROGRAM = "claude"
@@ -36,6 +35,8 @@ class Available:
     """The models of panels that the keys can call."""
     local: tuple[Candidate, ...]
     """The chat models of the local servers."""
+    unlisted: Mapping[str, Unlisted] = field(default_factory=dict[str, Unlisted])
+    """The local servers that answer without a list of models, by provider."""
     wrong_addresses: tuple[str, ...] = ()
     """The variables of providers that could be called, but for their address, and what they should be."""
 
@@ -60,19 +61,20 @@ class Available:
     def described(self) -> Iterator[tuple[str, str]]:
         """Yield what was found, each with its kind. Values of keys are not in it."""
         yield "API keys", ", ".join(f"{name} ({source})" for name, source in self.keys.items()) or "none"
-        yield "Local servers", "; ".join(map(self._server, self.servers)) or "none"
+        yield "Local servers", "; ".join(map(self.server, self.servers)) or "none"
         yield "Programs", ", ".join(self.programs) or "none"
 
-    def _server(self, provider: str) -> str:
+    def server(self, provider: str) -> str:
+        """Return a local server with its address and the number of its chat models."""
         chat = sum(each.routes[0].provider == provider for each in self.local)
-        return f"{_place(provider)} ({counted(chat, 'chat model')})"
+        return f"{place(provider)} ({counted(chat, 'chat model')})"
 
     def remedies(self) -> Iterator[str]:
         """Yield what would help if nothing can answer."""
         yield from (f"set {each}" for each in self.wrong_addresses)
         for provider in self.servers:
             if LOCAL[provider].load is not None:
-                yield f"load a chat model into {_place(provider)}: {LOCAL[provider].loading(_LOCAL_MODEL)}"
+                yield f"load a chat model into {place(provider)}: {LOCAL[provider].loading(_LOCAL_MODEL)}"
         yield f"store an API key, such as one of OpenRouter: moa-mcp keys set {_KEY}"
         if not self.servers:
             yield f"start Ollama with a model: ollama pull {_LOCAL_MODEL}"
@@ -85,18 +87,17 @@ async def available(sources: KeySources) -> Available:
     backend, routes = real({}, dict(os.environ), sources.keychain)
     known = await backend.candidates(PanelSettings(local="always"))
     hosted, local = _parted(known)
-    keys, servers = sources.named(_key_names()), await _servers(routes)
-    return Available(backend, keys, servers, _programs(), hosted, local, routes.wrong_addresses)
+    found = await routes.local_servers()
+    servers = {name: each for name, each in found.items() if isinstance(each, tuple)}
+    unlisted = {name: each for name, each in found.items() if isinstance(each, Unlisted)}
+    keys = sources.named(_key_names())
+    return Available(backend, keys, servers, _programs(), hosted, local, unlisted, routes.wrong_addresses)
 
 
 def _key_names() -> Iterator[str]:
     """Yield the variables of all known providers to which the environment gives access."""
     for sets in credentials.KEYS.values():
         yield from credentials.given(sets, os.environ)
-
-
-async def _servers(routes: Routes) -> Mapping[str, Listing]:
-    return await routes.local_models()
 
 
 def _programs() -> tuple[str, ...]:
@@ -108,6 +109,7 @@ def _parted(known: Sequence[Candidate]) -> tuple[tuple[Candidate, ...], tuple[Ca
     return tuple(each for each in known if each.tier), tuple(each for each in known if not each.tier)
 
 
-def _place(provider: str) -> str:
+def place(provider: str) -> str:
+    """Return the name and the address of a local server."""
     local = LOCAL[provider]
     return line(f"{local.title} at {addresses.shown(base_of(local, os.environ))}")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -14,21 +12,17 @@ from rich.table import Table
 from rich.text import Text
 
 from moa_mcp.cli import costs, draw
-from moa_mcp.cli.checked import Checked, Finding, route, safe, with_warnings
+from moa_mcp.cli.checked import Checked, Finding, checked_in, route, safe, with_warnings
 from moa_mcp.cli.key_sources import KeySources
 from moa_mcp.cli.options import FAILED, Refused, add_keys, config_option, loaded, named, offline_option, show_notes
 from moa_mcp.cli.text import counted, json_text, line
-from moa_mcp.config import Config, Pipeline, models_of
-from moa_mcp.panels import needs
-from moa_mcp.planning.context_windows import doubts, windows
-from moa_mcp.planning.endings import endings
-from moa_mcp.planning.estimate import data, estimate, prices
-from moa_mcp.planning.forecast import ASSUMED_TOKENS, assumed
-from moa_mcp.planning.plan import Lint, Reach, plan, reach
-from moa_mcp.providers.backend import real, simulated
+from moa_mcp.config import Config
+from moa_mcp.planning.estimate import data
+from moa_mcp.planning.forecast import ASSUMED_TOKENS
+from moa_mcp.planning.plan import Lint
 from moa_mcp.providers.simulated import provider as simulation
 from moa_mcp.routing.keychain import Keychain
-from moa_mcp.routing.routes import Route, RouteState
+from moa_mcp.routing.routes import Route
 
 
 @click.command(
@@ -69,7 +63,7 @@ def command(
     show_notes(config)
     keys = None if offline else KeySources(add_keys(config), Keychain())
     chosen = [named(config, name) for name in dict.fromkeys(names)] or list(config.pipelines.values())
-    checked = anyio.run(_check, config, chosen, keys, cost)
+    checked = anyio.run(checked_in, config, chosen, keys, cost)
     findings = _findings(config, checked, live=live, ping=ping, yes=yes)
     checked = with_warnings(checked, findings)
     warned = strict and any(each.plan.lint for each in checked)
@@ -93,31 +87,6 @@ def _findings(config: Config, checked: Sequence[Checked], *, live: bool, ping: b
 
         findings.append(asked(config, checked, yes=yes))
     return findings
-
-
-async def _check(
-    config: Config, pipelines: Iterable[Pipeline], keys: KeySources | None, cost: bool
-) -> tuple[Checked, ...]:
-    """Return the pipelines with their models; simulated without `keys`."""
-    backend, routes = real(config.models, dict(os.environ), keys.keychain) if keys else (simulated(), None)
-    resolver = backend.resolver(config)
-    needed = "" if routes is None else needs(config, routes)
-
-    async def check(each: Pipeline) -> Checked:
-        resolved = await resolver.resolve(each)
-        pipeline, usable = resolved.pipeline, backend.usable(resolved.routes)
-        reached = _simulated(pipeline) if routes is None else await reach(pipeline, routes.of(resolved.routes), needed)
-        estimated = estimate(pipeline, assumed(), await prices(pipeline, usable)) if cost else None
-        planned = plan(pipeline)
-        lint = (*planned.lint, *doubts(pipeline, await windows(pipeline, usable)), *endings(reached, config.stand_ins))
-        return Checked(resolved, replace(planned, lint=lint), reached, estimated)
-
-    return tuple([await check(each) for each in pipelines])
-
-
-def _simulated(pipeline: Pipeline) -> tuple[Reach, ...]:
-    targets = ((alias, simulation.target(alias)) for alias in models_of(pipeline))
-    return tuple(Reach(alias, (RouteState(Route(model=target.model), target, ""),)) for alias, target in targets)
 
 
 def _data(

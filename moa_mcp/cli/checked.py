@@ -1,7 +1,8 @@
-"""What `moa-mcp check` found about a pipeline, and routes as it shows them."""
+"""Checks pipelines in this environment, as `moa-mcp check` and `doctor` do, and routes as they show them."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,13 +10,21 @@ from typing import Protocol
 
 from rich.console import Console
 
+from moa_mcp.cli.key_sources import KeySources
 from moa_mcp.cli.text import line
-from moa_mcp.config import Pipeline, called
-from moa_mcp.panels import Resolved
-from moa_mcp.planning.estimate import Estimate
-from moa_mcp.planning.plan import Lint, Plan, Reach, blocking
+from moa_mcp.config import Config, Pipeline, called, models_of
+from moa_mcp.panels import Resolved, needs
+from moa_mcp.planning.context_windows import doubts, windows
+from moa_mcp.planning.endings import endings
+from moa_mcp.planning.estimate import Estimate, estimate, prices
+from moa_mcp.planning.exclusions import exclusions
+from moa_mcp.planning.forecast import assumed
+from moa_mcp.planning.plan import Lint, Plan, Reach, blocking, plan, reach
+from moa_mcp.providers.backend import real, simulated
+from moa_mcp.providers.simulated import provider as simulation
 from moa_mcp.routing.hosts import host
-from moa_mcp.routing.routes import RouteState
+from moa_mcp.routing.routes import Route, RouteState
+from moa_mcp.steps.panel import panel_member
 from moa_mcp.text.redact import redact
 
 _USER = re.compile(r"(?<=://)[^/@\s]+@")
@@ -63,6 +72,40 @@ def route(state: RouteState) -> str:
 def safe(text: str) -> str:
     """Return the text without API keys, and without the user and password of an address."""
     return redact(_USER.sub("", line(text)))
+
+
+async def checked_in(
+    config: Config, pipelines: Iterable[Pipeline], keys: KeySources | None, cost: bool
+) -> tuple[Checked, ...]:
+    """Check pipelines in this environment, without requests to models; they are simulated without `keys`."""
+    backend, routes = real(config.models, dict(os.environ), keys.keychain) if keys else (simulated(), None)
+    resolver = backend.resolver(config)
+    needed = "" if routes is None else needs(config, routes)
+    typos: tuple[Lint, ...] = ()
+    if routes is not None and config.panels.exclude:
+        typos = tuple(exclusions(config.panels.exclude, await routes.local_models()))
+
+    async def check(each: Pipeline) -> Checked:
+        resolved = await resolver.resolve(each)
+        pipeline, usable = resolved.pipeline, backend.usable(resolved.routes)
+        reached = _simulated(pipeline) if routes is None else await reach(pipeline, routes.of(resolved.routes), needed)
+        estimated = estimate(pipeline, assumed(), await prices(pipeline, usable)) if cost else None
+        planned = plan(pipeline)
+        own = (*planned.lint, *doubts(pipeline, await windows(pipeline, usable)), *endings(reached, config.stand_ins))
+        lint = (*own, *(typos if _chooses(each, config) else ()))
+        return Checked(resolved, replace(planned, lint=lint), reached, estimated)
+
+    return tuple([await check(each) for each in pipelines])
+
+
+def _chooses(pipeline: Pipeline, config: Config) -> bool:
+    """Whether models are chosen for a pipeline: it has a panel, or models with a stand-in."""
+    return any(panel_member(alias) or alias in config.stand_ins for alias in models_of(pipeline))
+
+
+def _simulated(pipeline: Pipeline) -> tuple[Reach, ...]:
+    targets = ((alias, simulation.target(alias)) for alias in models_of(pipeline))
+    return tuple(Reach(alias, (RouteState(Route(model=target.model), target, ""),)) for alias, target in targets)
 
 
 class Finding(Protocol):

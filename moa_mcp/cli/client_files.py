@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator, Iterator
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import unified_diff
@@ -17,6 +18,7 @@ from moa_mcp.cli.replacing import backups, replaced
 from moa_mcp.cli.text import line, say
 from moa_mcp.clients.client import Client, Server
 from moa_mcp.clients.documents import NotEditable, format_of, merged, produces, without
+from moa_mcp.clients.entries import Entry, entries
 from moa_mcp.clients.known import CLIENTS
 from moa_mcp.text.redact import MASK, redact
 from moa_mcp.text.visible import visible
@@ -80,6 +82,33 @@ def chosen(names: tuple[str, ...]) -> list[Client]:
     return [_BY_NAME[name] for name in dict.fromkeys(names)]
 
 
+def require_terminal(command: str) -> None:
+    """Refuse a command that asks questions without a terminal."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Refused(
+            f"{command} asks questions, which needs a terminal",
+            "Add --yes to change the files, or --dry-run to see the changes.",
+        )
+
+
+def change_each(clients: Iterable[Client], change: Callable[[Client], bool]) -> None:
+    """Change the file of each client; `change` returns whether the user confirmed.
+
+    A file that can't be changed is reported, and the others are changed anyway. Exits if not all were changed.
+    """
+    failed = declined = False
+    for each in clients:
+        try:
+            declined |= not change(each)
+        except Refused as problem:
+            say(f"Error: {problem.message}", problem.remedy)
+            failed = True
+    if failed:
+        raise click.exceptions.Exit(Refused.exit_code)
+    if declined:
+        raise click.exceptions.Exit(RunFailed.exit_code)
+
+
 def content(path: Path) -> str | None:
     """Return the text of a file; None if it does not exist. Raises `Refused`."""
     try:
@@ -92,6 +121,16 @@ def content(path: Path) -> str | None:
         raise Refused(f"{path}: {place}", "Save the file as UTF-8.") from error
     except OSError as error:
         raise Refused(f"{path} can't be read: {error.strerror}", "Fix its permissions.") from error
+
+
+def entries_of(client: Client) -> list[Entry]:
+    """Return the entries of moa-mcp in a client's file, as the client reads them here. Raises `Refused`."""
+    path = client.path(os.environ)
+    text = content(path)
+    if text is None:
+        return []
+    with _located(path):
+        return list(entries(client, format_of(client.format).read(text), os.environ))
 
 
 def installing(client: Client, server: Server) -> FileChange:
@@ -134,11 +173,6 @@ def show(change: FileChange) -> None:
         click.echo("The file was created by install, and would be deleted.")
     for each in change.diff():
         click.echo(each)
-
-
-def report(problem: Refused) -> None:
-    """Print what is wrong with one file, while the command continues with others."""
-    say(f"Error: {problem.message}", problem.remedy)
 
 
 def _readable(path: Path) -> str | None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
 
 from moa_mcp.cli import client_files
 from moa_mcp.cli.client_files import FileChange, chosen, installing
-from moa_mcp.cli.launch import own_server
+from moa_mcp.cli.launch import by_name, own_server, shown
 from moa_mcp.cli.options import Refused, RunFailed, config_option, journal_option
 from moa_mcp.cli.text import line, say, written
 from moa_mcp.clients.client import Client, Server
@@ -56,11 +56,8 @@ def command(
     if link and print_only:
         raise Refused("--link and --print can't be combined", "Use one of them.")
     asks = not (yes or dry_run or print_only or link)
-    if asks and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Refused(
-            "install asks questions, which needs a terminal",
-            "Add --yes to change the files, or --dry-run to see the changes.",
-        )
+    if asks:
+        client_files.require_terminal("install")
     targets = chosen(clients) or _found()
     server = own_server(config_path, journal)
     if link:
@@ -68,7 +65,10 @@ def command(
     elif print_only:
         _print_entries(targets, server)
     else:
-        _install(targets, server, asks=asks, dry_run=dry_run, with_keys=with_keys)
+        add = partial(_add, server=server, asks=asks, dry_run=dry_run, with_keys=with_keys)
+        client_files.change_each(targets, add)
+        if not dry_run:
+            say(f"To check that these clients can start the server and that it has its keys, run {shown('doctor')}.")
 
 
 def _found() -> list[Client]:
@@ -87,32 +87,18 @@ def _print_links(targets: list[Client], server: Server, *, named: bool) -> None:
     for each in linked:
         if each.link:
             say(f"{each.title}:")
-            written(each.link(each.entry(_by_name(each, server))))
+            written(each.link(each.entry(by_name(each, server))))
 
 
 def _print_entries(targets: list[Client], server: Server) -> None:
     for each in targets:
         say(f"{each.title}, {each.path(os.environ)}:")
-        written(merged(format_of(each.format), "", each.keys, each.entry(_by_name(each, server))).rstrip("\n"))
+        written(merged(format_of(each.format), "", each.keys, each.entry(by_name(each, server))).rstrip("\n"))
 
 
-def _install(targets: list[Client], server: Server, *, asks: bool, dry_run: bool, with_keys: bool) -> None:
-    failed = declined = False
-    for each in targets:
-        try:
-            declined |= not _add(each, server, asks=asks, dry_run=dry_run, with_keys=with_keys)
-        except Refused as problem:
-            client_files.report(problem)
-            failed = True
-    if failed:
-        raise click.exceptions.Exit(Refused.exit_code)
-    if declined:
-        raise click.exceptions.Exit(RunFailed.exit_code)
-
-
-def _add(client: Client, server: Server, *, asks: bool, dry_run: bool, with_keys: bool) -> bool:
+def _add(client: Client, *, server: Server, asks: bool, dry_run: bool, with_keys: bool) -> bool:
     """Add the server to a client; return whether the user agreed."""
-    ready = _by_name(client, server)
+    ready = by_name(client, server)
     if server.names and not client.takes_names and (with_keys or (asks and _asked_for_keys(client, server))):
         ready = replace(server, names=(), values={**server.values, **{name: os.environ[name] for name in server.names}})
     change = installing(client, ready)
@@ -139,11 +125,6 @@ def _asked_for_keys(client: Client, server: Server) -> bool:
         default=False,
         err=True,
     )
-
-
-def _by_name(client: Client, server: Server) -> Server:
-    """Return the server with its variables by name, or without them where a client can't read names."""
-    return server if client.takes_names else replace(server, names=())
 
 
 def _write(change: FileChange, *, has_keys: bool) -> None:

@@ -20,6 +20,7 @@ from moa_mcp.routing.environment import is_used
 from moa_mcp.routing.keychain import Keychain, KeychainFailed
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MOST_BYTES = 100_000
 
 
 class _Commands(Group):
@@ -79,7 +80,7 @@ def set_command(ctx: click.Context, name: str, in_keychain: bool, config_path: P
             "Leave out the key and enter it when asked, or write it to stdin.",
         )
     _check(name, loaded(config_path))
-    value = (click.prompt(name, hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()).strip()
+    value = (click.prompt(name, hide_input=True, err=True) if sys.stdin.isatty() else _piped(name)).strip()
     if not value or not value.isprintable():
         raise Refused(f"the value of {name} is empty or has control characters", "Write the key as one line.")
     say(f"{name} is stored in {_written(name, value, in_keychain=in_keychain)}.")
@@ -97,6 +98,20 @@ def remove_command(name: str, in_keychain: bool) -> None:
         why = "; ".join(file.problems) or f"{env_file.find()} has no key of that name{nearest(name, file.values)}"
         raise Refused(why, "Run moa-mcp keys list to see where keys are set.")
     say(f"{name} is removed from {_written(name, None, in_keychain=in_keychain)}.")
+
+
+def _piped(name: str) -> str:
+    """Return the only line of stdin. A file of variables would otherwise be stored as a key in part."""
+    try:
+        lines = [each for each in sys.stdin.buffer.read(_MOST_BYTES).decode("utf-8-sig").splitlines() if each.strip()]
+    except UnicodeDecodeError as error:
+        raise Refused(f"the value of {name} is not UTF-8 at byte {error.start}", "Write the key as UTF-8.") from error
+    if len(lines) > 1:
+        raise Refused(
+            f"stdin has {len(lines)} lines, and the value of {name} is one line",
+            f"Write only the key to stdin, or copy the lines of a file with several keys into {env_file.find()}.",
+        )
+    return lines[0] if lines else ""
 
 
 def _check(name: str, config: Config) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from moa_mcp import config as configuration
 from moa_mcp.cli.options import add_keys, loaded
-from moa_mcp.clients.client import Server
+from moa_mcp.clients.client import Client, Server
 from moa_mcp.config import Config
 from moa_mcp.panels.table import known_models
 from moa_mcp.routing import credentials, env_file
@@ -17,7 +20,9 @@ from moa_mcp.routing.hosts import host
 from moa_mcp.routing.local import LOCAL
 
 _SCRIPT = "moa-mcp"
-_CACHE_OF_UV = "archive-v0"
+CACHE_OF_UV = "archive-v0"
+_FOLDER = "XDG_CONFIG_HOME"
+"""The variable with the folder of configurations. Clients do not pass it, so the server would look elsewhere."""
 
 
 def own_server(config_path: Path | None, journal: str | None) -> Server:
@@ -26,20 +31,40 @@ def own_server(config_path: Path | None, journal: str | None) -> Server:
     Keys are named, not included; those of the user's file and of the keychain are found by the server itself.
     """
     config = loaded(config_path)
-    command, *args = _command()
-    used = config_path or configuration.preferred()
-    if used != configuration.users_file():
-        args += ["--config", str(used.absolute())]
-    if journal:
-        args += ["--journal", journal if journal == "none" else str(Path(journal).expanduser().absolute())]
+    command, *args = own_command(config_path or configuration.preferred(), journal)
     named = os.environ.get(env_file.VARIABLE)
     file = named if named == "none" else str(Path(named).expanduser().absolute()) if named else None
-    return Server(command, tuple(args), _variables(config), {env_file.VARIABLE: file} if file else {})
+    return Server(
+        command, tuple(args), variables(config, add_keys(config).names), {env_file.VARIABLE: file} if file else {}
+    )
+
+
+def own_command(config_path: Path, journal: str | None) -> tuple[str, ...]:
+    """Return the words of the command that starts the server with this configuration and this journal."""
+    words = [*_command()]
+    if config_path != configuration.users_file() or (_FOLDER in os.environ and config_path.exists()):
+        words += ["--config", str(config_path.absolute())]
+    if journal:
+        words += ["--journal", journal if journal == "none" else str(Path(journal).expanduser().absolute())]
+    return tuple(words)
+
+
+def by_name(client: Client, server: Server) -> Server:
+    """Return the server with its variables by name, or without them where a client can't read names."""
+    return server if client.takes_names else replace(server, names=())
+
+
+def shown(*arguments: str) -> str:
+    """Return a command of moa-mcp that works in this shell."""
+    words = _command()
+    on_path = shutil.which(_SCRIPT)
+    is_on_path = on_path is not None and str(Path(on_path).absolute()) == words[0]
+    return shlex.join([*((_SCRIPT,) if is_on_path else words), *arguments])
 
 
 def _command() -> tuple[str, ...]:
     """Return the command: the script on the PATH if it is of this installation, else the one of its interpreter."""
-    if _CACHE_OF_UV in Path(sys.prefix).parts and (uvx := shutil.which("uvx")):  # uv may delete this environment
+    if CACHE_OF_UV in Path(sys.prefix).parts and (uvx := shutil.which("uvx")):  # uv may delete this environment
         return (str(Path(uvx).absolute()), _SCRIPT)
     beside = shutil.which(_SCRIPT, path=str(Path(sys.executable).parent))
     if beside is None:
@@ -49,9 +74,8 @@ def _command() -> tuple[str, ...]:
     return (str(Path(on_path if same and on_path else beside).absolute()),)
 
 
-def _variables(config: Config) -> tuple[str, ...]:
-    """Return the variables with keys and addresses that are set in the environment alone and that routes use."""
-    in_file = add_keys(config).names
+def variables(config: Config, in_file: Collection[str]) -> tuple[str, ...]:
+    """Return the variables with keys and addresses that routes use and that are set in the environment alone."""
     routes = [route for routes in config.models.values() for route in routes]
     routes += [route for known in known_models().values() for route in known.routes]
     found = {name for route in routes for name in credentials.given(route.key_names, os.environ)}
@@ -60,4 +84,4 @@ def _variables(config: Config) -> tuple[str, ...]:
             found.add(LOCAL[provider].variable)
         elif (known_host := host(provider)) is not None:
             found.add(known_host.variable(os.environ))
-    return tuple(sorted(name for name in found - in_file if os.environ.get(name)))
+    return tuple(sorted(name for name in found if name not in in_file and os.environ.get(name)))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from moa_mcp.cli import client_files
 from moa_mcp.cli.client_files import FileChange, chosen, removing
-from moa_mcp.cli.options import Refused, RunFailed, config_unread
+from moa_mcp.cli.options import config_unread
 from moa_mcp.cli.text import line, say
 from moa_mcp.clients.client import Client
 from moa_mcp.clients.known import CLIENTS
@@ -25,28 +23,19 @@ def command(clients: tuple[str, ...], yes: bool, dry_run: bool) -> None:
     A file that has not changed since install is restored exactly. Keys, configuration and stored runs are kept.
     """
     asks = not (yes or dry_run)
-    if asks and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Refused(
-            "uninstall asks questions, which needs a terminal",
-            "Add --yes to change the files, or --dry-run to see the changes.",
-        )
-    failed = declined = False
-    changes = 0
-    for each in chosen(clients) or CLIENTS:
-        try:
-            change = removing(each)
-            if change.before == change.after:
-                continue
-            changes += 1
-            declined |= not _remove(each, change, asks=asks, dry_run=dry_run)
-        except Refused as problem:
-            client_files.report(problem)
-            failed = True
-    if failed:
-        raise click.exceptions.Exit(Refused.exit_code)
-    if declined:
-        raise click.exceptions.Exit(RunFailed.exit_code)
-    if not changes:
+    if asks:
+        client_files.require_terminal("uninstall")
+    found: list[Client] = []
+
+    def remove(client: Client) -> bool:
+        change = removing(client)
+        if change.before == change.after:
+            return True
+        found.append(client)
+        return _remove(client, change, asks=asks, dry_run=dry_run)
+
+    client_files.change_each(chosen(clients) or CLIENTS, remove)
+    if not found:
         say("No client has an entry for moa-mcp.")
 
 

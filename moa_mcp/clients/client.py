@@ -9,12 +9,19 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from moa_mcp.clients.documents import FormatName, Keys
 
 NAME = "moa"
 """The name of the server in every client."""
+_REFERENCES = {
+    "${NAME:-}": re.compile(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}"),
+    "${env:NAME}": re.compile(r"\$\{env:(?P<name>\w+)\}"),
+    "${NAME}": re.compile(r"\$(?P<brace>\{)?(?P<name>\w+)(?(brace)\})"),
+    "{env:NAME}": re.compile(r"\{env:(?P<name>\w+)\}"),
+}
+"""By the form in which a client writes references: all that it reads as one."""
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
@@ -29,6 +36,24 @@ class Server:
     """Variables with keys, to be written by name."""
     values: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     """Variables whose values are written."""
+
+
+class TimeLimit(NamedTuple):
+    """How long a client waits for a server."""
+
+    seconds: float | None
+    """Without a setting; None if that is not known."""
+    key: str = ""
+    """The key of an entry that sets it; empty if an entry can't."""
+    unit_s: float = 1.0
+    """The unit of that key, in seconds."""
+
+    def of(self, entry: Mapping[str, object]) -> float | None:
+        """Return the seconds for an entry; None if they are not known."""
+        value = entry.get(self.key)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return value * self.unit_s
+        return self.seconds
 
 
 Shape: TypeAlias = Callable[[Server, Callable[[Server], dict[str, str]]], dict[str, Any]]
@@ -60,6 +85,12 @@ class Client:
     """Commands that show that the client is installed."""
     windows_files: tuple[str, ...] = ()
     """Other paths on Windows, if any."""
+    start_limit: TimeLimit | None = None
+    """How long it waits for a server to start; None if that is not documented."""
+    call_limit: TimeLimit | None = None
+    """How long it waits for a tool call; None if that is not documented."""
+    in_terminal: bool = False
+    """Whether it is started in a terminal, and so with the environment of a shell."""
     link: Callable[[Mapping[str, Any]], str] | None = None
     """Makes a link that installs an entry; None if the client has no such links."""
 
@@ -72,6 +103,11 @@ class Client:
     def takes_names(self) -> bool:
         """Whether keys can be written by name."""
         return self.by_list or self.reference is not None
+
+    @property
+    def references(self) -> re.Pattern[str] | None:
+        """The references to variables that it replaces in an entry; None if it replaces none."""
+        return _REFERENCES.get(self.reference or "")
 
     def paths(self, environ: Mapping[str, str], platform: str = sys.platform) -> Iterator[Path]:
         """Yield the paths of its file."""

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from moa_mcp.clients import links
-from moa_mcp.clients.client import NAME, Client, Server
+from moa_mcp.clients.client import NAME, Client, Server, TimeLimit
 
 _Environment: TypeAlias = Callable[[Server], dict[str, str]]
 _DESCRIPTION = "Asks several language models and combines their answers"
 _GOOSE_TIMEOUT_S = 300
+_MS = 0.001
 
 
 def _usual(server: Server, environment: _Environment) -> dict[str, Any]:
@@ -63,6 +64,8 @@ CLIENTS = (
         "json",
         "mcpServers",
         _usual,
+        start_limit=TimeLimit(60),
+        call_limit=TimeLimit(240),
     ),
     Client(
         "claude-code",
@@ -73,6 +76,9 @@ CLIENTS = (
         _typed,
         reference="${NAME:-}",
         programs=("claude",),
+        start_limit=TimeLimit(30),
+        call_limit=TimeLimit(None, "timeout", _MS),
+        in_terminal=True,
     ),
     Client(
         "cursor",
@@ -105,6 +111,9 @@ CLIENTS = (
         _codex,
         by_list=True,
         programs=("codex",),
+        start_limit=TimeLimit(10, "startup_timeout_sec"),
+        call_limit=TimeLimit(60, "tool_timeout_sec"),
+        in_terminal=True,
     ),
     Client(
         "gemini",
@@ -115,6 +124,8 @@ CLIENTS = (
         _usual,
         reference="${NAME}",
         programs=("gemini",),
+        call_limit=TimeLimit(600, "timeout", _MS),
+        in_terminal=True,
     ),
     Client(
         "windsurf",
@@ -147,6 +158,8 @@ CLIENTS = (
         programs=("goose",),
         windows_files=("${APP}/Block/goose/config/config.yaml",),
         link=links.goose,
+        call_limit=TimeLimit(_GOOSE_TIMEOUT_S, "timeout"),
+        in_terminal=True,
     ),
     Client(
         "cline",
@@ -155,6 +168,7 @@ CLIENTS = (
         "json",
         "mcpServers",
         _usual,
+        call_limit=TimeLimit(60, "timeout"),
     ),
     Client(
         "opencode",
@@ -165,6 +179,8 @@ CLIENTS = (
         _opencode,
         reference="{env:NAME}",
         programs=("opencode",),
+        start_limit=TimeLimit(5, "timeout", _MS),
+        in_terminal=True,
     ),
     Client(
         "lm-studio",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from moa_mcp.panels.candidates import PROVIDERS, Candidate, Environment, all_known
+from moa_mcp.panels.candidates import PROVIDERS, Candidate, Environment, all_known, excludable
 from moa_mcp.panels.resolving import Candidates, Resolved, Resolver, StandIn, needs, replaceable
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Resolver",
     "StandIn",
     "all_known",
+    "excludable",
     "needs",
     "replaceable",
 ]

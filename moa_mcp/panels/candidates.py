@@ -114,6 +114,13 @@ def _excluded(name: str, maker: str, exclude: Iterable[str]) -> bool:
     return not {name.lower(), maker.lower()}.isdisjoint(each.lower() for each in exclude)
 
 
+def excludable(listings: Mapping[str, Listing]) -> tuple[str, ...]:
+    """Return the names and makers that can be excluded: those of known models and of models of local servers."""
+    known = [word for each in known_models().values() for word in (each.name, each.maker)]
+    local = [word for each in _local(listings) for word in (each.name, each.maker)]
+    return tuple(dict.fromkeys((*known, *local, *_MAKERS.values())))
+
+
 def _local(listings: Mapping[str, Listing]) -> Iterator[Candidate]:
     """Yield the chat models of local servers, the largest first."""
     found = [(provider, name) for provider, names in listings.items() for name in names if not _NO_CHAT.search(name)]

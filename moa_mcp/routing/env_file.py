@@ -66,7 +66,7 @@ def write(name: str, value: str | None) -> Path | None:
     The file is created if needed, readable by its owner alone. Other lines are kept.
 
     Raises:
-        ValueError: others have access to the file; the message says what to do.
+        ValueError: others have access to the file, or it is not UTF-8; the message says what to do.
         OSError: the file can't be read or written.
 
     """
@@ -79,6 +79,8 @@ def write(name: str, value: str | None) -> Path | None:
         text, problem = _private(path)
     except FileNotFoundError:
         text, problem = "", ""
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 at byte {error.start}; save the file as UTF-8") from error
     if problem:
         raise ValueError(problem)
     kept = [line for line in text.splitlines() if name not in parse(line)[0]]

@@ -357,12 +357,16 @@ class Routes:
         return RouteState(route, target, "")
 
     async def local_models(self) -> Mapping[str, Listing]:
-        """Return the models of the local servers that answer now, by provider."""
+        """Return the models of the local servers that list them now, by provider."""
+        return {name: models for name, models in (await self.local_servers()).items() if isinstance(models, tuple)}
+
+    async def local_servers(self) -> Mapping[str, Listing | Unlisted]:
+        """Return what the local servers that answer now list, by provider."""
         right = {name: local for name, local in LOCAL.items() if not wrong_address(name, self._environ)}
         bases = {name: base_of(local, self._environ) for name, local in right.items()}
         keys = {name: self._environ.get(LOCAL[name].key) for name in bases}
         found = {name: await self._models_at(base, keys[name]) for name, base in bases.items()}
-        return {name: models for name, models in found.items() if isinstance(models, tuple)}
+        return {name: models for name, models in found.items() if models is not None}
 
     async def _models_at(self, base: str, key: str | None) -> Listing | Unlisted | None:
         seen = self._seen.get((base, key))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -215,6 +216,11 @@ def test_a_key_is_set_listed_used_and_removed(user: User, serving: ModelServer) 
         (("set", KEY), "x\n", "the name is not a variable of a provider or route"),
         (("set", f"sk-{KEY}"), "x\n", "the name is not that of an environment variable"),
         (("set", "OPEN_AI_KEY"), "x\n", "did you mean 'OPENAI_API_KEY'?"),
+        (
+            ("set", "HOUSE_KEY"),
+            f"A_KEY=x\n\nHOUSE_KEY={KEY}\n",
+            "stdin has 2 lines, and the value of HOUSE_KEY is one line",
+        ),
         (("set", "HOUSE_KEY"), "\n", "the value of HOUSE_KEY is empty or has control characters"),
         (("set", "HOUSE_KEY"), f"{KEY}\x1b[A\n", "the value of HOUSE_KEY is empty or has control characters"),
         (("remove", "HOUSE_KEY"), "", "no such file"),
@@ -234,6 +240,27 @@ def test_a_key_is_not_stored_where_others_can_read_it(user: User) -> None:
     assert done.returncode == 2
     assert f"run chmod 600 {user.file}" in done.stderr
     assert user.file.read_text() == ""
+
+
+def test_a_file_that_is_not_utf8_is_refused_by_its_path_and_unchanged(user: User) -> None:
+    user.writes("")
+    user.file.write_bytes(b"A_KEY=caf\xe9\n")
+    done = user("keys", "set", "HOUSE_KEY", said=f"{KEY}\n")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"Error: {user.file}: not UTF-8 at byte 9; save the file as UTF-8\n")
+    assert user.file.read_bytes() == b"A_KEY=caf\xe9\n"
+
+
+def test_a_key_that_is_not_utf8_is_refused(user: User) -> None:
+    binary = subprocess.run(
+        [sys.executable, "-m", "moa_mcp", "keys", "set", "HOUSE_KEY"],
+        env=user.environ | {"PYTHONPATH": ":".join(filter(None, sys.path)), "PYTHONUTF8": "1"},
+        input=b"caf\xe9\n",
+        capture_output=True,
+        check=False,
+    )
+    assert binary.returncode == 2
+    assert binary.stderr.startswith(b"Error: the value of HOUSE_KEY is not UTF-8 at byte 3\n")
 
 
 def test_a_key_is_refused_for_a_keychain_that_is_not_there(user: User) -> None:

@@ -234,3 +234,24 @@ async def test_a_server_starts_with_a_wrong_address_in_the_environment_and_says_
     assert "Tell the user to set OPENAI_BASE_URL to an address with a host" in instructions
     assert answered.is_error
     assert "set OPENAI_BASE_URL to an address with a host" in text(answered)
+
+
+@pytest.mark.parametrize(
+    ("word", "warning"),
+    [
+        (
+            "Mistrall",
+            "'Mistrall' is neither a model of panels nor a maker, so it has no effect; did you mean 'Mistral'?",
+        ),
+        ("no-such-maker", "'no-such-maker' is neither a model of panels nor a maker, so it has no effect"),
+        ("OPENAI", None),
+        ("hf.co/somebody/model:q4", None),
+    ],
+)
+def test_an_exclusion_without_effect_is_a_warning(
+    environ: dict[str, str], tmp_path: Path, word: str, warning: str | None
+) -> None:
+    path = written(tmp_path, f"[panels]\nexclude = ['{word}']", PANEL)
+    (one,) = checked(environ | NO_SERVERS, path)["pipelines"]
+    found = [each["message"] for each in one["warnings"] if each["place"] == "panels.exclude"]
+    assert found == ([warning] if warning else [])

@@ -41,21 +41,15 @@ def opened_at_best(path: Path, synchronous: str) -> Opened:
         sqlite3.Error, OSError: it can't be read, for a reason of SQLite or the system.
 
     """
-    if path.exists() and not path.is_file():
-        what = "a folder" if path.is_dir() else "not a regular file"
-        raise JournalError(f"the journal {path} can't be used: it is {what}; use another file with --journal PATH")
-    if path.exists() and not _looks_like_one(path):
-        raise JournalError(
-            f"the journal {path} can't be used: file is not a database; it is damaged or not a journal: move it away, "
-            "or use another file with --journal PATH"
-        )
+    if path.exists():
+        require_database(path)
     if not path.exists() or os.access(path, os.W_OK):
         try:
             return Opened(_opened(path, synchronous))
         except (OSError, sqlite3.OperationalError) as error:
             if not _is_unwritable(path, error):
                 raise
-    return _opened_to_read(path)
+    return opened_to_read(path)
 
 
 def _opened(path: Path, synchronous: str, original: Path | None = None) -> sqlite3.Connection:
@@ -70,11 +64,21 @@ def _opened(path: Path, synchronous: str, original: Path | None = None) -> sqlit
     return db
 
 
-def _looks_like_one(path: Path) -> bool:
-    """Whether a file is empty or starts like an SQLite database. SQLite itself accepts truncated headers."""
+def require_database(path: Path) -> None:
+    """Refuse an existing file that is not empty and does not start like an SQLite database. Raises `JournalError`.
+
+    SQLite itself accepts truncated headers.
+    """
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "not a regular file"
+        raise JournalError(f"the journal {path} can't be used: it is {what}; use another file with --journal PATH")
     with path.open("rb") as file:
         head = file.read(_SMALLEST)
-    return not head or (len(head) == _SMALLEST and head.startswith(_HEADER))
+    if head and not (len(head) == _SMALLEST and head.startswith(_HEADER)):
+        raise JournalError(
+            f"the journal {path} can't be used: file is not a database; it is damaged or not a journal: move it away, "
+            "or use another file with --journal PATH"
+        )
 
 
 def _is_unwritable(path: Path, error: OSError | sqlite3.Error | JournalError) -> bool:
@@ -85,7 +89,7 @@ def _is_unwritable(path: Path, error: OSError | sqlite3.Error | JournalError) ->
     return code == sqlite3.SQLITE_READONLY or (refused and not writable and path.is_file())
 
 
-def _opened_to_read(path: Path) -> Opened:
+def opened_to_read(path: Path) -> Opened:
     """Open a read-only file, or a copy of it if SQLite can't create its auxiliary files.
 
     The latest writes may be in the write-ahead log only. Without a log, no process is writing.
