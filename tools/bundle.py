@@ -26,7 +26,7 @@ KEYS = {
 """Keys that a user is asked for: the provider and its privacy policy. One of them is enough; others can be stored with
 `moa-mcp keys set`."""
 CONFIG = "MOA_MCP_CONFIG"
-CONFIG_TEXT = "A pipelines.toml of your own. Leave it empty to use the pipelines of the package."
+CONFIG_TEXT = "Your pipelines.toml. Leave it empty to use the pipelines of the package."
 
 
 def project() -> dict[str, Any]:
