@@ -78,6 +78,7 @@ def manifest(about: dict[str, Any]) -> dict[str, Any]:
         "version": about["version"],
         "description": about["description"],
         "author": about["authors"][0],
+        "icon": "icon.png",
         "repository": {"type": "git", "url": about["urls"]["Source"]},
         "documentation": about["urls"]["Documentation"],
         "support": about["urls"]["Issues"],
@@ -132,7 +133,7 @@ def packed(about: dict[str, Any], wheel: Path, folder: Path) -> Path:
     content = {
         "manifest.json": _json(manifest(about)).encode(),
         "pyproject.toml": requirements(about, wheel.name).encode(),
-        "src/server.py": (BUNDLE / "src" / "server.py").read_bytes(),
+        **{name: (BUNDLE / name).read_bytes() for name in ("icon.png", "src/server.py")},
         wheel.name: wheel.read_bytes(),
     }
     with ZipFile(path, "w") as archive:

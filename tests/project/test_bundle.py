@@ -112,7 +112,7 @@ def test_the_official_packer_accepts_the_bundle_and_leaves_nothing_out(
         done = subprocess.run([*packer, *arguments], capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     with ZipFile(again) as archive:
-        assert {*archive.namelist()} == {"manifest.json", "pyproject.toml", "src/server.py", wheel.name}
+        assert {*archive.namelist()} == {"icon.png", "manifest.json", "pyproject.toml", "src/server.py", wheel.name}
 
 
 @pytest.mark.anyio
