@@ -12,17 +12,34 @@ import warnings
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from moa_mcp.cli.arguments import no_such_option
+from moa_mcp.cli.completing import files
 from moa_mcp.cli.groups import Group
 from moa_mcp.cli.signals import INTERRUPTED, Interrupted
 from moa_mcp.cli.text import abandon_stdout
 from moa_mcp.garbage import collecting_nothing
 from moa_mcp.text.visible import visible
 
-COMMANDS = ("init", "install", "uninstall", "doctor", "serve", "ask", "runs", "check", "keys", "pipelines")
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+COMMANDS = (
+    "init",
+    "install",
+    "uninstall",
+    "doctor",
+    "serve",
+    "ask",
+    "runs",
+    "check",
+    "keys",
+    "pipelines",
+    "completion",
+)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """Errors of a write that a user should see: a full disk, a quota or file size limit, a lost terminal."""
 
@@ -44,6 +61,12 @@ class Commands(Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
         return list(COMMANDS)
+
+    def named(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the names only: descriptions would take the import of every command."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415  only a completion needs it
+
+        return [CompletionItem(name) for name in self.list_commands(ctx) if name.startswith(incomplete)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         del ctx
@@ -85,7 +108,7 @@ class Commands(Group):
     context_settings={"help_option_names": ["-h", "--help"], "ignore_unknown_options": True},
 )
 @click.option("--config", "config_path", type=click.Path(path_type=Path), metavar="PATH", help="Configuration file.")
-@click.option("--journal", metavar="PATH", help="Journal file that stores runs, or 'none'.")
+@click.option("--journal", metavar="PATH", shell_complete=files, help="Journal file that stores runs, or 'none'.")
 @click.option("--offline", is_flag=True, help="Simulate the models: no API key, no network, no cost.")
 @click.version_option(package_name="moa-mcp", message="%(prog)s %(version)s")
 @click.pass_context

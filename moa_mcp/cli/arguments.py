@@ -27,7 +27,7 @@ class QuestionCommand(click.Command):
         takes_value = {name: not each.is_flag for each in options for name in each.opts}
         given, others, doubtful = _sorted_out(args, takes_value)
         most = sum(isinstance(each, click.Argument) for each in self.params)
-        for at in doubtful:
+        for at in () if ctx.resilient_parsing else doubtful:
             alone = 0 < at < most == len(others)  # nothing else could be the question, nor it the pipeline
             if _reads_as_option(others[at], takes_value, alone=alone):
                 raise no_such_option(

@@ -15,7 +15,7 @@ import click
 from rich.text import Text
 
 from moa_mcp.budget.worst_case import data
-from moa_mcp.cli import costs, draw
+from moa_mcp.cli import completing, costs, draw
 from moa_mcp.cli.admitting import admitted, begins, consent, refusal, yes_option
 from moa_mcp.cli.arguments import QuestionCommand
 from moa_mcp.cli.options import (
@@ -55,7 +55,7 @@ _EXAMPLE = "vote"
     epilog="Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 no usable provider, 130 or 143 interrupted.",
     context_settings={"allow_extra_args": True},
 )
-@click.argument("pipeline", required=False, metavar="PIPELINE")
+@click.argument("pipeline", required=False, metavar="PIPELINE", shell_complete=completing.pipelines)
 @click.argument("question", required=False)
 @click.option(
     "--context",
@@ -65,8 +65,18 @@ _EXAMPLE = "vote"
     help="File with context for the question.",
 )
 @click.option("--system", metavar="TEXT", help="System prompt for all models.")
-@click.option("--models", metavar="NAMES", help="Models or panels that answer, separated by commas: balanced:4.")
-@click.option("--aggregator", metavar="NAME", help="Model or panel that merges or judges the answers.")
+@click.option(
+    "--models",
+    metavar="NAMES",
+    shell_complete=completing.models,
+    help="Models or panels that answer, separated by commas: balanced:4.",
+)
+@click.option(
+    "--aggregator",
+    metavar="NAME",
+    shell_complete=completing.model,
+    help="Model or panel that merges or judges the answers.",
+)
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Random seed.")
 @max_cost_option
 @click.option(

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from moa_mcp.cli import costs, draw
+from moa_mcp.cli import completing, costs, draw
 from moa_mcp.cli.checked import Checked, Finding, checked_in, route, safe, with_warnings
 from moa_mcp.cli.key_sources import KeySources
 from moa_mcp.cli.options import FAILED, Refused, add_keys, config_option, loaded, named, offline_option, show_notes
@@ -30,7 +30,7 @@ from moa_mcp.routing.routes import Route
     epilog="Exit codes: 0 no problem; 1 warnings with --strict, or a named pipeline with unavailable models; "
     "2 wrong usage or an error in the configuration.",
 )
-@click.argument("names", metavar="[PIPELINE]...", nargs=-1)
+@click.argument("names", metavar="[PIPELINE]...", nargs=-1, shell_complete=completing.pipelines)
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @click.option("--cost", is_flag=True, help=f"Show the estimated cost of a question of {ASSUMED_TOKENS} tokens.")
 @click.option("--live", is_flag=True, help="Ask providers whether they still list the models. Costs nothing.")

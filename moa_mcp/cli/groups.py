@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from moa_mcp.cli.arguments import no_such_option
 from moa_mcp.text.suggest import closest
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class Group(click.Group):
@@ -19,8 +24,11 @@ class Group(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, known = args[0], self.list_commands(ctx)
         if name.startswith("-"):
-            self._check_default(ctx, args)
+            if not ctx.resilient_parsing:
+                self._check_default(ctx, args)
             return super().resolve_command(ctx, [self.default, *args])
+        if name not in known and ctx.resilient_parsing:
+            return None, None, []
         if name not in known:
             near = closest(name, known)
             hint = f"; did you mean {near!r}?" if near else "."
@@ -37,6 +45,23 @@ class Group(click.Group):
             path = f"{ctx.command_path} {named}"
             raise click.NoSuchOption(option, f"{option} belongs to {path}: write it after {named}.", ctx=ctx)
         raise no_such_option(option, ctx)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete commands, and the options of the default command beside its own."""
+        if not incomplete.startswith("-"):
+            return self.named(ctx, incomplete)
+        found = click.Command.shell_complete(self, ctx, incomplete)
+        default = self.get_command(ctx, self.default)
+        if default is None:
+            return found
+        own = {each.value for each in found}
+        with default.make_context(self.default, [], parent=ctx, resilient_parsing=True) as inner:
+            more = default.shell_complete(inner, incomplete)
+        return [*found, *(each for each in more if each.value not in own)]
+
+    def named(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands whose names begin so, with their descriptions."""
+        return super().shell_complete(ctx, incomplete)
 
     def invoke_default(self, ctx: click.Context) -> None:
         """Run the default command."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from moa_mcp.cli import client_files
+from moa_mcp.cli import client_files, completing
 from moa_mcp.cli.client_files import FileChange, chosen, installing
 from moa_mcp.cli.launch import by_name, own_server, shown
 from moa_mcp.cli.options import Refused, RunFailed, config_option, journal_option
@@ -27,7 +27,7 @@ _NAMES = ", ".join(each.name for each in CLIENTS)
     epilog=f"Clients: {_NAMES}.\n\nExit codes: 0 success; 1 you declined; 2 wrong usage, or a file can't be changed; "
     "3 no client was found.",
 )
-@click.argument("clients", nargs=-1, metavar="[CLIENT]...")
+@click.argument("clients", nargs=-1, metavar="[CLIENT]...", shell_complete=completing.clients)
 @click.option("-y", "--yes", is_flag=True, help="Change the files without questions.")
 @click.option("--dry-run", is_flag=True, help="Show the changes; write nothing.")
 @click.option("--print", "print_only", is_flag=True, help="Print the entry for each client; read and write no file.")

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import click
 
+from moa_mcp.cli import completing
 from moa_mcp.cli.groups import Group
 from moa_mcp.cli.key_sources import KeySources
 from moa_mcp.cli.options import Refused, add_keys, config_option, loaded, nearest
@@ -65,7 +66,7 @@ def list_command(config_path: Path | None) -> None:
 
 
 @command.command("set", context_settings={"allow_extra_args": True})
-@click.argument("name")
+@click.argument("name", shell_complete=completing.keys)
 @_in_keychain
 @config_option
 @click.pass_context
@@ -89,7 +90,7 @@ def set_command(ctx: click.Context, name: str, in_keychain: bool, config_path: P
 
 
 @command.command("remove")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.keys)
 @_in_keychain
 def remove_command(name: str, in_keychain: bool) -> None:
     """Remove the key NAME from your file."""

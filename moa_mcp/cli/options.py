@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from platformdirs import user_data_path
 
 from moa_mcp import config as configuration
+from moa_mcp.cli.completing import files
 from moa_mcp.cli.text import say
 from moa_mcp.config import Config, JournalSettings, Pipeline
 from moa_mcp.errors import ConfigError, JournalError
@@ -101,6 +102,7 @@ def journal_option(command: Decorated) -> Decorated:
         show_envvar=True,
         metavar="PATH",
         callback=also_before,
+        shell_complete=files,
         help="Journal file that stores runs, or 'none'. Default: journal.sqlite in your data folder.",
     )(command)
 

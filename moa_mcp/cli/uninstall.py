@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from moa_mcp.cli import client_files
+from moa_mcp.cli import client_files, completing
 from moa_mcp.cli.client_files import FileChange, chosen, removing
 from moa_mcp.cli.options import config_unread
 from moa_mcp.cli.text import line, say
@@ -13,7 +13,7 @@ from moa_mcp.clients.known import CLIENTS
 
 
 @click.command("uninstall", epilog="Exit codes: 0 success; 1 you declined; 2 wrong usage, or a file can't be changed.")
-@click.argument("clients", nargs=-1, metavar="[CLIENT]...")
+@click.argument("clients", nargs=-1, metavar="[CLIENT]...", shell_complete=completing.clients)
 @click.option("-y", "--yes", is_flag=True, help="Change the files without questions.")
 @click.option("--dry-run", is_flag=True, help="Show the changes; write nothing.")
 @config_unread

@@ -48,7 +48,8 @@ def table_after(page: Path, heading: str) -> dict[str, list[str]]:
 def commands_of(block: str) -> list[list[str]]:
     """Return the arguments of each moa-mcp command of a block."""
     lines = [shlex.split(part, comments=True) for line in block.splitlines() for part in line.split(" && ")]
-    return [words[1:] for words in lines if words and Path(words[0]).name == "moa-mcp"]
+    found = [words[1:] for words in lines if words and Path(words[0]).name == "moa-mcp"]
+    return [words[: words.index(">")] if ">" in words else words for words in found]
 
 
 def parsed(arguments: list[str]) -> click.Context:

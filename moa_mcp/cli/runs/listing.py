@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from moa_mcp.cli import draw
+from moa_mcp.cli import completing, draw
 from moa_mcp.cli.options import config_unread, journal_option, nearest
 from moa_mcp.cli.runs.record import absent, journal_of, no_runs, stands
 from moa_mcp.cli.text import counted, json_text, line, say
@@ -33,7 +33,7 @@ Row = tuple[RunRecord, Trace | None]
 
 @click.command("list", epilog="Exit codes: 0 success, 2 wrong usage or unusable journal.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only runs with this status.")
-@click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
+@click.option("--pipeline", metavar="NAME", shell_complete=completing.pipelines, help="Only runs of this pipeline.")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="Maximum number of runs."
 )

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import anyio
 import click
 
+from moa_mcp.cli import completing
 from moa_mcp.cli.options import Refused, journal_file, opened
 from moa_mcp.config import JournalSettings
 from moa_mcp.errors import JournalError, RunAmbiguous, RunNotFound, RunNotResumable
@@ -19,7 +20,7 @@ _ANY = JournalSettings()
 _FIRST = 'Run moa-mcp ask vote "Why is the sky blue?" to create one, or choose another journal with --journal PATH.'
 _ANOTHER = "Choose another journal with --journal PATH."
 
-run_argument = click.argument("run_id", metavar="ID")
+run_argument = click.argument("run_id", metavar="ID", shell_complete=completing.runs)
 
 
 def absent(path: str | None) -> bool:
