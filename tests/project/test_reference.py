@@ -6,6 +6,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from moa_mcp.config import load, shipped
+from moa_mcp.planning.plan import plan
 from tools.reference.__main__ import DOCS, generated, stale
 
 GENERATED = generated()
@@ -26,6 +28,12 @@ def test_no_generated_file_is_left_over() -> None:
 def test_every_row_of_a_reference_says_what_it_means(name: str) -> None:
     rows = [line for line in GENERATED[name].splitlines() if line.startswith("| `")]
     assert [row for row in rows if row.endswith("|  |")] == []
+
+
+def test_a_drawing_has_a_dot_for_each_call_of_its_pipeline() -> None:
+    pipelines = load(shipped()).pipelines
+    drawn = {name: GENERATED[f"drawings/{name}.svg"].count('class="call"') for name in pipelines}
+    assert drawn == {name: plan(each).calls for name, each in pipelines.items()}
 
 
 @pytest.mark.parametrize("name", [name for name in GENERATED if name.endswith(".svg")])

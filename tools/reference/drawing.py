@@ -39,7 +39,7 @@ class Dot(NamedTuple):
     style: str
     """call, copy (of an earlier answer), kept (an answer as it was) or maybe (an answer that may be dropped)."""
     reads: tuple[int, ...] = ()
-    """The dots of the row above, from 0; counted modulo their number."""
+    """The dots of the row above that it reads, from 0."""
 
 
 class Row(NamedTuple):
@@ -116,7 +116,7 @@ def _lines(placed: Sequence[_Placed], end: float) -> Iterator[str]:
     above_xs, above_y = _xs(1), float(MARGIN)
     for each in placed:
         for x, dot in zip(each.xs, each.row.dots, strict=True):
-            yield from (_line(above_xs[read % len(above_xs)], above_y, x, each.y) for read in dot.reads)
+            yield from (_line(above_xs[read], above_y, x, each.y) for read in dot.reads)
         above_xs, above_y = each.xs, each.y
     for start in above_xs:
         yield _line(start, above_y, _xs(1)[0], end)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 from moa_mcp.config import Pipeline
 from moa_mcp.planning.plan import StepPlan, plan
@@ -14,14 +15,18 @@ from tools.reference.drawing import Dot, Row
 _TIMES = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
 
 
+Makers: TypeAlias = Sequence[tuple[int, ...]]
+"""For each answer, the dots of the last row that made it."""
+
+
 def rows(pipeline: Pipeline) -> tuple[Row, ...]:
     """Return a row for each step of a pipeline."""
-    before, shown = 0, 1
+    answers: Makers = ()
     found: list[Row] = []
     for step, planned in zip(pipeline.steps, plan(pipeline).steps, strict=True):
-        dots = _dots(step, planned.calls, before, shown)
-        found.append(Row(step.step, tuple(_details(step, planned, before)), dots))
-        before, shown = planned.answers, len(dots)
+        dots = _dots(step, planned.calls, answers)
+        found.append(Row(step.step, tuple(_details(step, planned, len(answers))), dots))
+        answers = _makers(step, planned.answers, len(dots))
     return tuple(found)
 
 
@@ -30,22 +35,31 @@ def in_words(rows: Sequence[Row]) -> str:
     return ", then ".join(f"{row.kind}: {'; '.join(row.details)}" for row in rows)
 
 
-def _dots(step: Step, calls: int, before: int, shown: int) -> tuple[Dot, ...]:
-    """Return the dots of a step after `before` answers, of which the row above shows `shown`."""
-    each = [(index,) for index in range(before)]
-    whole = tuple(range(shown))
+def _dots(step: Step, calls: int, answers: Makers) -> tuple[Dot, ...]:
+    """Return the dots of a step, given the answers before it."""
+    whole = tuple(dict.fromkeys(dot for made in answers for dot in made)) or (0,)
     match step:
         case Propose():
-            reads = () if before else whole
-            return (Dot("call", reads),) * calls + (Dot("copy", (0,)),) * (step.keep if before else 0)
-        case Refine() | Critique() | Dropout():
-            return tuple(Dot("maybe" if isinstance(step, Dropout) else "call", read) for read in each)
+            reads = () if answers else whole
+            return (Dot("call", reads),) * calls + (Dot("copy", (0,)),) * (step.keep if answers else 0)
+        case Refine() | Critique():
+            return tuple(Dot("call", made) for made in answers for _ in range(calls // len(answers)))
+        case Dropout():
+            return tuple(Dot("maybe", made) for made in answers)
         case Shuffle():
-            return tuple(Dot("kept", read) for read in (*each[1::2], *each[::2]))
+            return tuple(Dot("kept", made) for made in (*answers[1::2], *answers[::2]))
         case Sample() | Take():
-            return tuple(Dot("kept", read) for read in (each if isinstance(step, Take) else each[::-1])[: step.n])
+            return tuple(Dot("kept", made) for made in (answers if isinstance(step, Take) else answers[::-1])[: step.n])
         case _:
             return (Dot("call", whole),) * calls or (Dot("kept", whole),)
+
+
+def _makers(step: Step, answers: int, dots: int) -> Makers:
+    """Return the makers of a step's answers: equal parts of its dots, or all dots of a judge."""
+    if isinstance(step, Rank | Vote):
+        return (tuple(range(dots)),) * answers
+    part = dots // answers
+    return tuple(tuple(range(index * part, (index + 1) * part)) for index in range(answers))
 
 
 def _details(step: Step, planned: StepPlan, before: int) -> Iterator[str]:
