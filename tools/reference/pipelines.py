@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from moa_mcp.config import Pipeline, load, shipped
-from moa_mcp.planning.plan import plan
 from tools.reference.drawing import drawn
 from tools.reference.layers import in_words, rows
 from tools.reference.markdown import page
@@ -34,7 +33,6 @@ def _shipped() -> Mapping[str, Pipeline]:
 
 
 def _section(pipeline: Pipeline) -> Iterator[str]:
-    planned = plan(pipeline)
     yield f"## {pipeline.name}"
-    yield f"{pipeline.description} It has {planned.layers} layers that call models."
+    yield pipeline.description
     yield f"![{in_words(rows(pipeline))}](../drawings/{pipeline.name}.svg)"
