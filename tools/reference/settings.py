@@ -33,7 +33,7 @@ def written() -> str:
         for each in rows(Pipeline, leaving_out={"name"})
     ]
     return page(
-        "Configuration reference",
+        "All settings",
         _INTRODUCTION,
         *(part for name, model in SETTINGS.items() for part in _settings(name, model)),
         *_section("## `[models.NAME]`", ModelTable),

@@ -45,7 +45,7 @@ An agent is the name of a [model](settings.md#modelsname), a [route](settings.md
 def written() -> str:
     """Return the page."""
     return page(
-        "Steps and their keys",
+        "All keys of steps",
         _INTRODUCTION,
         *(part for name, kind in STEP_TYPES.items() for part in _section(name, kind)),
         "## Keys of all layers",
