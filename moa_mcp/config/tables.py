@@ -39,16 +39,18 @@ class StepDefaults(Table):
     temperature: Annotated[float, Field(ge=0, le=2)] = Field(
         default=0.7, validation_alias=AliasChoices("temperature", "temp")
     )
+    """Sampling temperature."""
     max_tokens: Annotated[int, Field(ge=1)] = MAX_TOKENS
+    """Maximum number of tokens of an answer, reasoning included."""
     timeout_s: Annotated[float, Field(gt=0)] = 180.0
     """Seconds for one attempt of a call."""
     quorum: Annotated[int, Field(ge=1)] = 1
     """Number of calls of a step that must succeed, at most all of them."""
     grace_s: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
     """Seconds to wait for the other calls after the quorum is reached. "auto" waits for the last third of four or
-    more calls many times as long as for the others."""
+    more calls many times as long as for the others; `inf` waits for all."""
     reasoning_effort: Effort | None = None
-    """How much reasoning models reason; None leaves it to the provider."""
+    """How much reasoning models reason. By default, the provider decides."""
     thinking_tokens: ThinkingTokens | None = None
     """Tokens for reasoning, a part of `max_tokens`, where the provider counts them."""
     hedge: Hedge = "auto"
@@ -64,7 +66,7 @@ class LimitSettings(Table):
     stall_s: Annotated[float, Field(gt=0)] = 30.0
     """Seconds that a streamed answer may pause. After the first text, this replaces `timeout_s`."""
     deadline_s: Annotated[float, Field(gt=0)] | None = None
-    """Time limit of a run, in seconds; it then returns the best answer so far."""
+    """Time limit of a run, in seconds; it then returns the best answer so far. A pipeline can override it."""
     wait_s: Annotated[float, Field(ge=0, le=3600)] = 45.0
     """Seconds that an MCP call waits before it returns the run ID."""
     concurrency: Annotated[int, Field(ge=1)] = 256
@@ -74,9 +76,9 @@ class LimitSettings(Table):
     command_concurrency: Annotated[int, Field(ge=1)] = 2
     """Programs of command routes that run at once."""
     requests_per_minute: dict[str, Annotated[int, Field(ge=1)]] = {}
-    """By provider, as its prefix in routes; for each API key."""
+    """Requests by provider, such as `{ openai = 500 }`; for each API key."""
     tokens_per_minute: dict[str, Annotated[int, Field(ge=1)]] = {}
-    """By provider, prompts and answers; for each API key."""
+    """Tokens of prompts and answers by provider, such as `{ groq = 30000 }`; for each API key."""
     cache_first: bool = True
     """Whether equal samples of a long prompt wait for the first one, so that they hit the provider's prompt cache.
     Applies where one request can't return them all."""
@@ -96,7 +98,7 @@ class BudgetSettings(Table):
     unpriced: Literal["allow", "refuse"] = "allow"
     """Whether a run may use models without a known price, which a cap in dollars can't limit."""
     confirm_above_usd: Dollars | None = None
-    """Expected cost of a run, in US dollars, above which it needs confirmation; None never asks."""
+    """Expected cost of a run, in US dollars, above which it needs confirmation. A pipeline can override it."""
 
 
 class JournalSettings(Table):
@@ -142,9 +144,9 @@ class ModelTable(Table):
     """A model alias."""
 
     routes: Annotated[tuple[RouteEntry, ...], BeforeValidator(_listed), Field(min_length=1)]
-    """In order of preference."""
+    """Where the model is served, in order of preference."""
     stand_in: Tier | None = None
-    """The panel that answers for the model if no route is usable; None for none."""
+    """The panel that answers for the model if no route is usable."""
 
 
 class Pipeline(Table):
@@ -152,6 +154,7 @@ class Pipeline(Table):
 
     name: str
     title: str
+    """The name that clients show to people."""
     description: str
     """Tells an agent when to use it."""
     max_cost_usd: USDollars | None = None
@@ -161,6 +164,7 @@ class Pipeline(Table):
     confirm_above_usd: Dollars | None = None
     """Expected cost of a run, in US dollars, above which it needs confirmation."""
     steps: tuple[Annotated[Step, Field(discriminator="step")], ...]
+    """The steps in order. The last one must return a single answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,9 @@ class JsonOutput(BaseModel):
     text: JsonPath = Field(alias="json")
     """The answer."""
     prompt_tokens: JsonPath | None = None
+    """Tokens of the prompt."""
     completion_tokens: JsonPath | None = None
+    """Tokens of the answer, reasoning included."""
     cost_usd: JsonPath | None = None
     """US dollars; 0 counts as unknown."""
 

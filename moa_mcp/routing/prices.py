@@ -20,7 +20,9 @@ class PerMillion(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     prompt: Dollars
+    """For tokens of prompts."""
     completion: Dollars
+    """For tokens of answers, reasoning included."""
     cached: Dollars | None = None
     """For prompt tokens that the provider reads from its cache. Default: the price of other prompt tokens."""
 

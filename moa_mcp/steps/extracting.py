@@ -135,6 +135,7 @@ class Ahead(Frozen):
     """Stop early if one value leads the second by `ahead_by` votes."""
 
     ahead_by: Annotated[int, Field(ge=1)]
+    """How many votes one value must lead by."""
 
     def next_wave(self, lead: tally.Lead, left: int, least: int = 0) -> int:
         """Return the size of the next batch: what the leader needs, at least `least`, at most `left`; 0 to stop."""
@@ -145,6 +146,7 @@ class Stop(Ahead):
     """When to stop early, and which value of the answers is compared."""
 
     extract: Extractor = "text"
+    """The value of an answer that is compared."""
     decimal: DecimalMark | None = None
     """The decimal mark of ambiguous numbers, with ``last_number``. By default the point: ``1,234`` is 1234."""
 

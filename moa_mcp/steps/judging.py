@@ -30,7 +30,9 @@ class Vote(ModelStep):
 
     step: Literal["vote"] = "vote"
     method: Literal["judge", "majority", "restate"] = "judge"
+    """How the answer is chosen."""
     agent: OneMember | None = Field(default=None, validate_default=True)
+    """The model that is called; required unless the method is ``majority``."""
     fallback_agent: OneMember | None = None
     """Called if all routes of the agent failed."""
     extract: Extractor = "text"

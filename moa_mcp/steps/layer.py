@@ -32,6 +32,7 @@ class Agent(Member):
     """A member of a step, and the number of its calls."""
 
     samples: Annotated[int, Field(ge=1, le=100)] = 1
+    """Number of its calls, each with the same prompt."""
 
 
 def _agent(value: object) -> object:
@@ -56,7 +57,9 @@ class ModelStep(Settable, StepBase):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
         default=None, validation_alias=AliasChoices("temperature", "temp")
     )
+    """Sampling temperature."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Maximum number of tokens of an answer, reasoning included."""
     timeout_s: Annotated[float, Field(gt=0)] | None = None
     """Timeout of one attempt of a call, in seconds."""
     hedge: Hedge | None = None
@@ -142,11 +145,12 @@ class MultiAgentStep(ModelStep):
     per_answer: ClassVar[bool] = False
     """Whether the step makes one call for each answer before it."""
     agents: Agents
+    """The models that are called, all at once."""
     quorum: Annotated[int, Field(ge=1)] | None = None
-    """The number of calls that must succeed, or the step fails. 1 by default."""
+    """The number of calls that must succeed, or the step fails."""
     grace_s: Annotated[float, Field(ge=0)] | Literal["auto"] | None = None
     """Seconds to wait for the other calls after the quorum is reached; "auto" waits for the last third many times as
-    long as for the others. None waits for all."""
+    long as for the others, `inf` for all."""
 
     @field_validator("quorum")
     @classmethod
@@ -216,6 +220,7 @@ class SingleAgentStep(ModelStep):
     """A layer that calls one agent."""
 
     agent: OneMember
+    """The model that is called."""
     fallback_agent: OneMember | None = None
     """Called if all routes of the agent failed."""
 

@@ -36,9 +36,11 @@ class Member(Settable):
     """A model that a step calls, with what differs from the settings of the step."""
 
     model: Annotated[str, Field(min_length=1)]
+    """Name of a model, or a route."""
     system: Annotated[str, Field(min_length=1)] | None = None
     """A system prompt for this member alone, before that of the question."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """Sampling temperature, in place of that of the step."""
 
     def renamed(self, names: Mapping[str, str]) -> Self:
         """Return the member with another name for its model, if there is one."""

@@ -23,6 +23,7 @@ class Rank(SingleAgentStep):
 
     step: Literal["rank"] = "rank"
     n: Annotated[int, Field(ge=1)] = 3
+    """How many answers it keeps."""
     passes: Annotated[int, Field(ge=1, le=20)] = 1
     """Number of calls. Each call sees the answers in another order, since judges prefer early positions (Wang et al.
     2023, arXiv 2305.17926). The rankings are merged by Borda count."""

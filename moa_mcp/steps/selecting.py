@@ -34,6 +34,7 @@ class Dropout(StepBase):
 
     step: Literal["dropout"] = "dropout"
     rate: Annotated[float, Field(ge=0, lt=1)]
+    """Probability that an answer is removed."""
 
     def answers_out(self, answers_in: int) -> int:
         return answers_in
@@ -60,6 +61,7 @@ class Sample(StepBase):
 
     step: Literal["sample"] = "sample"
     n: Annotated[int, Field(ge=1)]
+    """How many answers it keeps."""
 
     def answers_out(self, answers_in: int) -> int:
         return min(self.n, answers_in)
@@ -80,6 +82,7 @@ class Take(StepBase):
 
     step: Literal["take"] = "take"
     n: Annotated[int, Field(ge=1)]
+    """How many answers it keeps."""
 
     def answers_out(self, answers_in: int) -> int:
         return min(self.n, answers_in)

@@ -1,12 +1,14 @@
-"""README and docs are true: their configurations load, their commands parse, and those that are offline run."""
+"""README and docs are true: configurations load, commands parse, those that are offline run, and so does Python."""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,12 +18,16 @@ from click.testing import CliRunner
 
 import moa_mcp
 from moa_mcp.cli import commands
-from moa_mcp.config import SETTINGS, STEP_TYPES, Pipeline, load, parse, shipped
+from moa_mcp.config import SETTINGS, STEP_TYPES, load, parse, shipped
+from moa_mcp.panels.table import read
 from moa_mcp.planning.plan import plan
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+FENCE = re.compile(r"^ *```(.*)\n((?:.*\n)*?) *```$", re.MULTILINE)
+LANGUAGES = {"json", "python", "sh", "text", "toml", 'toml title="models.toml"'}
+"""What a code block can be. Each has a test below, except text, which is nothing that a program reads."""
 PIPELINE = '[pipelines.p]\ndescription = "For tests."\nsteps = [{ step = "propose", agents = ["openai/x"] }]'
 
 
@@ -29,11 +35,18 @@ def text_of(page: Path) -> str:
     return page.read_text("utf-8")
 
 
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
 def blocks(language: str, holding: str = "") -> list[object]:
     """Return the code blocks of a language, each named by its page and number."""
-    fence = re.compile(rf"^```{language}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-    found = ((page, number, block) for page in PAGES for number, block in enumerate(fence.findall(text_of(page)), 1))
-    return [pytest.param(block, id=f"{page.name}-{number}") for page, number, block in found if holding in block]
+    found = [(page, *found) for page in PAGES for found in enumerate(FENCE.findall(text_of(page)), 1)]
+    return [
+        pytest.param(block, id=f"{name_of(page)}-{number}")
+        for page, number, (marked, block) in found
+        if marked == language and holding in block
+    ]
 
 
 def table_after(page: Path, heading: str) -> dict[str, list[str]]:
@@ -60,6 +73,14 @@ def parsed(arguments: list[str]) -> click.Context:
     return command.make_context(command.name, [*arguments])
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=name_of)
+def test_every_code_block_is_of_a_language_that_is_tested(page: Path) -> None:
+    text = text_of(page)
+    marked = [language for language, _ in FENCE.findall(text)]
+    assert set(marked) <= LANGUAGES
+    assert len(re.findall(r"^ *(?:```|~~~)", text, re.MULTILINE)) == 2 * len(marked)
+
+
 @pytest.mark.parametrize("block", blocks("toml"))
 def test_the_configurations_load_without_warnings(block: str) -> None:
     whole = block if "[pipelines." in block else f"{block}\n{PIPELINE}"
@@ -68,16 +89,41 @@ def test_the_configurations_load_without_warnings(block: str) -> None:
     assert config.notes == ()
 
 
+@pytest.mark.parametrize("block", blocks('toml title="models.toml"'))
+def test_the_entries_of_the_table_of_models_are_valid(block: str, tmp_path: Path) -> None:
+    table = tmp_path / "models.toml"
+    table.write_text(block, "utf-8")
+    assert read(table)
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_the_programs_run_without_warnings(block: str, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(block, "utf-8")
+    command = [sys.executable, "-W", "error", str(program)]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("block", blocks("json"))
-def test_the_snippets_for_clients_start_the_console_script(block: str) -> None:
+def test_the_snippets_for_clients_start_the_console_script_or_name_its_address(block: str) -> None:
     ((_, servers),) = json.loads(block).items()
-    assert servers["moa"]["command"] == "moa-mcp"
+    entry = servers["moa"]
+    assert entry.get("command") == "moa-mcp" or entry["url"].endswith("/mcp")
 
 
 @pytest.mark.parametrize("block", blocks("sh"))
 def test_the_commands_parse(block: str) -> None:
     for arguments in commands_of(block):
         parsed(arguments)
+
+
+@pytest.mark.parametrize("block", blocks("sh"))
+def test_the_commands_are_those_of_a_shell(block: str) -> None:
+    shell = shutil.which("bash")
+    if shell is None:
+        pytest.skip("needs bash")
+    subprocess.run([shell, "-n", "-c", block], check=True, timeout=10)
 
 
 @pytest.mark.parametrize("block", blocks("sh", holding="--offline"))
@@ -97,7 +143,7 @@ def links(page: Path) -> Iterator[str]:
     )
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=name_of)
 def test_the_links_lead_to_files_and_headings(page: Path) -> None:
     for link in links(page):
         path, _, heading = link.partition("#")
@@ -111,8 +157,19 @@ def headings(page: Path) -> list[str]:
     return re.findall(r"^#+ (.*)$", text_of(page), re.MULTILINE)
 
 
+def test_the_navigation_of_the_site_has_every_page_once() -> None:
+    nav = tomllib.loads(text_of(ROOT / "zensical.toml"))["project"]["nav"]
+    listed = [path for section in nav for (entry,) in [section.values()] for path in paths(entry)]
+    assert sorted(listed) == sorted(page.relative_to(DOCS).as_posix() for page in PAGES[1:])
+
+
 def test_the_readme_links_every_page() -> None:
-    assert {f"docs/{page.name}" for page in PAGES[1:]} <= set(links(PAGES[0]))
+    pages = {name_of(page) for page in PAGES[1:]} - {"docs/index.md"}
+    assert pages <= set(links(PAGES[0]))
+
+
+def paths(entry: str | list[dict[str, str]]) -> list[str]:
+    return [entry] if isinstance(entry, str) else [path for each in entry for path in each.values()]
 
 
 def test_the_table_of_pipelines_states_their_calls() -> None:
@@ -125,12 +182,8 @@ def test_the_table_of_steps_names_every_step() -> None:
     assert {name.strip("`") for name in table_after(DOCS / "steps.md", "# Steps")} == set(STEP_TYPES)
 
 
-def test_the_tables_of_settings_name_every_key() -> None:
-    for table, kind in SETTINGS.items():
-        stated = table_after(DOCS / "configuration.md", f"### `[{table}]`")
-        assert {re.findall(r"`(\w+)`", name)[0] for name in stated} == set(kind.model_fields)
-    stated = table_after(DOCS / "configuration.md", "## Pipelines")
-    assert {name.strip("`") for name in stated} == set(Pipeline.model_fields) - {"name"}
+def test_the_table_of_settings_names_every_table() -> None:
+    assert {name.strip("`[]") for name in table_after(DOCS / "configuration.md", "## Settings")} == set(SETTINGS)
 
 
 def test_the_picture_shows_a_run_of_the_pipeline(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ REJECTED = {
     r"(?<!there )(?:is|are|was|were) no (?!longer\b|such\b)\w+": "is not",
     r"else yours": "your file",
     r"left to chance": "random",
-    r"system texts?": "system prompt",
+    r"(?<!--)system texts?": "system prompt",
     r"(?:come|comes|came) free": "is released",
     r"th(?:ought|ink|inks) aloud": "reasoning",
     r"(?:holds?|held) (?:calls|models?|runs) to": "limit",
@@ -109,7 +109,7 @@ def texts() -> Iterator[Text]:
         path = module.relative_to(ROOT).as_posix()
         found = read_in(module.read_text("utf-8"), PROMPTS.get(path, ()))
         yield from (Text(path, line, text) for line, text in found if " " in text)
-    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "pipelines.toml"):
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "pipelines.toml"):
         yield from paragraphs(page)
 
 
