@@ -12,7 +12,19 @@ from json import dumps
 from moa_mcp.trace.trace import Trace
 from moa_mcp.viewer.data import data_of
 
-MODULES = ("elements", "figures", "timeline", "sentences", "answers", "prompt", "commands", "run", "source", "main")
+MODULES = (
+    "elements",
+    "figures",
+    "timeline",
+    "sentences",
+    "answers",
+    "prompt",
+    "commands",
+    "run",
+    "source",
+    "live",
+    "main",
+)
 """The page's modules, each after those that it imports."""
 _UNBUNDLED = re.compile(r"^import .*\n|^export ", re.MULTILINE)
 
