@@ -22,7 +22,7 @@ from moa_mcp.cli.text import abandon_stdout
 from moa_mcp.garbage import collecting_nothing
 from moa_mcp.text.visible import visible
 
-COMMANDS = ("init", "install", "uninstall", "serve", "ask", "runs", "check", "keys", "pipelines")
+COMMANDS = ("init", "install", "uninstall", "serve", "ask", "runs", "view", "check", "keys", "pipelines")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """Errors of a write that a user should see: a full disk, a quota or file size limit, a lost terminal."""
 

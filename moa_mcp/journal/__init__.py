@@ -103,8 +103,12 @@ class Journal(Protocol):
         """Return the record of a run; None if it is not known."""
         ...
 
-    async def records(self, *, limit: int = 1000) -> tuple[RunRecord, ...]:
-        """Return the stored runs, newest first."""
+    async def records(self, *, limit: int = 1000, changed_since: float = 0.0) -> tuple[RunRecord, ...]:
+        """Return the stored runs, newest first.
+
+        With `changed_since`, in seconds since the epoch, only those that began, ended or were claimed since then. The
+        loss of an owner is no such change.
+        """
         ...
 
     async def events(self, run_id: str) -> tuple[Event, ...]:

@@ -80,8 +80,8 @@ class MemoryJournal:
     async def record(self, run_id: str) -> RunRecord | None:
         return self._records.get(run_id)
 
-    async def records(self, *, limit: int = 1000) -> tuple[RunRecord, ...]:
-        return tuple(reversed(self._records.values()))[:limit]
+    async def records(self, *, limit: int = 1000, changed_since: float = 0.0) -> tuple[RunRecord, ...]:
+        return tuple(each for each in reversed(self._records.values()) if each.updated_at >= changed_since)[:limit]
 
     async def events(self, run_id: str) -> tuple[Event, ...]:
         return tuple(self._events.get(run_id, ()))

@@ -68,6 +68,23 @@ async def test_a_run_that_begins_is_on_record_as_running_and_owned(journal: Jour
     assert await journal.events("r") == ()
 
 
+async def test_runs_that_changed_since_a_time_are_those_that_began_or_ended_or_were_claimed(journal: Journal) -> None:
+    for run_id in ("old", "ended", "claimed", "new"):
+        await journal.begin(replace(record_of(run_id), updated_at=1.0))
+    await journal.finish("old", "failed")
+    await journal.finish("claimed", "failed")
+    (old,) = [each.updated_at for each in await journal.records() if each.run_id == "old"]
+    since = max(each.updated_at for each in await journal.records()) + 0.001
+    while time.time() < since:  # noqa: ASYNC110  only the clock tells it
+        await anyio.sleep(0.001)
+    await journal.finish("ended", "complete")
+    assert await journal.claim("claimed")
+    changed = [each.run_id for each in await journal.records(changed_since=since)]
+    assert changed == ["claimed", "ended"]
+    assert [each.run_id for each in await journal.records(changed_since=old)] == ["claimed", "ended", "old"]
+    assert [each.run_id for each in await journal.records(changed_since=old, limit=1)] == ["claimed"]
+
+
 async def test_a_run_that_never_began_is_unknown(journal: Journal) -> None:
     assert await journal.record("r") is None
     assert await journal.records() == ()

@@ -235,10 +235,11 @@ class SQLiteJournal:
         rows = await self._read(lambda db: db.execute(f"{SELECT} WHERE run_id = ?", (run_id,)).fetchall())
         return record_of(rows[0]) if rows else None
 
-    async def records(self, *, limit: int = 1000) -> tuple[RunRecord, ...]:
+    async def records(self, *, limit: int = 1000, changed_since: float = 0.0) -> tuple[RunRecord, ...]:
         if self._is_empty:
             return ()
-        sql = f"{SELECT} ORDER BY created_at DESC, rowid DESC LIMIT ?"
+        changed = f"WHERE updated_at >= {changed_since!r} " if changed_since else ""  # a corrupt time is listed too
+        sql = f"{SELECT} {changed}ORDER BY created_at DESC, rowid DESC LIMIT ?"
         return tuple(map(any_record_of, await self._read(lambda db: db.execute(sql, (limit,)).fetchall())))
 
     async def events(self, run_id: str) -> tuple[Event, ...]:
