@@ -10,7 +10,7 @@ let problem = null, current = () => problem ? [] : [el("p", {class: "quiet", "da
 
 function draw() {
   const alert = problem && el("p", {class: "error", role: "alert", "data-key": "problem"}, problem.message);
-  update(main, [path && el("nav", {"aria-label": "runs", "data-key": "up"}, el("a", {href: "/"}, "All runs")), alert, ...current()].filter(Boolean));
+  update(main, [path && el("nav", {"aria-label": "runs", "data-key": "up"}, el("a", {class: "quiet", href: "/"}, "← All runs")), alert, ...current()].filter(Boolean));
 }
 
 function fail(error) {

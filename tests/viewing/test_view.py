@@ -124,7 +124,7 @@ def another_site() -> Generator[str]:
             self.send_header("Content-Type", "text/html")
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Print nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, ThreadPoolExecutor(1) as thread:
@@ -236,7 +236,7 @@ def test_a_run_appears_in_the_list_when_it_starts_and_ends_there(machine: Machin
     assert tab.page.evaluate("document.activeElement.textContent") == QUESTION
     tab.page.keyboard.press("Enter")
     sync_api.expect(tab.page.locator(".answer")).to_contain_text(f"from {AGGREGATOR}")
-    tab.page.get_by_role("link", name="All runs").click()
+    tab.page.get_by_role("link", name="← All runs").click()
     sync_api.expect(row).to_contain_text("complete")
     assert tab.errors == []
 
