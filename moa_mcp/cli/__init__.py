@@ -35,6 +35,7 @@ COMMANDS = (
     "serve",
     "ask",
     "runs",
+    "view",
     "check",
     "keys",
     "pipelines",

@@ -145,8 +145,15 @@ def journal_file(path: str | None) -> Path:
     return Path(path).expanduser() if path else user_data_path("moa-mcp") / "journal.sqlite"
 
 
-def opened(path: str | None, settings: JournalSettings, *, at_once: bool = True, to_read: bool = False) -> Journal:
-    """Return the journal, opened now or on first use, for writing unless `to_read`. Raises `Refused`."""
+def opened(
+    path: str | None,
+    settings: JournalSettings,
+    *,
+    at_once: bool = True,
+    to_read: bool = False,
+    only_reads: bool = False,
+) -> Journal:
+    """Return the journal, opened now or on first use; the options are those of `SQLiteJournal`. Raises `Refused`."""
     if path == "none":
         return MemoryJournal()
     from moa_mcp.journal.sqlite import SQLiteJournal  # noqa: PLC0415  not needed for most commands
@@ -158,6 +165,7 @@ def opened(path: str | None, settings: JournalSettings, *, at_once: bool = True,
             texts=settings.record == "calls",
             at_once=at_once,
             to_read=to_read,
+            only_reads=only_reads,
         )
     except JournalError as error:
         raise Refused(str(error), "Choose another file with --journal, or use --journal none.") from error

@@ -6,10 +6,10 @@ owner at a time. Writes of other processes are rejected.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from moa_mcp.events import Event
 from moa_mcp.values import Status
@@ -34,6 +34,9 @@ class RunRecord:
     damaged: bool = False
     """Whether its record is corrupt, so that only its ID is valid."""
 
+
+Follow: TypeAlias = Callable[[], Awaitable[tuple[Event, ...]]]
+"""Returns the events of a run since its last call, in order; at first, all of them. One call at a time."""
 
 _SPENDING_DAYS = 35
 
@@ -100,12 +103,20 @@ class Journal(Protocol):
         """Return the record of a run; None if it is not known."""
         ...
 
-    async def records(self, *, limit: int = 1000) -> tuple[RunRecord, ...]:
-        """Return the stored runs, newest first."""
+    async def records(self, *, limit: int = 1000, changed_since: float = 0.0) -> tuple[RunRecord, ...]:
+        """Return the stored runs, newest first.
+
+        With `changed_since`, in seconds since the epoch, only those that began, ended or were claimed since then. The
+        loss of an owner is no such change.
+        """
         ...
 
     async def events(self, run_id: str) -> tuple[Event, ...]:
         """Return the events of a run, in order."""
+        ...
+
+    def follow(self, run_id: str) -> Follow:
+        """Return a function for the events of a run as they come. It costs what is new."""
         ...
 
     async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None, held: int = 0) -> bool:

@@ -189,30 +189,39 @@ def _dumped(event: Event, ref: _Say) -> object:
 
 def unpacked(bodies: Iterable[str], texts: Mapping[str, str]) -> Iterator[Event]:
     """Yield the events of a run, in order. A text that was not stored is replaced by its hash."""
-    attempts: dict[tuple[int, ...], Any] = {}
-    """Completions by place and attempt."""
+    return Unpacker().unpacked(bodies, texts)
 
-    def text(ref: dict[str, Any]) -> str:
+
+class Unpacker:
+    """Decodes the events of one run, in parts and in order: a later event may refer to the answer of an earlier one."""
+
+    def __init__(self) -> None:
+        self._completions: dict[tuple[int, ...], Any] = {}
+        """By place and attempt."""
+
+    def unpacked(self, bodies: Iterable[str], texts: Mapping[str, str]) -> Iterator[Event]:
+        """Yield the next events, with the texts by hash. A text that was not stored is replaced by its hash."""
+        for body in bodies:
+            dumped = json.loads(body)
+            if dumped["kind"] == "call_finished" and _ATTEMPT in dumped["completion"]:
+                dumped["completion"] = self._completions.get((*dumped["place"], dumped["completion"][_ATTEMPT]))
+                if dumped["completion"] is None:
+                    continue  # its attempt could not be written, so it has no answer
+            _rename_kind(dumped)
+            for holder, key in _places(dumped, dict):
+                holder[key] = self._text(holder[key], texts)
+            if dumped["kind"] == "attempt_finished":
+                self._completions[(*dumped["place"], dumped["attempt"])] = dumped["completion"]
+            yield _events().validate_python(dumped)
+
+    def _text(self, ref: dict[str, Any], texts: Mapping[str, str]) -> str:
         if _TOLD not in ref:
             return texts.get(ref[_REF], f"[text not stored; sha256 {ref[_REF]}]")
         *attempt, number = ref[_TOLD]
-        completion = attempts.get(tuple(attempt))
+        completion = self._completions.get(tuple(attempt))
         if completion is None:
             return "[text not stored]"
         return str((completion["others"][number - 1] if number else completion)["text"])
-
-    for body in bodies:
-        dumped = json.loads(body)
-        if dumped["kind"] == "call_finished" and _ATTEMPT in dumped["completion"]:
-            dumped["completion"] = attempts.get((*dumped["place"], dumped["completion"][_ATTEMPT]))
-            if dumped["completion"] is None:
-                continue  # its attempt could not be written, so it has no answer
-        _rename_kind(dumped)
-        for holder, key in _places(dumped, dict):
-            holder[key] = text(holder[key])
-        if dumped["kind"] == "attempt_finished":
-            attempts[(*dumped["place"], dumped["attempt"])] = dumped["completion"]
-        yield _events().validate_python(dumped)
 
 
 def _rename_kind(dumped: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from moa_mcp.errors import LeaseLost
 from moa_mcp.events import PASSING, Event
-from moa_mcp.journal import RunRecord, oldest_day
+from moa_mcp.journal import Follow, RunRecord, oldest_day
 from moa_mcp.values import Status
 
 
@@ -78,11 +78,22 @@ class MemoryJournal:
     async def record(self, run_id: str) -> RunRecord | None:
         return self._records.get(run_id)
 
-    async def records(self, *, limit: int = 1000) -> tuple[RunRecord, ...]:
-        return tuple(reversed(self._records.values()))[:limit]
+    async def records(self, *, limit: int = 1000, changed_since: float = 0.0) -> tuple[RunRecord, ...]:
+        return tuple(each for each in reversed(self._records.values()) if each.updated_at >= changed_since)[:limit]
 
     async def events(self, run_id: str) -> tuple[Event, ...]:
         return tuple(self._events.get(run_id, ()))
+
+    def follow(self, run_id: str) -> Follow:
+        read = 0
+
+        async def more() -> tuple[Event, ...]:
+            nonlocal read
+            events = tuple(self._events.get(run_id, ())[read:])
+            read += len(events)
+            return events
+
+        return more
 
     async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None, held: int = 0) -> bool:
         runs = self._spending.setdefault(day, {})

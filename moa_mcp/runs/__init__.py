@@ -11,7 +11,7 @@ from moa_mcp.runs.admission import (
 from moa_mcp.runs.chosen import chosen
 from moa_mcp.runs.estimates import estimated
 from moa_mcp.runs.overrides import changed, other_models
-from moa_mcp.runs.record import traced, was_simulated
+from moa_mcp.runs.record import question_of, settle, traced, was_simulated
 from moa_mcp.runs.requests import Consent, ForkedRun, NewRun, ResumedRun, RunRequest
 from moa_mcp.runs.run import Run
 from moa_mcp.runs.runs import Runs
@@ -32,6 +32,8 @@ __all__ = [
     "chosen",
     "estimated",
     "other_models",
+    "question_of",
+    "settle",
     "traced",
     "was_simulated",
 ]

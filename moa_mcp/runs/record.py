@@ -115,21 +115,29 @@ def reopened(stored: StoredRun, events: tuple[Event, ...]) -> tuple[Run, StartPo
 
 
 def traced(record: RunRecord, events: Iterable[Event]) -> Trace:
-    """Return the trace of a recorded run, with the status of its record, which another process may have set.
-
-    Raises `JournalError` if the recorded events are inconsistent.
-    """
+    """Return the trace of a recorded run. Raises `JournalError` if the recorded events are inconsistent."""
     if record.damaged:
         raise damaged_run(record.run_id)
     with readable(record.run_id):
         trace = trace_of(events)
+    settle(trace, record)
+    return trace
+
+
+def settle(trace: Trace, record: RunRecord) -> None:
+    """Give a trace the status of its run's record, which another process may have set."""
     trace.run_id, trace.pipeline, trace.status = record.run_id, record.pipeline, record.status
     trace.interrupted = record.status == "running" and not record.owned
     if trace.status != "running" or trace.interrupted:
         trace.leave()
     if trace.status != "running" and trace.seconds is None:
         trace.seconds = record.updated_at - record.created_at
-    return trace
+
+
+def question_of(record: RunRecord) -> str:
+    """Return the question of a recorded run; empty if texts are not stored. Raises `JournalError` as above."""
+    with readable(record.run_id):
+        return str(json.loads(record.spec)["spec"]["question"]["text"])
 
 
 def was_simulated(record: RunRecord) -> bool:

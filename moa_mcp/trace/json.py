@@ -1,4 +1,4 @@
-"""A trace as plain JSON data: `summary` for a result, `full` with every call. It computes nothing.
+"""A trace as plain JSON data: `summary` for a result, `full` with every call, and the parts of `full`.
 
 Dollars are floats, or None if unknown. Parts that a run has not reached yet are None, or missing from their list.
 """
@@ -36,6 +36,11 @@ def summary(trace: Trace) -> dict[str, object]:
 
 def full(trace: Trace) -> dict[str, object]:
     """Return a whole run: its summary, its question, and every step with calls, prompts and answers."""
+    return {**facts(trace), "steps": [step_with(step, [call_of(call) for call in step.calls]) for step in trace.steps]}
+
+
+def facts(trace: Trace) -> dict[str, object]:
+    """Return a whole run without its steps."""
     return {
         **summary(trace),
         "error": trace.error,
@@ -53,7 +58,6 @@ def full(trace: Trace) -> dict[str, object]:
             "system": trace.question.system,
         },
         "planned": list(trace.planned),
-        "steps": [_step(step) for step in trace.steps],
     }
 
 
@@ -86,12 +90,13 @@ def _layer(step: StepTrace) -> dict[str, object]:
     }
 
 
-def _step(step: StepTrace) -> dict[str, object]:
+def step_with(step: StepTrace, calls: list[dict[str, object]]) -> dict[str, object]:
+    """Return a step with these calls as JSON."""
     return {
         "step": step.step,
         "kind": step.kind,
         "seconds": step.seconds,
-        "calls": [_call(call) for call in step.calls],
+        "calls": calls,
         "answers": [_answer(answer) for answer in step.answers],
         "notes": [{"text": note.text, "degrades": note.degrades} for note in step.notes],
         "tally": _tally(step),
@@ -118,7 +123,8 @@ def _tally(step: StepTrace, longest: int = sys.maxsize) -> dict[str, object] | N
     }
 
 
-def _call(call: CallTrace) -> dict[str, object]:
+def call_of(call: CallTrace) -> dict[str, object]:
+    """Return a call with its prompt, its attempts and its outcome."""
     return {
         "place": _place(call.place),
         "agent": call.agent,

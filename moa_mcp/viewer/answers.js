@@ -15,7 +15,7 @@ export function answers(run, trees, chosen, picked, choose, pick) {
   return el("section", {"aria-labelledby": "answers"}, el("h2", {id: "answers"}, "Answers side by side"), tabs(steps, step, choose),
     el("div", {id: "layer", role: "tabpanel", "aria-labelledby": `tab${step.step}`},
       compared > 1 ? el("p", {class: "key"}, el("mark", {class: "most"}, "in most answers"), el("mark", {class: "lone"}, "only here"), "compared by the words of each sentence, not by meaning") : null,
-      el("div", {class: "cards"}, more(step.calls, CARDS, call => card(call, trees, sets, picked, pick)))));
+      el("div", {class: "cards"}, more(`answers ${step.step}`, step.calls, CARDS, call => card(call, trees, sets, picked, pick)))));
 }
 
 function tabs(steps, current, choose) {

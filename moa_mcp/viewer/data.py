@@ -11,9 +11,9 @@ from moa_mcp.trace.trace import Trace
 from moa_mcp.viewer.markdown import tree
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
-_PARSED = 2_000_000
+PARSED = 1_000_000
 """Maximum characters of Markdown in one page."""
-_SHARED = 100
+SHARED = 100
 """Minimum characters of a text that is stored once, though it occurs several times."""
 
 
@@ -21,7 +21,7 @@ def data_of(trace: Trace) -> dict[str, Json]:
     """Return the run, the trees of its Markdown texts, and its repeated texts, to which the others refer."""
     run: dict[str, Json] = {"run": cast("Json", json.full(trace)), "markdown": [*_markdown(trace)]}
     repeated = {text: number for number, text in enumerate(_repeated(run))}
-    return {**{name: _shortened(value, repeated) for name, value in run.items()}, "texts": [*repeated]}
+    return {**{name: shortened(value, repeated) for name, value in run.items()}, "texts": [*repeated]}
 
 
 def _markdown(trace: Trace) -> Iterator[list[Json]]:
@@ -31,15 +31,21 @@ def _markdown(trace: Trace) -> Iterator[list[Json]]:
     length = 0
     for text in texts:
         length += len(text)
-        if length > _PARSED:
+        if length > PARSED:
             return
-        parsed = tree(text)
-        if parsed not in (None, [["p", text]]):
-            yield [text, cast("Json", parsed)]
+        parsed = shown_tree(text)
+        if parsed is not None:
+            yield [text, parsed]
+
+
+def shown_tree(text: str) -> Json:
+    """Return the tree of a Markdown text; None if the text is shown as it is."""
+    parsed = tree(text)
+    return None if parsed == [["p", text]] else cast("Json", parsed)
 
 
 def _repeated(value: Json) -> Iterator[str]:
-    counts = Counter(text for text in _texts(value) if len(text) >= _SHARED)
+    counts = Counter(text for text in _texts(value) if len(text) >= SHARED)
     return (text for text, number in counts.items() if number > 1)
 
 
@@ -54,12 +60,12 @@ def _texts(value: Json) -> Iterator[str]:
             yield from _texts(each)
 
 
-def _shortened(value: Json, repeated: dict[str, int]) -> Json:
-    """Return the data with a reference in place of each repeated text."""
+def shortened(value: Json, numbers: dict[str, int]) -> Json:
+    """Return the data with a reference in place of each text that has a number."""
     if isinstance(value, str):
-        return {"$text": repeated[value]} if value in repeated else value
+        return {"$text": numbers[value]} if value in numbers else value
     if isinstance(value, dict):
-        return {name: _shortened(each, repeated) for name, each in value.items()}
+        return {name: shortened(each, numbers) for name, each in value.items()}
     if isinstance(value, list):
-        return [_shortened(each, repeated) for each in value]
+        return [shortened(each, numbers) for each in value]
     return value

@@ -9,7 +9,7 @@ export function el(tag, props = {}, ...children) {
   for (const [name, value] of Object.entries(props)) {
     if (value == null || value === false) continue;
     if (name === "place") for (const [side, size] of Object.entries(value)) element.style.setProperty(side, size);
-    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name.startsWith("on")) element[name] = value;
     else element.setAttribute(name, value === true ? "" : clean(value));
   }
   const shown = children.flat(Infinity).filter(child => child != null && child !== false && child !== "");
@@ -34,13 +34,15 @@ function link(address, children) {
   return el("a", {href: address, title: address, target: "_blank", rel: "noopener noreferrer nofollow"}, children);
 }
 
-export function more(items, size, draw) {  // draws `size` items, and the next ones when asked
-  const parts = items.slice(0, size).map(draw);
-  if (items.length <= size) return parts;
-  const button = el("button", {type: "button", class: "more", onclick: () => {
-    const next = more(items.slice(size), size, (item, at) => draw(item, at + size));
-    button.replaceWith(...next);
+const drawn = new Map();  // how many items of each list the reader has asked for
+export function more(name, items, size, draw) {  // draws `size` items, and the next ones when asked
+  const end = drawn.get(name) ?? size, parts = items.slice(0, end).map(draw);
+  if (items.length <= end) return parts;
+  const button = el("button", {type: "button", class: "more", onclick: event => {
+    drawn.set(name, end + size);
+    const next = more(name, items, size, draw).slice(end);
+    event.currentTarget.replaceWith(...next);
     next[0].focus?.({preventScroll: true});
-  }}, `Show ${Math.min(size, items.length - size)} more of ${items.length - size}`);
+  }}, `Show ${Math.min(size, items.length - end)} more of ${items.length - end}`);
   return [...parts, button];
 }

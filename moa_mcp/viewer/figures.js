@@ -7,6 +7,7 @@ export function duration(s) {
   if (s < 10) return `${s.toFixed(1)} s`;
   return s < 100 ? `${Math.round(s)} s` : s < 6000 ? `${Math.floor(s / 60)} min ${Math.round(s % 60)} s` : `${(s / 3600).toFixed(1)} h`;
 }
+export const elapsed = run => run.seconds ?? (run.status === "running" && !run.interrupted && !run.resumed && run.started_at ? Math.max(0, Date.now() / 1000 - run.started_at) : null);
 export const keyOf = call => `${call.place.step}.${call.place.number}.${call.place.sample ?? 0}`;
 export const tokens = usage => usage.prompt_tokens + usage.completion_tokens;
 export const answered = call => call.text != null;

@@ -12,15 +12,29 @@ from json import dumps
 from moa_mcp.trace.trace import Trace
 from moa_mcp.viewer.data import data_of
 
-MODULES = ("elements", "figures", "timeline", "sentences", "answers", "prompt", "commands", "run", "source", "main")
+MODULES = (
+    "elements",
+    "figures",
+    "timeline",
+    "sentences",
+    "answers",
+    "prompt",
+    "commands",
+    "run",
+    "source",
+    "live",
+    "main",
+)
 """The page's modules, each after those that it imports."""
+LOCAL_MODULES = (*MODULES[:-1], "update", "served", "list", "local")
+"""The modules of the pages of `moa-mcp view`."""
 _UNBUNDLED = re.compile(r"^import .*\n|^export ", re.MULTILINE)
 
 
 def page(trace: Trace) -> str:
     """Return the HTML of a run. Its policy allows these styles and this script, and no request at all."""
     data = dumps(data_of(trace), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    style, script = _assets()
+    style, script = _assets(MODULES)
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
@@ -36,10 +50,31 @@ def page(trace: Trace) -> str:
     )
 
 
+def local_page(key: str) -> tuple[str, str]:
+    """Return the HTML of the list of runs and of each run, and its policy. It asks its own server for the data.
+
+    `key` is what the page sends with each request; empty if it has the key already.
+    """
+    style, script = _assets(LOCAL_MODULES)
+    style += (files("moa_mcp.viewer") / "local.css").read_text("utf-8")
+    policy = (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    )
+    html = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta name="moa-key" content="{key}">'
+        f"<title>moa-mcp</title><style>{style}</style></head>"
+        f'<body><main></main><script type="module">{script}</script></body></html>\n'
+    )
+    return html, policy
+
+
 @cache
-def _assets() -> tuple[str, str]:
+def _assets(modules: tuple[str, ...]) -> tuple[str, str]:
     room = files("moa_mcp.viewer")
-    script = "".join(_UNBUNDLED.sub("", (room / f"{name}.js").read_text("utf-8")) for name in MODULES)
+    script = "".join(_UNBUNDLED.sub("", (room / f"{name}.js").read_text("utf-8")) for name in modules)
     return (room / "viewer.css").read_text("utf-8"), script
 
 

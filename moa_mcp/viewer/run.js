@@ -2,7 +2,7 @@
 import {answers} from "./answers.js";
 import {commands} from "./commands.js";
 import {el, markdown} from "./elements.js";
-import {answered, callsOf, count, counted, dollars, duration, keyOf, tokens} from "./figures.js";
+import {answered, callsOf, count, counted, dollars, duration, elapsed, keyOf, tokens} from "./figures.js";
 import {prompt} from "./prompt.js";
 import {timeline} from "./timeline.js";
 
@@ -34,7 +34,7 @@ function facts(run) {
   const calls = [failed && `${failed} failed`, retried && `${retried} retried`].filter(Boolean).join(", ");
   const money = estimate?.cost_usd;
   return el("dl", {class: "facts"},
-    fact("Time", duration(run.seconds), run.planned.length ? `${run.steps.length} of ${counted(run.planned.length, "step")}` : ""),
+    fact("Time", duration(elapsed(run)), run.planned.length ? `${run.steps.length} of ${counted(run.planned.length, "step")}` : ""),
     fact("Calls answered", `${all.filter(answered).length}/${Math.max(all.length, estimate?.calls ?? 0)}`, calls),
     fact("Tokens", count(used), estimate ? `${count(estimate.tokens.expected)} expected` : "no estimate", scale(estimate?.tokens, used)),
     fact("Cost", dollars(run.cost_usd), money ? `${dollars(money.expected)} expected` : "no estimate", scale(money, run.cost_usd)));

@@ -3,13 +3,14 @@ export function embedded(text) {
   return {start: show => show(JSON.parse(text))};
 }
 
-export function restored({run, markdown, texts}) {  // resolves the references to texts that occur several times
-  const whole = value => {
-    if (Array.isArray(value)) return value.map(whole);
-    if (value === null || typeof value !== "object") return value;
-    const names = Object.keys(value);
-    if (names.length === 1 && names[0] === "$text") return texts[value.$text] ?? "";
-    return Object.fromEntries(names.map(name => [name, whole(value[name])]));
-  };
-  return {run: whole(run), trees: new Map(whole(markdown))};
+export function restored({run, markdown, texts}) {
+  return {run: resolved(run, texts), trees: new Map(resolved(markdown, texts))};
+}
+
+export function resolved(value, texts) {  // puts texts in place of the references to them
+  if (Array.isArray(value)) return value.map(each => resolved(each, texts));
+  if (value === null || typeof value !== "object") return value;
+  const names = Object.keys(value);
+  if (names.length === 1 && names[0] === "$text") return texts[value.$text] ?? "";
+  return Object.fromEntries(names.map(name => [name, resolved(value[name], texts)]));
 }

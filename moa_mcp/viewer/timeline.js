@@ -44,7 +44,7 @@ export function timeline(run, picked, pick) {
 function layer({step, reused, calls, end}, share, picked, pick) {
   const facts = [`${step.calls.filter(answered).length}/${step.calls.length} answered`, reused ? "reused, paid before" : duration(step.seconds), dollars(total(step.calls.map(call => call.cost_usd)))];
   return el("div", {class: "layer"}, el("h3", {}, `${step.step} ${step.kind}`, el("span", {class: "quiet"}, facts.join(" · "))),
-    more(calls, ROWS, each => row(each, step, reused ? null : end, share, picked, pick)));
+    more(`timeline ${step.step}`, calls, ROWS, each => row(each, step, reused ? null : end, share, picked, pick)));
 }
 
 function row({call, from, to, attempts}, step, end, share, picked, pick) {

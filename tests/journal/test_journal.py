@@ -17,11 +17,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moa_mcp.errors import LeaseLost
-from moa_mcp.events import PASSING, CallWaits, Event, RunFinished, TextReceived
+from moa_mcp.events import (
+    PASSING,
+    AttemptFinished,
+    AttemptStarted,
+    CallFinished,
+    CallWaits,
+    Event,
+    RunFinished,
+    TextReceived,
+)
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.journal.sqlite import SQLiteJournal
-from moa_mcp.values import Place, Status
+from moa_mcp.values import Completion, Place, Status
 from tests.support.journals import EVENTS, asked, record_of, went_out
 
 pytestmark = pytest.mark.anyio
@@ -68,6 +77,23 @@ async def test_a_run_that_begins_is_on_record_as_running_and_owned(journal: Jour
     assert await journal.events("r") == ()
 
 
+async def test_runs_that_changed_since_a_time_are_those_that_began_or_ended_or_were_claimed(journal: Journal) -> None:
+    for run_id in ("old", "ended", "claimed", "new"):
+        await journal.begin(replace(record_of(run_id), updated_at=1.0))
+    await journal.finish("old", "failed")
+    await journal.finish("claimed", "failed")
+    (old,) = [each.updated_at for each in await journal.records() if each.run_id == "old"]
+    since = max(each.updated_at for each in await journal.records()) + 0.001
+    while time.time() < since:  # noqa: ASYNC110  only the clock tells it
+        await anyio.sleep(0.001)
+    await journal.finish("ended", "complete")
+    assert await journal.claim("claimed")
+    changed = [each.run_id for each in await journal.records(changed_since=since)]
+    assert changed == ["claimed", "ended"]
+    assert [each.run_id for each in await journal.records(changed_since=old)] == ["claimed", "ended", "old"]
+    assert [each.run_id for each in await journal.records(changed_since=old, limit=1)] == ["claimed"]
+
+
 async def test_a_run_that_never_began_is_unknown(journal: Journal) -> None:
     assert await journal.record("r") is None
     assert await journal.records() == ()
@@ -92,6 +118,43 @@ async def test_events_come_back_in_the_order_in_which_they_were_told_however_the
         journal.append("r", told[-2])
         await journal.keep("r", told[-1])
     assert list(await journal.events("r")) == told
+
+
+async def test_a_follower_gets_each_event_once_also_of_a_run_that_another_process_resumes(
+    journal: Journal, rival: Journal
+) -> None:
+    await journal.begin(record_of())
+    follow = rival.follow("r")
+    told, got = list[Event](), list[Event]()
+    for number in range(1, 6):
+        prompt, answer = f"What is {number}?", Completion(f"It is {number}, as its prompt says.", "p/a")
+        finished = AttemptFinished(place=Place(1, number), attempt=1, completion=answer, seconds=1.0)
+        ended = CallFinished(place=Place(1, number), completion=answer, seconds=1.0)
+        quotes = asked(number + 5, answer.text)  # is stored as a reference to the event before
+        for event in (asked(number, prompt), went_out(number), finished, ended, quotes):
+            await journal.keep("r", event)
+            told.append(event)
+            got += await follow() if number % 2 else ()
+        assert got == told or not number % 2
+    await journal.finish("r", "cancelled")
+    got += await follow()
+    assert await journal.claim("r")
+    await journal.keep("r", went_out())
+    got += await follow()
+    assert (got, await follow()) == ([*told, got[-1]], ())
+    assert isinstance(got[-1], AttemptStarted)
+    assert await journal.events("r") == (*got,)
+
+
+async def test_a_run_that_is_unknown_or_deleted_has_no_events_to_follow(journal: Journal) -> None:
+    assert await journal.follow("nobody")() == ()
+    await journal.begin(record_of())
+    await journal.keep("r", went_out())
+    await journal.finish("r", "complete")
+    follow = journal.follow("r")
+    assert len(await follow()) == 1
+    await journal.forget(older_than=LATER)
+    assert await follow() == ()
 
 
 async def test_events_of_one_run_are_not_anothers(journal: Journal) -> None:

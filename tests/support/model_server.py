@@ -80,6 +80,11 @@ class Hang:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Answer as usual, but only after `release()`."""
+
+
+@dataclass(frozen=True, slots=True)
 class BrokenJson:
     """Answer 200 with the first half of a JSON object."""
 
@@ -100,7 +105,7 @@ class RefuseParameter:
     """One that starts with "Unsupported value" has the code `unsupported_value`."""
 
 
-Act: TypeAlias = Reply | Status | Reset | Hang | BrokenJson | HtmlPage
+Act: TypeAlias = Reply | Status | Reset | Hang | Held | BrokenJson | HtmlPage
 Behaviour: TypeAlias = Act | RefuseParameter
 
 
@@ -142,6 +147,7 @@ class ModelServer:
         self._changed = threading.Condition()
         self._running = ExitStack()
         self._portal: BlockingPortal | None = None
+        self._released = asyncio.Event()
         self._open = False
 
     def __enter__(self) -> Self:
@@ -180,6 +186,11 @@ class ModelServer:
         """
         with self._changed:
             self._scripts[model] = behaviours
+
+    def release(self) -> None:
+        """Answer all requests that are held."""
+        if self._portal is not None:
+            self._portal.call(self._released.set)
 
     def wait_for(self, predicate: Callable[[tuple[Received, ...]], bool], timeout: float = 5.0) -> None:
         """Block until `predicate(requests)` holds; from async code, call it through `anyio.to_thread`.
@@ -222,6 +233,9 @@ class ModelServer:
                     return _reset(request)
                 case Hang():
                     return await asyncio.Future[web.StreamResponse]()
+                case Held():
+                    await self._released.wait()
+                    return await _send(request, _answer(_default(body, self._count(body)), body), finish)
                 case Reply() as reply:
                     await anyio.sleep(reply.delay_s)
                     return await _send(request, _answer(reply, body), finish)
@@ -264,7 +278,7 @@ class ModelServer:
         """Take the model's next behaviour from its script."""
         with self._changed:
             model = body.get("model", "")
-            default = _default(body, sum(seen.model == model for seen in self._log.values()))
+            default = _default(body, self._count(body))
             name = model if self._scripts.get(model) else "*"
             behaviour, *rest = self._scripts.get(name) or (default,)
             if rest:
@@ -272,6 +286,9 @@ class ModelServer:
         if isinstance(behaviour, RefuseParameter):
             return _unsupported(behaviour) if behaviour.name in body else default
         return behaviour
+
+    def _count(self, body: Body) -> int:
+        return sum(seen.model == body.get("model", "") for seen in self.requests)
 
     def _models_page(self) -> _Page:
         names = dict.fromkeys((*self._models, *(seen.model for seen in self.requests if seen.model)))

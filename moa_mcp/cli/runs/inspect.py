@@ -145,6 +145,7 @@ def _history(record: RunRecord, trace: Trace) -> Iterator[str]:
     yield f"started {began:%Y-%m-%d %H:%M:%S}{resumed}"
     if trace.forked_from:
         yield f"forked from run {trace.forked_from}, reusing its first {counted(trace.inherited, 'step')}"
+    yield f"in a browser: moa-mcp view {record.run_id}"
     if trace.interrupted:
         yield f"to resume it: moa-mcp runs resume {record.run_id}"
 

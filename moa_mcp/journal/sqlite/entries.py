@@ -5,8 +5,6 @@ Runs share texts. A table of references shows when a text can be deleted.
 
 from __future__ import annotations
 
-import hashlib
-import re
 import sqlite3
 import zlib
 from collections.abc import Mapping, Sequence
@@ -104,35 +102,3 @@ def _insert(db: sqlite3.Connection, sql: str, rows: Sequence[tuple[object, ...]]
 def _values(rows: Sequence[tuple[object, ...]]) -> str:
     row = f"({','.join('?' * len(rows[0]))})"
     return f"VALUES {','.join([row] * len(rows))}"
-
-
-def read(db: sqlite3.Connection, run_id: str) -> tuple[list[str], dict[str, str]]:
-    """Return the encoded events of a run in order, and its texts by hash.
-
-    Raises `ValueError` if they are corrupt.
-    """
-    rows = db.execute("SELECT body, crc FROM events WHERE run_id = ? ORDER BY seq", (run_id,)).fetchall()
-    (ended_with,) = db.execute("SELECT parts FROM runs WHERE run_id = ?", (run_id,)).fetchone() or (None,)
-    if ended_with not in {None, len(rows)} or not all(_is_sound(run_id, *row) for row in rows):
-        raise ValueError("corrupt event")
-    sql = "SELECT digest, packed, body FROM refs JOIN texts USING(text_id) WHERE run_id = ?"
-    texts = {digest: _text(digest, packed, body) for digest, packed, body in db.execute(sql, (run_id,))}
-    for body, crc in rows:
-        if crc is not None and crc >= 0 and not texts.keys() >= {*_DIGEST.findall(body)}:
-            raise ValueError("missing text")
-    return [each for body, _ in rows for each in body.split("\n")], texts
-
-
-_DIGEST = re.compile('"sha256":"([0-9a-f]{64})"')
-
-
-def _is_sound(run_id: str, body: str, crc: int | None) -> bool:
-    """Whether the checksum of events is correct. Earlier versions have none."""
-    return crc is None or checked(body, run_id) == (crc if crc >= 0 else -1 - crc)
-
-
-def _text(digest: str, packed: int, body: bytes) -> str:
-    raw = zlib.decompress(body) if packed else body
-    if hashlib.sha256(raw).hexdigest() != digest:
-        raise ValueError("corrupt text")
-    return raw.decode(*CODEC)

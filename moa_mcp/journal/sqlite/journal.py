@@ -15,13 +15,14 @@ import anyio.to_thread
 
 from moa_mcp.errors import JournalDamaged, JournalError
 from moa_mcp.events import PASSING, Event
-from moa_mcp.journal import RunRecord
-from moa_mcp.journal.codec import Packed, Packer, unpacked
+from moa_mcp.journal import Follow, RunRecord
+from moa_mcp.journal.codec import Packed, Packer
 from moa_mcp.journal.damage import damaged_run, readable
 from moa_mcp.journal.sqlite.damage import damaged_file, explained, explaining, read_only
-from moa_mcp.journal.sqlite.entries import Entries, read
+from moa_mcp.journal.sqlite.entries import Entries
 from moa_mcp.journal.sqlite.opening import Opened, opened_at_best
 from moa_mcp.journal.sqlite.owners import is_dead, me
+from moa_mcp.journal.sqlite.reading import Reading
 from moa_mcp.journal.sqlite.retention import Forgetting
 from moa_mcp.journal.sqlite.rows import SELECT, any_record_of, insert, record_of
 from moa_mcp.journal.sqlite.schema import connected
@@ -55,6 +56,7 @@ class SQLiteJournal:
         lease_s: float = LEASE_S,
         at_once: bool = True,
         to_read: bool = False,
+        only_reads: bool = False,
     ) -> None:
         """Open or create the file.
 
@@ -66,6 +68,7 @@ class SQLiteJournal:
             at_once: Whether to open the file now, or on first use. A server that is started and not used then touches
                 no file.
             to_read: Whether a read-only file is accepted.
+            only_reads: Whether this process only reads, so that no write of another one waits for it.
 
         Raises:
             JournalError: the file can't be used; describes why and how to fix it.
@@ -77,7 +80,8 @@ class SQLiteJournal:
         self._me = me()
         self._driven: dict[str, Packer] = {}
         self._synchronous = synchronous
-        if at_once and not (self._opened.writes or to_read):
+        self._only_reads = only_reads
+        if at_once and not (self._opened.writes or to_read or only_reads):
             self._opened.db.close()
             self._opened.discard()
             raise read_only(path)
@@ -85,7 +89,8 @@ class SQLiteJournal:
     @cached_property
     def _opened(self) -> Opened:
         with explaining(self._path):
-            return opened_at_best(self._path, self._synchronous)
+            opened = opened_at_best(self._path, self._synchronous)
+        return opened._replace(writes=opened.writes and not self._only_reads)
 
     @cached_property
     def _writer(self) -> Writer[Packed]:
@@ -230,20 +235,28 @@ class SQLiteJournal:
         rows = await self._read(lambda db: db.execute(f"{SELECT} WHERE run_id = ?", (run_id,)).fetchall())
         return record_of(rows[0]) if rows else None
 
-    async def records(self, *, limit: int = 1000) -> tuple[RunRecord, ...]:
+    async def records(self, *, limit: int = 1000, changed_since: float = 0.0) -> tuple[RunRecord, ...]:
         if self._is_empty:
             return ()
-        sql = f"{SELECT} ORDER BY created_at DESC, rowid DESC LIMIT ?"
+        changed = f"WHERE updated_at >= {changed_since!r} " if changed_since else ""  # a corrupt time is listed too
+        sql = f"{SELECT} {changed}ORDER BY created_at DESC, rowid DESC LIMIT ?"
         return tuple(map(any_record_of, await self._read(lambda db: db.execute(sql, (limit,)).fetchall())))
 
     async def events(self, run_id: str) -> tuple[Event, ...]:
-        with readable(run_id):
-            try:
-                found = await self._writer.do(lambda db: read(db, run_id), reads=True)
-            except sqlite3.Error as error:
-                told = explained(self._path, error)
-                raise damaged_run(run_id) if isinstance(told, JournalDamaged) else told from error
-            return tuple(unpacked(*found))
+        return await self.follow(run_id)()
+
+    def follow(self, run_id: str) -> Follow:
+        reading = Reading(run_id)
+
+        async def more() -> tuple[Event, ...]:
+            with readable(run_id):
+                try:
+                    return tuple(await self._writer.do(reading.more, reads=True))
+                except sqlite3.Error as error:
+                    told = explained(self._path, error)
+                    raise damaged_run(run_id) if isinstance(told, JournalDamaged) else told from error
+
+        return more
 
     async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None, held: int = 0) -> bool:
         def work(db: sqlite3.Connection) -> bool:

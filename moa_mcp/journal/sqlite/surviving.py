@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from moa_mcp.errors import JournalError
-from moa_mcp.journal.codec import unpacked
 from moa_mcp.journal.damage import SENSELESS
-from moa_mcp.journal.sqlite.entries import read
+from moa_mcp.journal.sqlite.reading import Reading
 from moa_mcp.journal.sqlite.rows import SELECT, record_of
 
 _TRIED = 20
@@ -27,4 +26,4 @@ def holds_a_run(db: sqlite3.Connection) -> bool:
 def _readable(db: sqlite3.Connection, rows: list[tuple[object, ...]]) -> Iterator[bool]:
     for row in rows:
         with suppress(sqlite3.Error, JournalError, *SENSELESS):
-            yield bool(tuple(unpacked(*read(db, record_of(row).run_id))))
+            yield bool(tuple(Reading(record_of(row).run_id).more(db)))

@@ -1,0 +1,85 @@
+"""The runs that pages look at, read from the journal as they happen: each look reads what is new."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from moa_mcp.errors import MoaError, RunNotFound
+from moa_mcp.journal import Journal, RunRecord
+from moa_mcp.journal.damage import damaged_run, readable
+from moa_mcp.runs import settle
+from moa_mcp.trace.trace import Trace
+from moa_mcp.viewer.data import Json
+from moa_mcp.viewer.live import Live
+
+_MOST = 32
+
+Value = TypeVar("Value")
+
+
+class FollowedRuns:
+    """The runs that were looked at last, whichever process executes them."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._runs: OrderedDict[str, _Followed] = OrderedDict()
+
+    async def news(self, run_id: str, mark: int) -> dict[str, Json]:
+        """Return what happened in a run after a mark, as `Live.news` does. Raises `RunNotFound`, `JournalError`."""
+        return await self._look(run_id, lambda live: live.news(mark))
+
+    async def trace(self, run_id: str) -> Trace:
+        """Return the trace of a run so far, which changes as the run goes on. Raises as `news` does."""
+        return await self._look(run_id, lambda live: live.trace)
+
+    async def _look(self, run_id: str, at: Callable[[Live], Value]) -> Value:
+        followed = self._runs.setdefault(run_id, _Followed(self._journal, run_id))
+        self._runs.move_to_end(run_id)
+        while len(self._runs) > _MOST:
+            self._runs.popitem(last=False)
+        try:
+            return await followed.look(at)
+        except MoaError:  # it is read anew next time
+            self._runs.pop(run_id, None)
+            raise
+
+
+class _Followed:
+    def __init__(self, journal: Journal, run_id: str) -> None:
+        self._journal = journal
+        self._run_id = run_id
+        self._lock = anyio.Lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._live = Live()
+        self._follow = self._journal.follow(self._run_id)
+        self._ended = False
+        """Whether the trace has the ends of requests that no event tells."""
+
+    async def look(self, at: Callable[[Live], Value]) -> Value:
+        async with self._lock:
+            record = await self._record()  # before the events: those of a run that ended are complete
+            events = await self._follow()
+            ended = record.status != "running" or not record.owned
+            if self._ended and (events or not ended):  # it was resumed, or its process is alive after all
+                self._begin()
+                events = await self._follow()
+            with readable(self._run_id):
+                self._live.add(events)
+            settle(self._live.trace, record)
+            self._ended = ended
+            return await anyio.to_thread.run_sync(at, self._live)  # the news of a large run take a while
+
+    async def _record(self) -> RunRecord:
+        record = await self._journal.record(self._run_id)
+        if record is None:
+            raise RunNotFound(self._run_id)
+        if record.damaged:
+            raise damaged_run(self._run_id)
+        return record
