@@ -62,8 +62,8 @@ class Screen:
                 self._draw(trace, time.time())
             self.stream.write()
         elif self._display is None:
-            for sentence in self._notices.new(trace, time.time()):
-                say(sentence)
+            if not self._options.quiet:
+                say(*self._notices.new(trace, time.time()))
         elif self.stream is None or not self.stream.in_line:
             self._display.draw(trace)
 

@@ -127,10 +127,12 @@ class _Step(NamedTuple):
 
 def _shown(steps: Sequence[StepTrace], room: int | None) -> Mapping[int, Sequence[CallTrace]]:
     """Return the calls to show, by the number of their step; at most so many lines, if `room` is not None."""
-    calls = [call for step in steps for call in sorted(step.calls, key=_rank)[:_MOST_OF_A_STEP]]
+    ranked = [pair for step in steps for pair in enumerate(sorted(step.calls, key=_rank)[:_MOST_OF_A_STEP])]
+    # Of calls that answered, each step has its turn.
+    calls = [call for _, call in sorted(ranked, key=lambda pair: (_rank(pair[1])[0], pair[0]))]
     more = sum(len(step.calls) > _MOST_OF_A_STEP for step in steps)
     if room is not None and len(calls) + more > room:  # a line for each step says how many more there are
-        calls = sorted(calls, key=_rank)[: max(0, room - sum(bool(step.calls) for step in steps))]
+        calls = calls[: max(0, room - sum(bool(step.calls) for step in steps))]
     found: defaultdict[int, list[CallTrace]] = defaultdict(list)
     for call in calls:
         found[call.place.step].append(call)

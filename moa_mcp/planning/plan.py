@@ -98,20 +98,21 @@ async def reach(pipeline: Pipeline, routes: Routes, needs: str = ANY_KEY) -> tup
 
 
 def sufficient(pipeline: Pipeline, reached: Sequence[Reach], of_panels: Collection[str]) -> tuple[RouteState, ...]:
-    """Return the unusable routes of which each single remedy lets the pipeline run.
+    """Return the unusable routes of which each single remedy lets the pipeline run; first those that help all models.
 
     An API key of one of the providers `of_panels` also gives the members of panels, which have no routes yet.
     """
     unreachable = {each.alias for each in reached if each.route is None}
     members = {each.alias for each in reached if not each.routes}
-    found: list[RouteState] = []
+    found: list[tuple[int, RouteState]] = []
     for state in (state for each in reached for state in each.routes if state.missing):
         helped = {each.alias for each in reached if any(other.missing == state.missing for other in each.routes)}
         if state.remedy == "set" and state.route.provider in of_panels:
             helped |= members
-        if not blocking(pipeline, unreachable - helped):
-            found.append(state)
-    return tuple(found)
+        lost = unreachable - helped
+        if not blocking(pipeline, lost):
+            found.append((len(lost), state))
+    return tuple(state for _, state in sorted(found, key=lambda each: each[0]))
 
 
 def blocking(pipeline: Pipeline, unreachable: Collection[str]) -> tuple[str, ...]:

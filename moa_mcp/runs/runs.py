@@ -166,6 +166,7 @@ class Runs:
 
         Raises `RunNotFound`, `RunAmbiguous`, `JournalError`.
         """
+        given = given.strip()
         if given in self._active:
             return given
         return (await find_run(self.journal, given, shortest=_SHORTEST)).run_id

@@ -197,3 +197,18 @@ def test_a_run_in_progress_is_shown_up_to_now(nursery: Nursery, environ: dict[st
         terminal.until_end()
     assert next(line for line in shown if line.startswith("  second ")).count("─") > 1
     assert any("─ in progress" in line for line in shown)
+
+
+@POSIX
+def test_where_several_steps_are_large_each_has_its_turn(
+    nursery: Nursery, environ: dict[str, str], tmp_path: Path
+) -> None:
+    with ModelServer() as server:
+        steps = [f'{{step="{name}", agents=[{{model="first", samples=15}}]}}' for name in ("propose", "synthesize")]
+        config = served(server, tmp_path, *steps, TAKE)
+        terminal = Terminal(environ, "--config", config, "ask", "one", "Why?", nursery=nursery)
+        assert terminal.until_end() == 0
+    shown = screens(terminal)[-1]
+    first, _, second = shown.partition("2 synthesize")
+    assert abs(first.count("  first ") - second.count("  first ")) <= 1
+    assert first.count("  first ") >= 2
