@@ -47,7 +47,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _EPILOG = """\b
 Exit codes:
   0    success; a degraded answer prints a warning to stderr
-  1    the run failed, or check found a problem
+  1    the run failed, or check or doctor found a problem
   2    wrong usage, or an error in the configuration
   3    not started: no usable provider (missing API key or server)
   130  interrupted (143 by SIGTERM); the run can be resumed

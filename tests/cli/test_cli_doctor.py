@@ -11,10 +11,12 @@ import subprocess
 import sys
 import tempfile
 from contextlib import closing
+from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from moa_mcp.journal.sqlite import SQLiteJournal
@@ -45,6 +47,21 @@ import moa_mcp.cli.doctor, moa_mcp.clients.jsonc, moa_mcp.journal.sqlite.inspect
 "".encode("utf-8-sig")
 """
 """Loaded by a process that may then be of a user who can't read the interpreter's files."""
+FAKE = """import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    if asked["method"] in ENDS:
+        sys.exit(1)
+    about = {"capabilities": {"tools": {}}, "serverInfo": {"name": NAME, "version": VERSION}}
+    tool = {"name": "t", "inputSchema": {"type": "object"}}
+    more = {"nextCursor": "2"} if asked.get("params", {}).get("cursor") is None else {}
+    answers = {"initialize": {"protocolVersion": "2025-06-18", **about}, "tools/list": {"tools": [tool], **more}}
+    answers |= WRONG
+    if "id" in asked:
+        known = asked["method"] in answers
+        answer = {"result": answers[asked["method"]]} if known else {"error": {"code": -32601, "message": "unknown"}}
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], **answer}), flush=True)
+"""
 TABLES = {"vscode": "servers"}
 
 
@@ -92,6 +109,14 @@ class Home:
 
     def path(self, client: str) -> Path:
         return self.folder / FILES[client].path
+
+    def fake(
+        self, name: str = "moa-mcp", version: str = "", ends: str = "", called: str = "fake", **wrong: object
+    ) -> dict[str, Any]:
+        """Return an entry of a small server that only knows the older protocol."""
+        facts = {"NAME": name, "VERSION": version or installed("moa-mcp"), "ENDS": [ends], "WRONG": wrong}
+        body = "\n".join([*(f"{key} = {value!r}" for key, value in facts.items()), FAKE])
+        return self.entry(command=str(program(self.folder / "bin", called, body)))
 
     def has(self, client: str, text: str | None = None, **entries: dict[str, Any]) -> None:
         """Write the file of a client: a text, or JSON with these entries."""
@@ -164,6 +189,15 @@ def test_a_key_that_only_the_shell_has_is_found_and_its_remedy_works(home: Home)
     assert after.one("pipelines")["level"] == "ok"
 
 
+def test_a_file_of_keys_that_others_can_read_is_a_warning(home: Home) -> None:
+    home.has_key_file()
+    (home.folder / ".config" / "moa-mcp" / ".env").chmod(0o644)
+    home.has("cursor", moa=home.entry(command="/no/such/moa-mcp"))
+    warning, _ = home.doctor().found("keys")
+    assert warning["level"] == "warning"
+    assert "so its keys are not used; run chmod 600 " in warning["message"]
+
+
 def test_keys_by_name_are_read_as_the_client_reads_them(home: Home) -> None:
     gone = home.entry(command="/no/such/moa-mcp", HOUSE_KEY="${env:HOUSE_KEY}")
     home.has("cursor", moa=gone)
@@ -195,6 +229,72 @@ def test_of_a_server_in_a_container_only_what_it_reports_is_known(home: Home) ->
     assert (pipelines["level"], report.found("keys"), report.found("journal")) == ("problem", [], [])
     assert pipelines["message"].startswith("No pipeline can run yet. Tell the user to set ")
     assert pipelines["message"].endswith("it runs in docker, where doctor can't look.)")
+
+
+def test_a_server_that_only_knows_the_older_protocol_is_fine(home: Home) -> None:
+    home.has("cursor", moa=home.fake())
+    report = home.doctor()
+    assert (report.one("start")["level"], report.found("entry")) == ("ok", [])
+    assert report.one("start")["message"].startswith("2 tools after ")
+    assert report.one("start")["message"].endswith("(protocol 2025-06-18)")
+
+
+@pytest.mark.parametrize(
+    ("server", "check", "fault", "command"),
+    [
+        ({"name": "files"}, "entry", "the entry starts the server 'files', not moa-mcp", "install cursor"),
+        (
+            {"version": "0.0.1"},
+            "versions",
+            "the entry starts moa-mcp 0.0.1; the one that you run is ",
+            "install cursor",
+        ),
+        ({"version": "0.0.1", "called": "uvx"}, "versions", "the entry starts moa-mcp 0.0.1", "uv cache clean moa-mcp"),
+    ],
+)
+def test_an_entry_that_starts_something_else_is_a_warning(
+    home: Home, server: dict[str, str], check: str, fault: str, command: str
+) -> None:
+    home.has("cursor", moa=home.fake(**server))
+    found = home.doctor().one(check, "Cursor")
+    assert (found["level"], found["message"][: len(fault)]) == ("warning", fault)
+    assert found["commands"][0].endswith(command)
+
+
+@pytest.mark.parametrize(
+    ("server", "fault"),
+    [
+        (
+            {"ends": "server/discover"},
+            "the command ended before it answered (with the newest protocol; older clients can",
+        ),
+        ({"initialize": {}}, "answered with an error: its answer is not a valid message of the protocol"),
+        ({"initialize": {"protocolVersion": "1", "capabilities": {}, "serverInfo": {}}}, "answered with an error: "),
+    ],
+)
+def test_a_server_that_answers_wrong_is_a_problem(home: Home, server: dict[str, Any], fault: str) -> None:
+    home.has("cursor", moa=home.fake(**server))
+    start = home.doctor().one("start")
+    assert (start["level"], start["message"][: len(fault)]) == ("problem", fault)
+
+
+@pytest.mark.parametrize(("called", "command"), [("fake", None), ("uvx", "uv tool install moa-mcp")])
+def test_a_start_that_takes_longer_than_the_client_waits_is_a_problem(
+    home: Home, called: str, command: str | None
+) -> None:
+    entry = home.fake(called=called)
+    home.has("codex", f'[mcp_servers.moa]\ncommand = "{entry["command"]}"\nstartup_timeout_sec = 0.001\n')
+    start = home.doctor().one("start")
+    assert (start["level"], start["message"].rpartition("; ")[2]) == ("problem", "Codex waits 0.001 s")
+    assert start["commands"][:1] == ([command] if command else [])
+
+
+def test_a_system_that_can_not_start_the_command_is_named(home: Home) -> None:
+    wrong = home.folder / "moa-mcp"
+    wrong.write_bytes(b"\x7fELF of another processor")
+    wrong.chmod(0o755)
+    home.has("cursor", moa=home.entry(command=str(wrong)))
+    assert home.doctor().one("start")["message"] == "can't be started: Exec format error"
 
 
 def test_an_entry_that_ends_is_reported_with_the_end_of_its_stderr_and_without_keys(home: Home) -> None:
@@ -478,6 +578,25 @@ def test_the_journal_is_described_and_interrupted_runs_are_a_warning(home: Home,
     listed = subprocess.run(shlex.split(command), env=home.environ, capture_output=True, text=True, check=False)
     assert "interrupted" in listed.stdout, listed.stderr
     assert journal.read_bytes() == before
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_run_that_a_process_owns_is_not_interrupted(home: Home, journal: Path) -> None:
+    held = SQLiteJournal(journal)
+    await held.begin(record_of("r"))
+    report = await anyio.to_thread.run_sync(home.doctor)
+    await held.close()
+    assert [each["level"] for each in report.found("journal")] == ["ok"]
+    assert report.one("journal")["message"].startswith("1 run, ")
+
+
+def test_a_journal_that_can_not_be_created_is_a_problem(home: Home) -> None:
+    path = home.config / "runs.sqlite"
+    home.has("cursor", moa=home.entry("--journal", str(path), command="/no/such/moa-mcp"))
+    found = home.doctor().one("journal")
+    assert (found["level"], found["where"]) == ("problem", str(path))
+    assert found["message"].endswith(f"so no run can start: {home.config} is not a folder that you can write to")
 
 
 def test_a_journal_that_is_damaged_or_older_is_not_changed(home: Home, journal: Path) -> None:
