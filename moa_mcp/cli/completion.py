@@ -34,8 +34,9 @@ complete -o nosort -F _moa_mcp_completion moa-mcp 2>/dev/null || complete -F _mo
 """
 
 _ZSH = r"""#compdef moa-mcp
-# Completion of moa-mcp for zsh.
-_moa_mcp_completion() {
+# Completion of moa-mcp for zsh. Its file on the fpath has the name of the function, which replaces the file's content
+# when that is loaded.
+_moa-mcp() {
     local -a plain described
     local kind value help paths
     while IFS= read -r kind && IFS= read -r value && IFS= read -r help; do
@@ -50,10 +51,10 @@ _moa_mcp_completion() {
     (( $#described )) && _describe -V moa-mcp described -U
     (( $#plain )) && compadd -U -V moa-mcp -a plain
 }
-if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
-    _moa_mcp_completion "$@"
+if [[ $funcstack[1] == _moa-mcp ]]; then
+    _moa-mcp "$@"
 else
-    compdef _moa_mcp_completion moa-mcp
+    compdef _moa-mcp moa-mcp
 fi
 """
 

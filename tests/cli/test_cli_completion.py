@@ -100,6 +100,7 @@ def process(environ: dict[str, str], line: str, python: tuple[str, ...] = ("-m",
         (("runs", "list", "--pipeline", "ref"), ["refine"]),
         (("install", ""), [each.name for each in CLIENTS]),
         (("uninstall", "cursor", "cu"), []),
+        (("doctor", "cur"), ["cursor"]),
         (("keys", "set", "OPENAI"), ["OPENAI_API_KEY"]),
         (("--http", "--po"), ["--port"]),
         (("--to",), ["--token-env"]),
@@ -219,10 +220,17 @@ def test_bash_offers_nothing_and_prints_nothing_once_the_program_is_gone(environ
     assert bash(environ | {"PATH": "/usr/bin:/bin"}, "") == []
 
 
+# the shells, and what docs/installing.md says to write there
 SETUP = {
     "bash": (["bash", "--norc", "--noprofile", "-i"], 'eval "$(moa-mcp completion bash)"'),
-    "zsh": (["zsh", "-f", "-i"], 'autoload -U compinit; compinit -D -u; eval "$(moa-mcp completion zsh)"'),
-    "fish": (["fish", "--no-config", "-i"], "moa-mcp completion fish | source"),
+    "zsh": (
+        ["zsh", "-f", "-i"],
+        "mkdir ~/.zfunc; moa-mcp completion zsh > ~/.zfunc/_moa-mcp; fpath+=(~/.zfunc); autoload compinit; compinit -u",
+    ),
+    "fish": (
+        ["fish", "-i"],
+        "mkdir -p ~/.config/fish/completions; moa-mcp completion fish > ~/.config/fish/completions/moa-mcp.fish",
+    ),
 }
 OWN_TERMINAL = "import os, sys; os.login_tty(0); os.execvp(sys.argv[1], sys.argv[1:])"
 """Runs a program with its standard input as its controlling terminal, which fish requires."""

@@ -83,7 +83,8 @@ def test_links_and_pictures_on_pypi_lead_to_this_version_in_the_repository(wheel
 def test_the_metadata_names_the_repository_once_and_all_tested_pythons(wheel: Path) -> None:
     about = metadata(wheel)
     addresses = [each.partition(", ")[2] for each in about.get_all("Project-URL", [])]
-    assert all(each.startswith(PROJECT["urls"]["Source"]) for each in addresses)
+    owner, name = PROJECT["urls"]["Source"].removeprefix("https://github.com/").split("/")
+    assert all(each.startswith((PROJECT["urls"]["Source"], f"https://{owner}.github.io/{name}/")) for each in addresses)
     assert len(PROJECT["description"]) <= 100, "the registry of MCP servers takes no more characters"
     pythons = [each.rpartition(" ")[2] for each in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", each)]
     assert pythons == ["3.11", "3.12", "3.13", "3.14"]

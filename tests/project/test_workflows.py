@@ -23,6 +23,7 @@ FORMS = sorted(path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if pat
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 SOURCE = PROJECT["urls"]["Source"]
 WRITERS = {
+    ("docs", "publish"): {"id-token", "pages"},
     ("release", "pypi"): {"id-token"},
     ("release", "attest"): {"attestations", "id-token"},
     ("release", "image"): {"attestations", "id-token", "packages"},
@@ -132,7 +133,7 @@ def test_a_form_has_named_fields_of_known_types(path: Path) -> None:
 
 def test_files_for_people_name_the_repository_of_the_project() -> None:
     contacts = read(GITHUB / "ISSUE_TEMPLATE" / "config.yml")["contact_links"]
-    assert all(each["url"].startswith(SOURCE) for each in contacts)
+    assert all(each["url"].startswith((SOURCE, PROJECT["urls"]["Documentation"])) for each in contacts)
     owner = SOURCE.removeprefix("https://github.com/")
     pages = [ROOT / "SECURITY.md", ROOT / "docs" / "installing.md", ROOT / "CONTRIBUTING.md"]
     named = [

@@ -12,7 +12,7 @@ from platform import python_version
 import click
 from rich.text import Text
 
-from moa_mcp.cli import draw
+from moa_mcp.cli import completing, draw
 from moa_mcp.cli.client_files import chosen
 from moa_mcp.cli.doctor import report
 from moa_mcp.cli.doctor.commands import of_command
@@ -37,7 +37,7 @@ _PACKAGES = ("moa-mcp", "mcp", "litellm")
     epilog=f"Clients: {', '.join(each.name for each in CLIENTS)}.\n\n"
     "Exit codes: 0 no problem, perhaps warnings; 1 a problem; 2 wrong usage.",
 )
-@click.argument("clients", nargs=-1, metavar="[CLIENT]...")
+@click.argument("clients", nargs=-1, metavar="[CLIENT]...", shell_complete=completing.clients)
 @click.option(
     "--timeout",
     "timeout_s",
