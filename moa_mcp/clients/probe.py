@@ -136,12 +136,11 @@ def _explained(error: BaseException) -> tuple[Outcome, str]:
 def _stderr_of(seen: Start) -> Generator[TextIOWrapper]:
     """Give a stream to a process, of which the end is kept: a process may write any amount."""
     reading, writing = os.pipe()
-    tail = bytearray()
+    tail = _Tail()
 
     def keep() -> None:
         while piece := os.read(reading, 65536):
-            tail.extend(piece)
-            del tail[:-_KEPT_BYTES]
+            tail.add(piece)
 
     reader = threading.Thread(target=keep, daemon=True)
     reader.start()
@@ -152,5 +151,28 @@ def _stderr_of(seen: Start) -> Generator[TextIOWrapper]:
         reader.join(_END_S)  # a process that outlives its parent may still have the other end
         if not reader.is_alive():
             os.close(reading)
-        lines = bytes(tail).decode("utf-8", "replace").splitlines()
-        seen.stderr = tuple(line for line in lines if line.strip())[-_KEPT_LINES:]
+        seen.stderr = tail.lines
+
+
+class _Tail:
+    """The last lines of a stream, without a line of which the beginning is lost: a part of a key can't be masked."""
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+        self._is_cut = False
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        lines = bytes(self._kept).decode("utf-8", "replace").splitlines()
+        return tuple(line for line in lines if line.strip())[-_KEPT_LINES:]
+
+    def add(self, piece: bytes) -> None:
+        if self._is_cut:
+            _, newline, piece = piece.partition(b"\n")
+            self._is_cut = not newline
+        self._kept += piece
+        if len(self._kept) > _KEPT_BYTES:
+            del self._kept[:-_KEPT_BYTES]
+            start = self._kept.find(b"\n") + 1
+            self._is_cut = not start
+            del self._kept[: start or None]

@@ -307,6 +307,15 @@ def test_an_entry_that_ends_is_reported_with_the_end_of_its_stderr_and_without_k
     assert start["commands"][0].endswith("moa-mcp install claude-desktop")
 
 
+@pytest.mark.parametrize("body", ["'x' * 296 + ' ' + KEY", "KEY + 'y' * 8190 + '\\n' + 'end'", "'z' * 200_000 + KEY"])
+def test_a_part_of_a_key_is_not_shown_either(home: Home, body: str) -> None:
+    dying = program(home.folder / "bin", "dying", f"import sys\nKEY = {KEY!r}\nsys.exit({body})")
+    home.has("cursor", moa=home.entry(command=str(dying), HOUSE_KEY=KEY))
+    start = home.doctor().one("start")
+    assert not any(part in " ".join(start["details"]) for part in (KEY[:3], KEY[-3:]))
+    assert all(len(each) <= 300 for each in start["details"])
+
+
 def test_an_entry_that_hangs_is_ended_with_its_children_after_the_time_limit(home: Home) -> None:
     hanging = program(
         home.folder / "bin",

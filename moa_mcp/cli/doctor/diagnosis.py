@@ -7,9 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from moa_mcp.cli.text import shortened
 from moa_mcp.text.redact import redact
 
 Level: TypeAlias = Literal["ok", "warning", "problem"]
+_LONGEST_MESSAGE = 1000
+_LONGEST_DETAIL = 300
 LEVELS: tuple[Level, ...] = ("ok", "warning", "problem")
 
 
@@ -31,11 +34,11 @@ class Diagnosis:
     """Commands that fix it, ready to copy."""
 
     def without_keys(self, environments: Sequence[Mapping[str, str]]) -> Diagnosis:
-        """Return it without the keys of these environments."""
+        """Return it without the keys of these environments, and then shortened: a part of a key could not be found."""
         return replace(
             self,
-            message=masked(self.message, environments),
-            details=tuple(masked(each, environments) for each in self.details),
+            message=shortened(masked(self.message, environments), _LONGEST_MESSAGE),
+            details=tuple(shortened(masked(each, environments), _LONGEST_DETAIL) for each in self.details),
             remedy=masked(self.remedy, environments),
         )
 

@@ -131,8 +131,9 @@ def hosts(
     if read_hosts and not clients:
         diagnoses += [("", _others(lacking))] if lacking else []
         return read_hosts, diagnoses
-    server = _server(config_path, journal)
-    planned = [_planned(each, server) for each in lacking or ([] if read_hosts or diagnoses else [_ANY])]
+    wanting = lacking or ([] if read_hosts or diagnoses else [_ANY])
+    server = _server(config_path, journal) if wanting else None
+    planned = [_planned(each, server) for each in wanting if server]
     diagnoses += [(each.title, _not_installed(each)) for each in planned]
     return [*read_hosts, *planned], diagnoses
 

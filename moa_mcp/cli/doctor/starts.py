@@ -13,7 +13,7 @@ import anyio
 from moa_mcp.cli.doctor.diagnosis import Diagnosis, Level
 from moa_mcp.cli.doctor.hosts import HostEntry
 from moa_mcp.cli.launch import shown
-from moa_mcp.cli.text import counted, line, shortened
+from moa_mcp.cli.text import counted, line
 from moa_mcp.server.readiness import ALL_READY
 
 if TYPE_CHECKING:
@@ -111,22 +111,22 @@ def _failed(host: HostEntry, start: Start, *, newest: bool) -> Diagnosis:
         case "ended":
             message = f"the command ended before it answered{protocol}"
         case "refused":
-            message = f"answered with an error{protocol}: {shortened(reason, 300)}"
+            message = f"answered with an error{protocol}: {reason}"
         case _:
             message = f"no list of tools within {start.seconds:g} s{protocol}"
-    details = tuple(shortened(each, 300) for each in start.stderr)
     commands = (host.installing,) if start.outcome != "no answer" else ()
-    remedy = host.by_hand or ("Fix what it reports, or write the entry again:" if details else "Write the entry again:")
+    remedy = host.by_hand or (
+        "Fix what it reports, or write the entry again:" if start.stderr else "Write the entry again:"
+    )
     if not commands:
         remedy = "It may wait for something, such as a download. Start it in a terminal to see, or allow more time:"
         commands = (shown("doctor", *filter(None, [host.entry.client.name]), "--timeout", "120"),)
-    return Diagnosis("problem", "start", message, str(host.file or ""), details, remedy, commands)
+    return Diagnosis("problem", "start", message, str(host.file or ""), start.stderr, remedy, commands)
 
 
 def _noise(start: Start) -> Diagnosis:
     count = counted(start.noises, "line")
     message = f"the command printed {count} to stdout that are not messages of the protocol; clients may end it"
     message = message.replace("that are", "that is") if start.noises == 1 else message
-    details = tuple(shortened(each, 200) for each in start.noise)
     remedy = "Send this output to stderr. It is from a wrapper script, or a library that the command loads."
-    return Diagnosis("problem", "stdout", message, "", details, remedy)
+    return Diagnosis("problem", "stdout", message, "", tuple(start.noise), remedy)
