@@ -8,7 +8,6 @@ from moa_mcp.middleware.batching import Sampled
 from moa_mcp.middleware.budget import Budget, Budgeted
 from moa_mcp.middleware.clock import Clock
 from moa_mcp.middleware.fallback import Routed
-from moa_mcp.middleware.fitting import Fitted
 from moa_mcp.middleware.hedging import HedgeAllowance, Hedged
 from moa_mcp.middleware.learned import Learned
 from moa_mcp.middleware.limits import Limits
@@ -19,6 +18,7 @@ from moa_mcp.middleware.replay import PaidCalls, Replayed
 from moa_mcp.middleware.retry import Retried
 from moa_mcp.middleware.slots import Slots
 from moa_mcp.middleware.timeout import STALL_S, Timed
+from moa_mcp.middleware.window_check import WindowChecked
 from moa_mcp.model import Keep, Model, Usable
 
 
@@ -67,6 +67,6 @@ def stack(
     model = Retried(model, shared.limits.attempts, emit)
     gathering = Gathering(shared.observed)
     model = Sampled(model, gathering, emit, cache_first=shared.cache_first)
-    model = Routed(Fitted(model), usable)
+    model = Routed(WindowChecked(model), usable)
     model = Hedged(Announced(model, gathering), usable, shared.now, paid_calls.seconds, allowance)
     return Replayed(model, paid_calls.paid) if paid_calls.paid else model

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import mcp_types as types
 import pytest
 from mcp import Client
 
@@ -255,3 +256,29 @@ def test_an_exclusion_without_effect_is_a_warning(
     (one,) = checked(environ | NO_SERVERS, path)["pipelines"]
     found = [each["message"] for each in one["warnings"] if each["place"] == "panels.exclude"]
     assert found == ([warning] if warning else [])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(
+    ("table", "variables", "missing"),
+    [
+        ("", {}, "set an API key, such as OPENROUTER_API_KEY"),
+        ('panels.exclude = ["openai"]', {"OPENAI_API_KEY": "x"}, "shorten exclude in [panels], which leaves no model"),
+        ("", {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": "htp:/x"}, "set OPENAI_BASE_URL"),
+    ],
+    ids=["no key", "all excluded", "wrong address"],
+)
+async def test_the_resource_of_a_pipeline_says_what_its_panel_lacks(
+    tmp_path: Path, table: str, variables: dict[str, str], missing: str
+) -> None:
+    step = '{ step = "propose", agents = { panel = "balanced", members = 1 } }'
+    config = written(tmp_path, table, f"pipelines.one.steps = [{step}]")
+    server = parameters("--config", config, "--journal", "none", **{**NO_SERVERS, **variables})
+    async with Client(server, read_timeout_seconds=20) as client:
+        (found,) = (await client.read_resource("moa://pipelines/one")).contents
+    assert isinstance(found, types.TextResourceContents)
+    described = json.loads(found.text)
+    (said,) = described["missing"].values()
+    assert not described["runs_here"]
+    assert said.startswith(missing)

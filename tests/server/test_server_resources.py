@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Awaitable
-from pathlib import Path
 from typing import Any
 
 import mcp_types as types
@@ -19,8 +17,7 @@ from moa_mcp.providers.backend import Backend, simulated
 from moa_mcp.server import resources
 from moa_mcp.server.app import App
 from moa_mcp.values import Call, Completion
-from tests.support.nursery import Nursery
-from tests.support.serving import ServerProcess, content, text
+from tests.support.serving import content, text
 
 pytestmark = pytest.mark.anyio
 pytest_plugins = ("tests.support.connections",)
@@ -217,34 +214,9 @@ async def test_an_unexpected_fault_in_a_request_keeps_its_text_to_itself(
         raise RuntimeError(KEY)
 
     app = App(load(shipped()), offline=True)
-    monkeypatch.setattr(app.runs, "trace", broken)
+    monkeypatch.setattr(app.runs, "identified", broken)
     async with Client(app.server, mode=mode, read_timeout_seconds=10) as client:
         with pytest.raises(MCPError) as fault:
             await client.call_tool("moa_trace", {"run_id": "x"})
     assert fault.value.code == types.INTERNAL_ERROR
     assert KEY not in fault.value.message
-
-
-@pytest.mark.parametrize(
-    ("panels", "environ", "missing"),
-    [
-        ("", {}, "set an API key, such as OPENROUTER_API_KEY"),
-        ('panels.exclude = ["openai"]', {"OPENAI_API_KEY": KEY}, "shorten exclude in [panels], which leaves no model"),
-        ("", {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "htp:/x"}, "set OPENAI_BASE_URL"),
-    ],
-    ids=["no key", "all excluded", "wrong address"],
-)
-def test_a_pipeline_of_a_panel_says_what_its_environment_lacks(
-    nursery: Nursery, tmp_path: Path, panels: str, environ: dict[str, str], missing: str
-) -> None:
-    path = tmp_path / "pipelines.toml"
-    step = '{ step = "propose", agents = { panel = "balanced", members = 1 } }'
-    path.write_text(f"{panels}\npipelines.one.steps = [{step}]", "utf-8")
-    own = {"PATH": os.environ["PATH"], "HOME": os.devnull, "MOA_MCP_ENV_FILE": "none", **environ}
-    with ServerProcess("--config", str(path), "--journal", "none", nursery=nursery, **own) as server:
-        server.initialize()
-        answer = server.ask(1, "resources/read", uri="moa://pipelines/one")
-        found = json.loads(answer["result"]["contents"][0]["text"])
-    (said,) = found["missing"].values()
-    assert not found["runs_here"]
-    assert said.startswith(missing)

@@ -9,7 +9,7 @@ from moa_mcp.text.tokens import LOWER
 from moa_mcp.values import Call, Completion
 
 
-class Fitted:
+class WindowChecked:
     """Fails a call without a request if its prompt alone fills the context window.
 
     A prompt that leaves too little room for the answer is sent: the provider may say how much there is.
