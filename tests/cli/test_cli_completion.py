@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.shell_completion import CompletionItem, ShellComplete
 from click.testing import CliRunner
@@ -119,6 +120,27 @@ def test_files_are_left_to_the_shell(line: tuple[str, ...]) -> None:
     assert [each.type for each in items(*line)] == ["file"]
 
 
+def arguments(group: click.Group) -> Iterator[tuple[str, click.Argument]]:
+    """Yield the arguments of all commands of a group, each with the name of its command."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield from ((name, each) for each in command.params if isinstance(each, click.Argument))
+        if isinstance(command, click.Group):
+            yield from arguments(command)
+
+
+def test_every_argument_that_names_something_is_completed(tmp_path: Path) -> None:
+    environ = {"MOA_MCP_JOURNAL": str(tmp_path / "runs.db"), "MOA_MCP_CONFIG": str(shipped())}
+    assert CliRunner().invoke(commands, ["ask", "vote", "1 + 1", "--offline"], env=environ).exit_code == 0
+    with CliRunner().isolation(env=environ):
+        context = click.Context(commands, info_name="moa-mcp")
+        context.params["journal"] = environ["MOA_MCP_JOURNAL"]
+        found = {(name, each.name): each.shell_complete(context, "") for name, each in arguments(commands)}
+    assert [key for key, words in found.items() if not words] == [("ask", "question")]
+
+
 def test_run_ids_are_completed_newest_first_with_their_question(tmp_path: Path) -> None:
     journal = str(tmp_path / "runs.db")
     for question in ("What is 2 * 3?", "What is\n4 * 5?"):
@@ -128,6 +150,7 @@ def test_run_ids_are_completed_newest_first_with_their_question(tmp_path: Path) 
     assert last.value == "last"
     assert [newest.help, oldest.help] == ["complete, vote: What is 4 * 5?", "complete, vote: What is 2 * 3?"]
     assert completed("runs", "--journal", journal, "resume", newest.value[:6]) == [newest.value]
+    assert completed("view", "--journal", journal, "la") == ["last"]
 
 
 def test_the_configuration_of_the_line_is_completed_and_only_what_the_shell_reads_as_it_is(tmp_path: Path) -> None:
