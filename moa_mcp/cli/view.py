@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager, suppress
 import anyio
 import click
 
+from moa_mcp.cli import completing
 from moa_mcp.cli.options import Refused, config_unread, journal_file, journal_option, opened
 from moa_mcp.cli.runs.record import absent, find, journal_of
 from moa_mcp.cli.text import say
@@ -24,7 +25,7 @@ from moa_mcp.journal import Journal
     "view",
     epilog="Exit codes: 2 wrong usage, unusable journal or port; 130 ended by Ctrl-C.",
 )
-@click.argument("run_id", metavar="[ID]", required=False)
+@click.argument("run_id", metavar="[ID]", required=False, shell_complete=completing.runs)
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, metavar="PORT", help="Port to listen on.  [default: a free one]"
 )
