@@ -33,7 +33,6 @@ from tests.support.lives import AGGREGATOR, CALLS, NAMES, POOL, WIDTH, Machine
 from tests.support.model_server import Held, Reply
 from tests.support.nursery import Forked, Nursery
 from tests.support.programs import program, written
-from tests.viewer.test_page import ATTACKS
 from tests.viewing.browser import Tab, chromium
 
 if TYPE_CHECKING:
@@ -43,6 +42,23 @@ else:
 
 QUESTION = "Which database design will hurt us first, and why: one wide table, event sourcing, or a schema per tenant?"
 ANSWER = "The wide table hurts first. Every new attribute becomes a nullable column, and locks grow with the rows, says"
+ATTACKS = (
+    "<script>document.title='ran'</script>",
+    "</script><script>document.title='ran'</script>",
+    "<!--<script>",
+    "<img src=x onerror=\"document.title='ran'\">",
+    "<svg onload=\"document.title='ran'\"><style>main{display:none}</style></svg>",
+    "[click](javascript:document.title='ran')",
+    "[click](data:text/html,<script>document.title='ran'</script>)",
+    "![x](https://example.invalid/x.png)",
+    "<javascript:alert(1)>",
+    "<style>*{display:none}</style>",
+    "\x1b]8;;https://example.invalid\x07link\x1b]8;;\x07 \x1b[31mred",
+    "\u202ereversed\u202c \u2066isolated",
+    "\u2028 \x00",
+    "__proto__ ${document.title='ran'} {{1+1}}",
+)
+
 Value = TypeVar("Value")
 Start = Callable[..., "View"]
 
@@ -351,8 +367,7 @@ def test_pages_of_the_list_are_reached_by_keyboard(machine: Machine, opened: Cal
 
 
 def test_hostile_texts_stay_texts_in_the_list_and_in_each_run(machine: Machine, opened: Callable[..., Tab]) -> None:
-    attacks = [attack.encode("utf-8", "replace").decode().strip() for attack in ATTACKS]  # as a run has them
-    run_ids = recorded(machine.path, *((f"{attack} of all", attack, "complete") for attack in attacks))
+    run_ids = recorded(machine.path, *((f"{attack} of all", attack.strip(), "complete") for attack in ATTACKS))
     tab = opened()
     for path in ("/", *(f"/runs/{run_id}" for run_id in run_ids)):
         tab.page.goto(urljoin(tab.page.url, path))
