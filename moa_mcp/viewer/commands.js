@@ -11,10 +11,11 @@ export function commands(run, source) {
     el("ul", {class: "commands"}, list.map(([name, line]) => el("li", {}, el("span", {}, name), el("code", {tabindex: 0}, line), copy(line), source.ask && el("button", {type: "button", onclick: () => source.ask(name, run)}, "Ask for it")))));
 }
 
+const copied = new Map();  // what became of each command that the reader copied
 function copy(line) {
   if (!navigator.clipboard) return null;
-  const button = el("button", {type: "button", "aria-label": `Copy: ${line}`, onclick: async () => {
-    try { await navigator.clipboard.writeText(line); button.textContent = "Copied"; } catch { button.textContent = "Select the text to copy it"; }
-  }}, "Copy");
-  return button;
+  return el("button", {type: "button", "aria-label": `Copy: ${line}`, onclick: async ({currentTarget}) => {
+    try { await navigator.clipboard.writeText(line); copied.set(line, "Copied"); } catch { copied.set(line, "Select the text to copy it"); }
+    currentTarget.textContent = copied.get(line);
+  }}, copied.get(line) ?? "Copy");
 }

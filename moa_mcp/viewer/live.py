@@ -58,6 +58,10 @@ class Live:
         """The texts that are shown as Markdown."""
         self._shown: set[str] = set()
         self._length = 0
+        self._trees: dict[str, Json] = {}
+        """The trees that were made, by text; None for a text that is shown as it is."""
+        self._facts: tuple[object, Json] = None, None
+        """The state of the run for which its facts were computed, and these."""
         self._pending: set[tuple[_Key, int]] = set()
         """The requests in progress, by call and attempt."""
         self.add(events)
@@ -90,12 +94,19 @@ class Live:
         ended = self.trace.status != "running" or self.trace.interrupted
         texts, answers = self._counts(since)
         new: dict[str, Json] = {
-            "run": cast("Json", json.facts(self.trace)) if ended or since < self.mark or not since else None,
+            "run": self._facts_now() if ended or since < self.mark or not since else None,
             "steps": [*self._steps(since, ended=ended)],
-            "markdown": [*self._trees(answers)],
+            "markdown": [*self._markdown(answers)],
         }
         plain: dict[str, Json] = {"from": since, "mark": self.mark, "done": ended, "texts": [*self._texts[texts:]]}
         return {**plain, **{name: shortened(value, self._numbers) for name, value in new.items()}}
+
+    def _facts_now(self) -> Json:
+        """Return the facts of the run. They take all its calls to compute."""
+        state = (self.mark, self.trace.status, self.trace.interrupted, self.trace.seconds)
+        if self._facts[0] != state:
+            self._facts = state, cast("Json", json.facts(self.trace))
+        return self._facts[1]
 
     def _counts(self, mark: int) -> tuple[int, int]:
         """Return how many texts and answers the run had at a mark."""
@@ -119,11 +130,12 @@ class Live:
             del call["messages"]
         return call
 
-    def _trees(self, first: int) -> Iterator[Json]:
+    def _markdown(self, first: int) -> Iterator[Json]:
         for text in self._answers[first:]:
-            parsed = shown_tree(text)
-            if parsed is not None:
-                yield [text, parsed]
+            if text not in self._trees:
+                self._trees[text] = shown_tree(text)
+            if self._trees[text] is not None:
+                yield [text, self._trees[text]]
 
     def _change(self, event: Event) -> _Change:
         """Return what an event changes, before it is recorded."""

@@ -66,7 +66,8 @@ def local_page(key: str) -> tuple[str, str]:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<meta name="moa-key" content="{key}">'
         f"<title>moa-mcp</title><style>{style}</style></head>"
-        f'<body><main></main><script type="module">{script}</script></body></html>\n'
+        "<body><main><noscript>The pages of moa-mcp view need JavaScript.</noscript></main>"
+        f'<script type="module">{script}</script></body></html>\n'
     )
     return html, policy
 

@@ -1,6 +1,6 @@
 // The source of a page of `moa-mcp view`: it asks its own server, with the key that came with the address.
 import {merged} from "./live.js";
-const NAME = "moa-mcp-view", RUNNING_MS = 1000, ENDED_MS = 5000, LOST_MS = 3000;
+const NAME = "moa-mcp-view", RUNNING_MS = 1000, ENDED_MS = 5000, LOST_MS = 3000, SHARE = 5;  // waits so many times as long as it took
 const LOST = "moa-mcp view does not answer. The page shows what it got before, and goes on once it answers again.";
 
 export function keyOfServer() {  // from the page that the address opened, which then leaves the address bar; else from an earlier one
@@ -27,8 +27,10 @@ export function repeated(look, fail) {  // looks now and again, but not in a hid
     if (busy) { again = true; return; }
     busy = true; again = false;
     let wait = LOST_MS;
+    const began = performance.now();
     try { wait = await look(); fail(null); } catch (error) { fail(error); }
     busy = false;
+    if (wait >= RUNNING_MS) wait = Math.max(wait, SHARE * (performance.now() - began));
     if (!document.hidden) timer = setTimeout(turn, again ? 0 : wait);
   }
   document.addEventListener("visibilitychange", () => document.hidden ? clearTimeout(timer) : turn());

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,16 +23,16 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import anyio
 import pytest
+from anyio.from_thread import start_blocking_portal
 
-from moa_mcp.events import RunFinished, RunStarted
+from moa_mcp.events import CallFinished, CallStarted, RunFinished, RunStarted, StepStarted
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.sqlite import SQLiteJournal
-from moa_mcp.values import Question, Status
+from moa_mcp.values import Completion, Message, Place, Question, Status
 from tests.support.lives import AGGREGATOR, CALLS, NAMES, POOL, WIDTH, Machine
 from tests.support.model_server import Held, Reply
 from tests.support.nursery import Forked, Nursery
 from tests.support.programs import program, written
-from tests.viewer.test_page import ATTACKS
 from tests.viewing.browser import Tab, chromium
 
 if TYPE_CHECKING:
@@ -40,6 +42,23 @@ else:
 
 QUESTION = "Which database design will hurt us first, and why: one wide table, event sourcing, or a schema per tenant?"
 ANSWER = "The wide table hurts first. Every new attribute becomes a nullable column, and locks grow with the rows, says"
+ATTACKS = (
+    "<script>document.title='ran'</script>",
+    "</script><script>document.title='ran'</script>",
+    "<!--<script>",
+    "<img src=x onerror=\"document.title='ran'\">",
+    "<svg onload=\"document.title='ran'\"><style>main{display:none}</style></svg>",
+    "[click](javascript:document.title='ran')",
+    "[click](data:text/html,<script>document.title='ran'</script>)",
+    "![x](https://example.invalid/x.png)",
+    "<javascript:alert(1)>",
+    "<style>*{display:none}</style>",
+    "\x1b]8;;https://example.invalid\x07link\x1b]8;;\x07 \x1b[31mred",
+    "\u202ereversed\u202c \u2066isolated",
+    "\u2028 \x00",
+    "__proto__ ${document.title='ran'} {{1+1}}",
+)
+
 Value = TypeVar("Value")
 Start = Callable[..., "View"]
 
@@ -221,6 +240,45 @@ def test_a_killed_run_is_interrupted_and_goes_on_in_the_page_when_another_proces
     assert tab.errors == []
 
 
+def test_what_the_reader_asked_for_and_unfolded_stays_while_a_large_run_goes_on(
+    machine: Machine, opened: Callable[..., Tab]
+) -> None:
+    with start_blocking_portal() as portal:
+        journal = portal.call(SQLiteJournal, machine.path)
+        spec = json.dumps({"spec": {"question": {"text": "Why?"}}, "simulated": False})
+        now = time.time()
+        portal.call(journal.begin, RunRecord("0000", "p", spec, "running", "Why?", now, now))
+        start = RunStarted(run_id="0000", pipeline="p", question=Question("Why?"), seed=0, steps=("propose",))
+        for event in (start, StepStarted(step=1, step_kind="propose")):
+            portal.call(journal.keep, "0000", event)
+        for number in range(1, 301):
+            asked = CallStarted(place=Place(1, number), agent=f"agent-{number}", messages=(Message("user", "Why?"),))
+            portal.call(journal.append, "0000", asked)
+        tab = opened("0000")
+        calls = tab.page.locator(".call")
+        tab.page.get_by_role("button", name="Show 100 more of 200").click()
+        tab.page.locator("#prompt summary").click()
+        sync_api.expect(calls).to_have_count(200)
+        answer = Completion("Because.", "a")
+        portal.call(journal.keep, "0000", CallFinished(place=Place(1, 7), completion=answer, seconds=1.5))
+        sync_api.expect(tab.page.locator('[data-call="1.7.1"]')).to_contain_text("1.5 s")
+        sync_api.expect(calls).to_have_count(200)
+        assert tab.page.locator("#prompt").get_attribute("open") is None
+        tab.page.get_by_role("button", name="Show 100 more of 100").click()
+        sync_api.expect(calls).to_have_count(300)
+        tab.page.get_by_role("button", name="Copy: moa-mcp runs export").click()
+        sync_api.expect(tab.page.get_by_text("Copied").or_(tab.page.get_by_text("Select the text"))).to_be_visible()
+        portal.call(journal.close)
+    assert tab.errors == []
+
+
+def test_runs_of_earlier_versions_are_listed(machine: Machine, opened: Callable[..., Tab]) -> None:
+    shutil.copy(Path(__file__).parent.parent / "journal" / "fixtures" / "runs.sqlite", machine.path)
+    rows = opened().page.locator(".runs li:not(.names)")
+    rows.first.wait_for()
+    assert "damaged" not in " ".join(rows.all_inner_texts())
+
+
 def test_a_run_appears_in_the_list_when_it_starts_and_ends_there(machine: Machine, opened: Callable[..., Tab]) -> None:
     machine.models.script("*", Held())
     tab = opened()
@@ -309,8 +367,7 @@ def test_pages_of_the_list_are_reached_by_keyboard(machine: Machine, opened: Cal
 
 
 def test_hostile_texts_stay_texts_in_the_list_and_in_each_run(machine: Machine, opened: Callable[..., Tab]) -> None:
-    attacks = [attack.encode("utf-8", "replace").decode().strip() for attack in ATTACKS]  # as a run has them
-    run_ids = recorded(machine.path, *((f"{attack} of all", attack, "complete") for attack in attacks))
+    run_ids = recorded(machine.path, *((f"{attack} of all", attack.strip(), "complete") for attack in ATTACKS))
     tab = opened()
     for path in ("/", *(f"/runs/{run_id}" for run_id in run_ids)):
         tab.page.goto(urljoin(tab.page.url, path))
