@@ -1,5 +1,5 @@
 // The answers of one layer side by side: what most of them say, and what only one says.
-import {el, folded, indented, markdown, more} from "./elements.js";
+import {el, folded, indented, markdown, more, quiet, region} from "./elements.js";
 import {count, counted, duration, keyOf, layers, named, priced} from "./figures.js";
 import {comparison, sentences} from "./sentences.js";
 const CARDS = 12;
@@ -61,9 +61,9 @@ function subjectsOf(run, step) {  // the answers that the calls of a step commen
 function card(call, name, subject, trees, write, picked, pick) {
   const facts = [call.failure ? null : counted(call.usage.completion_tokens, "token"), duration(call.seconds), priced(call.cost_usd)].filter(Boolean).join(" · ");
   return el("article", {class: `card${call.failure ? " failed" : ""}${picked === keyOf(call) ? " picked" : ""}`, "data-card": keyOf(call)},
-    el("header", {}, el("h3", {}, el("button", {type: "button", class: "plain", title: "Show its prompt", onclick: () => pick(call)}, name)), el("span", {class: "quiet"}, facts),
-      remarks(call).map(each => el("span", {class: "quiet"}, each)), subject && el("span", {class: "about"}, `about answer ${subject.number}, by ${subject.answer.agent}`)),
-    subject && folded(`Answer ${subject.number}`, el("div", {class: "text raw", tabindex: 0, role: "region", "aria-label": `answer ${subject.number}`}, subject.answer.text)),
+    el("header", {}, el("h3", {}, el("button", {type: "button", class: "plain", title: "Show its prompt", onclick: () => pick(call)}, name)), quiet(facts),
+      remarks(call).map(each => quiet(each)), subject && el("span", {class: "about"}, `about answer ${subject.number}, by ${subject.answer.agent}`)),
+    subject && folded(`Answer ${subject.number}`, el("div", {class: "text raw", ...region(`answer ${subject.number}`)}, subject.answer.text)),
     body(call, name, trees, write), failures(call), thoughts(call));
 }
 
@@ -75,7 +75,7 @@ function remarks(call) {
 function body(call, name, trees, write) {
   if (call.failure) return el("p", {class: "error"}, `${call.failure.kind}: ${call.failure.message}`);
   if (call.text == null) return el("p", {class: "quiet"}, "No answer yet");
-  const label = {tabindex: 0, role: "region", "aria-label": `answer of ${name}`}, json = indented(call.text), tree = trees.get(call.text);
+  const label = region(`answer of ${name}`), json = indented(call.text), tree = trees.get(call.text);
   if (json) return el("pre", {...label, class: "text json"}, json);
   return el("div", {...label, class: tree ? "text prose" : "text raw"}, tree ? markdown(tree, write) : write(call.text));
 }
@@ -87,5 +87,5 @@ function failures(call) {
 
 function thoughts(call) {
   const texts = call.reasoning ? [call.reasoning] : call.attempts.map(each => each.failure?.reasoning).filter(Boolean);
-  return texts.map(text => folded(`Reasoning (${counted(text.length, "character")})`, el("div", {class: "text raw", tabindex: 0, role: "region", "aria-label": "reasoning"}, text)));
+  return texts.map(text => folded(`Reasoning (${counted(text.length, "character")})`, el("div", {class: "text raw", ...region("reasoning")}, text)));
 }

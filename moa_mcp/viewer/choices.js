@@ -1,5 +1,5 @@
 // How the steps chose among answers: counted votes, what judges said, and which answers remained.
-import {el} from "./elements.js";
+import {el, quiet} from "./elements.js";
 import {counted, keyOf} from "./figures.js";
 import {blocks} from "./prompt.js";
 const MOST_BARS = 12;
@@ -15,7 +15,7 @@ export function choices(run, pick) {
 function choice(step, before, pick) {
   const kept = keptOf(step, before), sayings = sayingsOf(step, before);
   if (!step.tally && !kept && !sayings.length) return null;
-  return el("article", {class: "choice"}, el("h3", {}, `${step.step} ${step.kind}`, el("span", {class: "quiet"}, summary(step, before, kept))),
+  return el("article", {class: "choice"}, el("h3", {}, `${step.step} ${step.kind}`, quiet(summary(step, before, kept))),
     tallied(step, before, kept), kept?.length > 1 && remaining(before, kept), sayings.length ? sayingList(step, sayings, pick) : null);
 }
 
@@ -67,7 +67,7 @@ function vote({name, votes, note, quiet}, of) {
 
 function remaining(before, kept) {
   const gone = before.map((_, at) => at).filter(at => !kept.includes(at));
-  const chip = (at, rank) => el("li", {class: rank == null ? "gone" : ""}, rank != null && kept.length > 1 ? [el("b", {}, `${rank + 1}.`), " "] : null, `answer ${at + 1} `, el("span", {class: "quiet"}, before[at].agent, rank == null ? ", removed" : ""));
+  const chip = (at, rank) => el("li", {class: rank == null ? "gone" : ""}, rank != null && kept.length > 1 ? [el("b", {}, `${rank + 1}.`), " "] : null, rank == null ? el("s", {}, `answer ${at + 1}`) : `answer ${at + 1}`, " ", quiet(before[at].agent, rank == null ? ", removed" : ""));
   return el("ol", {class: "chips", "aria-label": "answers in their new order, then those that were removed"}, few([...kept.map(chip), ...gone.map(at => chip(at, null))]));
 }
 
@@ -76,6 +76,6 @@ const few = chips => chips.length > MOST_CHIPS ? [...chips.slice(0, MOST_CHIPS),
 function sayingList(step, sayings, pick) {
   const line = ({call, numbers}) => el("li", {}, el("button", {type: "button", class: "plain", title: "Show its prompt", onclick: () => pick(call)}, call.agent), " ",
     numbers.length ? numbers.map(at => at < 0 ? "?" : at + 1).join(" > ") : el("span", {class: "error"}, "no valid verdict"));
-  return el("details", {open: sayings.length <= 5}, el("summary", {}, sayings.length === 1 ? "What the judge said" : `What the judge said in ${sayings.length} calls`),
+  return el("details", {open: sayings.some(each => !each.numbers.length)}, el("summary", {}, sayings.length === 1 ? "What the judge said" : `What the judge said in ${sayings.length} calls`),
     el("ol", {class: "said"}, sayings.slice(0, MOST_SAYINGS).map(line)), sayings.length > MOST_SAYINGS && el("p", {class: "quiet"}, `and ${sayings.length - MOST_SAYINGS} more`));
 }

@@ -1,10 +1,13 @@
 // Two runs beside each other: facts, settings that differ, answers, and which steps were asked again.
-import {el, folded, indented, markdown} from "./elements.js";
+import {el, folded, indented, markdown, quiet, region} from "./elements.js";
 import {answered, count, dollars, duration, ownCalls, priced, statusOf, tokens, total} from "./figures.js";
 import {drawings, drawRun, question} from "./run.js";
-import {LONGEST_COMPARED, near, sentences, words} from "./sentences.js";
+import {LONGEST_COMPARED, sentences, words} from "./sentences.js";
 const MOST_MATCHED = 400;
 const LONG_SETTING = 120;
+const ALIKE = 0.6;
+const PART = 0.4;  // of a sentence that the other answer has as one of its own
+const PART_ALIKE = 0.8;
 
 drawings.compared = function ({run, other, settings, trees}, view, source, change) {
   const names = titles(run, other), shown = {run, other}[view.side];
@@ -24,7 +27,7 @@ function views(names, view, change) {
 
 function headOfBoth(run, other, names) {
   const same = run.question.text === other.question.text;
-  const line = (each, name) => el("p", {class: "row"}, el("b", {}, name), el("span", {class: `chip ${statusOf(each)}`}, statusOf(each)), el("span", {class: "quiet"}, each.pipeline), el("code", {class: "quiet"}, each.run_id));
+  const line = (each, name) => el("p", {class: "row"}, el("b", {}, name), el("span", {class: `chip ${statusOf(each)}`}, statusOf(each)), quiet(each.pipeline), el("code", {class: "quiet"}, each.run_id));
   return el("header", {class: "head"}, same ? question(run.question) : [el("h1", {}, "Two runs with different questions"), [run, other].map((each, at) => folded(`Question of the ${names[at].toLowerCase()}`, el("p", {class: "raw"}, each.question.text), true))],
     line(run, names[0]), line(other, names[1]));
 }
@@ -40,23 +43,28 @@ function bothAnswers(run, other, names, trees) {
 
 function answerOf(run, name, trees, write) {
   if (run.answer == null) return el("p", {class: run.error ? "error" : "quiet"}, run.error ?? "No answer yet");
-  const json = indented(run.answer), tree = trees.get(run.answer), label = {tabindex: 0, role: "region", "aria-label": `answer of the ${name.toLowerCase()}`};
+  const json = indented(run.answer), tree = trees.get(run.answer), label = region(`answer of the ${name.toLowerCase()}`);
   return el("div", {...label, class: `text tall ${json ? "raw json" : tree ? "prose" : "raw"}`}, tree && !json ? markdown(tree, write ?? undefined) : write ? write(json ?? run.answer) : json ?? run.answer);
 }
 
 const matchable = answer => answer && answer.length <= LONGEST_COMPARED ? sentences(answer).slice(0, MOST_MATCHED).map(words).filter(set => set.size) : [];
 
 function compared(answer, others) {  // {all, lone: numbers of sentences, write: marks what the other answer does not have}
-  const matches = sentence => {
+  const matches = sentence => {  // the most similar sentence of the other answer
     const set = words(sentence);
-    return set.size ? others.reduce((best, each) => shares(set, each) > shares(set, best) && near(set, each) ? each : best, null) : set;
+    let best = null, most = 0;
+    for (const each of set.size ? others : []) {
+      const shared = shares(set, each), within = shared >= PART_ALIKE * each.size && each.size >= PART * set.size;
+      if (shared > most && (shared >= ALIKE * set.size || within)) [best, most] = [each, shared];
+    }
+    return set.size ? best : set;
   };
   const own = others.length && answer && answer.length <= LONGEST_COMPARED ? sentences(answer).slice(0, MOST_MATCHED).filter(each => words(each).size) : [];
   const write = content => !own.length || content.length > LONGEST_COMPARED ? content : sentences(content).slice(0, MOST_MATCHED).map(each => wordsMarked(each, matches(each)));
   return {all: own.length, lone: own.filter(each => !matches(each)).length, write};
 }
 
-const shares = (set, other) => other ? [...set].filter(word => other.has(word)).length : 0;
+const shares = (set, other) => { let shared = 0; for (const word of set) if (other.has(word)) shared++; return shared; };
 
 function wordsMarked(sentence, match) {  // a sentence without its like is marked, else only its words that the other lacks
   if (!match) return el("mark", {class: "lone"}, sentence);
@@ -64,7 +72,7 @@ function wordsMarked(sentence, match) {  // a sentence without its like is marke
 }
 
 function tabled(name, heads, rows) {
-  return el("div", {class: "tabled", tabindex: 0, role: "region", "aria-label": name}, el("table", {class: "plain-table"}, el("thead", {}, el("tr", {}, heads.map(each => el("th", {scope: "col"}, each)))),
+  return el("div", {class: "tabled", ...region(name)}, el("table", {class: "plain-table"}, el("thead", {}, el("tr", {}, heads.map(each => el("th", {scope: "col"}, each)))),
     el("tbody", {}, rows.map(([first, ...cells]) => el("tr", {}, el("th", {scope: "row"}, first), cells.map(cell => el("td", {}, cell)))))));
 }
 
@@ -86,7 +94,7 @@ function factsOfBoth(run, other, names) {
 }
 
 function settingsOfBoth(settings, names) {
-  const value = each => each == null ? el("span", {class: "quiet"}, "not set") : each.length > LONG_SETTING ? folded(`${each.slice(0, LONG_SETTING)}…`, el("p", {class: "raw"}, each)) : el("code", {}, each);
+  const value = each => each == null ? quiet("not set") : each.length > LONG_SETTING ? folded(`${each.slice(0, LONG_SETTING)}…`, el("p", {class: "raw"}, each)) : el("code", {}, each);
   const rows = settings?.map(({step, setting, one, other}) => [el("span", {}, step == null ? "run" : `step ${step}`, " ", el("code", {}, setting)), value(one), value(other)]);
   return el("section", {"aria-labelledby": "settings"}, el("h2", {id: "settings"}, "Settings that differ"), !settings ? el("p", {class: "quiet"}, "The settings are not known.") : rows.length ? tabled("table of settings", ["setting", ...names], rows) : el("p", {}, "None: both runs have the same settings."));
 }
@@ -102,12 +110,12 @@ function stepsOfBoth(run, other, names) {
 }
 
 function state(run, other, step) {
-  if (!step) return el("span", {class: "quiet"}, "not reached");
-  if (step.step <= run.inherited_steps) return [el("b", {}, "inherited"), el("span", {class: "quiet"}, run.forked_from === other.run_id ? "not asked again" : `from ${run.forked_from}`)];
-  if (!step.calls.length) return [el("b", {}, "no calls"), el("span", {class: "quiet"}, duration(step.seconds))];
+  if (!step) return quiet("not reached");
+  if (step.step <= run.inherited_steps) return [el("b", {}, "inherited"), quiet(run.forked_from === other.run_id ? "not asked again" : `from ${run.forked_from}`)];
+  if (!step.calls.length) return [el("b", {}, "no calls"), quiet(duration(step.seconds))];
   const again = run.forked_from === other.run_id ? "asked again" : "asked", failed = step.calls.filter(call => call.failure).length;
-  return [el("b", {}, again), el("span", {class: "quiet"}, [`${step.calls.filter(answered).length}/${step.calls.length} answered${failed ? `, ${failed} failed` : ""}`, duration(step.seconds), priced(total(step.calls.map(call => call.cost_usd)))].join(" · ")),
-    el("span", {class: "quiet"}, models(step))];
+  return [el("b", {}, again), quiet([`${step.calls.filter(answered).length}/${step.calls.length} answered${failed ? `, ${failed} failed` : ""}`, duration(step.seconds), priced(total(step.calls.map(call => call.cost_usd)))].join(" · ")),
+    quiet(models(step))];
 }
 
 function models(step) {

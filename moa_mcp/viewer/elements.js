@@ -24,6 +24,9 @@ export function el(tag, props = {}, ...children) {
   return element;
 }
 
+export const quiet = (...children) => el("span", {class: "quiet"}, ...children);
+export const region = label => ({tabindex: 0, role: "region", "aria-label": label});  // of what may scroll
+
 const TAGS = new Set("p h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s hr br table thead tbody tr th td".split(" "));
 const HEADINGS = {h1: "h3", h2: "h4", h3: "h5", h4: "h6"};
 export function markdown(nodes, write = text => text) {

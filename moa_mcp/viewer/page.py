@@ -20,8 +20,8 @@ MODULES = (
 """The page's modules, each after those that it imports."""
 LOCAL_MODULES = (*MODULES[:-1], "update", "served", "list", "local")
 """The modules of the pages of `moa-mcp view`."""
-COMPARING = (*MODULES[:-1], "compare", MODULES[-1])
-"""The modules of a page with two runs."""
+COMPARING = (*(name for name in MODULES if name not in {"live", "main"}), "compare", "main")
+"""The modules of a page with two runs, which does not follow them."""
 _UNBUNDLED = re.compile(r"^import .*\n|^export |^//.*\n|^ +| +// .*$", re.MULTILINE)
 """What the modules need apart but not in one script."""
 

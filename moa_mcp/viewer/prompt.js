@@ -1,5 +1,5 @@
 // The exact prompt of one call, with the earlier answers in it marked.
-import {el} from "./elements.js";
+import {el, region} from "./elements.js";
 import {callsOf, counted, keyOf, named} from "./figures.js";
 const LONGEST_PROMPT = 500000;
 const MOST_BLOCKS = 300;
@@ -28,7 +28,7 @@ export function prompt(run, picked) {
   return el("details", {open: true, id: "prompt"}, el("summary", {}, `Prompt of ${named(step).get(call)}, step ${step.step} ${step.kind} (${counted(call.usage.prompt_tokens, "token")})`),
     call.window && el("p", {class: "key"}, `The answers before this step do not fit in one prompt: ${call.window}`),
     contents(call, earlier),
-    call.messages.map(message => el("div", {class: "message"}, el("h3", {class: "quiet"}, message.role), el("pre", {tabindex: 0, "aria-label": `${message.role} message`, role: "region"}, withAnswers(message.content, earlier)))),
+    call.messages.map(message => el("div", {class: "message"}, el("h3", {class: "quiet"}, message.role), el("pre", region(`${message.role} message`), withAnswers(message.content, earlier)))),
     el("p", {class: "key"}, [...new Set(call.attempts.map(each => each.model))].map(model => el("span", {}, `sent to ${model}`)), parameters(call)),
     call.attempts.filter(each => each.failure).map(each => el("p", {class: "error"}, `${each.model}: ${each.failure.kind}: ${each.failure.message}`)));
 }

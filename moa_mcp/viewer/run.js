@@ -2,7 +2,7 @@
 import {answers} from "./answers.js";
 import {choices} from "./choices.js";
 import {commands} from "./commands.js";
-import {el, folded, indented, markdown} from "./elements.js";
+import {el, folded, indented, markdown, quiet, region} from "./elements.js";
 import {answered, count, counted, dollars, duration, elapsed, keyOf, ownCalls, statusOf, tokens} from "./figures.js";
 import {prompt} from "./prompt.js";
 import {timeline} from "./timeline.js";
@@ -18,12 +18,12 @@ export function drawRun(run, trees, view, source, change) {
 export const drawings = {run: ({run, trees}, ...rest) => drawRun(run, trees, ...rest)};  // compare.js adds that of two runs
 
 function head(run) {
-  return el("header", {class: "head"}, el("p", {class: "row"}, el("span", {class: `chip ${statusOf(run)}`, role: "status"}, statusOf(run)), el("span", {class: "quiet"}, run.pipeline), el("code", {class: "quiet"}, run.run_id),
+  return el("header", {class: "head"}, el("p", {class: "row"}, el("span", {class: `chip ${statusOf(run)}`, role: "status"}, statusOf(run)), quiet(run.pipeline), el("code", {class: "quiet"}, run.run_id),
     run.forked_from && el("span", {class: "chip"}, `fork of ${run.forked_from}`), run.resumed ? el("span", {class: "chip"}, `resumed ${counted(run.resumed, "time")}`) : null), question(run.question));
 }
 
 export function question({text, context, system}) {
-  const whole = content => el("pre", {tabindex: 0, role: "region", "aria-label": "text"}, content);
+  const whole = content => el("pre", region("text"), content);
   return [el("h1", {}, text.length > LONG_QUESTION ? `${text.slice(0, LONG_QUESTION)}…` : text || "(the question is not stored)"), text.length > LONG_QUESTION ? folded("Whole question", whole(text)) : null,
     system ? folded("System prompt", whole(system)) : null, context ? folded(`Context (${counted(context.length, "character")})`, whole(context)) : null];
 }

@@ -2,8 +2,8 @@
 const PAUSE_S = 2;
 const PAUSE_SHARE = 0.02;
 
-export function spans(call, zero, fallback) {  // seconds since the start of the run, of a call and of its attempts
-  const since = time => !time || !zero ? null : Math.max(0, time - zero);
+export function spans(call, zero, fallback) {  // seconds since `zero`, of a call and of its attempts
+  const since = time => !time || !zero ? null : time - zero;
   const from = since(call.started_at) ?? fallback;
   const to = call.seconds == null ? Math.max(from, since(Date.now() / 1000) ?? from) : from + call.seconds;
   let at = from;

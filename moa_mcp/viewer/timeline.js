@@ -1,14 +1,15 @@
 // When each call ran, to scale. Old runs have no start times: their calls begin with their step.
-import {el, more} from "./elements.js";
-import {answered, duration, keyOf, layers, named, outcome, priced, total} from "./figures.js";
+import {el, more, quiet} from "./elements.js";
+import {answered, duration, keyOf, layers, named, outcome, ownCalls, priced, total} from "./figures.js";
 import {scaleOf, spans} from "./scale.js";
 const ROWS = 100;
 
-function placed(run) {  // [{step, reused, calls: [{call, from, to, attempts}], end}]
+function placed(run) {  // [{step, reused, calls: [{call, from, to, attempts}], end}], in seconds since the first call
+  const zero = ownCalls(run).reduce((first, {started_at}) => started_at ? Math.min(first, started_at) : first, Infinity);
   let at = 0;
   return layers(run).map(step => {
     const reused = step.step <= run.inherited_steps;
-    const calls = step.calls.map(call => spans(call, run.started_at, at));
+    const calls = step.calls.map(call => spans(call, zero === Infinity ? run.started_at : zero, at));
     const end = calls.reduce((last, each) => Math.max(last, each.to), 0);
     if (!reused) at = end;
     return {step, reused, calls, end};
@@ -43,7 +44,7 @@ function legend(rows, pauses) {
 function layer({step, reused, calls, end}, drawn, picked, pick) {
   const facts = [`${step.calls.filter(answered).length}/${step.calls.length} answered`, reused ? "reused, paid before" : duration(step.seconds), priced(total(step.calls.map(call => call.cost_usd)))];
   const names = named(step), at = step.calls.findIndex(call => keyOf(call) === picked);
-  return el("div", {class: "layer"}, el("h3", {}, `${step.step} ${step.kind}`, el("span", {class: "quiet"}, facts.join(" · "))),
+  return el("div", {class: "layer"}, el("h3", {}, `${step.step} ${step.kind}`, quiet(facts.join(" · "))),
     more(`rows${step.step}`, calls, ROWS, each => row(each, names.get(each.call), step, reused ? null : end, drawn, picked, pick), at));
 }
 

@@ -66,14 +66,15 @@ def test_the_votes_of_a_judge_are_shown_by_answer_whatever_order_it_saw(opened: 
     verdicts = judge(2, 2, 3, "I can't decide.", 2)
     trace = traced(PROPOSE, '{ step = "vote", agent = "judge", passes = 4 }', verdicts=verdicts)
     assert rows(opened, trace) == [["answer 2, y", "3 of 4", "chosen"], ["answer 3, z", "1 of 4", ""]]
-    said = opened(page(trace)).locator(".said li").all_inner_texts()
+    said = opened(page(trace)).locator(".said li").all_text_contents()
     assert sorted(said) == ["judge 2", "judge 2", "judge 2", "judge 3", "judge no valid verdict"]
 
 
 def test_a_single_verdict_names_the_chosen_answer(opened: Opened) -> None:
     tab = opened(page(traced(PROPOSE, '{ step = "vote", agent = "judge" }', verdicts=judge(3))))
     assert tab.locator(".choice h3").inner_text() == "2 vote\nanswer 3 of 4 chosen, by z"
-    assert tab.locator(".said li").all_inner_texts() == ["judge 3"]
+    assert tab.locator(".said li").all_text_contents() == ["judge 3"]
+    tab.locator(".choice summary").click()
     tab.locator(".said button").click()
     assert tab.evaluate("document.activeElement.dataset.call") == "2.1.1"
 
@@ -100,7 +101,7 @@ def test_rankings_and_their_result_are_shown_with_what_is_removed(opened: Opened
         "answer 2 y, removed",
         "answer 4 w, removed",
     ]
-    assert sorted(ranked.locator(".said li").all_inner_texts()) == ["judge 3 > 1 > 2 > 4", "judge 3 > 2 > 1 > 4"]
+    assert sorted(ranked.locator(".said li").all_text_contents()) == ["judge 3 > 1 > 2 > 4", "judge 3 > 2 > 1 > 4"]
     assert tab.locator(".choice h3").last.inner_text() == "3 take\nanswer 1 of 2 chosen, by z"
 
 

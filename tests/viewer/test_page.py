@@ -9,10 +9,12 @@ import pytest
 
 from moa_mcp.errors import STOPPED
 from moa_mcp.trace.trace import AttemptTrace, StepTrace, Trace
-from moa_mcp.values import Answer, Comment, Place
+from moa_mcp.values import Answer, Comment, Completion, Place
 from moa_mcp.viewer import page
 from tests.support.browser import Opened, Theme
 from tests.viewer.examples import ANSWER, BEGAN, QUESTION, example, large, replaced
+
+NONE = Completion("", "m")
 
 
 def test_styles_and_scripts_take_less_than_60_kb() -> None:
@@ -251,3 +253,22 @@ def test_a_step_of_an_unknown_kind_is_shown_as_any_other(opened: Opened) -> None
     tab = opened(page(trace))
     assert tab.get_by_role("tab", name="2 debate").count() == 1
     assert opened.quiet
+
+
+def test_a_sentence_that_markdown_cuts_into_parts_is_compared_as_a_whole(opened: Opened) -> None:
+    trace = example()
+    for call in trace.steps[0].calls:
+        text = f"Locks of `ALTER TABLE` grow *with* the rows. {call.agent} adds something of its own here."
+        call.completion = dataclasses.replace(call.completion or NONE, text=text)
+    tab = opened(page(trace))
+    tab.get_by_role("tab", name="1 propose").click()
+    first = tab.locator(".card").first
+    assert first.locator("mark.most").all_inner_texts()[:5] == [
+        "Locks of ",
+        "ALTER TABLE",
+        " grow ",
+        "with",
+        " the rows. ",
+    ]
+    assert first.locator("mark.lone").count() == 0
+    assert tab.locator(".card mark.lone").count() == 0
