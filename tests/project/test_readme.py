@@ -148,8 +148,11 @@ def test_the_links_lead_to_files_and_headings(page: Path) -> None:
         path, _, heading = link.partition("#")
         target = (page.parent / path) if path else page
         assert target.exists(), link
-        slugs = {re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in headings(target)}
-        assert not heading or heading in slugs, link
+        assert not heading or heading in slugs(target), link
+
+
+def slugs(page: Path) -> set[str]:
+    return {re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in headings(page)}
 
 
 def headings(page: Path) -> list[str]:
