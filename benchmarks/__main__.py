@@ -19,6 +19,7 @@ TITLES = {
     "memory": "Memory",
     "startup": "Start-up",
     "journal": "Journal",
+    "viewer": "The page of a run",
 }
 
 

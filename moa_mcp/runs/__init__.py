@@ -9,6 +9,7 @@ from moa_mcp.runs.admission import (
     RunRefused,
 )
 from moa_mcp.runs.chosen import chosen
+from moa_mcp.runs.differences import Difference, differences
 from moa_mcp.runs.estimates import estimated
 from moa_mcp.runs.overrides import changed, other_models
 from moa_mcp.runs.record import question_of, settle, traced, was_simulated
@@ -20,6 +21,7 @@ __all__ = [
     "Admitted",
     "ConfirmationRequired",
     "Consent",
+    "Difference",
     "ForkedRun",
     "NewRun",
     "Ready",
@@ -30,6 +32,7 @@ __all__ = [
     "Runs",
     "changed",
     "chosen",
+    "differences",
     "estimated",
     "other_models",
     "question_of",

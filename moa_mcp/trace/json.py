@@ -134,6 +134,7 @@ def call_of(call: CallTrace) -> dict[str, object]:
         "reasoning": None if call.completion is None else call.completion.reasoning or None,
         "notes": [] if call.completion is None else list(call.completion.notes),
         "failure": _failure(call.failure),
+        "window": call.window or None,
         "started_at": call.started_at,
         "seconds": call.seconds,
         "usage": _usage(call.usage),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias, cast
 
 from moa_mcp.trace import json
-from moa_mcp.trace.trace import Trace
+from moa_mcp.trace.trace import CallTrace, Trace
 from moa_mcp.viewer.markdown import tree
+from moa_mcp.viewer.verdicts import verdict
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
+Difference: TypeAlias = tuple[int | None, str, str | None, str | None]
+"""A setting that differs between two runs: its step, or None for the run; its name; its values as text."""
 PARSED = 1_000_000
 """Maximum characters of Markdown in one page."""
 SHARED = 100
@@ -19,15 +22,42 @@ SHARED = 100
 
 def data_of(trace: Trace) -> dict[str, Json]:
     """Return the run, the trees of its Markdown texts, and its repeated texts, to which the others refer."""
-    run: dict[str, Json] = {"run": cast("Json", json.full(trace)), "markdown": [*_markdown(trace)]}
-    repeated = {text: number for number, text in enumerate(_repeated(run))}
-    return {**{name: shortened(value, repeated) for name, value in run.items()}, "texts": [*repeated]}
+    return _packed({"run": run_of(trace), "markdown": [*_markdown(trace)]})
 
 
-def _markdown(trace: Trace) -> Iterator[list[Json]]:
-    """Yield each text that is shown as Markdown with its tree, the answer first."""
-    calls = (call.completion for step in reversed(trace.steps) for call in step.calls)
-    texts = dict.fromkeys(text for text in (trace.answer, *(each and each.text for each in calls)) if text)
+def compared(trace: Trace, other: Trace, settings: Iterable[Difference] | None) -> dict[str, Json]:
+    """Return the data of two runs as `data_of` does: `run` is on the left of the page, `other` on the right.
+
+    `settings` are those that differ; None if they are not known.
+    """
+    names = ("step", "setting", "one", "other")
+    rows: Json = None if settings is None else [dict(zip(names, each, strict=True)) for each in settings]
+    runs: dict[str, Json] = {"run": run_of(trace), "other": run_of(other), "settings": rows}
+    return _packed({**runs, "markdown": [*_markdown(trace, other)]})
+
+
+def _packed(data: dict[str, Json]) -> dict[str, Json]:
+    repeated = {text: number for number, text in enumerate(_repeated(data))}
+    return {**{name: shortened(value, repeated) for name, value in data.items()}, "texts": [*repeated]}
+
+
+def run_of(trace: Trace) -> Json:
+    """Return a whole run as `trace.json.full` does, with the verdicts of its judges."""
+    steps = [json.step_with(step, [call_of(call) for call in step.calls]) for step in trace.steps]
+    return cast("Json", {**json.facts(trace), "steps": steps})
+
+
+def call_of(call: CallTrace) -> dict[str, object]:
+    """Return a call as JSON, that of a judge with its `verdict`: the numbers that it named, none if it is not valid."""
+    found = verdict(call)
+    return json.call_of(call) | ({} if found is None else {"verdict": list(found)})
+
+
+def _markdown(*traces: Trace) -> Iterator[list[Json]]:
+    """Yield each text that is shown as Markdown with its tree, the answers first."""
+    answers = (trace.answer for trace in traces)
+    calls = (call.completion for trace in traces for step in reversed(trace.steps) for call in step.calls)
+    texts = dict.fromkeys(text for text in (*answers, *(each and each.text for each in calls)) if text)
     length = 0
     for text in texts:
         length += len(text)

@@ -1,8 +1,15 @@
 // Makes elements. Every text enters the page through `clean`, and only as a text node or an attribute.
-const REMOVED = /\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u061c\u2060\ufeff]/g;
-const HIDDEN = /[\u202a-\u202e\u2066-\u2069\u115f\u1160\u3164\uffa0]|[\u{e0000}-\u{e0fff}]+/gu;
-const mark = found => `⟨U+${found.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
-export const clean = text => String(text ?? "").replace(/\r\n?/g, "\n").replace(REMOVED, "").replace(HIDDEN, mark);
+const ESCAPES = /\x1b\[[0-9;?]*[ -\/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)/g;
+const ENDS = /\r\n?|[\x0b\x0c\x85\u2028\u2029]/g;
+const REMOVED = /[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u061c\u17b4\u17b5\u180e\u200b\u200e\u200f\u2060-\u2065\u206a-\u206f\ufeff\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}]/gu;
+const LOOSE = /(?<![\u0590-\u109f\u1780-\u1cff\ua800-\uabff\ufb1d-\ufdff\ufe70-\ufefc\ufe0f\p{So}\p{Emoji_Modifier}\u{10a00}-\u{11fff}\u{1e800}-\u{1e9ff}])[\u034f\u200c\u200d\u180b-\u180d\u180f]+/gu;
+const HIDDEN = /(?:[\u202a-\u202e\u2066-\u2069\u115f\u1160\u3164\uffa0\ufff0-\ufffb]|\p{Co}|\p{Noncharacter_Code_Point}|(?!\p{Variation_Selector})[\u{e0000}-\u{e0fff}])+/gu;
+const FLAG = /(\u{1f3f4}[\u{e0061}-\u{e007a}]{5}\u{e007f})/u;
+const warned = text => text.replace(HIDDEN, found => `⟨U+${found.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
+export function clean(text) {  // as moa_mcp/text/visible.py: removes what commands or misleads, marks what reorders or hides
+  const plain = String(text ?? "").replace(ESCAPES, "").replace(ENDS, "\n").replace(REMOVED, "").replace(/\p{Cs}/gu, "\ufffd").replace(LOOSE, "");
+  return plain.split(FLAG).map((part, at) => at % 2 ? part : warned(part)).join("");
+}
 
 export function el(tag, props = {}, ...children) {
   const element = document.createElement(tag);
@@ -17,6 +24,9 @@ export function el(tag, props = {}, ...children) {
   return element;
 }
 
+export const quiet = (...children) => el("span", {class: "quiet"}, ...children);
+export const region = label => ({tabindex: 0, role: "region", "aria-label": label});  // of what may scroll
+
 const TAGS = new Set("p h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s hr br table thead tbody tr th td".split(" "));
 const HEADINGS = {h1: "h3", h2: "h4", h3: "h5", h4: "h6"};
 export function markdown(nodes, write = text => text) {
@@ -25,24 +35,47 @@ export function markdown(nodes, write = text => text) {
     const [tag, ...children] = node;
     if (tag === "a") return link(children[0], markdown(children.slice(1), write));
     if (tag === "pre") return el("pre", {tabindex: 0}, children);
-    return TAGS.has(tag) ? el(HEADINGS[tag] ?? tag, {}, markdown(children, write)) : markdown(children, write);
+    return TAGS.has(tag) ? el(HEADINGS[tag] ?? tag, {tabindex: tag === "table" ? 0 : null}, markdown(children, write)) : markdown(children, write);
   });
 }
 
-function link(address, children) {
-  if (!/^https?:\/\//i.test(address)) return [children, address ? ` (${address})` : ""];
-  return el("a", {href: address, title: address, target: "_blank", rel: "noopener noreferrer nofollow"}, children);
+function link(address, children) {  // with the server's name as it is, since a text may show another one
+  let host = "";
+  try { host = /^https?:\/\//i.test(address) && new URL(address).host; } catch { /* not an address */ }
+  if (!host) return [children, address ? ` (${address})` : ""];
+  const shown = children.length === 1 && children[0] === address;
+  return [el("a", {href: address, title: address, target: "_blank", rel: "noopener noreferrer nofollow"}, children), shown ? null : el("span", {class: "host"}, ` (${host})`)];
 }
 
-const drawn = new Map();  // how many items of each list the reader has asked for
-export function more(name, items, size, draw) {  // draws `size` items, and the next ones when asked
-  const end = drawn.get(name) ?? size, parts = items.slice(0, end).map(draw);
-  if (items.length <= end) return parts;
+const grown = new Map();
+export function more(name, items, size, draw, needed = -1) {  // draws `size` items, and the next ones when asked; `needed` is among them
+  const drawn = Math.max(size, grown.get(name) ?? 0, needed < 0 ? 0 : size * Math.ceil((needed + 1) / size));
+  const parts = items.slice(0, drawn).map(draw);
+  if (items.length <= drawn) return parts;
+  grown.set(name, drawn);
+  const next = items.slice(drawn, drawn + size), rest = items.length - drawn;
   const button = el("button", {type: "button", class: "more", onclick: event => {
-    drawn.set(name, end + size);
-    const next = more(name, items, size, draw).slice(end);
-    event.currentTarget.replaceWith(...next);
-    next[0].focus?.({preventScroll: true});
-  }}, `Show ${Math.min(size, items.length - end)} more of ${items.length - end}`);
+    grown.set(name, drawn + size);
+    const all = more(name, items, size, draw).slice(drawn);
+    event.currentTarget.replaceWith(...all);
+    (all[0].matches("button") ? all[0] : all[0].querySelector("button"))?.focus({preventScroll: true});
+  }}, `Show ${next.length} more of ${rest}`);
   return [...parts, button];
+}
+
+export function folded(title, content, open = false) {
+  return el("details", {open}, el("summary", {}, title), content);
+}
+
+const LONGEST_JSON = 200000;
+const DEEPEST = 12;
+export function indented(text) {  // a JSON object or list with one value a line, and every number as it is written; else null
+  if (text.length > LONGEST_JSON || !/^\s*[[{]/.test(text)) return null;
+  try { JSON.parse(text); } catch { return null; }
+  let depth = 0, deep = false;
+  const line = by => { depth += by; deep ||= depth > DEEPEST; return `\n${"  ".repeat(Math.min(depth, DEEPEST))}`; };
+  const tokens = text.match(/"(?:[^"\\]|\\.)*"|[[{]\s*[\]}]|[[\]{},:]|[^\s[\]{},:"]+/g);
+  const parts = tokens.map(token => token.length > 1 && /^[[{]/.test(token) ? token.replace(/\s+/, "")
+    : "[{".includes(token) ? token + line(1) : "]}".includes(token) ? line(-1) + token : token === "," ? token + line(0) : token === ":" ? ": " : token);
+  return deep ? null : parts.join("");
 }

@@ -27,7 +27,7 @@ from moa_mcp.events import (
 from moa_mcp.trace import json
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Completion
-from moa_mcp.viewer.data import PARSED, SHARED, Json, shortened, shown_tree
+from moa_mcp.viewer.data import PARSED, SHARED, Json, call_of, shortened, shown_tree
 
 _Key = tuple[int, int]
 """The step and the number of a call."""
@@ -125,7 +125,7 @@ class Live:
             yield cast("Json", json.step_with(self.trace.steps[step - 1], changed))
 
     def _call(self, key: _Key, *, whole: bool) -> dict[str, object]:
-        call = json.call_of(self.trace.steps[key[0] - 1].calls[key[1] - 1])
+        call = call_of(self.trace.steps[key[0] - 1].calls[key[1] - 1])
         if not whole:
             del call["messages"]
         return call

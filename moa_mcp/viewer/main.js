@@ -1,27 +1,31 @@
 // Connects the source with the page, and keeps what the reader has chosen.
-import {el} from "./elements.js";
-import {drawRun} from "./run.js";
+import {clean, el} from "./elements.js";
+import {drawings} from "./run.js";
 import {embedded, restored} from "./source.js";
 
 const main = document.querySelector("main");
 const source = embedded(document.getElementById("run").textContent);
 let data = null;
-let view = {picked: null, layer: null};
+let view = {picked: null, layer: null, side: null};
 
 function change(next, call) {
   view = {...view, ...next};
   draw();
-  const target = call ? `[data-call="${view.picked}"]` : `#tab${view.layer}`;
+  const target = call ? `[data-call="${view.picked}"]` : "side" in next ? "[aria-pressed=true]" : `#tab${view.layer}`;
   main.querySelector(target)?.focus({preventScroll: true});
   if (call) main.querySelector(`[data-card="${view.picked}"]`)?.scrollIntoView({block: "nearest"});
 }
 
 function draw() {
-  main.replaceChildren(...drawRun(data.run, data.trees, view, source, change));
+  main.replaceChildren(...drawings[data.other ? "compared" : "run"](data, view, source, change));
+}
+
+for (const [event, open] of [["beforeprint", true], ["afterprint", false]]) {  // on paper nothing can be unfolded
+  addEventListener(event, () => main.querySelectorAll(open ? "details:not([open])" : "details.printed").forEach(each => { each.open = open; each.classList.toggle("printed", open); }));
 }
 
 try {
-  source.start(next => { data = restored(next); document.title = `${data.run.pipeline} · ${data.run.run_id}`; draw(); });
+  source.start(next => { data = restored(next); document.title = clean(`${data.run.pipeline} · ${data.run.run_id}`); draw(); });
 } catch (error) {
   main.replaceChildren(el("p", {class: "error", role: "alert"}, `This page can't show the run: ${error.message}`));
 }

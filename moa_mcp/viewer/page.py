@@ -5,36 +5,40 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from json import dumps
 
 from moa_mcp.trace.trace import Trace
-from moa_mcp.viewer.data import data_of
+from moa_mcp.viewer.data import Difference, Json, compared, data_of
 
 MODULES = (
-    "elements",
-    "figures",
-    "timeline",
-    "sentences",
-    "answers",
-    "prompt",
-    "commands",
-    "run",
-    "source",
-    "live",
-    "main",
+    *("elements", "figures", "scale", "timeline", "sentences", "answers", "prompt", "choices", "commands"),
+    *("run", "source", "live", "main"),
 )
 """The page's modules, each after those that it imports."""
 LOCAL_MODULES = (*MODULES[:-1], "update", "served", "list", "local")
 """The modules of the pages of `moa-mcp view`."""
-_UNBUNDLED = re.compile(r"^import .*\n|^export ", re.MULTILINE)
+COMPARING = (*(name for name in MODULES if name not in {"live", "main"}), "compare", "main")
+"""The modules of a page with two runs, which does not follow them."""
+_UNBUNDLED = re.compile(r"^import .*\n|^export |^//.*\n|^ +| +// .*$", re.MULTILINE)
+"""What the modules need apart but not in one script."""
 
 
 def page(trace: Trace) -> str:
     """Return the HTML of a run. Its policy allows these styles and this script, and no request at all."""
-    data = dumps(data_of(trace), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    style, script = _assets(MODULES)
+    return _page(data_of(trace))
+
+
+def compared_page(trace: Trace, other: Trace, settings: Iterable[Difference] | None) -> str:
+    """Return the HTML of two runs side by side, as `page` does. `settings` are those that differ, None if unknown."""
+    return _page(compared(trace, other, settings), COMPARING)
+
+
+def _page(content: Mapping[str, Json], modules: tuple[str, ...] = MODULES) -> str:
+    data = dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    style, script = _assets(modules)
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"

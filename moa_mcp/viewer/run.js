@@ -1,56 +1,76 @@
 // The page of one run: status, question, answer, facts, notes, then what happened.
 import {answers} from "./answers.js";
+import {choices} from "./choices.js";
 import {commands} from "./commands.js";
-import {el, markdown} from "./elements.js";
-import {answered, callsOf, count, counted, dollars, duration, elapsed, keyOf, tokens} from "./figures.js";
+import {el, folded, indented, markdown, quiet, region} from "./elements.js";
+import {answered, count, counted, dollars, duration, elapsed, keyOf, ownCalls, statusOf, tokens} from "./figures.js";
 import {prompt} from "./prompt.js";
 import {timeline} from "./timeline.js";
+const LONG_QUESTION = 400;
+const LONG_ANSWER = 6000;
 
 export function drawRun(run, trees, view, source, change) {
   const pick = call => change({picked: keyOf(call), layer: call.place.step}, call);
-  return [head(run), answer(run, trees), facts(run), notes(run), timeline(run, view.picked, pick),
+  return [head(run), answer(run, trees), facts(run), notes(run), choices(run, pick), timeline(run, view.picked, pick),
     answers(run, trees, view.layer, view.picked, layer => change({layer}), pick), prompt(run, view.picked), commands(run, source)].filter(Boolean);
 }
 
+export const drawings = {run: ({run, trees}, ...rest) => drawRun(run, trees, ...rest)};  // compare.js adds that of two runs
+
 function head(run) {
-  const status = run.interrupted ? "interrupted" : run.status;
-  const {text, context, system} = run.question;
-  return el("header", {class: "head"}, el("p", {class: "row"}, el("span", {class: `chip ${status}`, role: "status"}, status), el("span", {class: "quiet"}, run.pipeline), el("code", {class: "quiet"}, run.run_id),
-    run.forked_from && el("span", {class: "chip"}, `fork of ${run.forked_from}`), run.resumed ? el("span", {class: "chip"}, `resumed ${counted(run.resumed, "time")}`) : null),
-  el("h1", {}, text.length > 400 ? `${text.slice(0, 400)}…` : text), text.length > 400 ? folded("Whole question", text) : null, system ? folded("System prompt", system) : null, context ? folded(`Context (${count(context.length)} characters)`, context) : null);
+  return el("header", {class: "head"}, el("p", {class: "row"}, el("span", {class: `chip ${statusOf(run)}`, role: "status"}, statusOf(run)), quiet(run.pipeline), el("code", {class: "quiet"}, run.run_id),
+    run.forked_from && el("span", {class: "chip"}, `fork of ${run.forked_from}`), run.resumed ? el("span", {class: "chip"}, `resumed ${counted(run.resumed, "time")}`) : null), question(run.question));
 }
 
-const folded = (title, text) => el("details", {}, el("summary", {}, title), el("pre", {tabindex: 0}, text));
+export function question({text, context, system}) {
+  const whole = content => el("pre", region("text"), content);
+  return [el("h1", {}, text.length > LONG_QUESTION ? `${text.slice(0, LONG_QUESTION)}…` : text || "(the question is not stored)"), text.length > LONG_QUESTION ? folded("Whole question", whole(text)) : null,
+    system ? folded("System prompt", whole(system)) : null, context ? folded(`Context (${counted(context.length, "character")})`, whole(context)) : null];
+}
 
 function answer(run, trees) {
   if (run.answer == null) return el("section", {class: "answer", "aria-label": "answer"}, el("p", {class: run.error ? "error" : "quiet"}, run.error ?? "No answer yet"));
-  const tree = trees.get(run.answer);
-  return el("section", {class: `answer ${tree ? "prose" : "raw"}`, "aria-label": "answer", tabindex: 0}, tree ? markdown(tree) : run.answer);
+  const tree = trees.get(run.answer), json = indented(run.answer), text = json ?? run.answer;
+  const section = el("section", {class: `answer ${json ? "raw json" : tree ? "prose" : "raw"}`, "aria-label": "answer", tabindex: 0}, tree && !json ? markdown(tree) : text);
+  return text.length > LONG_ANSWER ? cropped(section, text) : section;
+}
+
+function cropped(section, text) {
+  section.classList.add("cropped");
+  const button = el("button", {type: "button", class: "more", "aria-expanded": "false", onclick: () => {
+    const open = !section.classList.toggle("cropped");
+    button.setAttribute("aria-expanded", String(open));
+    button.textContent = open ? "Show less" : all;
+  }}), all = `Show all ${counted(text.length, "character")}`;
+  button.textContent = all;
+  return el("div", {class: "long"}, section, button);
 }
 
 function facts(run) {
-  const {estimate} = run, all = callsOf(run), used = tokens(run.usage);
-  const failed = all.filter(call => call.failure).length, retried = all.filter(call => !call.failure && call.attempts.length > 1).length;
-  const calls = [failed && `${failed} failed`, retried && `${retried} retried`].filter(Boolean).join(", ");
-  const money = estimate?.cost_usd;
+  const {estimate} = run, own = ownCalls(run), used = tokens(run.usage);
+  const failed = own.filter(call => call.failure).length, retried = own.filter(call => !call.failure && call.attempts.length > 1).length;
+  const saved = (run.layers ?? []).reduce((sum, layer) => sum + (layer.saved_calls ?? 0), 0);
+  const calls = [failed && `${failed} failed`, retried && `${retried} retried`, saved && `${saved} not needed`, run.inherited_steps && `${counted(run.inherited_steps, "step")} reused`].filter(Boolean).join(", ");
+  const money = estimate?.cost_usd, expected = run.status === "running" ? estimate?.calls ?? 0 : 0;
   return el("dl", {class: "facts"},
     fact("Time", duration(elapsed(run)), run.planned.length ? `${run.steps.length} of ${counted(run.planned.length, "step")}` : ""),
-    fact("Calls answered", `${all.filter(answered).length}/${Math.max(all.length, estimate?.calls ?? 0)}`, calls),
-    fact("Tokens", count(used), estimate ? `${count(estimate.tokens.expected)} expected` : "no estimate", scale(estimate?.tokens, used)),
-    fact("Cost", dollars(run.cost_usd), money ? `${dollars(money.expected)} expected` : "no estimate", scale(money, run.cost_usd)));
+    fact("Calls answered", `${count(own.filter(answered).length)}/${count(Math.max(own.length, expected))}`, calls),
+    fact("Tokens", count(used), estimate ? `${count(estimate.tokens.expected)} expected` : "no estimate", scale(estimate?.tokens, used, count)),
+    fact("Cost", dollars(run.cost_usd), money ? `${dollars(money.expected)} expected` : "no estimate", scale(money, run.cost_usd, dollars)));
 }
 
 const fact = (name, value, note, extra) => el("div", {}, el("dt", {}, name), el("dd", {}, el("b", {}, value), note && el("span", {}, note), extra));
 
-function scale(range, actual) {
+function scale(range, actual, write) {
   const top = range && Math.max(range.max, actual ?? 0);
   if (!top) return null;
   const share = part => `${100 * part / top}%`;
-  return el("span", {class: "scale", "aria-hidden": "true"}, el("i", {place: {left: share(range.min), width: share(range.max - range.min)}}), el("i", {class: "expected", place: {left: share(range.expected)}}),
+  return el("span", {class: "scale", role: "img", "aria-label": `estimated from ${write(range.min)} to ${write(range.max)}`, title: `estimated from ${write(range.min)} to ${write(range.max)}`},
+    el("i", {place: {left: share(range.min), width: share(range.max - range.min)}}), el("i", {class: "expected", place: {left: share(range.expected)}}),
     actual == null ? null : el("u", {place: {left: `min(${share(actual)}, calc(100% - 3px))`}}));
 }
 
 function notes(run) {
-  const all = [...new Set([...run.degradations, ...run.notes])];
-  return all.length ? el("ul", {class: "notes", "aria-label": "notes"}, all.map(note => el("li", {}, note))) : null;
+  const why = new Set(run.degradations), all = [...new Set([...run.degradations, ...run.notes])];
+  return all.length ? el("ul", {class: `notes${why.size ? "" : " plainly"}`, "aria-label": "notes"}, all.map(note => el("li", {class: why.has(note) ? "why" : ""}, note))) : null;
 }

@@ -3,8 +3,8 @@ export function embedded(text) {
   return {start: show => show(JSON.parse(text))};
 }
 
-export function restored({run, markdown, texts}) {
-  return {run: resolved(run, texts), trees: new Map(resolved(markdown, texts))};
+export function restored({markdown, texts, ...rest}) {
+  return {...resolved(rest, texts), trees: new Map(resolved(markdown, texts))};
 }
 
 export function resolved(value, texts) {  // puts texts in place of the references to them

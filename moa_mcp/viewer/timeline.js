@@ -1,64 +1,65 @@
 // When each call ran, to scale. Old runs have no start times: their calls begin with their step.
-import {el, more} from "./elements.js";
-import {answered, dollars, duration, keyOf, layers, outcome, total} from "./figures.js";
+import {el, more, quiet} from "./elements.js";
+import {answered, duration, keyOf, layers, named, outcome, ownCalls, priced, total} from "./figures.js";
+import {scaleOf, spans} from "./scale.js";
 const ROWS = 100;
 
-function placed(run) {  // [{step, reused, calls: [{call, from, to, attempts}]}], in seconds since the start
+function placed(run) {  // [{step, reused, calls: [{call, from, to, attempts}], end}], in seconds since the first call
+  const zero = ownCalls(run).reduce((first, {started_at}) => started_at ? Math.min(first, started_at) : first, Infinity);
   let at = 0;
   return layers(run).map(step => {
     const reused = step.step <= run.inherited_steps;
-    const calls = step.calls.map(call => spans(call, run.started_at, at));
-    const end = Math.max(...calls.map(each => each.to));
+    const calls = step.calls.map(call => spans(call, zero === Infinity ? run.started_at : zero, at));
+    const end = calls.reduce((last, each) => Math.max(last, each.to), 0);
     if (!reused) at = end;
     return {step, reused, calls, end};
   });
-}
-
-function spans(call, zero, fallback) {
-  const since = time => !time || !zero ? null : Math.max(0, time - zero);
-  const from = since(call.started_at) ?? fallback;
-  const to = call.seconds == null ? Math.max(from, since(Date.now() / 1000) ?? from) : from + call.seconds;
-  let at = from;
-  const attempts = call.attempts.map(attempt => {
-    const begin = since(attempt.started_at) ?? at;
-    at = attempt.seconds == null ? Math.max(begin, to) : begin + attempt.seconds;
-    return {attempt, from: begin, to: at};
-  });
-  return {call, from, to, attempts};
 }
 
 export function timeline(run, picked, pick) {
   const rows = placed(run);
   if (!rows.length) return null;
   const timed = rows.filter(row => !row.reused);
-  const all = Math.max(0.001, ...timed.map(row => row.end));
-  const share = seconds => `${Math.min(100, 100 * seconds / all)}%`;
-  const marks = [0, 0.25, 0.5, 0.75].map(part => el("i", {place: {left: share(part * all)}}, duration(part * all)));
-  const axis = el("div", {class: "axis", "aria-hidden": "true"}, el("span"), el("div", {}, marks), el("span", {}, duration(all)));
+  const scale = scaleOf(timed.flatMap(row => row.calls));
+  const share = seconds => `${Math.min(100, 100 * seconds / Math.max(0.001, scale.seconds))}%`;
+  const drawn = {at: time => share(scale.at(time)), wide: (from, to) => share(scale.at(to) - scale.at(from)), pauses: scale.pauses.map(pause => share(pause.at))};
   return el("section", {"aria-labelledby": "when"}, el("h2", {id: "when"}, "Timeline"),
-    el("div", {class: "timeline"}, timed.length ? axis : null, rows.map(row => layer(row, share, picked, pick))),
-    el("p", {class: "key"}, el("span", {}, el("i", {class: "bar first"}), "to the first text"), el("span", {}, el("i", {class: "bar"}), "answer"),
-      el("span", {}, el("i", {class: "bar bad"}), "failed attempt"), el("span", {}, el("i", {class: "rest"}), "waits for the slowest call")));
+    el("div", {class: "timeline"}, timed.length ? axis(scale, share) : null, rows.map(row => layer(row, drawn, picked, pick))),
+    legend(timed, scale.pauses));
 }
 
-function layer({step, reused, calls, end}, share, picked, pick) {
-  const facts = [`${step.calls.filter(answered).length}/${step.calls.length} answered`, reused ? "reused, paid before" : duration(step.seconds), dollars(total(step.calls.map(call => call.cost_usd)))];
-  return el("div", {class: "layer"}, el("h3", {}, `${step.step} ${step.kind}`, el("span", {class: "quiet"}, facts.join(" · "))),
-    more(`timeline ${step.step}`, calls, ROWS, each => row(each, step, reused ? null : end, share, picked, pick)));
+function axis({seconds, pauses}, share) {
+  const marks = [0, 0.25, 0.5, 0.75].map(part => el("i", {place: {left: share(part * seconds)}}, duration(part * seconds)));
+  return el("div", {class: "axis", "aria-hidden": "true"}, el("span"), el("div", {}, marks, pauses.map(pause => el("u", {place: {left: share(pause.at)}}))), el("span", {}, duration(seconds)));
 }
 
-function row({call, from, to, attempts}, step, end, share, picked, pick) {
-  const name = `Step ${step.step} ${step.kind}, ${call.agent}, ${outcome(call)}, ${duration(call.seconds)}, ${dollars(call.cost_usd)}`;
+function legend(rows, pauses) {
+  const attempts = rows.flatMap(row => row.calls).flatMap(each => each.attempts);
+  const part = (kind, text) => el("span", {}, el("i", {class: kind}), text);
+  return el("p", {class: "key"}, attempts.some(each => each.attempt.first_text_s) && part("bar first", "to the first text"), part("bar", "answer"),
+    attempts.some(each => each.attempt.failure) && part("bar bad", "failed attempt"), part("rest", "waits for the slowest call"),
+    pauses.map(pause => part("pause", `pause of ${duration(pause.seconds)} without any call, not to scale`)));
+}
+
+function layer({step, reused, calls, end}, drawn, picked, pick) {
+  const facts = [`${step.calls.filter(answered).length}/${step.calls.length} answered`, reused ? "reused, paid before" : duration(step.seconds), priced(total(step.calls.map(call => call.cost_usd)))];
+  const names = named(step), at = step.calls.findIndex(call => keyOf(call) === picked);
+  return el("div", {class: "layer"}, el("h3", {}, `${step.step} ${step.kind}`, quiet(facts.join(" · "))),
+    more(`rows${step.step}`, calls, ROWS, each => row(each, names.get(each.call), step, reused ? null : end, drawn, picked, pick), at));
+}
+
+function row({call, to, attempts}, agent, step, end, drawn, picked, pick) {
+  const name = `Step ${step.step} ${step.kind}, ${agent}, ${outcome(call)}, ${duration(call.seconds)}, ${priced(call.cost_usd)}`;
   const track = end == null ? [] : [
-    call.seconds != null && end > to && el("span", {class: "rest", place: {left: share(to), width: share(end - to)}}),
-    attempts.flatMap(each => bars(each, share))];
+    call.seconds != null && end > to && el("span", {class: "rest", place: {left: drawn.at(to), width: drawn.wide(to, end)}}),
+    attempts.flatMap(each => bars(each, drawn)), drawn.pauses.map(left => el("span", {class: "pause", place: {left}}))];
   return el("button", {type: "button", class: `call${call.failure ? " failed" : ""}`, "data-call": keyOf(call), "aria-pressed": String(picked === keyOf(call)), "aria-label": name, title: name, onclick: () => pick(call)},
-    el("span", {class: "agent"}, call.failure && "✕ ", call.agent), el("span", {class: "track"}, track), el("span", {class: "took quiet"}, duration(call.seconds)));
+    el("span", {class: "agent"}, call.failure && "✕ ", agent), el("span", {class: "track"}, track), el("span", {class: "took quiet"}, duration(call.seconds)));
 }
 
-function bars({attempt, from, to}, share) {
+function bars({attempt, from, to}, drawn) {
   const kind = attempt.failure ? "bad" : attempt.seconds == null ? "live" : "";
   const split = attempt.failure ? 0 : Math.min(attempt.first_text_s ?? 0, to - from);
-  const bar = (name, begin, end) => el("span", {class: `bar ${name}`, place: {left: share(begin), width: share(end - begin)}});
+  const bar = (name, begin, end) => el("span", {class: `bar ${name}`, place: {left: drawn.at(begin), width: drawn.wide(begin, end)}});
   return split > 0 ? [bar("first", from, from + split), bar(kind, from + split, to)] : [bar(kind, from, to)];
 }

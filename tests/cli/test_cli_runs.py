@@ -158,6 +158,18 @@ def test_export_writes_a_page_and_json_beside_it_if_asked(asked: Path, tmp_path:
     assert refused(asked, "export", "last", "--html", str(tmp_path)) == f"can't write {tmp_path}: Is a directory"
 
 
+def test_export_writes_two_runs_on_one_page(asked: Path, tmp_path: Path) -> None:
+    page, (later, earlier) = tmp_path / "runs.html", [each["run_id"] for each in listed(asked)[:2]]
+    assert looked(asked, "export", later, "--html", str(page), "--compare", earlier[:9]) == ""
+    written = json.loads(page.read_text("utf-8").partition('id="run">')[2].partition("</script>")[0])
+    assert [written[name]["run_id"] for name in ("run", "other")] == [earlier, later]
+    assert {"step": None, "setting": "pipeline", "one": "vote", "other": "rank_aggregate"} in written["settings"]
+    assert refused(asked, "export", later, "--compare", earlier) == "--compare needs a page to write"
+    assert "there is no run 'zz'" in refused(asked, "export", later, "--html", str(page), "--compare", "zz")
+    fault = refused(asked, "export", later, "--html", str(page), "--compare", "parent")
+    assert fault == f"run {later} is not a fork, so it has no parent"
+
+
 @POSIX
 def test_at_a_terminal_a_full_trace_is_paged(
     nursery: Nursery, environ: dict[str, str], asked: Path, tmp_path: Path

@@ -74,9 +74,9 @@ def test_links_and_pictures_on_pypi_lead_to_this_version_in_the_repository(wheel
         file = path.removeprefix(f"/blob/v{PROJECT['version']}/").partition("#")[0]
         assert (ROOT / file).is_file(), path
     raw = source.replace("https://github.com/", "https://raw.githubusercontent.com/")
-    pictures = re.findall(r"!\[[^\]]*\]\(([^)]*)\)", page)
+    pictures = re.findall(r'!\[[^\]]*\]\(([^)]*)\)|src(?:set)?="([^"]*)', page)
     assert pictures
-    for address in pictures:
+    for address in map("".join, pictures):
         assert (ROOT / address.removeprefix(f"{raw}/v{PROJECT['version']}/")).is_file(), address
 
 

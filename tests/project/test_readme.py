@@ -138,9 +138,8 @@ def test_a_block_with_offline_commands_runs_from_top_to_bottom(
 
 
 def links(page: Path) -> Iterator[str]:
-    yield from (
-        link for link in re.findall(r"\]\(([^)\s]+)\)", text_of(page)) if not link.startswith(("http://", "https://"))
-    )
+    found = re.findall(r"\]\(([^)\s]+)\)|\bsrc(?:set)?=\"([^\"\s]+)\"", text_of(page))
+    yield from (link for pair in found for link in pair if link and not link.startswith(("http://", "https://")))
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=name_of)
@@ -149,8 +148,11 @@ def test_the_links_lead_to_files_and_headings(page: Path) -> None:
         path, _, heading = link.partition("#")
         target = (page.parent / path) if path else page
         assert target.exists(), link
-        slugs = {re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in headings(target)}
-        assert not heading or heading in slugs, link
+        assert not heading or heading in slugs(target), link
+
+
+def slugs(page: Path) -> set[str]:
+    return {re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in headings(page)}
 
 
 def headings(page: Path) -> list[str]:
@@ -195,6 +197,13 @@ def test_the_picture_shows_a_run_of_the_pipeline(tmp_path: Path) -> None:
         shown = text_of(picture)
         assert all(step in shown for step in ("propose", "synthesize", "aggregate"))
         assert "@font-face" not in shown
+
+
+def test_every_picture_of_a_page_is_small_and_shown() -> None:
+    pictures = set((DOCS / "pictures").iterdir())
+    shown = {(page.parent / link).resolve() for page in PAGES for link in links(page)}
+    assert {picture.name for picture in pictures if picture.stat().st_size > 150_000} == set()
+    assert pictures <= shown
 
 
 def test_what_the_package_exports_is_there_and_sorted() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import TypeVar, cast
 
 from moa_mcp.errors import Failure
 from moa_mcp.events import RunEstimated
+from moa_mcp.steps import prompts
 from moa_mcp.trace.trace import AttemptTrace, CallTrace, StepTrace, Trace
-from moa_mcp.values import Completion, Dollars, Message, Note, Place, Question, Tokens, Usage
+from moa_mcp.values import Answer, Completion, Dollars, Message, Note, Place, Question, Tokens, Usage
 
 BEGAN = 1_800_000_000.0
 QUESTION = "Which database design will hurt us first, and why: one wide table, event sourcing, or a schema per tenant?"
@@ -47,8 +49,8 @@ def example() -> Trace:
     second[1].attempts[1].started_at, second[1].attempts[1].seconds = BEGAN + 8.0, 2.7
     last = [_call(3, 1, 12.2, "qwen3-32b", 6.1, ANSWER)]
     for call in second:
-        call.messages = _prompt([each.completion.text for each in first if each.completion])
-    last[0].messages = _prompt([each.completion.text for each in second if each.completion])
+        call.messages = _prompt(_given(first))
+    last[0].messages = _prompt(_given(second))
     steps = [_step(1, "propose", first, 6.4), _step(2, "synthesize", second, 5.8), _step(3, "aggregate", last, 6.1)]
     return _trace(steps)
 
@@ -109,20 +111,17 @@ def _failed(at: float, seconds: float) -> AttemptTrace:
     return AttemptTrace("deepseek-v3.2", {}, failure=DOWN, seconds=seconds, started_at=BEGAN + at)
 
 
-def _prompt(answers: list[str]) -> tuple[Message, ...]:
-    blocks = "".join(
-        f"\n\n----- answer {number} -----\n{text}\n----- end -----" for number, text in enumerate(answers, 1)
-    )
-    asked = (Message("user", QUESTION),)
-    return (
-        (Message("system", f"Several assistants have answered. Use their answers as material.{blocks}"), *asked)
-        if answers
-        else asked
-    )
+def _prompt(answers: Sequence[Answer]) -> tuple[Message, ...]:
+    question = Question(QUESTION)
+    return prompts.synthesize(question, answers, None) if answers else prompts.ask(question)
+
+
+def _given(calls: list[CallTrace]) -> list[Answer]:
+    return [Answer(each.completion.text, each.agent, each.place) for each in calls if each.completion]
 
 
 def _step(number: int, kind: str, calls: list[CallTrace], seconds: float) -> StepTrace:
-    return StepTrace(number, kind, calls, seconds=seconds)
+    return StepTrace(number, kind, calls, tuple(_given(calls)), seconds=seconds)
 
 
 def _trace(steps: list[StepTrace]) -> Trace:

@@ -20,7 +20,7 @@ from moa_mcp.cli.runs.record import find, journal_of, run_argument
 from moa_mcp.cli.text import counted, json_text, line
 from moa_mcp.cli.timeline import Timeline
 from moa_mcp.journal import Journal, RunRecord
-from moa_mcp.runs import traced, was_simulated
+from moa_mcp.runs import differences, traced, was_simulated
 from moa_mcp.text import money
 from moa_mcp.text.visible import visible
 from moa_mcp.trace import json
@@ -29,6 +29,8 @@ from moa_mcp.values import Message
 
 _LEAST_LINES, _OTHER_LINES = 8, 14
 """Lines of a terminal for the timeline, and for the question, the summary and the answer."""
+_PARENT = "parent"
+"""Stands for the run that a fork is from."""
 
 
 @click.command("show", epilog="Exit codes: 0 success, 2 wrong usage or unusable journal.")
@@ -65,22 +67,41 @@ def show(run_id: str, full: bool, reasoning: bool, journal: str | None) -> None:
     metavar="FILE",
     help="Write one HTML page to FILE, for a browser; it needs no server.",
 )
+@click.option("--compare", "other", metavar="ID", help="With --html: show run ID beside it, or its 'parent'.")
 @journal_option
 @config_unread
-def export(run_id: str, output: Path | None, html: Path | None, journal: str | None) -> None:
+def export(run_id: str, output: Path | None, html: Path | None, other: str | None, journal: str | None) -> None:
     """Print a stored run as JSON, or write it as a page for a browser.
 
     It has all prompts, answers, errors and prices. ID is a run ID, the start of one, or 'last'.
     """
-    _, trace = _read(run_id, journal)
+    if other is not None and html is None:
+        raise Refused("--compare needs a page to write", "Add --html FILE.")
+    record, trace = _read(run_id, journal)
     if html is not None:
-        from moa_mcp.viewer import page  # noqa: PLC0415 - its Markdown parser takes time that JSON does not need
-
-        _write(html, page(trace), "--html")
+        beside = None if other is None else _read(_named(other, trace), journal)
+        _write(html, _page(record, trace, beside), "--html")
     if output is not None:
         _write(output, f"{json_text(json.full(trace))}\n", "-o")
     elif html is None:
         click.echo(json_text(json.full(trace)))
+
+
+def _named(other: str, trace: Trace) -> str:
+    if other != _PARENT:
+        return other
+    if trace.forked_from is None:
+        raise Refused(f"run {trace.run_id} is not a fork, so it has no parent", "Name another run with --compare ID.")
+    return trace.forked_from
+
+
+def _page(record: RunRecord, trace: Trace, beside: tuple[RunRecord, Trace] | None) -> str:
+    from moa_mcp.viewer import compared_page, page  # noqa: PLC0415 - its parser takes time that JSON does not need
+
+    if beside is None:
+        return page(trace)
+    first, earlier = beside
+    return compared_page(earlier, trace, differences(first, record))
 
 
 def _write(path: Path, text: str, option: str) -> None:
