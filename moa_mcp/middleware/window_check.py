@@ -20,7 +20,8 @@ class WindowChecked:
 
     async def __call__(self, call: Call) -> Completion:
         window = None if call.target is None else catalog.window_at(call.target)
-        if window is not None:
+        if window is not None and sum([len(message.content) for message in call.messages]) >= window:
+            # no character is more than a token, so that most prompts are not counted
             tokens = LOWER.messages(message.content for message in call.messages)
             if tokens >= window:
                 refused = ContextTooLong(
