@@ -33,7 +33,7 @@ from moa_mcp.text.suggest import closest
 STEP_TYPES: Mapping[str, type[Step]] = {kind.model_fields["step"].default: kind for kind in get_args(Step)}
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
-OWN_TOOLS = frozenset({"moa_wait", "moa_cancel", "moa_trace", "moa_resume", "moa_fork", "moa_estimate"})
+OWN_TOOLS = frozenset({"moa_wait", "moa_cancel", "moa_trace", "moa_resume", "moa_fork", "moa_estimate", "moa_view"})
 """The server's own tools. A pipeline can't have one of these names."""
 _TABLES = (*SETTINGS, "models", "pipelines")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from moa_mcp.events import PASSING, Emit, Event, tee
+from moa_mcp.journal import Follow
 from moa_mcp.runs.record import StoredRun
 
 _MOST = 64
@@ -44,3 +45,18 @@ class InMemoryRuns:
         """Return the events of a run; None if it is not in memory."""
         own = self._runs.get(run_id)
         return None if own is None else tuple(own.events)
+
+    def follow(self, run_id: str) -> Follow | None:
+        """Return a function for the events of a run as they come; None if it is not in memory."""
+        own = self._runs.get(run_id)
+        if own is None:
+            return None
+        read = 0
+
+        async def more() -> tuple[Event, ...]:
+            nonlocal read
+            events = tuple(own.events[read:])
+            read += len(events)
+            return events
+
+        return more

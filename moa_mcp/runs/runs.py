@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import JournalError, RunNotFound, RunNotResumable
 from moa_mcp.events import Emit, tee
-from moa_mcp.journal import Journal
+from moa_mcp.journal import Follow, Journal, RunRecord
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.panels import Resolved
 from moa_mcp.providers.backend import Backend
@@ -49,6 +49,8 @@ class Runs:
         self.config = config
         self._observers = observers
         self.backend = backend
+        self.shared = journal is not None and journal.keeps_texts and not isinstance(journal, MemoryJournal)
+        """Whether other processes can read the runs."""
         self.journal = journal or MemoryJournal()
         self._in_memory = InMemoryRuns()
         self._store = RunStore(self.journal, self._in_memory, simulated=backend.simulated)
@@ -230,6 +232,14 @@ class Runs:
         """Return when the runs that are active now have ended."""
         for run in list(self._active.values()):
             await run.ended.wait()
+
+    async def record(self, run_id: str) -> RunRecord:
+        """Return the record of a run. Raises `RunNotFound`, `JournalError`."""
+        return await self._store.record(run_id)
+
+    def follow(self, run_id: str) -> Follow:
+        """Return a function for the events of a recorded run as they come, in whichever process it is active."""
+        return self._store.follow(run_id)
 
     async def trace(self, run_id: str) -> Trace:
         """Return a run's trace so far. Raises `RunNotFound`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from moa_mcp.errors import RunNotFound, RunNotResumable
 from moa_mcp.events import Event
-from moa_mcp.journal import Journal, RunRecord
+from moa_mcp.journal import Follow, Journal, RunRecord
 from moa_mcp.runs.in_memory import InMemoryRuns
 from moa_mcp.runs.record import StoredRun, stored_run, traced
 from moa_mcp.trace.trace import Trace
@@ -45,6 +45,10 @@ class RunStore:
         """Return the trace of a run that is not active in this process."""
         record = await self.record(run_id)
         return traced(record, await self.events(run_id))
+
+    def follow(self, run_id: str) -> Follow:
+        """Return a function for the events of a run as they come."""
+        return self._in_memory.follow(run_id) or self.journal.follow(run_id)
 
     async def check_free(self, run_id: str) -> None:
         """Raise `RunNotResumable` if a run is complete, or if another process owns it."""

@@ -26,6 +26,7 @@ from moa_mcp.providers.backend import Backend, real, simulated
 from moa_mcp.routing.keychain import Keychain
 from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Runs
+from moa_mcp.server import apps
 from moa_mcp.server.asking import STATE_S
 from moa_mcp.server.prompts import Prompts
 from moa_mcp.server.readiness import ALL_READY, sentence, surely_ready
@@ -97,7 +98,7 @@ class App:
             get_tool_input_schema=tools.input_schema,
             cache_hints={
                 "server/discover": _STABLE,
-                "tools/list": _STABLE,
+                "tools/list": CacheHint(ttl_ms=300_000, scope="private"),  # it depends on what the client renders
                 "prompts/list": _STABLE,
                 "resources/templates/list": _STABLE,
                 "resources/list": CacheHint(ttl_ms=1_000, scope="private"),
@@ -118,6 +119,7 @@ class App:
         self.server.middleware += [self._guard, cancellation.watch, Listings().keep, tools.take, states]
         self.server.middleware.insert(0, in_client_trace)  # before the one of the SDK, which starts a span
         tasks.register(self.server)
+        self.server.extensions[apps.EXTENSION] = {}
         announce(self.server)
 
     async def prepare(self) -> None:

@@ -108,6 +108,15 @@ class TraceArguments(RunArguments):
     page: Position = 1
 
 
+class ViewArguments(Arguments):
+    """The arguments of moa_view: the run, or the call that started it."""
+
+    run_id: Name | None = None
+    tool: Name | None = None
+    arguments: dict[str, Any] | None = None
+    mark: Annotated[int, Field(ge=0)] = 0
+
+
 class EstimateArguments(ChosenArguments):
     """The arguments of moa_estimate."""
 

@@ -19,11 +19,16 @@ from moa_mcp.server.arguments import (
     ResumeArguments,
     RunArguments,
     TraceArguments,
+    ViewArguments,
     WaitArguments,
     schema,
 )
 from moa_mcp.server.readiness import Readiness
 
+VIEW = "moa_view"
+"""The tool with which the page of a run follows it. Only hosts that render the page list it, and not to models."""
+SHOWN_RUNS = frozenset({"moa_resume", "moa_fork", "moa_trace"})
+"""Tools beside the pipelines whose calls a host shows as a run. moa_wait would show a run a second time."""
 _LONG_RESULTS = {"anthropic/maxResultSizeChars": 200_000}
 
 
@@ -124,4 +129,15 @@ OWN_TOOLS = (
         output_schemas.ESTIMATE,
         long=False,
     ),
+)
+
+VIEW_TOOL = types.Tool(
+    name=VIEW,
+    title="Follow a run",
+    description="For the page that shows a run: what is new since a mark.",
+    input_schema=schema(ViewArguments),
+    annotations=types.ToolAnnotations(
+        read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+    ),
+    _meta={"ui": {"visibility": ["app"]}},
 )

@@ -16,6 +16,7 @@ from moa_mcp.panels import needs
 from moa_mcp.planning.plan import Reach, blocking, plan, reach
 from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Runs
+from moa_mcp.server import apps
 from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.waiting import Context
 
@@ -39,10 +40,10 @@ class Resources:
 
     async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
         """Return the pipelines, then the runs, newest first. A cursor is the last resource of the previous page."""
-        del context
+        pages = [apps.RESOURCE] if apps.renders(context) else []
         pipelines = map(_pipeline_resource, self._runs.config.pipelines.values())
         runs = map(_run_resource, await self._records())
-        resources = [*pipelines, *runs]
+        resources = [*pages, *pipelines, *runs]
         start = _after(params.cursor if params else None, resources)
         shown = resources[start : start + PAGE]
         more = start + PAGE < len(resources)
@@ -57,8 +58,10 @@ class Resources:
         return types.ListResourceTemplatesResult(resource_templates=list(_TEMPLATES))
 
     async def read(self, context: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-        """Return a pipeline or a page of a run's trace, as JSON."""
+        """Return a pipeline or a page of a run's trace, as JSON, or the page that shows runs in a chat."""
         uri = str(params.uri)
+        if uri == apps.URI:
+            return types.ReadResourceResult(contents=[apps.contents()])
         found = await self._found(uri)
         if found is None:
             code = types.INVALID_PARAMS if context.protocol_version >= _MODERN else _LEGACY_NOT_FOUND

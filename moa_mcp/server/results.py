@@ -15,12 +15,12 @@ from moa_mcp.trace.trace import StepTrace, Trace
 SIMULATED = "simulated: no model was called"
 
 
-def of_run(trace: Trace, *, simulated: bool) -> types.CallToolResult:
-    """Return the tool result of a run in any status."""
+def of_run(trace: Trace, *, simulated: bool, shared: bool) -> types.CallToolResult:
+    """Return the tool result of a run in any status. If it is `shared`, its user can open it in a browser."""
     content = summary(trace)
     notes = [SIMULATED, *trace.notes] if simulated else list(trace.notes)
     return types.CallToolResult(
-        content=[types.TextContent(type="text", text=_text(trace, notes))],
+        content=[types.TextContent(type="text", text=_text(trace, notes, shared=shared))],
         structured_content={**content, "error": trace.error, "notes": notes},
         is_error=trace.status in {"failed", "cancelled"},
     )
@@ -31,10 +31,10 @@ def error(message: str) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(type="text", text=message)], is_error=True)
 
 
-def _text(trace: Trace, notes: list[str]) -> str:
+def _text(trace: Trace, notes: list[str], *, shared: bool) -> str:
     match trace.status:
         case "complete" | "degraded":
-            return "\n\n".join([*_head(trace), str(trace.answer), _footer(trace, notes)])
+            return "\n\n".join([*_head(trace), str(trace.answer), _footer(trace, notes, shared=shared)])
         case "running" if trace.interrupted:
             return (
                 f"Interrupted: the server of run {trace.run_id} stopped ({progress(trace)}). Completed calls are "
@@ -48,7 +48,9 @@ def _text(trace: Trace, notes: list[str]) -> str:
         case "cancelled":
             return f"Run {trace.run_id} was cancelled; there is no answer. To see its calls, use moa_trace."
         case "failed":  # exhaustive
-            return f"{trace.pipeline} failed: {trace.error}\n\n{_ways_on(trace)}\n\n{_footer(trace, notes)}"
+            return (
+                f"{trace.pipeline} failed: {trace.error}\n\n{_ways_on(trace)}\n\n{_footer(trace, notes, shared=shared)}"
+            )
 
 
 def _head(trace: Trace) -> list[str]:
@@ -92,14 +94,15 @@ def progress(trace: Trace) -> str:
     return f"step {step.step} of {len(trace.planned)} ({step.kind}){done}{failed}{window}"
 
 
-def _footer(trace: Trace, notes: list[str]) -> str:
+def _footer(trace: Trace, notes: list[str], *, shared: bool) -> str:
     cost = "cost unknown" if trace.cost_usd is None else dollars(trace.cost_usd)
     if trace.estimated is not None and trace.estimated.cost_usd is not None:
         cost += f" of {dollars(trace.estimated.cost_usd.expected)} expected"
     usage = trace.usage
+    view = f"; details: moa-mcp view {trace.run_id}" if shared else ""
     line = (
         f"[{trace.pipeline}, run {trace.run_id}, {trace.status}: {_calls(trace)}, "
-        f"{trace.seconds or 0:.1f} s, {usage.prompt_tokens} + {usage.completion_tokens} tokens, {cost}]"
+        f"{trace.seconds or 0:.1f} s, {usage.prompt_tokens} + {usage.completion_tokens} tokens, {cost}{view}]"
     )
     return "\n".join([line, *(f"- {one_line(note)}" for note in notes)])
 

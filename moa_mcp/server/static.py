@@ -1,4 +1,4 @@
-"""Listings that never change while a server runs: cached per protocol version, and announced as unchanging."""
+"""Listings that never change while a server runs: cached per kind of client, and announced as unchanging."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel import Server
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from moa_mcp.server import apps
 from moa_mcp.server.waiting import Context
 
 _METHODS = frozenset({"tools/list", "prompts/list", "resources/templates/list"})
@@ -18,13 +19,13 @@ class Listings:
     """Caches the serialized results of listings, since validating and serializing them takes milliseconds."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, str], dict[str, Any]] = {}
+        self._made: dict[tuple[str, str, bool], dict[str, Any]] = {}
 
     async def keep(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Middleware: return the cached result of a listing, if the request has no special parameters."""
         if ctx.method not in _METHODS or not _plain(ctx):
             return await call_next(ctx)
-        key = ctx.method, ctx.protocol_version
+        key = ctx.method, ctx.protocol_version, apps.renders(ctx)
         if key not in self._made:
             result = await call_next(ctx)
             if not isinstance(result, dict):

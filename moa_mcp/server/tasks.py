@@ -117,7 +117,7 @@ class Tasks:
         return record
 
     def _result(self, trace: Trace) -> types.CallToolResult:
-        return results.of_run(trace, simulated=self._runs.backend.simulated)
+        return results.of_run(trace, simulated=self._runs.backend.simulated, shared=self._runs.shared)
 
 
 def declared(context: Context) -> bool:

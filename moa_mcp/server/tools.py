@@ -18,7 +18,7 @@ from moa_mcp.planning.forecast import assumed
 from moa_mcp.planning.plan import plan
 from moa_mcp.runs import ForkedRun, NewRun, Ready, ResumedRun, Run, RunRequest, Runs, changed, chosen
 from moa_mcp.runs.lookup import LAST
-from moa_mcp.server import estimates, results, spellings
+from moa_mcp.server import apps, estimates, results, spellings
 from moa_mcp.server.arguments import (
     AskArguments,
     BadArguments,
@@ -32,10 +32,11 @@ from moa_mcp.server.arguments import (
     read,
 )
 from moa_mcp.server.asking import Unstarted, admitted
-from moa_mcp.server.listing import OWN_TOOLS, pipeline_tool
+from moa_mcp.server.listing import OWN_TOOLS, SHOWN_RUNS, VIEW, VIEW_TOOL, pipeline_tool
 from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.readiness import Readiness, readiness
 from moa_mcp.server.tasks import TaskResult, Tasks, declared
+from moa_mcp.server.views import Views
 from moa_mcp.server.waiting import CancellationPolicy, Context, follow
 from moa_mcp.text.suggest import closest
 from moa_mcp.text.visible import quoted
@@ -63,6 +64,7 @@ class Tools:
         self._cancellation = cancellation
         self._announce = announce
         """Notifies clients that the list of runs has changed."""
+        self._views = views = Views(runs)
         self._calls = {name: plan(pipeline).calls for name, pipeline in runs.config.pipelines.items()}
         self._own: Mapping[str, Handler] = {
             "moa_wait": self._wait,
@@ -71,9 +73,12 @@ class Tools:
             "moa_cancel": self._cancel,
             "moa_trace": self._trace,
             "moa_estimate": self._estimate,
+            VIEW: views.news,
         }
         self._described: Mapping[str, Readiness] | None = None
         self._tools: dict[str, types.Tool] = {}
+        self._in_apps: list[types.Tool] = []
+        """The tools for clients that render the page of a run."""
         self._list(dict.fromkeys(runs.config.pipelines, Readiness(ready=True)))
 
     async def described(self) -> Mapping[str, Readiness]:
@@ -90,17 +95,19 @@ class Tools:
             for name, pipeline in self._runs.config.pipelines.items()
         ]
         self._tools = {tool.name: tool for tool in (*pipelines, *OWN_TOOLS)}
+        shows = {*found, *SHOWN_RUNS}
+        self._in_apps = [apps.shown(each) if each.name in shows else each for each in self._tools.values()]
+        self._in_apps.append(VIEW_TOOL)
 
     async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         """Return all tools, the pipelines first, in the order of the configuration."""
-        del context
         only_page(params, "tools")
         await self.described()
-        return types.ListToolsResult(tools=list(self._tools.values()))
+        return types.ListToolsResult(tools=self._in_apps if apps.renders(context) else list(self._tools.values()))
 
     def input_schema(self, name: str) -> dict[str, Any] | None:
         """Return a tool's input schema; None if there is no such tool."""
-        tool = self._tools.get(name)
+        tool = VIEW_TOOL if name == VIEW else self._tools.get(name)
         return None if tool is None else tool.input_schema
 
     async def take(self, ctx: Context, call_next: CallNext) -> HandlerResult:
@@ -148,6 +155,7 @@ class Tools:
             return ready
         run = await self._runs.start(ready)
         if not isinstance(request, ResumedRun):
+            self._views.origins.add(context, params.name, params.arguments, run.run_id)
             await self._announce()
         calls = self._calls_of(run) if isinstance(request, ResumedRun) else plan(request.pipeline).calls
         return await self._follow(context, run, calls, wait_s)
@@ -270,7 +278,7 @@ class Tools:
         return self._shown(await self._runs.trace(run_id))
 
     def _shown(self, trace: Trace) -> types.CallToolResult:
-        return results.of_run(trace, simulated=self._runs.backend.simulated)
+        return results.of_run(trace, simulated=self._runs.backend.simulated, shared=self._runs.shared)
 
 
 def _active(trace: Trace) -> bool:

@@ -129,10 +129,11 @@ def _ends_with_its_connection(context: Context) -> bool:
 
     Notifications can't refer to such a request.
     """
-    return context.request is not None and _session(context) is None
+    return context.request is not None and session_of(context) is None
 
 
-def _session(context: Context) -> str | None:
+def session_of(context: Context) -> str | None:
+    """Return the id of a request's session; None over stdio, which is one session, and over HTTP without sessions."""
     request = context.request
     if request is None:
         return None
@@ -144,4 +145,4 @@ def _key(context: Context, request_id: RequestId | None) -> Hashable:
     """Return a unique key of a request: session and id. stdio is one session. To the SDK, "7" and 7 are the same id."""
     if _ends_with_its_connection(context):
         return id(context.request)
-    return _session(context), None if request_id is None else coerce_request_id(request_id)
+    return session_of(context), None if request_id is None else coerce_request_id(request_id)

@@ -3,6 +3,6 @@
 It reads traces and asks nothing of servers or terminals, so that every interface can show the same page.
 """
 
-from moa_mcp.viewer.page import compared_page, page
+from moa_mcp.viewer.page import app_page, compared_page, page
 
-__all__ = ["compared_page", "page"]
+__all__ = ["app_page", "compared_page", "page"]

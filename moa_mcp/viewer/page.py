@@ -22,6 +22,11 @@ LOCAL_MODULES = (*MODULES[:-1], "update", "served", "list", "local")
 """The modules of the pages of `moa-mcp view`."""
 COMPARING = (*(name for name in MODULES if name not in {"live", "main"}), "compare", "main")
 """The modules of a page with two runs, which does not follow them."""
+APP_MODULES = (
+    *("asks" if name == "commands" else name for name in MODULES[:-1]),
+    *("update", "bridge", "hosted", "chat", "app"),
+)
+"""Those of the page in a chat, where buttons take the place of commands."""
 _UNBUNDLED = re.compile(r"^import .*\n|^export |^//.*\n|^ +| +// .*$", re.MULTILINE)
 """What the modules need apart but not in one script."""
 
@@ -74,6 +79,20 @@ def local_page(key: str) -> tuple[str, str]:
         f'<script type="module">{script}</script></body></html>\n'
     )
     return html, policy
+
+
+@cache
+def app_page() -> str:
+    """Return the HTML of the page in a chat, without data. Its policy is that of the host (MCP Apps, 2026-01-26)."""
+    style, script = _assets(APP_MODULES)
+    own = (files("moa_mcp.viewer") / "chat.css").read_text("utf-8").partition("*/")[2]
+    style = f"{style}{own}".replace("\n", "")
+    return (
+        '<!doctype html>\n<html lang="en" data-chat><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>moa-mcp run</title><style>{style}</style></head>"
+        f'<body><main></main><script type="module">{script}</script></body></html>\n'
+    )
 
 
 @cache

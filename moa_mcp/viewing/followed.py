@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
 
 from moa_mcp.errors import MoaError, RunNotFound
-from moa_mcp.journal import Journal, RunRecord
+from moa_mcp.journal import Follow, RunRecord
 from moa_mcp.journal.damage import damaged_run, readable
 from moa_mcp.runs import settle
 from moa_mcp.trace.trace import Trace
@@ -22,10 +22,22 @@ _MOST = 32
 Value = TypeVar("Value")
 
 
+class RunSource(Protocol):
+    """Where runs are read from: a journal, or the `Runs` of a process."""
+
+    async def record(self, run_id: str) -> RunRecord | None:
+        """Return the record of a run; None if it is not known."""
+        ...
+
+    def follow(self, run_id: str) -> Follow:
+        """Return a function for the events of a run as they come."""
+        ...
+
+
 class FollowedRuns:
     """The runs that were looked at last, whichever process executes them."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: RunSource) -> None:
         self._journal = journal
         self._runs: OrderedDict[str, _Followed] = OrderedDict()
 
@@ -50,7 +62,7 @@ class FollowedRuns:
 
 
 class _Followed:
-    def __init__(self, journal: Journal, run_id: str) -> None:
+    def __init__(self, journal: RunSource, run_id: str) -> None:
         self._journal = journal
         self._run_id = run_id
         self._lock = anyio.Lock()
@@ -65,7 +77,11 @@ class _Followed:
     async def look(self, at: Callable[[Live], Value]) -> Value:
         async with self._lock:
             record = await self._record()  # before the events: those of a run that ended are complete
-            events = await self._follow()
+            try:
+                events = await self._follow()
+            except anyio.get_cancelled_exc_class():  # what it has read is lost
+                self._begin()
+                raise
             ended = record.status != "running" or not record.owned
             if self._ended and (events or not ended):  # it was resumed, or its process is alive after all
                 self._begin()

@@ -262,7 +262,7 @@ async def test_a_run_whose_aggregator_can_not_be_paid_keeps_its_proposals_and_is
         assert "max_cost_usd = $29.00 is too low for this call" in failed.error
         assert failed.reason == "budget"
         assert "--max-cost USD" in Remedies(runs.config, None, None, offline=False).of_failed(failed)
-        (answer, *_) = of_run(failed, simulated=False).content
+        (answer, *_) = of_run(failed, simulated=False, shared=False).content
         assert isinstance(answer, TextContent)
         assert "call moa_resume with" in answer.text
         assert "max_cost_usd" in answer.text

@@ -341,7 +341,7 @@ def test_the_shapes_on_the_wire_are_those_of_the_extension(http: str, models: Mo
     at = created["createdAt"]
     task = {"taskId": task_id, "ttlMs": None, "pollIntervalMs": 1000, "createdAt": at, "lastUpdatedAt": at}
     told = {"resultType": "task", "status": "working", "statusMessage": created["statusMessage"]}
-    assert offered == {EXTENSION: {}}
+    assert offered[EXTENSION] == {}
     assert created == {**task, **told}
     told = {"status": "working", "statusMessage": "step 1 of 2 (propose): 1 of 2 calls answered"}
     assert working == {**task, **told, "resultType": "complete"}
