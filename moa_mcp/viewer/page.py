@@ -15,10 +15,10 @@ from moa_mcp.viewer.data import Difference, Json, compared, data_of
 
 MODULES = (
     *("elements", "figures", "scale", "timeline", "sentences", "answers", "prompt", "choices", "commands"),
-    *("run", "source", "live", "main"),
+    *("run", "update", "source", "live", "main"),
 )
 """The page's modules, each after those that it imports."""
-LOCAL_MODULES = (*MODULES[:-1], "update", "served", "list", "local")
+LOCAL_MODULES = (*MODULES[:-1], "served", "list", "local")
 """The modules of the pages of `moa-mcp view`."""
 COMPARING = (*(name for name in MODULES if name not in {"live", "main"}), "compare", "main")
 """The modules of a page with two runs, which does not follow them."""
@@ -38,12 +38,12 @@ def page(trace: Trace) -> str:
 
 def compared_page(trace: Trace, other: Trace, settings: Iterable[Difference] | None) -> str:
     """Return the HTML of two runs side by side, as `page` does. `settings` are those that differ, None if unknown."""
-    return _page(compared(trace, other, settings), COMPARING)
+    return _page(compared(trace, other, settings), COMPARING, "compare.css")
 
 
-def _page(content: Mapping[str, Json], modules: tuple[str, ...] = MODULES) -> str:
+def _page(content: Mapping[str, Json], modules: tuple[str, ...] = MODULES, *styles: str) -> str:
     data = dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    style, script = _assets(modules)
+    style, script = _assets(modules, *styles)
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
@@ -64,8 +64,7 @@ def local_page(key: str) -> tuple[str, str]:
 
     `key` is what the page sends with each request; empty if it has the key already.
     """
-    style, script = _assets(LOCAL_MODULES)
-    style += (files("moa_mcp.viewer") / "local.css").read_text("utf-8")
+    style, script = _assets(LOCAL_MODULES, "local.css")
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
@@ -84,9 +83,7 @@ def local_page(key: str) -> tuple[str, str]:
 @cache
 def app_page() -> str:
     """Return the HTML of the page in a chat, without data. Its policy is that of the host (MCP Apps, 2026-01-26)."""
-    style, script = _assets(APP_MODULES)
-    own = (files("moa_mcp.viewer") / "chat.css").read_text("utf-8").partition("*/")[2]
-    style = f"{style}{own}".replace("\n", "")
+    style, script = _assets(APP_MODULES, "chat.css")
     return (
         '<!doctype html>\n<html lang="en" data-chat><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -96,10 +93,10 @@ def app_page() -> str:
 
 
 @cache
-def _assets(modules: tuple[str, ...]) -> tuple[str, str]:
+def _assets(modules: tuple[str, ...], *styles: str) -> tuple[str, str]:
     room = files("moa_mcp.viewer")
     script = "".join(_UNBUNDLED.sub("", (room / f"{name}.js").read_text("utf-8")) for name in modules)
-    return (room / "viewer.css").read_text("utf-8"), script
+    return "".join((room / name).read_text("utf-8") for name in ("viewer.css", *styles)), script
 
 
 def _hash(text: str) -> str:
