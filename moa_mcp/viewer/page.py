@@ -18,8 +18,10 @@ MODULES = (
     *("run", "source", "live", "main"),
 )
 """The page's modules, each after those that it imports."""
-LOCAL_MODULES = (*MODULES[:-1], "update", "served", "list", "local")
-"""The modules of the pages of `moa-mcp view`."""
+LOCAL_RUN = (*MODULES[:-1], "update", "served", "shown", "local_run")
+"""The modules of the page of a run of `moa-mcp view`."""
+LOCAL_LIST = ("elements", "figures", "source", "live", "update", "served", "shown", "list", "local_list")
+"""Those of its list of runs."""
 COMPARING = (*(name for name in MODULES if name not in {"live", "main"}), "compare", "main")
 """The modules of a page with two runs, which does not follow them."""
 _UNBUNDLED = re.compile(r"^import .*\n|^export |^//.*\n|^ +| +// .*$", re.MULTILINE)
@@ -54,12 +56,12 @@ def _page(content: Mapping[str, Json], modules: tuple[str, ...] = MODULES) -> st
     )
 
 
-def local_page(key: str) -> tuple[str, str]:
-    """Return the HTML of the list of runs and of each run, and its policy. It asks its own server for the data.
+def local_page(modules: tuple[str, ...], key: str) -> tuple[str, str]:
+    """Return the HTML of a page of `moa-mcp view`, and its policy. It asks its own server for the data.
 
     `key` is what the page sends with each request; empty if it has the key already.
     """
-    style, script = _assets(LOCAL_MODULES)
+    style, script = _assets(modules)
     style += (files("moa_mcp.viewer") / "local.css").read_text("utf-8")
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; connect-src 'self'; "
