@@ -1,7 +1,7 @@
 """Makes the pictures of pages in docs/pictures: `python -m tools.screenshots [NAME…]`, with playwright and Chromium.
 
 A run and a fork of it call a model server on this machine, whose models have fixed replies. `PICTURES` lists what is
-photographed of their pages. A picture of another page is one more entry there, and a page in `written`.
+photographed of their pages. A picture of another page is one more entry there, and a page in `served`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -36,7 +37,7 @@ class Picture(NamedTuple):
     name: str
     """Of the file, without `.webp`."""
     page: str
-    """The page to open, a key of what `written` returns."""
+    """The page to open, a key of what `served` yields."""
     width: int
     """Of the window, in CSS pixels."""
     height: int
@@ -53,6 +54,7 @@ PICTURES = (
     Picture("run-dark", "run", 1200, 1480, "dark"),
     Picture("run-narrow", "run", 360, 1500, "dark"),
     Picture("answers", "run", 1200, 760, clicks=("#tab1",), top="#answers"),
+    Picture("runs", "runs", 1200, 530),
     Picture("compared", "compared", 1200, 1480),
     Picture("compared-dark", "compared", 1200, 1480, "dark"),
 )
@@ -113,6 +115,21 @@ steps = [
     { step = "aggregate", max_tokens = 400, agent = "qwen3-32b" },
 ]
 """
+SHORT = """
+[pipelines.second_opinion]
+description = "Two answers, and one of both."
+steps = [
+    { step = "propose", agents = ["AGENT", "AGENT"] },
+    { step = "aggregate", agent = "AGENT" },
+]
+"""
+OTHERS = {
+    "Is a UUID a good primary key for a table with a billion rows?": "claude-sonnet-4-5",
+    "Which index fits a query by tenant and time, newest first?": "deepseek-v3.2",
+    "How do we move a table of 2 TB to another region without a pause?": "claude-sonnet-4-5",
+    "Should the outbox be in the database of the service or in a queue?": "claude-sonnet-4-5",
+}
+"""Questions of further runs in the list, and the model that answers each."""
 RANKING = ("qwen3-32b", "gemma-3-27b", "mistral-large", "llama-4-maverick", "deepseek-v3.2")
 
 
@@ -120,8 +137,7 @@ def main() -> None:
     """Write the pictures that are named, or all of them."""
     wanted = [each for each in PICTURES if each.name in sys.argv[1:] or not sys.argv[1:]]
     FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        pages = written(Path(folder))
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright, served(Path(folder)) as pages:
         program = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         for picture in wanted:
@@ -131,24 +147,37 @@ def main() -> None:
         browser.close()
 
 
-def written(folder: Path) -> Mapping[str, Path]:
-    """Make the runs, and return the files of their pages by name."""
+@contextmanager
+def served(folder: Path) -> Generator[Mapping[str, str]]:
+    """Make the runs, and yield the addresses of their pages by name."""
     pages = {name: folder / f"{name}.html" for name in ("run", "compared")}
     with ModelServer() as server:
         scripted(server)
         config = folder / "pipelines.toml"
-        config.write_text(PIPELINE + "".join(map(_model, PRICES, [server.url] * len(PRICES))), "utf-8")
+        models = "".join(map(_model, PRICES, [server.url] * len(PRICES)))
+        journal = folder / "journal.sqlite"
+        own = {"MOA_MCP_CONFIG": str(config), "MOA_MCP_JOURNAL": str(journal), "OPENAI_API_KEY": "none"}
+        environ = {**os.environ, **own}
 
-        def run(*arguments: str) -> None:
-            own = {"MOA_MCP_CONFIG": str(config), "MOA_MCP_JOURNAL": str(folder / "runs.db"), "OPENAI_API_KEY": "none"}
-            subprocess.run([sys.executable, "-m", "moa_mcp", *arguments], check=True, env={**os.environ, **own})
+        def run(*arguments: str, check: bool = True) -> None:
+            subprocess.run([sys.executable, "-m", "moa_mcp", *arguments], check=check, env=environ)
 
+        for question, model in OTHERS.items():
+            config.write_text(PIPELINE + SHORT.replace("AGENT", model) + models, "utf-8")
+            run("ask", "second_opinion", question, "--quiet", "--yes", check=False)  # the answer of one fails
+        server.clear()
+        scripted(server)
         run("ask", "design_review", QUESTION, "--seed", "4", "--quiet", "--yes")
         run("runs", "export", "last", "--html", str(pages["run"]))
         change = ("--set", "agent=claude-sonnet-4-5", "--set", "temperature=0.2")
         run("runs", "fork", "last", "--from", "4", *change, "--quiet", "--yes")
         run("runs", "export", "last", "--compare", "parent", "--html", str(pages["compared"]))
-    return pages
+    view = [sys.executable, "-m", "moa_mcp", "view", "--no-open"]
+    environ |= {"MOA_MCP_JOURNAL": journal.name, "PYTHONPATH": str(ROOT)}  # the page shows the path as it was given
+    with subprocess.Popen(view, env=environ, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        address = process.stdout.readline().strip() if process.stdout else ""
+        yield {**{name: file.as_uri() for name, file in pages.items()}, "runs": address}
+        process.terminate()
 
 
 def _model(name: str, url: str) -> str:
@@ -180,12 +209,13 @@ def ranking(body: Body) -> str:
     return json.dumps({"key": key, "ranking": [shown.index(PROPOSALS[name]) + 1 for name in RANKING]})
 
 
-def taken(browser: Browser, file: Path, picture: Picture) -> bytes:
+def taken(browser: Browser, address: str, picture: Picture) -> bytes:
     """Return a picture as WebP, in the best quality that fits its limit."""
     size = ViewportSize(width=picture.width, height=900)
     with browser.new_context(viewport=size, color_scheme=picture.theme) as context:
         tab = context.new_page()
-        tab.goto(file.as_uri())
+        tab.goto(address)
+        tab.locator(".answer, .runs .cost:not(:empty)").first.wait_for()
         for selector in picture.clicks:
             tab.locator(selector).click()
         tab.evaluate("document.activeElement.blur()")

@@ -1,11 +1,11 @@
 // Connects the source with the page, and keeps what the reader has chosen.
 import {clean, el} from "./elements.js";
 import {drawings} from "./run.js";
-import {embedded, restored} from "./source.js";
+import {restored} from "./source.js";
 import {update} from "./update.js";
 
 const main = document.querySelector("main");
-const source = embedded(document.getElementById("run").textContent);
+const source = {start: show => show(JSON.parse(document.getElementById("run").textContent))};
 let data = null;
 let view = {picked: null, layer: null, side: null};
 

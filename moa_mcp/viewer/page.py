@@ -18,17 +18,21 @@ MODULES = (
     *("run", "update", "source", "live", "main"),
 )
 """The page's modules, each after those that it imports."""
-LOCAL_MODULES = (*MODULES[:-1], "served", "list", "local")
-"""The modules of the pages of `moa-mcp view`."""
+LOCAL_RUN = (*MODULES[:-1], "served", "shown", "local_run")
+"""The modules of the page of a run of `moa-mcp view`."""
+LOCAL_LIST = ("elements", "figures", "source", "live", "update", "served", "shown", "list", "local_list")
+"""Those of its list of runs."""
 COMPARING = (*(name for name in MODULES if name not in {"live", "main"}), "compare", "main")
 """The modules of a page with two runs, which does not follow them."""
 APP_MODULES = (
     *("asks" if name == "commands" else name for name in MODULES[:-1]),
-    *("update", "bridge", "hosted", "chat", "app"),
+    *("bridge", "hosted", "chat", "app"),
 )
 """Those of the page in a chat, where buttons take the place of commands."""
 _UNBUNDLED = re.compile(r"^import .*\n|^export |^//.*\n|^ +| +// .*$", re.MULTILINE)
 """What the modules need apart but not in one script."""
+_UNREAD = re.compile(r"/\*.*?\*/|\n", re.DOTALL)
+"""What the styles need for people alone."""
 
 
 def page(trace: Trace) -> str:
@@ -59,12 +63,12 @@ def _page(content: Mapping[str, Json], modules: tuple[str, ...] = MODULES, *styl
     )
 
 
-def local_page(key: str) -> tuple[str, str]:
-    """Return the HTML of the list of runs and of each run, and its policy. It asks its own server for the data.
+def local_page(modules: tuple[str, ...], key: str) -> tuple[str, str]:
+    """Return the HTML of a page of `moa-mcp view`, and its policy. It asks its own server for the data.
 
     `key` is what the page sends with each request; empty if it has the key already.
     """
-    style, script = _assets(LOCAL_MODULES, "local.css")
+    style, script = _assets(modules, "local.css")
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
@@ -94,9 +98,11 @@ def app_page() -> str:
 
 @cache
 def _assets(modules: tuple[str, ...], *styles: str) -> tuple[str, str]:
-    room = files("moa_mcp.viewer")
-    script = "".join(_UNBUNDLED.sub("", (room / f"{name}.js").read_text("utf-8")) for name in modules)
-    return "".join((room / name).read_text("utf-8") for name in ("viewer.css", *styles)), script
+    def read(name: str) -> str:
+        return (files("moa_mcp.viewer") / name).read_text("utf-8")
+
+    style = "".join(_UNREAD.sub("", read(name)) for name in ("viewer.css", *styles))
+    return style, "".join(_UNBUNDLED.sub("", read(f"{name}.js")) for name in modules)
 
 
 def _hash(text: str) -> str:

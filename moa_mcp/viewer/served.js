@@ -38,11 +38,11 @@ export function repeated(look, fail) {  // looks now and again, but not in a hid
   return turn;
 }
 
-export function served(runId, key) {  // calls `show` with the data of the run at each change, and each second while it runs
+export function served(path, key) {  // calls `show` with the data of the run at each change, and each second while it runs
   return {start(show, fail) {
     let data = null;
     repeated(async () => {
-      const news = await ask(`/data/runs/${encodeURIComponent(runId)}?mark=${data?.mark ?? 0}`, key), first = !data;
+      const news = await ask(`${path}?mark=${data?.mark ?? 0}`, key), first = !data;
       const status = data?.run.status, interrupted = data?.run.interrupted;
       data = merged(data, news);
       const same = news.done && !news.steps.length && data.run.status === status && data.run.interrupted === interrupted;

@@ -1,8 +1,4 @@
-// Where the page's data is from. Each source calls `show` with the data of a run, once or with each change.
-export function embedded(text) {
-  return {start: show => show(JSON.parse(text))};
-}
-
+// The data of a page as it arrives: texts stand once, and references in their places.
 export function restored({markdown, texts, ...rest}) {
   return {...resolved(rest, texts), trees: new Map(resolved(markdown, texts))};
 }

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
 
+import anyio
+
 from moa_mcp.errors import JournalError, RunNotFound
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.runs import question_of, traced, was_simulated
@@ -76,6 +78,7 @@ class Listing:
     def __init__(self, journal: Journal, followed: FollowedRuns) -> None:
         self._journal = journal
         self._followed = followed
+        self._lock = anyio.Lock()
         self._entries: dict[str, _Entry] = {}
         self._seen = 0.0
         """The time of the latest change that was read, in seconds since the epoch."""
@@ -84,7 +87,8 @@ class Listing:
 
     async def page(self, chosen: Filter) -> dict[str, Json]:
         """Return a page of the runs that match, as JSON. Raises `JournalError`."""
-        await self._refresh()
+        async with self._lock:
+            await self._refresh()
         entries = sorted(self._entries.values(), key=lambda each: each.record.created_at, reverse=True)
         found = [each for each in entries if each.matches(chosen)]
         pages = max(1, -(-len(found) // PAGE))
@@ -110,7 +114,8 @@ class Listing:
         since = max(0.0, self._seen - _SLACK_S)
         changed = {each.run_id: each for each in await self._journal.records(limit=_ALL, changed_since=since)}
         self._entries |= {each.run_id: _entry(each) for each in changed.values()}
-        self._seen = max([self._seen, *(each.updated_at for each in changed.values())])
+        latest = max([self._seen, *(each.updated_at for each in changed.values())])
+        self._seen = min(latest, time.time())  # a clock that was set back must not hide what changes now
         for run_id in [each for each in self._running() if each not in changed]:  # the loss of an owner changes no time
             record = await self._journal.record(run_id)
             if record is None:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from moa_mcp.errors import MoaError, RunNotFound
 from moa_mcp.journal import Journal
 from moa_mcp.viewer.data import Json
-from moa_mcp.viewer.page import local_page
+from moa_mcp.viewer.page import LOCAL_LIST, LOCAL_RUN, local_page
 from moa_mcp.viewing.followed import FollowedRuns
 from moa_mcp.viewing.guard import Access, Guarded, refused, without_key
 from moa_mcp.viewing.listing import Filter, Listing
@@ -93,7 +93,8 @@ class _Pages:
         opened_with = self._access.opens(request, self._cookie)
         if opened_with is None:
             return without_key()
-        html, policy = local_page(self._access.key if opened_with == "key" else "")
+        modules = LOCAL_RUN if "run_id" in request.path_params else LOCAL_LIST
+        html, policy = local_page(modules, self._access.key if opened_with == "key" else "")
         response = HTMLResponse(html, headers={"content-security-policy": policy})
         response.set_cookie(self._cookie, self._access.cookie, path="/", httponly=True, samesite="strict")
         return response

@@ -503,6 +503,7 @@ def test_only_get_is_answered(guarded: View, method: str) -> None:
 def test_the_key_the_name_of_this_machine_and_the_page_itself_are_let_in(guarded: View) -> None:
     for host in ("127.0.0.1", "localhost:9", "LOCALHOST", "[::1]:8080"):
         assert guarded.asks("/data/runs", X_Moa_Key=guarded.key, Host=host, Sec_Fetch_Site="same-origin")[0] == 200
+    assert len(guarded.asks(f"/?key={guarded.key}")[1].encode()) < 60_000
     status, text, headers = guarded.asks(f"/runs/0000?key={guarded.key}", Sec_Fetch_Site="none")
     assert status == 200
     assert "HttpOnly" in headers["set-cookie"]

@@ -1,0 +1,21 @@
+// The page of a run of `moa-mcp view`, at /runs/ID.
+import {clean} from "./elements.js";
+import {drawRun} from "./run.js";
+import {keyOfServer, served} from "./served.js";
+import {fail, show} from "./shown.js";
+
+const source = served(`/data${location.pathname}`, keyOfServer());
+let view = {picked: null, layer: null};
+
+function change(next, call) {
+  view = {...view, ...next};
+  show();
+  document.querySelector(call ? `[data-call="${view.picked}"]` : `#tab${view.layer}`)?.focus({preventScroll: true});
+  if (call) document.querySelector(`[data-card="${view.picked}"]`)?.scrollIntoView({block: "nearest"});
+}
+
+show();
+source.start(({run, trees}) => {
+  document.title = clean(`${run.status === "running" ? "… " : ""}${run.question.text.slice(0, 60)} · ${run.pipeline}`);
+  show(() => drawRun(run, trees, view, source, change));
+}, fail);
