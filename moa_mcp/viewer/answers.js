@@ -1,5 +1,5 @@
 // The answers of one layer side by side: what most of them say, and what only one says.
-import {el, folded, indented, markdown, more, quiet, region} from "./elements.js";
+import {el, folded, more, quiet, region, section, written} from "./elements.js";
 import {count, counted, duration, keyOf, layers, named, priced} from "./figures.js";
 import {comparison, sentences} from "./sentences.js";
 const CARDS = 12;
@@ -11,9 +11,9 @@ export function answers(run, trees, chosen, picked, choose, pick) {
   if (!step) return null;
   const names = named(step), subjects = subjectsOf(run, step), shared = sharedOf(step);
   const at = step.calls.findIndex(call => keyOf(call) === picked);
-  return el("section", {"aria-labelledby": "answers"}, el("h2", {id: "answers"}, "Answers side by side"), tabs(steps, step, choose),
+  return section("answers", "Answers side by side", tabs(steps, step, choose),
     el("div", {id: "layer", role: "tabpanel", "aria-labelledby": `tab${step.step}`}, shared.compared > 1 ? agreement(step, shared) : null,
-      el("div", {class: "cards"}, more(`cards${step.step}`, step.calls, CARDS, (call, number) => card(call, names.get(call), subjects.get(keyOf(call)), trees, shared.marker(number), picked, pick), at))));
+      el("div.cards", more(`cards${step.step}`, step.calls, CARDS, (call, number) => card(call, names.get(call), subjects.get(keyOf(call)), trees, shared.marker(number), picked, pick), at))));
 }
 
 function tabs(steps, current, choose) {
@@ -23,7 +23,7 @@ function tabs(steps, current, choose) {
     event.preventDefault();
     choose(steps[(at + steps.length) % steps.length].step);
   };
-  return el("div", {class: "tabs", role: "tablist", "aria-label": "Layers", onkeydown: move}, steps.map(step => el("button", {
+  return el("div.tabs", {role: "tablist", "aria-label": "Layers", onkeydown: move}, steps.map(step => el("button", {
     type: "button", role: "tab", id: `tab${step.step}`, "aria-controls": "layer", "aria-selected": String(step === current),
     tabindex: step === current ? 0 : -1, onclick: () => choose(step.step)}, `${step.step} ${step.kind}`)));
 }
@@ -46,10 +46,10 @@ function sharedOf(step) {
 }
 
 function agreement(step, {most, lone, all, compared}) {
-  const part = (kind, name, number) => el("span", {}, el("mark", {class: kind}, name), number);
+  const part = (kind, name, number) => el("span", el("mark", {class: kind}, name), number);
   const which = step.calls.length > compared ? `, in ${compared} of ${counted(step.calls.length, "answer")}` : "";
-  return el("p", {class: "key"}, part("most", "in most answers", `${most} of ${counted(all, "sentence")}`), part("lone", "only here", count(lone)),
-    el("span", {}, `compared by the words of each sentence, not by meaning${which}`));
+  return el("p.key", part("most", "in most answers", `${most} of ${counted(all, "sentence")}`), part("lone", "only here", count(lone)),
+    el("span", `compared by the words of each sentence, not by meaning${which}`));
 }
 
 function subjectsOf(run, step) {  // the answers that the calls of a step comment on, by call
@@ -61,9 +61,9 @@ function subjectsOf(run, step) {  // the answers that the calls of a step commen
 function card(call, name, subject, trees, write, picked, pick) {
   const facts = [call.failure ? null : counted(call.usage.completion_tokens, "token"), duration(call.seconds), priced(call.cost_usd)].filter(Boolean).join(" · ");
   return el("article", {class: `card${call.failure ? " failed" : ""}${picked === keyOf(call) ? " picked" : ""}`, "data-card": keyOf(call)},
-    el("header", {}, el("h3", {}, el("button", {type: "button", class: "plain", title: "Show its prompt", onclick: () => pick(call)}, name)), quiet(facts),
-      remarks(call).map(each => quiet(each)), subject && el("span", {class: "about"}, `about answer ${subject.number}, by ${subject.answer.agent}`)),
-    subject && folded(`Answer ${subject.number}`, el("div", {class: "text raw", ...region(`answer ${subject.number}`)}, subject.answer.text)),
+    el("header", el("h3", el("button", {type: "button", class: "plain", title: "Show its prompt", onclick: () => pick(call)}, name)), quiet(facts),
+      remarks(call).map(each => quiet(each)), subject && el("span.about", `about answer ${subject.number}, by ${subject.answer.agent}`)),
+    subject && folded(`Answer ${subject.number}`, el("div.text.raw", {...region(`answer ${subject.number}`)}, subject.answer.text)),
     body(call, name, trees, write), failures(call), thoughts(call));
 }
 
@@ -73,19 +73,17 @@ function remarks(call) {
 }
 
 function body(call, name, trees, write) {
-  if (call.failure) return el("p", {class: "error"}, `${call.failure.kind}: ${call.failure.message}`);
-  if (call.text == null) return el("p", {class: "quiet"}, "No answer yet");
-  const label = region(`answer of ${name}`), json = indented(call.text), tree = trees.get(call.text);
-  if (json) return el("pre", {...label, class: "text json"}, json);
-  return el("div", {...label, class: tree ? "text prose" : "text raw"}, tree ? markdown(tree, write) : write(call.text));
+  if (call.failure) return el("p.error", `${call.failure.kind}: ${call.failure.message}`);
+  if (call.text == null) return el("p.quiet", "No answer yet");
+  return written(call.text, trees, `answer of ${name}`, "text", write);
 }
 
 function failures(call) {
   const failed = call.attempts.filter(each => each.failure);
-  return failed.length > (call.failure ? 1 : 0) ? folded(counted(failed.length, "failed attempt"), el("ol", {}, failed.map(each => el("li", {}, `${each.model}, ${duration(each.seconds)}: ${each.failure.kind}: ${each.failure.message}`)))) : null;
+  return failed.length > (call.failure ? 1 : 0) ? folded(counted(failed.length, "failed attempt"), el("ol", failed.map(each => el("li", `${each.model}, ${duration(each.seconds)}: ${each.failure.kind}: ${each.failure.message}`)))) : null;
 }
 
 function thoughts(call) {
   const texts = call.reasoning ? [call.reasoning] : call.attempts.map(each => each.failure?.reasoning).filter(Boolean);
-  return texts.map(text => folded(`Reasoning (${counted(text.length, "character")})`, el("div", {class: "text raw", ...region("reasoning")}, text)));
+  return texts.map(text => folded(`Reasoning (${counted(text.length, "character")})`, el("div.text.raw", {...region("reasoning")}, text)));
 }

@@ -1,5 +1,5 @@
 // How the steps chose among answers: counted votes, what judges said, and which answers remained.
-import {el, quiet} from "./elements.js";
+import {el, quiet, section} from "./elements.js";
 import {counted, keyOf} from "./figures.js";
 import {blocks} from "./prompt.js";
 const MOST_BARS = 12;
@@ -9,13 +9,13 @@ const SHORT_VALUE = 300;
 
 export function choices(run, pick) {
   const parts = run.steps.map((step, at) => choice(step, run.steps[at - 1]?.answers ?? [], pick)).filter(Boolean);
-  return parts.length ? el("section", {"aria-labelledby": "choices"}, el("h2", {id: "choices"}, "Votes and choices"), el("div", {class: "choices"}, parts)) : null;
+  return parts.length ? section("choices", "Votes and choices", el("div.choices", parts)) : null;
 }
 
 function choice(step, before, pick) {
   const kept = keptOf(step, before), sayings = sayingsOf(step, before);
   if (!step.tally && !kept && !sayings.length) return null;
-  return el("article", {class: "choice"}, el("h3", {}, `${step.step} ${step.kind}`, quiet(summary(step, before, kept))),
+  return el("article.choice", el("h3", `${step.step} ${step.kind}`, quiet(summary(step, before, kept))),
     tallied(step, before, kept), kept?.length > 1 && remaining(before, kept), sayings.length ? sayingList(step, sayings, pick) : null);
 }
 
@@ -55,27 +55,27 @@ function tallied({tally, calls}, before, kept) {
   const rows = values.slice(0, MOST_BARS), rest = values.slice(MOST_BARS);
   if (rest.length) rows.push({name: counted(rest.length, "other value"), votes: rest.reduce((sum, each) => sum + each.votes, 0), note: "", quiet: true});
   if (tally.abstained) rows.push({name: byNumber ? "no valid verdict" : "no value that can be counted", votes: tally.abstained, note: "", quiet: true});
-  return el("table", {class: "votes"}, el("thead", {}, el("tr", {}, ["value", "votes", "result"].map(name => el("th", {scope: "col"}, name)))),
-    el("tbody", {}, rows.map(each => vote(each, tally.of))));
+  return el("table.votes", el("thead", el("tr", ["value", "votes", "result"].map(name => el("th", {scope: "col"}, name)))),
+    el("tbody", rows.map(each => vote(each, tally.of))));
 }
 
 function vote({name, votes, note, quiet}, of) {
   const kind = note.startsWith("chosen") ? "" : quiet ? "none" : "first";
-  return el("tr", {}, el("th", {scope: "row", class: quiet ? "quiet" : ""}, el("span", {class: "value"}, name.length > SHORT_VALUE ? `${name.slice(0, SHORT_VALUE)}…` : name)),
-    el("td", {}, el("span", {class: "track", "aria-hidden": "true"}, el("span", {class: `bar ${kind}`, place: {width: `${100 * votes / Math.max(1, of)}%`}})), el("span", {class: "number"}, `${votes} of ${of}`)), el("td", {}, note));
+  return el("tr", el("th", {scope: "row", class: quiet ? "quiet" : ""}, el("span.value", name.length > SHORT_VALUE ? `${name.slice(0, SHORT_VALUE)}…` : name)),
+    el("td", el("span.track", {"aria-hidden": "true"}, el("span", {class: `bar ${kind}`, place: {width: `${100 * votes / Math.max(1, of)}%`}})), el("span.number", `${votes} of ${of}`)), el("td", note));
 }
 
 function remaining(before, kept) {
   const gone = before.map((_, at) => at).filter(at => !kept.includes(at));
-  const chip = (at, rank) => el("li", {class: rank == null ? "gone" : ""}, rank != null && kept.length > 1 ? [el("b", {}, `${rank + 1}.`), " "] : null, rank == null ? el("s", {}, `answer ${at + 1}`) : `answer ${at + 1}`, " ", quiet(before[at].agent, rank == null ? ", removed" : ""));
-  return el("ol", {class: "chips", "aria-label": "answers in their new order, then those that were removed"}, few([...kept.map(chip), ...gone.map(at => chip(at, null))]));
+  const chip = (at, rank) => el("li", {class: rank == null ? "gone" : ""}, rank != null && kept.length > 1 ? [el("b", `${rank + 1}.`), " "] : null, rank == null ? el("s", `answer ${at + 1}`) : `answer ${at + 1}`, " ", quiet(before[at].agent, rank == null ? ", removed" : ""));
+  return el("ol.chips", {"aria-label": "answers in their new order, then those that were removed"}, few([...kept.map(chip), ...gone.map(at => chip(at, null))]));
 }
 
-const few = chips => chips.length > MOST_CHIPS ? [...chips.slice(0, MOST_CHIPS), el("li", {class: "quiet"}, `and ${chips.length - MOST_CHIPS} more`)] : chips;
+const few = chips => chips.length > MOST_CHIPS ? [...chips.slice(0, MOST_CHIPS), el("li.quiet", `and ${chips.length - MOST_CHIPS} more`)] : chips;
 
 function sayingList(step, sayings, pick) {
-  const line = ({call, numbers}) => el("li", {}, el("button", {type: "button", class: "plain", title: "Show its prompt", onclick: () => pick(call)}, call.agent), " ",
-    numbers.length ? numbers.map(at => at < 0 ? "?" : at + 1).join(" > ") : el("span", {class: "error"}, "no valid verdict"));
-  return el("details", {open: sayings.some(each => !each.numbers.length)}, el("summary", {}, sayings.length === 1 ? "What the judge said" : `What the judge said in ${sayings.length} calls`),
-    el("ol", {class: "said"}, sayings.slice(0, MOST_SAYINGS).map(line)), sayings.length > MOST_SAYINGS && el("p", {class: "quiet"}, `and ${sayings.length - MOST_SAYINGS} more`));
+  const line = ({call, numbers}) => el("li", el("button", {type: "button", class: "plain", title: "Show its prompt", onclick: () => pick(call)}, call.agent), " ",
+    numbers.length ? numbers.map(at => at < 0 ? "?" : at + 1).join(" > ") : el("span.error", "no valid verdict"));
+  return el("details", {open: sayings.some(each => !each.numbers.length)}, el("summary", sayings.length === 1 ? "What the judge said" : `What the judge said in ${sayings.length} calls`),
+    el("ol.said", sayings.slice(0, MOST_SAYINGS).map(line)), sayings.length > MOST_SAYINGS && el("p.quiet", `and ${sayings.length - MOST_SAYINGS} more`));
 }

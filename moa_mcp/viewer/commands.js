@@ -1,5 +1,5 @@
 // The commands that continue from here. A page in a chat may offer buttons instead: its source says what can be asked.
-import {el} from "./elements.js";
+import {el, section} from "./elements.js";
 import {layers} from "./figures.js";
 const SAFE_ID = /^[\w.-]+$/;  // an id is pasted into a shell
 
@@ -10,8 +10,8 @@ export function commands(run, source) {
   if (last) list.push([`Fork from step ${last.step}`, `moa-mcp runs fork ${id} --from ${last.step} --set agent=MODEL`]);
   if (run.forked_from) list.push(["Compare with its parent", `moa-mcp runs export ${id} --compare parent --html compared.html`]);
   list.push(["Export as JSON", `moa-mcp runs export ${id} -o run.json`]);
-  return el("section", {"aria-labelledby": "next"}, el("h2", {id: "next"}, "Continue from here"),
-    el("ul", {class: "commands"}, list.map(([name, line]) => el("li", {}, el("span", {}, name), el("code", {tabindex: 0}, line), copy(line), source.ask && el("button", {type: "button", onclick: () => source.ask(name, run)}, "Ask for it")))));
+  return section("next", "Continue from here",
+    el("ul.commands", list.map(([name, line]) => el("li", el("span", name), el("code", {tabindex: 0}, line), copy(line), source.ask && el("button", {type: "button", onclick: () => source.ask(name, run)}, "Ask for it")))));
 }
 
 const copied = new Map();  // what became of each command that the reader copied

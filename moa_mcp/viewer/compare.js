@@ -1,5 +1,5 @@
 // Two runs beside each other: facts, settings that differ, answers, and which steps were asked again.
-import {el, folded, indented, markdown, quiet, region} from "./elements.js";
+import {el, folded, quiet, region, section, written} from "./elements.js";
 import {answered, count, dollars, duration, ownCalls, priced, statusOf, tokens, total} from "./figures.js";
 import {drawings, drawRun, question} from "./run.js";
 import {LONGEST_COMPARED, sentences, words} from "./sentences.js";
@@ -22,13 +22,13 @@ function titles(run, other) {
 
 function views(names, view, change) {
   const tab = (name, side) => el("button", {type: "button", "aria-pressed": String((view.side ?? null) === side), onclick: () => change({side, picked: null, layer: null})}, name);
-  return el("div", {class: "tabs", role: "group", "aria-label": "What to show"}, tab("Comparison", null), tab(names[0], "run"), tab(names[1], "other"));
+  return el("div.tabs", {role: "group", "aria-label": "What to show"}, tab("Comparison", null), tab(names[0], "run"), tab(names[1], "other"));
 }
 
 function headOfBoth(run, other, names) {
   const same = run.question.text === other.question.text;
-  const line = (each, name) => el("p", {class: "row"}, el("b", {}, name), el("span", {class: `chip ${statusOf(each)}`}, statusOf(each)), quiet(each.pipeline), el("code", {class: "quiet"}, each.run_id));
-  return el("header", {class: "head"}, same ? question(run.question) : [el("h1", {}, "Two runs with different questions"), [run, other].map((each, at) => folded(`Question of the ${names[at].toLowerCase()}`, el("p", {class: "raw"}, each.question.text), true))],
+  const line = (each, name) => el("p.row", el("b", name), el("span", {class: `chip ${statusOf(each)}`}, statusOf(each)), quiet(each.pipeline), el("code.quiet", each.run_id));
+  return el("header.head", same ? question(run.question) : [el("h1", "Two runs with different questions"), [run, other].map((each, at) => folded(`Question of the ${names[at].toLowerCase()}`, el("p.raw", each.question.text), true))],
     line(run, names[0]), line(other, names[1]));
 }
 
@@ -36,15 +36,14 @@ function bothAnswers(run, other, names, trees) {
   const pair = [run, other], same = run.answer != null && run.answer === other.answer;
   const sets = pair.map(each => matchable(each.answer));
   const parts = pair.map((each, at) => compared(each.answer, sets[1 - at]));
-  const key = same ? el("p", {}, "Both answers are the same.") : parts[0].all && parts[1].all ? el("p", {class: "key"}, el("mark", {class: "lone"}, "only in this answer"), el("span", {}, `${parts[0].lone} of ${parts[0].all} sentences of the ${names[0].toLowerCase()}, ${parts[1].lone} of ${parts[1].all} of the ${names[1].toLowerCase()}; compared by words, not by meaning`)) : null;
-  return el("section", {"aria-labelledby": "both"}, el("h2", {id: "both"}, "Answers"), key,
-    el("div", {class: "pair"}, pair.map((each, at) => el("article", {class: "card"}, el("h3", {}, names[at]), answerOf(each, names[at], trees, same ? null : parts[at].write)))));
+  const key = same ? el("p", "Both answers are the same.") : parts[0].all && parts[1].all ? el("p.key", el("mark.lone", "only in this answer"), el("span", `${parts[0].lone} of ${parts[0].all} sentences of the ${names[0].toLowerCase()}, ${parts[1].lone} of ${parts[1].all} of the ${names[1].toLowerCase()}; compared by words, not by meaning`)) : null;
+  return section("both", "Answers", key,
+    el("div.pair", pair.map((each, at) => el("article.card", el("h3", names[at]), answerOf(each, names[at], trees, same ? undefined : parts[at].write)))));
 }
 
 function answerOf(run, name, trees, write) {
   if (run.answer == null) return el("p", {class: run.error ? "error" : "quiet"}, run.error ?? "No answer yet");
-  const json = indented(run.answer), tree = trees.get(run.answer), label = region(`answer of the ${name.toLowerCase()}`);
-  return el("div", {...label, class: `text tall ${json ? "raw json" : tree ? "prose" : "raw"}`}, tree && !json ? markdown(tree, write ?? undefined) : write ? write(json ?? run.answer) : json ?? run.answer);
+  return written(run.answer, trees, `answer of the ${name.toLowerCase()}`, "text tall", write);
 }
 
 const matchable = answer => answer && answer.length <= LONGEST_COMPARED ? sentences(answer).slice(0, MOST_MATCHED).map(words).filter(set => set.size) : [];
@@ -67,13 +66,13 @@ function compared(answer, others) {  // {all, lone: numbers of sentences, write:
 const shares = (set, other) => { let shared = 0; for (const word of set) if (other.has(word)) shared++; return shared; };
 
 function wordsMarked(sentence, match) {  // a sentence without its like is marked, else only its words that the other lacks
-  if (!match) return el("mark", {class: "lone"}, sentence);
-  return sentence.split(/([\p{L}\p{N}]+)/u).map((part, at) => at % 2 && match.size && !match.has(part.toLowerCase()) ? el("mark", {class: "lone"}, part) : part);
+  if (!match) return el("mark.lone", sentence);
+  return sentence.split(/([\p{L}\p{N}]+)/u).map((part, at) => at % 2 && match.size && !match.has(part.toLowerCase()) ? el("mark.lone", part) : part);
 }
 
 function tabled(name, heads, rows) {
-  return el("div", {class: "tabled", ...region(name)}, el("table", {class: "plain-table"}, el("thead", {}, el("tr", {}, heads.map(each => el("th", {scope: "col"}, each)))),
-    el("tbody", {}, rows.map(([first, ...cells]) => el("tr", {}, el("th", {scope: "row"}, first), cells.map(cell => el("td", {}, cell)))))));
+  return el("div.tabled", {...region(name)}, el("table.rows", el("thead", el("tr", heads.map(each => el("th", {scope: "col"}, each)))),
+    el("tbody", rows.map(([first, ...cells]) => el("tr", el("th", {scope: "row"}, first), cells.map(cell => el("td", cell)))))));
 }
 
 function changed(from, to, write) {  // "+3 (+20 %)"
@@ -85,18 +84,17 @@ function changed(from, to, write) {  // "+3 (+20 %)"
 
 function factsOfBoth(run, other, names) {
   const row = (name, value, write) => [name, write(value(run)), write(value(other)), changed(value(run), value(other), write)];
-  const calls = each => ownCalls(each);
   const plainly = value => [run, other].map(value);
-  const rows = [["Status", ...plainly(statusOf), statusOf(run) === statusOf(other) ? "the same" : "different"], row("Time", each => each.seconds, duration), row("Answered", each => calls(each).filter(answered).length, count),
-    row("Failed", each => calls(each).filter(call => call.failure).length, count), row("Tokens", each => tokens(each.usage), count), row("Cost", each => each.cost_usd, dollars), row("Expected", each => each.estimate?.cost_usd?.expected, dollars)];
+  const rows = [["Status", ...plainly(statusOf), statusOf(run) === statusOf(other) ? "the same" : "different"], row("Time", each => each.seconds, duration), row("Answered", each => ownCalls(each).filter(answered).length, count),
+    row("Failed", each => ownCalls(each).filter(call => call.failure).length, count), row("Tokens", each => tokens(each.usage), count), row("Cost", each => each.cost_usd, dollars), row("Expected", each => each.estimate?.cost_usd?.expected, dollars)];
   const inherits = run.inherited_steps || other.inherited_steps;
-  return el("section", {"aria-labelledby": "facts"}, el("h2", {id: "facts"}, "Facts"), tabled("table of facts", ["fact", ...names, "difference"], rows), inherits ? el("p", {class: "key"}, "Calls, tokens and cost of a fork are those of the steps that it ran itself.") : null);
+  return section("facts", "Facts", tabled("table of facts", ["fact", ...names, "difference"], rows), inherits ? el("p.key", "Calls, tokens and cost of a fork are those of the steps that it ran itself.") : null);
 }
 
 function settingsOfBoth(settings, names) {
-  const value = each => each == null ? quiet("not set") : each.length > LONG_SETTING ? folded(`${each.slice(0, LONG_SETTING)}…`, el("p", {class: "raw"}, each)) : el("code", {}, each);
-  const rows = settings?.map(({step, setting, one, other}) => [el("span", {}, step == null ? "run" : `step ${step}`, " ", el("code", {}, setting)), value(one), value(other)]);
-  return el("section", {"aria-labelledby": "settings"}, el("h2", {id: "settings"}, "Settings that differ"), !settings ? el("p", {class: "quiet"}, "The settings are not known.") : rows.length ? tabled("table of settings", ["setting", ...names], rows) : el("p", {}, "None: both runs have the same settings."));
+  const value = each => each == null ? quiet("not set") : each.length > LONG_SETTING ? folded(`${each.slice(0, LONG_SETTING)}…`, el("p.raw", each)) : el("code", each);
+  const rows = settings?.map(({step, setting, one, other}) => [el("span", step == null ? "run" : `step ${step}`, " ", el("code", setting)), value(one), value(other)]);
+  return section("settings", "Settings that differ", !settings ? el("p.quiet", "The settings are not known.") : rows.length ? tabled("table of settings", ["setting", ...names], rows) : el("p", "None: both runs have the same settings."));
 }
 
 function stepsOfBoth(run, other, names) {
@@ -104,17 +102,17 @@ function stepsOfBoth(run, other, names) {
   const find = (each, number) => each.steps.find(step => step.step === number);
   const rows = numbers.map(number => {
     const pair = [find(run, number), find(other, number)], kinds = [...new Set(pair.filter(Boolean).map(step => step.kind))];
-    return [`${number} ${kinds.join(" / ")}`, state(run, other, pair[0]), state(other, run, pair[1]), alike(...pair)];
+    return [`${number} ${kinds.join(" / ")}`, state(run, other, pair[0]), state(other, run, pair[1]), alikeIn(...pair)];
   });
-  return el("section", {"aria-labelledby": "steps"}, el("h2", {id: "steps"}, "Steps"), tabled("table of steps", ["step", ...names, "answers"], rows));
+  return section("steps", "Steps", tabled("table of steps", ["step", ...names, "answers"], rows));
 }
 
 function state(run, other, step) {
   if (!step) return quiet("not reached");
-  if (step.step <= run.inherited_steps) return [el("b", {}, "inherited"), quiet(run.forked_from === other.run_id ? "not asked again" : `from ${run.forked_from}`)];
-  if (!step.calls.length) return [el("b", {}, "no calls"), quiet(duration(step.seconds))];
+  if (step.step <= run.inherited_steps) return [el("b", "inherited"), quiet(run.forked_from === other.run_id ? "not asked again" : `from ${run.forked_from}`)];
+  if (!step.calls.length) return [el("b", "no calls"), quiet(duration(step.seconds))];
   const again = run.forked_from === other.run_id ? "asked again" : "asked", failed = step.calls.filter(call => call.failure).length;
-  return [el("b", {}, again), quiet([`${step.calls.filter(answered).length}/${step.calls.length} answered${failed ? `, ${failed} failed` : ""}`, duration(step.seconds), priced(total(step.calls.map(call => call.cost_usd)))].join(" · ")),
+  return [el("b", again), quiet([`${step.calls.filter(answered).length}/${step.calls.length} answered${failed ? `, ${failed} failed` : ""}`, duration(step.seconds), priced(total(step.calls.map(call => call.cost_usd)))].join(" · ")),
     quiet(models(step))];
 }
 
@@ -125,7 +123,7 @@ function models(step) {
   return all.length > 8 ? `${all.slice(0, 8).join(", ")} and ${all.length - 8} more` : all.join(", ");
 }
 
-function alike(one, other) {
+function alikeIn(one, other) {
   if (!one?.answers.length || !other?.answers.length) return "";
   const left = other.answers.map(answer => answer.text);
   const same = one.answers.filter(({text}) => { const at = left.indexOf(text); if (at >= 0) left.splice(at, 1); return at >= 0; }).length;

@@ -11,9 +11,12 @@ export function clean(text) {  // as moa_mcp/text/visible.py: removes what comma
   return plain.split(FLAG).map((part, at) => at % 2 ? part : warned(part)).join("");
 }
 
-export function el(tag, props = {}, ...children) {
+const hasProps = ([first]) => first != null && Object.getPrototypeOf(first) === Object.prototype;
+export function el(name, ...children) {  // el("p.quiet", {title: …}, child, …): the properties may be left out
+  const [tag, ...classes] = name.split(".");
   const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(props)) {
+  if (classes.length) element.className = classes.join(" ");
+  for (const [name, value] of Object.entries(hasProps(children) ? children.shift() : {})) {
     if (value == null || value === false) continue;
     if (name === "place") for (const [side, size] of Object.entries(value)) element.style.setProperty(side, size);
     else if (name.startsWith("on")) element[name] = value;
@@ -24,8 +27,9 @@ export function el(tag, props = {}, ...children) {
   return element;
 }
 
-export const quiet = (...children) => el("span", {class: "quiet"}, ...children);
+export const quiet = (...children) => el("span.quiet", ...children);
 export const region = label => ({tabindex: 0, role: "region", "aria-label": label});  // of what may scroll
+export const section = (id, title, ...children) => el("section", {"aria-labelledby": id}, el("h2", {id}, title), ...children);
 
 const TAGS = new Set("p h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s hr br table thead tbody tr th td".split(" "));
 const HEADINGS = {h1: "h3", h2: "h4", h3: "h5", h4: "h6"};
@@ -44,7 +48,7 @@ function link(address, children) {  // with the server's name as it is, since a 
   try { host = /^https?:\/\//i.test(address) && new URL(address).host; } catch { /* not an address */ }
   if (!host) return [children, address ? ` (${address})` : ""];
   const shown = children.length === 1 && children[0] === address;
-  return [el("a", {href: address, title: address, target: "_blank", rel: "noopener noreferrer nofollow"}, children), shown ? null : el("span", {class: "host"}, ` (${host})`)];
+  return [el("a", {href: address, title: address, target: "_blank", rel: "noopener noreferrer nofollow"}, children), shown ? null : el("span.host", ` (${host})`)];
 }
 
 const grown = new Map();
@@ -64,7 +68,7 @@ export function more(name, items, size, draw, needed = -1) {  // draws `size` it
 }
 
 export function folded(title, content, open = false) {
-  return el("details", {open}, el("summary", {}, title), content);
+  return el("details", {open}, el("summary", title), content);
 }
 
 const LONGEST_JSON = 200000;
@@ -78,4 +82,13 @@ export function indented(text) {  // a JSON object or list with one value a line
   const parts = tokens.map(token => token.length > 1 && /^[[{]/.test(token) ? token.replace(/\s+/, "")
     : "[{".includes(token) ? token + line(1) : "]}".includes(token) ? line(-1) + token : token === "," ? token + line(0) : token === ":" ? ": " : token);
   return deep ? null : parts.join("");
+}
+
+export function written(text, trees, label, kind = "text", write = part => part) {  // a text of a model: JSON, Markdown or plain
+  const json = indented(text), tree = json ? null : trees.get(text);
+  return el("div", {...region(label), class: `${kind} ${json ? "raw json" : tree ? "prose" : "raw"}`}, json ?? (tree ? markdown(tree, write) : write(text)));
+}
+
+for (const [event, open] of [["beforeprint", true], ["afterprint", false]]) {  // on paper nothing can be unfolded
+  addEventListener(event, () => document.querySelectorAll(open ? "details:not([open])" : "details.printed").forEach(each => { each.open = open; each.classList.toggle("printed", open); }));
 }

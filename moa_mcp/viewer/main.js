@@ -2,6 +2,7 @@
 import {clean, el} from "./elements.js";
 import {drawings} from "./run.js";
 import {embedded, restored} from "./source.js";
+import {update} from "./update.js";
 
 const main = document.querySelector("main");
 const source = embedded(document.getElementById("run").textContent);
@@ -17,15 +18,11 @@ function change(next, call) {
 }
 
 function draw() {
-  main.replaceChildren(...drawings[data.other ? "compared" : "run"](data, view, source, change));
-}
-
-for (const [event, open] of [["beforeprint", true], ["afterprint", false]]) {  // on paper nothing can be unfolded
-  addEventListener(event, () => main.querySelectorAll(open ? "details:not([open])" : "details.printed").forEach(each => { each.open = open; each.classList.toggle("printed", open); }));
+  update(main, drawings[data.other ? "compared" : "run"](data, view, source, change));
 }
 
 try {
   source.start(next => { data = restored(next); document.title = clean(`${data.run.pipeline} · ${data.run.run_id}`); draw(); });
 } catch (error) {
-  main.replaceChildren(el("p", {class: "error", role: "alert"}, `This page can't show the run: ${error.message}`));
+  main.replaceChildren(el("p.error", {role: "alert"}, `This page can't show the run: ${error.message}`));
 }

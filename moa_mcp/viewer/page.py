@@ -15,10 +15,10 @@ from moa_mcp.viewer.data import Difference, Json, compared, data_of
 
 MODULES = (
     *("elements", "figures", "scale", "timeline", "sentences", "answers", "prompt", "choices", "commands"),
-    *("run", "source", "live", "main"),
+    *("run", "update", "source", "live", "main"),
 )
 """The page's modules, each after those that it imports."""
-LOCAL_MODULES = (*MODULES[:-1], "update", "served", "list", "local")
+LOCAL_MODULES = (*MODULES[:-1], "served", "list", "local")
 """The modules of the pages of `moa-mcp view`."""
 COMPARING = (*(name for name in MODULES if name not in {"live", "main"}), "compare", "main")
 """The modules of a page with two runs, which does not follow them."""

@@ -25,23 +25,23 @@ export function prompt(run, picked) {
   if (!call?.messages?.length) return null;
   const step = run.steps.find(each => each.step === call.place.step);
   const earlier = writers(run, call.place.step);
-  return el("details", {open: true, id: "prompt"}, el("summary", {}, `Prompt of ${named(step).get(call)}, step ${step.step} ${step.kind} (${counted(call.usage.prompt_tokens, "token")})`),
-    call.window && el("p", {class: "key"}, `The answers before this step do not fit in one prompt: ${call.window}`),
+  return el("details", {open: true, id: "prompt"}, el("summary", `Prompt of ${named(step).get(call)}, step ${step.step} ${step.kind} (${counted(call.usage.prompt_tokens, "token")})`),
+    call.window && el("p.key", `The answers before this step do not fit in one prompt: ${call.window}`),
     contents(call, earlier),
-    call.messages.map(message => el("div", {class: "message"}, el("h3", {class: "quiet"}, message.role), el("pre", region(`${message.role} message`), withAnswers(message.content, earlier)))),
-    el("p", {class: "key"}, [...new Set(call.attempts.map(each => each.model))].map(model => el("span", {}, `sent to ${model}`)), parameters(call)),
-    call.attempts.filter(each => each.failure).map(each => el("p", {class: "error"}, `${each.model}: ${each.failure.kind}: ${each.failure.message}`)));
+    call.messages.map(message => el("div.message", el("h3.quiet", message.role), el("pre", region(`${message.role} message`), withAnswers(message.content, earlier)))),
+    el("p.key", [...new Set(call.attempts.map(each => each.model))].map(model => el("span", `sent to ${model}`)), parameters(call)),
+    call.attempts.filter(each => each.failure).map(each => el("p.error", `${each.model}: ${each.failure.kind}: ${each.failure.message}`)));
 }
 
 function contents(call, earlier) {  // the same as the marks, for those who don't see them
   const held = call.messages.flatMap(({content}) => content.length > LONGEST_PROMPT ? [] : blocks(content).map(each => ({...each, written: content.slice(each.from, each.to)})));
-  return held.length ? el("ul", {class: "key", "aria-label": "answers in this prompt"}, held.slice(0, MOST_NAMED).map(({name, short, written}) => el("li", {}, el("i", {class: short ? "cut" : "most"}), `${name}${writer(written, short, earlier)}${short}`)),
-    held.length > MOST_NAMED && el("li", {}, `and ${held.length - MOST_NAMED} more`)) : null;
+  return held.length ? el("ul.key", {"aria-label": "answers in this prompt"}, held.slice(0, MOST_NAMED).map(({name, short, written}) => el("li", el("i", {class: short ? "cut" : "most"}), `${name}${writer(written, short, earlier)}${short}`)),
+    held.length > MOST_NAMED && el("li", `and ${held.length - MOST_NAMED} more`)) : null;
 }
 
 function parameters(call) {
   const sent = call.attempts.at(-1)?.parameters ?? {};
-  return Object.entries(sent).map(([name, value]) => el("code", {}, `${name} = ${JSON.stringify(value)}`));
+  return Object.entries(sent).map(([name, value]) => el("code", `${name} = ${JSON.stringify(value)}`));
 }
 
 function writers(run, before) {  // who wrote each text of the earlier steps

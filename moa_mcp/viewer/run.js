@@ -2,7 +2,7 @@
 import {answers} from "./answers.js";
 import {choices} from "./choices.js";
 import {commands} from "./commands.js";
-import {el, folded, indented, markdown, quiet, region} from "./elements.js";
+import {el, folded, quiet, region, written} from "./elements.js";
 import {answered, count, counted, dollars, duration, elapsed, keyOf, ownCalls, statusOf, tokens} from "./figures.js";
 import {prompt} from "./prompt.js";
 import {timeline} from "./timeline.js";
@@ -18,32 +18,34 @@ export function drawRun(run, trees, view, source, change) {
 export const drawings = {run: ({run, trees}, ...rest) => drawRun(run, trees, ...rest)};  // compare.js adds that of two runs
 
 function head(run) {
-  return el("header", {class: "head"}, el("p", {class: "row"}, el("span", {class: `chip ${statusOf(run)}`, role: "status"}, statusOf(run)), quiet(run.pipeline), el("code", {class: "quiet"}, run.run_id),
-    run.forked_from && el("span", {class: "chip"}, `fork of ${run.forked_from}`), run.resumed ? el("span", {class: "chip"}, `resumed ${counted(run.resumed, "time")}`) : null), question(run.question));
+  return el("header.head", el("p.row", el("span", {class: `chip ${statusOf(run)}`, role: "status"}, statusOf(run)), quiet(run.pipeline), el("code.quiet", run.run_id),
+    run.forked_from && el("span.chip", `fork of ${run.forked_from}`), run.resumed ? el("span.chip", `resumed ${counted(run.resumed, "time")}`) : null), question(run.question));
 }
 
 export function question({text, context, system}) {
-  const whole = content => el("pre", region("text"), content);
-  return [el("h1", {}, text.length > LONG_QUESTION ? `${text.slice(0, LONG_QUESTION)}…` : text || "(the question is not stored)"), text.length > LONG_QUESTION ? folded("Whole question", whole(text)) : null,
-    system ? folded("System prompt", whole(system)) : null, context ? folded(`Context (${counted(context.length, "character")})`, whole(context)) : null];
+  const block = content => el("pre", region("text"), content);
+  return [el("h1", text.length > LONG_QUESTION ? `${text.slice(0, LONG_QUESTION)}…` : text || "(the question is not stored)"), text.length > LONG_QUESTION ? folded("Whole question", block(text)) : null,
+    system ? folded("System prompt", block(system)) : null, context ? folded(`Context (${counted(context.length, "character")})`, block(context)) : null];
 }
 
 function answer(run, trees) {
-  if (run.answer == null) return el("section", {class: "answer", "aria-label": "answer"}, el("p", {class: run.error ? "error" : "quiet"}, run.error ?? "No answer yet"));
-  const tree = trees.get(run.answer), json = indented(run.answer), text = json ?? run.answer;
-  const section = el("section", {class: `answer ${json ? "raw json" : tree ? "prose" : "raw"}`, "aria-label": "answer", tabindex: 0}, tree && !json ? markdown(tree) : text);
-  return text.length > LONG_ANSWER ? cropped(section, text) : section;
+  if (run.answer == null) return el("section.answer", {"aria-label": "answer"}, el("p", {class: run.error ? "error" : "quiet"}, run.error ?? "No answer yet"));
+  const shown = written(run.answer, trees, "answer", "answer");
+  return run.answer.length > LONG_ANSWER ? cropped(shown, run.answer) : shown;
 }
 
-function cropped(section, text) {
-  section.classList.add("cropped");
-  const button = el("button", {type: "button", class: "more", "aria-expanded": "false", onclick: () => {
-    const open = !section.classList.toggle("cropped");
-    button.setAttribute("aria-expanded", String(open));
-    button.textContent = open ? "Show less" : all;
-  }}), all = `Show all ${counted(text.length, "character")}`;
-  button.textContent = all;
-  return el("div", {class: "long"}, section, button);
+const whole = new Set();  // the long answers that the reader wants to see as a whole
+function cropped(shown, text) {
+  const name = () => whole.has(text) ? "Show less" : `Show all ${counted(text.length, "character")}`;
+  const mark = button => {
+    button.previousSibling.classList.toggle("cropped", !whole.has(text));
+    button.setAttribute("aria-expanded", String(whole.has(text)));
+    button.textContent = name();
+  };
+  const button = el("button", {type: "button", class: "more", onclick: ({currentTarget}) => { if (!whole.delete(text)) whole.add(text); mark(currentTarget); }});
+  const parts = el("div.long", shown, button);
+  mark(button);
+  return parts;
 }
 
 function facts(run) {
@@ -59,14 +61,14 @@ function facts(run) {
     fact("Cost", dollars(run.cost_usd), money ? `${dollars(money.expected)} expected` : "no estimate", scale(money, run.cost_usd, dollars)));
 }
 
-const fact = (name, value, note, extra) => el("div", {}, el("dt", {}, name), el("dd", {}, el("b", {}, value), note && el("span", {}, note), extra));
+const fact = (name, value, note, extra) => el("div", el("dt", name), el("dd", el("b", value), note && el("span", note), extra));
 
 function scale(range, actual, write) {
   const top = range && Math.max(range.max, actual ?? 0);
   if (!top) return null;
   const share = part => `${100 * part / top}%`;
-  return el("span", {class: "scale", role: "img", "aria-label": `estimated from ${write(range.min)} to ${write(range.max)}`, title: `estimated from ${write(range.min)} to ${write(range.max)}`},
-    el("i", {place: {left: share(range.min), width: share(range.max - range.min)}}), el("i", {class: "expected", place: {left: share(range.expected)}}),
+  return el("span.scale", {role: "img", "aria-label": `estimated from ${write(range.min)} to ${write(range.max)}`, title: `estimated from ${write(range.min)} to ${write(range.max)}`},
+    el("i", {place: {left: share(range.min), width: share(range.max - range.min)}}), el("i.expected", {place: {left: share(range.expected)}}),
     actual == null ? null : el("u", {place: {left: `min(${share(actual)}, calc(100% - 3px))`}}));
 }
 
