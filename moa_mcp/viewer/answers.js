@@ -23,8 +23,7 @@ function tabs(steps, current, choose) {
     event.preventDefault();
     choose(steps[(at + steps.length) % steps.length].step);
   };
-  return el("div.tabs", {role: "tablist", "aria-label": "Layers", onkeydown: move}, steps.map(step => el("button", {
-    type: "button", role: "tab", id: `tab${step.step}`, "aria-controls": "layer", "aria-selected": String(step === current),
+  return el("div.tabs", {role: "tablist", "aria-label": "Layers", onkeydown: move}, steps.map(step => el("button", {role: "tab", id: `tab${step.step}`, "aria-controls": "layer", "aria-selected": String(step === current),
     tabindex: step === current ? 0 : -1, onclick: () => choose(step.step)}, `${step.step} ${step.kind}`)));
 }
 
@@ -61,7 +60,7 @@ function subjectsOf(run, step) {  // the answers that the calls of a step commen
 function card(call, name, subject, trees, write, picked, pick) {
   const facts = [call.failure ? null : counted(call.usage.completion_tokens, "token"), duration(call.seconds), priced(call.cost_usd)].filter(Boolean).join(" · ");
   return el("article", {class: `card${call.failure ? " failed" : ""}${picked === keyOf(call) ? " picked" : ""}`, "data-card": keyOf(call)},
-    el("header", el("h3", el("button", {type: "button", class: "plain", title: "Show its prompt", onclick: () => pick(call)}, name)), quiet(facts),
+    el("header", el("h3", el("button.plain", {title: "Show its prompt", onclick: () => pick(call)}, name)), quiet(facts),
       remarks(call).map(each => quiet(each)), subject && el("span.about", `about answer ${subject.number}, by ${subject.answer.agent}`)),
     subject && folded(`Answer ${subject.number}`, el("div.text.raw", {...region(`answer ${subject.number}`)}, subject.answer.text)),
     body(call, name, trees, write), failures(call), thoughts(call));

@@ -5,6 +5,7 @@ import {blocks} from "./prompt.js";
 const MOST_BARS = 12;
 const MOST_SAYINGS = 20;
 const MOST_CHIPS = 40;
+const MOST_ALIKE = 5;
 const SHORT_VALUE = 300;
 
 export function choices(run, pick) {
@@ -27,17 +28,19 @@ function keptOf(step, before) {  // positions of the answers that remained, if a
   return kept.includes(-1) || same ? null : kept;
 }
 
-function sayingsOf(step, before) {  // [{call, numbers: positions in the answers before}]
-  return step.calls.filter(call => call.verdict).map(call => {
+function sayingsOf(step, before) {  // [{call, names: those of the answers before that the judge named, best first}]
+  const judged = step.calls.filter(call => call.verdict);
+  return judged.map(call => {
     const shown = call.messages.flatMap(({role, content}) => role === "system" ? blocks(content).filter(({name}) => name.startsWith("answer")).map(({from, to}) => content.slice(from, to)) : []);
-    const left = before.map(answer => answer.text);
-    const positions = shown.map(text => {
-      const whole = left.indexOf(text), at = whole < 0 ? left.findIndex(each => text && each?.startsWith(text.trimEnd())) : whole;
-      if (at >= 0) left[at] = null;
-      return at;
-    });
-    return {call, numbers: call.verdict.map(number => positions[number - 1] ?? -1)};
+    const inOrder = judged.length === 1 && shown.length === before.length;
+    return {call, names: call.verdict.map(number => inOrder ? String(number) : numbersOf(shown[number - 1] ?? "", before))};
   });
+}
+
+function numbersOf(text, before) {  // several if answers have the same text, since the order of a prompt is known by its texts alone
+  const same = before.flatMap((answer, at) => answer.text === text ? [at + 1] : []);
+  const found = same.length || !text ? same : before.flatMap((answer, at) => answer.text.startsWith(text.trimEnd()) ? [at + 1] : []);
+  return found.length > MOST_ALIKE ? `${found.slice(0, MOST_ALIKE).join("/")}/…` : found.join("/") || "?";
 }
 
 function summary(step, before, kept) {
@@ -74,8 +77,8 @@ function remaining(before, kept) {
 const few = chips => chips.length > MOST_CHIPS ? [...chips.slice(0, MOST_CHIPS), el("li.quiet", `and ${chips.length - MOST_CHIPS} more`)] : chips;
 
 function sayingList(step, sayings, pick) {
-  const line = ({call, numbers}) => el("li", el("button", {type: "button", class: "plain", title: "Show its prompt", onclick: () => pick(call)}, call.agent), " ",
-    numbers.length ? numbers.map(at => at < 0 ? "?" : at + 1).join(" > ") : el("span.error", "no valid verdict"));
-  return el("details", {open: sayings.some(each => !each.numbers.length)}, el("summary", sayings.length === 1 ? "What the judge said" : `What the judge said in ${sayings.length} calls`),
-    el("ol.said", sayings.slice(0, MOST_SAYINGS).map(line)), sayings.length > MOST_SAYINGS && el("p.quiet", `and ${sayings.length - MOST_SAYINGS} more`));
+  const line = ({call, names}) => el("li", el("button.plain", {title: "Show its prompt", onclick: () => pick(call)}, call.agent), " ",
+    names.length ? names.join(" > ") : el("span.error", "no valid verdict"));
+  return el("details", {open: sayings.some(each => !each.names.length)}, el("summary", sayings.length === 1 ? "What the judge said" : `What the judge said in ${sayings.length} calls`),
+    el("ol.said", sayings.slice(0, MOST_SAYINGS).map(line)), sayings.some(each => each.names.some(name => name.includes("/"))) && el("p.key", "1/2: answers 1 and 2 have the same text"), sayings.length > MOST_SAYINGS && el("p.quiet", `and ${sayings.length - MOST_SAYINGS} more`));
 }

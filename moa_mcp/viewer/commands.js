@@ -11,13 +11,13 @@ export function commands(run, source) {
   if (run.forked_from) list.push(["Compare with its parent", `moa-mcp runs export ${id} --compare parent --html compared.html`]);
   list.push(["Export as JSON", `moa-mcp runs export ${id} -o run.json`]);
   return section("next", "Continue from here",
-    el("ul.commands", list.map(([name, line]) => el("li", el("span", name), el("code", {tabindex: 0}, line), copy(line), source.ask && el("button", {type: "button", onclick: () => source.ask(name, run)}, "Ask for it")))));
+    el("ul.commands", list.map(([name, line]) => el("li", el("span", name), el("code", {tabindex: 0}, line), copy(line), source.ask && el("button", {onclick: () => source.ask(name, run)}, "Ask for it")))));
 }
 
 const copied = new Map();  // what became of each command that the reader copied
 function copy(line) {
   if (!navigator.clipboard) return null;
-  return el("button", {type: "button", "aria-label": `Copy: ${line}`, onclick: async ({currentTarget}) => {
+  return el("button", {"aria-label": `Copy: ${line}`, onclick: async ({currentTarget}) => {
     try { await navigator.clipboard.writeText(line); copied.set(line, "Copied"); } catch { copied.set(line, "Select the text to copy it"); }
     currentTarget.textContent = copied.get(line);
   }}, copied.get(line) ?? "Copy");

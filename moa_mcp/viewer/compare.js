@@ -21,7 +21,7 @@ function titles(run, other) {
 }
 
 function views(names, view, change) {
-  const tab = (name, side) => el("button", {type: "button", "aria-pressed": String((view.side ?? null) === side), onclick: () => change({side, picked: null, layer: null})}, name);
+  const tab = (name, side) => el("button", {"aria-pressed": String((view.side ?? null) === side), onclick: () => change({side, picked: null, layer: null})}, name);
   return el("div.tabs", {role: "group", "aria-label": "What to show"}, tab("Comparison", null), tab(names[0], "run"), tab(names[1], "other"));
 }
 

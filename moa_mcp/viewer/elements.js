@@ -16,6 +16,7 @@ export function el(name, ...children) {  // el("p.quiet", {title: â€¦}, child, â
   const [tag, ...classes] = name.split(".");
   const element = document.createElement(tag);
   if (classes.length) element.className = classes.join(" ");
+  if (tag === "button") element.type = tag;
   for (const [name, value] of Object.entries(hasProps(children) ? children.shift() : {})) {
     if (value == null || value === false) continue;
     if (name === "place") for (const [side, size] of Object.entries(value)) element.style.setProperty(side, size);
@@ -58,7 +59,7 @@ export function more(name, items, size, draw, needed = -1) {  // draws `size` it
   if (items.length <= drawn) return parts;
   grown.set(name, drawn);
   const next = items.slice(drawn, drawn + size), rest = items.length - drawn;
-  const button = el("button", {type: "button", class: "more", onclick: event => {
+  const button = el("button.more", {onclick: event => {
     grown.set(name, drawn + size);
     const all = more(name, items, size, draw).slice(drawn);
     event.currentTarget.replaceWith(...all);

@@ -44,12 +44,13 @@ function parameters(call) {
   return Object.entries(sent).map(([name, value]) => el("code", `${name} = ${JSON.stringify(value)}`));
 }
 
-function writers(run, before) {  // who wrote each text of the earlier steps
+function writers(run, before) {  // who wrote each text of the earlier steps: of each step the first, with the number of others
   const found = new Map();
   for (const step of run.steps) {
     if (step.step >= before) break;
-    const names = named(step);
-    for (const call of step.calls) if (call.text) found.set(call.text, `${names.get(call)}, step ${step.step}`);
+    const names = named(step), here = new Map();
+    for (const call of step.calls) if (call.text) here.set(call.text, [...(here.get(call.text) ?? []), names.get(call)]);
+    for (const [text, [first, ...others]] of here) found.set(text, `${first}, step ${step.step}${others.length ? `, or ${counted(others.length, "other")} with the same text` : ""}`);
   }
   return found;
 }

@@ -31,21 +31,7 @@ export function question({text, context, system}) {
 function answer(run, trees) {
   if (run.answer == null) return el("section.answer", {"aria-label": "answer"}, el("p", {class: run.error ? "error" : "quiet"}, run.error ?? "No answer yet"));
   const shown = written(run.answer, trees, "answer", "answer");
-  return run.answer.length > LONG_ANSWER ? cropped(shown, run.answer) : shown;
-}
-
-const whole = new Set();  // the long answers that the reader wants to see as a whole
-function cropped(shown, text) {
-  const name = () => whole.has(text) ? "Show less" : `Show all ${counted(text.length, "character")}`;
-  const mark = button => {
-    button.previousSibling.classList.toggle("cropped", !whole.has(text));
-    button.setAttribute("aria-expanded", String(whole.has(text)));
-    button.textContent = name();
-  };
-  const button = el("button", {type: "button", class: "more", onclick: ({currentTarget}) => { if (!whole.delete(text)) whole.add(text); mark(currentTarget); }});
-  const parts = el("div.long", shown, button);
-  mark(button);
-  return parts;
+  return run.answer.length > LONG_ANSWER ? el("div.long", shown, el("label", el("input", {type: "checkbox"}), ` Show all ${counted(run.answer.length, "character")}`)) : shown;
 }
 
 function facts(run) {

@@ -53,7 +53,7 @@ function row({call, to, attempts}, agent, step, end, drawn, picked, pick) {
   const track = end == null ? [] : [
     call.seconds != null && end > to && el("span.rest", {place: {left: drawn.at(to), width: drawn.wide(to, end)}}),
     attempts.flatMap(each => bars(each, drawn)), drawn.pauses.map(left => el("span.pause", {place: {left}}))];
-  return el("button", {type: "button", class: `call${call.failure ? " failed" : ""}`, "data-call": keyOf(call), "aria-pressed": String(picked === keyOf(call)), "aria-label": name, title: name, onclick: () => pick(call)},
+  return el("button", {class: `call${call.failure ? " failed" : ""}`, "data-call": keyOf(call), "aria-pressed": String(picked === keyOf(call)), "aria-label": name, title: name, onclick: () => pick(call)},
     el("span.agent", call.failure && "✕ ", agent), el("span.track", track), el("span.took.quiet", duration(call.seconds)));
 }
 

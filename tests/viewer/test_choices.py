@@ -121,3 +121,13 @@ def test_axe_finds_nothing_in_choices(opened: Opened, width: int) -> None:
         verdicts=judge([3, 1, 2, 4], 3, 3, "?", "?"),
     )
     assert opened.violations(page(trace), width=width) == []
+
+
+def test_answers_with_the_same_text_are_not_told_apart_where_a_judge_saw_them_in_another_order(opened: Opened) -> None:
+    trace = traced(
+        PROPOSE, '{ step = "vote", agent = "judge", passes = 2 }', verdicts=judge(1, 2), x="It is 391.", z="It is 391."
+    )
+    tab = opened(page(trace))
+    assert sorted(tab.locator(".said li").all_text_contents()) == ["judge 1/3", "judge 2"]
+    tab.locator('[data-call="2.1.1"]').click()
+    assert "by x, step 1, or 1 other with the same text" in tab.locator("#prompt ul").inner_text()

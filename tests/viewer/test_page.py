@@ -208,18 +208,18 @@ def test_an_answer_in_json_is_indented_with_its_numbers_as_they_are(opened: Open
     assert json.loads(shown) == json.loads(trace.answer)
 
 
-def test_a_long_answer_is_unfolded_by_a_button(opened: Opened) -> None:
+def test_a_long_answer_is_shown_as_a_whole_on_demand(opened: Opened) -> None:
     trace = example()
     trace.answer = f"{ANSWER}\n\n" * 30
     tab = opened(page(trace))
     before = tab.locator(".answer").bounding_box()
-    button = tab.get_by_role("button", name="Show all")
-    button.click()
+    tab.get_by_role("checkbox", name="Show all").check()
     after = tab.locator(".answer").bounding_box()
     assert before is not None
     assert after is not None
     assert after["height"] > 2 * before["height"]
-    assert tab.get_by_role("button", name="Show less").get_attribute("aria-expanded") == "true"
+    tab.locator(".call").first.click()
+    assert tab.get_by_role("checkbox", name="Show all").is_checked()
 
 
 def test_a_chosen_call_beyond_the_first_hundred_stays_in_sight(opened: Opened) -> None:
