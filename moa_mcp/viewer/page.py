@@ -38,12 +38,12 @@ def page(trace: Trace) -> str:
 
 def compared_page(trace: Trace, other: Trace, settings: Iterable[Difference] | None) -> str:
     """Return the HTML of two runs side by side, as `page` does. `settings` are those that differ, None if unknown."""
-    return _page(compared(trace, other, settings), COMPARING)
+    return _page(compared(trace, other, settings), COMPARING, "compare.css")
 
 
-def _page(content: Mapping[str, Json], modules: tuple[str, ...] = MODULES) -> str:
+def _page(content: Mapping[str, Json], modules: tuple[str, ...] = MODULES, *styles: str) -> str:
     data = dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    style, script = _assets(modules)
+    style, script = _assets(modules, *styles)
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
@@ -64,8 +64,7 @@ def local_page(key: str) -> tuple[str, str]:
 
     `key` is what the page sends with each request; empty if it has the key already.
     """
-    style, script = _assets(LOCAL_MODULES)
-    style += (files("moa_mcp.viewer") / "local.css").read_text("utf-8")
+    style, script = _assets(LOCAL_MODULES, "local.css")
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
@@ -96,10 +95,10 @@ def app_page() -> str:
 
 
 @cache
-def _assets(modules: tuple[str, ...]) -> tuple[str, str]:
+def _assets(modules: tuple[str, ...], *styles: str) -> tuple[str, str]:
     room = files("moa_mcp.viewer")
     script = "".join(_UNBUNDLED.sub("", (room / f"{name}.js").read_text("utf-8")) for name in modules)
-    return (room / "viewer.css").read_text("utf-8"), script
+    return "".join((room / name).read_text("utf-8") for name in ("viewer.css", *styles)), script
 
 
 def _hash(text: str) -> str:

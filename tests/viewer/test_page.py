@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from collections import Counter
+from importlib.resources import files
 
 import pytest
 
@@ -11,14 +14,23 @@ from moa_mcp.errors import STOPPED
 from moa_mcp.trace.trace import AttemptTrace, StepTrace, Trace
 from moa_mcp.values import Answer, Comment, Completion, Place
 from moa_mcp.viewer import page
+from moa_mcp.viewer.page import COMPARING, LOCAL_MODULES, MODULES
 from tests.support.browser import Opened, Theme
 from tests.viewer.examples import ANSWER, BEGAN, QUESTION, example, large, replaced
 
 NONE = Completion("", "m")
+DECLARED = re.compile(r"^(?:export )?(?:const|let|async function|function) (\w+)", re.MULTILINE)
 
 
 def test_styles_and_scripts_take_less_than_60_kb() -> None:
     assert len(page(Trace()).encode()) < 60_000
+
+
+def test_no_two_modules_of_a_page_declare_the_same_name() -> None:
+    for modules in (MODULES, LOCAL_MODULES, COMPARING):
+        texts = [(files("moa_mcp.viewer") / f"{name}.js").read_text("utf-8") for name in modules]
+        declared = [name for text in texts for name in DECLARED.findall(text)]
+        assert [name for name, times in Counter(declared).items() if times > 1] == []
 
 
 def test_a_run_is_shown_from_its_status_to_its_commands(opened: Opened) -> None:
