@@ -14,7 +14,7 @@ from moa_mcp.errors import STOPPED
 from moa_mcp.trace.trace import AttemptTrace, StepTrace, Trace
 from moa_mcp.values import Answer, Comment, Completion, Place
 from moa_mcp.viewer import page
-from moa_mcp.viewer.page import COMPARING, LOCAL_MODULES, MODULES
+from moa_mcp.viewer.page import APP_MODULES, COMPARING, LOCAL_LIST, LOCAL_RUN, MODULES
 from tests.support.browser import Opened, Theme
 from tests.viewer.examples import ANSWER, BEGAN, QUESTION, example, large, replaced
 
@@ -27,7 +27,7 @@ def test_styles_and_scripts_take_less_than_60_kb() -> None:
 
 
 def test_no_two_modules_of_a_page_declare_the_same_name() -> None:
-    for modules in (MODULES, LOCAL_MODULES, COMPARING):
+    for modules in (MODULES, LOCAL_RUN, LOCAL_LIST, COMPARING, APP_MODULES):
         texts = [(files("moa_mcp.viewer") / f"{name}.js").read_text("utf-8") for name in modules]
         declared = [name for text in texts for name in DECLARED.findall(text)]
         assert [name for name, times in Counter(declared).items() if times > 1] == []
