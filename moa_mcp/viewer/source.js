@@ -1,8 +1,4 @@
 // The data of a page as it arrives: texts stand once, and references in their places.
-export function restored({markdown, texts, ...rest}) {
-  return {...resolved(rest, texts), trees: new Map(resolved(markdown, texts))};
-}
-
 export function resolved(value, texts) {  // puts texts in place of the references to them
   if (Array.isArray(value)) return value.map(each => resolved(each, texts));
   if (value === null || typeof value !== "object") return value;

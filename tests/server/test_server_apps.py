@@ -101,7 +101,7 @@ async def test_the_page_is_an_app_that_loads_nothing(app_client: Client) -> None
     assert page.meta == listed.meta == {"ui": {"csp": {}, "prefersBorder": True}}
     assert page.text.startswith("<!doctype html>")
     assert "Content-Security-Policy" not in page.text
-    assert len(page.text.encode()) < 60 * 2**10
+    assert len(page.text.encode()) < 60_000
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
