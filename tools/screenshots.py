@@ -19,9 +19,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
+from tests.support.chat import chat_in
 from tests.support.model_server import Body, ModelServer, Reply, Status
+from tests.support.serving import ServerProcess
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "pictures"
@@ -55,8 +57,9 @@ PICTURES = (
     Picture("run-narrow", "run", 360, 1500, "dark"),
     Picture("answers", "run", 1200, 760, clicks=("#tab1",), top="#answers"),
     Picture("runs", "runs", 1200, 530),
+    Picture("chat", "chat", 760, 620),
+    Picture("chat-dark", "chat", 760, 620, "dark"),
     Picture("compared", "compared", 1200, 1480),
-    Picture("compared-dark", "compared", 1200, 1480, "dark"),
 )
 
 LOCKS = "Every new attribute is one more nullable column, and locks of `ALTER TABLE` grow with the rows."
@@ -168,7 +171,7 @@ def served(folder: Path) -> Generator[Mapping[str, str]]:
         server.clear()
         scripted(server)
         run("ask", "design_review", QUESTION, "--seed", "4", "--quiet", "--yes")
-        run("runs", "export", "last", "--html", str(pages["run"]))
+        run("runs", "export", "last", "--html", str(pages["run"]), "-o", str(folder / "run.json"))
         change = ("--set", "agent=claude-sonnet-4-5", "--set", "temperature=0.2")
         run("runs", "fork", "last", "--from", "4", *change, "--quiet", "--yes")
         run("runs", "export", "last", "--compare", "parent", "--html", str(pages["compared"]))
@@ -176,7 +179,10 @@ def served(folder: Path) -> Generator[Mapping[str, str]]:
     environ |= {"MOA_MCP_JOURNAL": journal.name, "PYTHONPATH": str(ROOT)}  # the page shows the path as it was given
     with subprocess.Popen(view, env=environ, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         address = process.stdout.readline().strip() if process.stdout else ""
-        yield {**{name: file.as_uri() for name, file in pages.items()}, "runs": address}
+        with ServerProcess("--http", "--port", "0", "--config", str(config), "--journal", str(journal)) as server:
+            shown = json.loads((folder / "run.json").read_text("utf-8"))["run_id"]
+            files = {name: file.as_uri() for name, file in pages.items()}
+            yield {**files, "runs": address, "chat": f"{server.url}#{shown}"}
         process.terminate()
 
 
@@ -213,9 +219,10 @@ def taken(browser: Browser, address: str, picture: Picture) -> bytes:
     """Return a picture as WebP, in the best quality that fits its limit."""
     size = ViewportSize(width=picture.width, height=900)
     with browser.new_context(viewport=size, color_scheme=picture.theme) as context:
-        tab = context.new_page()
-        tab.goto(address)
-        tab.locator(".answer, .runs .cost:not(:empty)").first.wait_for()
+        tab = in_chat(context, address, picture) if picture.page == "chat" else context.new_page()
+        if picture.page != "chat":
+            tab.goto(address)
+            tab.locator(".answer, .runs .cost:not(:empty)").first.wait_for()
         for selector in picture.clicks:
             tab.locator(selector).click()
         tab.evaluate("document.activeElement.blur()")
@@ -224,6 +231,19 @@ def taken(browser: Browser, address: str, picture: Picture) -> bytes:
             if len(data) < LARGEST_BYTES:
                 return data
     raise SystemExit(f"{picture.name} has more than {LARGEST_BYTES / 1000:.0f} kB: make it smaller")
+
+
+def in_chat(context: BrowserContext, address: str, picture: Picture) -> Page:
+    """Return a chat in which the official bridge of MCP Apps shows a run, from `npm ci` in tests/interop/typescript.
+
+    `address` is that of the server, and the ID of the run.
+    """
+    url, _, run_id = address.partition("#")
+    chat = chat_in(context, url)
+    run = chat.show("moa_trace", {"run_id": run_id}, width=picture.width, theme=picture.theme)
+    run.locator(".answer").wait_for()
+    chat.wait("frames[0] && document.querySelector('iframe').clientHeight === host.seen.heights.at(-1)")
+    return chat.tab
 
 
 def _captured(tab: Page, picture: Picture, quality: int) -> bytes:

@@ -69,7 +69,7 @@ class FileChange:
                 return replaced(self.path, self.after, _PRIVATE if private else 0o666)
         except OSError as error:
             message = f"{self.path} can't be written: {error.strerror}"
-            raise Refused(message, "Fix its permissions, or see --print.") from error
+            raise Refused(message, "Make it and its folder writable, or see --print.") from error
         return None
 
 
@@ -112,6 +112,8 @@ def change_each(clients: Iterable[Client], change: Callable[[Client], bool]) -> 
 def content(path: Path) -> str | None:
     """Return the text of a file; None if it does not exist. Raises `Refused`."""
     try:
+        if path.exists() and not path.is_file():  # reading a pipe or a device may never end
+            raise Refused(f"{path} can't be read: it is not a regular file", "Remove it, or see --print.")
         return path.read_bytes().decode()
     except FileNotFoundError:
         return None
@@ -120,7 +122,7 @@ def content(path: Path) -> str | None:
         place = NotEditable.at(text, len(text), "not UTF-8")
         raise Refused(f"{path}: {place}", "Save the file as UTF-8.") from error
     except OSError as error:
-        raise Refused(f"{path} can't be read: {error.strerror}", "Fix its permissions.") from error
+        raise Refused(f"{path} can't be read: {error.strerror}", "Make it readable, or see --print.") from error
 
 
 def entries_of(client: Client) -> list[Entry]:

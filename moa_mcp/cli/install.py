@@ -56,9 +56,10 @@ def command(
     if link and print_only:
         raise Refused("--link and --print can't be combined", "Use one of them.")
     asks = not (yes or dry_run or print_only or link)
+    named = chosen(clients)
     if asks:
         client_files.require_terminal("install")
-    targets = chosen(clients) or _found()
+    targets = named or _found()
     server = own_server(config_path, journal)
     if link:
         _print_links(targets, server, named=bool(clients))

@@ -18,6 +18,8 @@ from moa_mcp.cli.text import say, shortened
 from moa_mcp.cli.timeline import Timeline
 from moa_mcp.trace.trace import Trace
 
+_SOON_S = 0.1
+"""Seconds within which the rest of a short answer arrives."""
 _LEAST_LINES = 6
 _OTHER_LINES = 10
 """Lines of a terminal for the answer that follows, and the summary after it."""
@@ -48,6 +50,8 @@ class Screen:
         self._display = Display(console, simulated=options.simulated) if live else None
         self._notices = Notices()
         self._drawn = False
+        self._arrived = 0.0
+        """When the first text of the answer arrived; 0 before."""
 
     def following(self) -> AbstractContextManager[object]:
         """Return the scope in which progress is shown; at its end it is erased."""
@@ -56,6 +60,8 @@ class Screen:
     def show(self, trace: Trace) -> None:
         """Show the progress of a run, and the text of the answer that arrived."""
         if self.stream is not None and self.stream.pending:
+            if not self._streams(trace):
+                return
             if self._display is not None:
                 self._display.close()
             if self._console.is_terminal:  # the answer comes last
@@ -66,6 +72,17 @@ class Screen:
                 say(*self._notices.new(trace, time.time()))
         elif self.stream is None or not self.stream.in_line:
             self._display.draw(trace)
+
+    def _streams(self, trace: Trace) -> bool:
+        """Whether to write an answer while it arrives. One that is complete soon follows the timeline of the whole run.
+
+        Once a part of it is written, the rest follows.
+        """
+        if self._drawn or self.stream is None or self.stream.in_progress:
+            return True
+        self._arrived = self._arrived or time.monotonic()
+        ended = trace.status != "running" or all(call.completion for call in trace.steps[-1].calls)
+        return not ended and time.monotonic() - self._arrived >= _SOON_S
 
     def outcome(self, trace: Trace) -> None:
         """Print what happened in a run that ended: its timeline if it is not printed yet, and its summary."""

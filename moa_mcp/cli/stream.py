@@ -34,6 +34,11 @@ class Stream:
         return bool(self._pending)
 
     @property
+    def in_progress(self) -> bool:
+        """Whether a part of the answer is written."""
+        return bool(self._written or self._cut)
+
+    @property
     def in_line(self) -> bool:
         """Whether a text has begun that may continue, so that nothing else may be written."""
         return bool(self._written or self._pending)

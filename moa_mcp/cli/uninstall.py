@@ -23,6 +23,7 @@ def command(clients: tuple[str, ...], yes: bool, dry_run: bool) -> None:
     A file that has not changed since install is restored exactly. Keys, configuration and stored runs are kept.
     """
     asks = not (yes or dry_run)
+    named = chosen(clients)
     if asks:
         client_files.require_terminal("uninstall")
     found: list[Client] = []
@@ -34,7 +35,7 @@ def command(clients: tuple[str, ...], yes: bool, dry_run: bool) -> None:
         found.append(client)
         return _remove(client, change, asks=asks, dry_run=dry_run)
 
-    client_files.change_each(chosen(clients) or CLIENTS, remove)
+    client_files.change_each(named or CLIENTS, remove)
     if not found:
         say("No client has an entry for moa-mcp.")
 

@@ -103,6 +103,7 @@ def largest_answer(model: str) -> int | None:
     return int(known) if known else None
 
 
+@cache
 def default_effort(model: str) -> str | None:
     """Return a model's default reasoning effort; None if unknown."""
     return _entry(model).get("default_reasoning_effort")
@@ -181,7 +182,6 @@ def source() -> str:
         return "litellm table"
 
 
-@cache
 def _entry(model: str) -> dict[str, Any]:
     provider, _, name = model.partition("/")
     table, bare = _table(), _table().get(name, {})
@@ -190,7 +190,6 @@ def _entry(model: str) -> dict[str, Any]:
     return table.get(model) or table.get(f"{provider}/{wire_name(provider, model)}") or (bare if same else {})
 
 
-@cache
 def _facts(model: str) -> dict[str, Any]:
     """Return what is known of a model; for a route of a gateway that is not listed, what is known at its maker."""
     listed = _entry(model)

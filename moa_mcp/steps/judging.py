@@ -255,10 +255,11 @@ def _counted(outcome: tally.Majority) -> Iterator[Note]:
         text = f"no majority: the most frequent value has {outcome.votes} of {outcome.readable} votes"
         yield Note(text, degrades=True)
     if outcome.abstained:
-        blank = numbered(position + 1 for position in outcome.abstained)
-        most = 2 * len(outcome.abstained) > outcome.tally.of
-        which = "more than half of the answers have no value" if most else "answers without a value"
-        yield Note(f"{which} to count: {blank}", degrades=most)
+        which = numbered(position + 1 for position in outcome.abstained)
+        blank, most = len(outcome.abstained), 2 * len(outcome.abstained) > outcome.tally.of
+        names = f"answer {which} has" if blank == 1 else f"answers {which} have"
+        text = f"{names} no value to count"
+        yield Note(f"{text}: more than half of the answers" if most else text, degrades=most)
 
 
 def _chosen(judge: str, outcome: tally.Majority, passes: int, count: int) -> Iterator[Note]:

@@ -1,17 +1,13 @@
 // Connects the source with the page, and keeps what the reader has chosen.
 import {clean, el} from "./elements.js";
 import {drawings} from "./run.js";
-import {resolved} from "./source.js";
 import {update} from "./update.js";
+import {restored} from "./whole.js";
 
 const main = document.querySelector("main");
 const source = {start: show => show(JSON.parse(document.getElementById("run").textContent))};
 let data = null;
 let view = {picked: null, layer: null, side: null};
-
-function restored({markdown, texts, ...rest}) {
-  return {...resolved(rest, texts), trees: new Map(resolved(markdown, texts))};
-}
 
 function change(next, call) {
   view = {...view, ...next};

@@ -13,19 +13,21 @@ from json import dumps
 from moa_mcp.trace.trace import Trace
 from moa_mcp.viewer.data import Difference, Json, compared, data_of
 
-MODULES = (
+_RUN = (
     *("elements", "figures", "scale", "timeline", "sentences", "answers", "prompt", "choices", "commands"),
-    *("run", "update", "source", "live", "main"),
+    *("run", "update", "source", "live"),
 )
-"""The page's modules, each after those that it imports."""
-LOCAL_RUN = (*MODULES[:-1], "served", "shown", "local_run")
-"""The modules of the page of a run of `moa-mcp view`."""
+"""The modules of every page of a run, each after those that it imports."""
+MODULES = (*_RUN, "whole", "main")
+"""The modules of the page of one run."""
+LOCAL_RUN = (*_RUN, "served", "shown", "local_run")
+"""Those of the page of a run of `moa-mcp view`."""
 LOCAL_LIST = ("elements", "figures", "source", "live", "update", "served", "shown", "list", "local_list")
 """Those of its list of runs."""
-COMPARING = (*(name for name in MODULES if name not in {"live", "main"}), "compare", "main")
-"""The modules of a page with two runs, which does not follow them."""
+COMPARING = (*(name for name in _RUN if name != "live"), "whole", "compare", "main")
+"""Those of a page with two runs, which does not follow them."""
 APP_MODULES = (
-    *("asks" if name == "commands" else name for name in MODULES[:-1]),
+    *("asks" if name == "commands" else name for name in _RUN),
     *("bridge", "hosted", "chat", "app"),
 )
 """Those of the page in a chat, where buttons take the place of commands."""

@@ -188,7 +188,8 @@ def test_a_line_that_is_wrong_prints_no_error(line: str, content: str, environ: 
 
 def test_the_names_of_commands_are_completed_without_loading_them(environ: dict[str, str]) -> None:
     listing = "import atexit, sys; atexit.register(lambda: print(*sys.modules)); "
-    printed = process(environ, "moa-mcp ", ("-c", f"{listing}from moa_mcp.__main__ import main; main()"))
+    unmeasured = {name: value for name, value in environ.items() if not name.startswith("COVERAGE_")}
+    printed = process(unmeasured, "moa-mcp ", ("-c", f"{listing}from moa_mcp.__main__ import main; main()"))
     *words, modules = printed.splitlines()
     assert words == [f"plain,{name}" for name in COMMANDS]
     assert not {*modules.split()} & {"rich", "mcp", "sqlite3", *(f"moa_mcp.cli.{name}" for name in COMMANDS)}

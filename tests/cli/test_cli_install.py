@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -305,6 +306,15 @@ def test_a_file_that_can_not_be_read_or_written_is_refused(home: Home) -> None:
     assert f"Error: {home.path('cursor')} can't be read: " in home("install", "cursor", "--yes").stderr
     (home.folder / ".lmstudio").touch()
     assert f"Error: {home.path('lm-studio')} can't be " in home("install", "lm-studio", "--yes").stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
+def test_a_pipe_in_place_of_a_file_is_refused_without_reading_it(home: Home) -> None:
+    home.path("cursor").parent.mkdir(parents=True)
+    os.mkfifo(home.path("cursor"))
+    refused = home("install", "cursor", "--yes")
+    assert refused.returncode == 2
+    assert f"{home.path('cursor')} can't be read: it is not a regular file" in refused.stderr
 
 
 def test_an_older_backup_is_never_replaced_and_the_first_original_is_restored(home: Home) -> None:

@@ -105,6 +105,21 @@ def test_an_answer_that_arrives_follows_the_bars_and_only_the_summary_follows_it
 
 
 @POSIX
+def test_an_answer_that_arrives_at_once_follows_the_bars_of_the_whole_run(
+    nursery: Nursery, environ: dict[str, str], tmp_path: Path
+) -> None:
+    with ModelServer() as server:
+        server.script("last", Reply("the answer", delay_s=0.3))
+        config = served(server, tmp_path, TWO, AGGREGATE)
+        terminal = Terminal(environ, "--config", config, "ask", "one", "Why?", nursery=nursery)
+        assert terminal.until_end() == 0
+    last = screens(terminal)[-1].splitlines()
+    assert "1 of 1 answered" in "\n".join(last)
+    assert not any("answers now" in line for line in last)
+    assert last[-1] == "the answer"
+
+
+@POSIX
 def test_while_a_broken_answer_is_repeated_it_says_what_it_waits_for(
     nursery: Nursery, environ: dict[str, str], tmp_path: Path
 ) -> None:

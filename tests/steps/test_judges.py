@@ -235,7 +235,7 @@ async def test_a_restated_vote_is_the_judges_own_words() -> None:
             (
                 "1 of 3 answers say 'B'",
                 "tie with 'C'; chose the value given first",
-                "answers without a value to count: 2",
+                "answer 2 has no value to count",
             ),
         ),
         (

@@ -51,14 +51,14 @@ async def voted(*replies: str, extract: str = 'extract = "last_number"') -> Trac
             'extract = "choice"',
             "degraded",
             "Answer: C",
-            ("1 of 3 answers say 'C'", "more than half of the answers have no value to count: 1, 2"),
+            ("1 of 3 answers say 'C'", "answers 1, 2 have no value to count: more than half of the answers"),
         ),
         (
             ("A or B", "Answer: C", "Answer: C", "none"),
             'extract = "choice"',
             "complete",
             "Answer: C",
-            ("2 of 4 answers say 'C'", "answers without a value to count: 1, 4"),
+            ("2 of 4 answers say 'C'", "answers 1, 4 have no value to count"),
         ),
         (
             ("1", "1", "2", "3"),
@@ -114,7 +114,7 @@ async def test_a_pattern_that_takes_for_ever_abstains_and_is_noted() -> None:
     assert [note.text for note in trace.steps[1].notes] == [
         "the regex took longer than 1 s on answers 2; these count as abstentions",
         "2 of 3 answers say 'aa'",
-        "answers without a value to count: 2",
+        "answer 2 has no value to count",
     ]
     trace = await voted(slow, extract="extract = { regex = '(a+)+$' }")
     assert str(trace.error).endswith("the regex took longer than 1 s on answers 1; these count as abstentions")

@@ -7,16 +7,16 @@ tests/interop/typescript brings the bridge; without it, or without Chromium, the
 from __future__ import annotations
 
 import json
-import mimetypes
 import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from moa_mcp.viewer import app_page
+from tests.support.chat import HOST, QUESTION, Chat, Theme, chat_in
 from tests.support.model_server import Hang, ModelServer, Reply, Status
 from tests.support.nursery import Nursery
 from tests.support.serving import ServerProcess
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from playwright import sync_api
 else:
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-HOST = Path(__file__).parents[1] / "interop" / "typescript"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium (apt-get install chromium)"),
@@ -41,7 +40,6 @@ models.c.routes = [{ model = "openai/c", api_base = "URL" }]
 pipelines.two.steps = [{ step = "propose", agents = ["a", "b"] }, { step = "aggregate", agent = "c" }]
 limits.attempts = 1
 """
-QUESTION = "Which design hurts first?"
 ANSWER = "**The wide table** hurts first. See [the manual](https://example.org/manual)."
 ATTACKS = (
     "<script>document.title='ran'</script></script><!--<script>",
@@ -51,54 +49,6 @@ ATTACKS = (
     "\x1b]8;;https://example.invalid\x07link\x1b]8;;\x07 \x1b[31mred \u202ereversed\u202c \u2066isolated \x00",
     "__proto__ ${document.title='ran'} {{1+1}}",
 )
-Theme = Literal["light", "dark"]
-
-
-class Chat:
-    """A chat in which a host shows the page of a call."""
-
-    def __init__(self, tab: sync_api.Page) -> None:
-        self.tab = tab
-        self.run = tab.frame_locator("iframe")
-        self.errors: list[str] = []
-        tab.on("pageerror", lambda error: self.errors.append(str(error)))
-        tab.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
-
-    def show(
-        self,
-        name: str = "two",
-        given: dict[str, Any] | None = None,
-        *,
-        width: int = 760,
-        theme: Theme = "light",
-        modern: bool = True,
-        context: dict[str, Any] | None = None,
-        **options: Any,
-    ) -> sync_api.FrameLocator:
-        """Let the host call a tool and show its page, and return the page."""
-        self.tab.set_viewport_size({"width": width, "height": 900})
-        self.tab.emulate_media(color_scheme=theme)
-        self.tab.evaluate("modern => host.connect(modern)", modern)
-        call = [name, given or {"question": QUESTION}, {"context": {"theme": theme, **(context or {})}, **options}]
-        self.tab.evaluate("([name, given, options]) => host.show(name, given, options)", call)
-        return self.run
-
-    def seen(self, kind: str) -> Any:
-        """Return what the page has asked its host for."""
-        return self.tab.evaluate(f"host.seen.{kind}")
-
-    def evaluate(self, script: str) -> Any:
-        """Return the value of a script in the page."""
-        return self.tab.frames[-1].evaluate(script)
-
-    def cancel(self) -> None:
-        """Cancel the run that the page shows."""
-        call = {"name": "moa_cancel", "arguments": {"run_id": self.run.locator(".head code").inner_text()}}
-        self.tab.evaluate("call => host.client.callTool(call)", call)
-
-    def wait(self, script: str) -> None:
-        """Wait until a script in the chat is true."""
-        self.tab.wait_for_function(script)
 
 
 @pytest.fixture(scope="module")
@@ -119,26 +69,10 @@ def url(models: ModelServer, nursery: Nursery, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="module")
 def opened(url: str) -> Iterator[Chat]:
-    """A chat without a page. Its files have the origin of the server, so that the browser lets it call the server."""
-    origin = url.removesuffix("/mcp")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        context = browser.new_context(bypass_csp=True)  # axe adds a script
-        context.route(f"{origin}/host/**", lambda route: serve(route, origin))
-        chat = Chat(context.new_page())
-        chat.tab.goto(f"{origin}/host/host.html")
-        chat.wait("window.host")
-        yield chat
+        yield chat_in(browser.new_context(bypass_csp=True), url)  # axe adds a script
         browser.close()
-
-
-def serve(route: sync_api.Route, origin: str) -> None:
-    path = HOST / route.request.url.removeprefix(f"{origin}/host/")
-    if not path.is_file():
-        route.fulfill(status=404)
-        return
-    kind = "text/javascript" if path.suffix == ".mjs" else mimetypes.guess_type(path.name)[0]
-    route.fulfill(body=path.read_bytes(), content_type=kind)
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ CONFIG = config_of(
 )
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MERGE = """async ([wholes, rounds]) => {
-    const {merged} = await import("/live.js"), {restored} = await import("/source.js");
+    const {merged} = await import("/live.js"), {restored} = await import("/whole.js");
     const plain = ({run, trees}) => JSON.stringify({run, trees}, (_, each) => each instanceof Map ? [...each].sort()
         : each && each.constructor === Object ? Object.fromEntries(Object.entries(each).sort()) : each);
     let data = null;
