@@ -22,8 +22,9 @@ export function hosted() {
     source.problem = "";
     const most = host.capabilities.serverTools ? RETRIES : 1;
     for (let failures = 0; !stopped; await pause(failures)) {
+      const {result} = call;
       try {
-        if (await asked()) break;
+        if (await asked() && result === call.result) break;  // else the result came while the server was asked
         failures = 0;
       } catch (error) {
         if (++failures === RETRIES) source.problem = error.message;
