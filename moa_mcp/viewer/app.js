@@ -3,7 +3,7 @@ import {inChat, wholeIn} from "./chat.js";
 import {el} from "./elements.js";
 import {hosted} from "./hosted.js";
 import {drawRun} from "./run.js";
-import {update} from "./update.js";
+import {focusOn, update} from "./update.js";
 
 const main = document.querySelector("main");
 const source = hosted();
@@ -12,9 +12,7 @@ let data = null;
 function change(next, call) {
   const view = source.view = {...source.view, ...next};
   draw();
-  const target = call ? `[data-call="${view.picked}"]` : "layer" in next && `#tab${view.layer}`;
-  if (target) main.querySelector(target)?.focus({preventScroll: true});
-  if (call) main.querySelector(`[data-card="${view.picked}"]`)?.scrollIntoView({block: "nearest"});
+  if (call || "layer" in next) focusOn(view, call, `#tab${view.layer}`);
 }
 
 function draw() {
@@ -25,5 +23,5 @@ function draw() {
 setInterval(() => { if (data?.run.status === "running" && !document.hidden) draw(); }, 1000);  // its bars grow between two news
 Object.assign(source, {change, view: {picked: null, layer: null, whole: false, said: ""}});
 source.start(next => { data = next; draw(); }).catch(error => {
-  main.replaceChildren(el("p", {class: "error", role: "alert"}, `This page can't show the run: ${error.message}`));
+  main.replaceChildren(el("p.error", {role: "alert"}, `This page can't show the run: ${error.message}`));
 });

@@ -3,6 +3,7 @@ import {clean} from "./elements.js";
 import {drawRun} from "./run.js";
 import {keyOfServer, served} from "./served.js";
 import {fail, show} from "./shown.js";
+import {focusOn} from "./update.js";
 
 const source = served(`/data${location.pathname}`, keyOfServer());
 let view = {picked: null, layer: null};
@@ -10,8 +11,7 @@ let view = {picked: null, layer: null};
 function change(next, call) {
   view = {...view, ...next};
   show();
-  document.querySelector(call ? `[data-call="${view.picked}"]` : `#tab${view.layer}`)?.focus({preventScroll: true});
-  if (call) document.querySelector(`[data-card="${view.picked}"]`)?.scrollIntoView({block: "nearest"});
+  focusOn(view, call, `#tab${view.layer}`);
 }
 
 show();

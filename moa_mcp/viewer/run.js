@@ -40,7 +40,7 @@ function facts(run) {
   const saved = (run.layers ?? []).reduce((sum, layer) => sum + (layer.saved_calls ?? 0), 0);
   const calls = [failed && `${failed} failed`, retried && `${retried} retried`, saved && `${saved} not needed`, run.inherited_steps && `${counted(run.inherited_steps, "step")} reused`].filter(Boolean).join(", ");
   const money = estimate?.cost_usd, expected = run.status === "running" ? estimate?.calls ?? 0 : 0;
-  return el("dl", {class: "facts"},
+  return el("dl.facts",
     fact("Time", duration(elapsed(run)), run.planned.length ? `${run.steps.length} of ${counted(run.planned.length, "step")}` : ""),
     fact("Calls answered", `${count(own.filter(answered).length)}/${count(Math.max(own.length, expected))}`, calls),
     fact("Tokens", count(used), estimate ? `${count(estimate.tokens.expected)} expected` : "no estimate", scale(estimate?.tokens, used, count)),

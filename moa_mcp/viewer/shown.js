@@ -3,12 +3,12 @@ import {el} from "./elements.js";
 import {update} from "./update.js";
 
 const shownIn = document.querySelector("main"), inside = location.pathname !== "/";
-let problem = null, drawing = () => problem ? [] : [el("p", {class: "quiet", "data-key": "loading"}, "Loading…")];
+let problem = null, drawing = () => problem ? [] : [el("p.quiet", {"data-key": "loading"}, "Loading…")];
 
 export function show(next = drawing) {  // `next` returns the elements of the page, now and after each problem
   drawing = next;
-  const up = inside && el("nav", {"aria-label": "runs", "data-key": "up"}, el("a", {class: "quiet", href: "/"}, "← All runs"));
-  const alert = problem && el("p", {class: "error", role: "alert", "data-key": "problem"}, problem.message);
+  const up = inside && el("nav", {"aria-label": "runs", "data-key": "up"}, el("a.quiet", {href: "/"}, "← All runs"));
+  const alert = problem && el("p.error", {role: "alert", "data-key": "problem"}, problem.message);
   update(shownIn, [up, alert, ...drawing()].filter(Boolean));
 }
 

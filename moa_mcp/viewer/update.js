@@ -17,6 +17,11 @@ export function update(parent, fresh) {
   while (next) { const gone = next; next = next.nextSibling; gone.remove(); }
 }
 
+export function focusOn({picked}, call, otherwise) {  // what a reader has chosen: a call, or what the other selector finds
+  document.querySelector(call ? `[data-call="${picked}"]` : otherwise)?.focus({preventScroll: true});
+  if (call) document.querySelector(`[data-card="${picked}"]`)?.scrollIntoView({block: "nearest"});
+}
+
 function become(old, fresh) {
   if (old.nodeType !== Node.ELEMENT_NODE) { if (old.data !== fresh.data) old.data = fresh.data; return; }
   for (const {name} of [...old.attributes]) if (!KEPT.has(name) && !fresh.hasAttribute(name)) old.removeAttribute(name);

@@ -5,40 +5,28 @@ It knows nothing of the package under test.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
-from typing import Any, Self
+from typing import Any
 from urllib.request import Request, urlopen
 
-from tests.support.otlp_receiver import OtlpReceiver
+from tests.support.otlp_receiver import Listener, OtlpReceiver
 
 _SERVICE = "/opentelemetry.proto.collector.{0}.v1.{1}Service/Export"
 _PATHS = {_SERVICE.format("trace", "Trace"): "/v1/traces", _SERVICE.format("metrics", "Metrics"): "/v1/metrics"}
 
 
-class OtlpGrpcReceiver:
+class OtlpGrpcReceiver(Listener):
     """A receiver inside a `with` block."""
 
     def __init__(self, *, answers: bool = True) -> None:
         self.decoded = OtlpReceiver()
-        arguments = [self.decoded.url] if answers else []
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, *arguments], stdout=subprocess.PIPE, text=True
-        )
-        assert self._process.stdout is not None
-        self.url = self._process.stdout.readline().strip()
-
-    def __enter__(self) -> Self:
-        return self
+        super().__init__("-m", __name__, *([self.decoded.url] if answers else []))
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait(10)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        super().__exit__()
         self.decoded.__exit__()
 
 

@@ -58,13 +58,11 @@ class Point:
     total: float
 
 
-class OtlpReceiver:
-    """A receiver inside a `with` block."""
+class Listener:
+    """A process that prints its address, inside a `with` block."""
 
-    def __init__(self, *, answers: bool = True) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, *([] if answers else ["--silent"])], stdout=subprocess.PIPE, text=True
-        )
+    def __init__(self, *arguments: str) -> None:
+        self._process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().strip()
 
@@ -76,6 +74,13 @@ class OtlpReceiver:
         self._process.wait(10)
         assert self._process.stdout is not None
         self._process.stdout.close()
+
+
+class OtlpReceiver(Listener):
+    """A receiver inside a `with` block."""
+
+    def __init__(self, *, answers: bool = True) -> None:
+        super().__init__(__file__, *([] if answers else ["--silent"]))
 
     @property
     def spans(self) -> list[Seen]:

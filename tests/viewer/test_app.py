@@ -7,7 +7,6 @@ tests/interop/typescript brings the bridge; without it, or without Chromium, the
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,18 +15,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moa_mcp.viewer import app_page
+from tests.support.browser import chromium
 from tests.support.chat import HOST, QUESTION, Chat, Theme, chat_in
 from tests.support.model_server import Hang, ModelServer, Reply, Status
 from tests.support.nursery import Nursery
 from tests.support.serving import ServerProcess
 
 if TYPE_CHECKING:
-    from playwright import sync_api
-else:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    pass
 pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium (apt-get install chromium)"),
     pytest.mark.skipif(
         not (HOST / "node_modules" / "@modelcontextprotocol" / "ext-apps").is_dir(),
         reason="run `npm ci` in tests/interop/typescript to test with the official bridge of MCP Apps",
@@ -69,10 +65,8 @@ def url(models: ModelServer, nursery: Nursery, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="module")
 def opened(url: str) -> Iterator[Chat]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield chat_in(browser.new_context(bypass_csp=True), url)  # axe adds a script
-        browser.close()
 
 
 @pytest.fixture

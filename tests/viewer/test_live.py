@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
@@ -22,14 +21,13 @@ from moa_mcp.trace.trace import trace_of
 from moa_mcp.values import Call, Completion, Question
 from moa_mcp.viewer.data import data_of
 from moa_mcp.viewer.live import Live
+from tests.support.browser import chromium
 from tests.support.journals import config_of, runs_of
 from tests.support.starting import resume_run, start_run
 from tests.support.tables import AGGREGATE, PROPOSE
 
 if TYPE_CHECKING:
     from playwright import sync_api
-else:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 QUESTION = Question("Which database design will hurt us first, and why? " * 3, "Our tables. " * 20, "Be brief. " * 15)
 CRITIQUE = '{ step = "critique", agents = ["b", "x"] }'
@@ -42,7 +40,6 @@ CONFIG = config_of(
     AGGREGATE,
     settings="limits.attempts = 2",
 )
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MERGE = """async ([wholes, rounds]) => {
     const {merged} = await import("/live.js"), {restored} = await import("/whole.js");
     const plain = ({run, trees}) => JSON.stringify({run, trees}, (_, each) => each instanceof Map ? [...each].sort()
@@ -102,8 +99,6 @@ def events() -> tuple[Event, ...]:
 @pytest.fixture(scope="module")
 def modules() -> Iterator[sync_api.Page]:
     """Return a page that can import the modules of the viewer."""
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium (apt-get install chromium)")
     room = files("moa_mcp.viewer")
 
     def serve(route: sync_api.Route) -> None:
@@ -111,13 +106,11 @@ def modules() -> Iterator[sync_api.Page]:
         kind = "text/javascript" if name else "text/html"
         route.fulfill(body=(room / name).read_text("utf-8") if name else "", content_type=kind)
 
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         page = browser.new_page()
         page.route("**/*", serve)
         page.goto("http://viewer.test/")
         yield page
-        browser.close()
 
 
 def polled(events: Sequence[Event], marks: Sequence[int]) -> list[dict[str, Any]]:

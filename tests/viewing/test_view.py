@@ -29,11 +29,12 @@ from moa_mcp.events import CallFinished, CallStarted, RunFinished, RunStarted, S
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.values import Completion, Message, Place, Question, Status
+from tests.support.browser import chromium
 from tests.support.lives import AGGREGATOR, CALLS, NAMES, POOL, WIDTH, Machine
 from tests.support.model_server import Held, Reply
 from tests.support.nursery import Forked, Nursery
 from tests.support.programs import program, written
-from tests.viewing.browser import Tab, chromium
+from tests.viewing.browser import Tab
 
 if TYPE_CHECKING:
     from playwright import sync_api
