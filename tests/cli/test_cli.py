@@ -172,14 +172,15 @@ def test_a_models_text_can_neither_command_nor_decorate_the_terminal(
 ) -> None:
     with ModelServer() as server:
         server.script("second", Status(400, "no \x1b]0;title\x07 [red]thanks[/red]"))
-        server.script("last", Reply("so \x1b[2J\x9b1m [bold]be[/bold] :smile: it\r\n"))
+        server.script("last", Reply("so \x1b[2J\x9b1m [bold]be[/bold] :smile: it\r\n", chunk_delay_s=0.2))
         propose, aggregate = '{step="propose", agents=["first", "second"]}', '{step="aggregate", agent="last"}'
         config = served(server, tmp_path, propose, aggregate)
         terminal = Terminal(environ, "--config", config, "ask", "one", "Why?", nursery=nursery)
         assert terminal.until_end() == 0
-    assert terminal.shown.count("so [2J1m [bold]be[/bold] :smile: it") == terminal.shown.count(":smile:") == 1
-    reason = terminal.shown.index("no ]0;title [red]thanks[/red]", terminal.shown.index("Degraded:"))
-    assert reason < terminal.shown.index("cost unknown", reason)
+    answer = terminal.shown.index("so [2J1m [bold]be[/bold] :smile: it")
+    reason = terminal.shown.index("no ]0;title [red]thanks[/red]", answer)
+    assert terminal.shown.count(":smile:") == 1
+    assert terminal.shown.index("Degraded:") < reason < terminal.shown.index("cost unknown", answer)
     assert not [command for command in ("\x1b[2J", "\x9b", "\x1b]", "\x07") if command in terminal.shown]
 
 
