@@ -25,6 +25,7 @@ from moa_mcp.__main__ import main
 from moa_mcp.errors import CallError
 from moa_mcp.providers.transports import Real
 from moa_mcp.values import Call, Message, Place, Target
+from tests.support.tracing import complete_tracing
 
 _LATE_S = 20.0
 
@@ -193,6 +194,7 @@ def _measure(configuration: str) -> None:
     leave, raise_signal = os._exit, signal.raise_signal
     measured = Coverage(config_file=configuration, data_suffix=True)
     measured.start()
+    complete_tracing()
     path = Path(measured.get_data().data_filename())
     path.touch()
     path.chmod(0o666)  # a prelude may make another user of it
