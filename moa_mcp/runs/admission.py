@@ -29,9 +29,9 @@ from moa_mcp.providers.backend import Backend
 from moa_mcp.runs.caps import earlier
 from moa_mcp.runs.record import StartPoint, StoredRun, whole
 from moa_mcp.runs.requests import ForkedRun, NewRun, ResumedRun, RunRequest, Terms
-from moa_mcp.runs.store import RunStore
+from moa_mcp.runs.store import RunStore, not_resumable
 from moa_mcp.trace import replay
-from moa_mcp.values import Answer
+from moa_mcp.values import COMPLETE, Answer
 
 RefusalReason: TypeAlias = Literal["no_provider", "question_too_long", "unpriced"]
 _SEEDS = 2**32
@@ -203,8 +203,9 @@ class Admission:
     async def _resumed(self, request: ResumedRun) -> _Task:
         """Return the rest of a run. Its cost was confirmed at its start; a higher budget needs a new confirmation."""
         stored = await self._store.load(request.run_id)
-        await self._store.check_free(request.run_id)
-        events = await self._store.events(request.run_id)
+        events, _, record = await self._store.events(request.run_id)
+        if record.status in COMPLETE or record.owned:  # whether an expired lease is over is found out at the start
+            raise not_resumable(record)
         with readable(request.run_id):
             checkpoint = replay.checkpoint(stored.spec.question, events)
         before, stored = stored.spec.max_cost_usd, self._capped(stored, request)
@@ -216,7 +217,7 @@ class Admission:
 
     async def _forked(self, request: ForkedRun) -> _Task:
         stored = await self._store.load(request.run_id)
-        events = await self._store.events(request.run_id)
+        events = (await self._store.events(request.run_id)).events
         with readable(request.run_id):
             inherited = replay.until(events, request.step)
             checkpoint = replay.checkpoint(stored.spec.question, inherited)

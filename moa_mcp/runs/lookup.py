@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Collection
+
 from moa_mcp.errors import RunAmbiguous, RunNotFound
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.text.suggest import closest
+from moa_mcp.values import Status
 
 LAST = "last"
-ALL = 2**31 - 1
-"""More runs than any journal holds."""
+_PAGE = 500
+"""Records that are read at once."""
+
+
+async def every(
+    journal: Journal, statuses: Collection[Status] | None = None, changed_since: float = 0.0
+) -> AsyncGenerator[RunRecord]:
+    """Yield all records that match, newest first, read page by page. Raises `JournalError`."""
+    page: tuple[RunRecord, ...] | None = None
+    while page is None or len(page) == _PAGE:
+        try:
+            before = page[-1].run_id if page else None
+            page = await journal.records(statuses=statuses, changed_since=changed_since, before=before, limit=_PAGE)
+        except RunNotFound:  # it was deleted meanwhile, and so were those before it: the oldest go first
+            return
+        for each in page:
+            yield each
 
 
 async def find_run(journal: Journal, given: str, *, shortest: int = 1) -> RunRecord:
@@ -28,10 +46,14 @@ async def find_run(journal: Journal, given: str, *, shortest: int = 1) -> RunRec
     record = await journal.record(given)
     if record is not None:
         return record
-    records = await journal.records(limit=ALL)
-    found = [each for each in records if len(given) >= shortest and each.run_id.startswith(given)]
+    found, others = list[RunRecord](), list[str]()
+    async for each in every(journal):
+        if len(given) >= shortest and each.run_id.startswith(given):
+            found.append(each)
+        else:
+            others.append(each.run_id)
     if not found:
-        raise RunNotFound(given, closest(given, [each.run_id for each in records]))
+        raise RunNotFound(given, closest(given, others))
     if len(found) > 1:
         raise RunAmbiguous(given, [each.run_id for each in found])
     return found[0]

@@ -20,9 +20,10 @@ from moa_mcp.runs.run import Run
 from moa_mcp.text.surrogates import mended
 from moa_mcp.trace import replay
 from moa_mcp.trace.trace import Trace, trace_of
-from moa_mcp.values import Question
+from moa_mcp.values import ACTIVE, Question
 
 _TITLE = 80
+_QUEUED = "waiting in the queue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def reopened(stored: StoredRun, events: tuple[Event, ...]) -> tuple[Run, StartPo
             traceparents=replay.traceparents(events),
         )
     trace.run_id, trace.pipeline, trace.status = spec.run_id, spec.pipeline.name, "running"
-    return Run(spec.run_id, trace, recorded=True), start
+    return Run(spec.run_id, trace), start
 
 
 def traced(record: RunRecord, events: Iterable[Event]) -> Trace:
@@ -120,6 +121,8 @@ def traced(record: RunRecord, events: Iterable[Event]) -> Trace:
         raise damaged_run(record.run_id)
     with readable(record.run_id):
         trace = trace_of(events)
+    if record.status == "queued" and not trace.started_at:  # no event tells its question yet
+        trace.question = Question(question_of(record))
     settle(trace, record)
     return trace
 
@@ -128,9 +131,10 @@ def settle(trace: Trace, record: RunRecord) -> None:
     """Give a trace the status of its run's record, which another process may have set."""
     trace.run_id, trace.pipeline, trace.status = record.run_id, record.pipeline, record.status
     trace.interrupted = record.status == "running" and not record.owned
+    trace.waiting = _QUEUED if record.status == "queued" else ""
     if trace.status != "running" or trace.interrupted:
         trace.leave()
-    if trace.status != "running" and trace.seconds is None:
+    if trace.status not in ACTIVE and trace.seconds is None:
         trace.seconds = record.updated_at - record.created_at
 
 

@@ -17,8 +17,6 @@ class Run:
     run_id: str
     trace: Trace
     ended: anyio.Event = field(default_factory=anyio.Event)
-    recorded: bool = False
-    """Whether it is in the journal, and its lease can be renewed."""
     cancel_requested: bool = False
     """Whether it was cancelled. Otherwise it stops because its process does, and can be resumed."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Any
 
 import mcp_types as types
@@ -11,11 +12,12 @@ from mcp.shared.exceptions import MCPError
 
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import JournalError, RunNotFound
-from moa_mcp.journal import RunRecord
+from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.panels import needs
 from moa_mcp.planning.plan import Reach, blocking, plan, reach
 from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Runs
+from moa_mcp.runs.lookup import every
 from moa_mcp.server import apps
 from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.waiting import Context
@@ -40,13 +42,16 @@ class Resources:
 
     async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
         """Return the pipelines, then the runs, newest first. A cursor is the last resource of the previous page."""
-        pages = [apps.RESOURCE] if apps.renders(context) else []
-        pipelines = map(_pipeline_resource, self._runs.config.pipelines.values())
-        runs = map(_run_resource, await self._records())
-        resources = [*pages, *pipelines, *runs]
-        start = _after(params.cursor if params else None, resources)
-        shown = resources[start : start + PAGE]
-        more = start + PAGE < len(resources)
+        cursor = params.cursor if params else None
+        resources: list[types.Resource] = []
+        if cursor is None or not cursor.startswith(_RUN):
+            pages = [apps.RESOURCE] if apps.renders(context) else []
+            fixed = [*pages, *map(_pipeline_resource, self._runs.config.pipelines.values())]
+            resources = fixed[_after(cursor, fixed) :]
+        last = cursor.removeprefix(_RUN) if cursor and cursor.startswith(_RUN) else None
+        resources += map(_run_resource, await self._records(last, max(0, PAGE + 1 - len(resources))))
+        shown = resources[:PAGE]
+        more = len(resources) > PAGE
         return types.ListResourcesResult(resources=shown, next_cursor=str(shown[-1].uri) if more else None)
 
     async def templates(
@@ -83,9 +88,11 @@ class Resources:
                 raise _unreadable(error) from error
         return None
 
-    async def _records(self) -> Sequence[RunRecord]:
+    async def _records(self, before: str | None, limit: int) -> Sequence[RunRecord]:
         try:
-            return await self._runs.journal.records()
+            return await self._runs.journal.records(before=before, limit=limit)
+        except RunNotFound as error:
+            raise _stale() from error
         except JournalError as error:
             raise _unreadable(error) from error
 
@@ -112,15 +119,13 @@ class Resources:
     async def complete(self, context: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
         """Return the pipelines or run ids that begin with the typed text."""
         del context
-        known: dict[str, Sequence[str]] = {
-            "name": tuple(self._runs.config.pipelines),
-            "pipeline": tuple(self._runs.config.pipelines),
-            "run_id": [record.run_id for record in await self._records()],
-        }
-        typed = params.argument.value
-        values = [value for value in known.get(params.argument.name, ()) if value.startswith(typed)]
-        shown = values[:_COMPLETIONS]
-        completion = types.Completion(values=shown, total=len(values), has_more=len(values) > len(shown))
+        typed, values = params.argument.value, list[str]()
+        if params.argument.name == "run_id":
+            values = await _run_ids(self._runs.journal, typed)
+        elif params.argument.name in {"name", "pipeline"}:
+            values = [name for name in self._runs.config.pipelines if name.startswith(typed)]
+        shown, more = values[:_COMPLETIONS], len(values) > _COMPLETIONS
+        completion = types.Completion(values=shown, total=None if more else len(values), has_more=more)
         return types.CompleteResult(completion=completion)
 
 
@@ -147,6 +152,21 @@ _TEMPLATES = (
         mime_type=_JSON,
     ),
 )
+
+
+async def _run_ids(journal: Journal, typed: str) -> list[str]:
+    """Return the IDs of the newest runs that begin with a text, and one more than are shown."""
+    found: list[str] = []
+    try:
+        async with aclosing(every(journal)) as records:
+            async for each in records:
+                if each.run_id.startswith(typed):
+                    found.append(each.run_id)
+                if len(found) > _COMPLETIONS:
+                    break
+    except JournalError as error:
+        raise _unreadable(error) from error
+    return found
 
 
 def _unreadable(error: JournalError) -> MCPError:
@@ -186,4 +206,8 @@ def _after(cursor: str | None, resources: Sequence[types.Resource]) -> int:
     for index, resource in enumerate(resources):
         if str(resource.uri) == cursor:
             return index + 1
-    raise MCPError(types.INVALID_PARAMS, "Invalid cursor: that resource is gone; list again without a cursor")
+    raise _stale()
+
+
+def _stale() -> MCPError:
+    return MCPError(types.INVALID_PARAMS, "Invalid cursor: that resource is gone; list again without a cursor")

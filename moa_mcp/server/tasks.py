@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import anyio
 import mcp_types as types
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel import Server
@@ -25,11 +24,11 @@ from moa_mcp.runs import Ready, ResumedRun, Runs
 from moa_mcp.server import results
 from moa_mcp.server.waiting import Context
 from moa_mcp.trace.trace import Trace
+from moa_mcp.values import ACTIVE
 
 EXTENSION = "io.modelcontextprotocol/tasks"
 POLL_MS = 1_000
 """Recommended milliseconds between two polls."""
-_GLANCE_S = 0.01
 
 TaskResult = dict[str, Any]
 """A task as JSON. Not a model, since serializing one drops nulls, but `ttlMs` must be null."""
@@ -56,11 +55,8 @@ class Tasks:
         server.middleware.append(_require_for_listening)
 
     async def handle(self, run_id: str) -> TaskResult:
-        """Return a running run as a task, once it is recorded."""
-        while (record := await self._runs.journal.record(run_id)) is None:
-            if self._runs.find(run_id) is None:  # it could not be recorded
-                raise RunNotFound(run_id)
-            await anyio.sleep(_GLANCE_S)
+        """Return a running run as a task. Raises `RunNotFound`, `JournalError`."""
+        record = await self._runs.record(run_id)
         trace = await self._runs.trace(run_id)
         return {"resultType": "task", **_task(record, "working", results.progress(trace))}
 
@@ -76,10 +72,10 @@ class Tasks:
             if trace.interrupted:
                 refusal = await self._take_up(params.task_id)
                 trace = await self._runs.trace(params.task_id)
-            record = await self._record(params.task_id)
+            record = await self._runs.record(params.task_id)
         if refusal and trace.interrupted:
             return _completed(record, refusal, results.error(refusal))
-        if "running" in {trace.status, record.status}:  # it has ended only when its end is recorded
+        if ACTIVE.intersection({trace.status, record.status}):  # it has ended only when its end is recorded
             return _complete(_task(record, "working", results.progress(trace)))
         if trace.status == "cancelled":
             return _complete(_task(record, "cancelled", trace.status))
@@ -89,7 +85,7 @@ class Tasks:
         """Acknowledge responses. No run asks for any."""
         _check(context, params)
         with _explained(params.task_id):
-            await self._record(params.task_id)
+            await self._runs.record(params.task_id)
         return _complete({})
 
     async def cancel(self, context: Context, params: TaskParams) -> TaskResult:
@@ -109,12 +105,6 @@ class Tasks:
         except RunNotResumable as error:
             return str(error)
         return None
-
-    async def _record(self, run_id: str) -> RunRecord:
-        record = await self._runs.journal.record(run_id)
-        if record is None:
-            raise RunNotFound(run_id)
-        return record
 
     def _result(self, trace: Trace) -> types.CallToolResult:
         return results.of_run(trace, simulated=self._runs.backend.simulated, shared=self._runs.shared)

@@ -41,10 +41,7 @@ from moa_mcp.server.waiting import CancellationPolicy, Context, follow
 from moa_mcp.text.suggest import closest
 from moa_mcp.text.visible import quoted
 from moa_mcp.trace.trace import Trace
-from moa_mcp.values import Question
-
-_LOOK_S = 0.5
-"""Seconds between reads of a run that is active in another process."""
+from moa_mcp.values import ACTIVE, Question
 
 GivenRun = TypeVar("GivenRun", bound=RunArguments)
 
@@ -205,11 +202,11 @@ class Tools:
 
     async def _watched(self, trace: Trace, wait_s: float) -> Trace:
         """Return the trace of a run in another process when it ends, is interrupted, or the wait is over."""
+        if not _active(trace):
+            return trace
         with anyio.move_on_after(wait_s):
-            while _active(trace):
-                await anyio.sleep(_LOOK_S)  # processes are not notified of changes in the journal
-                trace = await self._runs.trace(trace.run_id)
-        return trace
+            await self._runs.inactive(trace.run_id)
+        return await self._runs.trace(trace.run_id)
 
     def _patience_s(self, wait_s: float | None) -> float:
         return self._runs.config.limits.wait_s if wait_s is None else wait_s
@@ -282,5 +279,5 @@ class Tools:
 
 
 def _active(trace: Trace) -> bool:
-    """Whether a run is running, in this or another process."""
-    return trace.status == "running" and not trace.interrupted
+    """Whether a run is queued or running, in this or another process."""
+    return trace.status in ACTIVE and not trace.interrupted

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 NEWS_S = 5.0
 """Seconds that a question waits for news, so that pages ask seldom and see changes at once."""
-_LOOK_S = 0.5
-"""Seconds between reads of a run that is active in another process."""
-
 News = dict[str, Any]
 
 
@@ -61,22 +58,14 @@ class Views:
 
     async def _changed(self, run_id: str, mark: int, ends: float) -> News:
         """Return the news of a run when there are some or it has ended, or when the time is over."""
-        while (run := self._runs.find(run_id)) is not None and not run.recorded:
-            await run.changed()
-        while True:
-            news = cast("News", await self._followed.news(run_id, mark))
-            ended = news["done"] and not news["run"]["interrupted"]
-            if news["mark"] != mark or ended or anyio.current_time() >= ends:
-                return news
-            await self._next_change(run_id, ends)
-
-    async def _next_change(self, run_id: str, ends: float) -> None:
-        run = self._runs.find(run_id)
-        if run is None:  # processes are not notified of changes in the journal
-            await anyio.sleep(min(_LOOK_S, max(0.0, ends - anyio.current_time())))
-            return
-        with anyio.move_on_at(ends):
-            await run.changed()
+        async with self._runs.changes(run_id) as change:
+            while True:
+                news = cast("News", await self._followed.news(run_id, mark))
+                ended = news["done"] and not news["run"]["interrupted"]
+                if news["mark"] != mark or ended or anyio.current_time() >= ends:
+                    return news
+                with anyio.move_on_at(ends):
+                    await change()
 
 
 def _result(data: News, text: str) -> types.CallToolResult:
