@@ -41,10 +41,9 @@ def run(environ: dict[str, str], *args: str, question: str = "") -> subprocess.C
     )
 
 
-def invoke(*args: str, **environ: str | None) -> Result:
-    return CliRunner().invoke(
-        commands, args, env={"MOA_MCP_CONFIG": None, "MOA_MCP_TOKEN": None, "MOA_MCP_JOURNAL": "none", **environ}
-    )
+def invoke(*args: str, input: str | None = None, **environ: str | None) -> Result:  # noqa: A002  as click names it
+    env = {"MOA_MCP_CONFIG": None, "MOA_MCP_TOKEN": None, "MOA_MCP_JOURNAL": "none", **environ}
+    return CliRunner().invoke(commands, args, input=input, env=env)
 
 
 class Terminal:

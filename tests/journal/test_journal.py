@@ -25,6 +25,7 @@ from moa_mcp.events import (
     TextReceived,
 )
 from moa_mcp.journal import Journal, RunRecord
+from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.values import Completion, Place, Status
 from tests.support.journals import EVENTS, asked, record_of, went_out
 
@@ -359,3 +360,12 @@ async def test_events_of_every_type_come_back_as_they_were_told(journal: Journal
         journal.append(run_id, event)
     await journal.keep(run_id, told[-1])
     assert (await journal.events(run_id)).events == told
+
+
+async def test_in_memory_only_the_latest_finished_runs_are_kept() -> None:
+    journal = MemoryJournal(keep=1)
+    for run_id in ("0001", "0002", "0003"):
+        await journal.begin(record_of(run_id))
+    for run_id in ("0001", "0002"):
+        await journal.finish(run_id, "complete")
+    assert {each.run_id for each in await journal.records()} == {"0002", "0003"}
