@@ -16,7 +16,8 @@ Word = Annotated[str, PLAIN]
 Every other `str` in an event may hold texts of users and models: with `record = "hashes"` only its hash is stored.
 """
 Role = Literal["system", "user", "assistant"]
-Status = Literal["running", "complete", "degraded", "failed", "cancelled"]
+Status = Literal["queued", "running", "complete", "degraded", "failed", "cancelled"]
+"""`queued`: nobody executes it yet."""
 FailureReason = Literal[
     "no_provider", "question_too_long", "unpriced", "budget", "deadline", "step", "journal", "internal"
 ]

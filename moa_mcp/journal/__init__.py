@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from moa_mcp.events import Event
 from moa_mcp.values import Status
@@ -33,6 +33,40 @@ class RunRecord:
     """Whether a live process owns it."""
     damaged: bool = False
     """Whether its record is corrupt, so that only its ID is valid."""
+    caller: str = ""
+    """The name of the caller whose run it is; empty for nobody's: the local user's or the operator's."""
+    batch: str = ""
+    """The batch that it belongs to; empty for none."""
+
+
+class Page(NamedTuple):
+    """The events of a run after a mark, and the state of the run at the same moment."""
+
+    events: tuple[Event, ...]
+    mark: int
+    """Position after these events: the `after` of the next page. 0 is the start of the run. Only its order counts."""
+    record: RunRecord
+    """If this run has ended and no event came after the mark, all its events are known."""
+
+
+class Claim(NamedTuple):
+    """A run that this process owns from now on."""
+
+    record: RunRecord
+    began: bool
+    """Whether it was ever executed; False for a queued run that nobody has executed yet."""
+
+
+class Committed(NamedTuple):
+    """What a commitment of spending led to."""
+
+    accepted: bool
+    day: str
+    """The day that it counts for: ISO date, UTC, by the clock of the store."""
+    total: int
+    """Nanodollars that all runs have committed on that day."""
+    held: int
+    """The part of it that is not spent yet and that other runs with a live owner hold."""
 
 
 Follow: TypeAlias = Callable[[], Awaitable[tuple[Event, ...]]]

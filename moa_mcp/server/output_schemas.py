@@ -26,7 +26,7 @@ def _object(required: tuple[str, ...], **properties: dict[str, Any]) -> dict[str
 
 RUN = _object(
     ("status", "run_id", "answer"),
-    status={"type": "string", "enum": ["complete", "degraded", "running", "failed", "cancelled"]},
+    status={"type": "string", "enum": ["complete", "degraded", "queued", "running", "failed", "cancelled"]},
     run_id=_STRING,
     answer=_or_null(_STRING),
     error=_or_null(_STRING),

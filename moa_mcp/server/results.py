@@ -35,6 +35,11 @@ def _text(trace: Trace, notes: list[str], *, shared: bool) -> str:
     match trace.status:
         case "complete" | "degraded":
             return "\n\n".join([*_head(trace), str(trace.answer), _footer(trace, notes, shared=shared)])
+        case "queued":
+            return (
+                f"Queued: run {trace.run_id} has not started yet, or waits to be continued. There is no answer yet. "
+                f'Call moa_wait with run_id = "{trace.run_id}"; do not start the pipeline again.'
+            )
         case "running" if trace.interrupted:
             return (
                 f"Interrupted: the server of run {trace.run_id} stopped ({progress(trace)}). Completed calls are "

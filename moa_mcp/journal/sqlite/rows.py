@@ -12,20 +12,25 @@ from moa_mcp.journal.sqlite.damage import checked
 from moa_mcp.journal.sqlite.owners import is_dead
 from moa_mcp.values import Status
 
-SELECT = "SELECT run_id, pipeline, spec, status, title, created_at, updated_at, owner, lease_until, crc FROM runs"
+SELECT = (
+    "SELECT run_id, pipeline, spec, status, title, created_at, updated_at, owner, lease_until, crc, caller, batch "
+    "FROM runs"
+)
 _STATUSES = frozenset(get_args(Status))
 _LAST = 253_402_300_799.0
 """The end of the year 9999, in seconds since the epoch."""
 
 
-def insert(db: sqlite3.Connection, record: RunRecord, owner: str, until: float) -> None:
-    """Insert a new run."""
+def insert(db: sqlite3.Connection, record: RunRecord, owner: str | None, until: float) -> bool:
+    """Insert a new run, without an owner if it is queued; return whether its ID was not known yet."""
     sql = (
-        "INSERT INTO runs(run_id, pipeline, spec, status, title, owner, lease_until, created_at, updated_at, crc) "
-        "VALUES(?,?,?,?,?,?,?,?,?,?)"
+        "INSERT INTO runs(run_id, pipeline, spec, status, title, owner, lease_until, created_at, updated_at, crc, "
+        "caller, batch, delivered) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(run_id) DO NOTHING"
     )
     told = (record.run_id, record.pipeline, record.spec, record.status, record.title)
-    db.execute(sql, (*told, owner, until, record.created_at, record.updated_at, _crc(record)))
+    times = (until, record.created_at, record.updated_at)
+    whose = (record.caller, record.batch, record.status == "queued")
+    return bool(db.execute(sql, (*told, owner, *times, _crc(record), *whose)).rowcount)
 
 
 def record_of(row: tuple[Any, ...]) -> RunRecord:
@@ -46,8 +51,8 @@ def any_record_of(row: tuple[Any, ...]) -> RunRecord:
 
 
 def _read(row: tuple[Any, ...]) -> RunRecord:
-    run_id, pipeline, spec, status, title, created_at, updated_at, owner, until, crc = row
-    texts = (run_id, pipeline, spec, status, title)
+    run_id, pipeline, spec, status, title, created_at, updated_at, owner, until, crc, caller, batch = row
+    texts = (run_id, pipeline, spec, status, title, caller, batch)
     moments = (created_at, updated_at, until)
     if not all(isinstance(each, str) for each in texts) or status not in _STATUSES:
         raise ValueError("no texts")
@@ -56,12 +61,14 @@ def _read(row: tuple[Any, ...]) -> RunRecord:
     for each in texts:
         each.encode("utf-8", "strict")
     owned = until > time.time() and not is_dead(owner)
-    record = RunRecord(run_id, pipeline, spec, status, title, created_at, updated_at, owned)
+    record = RunRecord(run_id, pipeline, spec, status, title, created_at, updated_at, owned, caller=caller, batch=batch)
     if crc is not None and crc != _crc(record):
         raise ValueError("not what was written")
     return record
 
 
 def _crc(record: RunRecord) -> int:
-    """Return a checksum of the columns that never change."""
-    return checked(record.title, record.run_id, record.pipeline, record.spec, repr(float(record.created_at)))
+    """Return a checksum of the columns that never change. Earlier versions knew neither callers nor batches."""
+    whose = (record.caller, record.batch) if record.caller or record.batch else ()
+    created_at = repr(float(record.created_at))
+    return checked(record.title, record.run_id, record.pipeline, record.spec, created_at, *whose)

@@ -49,6 +49,14 @@ MIGRATIONS = (
     ALTER TABLE runs ADD COLUMN parts INTEGER;
     ALTER TABLE events ADD COLUMN crc INTEGER;
     """,
+    """
+    ALTER TABLE runs ADD COLUMN caller TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN batch TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN delivered INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX IF NOT EXISTS runs_active ON runs(created_at) WHERE status IN ('queued', 'running');
+    CREATE INDEX IF NOT EXISTS runs_by_caller ON runs(caller, created_at) WHERE caller != '';
+    CREATE INDEX IF NOT EXISTS runs_by_batch ON runs(batch, created_at) WHERE batch != '';
+    """,
 )
 """Migrations in order: each upgrades a file from the version of its index. Released migrations never change."""
 
