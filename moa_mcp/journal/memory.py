@@ -10,7 +10,8 @@ from itertools import islice
 
 from moa_mcp.errors import LeaseLost, RunNotFound
 from moa_mcp.events import PASSING, Event
-from moa_mcp.journal import Claim, Page, RunRecord, oldest_day
+from moa_mcp.journal import Claim, Committed, Page, RunRecord
+from moa_mcp.journal.ledger import Ledger
 from moa_mcp.journal.news import Listeners, News, NewsKind
 from moa_mcp.values import ACTIVE, COMPLETE, Status
 
@@ -22,10 +23,7 @@ class MemoryJournal:
         self._keep = keep
         self._records: dict[str, RunRecord] = {}
         self._events: dict[str, list[Event]] = {}
-        self._spending: dict[str, dict[str, int]] = {}
-        """By day and run."""
-        self._held: dict[str, dict[str, int]] = {}
-        """By day and run: the part that is not spent yet."""
+        self._ledger = Ledger(self._is_live)
         self._listeners = Listeners()
 
     @property
@@ -137,21 +135,29 @@ class MemoryJournal:
     def tell(self, news: News) -> None:
         self._listeners.tell(news)
 
-    async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None, held: int = 0) -> bool:
-        runs = self._spending.setdefault(day, {})
-        before = runs.get(run_id, 0)
-        if cap is not None and nanodollars > before and sum(runs.values()) - before + nanodollars > cap:
-            return False
-        runs[run_id] = nanodollars
-        self._held.setdefault(day, {})[run_id] = held
-        return True
+    async def commit_spending(
+        self,
+        run_id: str,
+        nanodollars: int,
+        cap: int | None,
+        held: int = 0,
+        day: str | None = None,
+        *,
+        in_turn: bool = False,
+    ) -> Committed:
+        return self._ledger.commit(run_id, nanodollars, cap, held, day, in_turn=in_turn)
 
     async def spending(self, day: str) -> int:
-        return sum(self._spending.get(day, {}).values())
+        return self._ledger.total(day)
 
-    async def held(self, day: str) -> Mapping[str, int]:
-        holding = self._held.get(day, {}).items()
-        return {run_id: held for run_id, held in holding if held and self._is_owned(run_id)}
+    async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
+        running = {each.run_id for each in self._records.values() if each.status == "running"}
+        held = self._ledger.held(day).items()
+        return {run_id: held for run_id, held in held if run_id in running and self._is_live(run_id) != dead}
+
+    def _is_live(self, run_id: str) -> bool:
+        record = self._records.get(run_id)
+        return record is not None and record.owned
 
     async def forget(
         self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False
@@ -164,15 +170,12 @@ class MemoryJournal:
         ]
         for each in () if dry else old:
             del self._records[each], self._events[each]
-        for day in [] if dry else [day for day in self._spending if day < oldest_day()]:
-            del self._spending[day], self._held[day]
+        if not dry:
+            self._ledger.forget()
         return len(old)
 
     async def close(self) -> None:
         """Do nothing, because nothing is pending."""
-
-    def _is_owned(self, run_id: str) -> bool:
-        return run_id in self._records and self._records[run_id].owned
 
     def _set(self, run_id: str, *, owned: bool, status: Status) -> None:
         record = self._records[run_id]

@@ -16,15 +16,16 @@ import anyio
 
 from moa_mcp.errors import JournalDamaged, JournalError, RunNotFound
 from moa_mcp.events import PASSING, Event
-from moa_mcp.journal import Claim, Page, RunRecord
+from moa_mcp.journal import Claim, Committed, Page, RunRecord
 from moa_mcp.journal.codec import Packer
 from moa_mcp.journal.damage import damaged_run, readable
 from moa_mcp.journal.news import Listeners, News, NewsKind
+from moa_mcp.journal.sqlite import spending
 from moa_mcp.journal.sqlite.damage import explained, read_only
 from moa_mcp.journal.sqlite.entries import Entries
 from moa_mcp.journal.sqlite.file import File
 from moa_mcp.journal.sqlite.leases import Lease, claim, free, lease, leases
-from moa_mcp.journal.sqlite.owners import is_dead, me
+from moa_mcp.journal.sqlite.owners import me
 from moa_mcp.journal.sqlite.reading import Reader
 from moa_mcp.journal.sqlite.retention import Forgetting
 from moa_mcp.journal.sqlite.rows import SELECT, insert, record_of
@@ -254,28 +255,24 @@ class SQLiteJournal:
     def tell(self, news: News) -> None:
         self._listeners.tell(news)
 
-    async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None, held: int = 0) -> bool:
-        def work(db: sqlite3.Connection) -> bool:
-            row = db.execute("SELECT nanodollars FROM spending WHERE day = ? AND run_id = ?", (day, run_id)).fetchone()
-            before = row[0] if row else 0
-            if cap is not None and nanodollars > before and _spending(db, day) - before + nanodollars > cap:
-                return False
-            sql = "INSERT OR REPLACE INTO spending(run_id, day, nanodollars, held) VALUES(?,?,?,?)"
-            db.execute(sql, (run_id, day, nanodollars, held))
-            return True
-
-        return await self._file.do(work)
+    async def commit_spending(
+        self,
+        run_id: str,
+        nanodollars: int,
+        cap: int | None,
+        held: int = 0,
+        day: str | None = None,
+        *,
+        in_turn: bool = False,
+    ) -> Committed:
+        wanted = spending.Commitment(run_id, nanodollars, cap, held, day, in_turn)
+        return await self._file.do(lambda db: spending.commit(db, wanted, self._me))
 
     async def spending(self, day: str) -> int:
-        return 0 if self._file.is_empty else await self._file.read(lambda db: _spending(db, day))
+        return 0 if self._file.is_empty else await self._file.read(lambda db: spending.total(db, day))
 
-    async def held(self, day: str) -> Mapping[str, int]:
-        sql = (
-            "SELECT run_id, held, owner FROM spending JOIN runs USING(run_id) "
-            "WHERE day = ? AND held > 0 AND status = 'running' AND lease_until > ?"
-        )
-        rows = await self._file.read(lambda db: db.execute(sql, (day, time.time())).fetchall())
-        return {run_id: held for run_id, held, owner in rows if not is_dead(owner)}
+    async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
+        return await self._file.read(lambda db: spending.held(db, day, dead=dead))
 
     async def forget(
         self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False
@@ -295,7 +292,3 @@ class SQLiteJournal:
 
     async def close(self) -> None:
         await self._file.close()
-
-
-def _spending(db: sqlite3.Connection, day: str) -> int:
-    return int(db.execute("SELECT coalesce(sum(nanodollars), 0) FROM spending WHERE day = ?", (day,)).fetchone()[0])
