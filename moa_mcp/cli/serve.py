@@ -25,7 +25,7 @@ from moa_mcp.garbage import collect_seldom, collecting_nothing
 from moa_mcp.server.access import CannotServe, require_token
 from moa_mcp.server.logs import FORMATS, LEVELS, Level, LogFormat, LogSettings
 
-_LISTENING = {"host": "--host", "port": "--port", "token_env": "--token-env"}
+_LISTENING = {"host": "--host", "port": "--port", "token_env": "--token-env", "drain_s": "--drain"}
 
 
 @click.command(
@@ -67,6 +67,15 @@ _LISTENING = {"host": "--host", "port": "--port", "token_env": "--token-env"}
     show_envvar=True,
     help="Format of the log; json writes one object per line.",
 )
+@click.option(
+    "--drain",
+    "drain_s",
+    type=click.FloatRange(0),
+    default=5.0,  # as `DRAIN_S` of the transports, which take a second to load
+    show_default=True,
+    metavar="SECONDS",
+    help="Seconds that active runs may go on after SIGTERM; no new runs start.",
+)
 @offline_option
 @journal_option
 @config_option
@@ -80,6 +89,7 @@ def command(
     token_env: str,
     log_level: Level,
     log_format: LogFormat,
+    drain_s: float,
     offline: bool,
     journal: str | None,
     config_path: Path | None,
@@ -105,9 +115,13 @@ def command(
     collect_seldom()
     try:
         if http:
-            transports.serve_http(config, host=host, port=port, token=token, journal=kept, offline=offline, log=log)
+            transports.serve_http(
+                config, host=host, port=port, token=token, journal=kept, offline=offline, log=log, drain_s=drain_s
+            )
         elif sse:
-            transports.serve_sse(config, host=host, port=port, token=token, journal=kept, offline=offline, log=log)
+            transports.serve_sse(
+                config, host=host, port=port, token=token, journal=kept, offline=offline, log=log, drain_s=drain_s
+            )
         else:
             _greet()
             transports.serve_stdio(config, journal=kept, offline=offline, log=log)

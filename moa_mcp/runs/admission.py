@@ -33,7 +33,7 @@ from moa_mcp.runs.store import RunStore
 from moa_mcp.trace import replay
 from moa_mcp.values import Answer
 
-RefusalReason: TypeAlias = Literal["no_provider", "question_too_long", "unpriced"]
+RefusalReason: TypeAlias = Literal["no_provider", "question_too_long", "unpriced", "draining"]
 _SEEDS = 2**32
 
 _Limit = TypeVar("_Limit", Decimal, float)

@@ -28,8 +28,9 @@ from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Runs
 from moa_mcp.server import apps
 from moa_mcp.server.asking import STATE_S
+from moa_mcp.server.health import Health
 from moa_mcp.server.prompts import Prompts
-from moa_mcp.server.readiness import ALL_READY, sentence, surely_ready
+from moa_mcp.server.readiness import ALL_READY, readiness, sentence, surely_ready
 from moa_mcp.server.resources import Resources
 from moa_mcp.server.run_log import RunLog
 from moa_mcp.server.static import Listings, announce
@@ -76,6 +77,7 @@ class App:
         elif backend is None:
             backend, routes = real(config.models, dict(os.environ), Keychain())
         self.runs = Runs(config, backend, journal, (*telemetry.observers(os.environ), RunLog()))
+        self.health = Health(self.runs, self._can_run)
         self.listening = ListenHandler(bus := InMemorySubscriptionBus())
         self._answered = anyio.Event()
         cancellation = CancellationPolicy()
@@ -127,6 +129,11 @@ class App:
         ready = surely_ready(self.runs.config, self._routes)
         about = ALL_READY if ready else sentence(await self._tools.described(), self._needed())
         self.server.instructions = f"{INSTRUCTIONS}\n{about}"
+
+    async def _can_run(self) -> bool:
+        """Whether any pipeline has a usable provider now."""
+        config, routes = self.runs.config, self._routes
+        return surely_ready(config, routes) or any(each.ready for each in (await readiness(self.runs)).values())
 
     def _needed(self) -> str:
         return "" if self._routes is None else needs(self.runs.config, self._routes)
