@@ -24,6 +24,7 @@ from moa_mcp.errors import MoaError
 from moa_mcp.garbage import collect_seldom, collecting_nothing
 from moa_mcp.server.access import CannotServe, require_token
 from moa_mcp.server.logs import FORMATS, LEVELS, Level, LogFormat, LogSettings
+from moa_mcp.server.reloading import Reloading
 
 _LISTENING = {"host": "--host", "port": "--port", "token_env": "--token-env", "drain_s": "--drain"}
 
@@ -105,26 +106,42 @@ def command(
         raise Refused(f"{given[0]} has no effect over stdio", "Add --http or --sse.")
     config = loaded(config_path)
     show_notes(config)
-    if http or sse or not offline:
-        add_keys(config, token_env)
+    keys = add_keys(config, token_env) if http or sse or not offline else None
+    log = LogSettings(log_level, log_format)
+    reloading = Reloading(config, config_path, keys, [token_env], log.announce)
     token = _token(token_env, host, named="--token-env" in given) if http or sse else None
     with collecting_nothing():
         from moa_mcp.server import transports  # noqa: PLC0415  takes a second; errors above need not wait
     kept = opened(journal, config.journal, at_once=False)
-    log = LogSettings(log_level, log_format)
     collect_seldom()
     try:
         if http:
             transports.serve_http(
-                config, host=host, port=port, token=token, journal=kept, offline=offline, log=log, drain_s=drain_s
+                config,
+                host=host,
+                port=port,
+                token=token,
+                journal=kept,
+                offline=offline,
+                log=log,
+                drain_s=drain_s,
+                reloading=reloading,
             )
         elif sse:
             transports.serve_sse(
-                config, host=host, port=port, token=token, journal=kept, offline=offline, log=log, drain_s=drain_s
+                config,
+                host=host,
+                port=port,
+                token=token,
+                journal=kept,
+                offline=offline,
+                log=log,
+                drain_s=drain_s,
+                reloading=reloading,
             )
         else:
             _greet()
-            transports.serve_stdio(config, journal=kept, offline=offline, log=log)
+            transports.serve_stdio(config, journal=kept, offline=offline, log=log, reloading=reloading)
     except MoaError as error:
         raise Refused(str(error), "See moa-mcp serve --help.") from error
 

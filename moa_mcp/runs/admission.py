@@ -129,9 +129,13 @@ class Admission:
     """Admits runs. See the module."""
 
     def __init__(self, config: Config, backend: Backend, store: RunStore) -> None:
+        self._store = store
+        self.use(config, backend)
+
+    def use(self, config: Config, backend: Backend) -> None:
+        """Use another configuration for requests that are admitted from now on."""
         self._config = config
         self._backend = backend
-        self._store = store
         self.resolver = backend.resolver(config)
 
     async def admit(self, request: RunRequest) -> Admitted:

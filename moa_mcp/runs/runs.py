@@ -66,6 +66,14 @@ class Runs:
         self.draining = False
         """Whether this process starts no more runs, because it is about to end."""
 
+    def use(self, config: Config, backend: Backend) -> None:
+        """Use another configuration for new runs. Active runs keep theirs, but for the limits of shared budgets."""
+        self.config = config
+        self.backend = backend
+        self._admission.use(config, backend)
+        self._executor.use(config, backend)
+        self._retention.use(config.journal)
+
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Runs]:
         """Open the scope in which runs can be started. On exit, active runs stop; they can be resumed."""

@@ -37,6 +37,7 @@ from moa_mcp.server.bodies import Bodies
 from moa_mcp.server.frames import receive
 from moa_mcp.server.logs import LogSettings
 from moa_mcp.server.probes import Probes
+from moa_mcp.server.reloading import Reloading
 
 _SHUTDOWN_S = 3
 DRAIN_S = 5.0
@@ -46,12 +47,17 @@ _LOG = LogSettings()
 
 
 def serve_stdio(
-    config: Config, *, journal: Journal | None = None, offline: bool = False, log: LogSettings = _LOG
+    config: Config,
+    *,
+    journal: Journal | None = None,
+    offline: bool = False,
+    log: LogSettings = _LOG,
+    reloading: Reloading | None = None,
 ) -> None:
     """Serve one client over stdin and stdout, until it closes them."""
     log.start()
     try:
-        anyio.run(_stdio, App(config, offline=offline, journal=journal))
+        anyio.run(_stdio, App(config, offline=offline, journal=journal, reloading=reloading))
     except* BrokenPipeError:  # the client has closed its end
         os._exit(0)  # the thread that reads would wait for stdin to close
 
@@ -66,10 +72,11 @@ def serve_http(
     offline: bool = False,
     log: LogSettings = _LOG,
     drain_s: float = DRAIN_S,
+    reloading: Reloading | None = None,
 ) -> None:
     """Serve streamable HTTP at /mcp. Raises `CannotServe`."""
     log.start()
-    app = App(config, offline=offline, journal=journal)
+    app = App(config, offline=offline, journal=journal, reloading=reloading)
     streamable = app.server.streamable_http_app(transport_security=_security(host))
     _serve(app, streamable, host, port, token, log, drain_s, path="/mcp")
 
@@ -84,10 +91,11 @@ def serve_sse(
     offline: bool = False,
     log: LogSettings = _LOG,
     drain_s: float = DRAIN_S,
+    reloading: Reloading | None = None,
 ) -> None:
     """Serve HTTP with SSE at /sse, for clients older than 2025-03-26. Raises `CannotServe`."""
     log.start()
-    app = App(config, offline=offline, journal=journal)
+    app = App(config, offline=offline, journal=journal, reloading=reloading)
     _serve(app, _sse_app(app, host), host, port, token, log, drain_s, path="/sse")
 
 
