@@ -91,6 +91,11 @@ class Journal(Protocol):
         """Whether questions, prompts and answers are stored, and not only their hashes."""
         ...
 
+    @property
+    def unwritten_s(self) -> float:
+        """Seconds since writes fail that are retried, such as those of events; 0 if there are none."""
+        ...
+
     async def open(self) -> None:
         """Open the store and upgrade it if necessary. The other methods do so if they are called first.
 

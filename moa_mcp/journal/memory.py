@@ -30,6 +30,10 @@ class MemoryJournal:
     def keeps_texts(self) -> bool:
         return True
 
+    @property
+    def unwritten_s(self) -> float:
+        return 0.0
+
     async def open(self) -> None:
         """Do nothing: there is nothing to open."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
-from moa_mcp.config import Config
+from moa_mcp.runs import Runs
 from moa_mcp.server.pages import only_page
 from moa_mcp.server.waiting import Context
 
@@ -31,8 +31,8 @@ _ASK = types.Prompt(
 class Prompts:
     """Lists the prompts and fills them in."""
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
 
     async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
         """Return all prompts."""
@@ -63,8 +63,8 @@ class Prompts:
 
     def _ask(self, arguments: dict[str, str]) -> str:
         pipeline = arguments.get("pipeline", "")
-        if pipeline and pipeline not in self._config.pipelines:
-            known = ", ".join(self._config.pipelines)
+        if pipeline and pipeline not in self._runs.config.pipelines:
+            known = ", ".join(self._runs.config.pipelines)
             raise MCPError(types.INVALID_PARAMS, f"Unknown pipeline: {pipeline} (available: {known})")
         which = (
             f"Use the tool {pipeline}"
@@ -78,4 +78,4 @@ class Prompts:
         )
 
     def _menu(self) -> str:
-        return "\n".join(f"- {each.name}: {each.description}" for each in self._config.pipelines.values())
+        return "\n".join(f"- {each.name}: {each.description}" for each in self._runs.config.pipelines.values())

@@ -69,7 +69,7 @@ class Tasks:
         with _explained(params.task_id):
             trace = await self._runs.trace(params.task_id)
             refusal = None
-            if trace.interrupted:
+            if trace.interrupted and not self._runs.draining:  # else another process takes it up
                 refusal = await self._take_up(params.task_id)
                 trace = await self._runs.trace(params.task_id)
             record = await self._runs.record(params.task_id)

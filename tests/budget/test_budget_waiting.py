@@ -365,7 +365,9 @@ class Contested(MemoryJournal):
 @pytest.mark.parametrize("why", ["its record is damaged", "its prompts were not stored", "another process resumes it"])
 async def test_what_a_dead_process_held_counts_in_full_if_what_it_spent_is_unknown(why: str, tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
-    journal: Journal = Contested() if why.startswith("another") else SQLiteJournal(path, texts=not why.startswith("its prompts"))
+    journal: Journal = (
+        Contested() if why.startswith("another") else SQLiteJournal(path, texts=not why.startswith("its prompts"))
+    )
     await journal.begin(record_of())
     await journal.commit_spending("r", 55 * 10**9, None, 55 * 10**9)
     await journal.release("r")

@@ -58,6 +58,11 @@ class File:
         """Whether nothing was ever written, so that reading needs no file."""
         return "_opened" not in self.__dict__ and not self.path.exists()
 
+    @property
+    def unwritten_s(self) -> float:
+        """Seconds since writes fail that are retried; 0 if there are none, or nothing was written yet."""
+        return self.writer.unwritten_s if "writer" in self.__dict__ else 0.0
+
     def refuse(self) -> None:
         """Close a file that is of no use, before anything was done with it."""
         self._opened.db.close()

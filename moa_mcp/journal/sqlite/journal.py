@@ -91,6 +91,10 @@ class SQLiteJournal:
     def keeps_texts(self) -> bool:
         return self._texts
 
+    @property
+    def unwritten_s(self) -> float:
+        return self._file.unwritten_s
+
     async def open(self) -> None:
         _ = self._file.writer
 
