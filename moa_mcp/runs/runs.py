@@ -118,7 +118,8 @@ class Runs:
         if work is None or isinstance(ready.request, ResumedRun):
             return await self._resume(ready.run_id, work, watch)
         spec = work.stored.spec
-        run = Run(spec.run_id, Trace(spec.run_id, spec.pipeline.name, spec.question, spec.seed))
+        trace = Trace(spec.run_id, spec.pipeline.name, spec.question, spec.seed)
+        run = Run(spec.run_id, trace, work.stored.owner.name)
         return self._begin(run, work, work.start, watch)
 
     async def _resume(self, run_id: str, work: Work | None, watch: Emit | None) -> Run:
@@ -163,15 +164,16 @@ class Runs:
         """Return a pipeline with the models that would answer now."""
         return await self._admission.resolver.resolve(pipeline)
 
-    async def identified(self, given: str) -> str:
+    async def identified(self, given: str, caller: str | None = None) -> str:
         """Return the ID of a run from its ID, the start of one, or ``last`` for the newest run.
 
-        Raises `RunNotFound`, `RunAmbiguous`, `JournalError`.
+        With a `caller`, only the runs of that caller exist. Raises `RunNotFound`, `RunAmbiguous`, `JournalError`.
         """
         given = given.strip()
-        if given in self._active:
+        run = self._active.get(given)
+        if run is not None and caller in {None, run.owner}:
             return given
-        return (await find_run(self.journal, given, shortest=_SHORTEST)).run_id
+        return (await find_run(self.journal, given, shortest=_SHORTEST, caller=caller)).run_id
 
     async def pipeline_of(self, run_id: str) -> Pipeline:
         """Return the recorded pipeline of a run. Raises `RunNotFound`, `RunNotResumable`."""
@@ -207,6 +209,10 @@ class Runs:
     def find(self, run_id: str) -> Run | None:
         """Return a run that is active in this process; None if it is not."""
         return self._active.get(run_id)
+
+    def active_of(self, caller: str) -> Sequence[str]:
+        """Return the IDs of a caller's runs that are active in this process."""
+        return [each.run_id for each in self._active.values() if each.owner == caller]
 
     async def active(self, run_id: str) -> Run | None:
         """Like `find`, but None if another process claimed the run while this process was suspended."""

@@ -14,7 +14,6 @@ from mcp.server.caching import CacheHint
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel import Server
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourcesListChanged
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
@@ -28,8 +27,11 @@ from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Runs
 from moa_mcp.server import apps
 from moa_mcp.server.asking import STATE_S
+from moa_mcp.server.audit import AuditLog
+from moa_mcp.server.doors import CallerOf, Doors, everyone_is_local
+from moa_mcp.server.listening import Listening
 from moa_mcp.server.prompts import Prompts
-from moa_mcp.server.readiness import ALL_READY, sentence, surely_ready
+from moa_mcp.server.readiness import ALL_READY, SOME_BLOCKED, sentence, surely_ready
 from moa_mcp.server.resources import Resources
 from moa_mcp.server.run_log import RunLog
 from moa_mcp.server.static import Listings, announce
@@ -69,26 +71,27 @@ class App:
         offline: bool = False,
         backend: Backend | None = None,
         journal: Journal | None = None,
+        caller_of: CallerOf = everyone_is_local,
+        audit: AuditLog | None = None,
     ) -> None:
+        """`caller_of` tells callers apart; by default, each client is the local user, who sees all runs."""
         routes: Routes | None = None
         if backend is None and offline:
             backend = simulated()
         elif backend is None:
             backend, routes = real(config.models, dict(os.environ), Keychain())
         self.runs = Runs(config, backend, journal, (*telemetry.observers(os.environ), RunLog()))
-        self.listening = ListenHandler(bus := InMemorySubscriptionBus())
+        self._doors = doors = Doors(self.runs, caller_of, audit)
+        self.listening = listening = Listening(doors)
         self._answered = anyio.Event()
         cancellation = CancellationPolicy()
 
-        async def changed() -> None:
-            await bus.publish(ResourcesListChanged())
-
-        tasks = Tasks(self.runs)
+        tasks = Tasks(doors)
         self._routes = routes
-        self._tools = tools = Tools(self.runs, tasks, cancellation, changed)
-        resources = Resources(self.runs, routes)
-        prompts = Prompts(config)
-        self.server: Server[Runs] = Server(
+        self._tools = tools = Tools(doors, tasks, cancellation, listening.runs_changed)
+        resources = Resources(doors, routes)
+        prompts = Prompts(doors)
+        self.server: Server[None] = Server(
             "moa-mcp",
             version=version("moa-mcp"),
             title="Mixture of Agents",
@@ -111,12 +114,12 @@ class App:
             on_list_prompts=prompts.list,
             on_get_prompt=prompts.get,
             on_completion=resources.complete,
-            on_subscriptions_listen=self.listening,
+            on_subscriptions_listen=listening,
         )
         # on_call_tool does not allow tasks as results.
         self.server.add_request_handler("tools/call", types.CallToolRequestParams, tools.call)
-        states = RequestStateBoundary(RequestStateSecurity.ephemeral(ttl=STATE_S), default_audience=self.server.name)
-        self.server.middleware += [self._guard, cancellation.watch, Listings().keep, tools.take, states]
+        states = _boundary(doors, self.server.name)
+        self.server.middleware += [self._guard, cancellation.watch, Listings(doors).keep, tools.take, states]
         self.server.middleware.insert(0, in_client_trace)  # before the one of the SDK, which starts a span
         tasks.register(self.server)
         self.server.extensions[apps.EXTENSION] = {}
@@ -126,19 +129,21 @@ class App:
         """Complete the instructions: they say which pipelines can run. Call it before the first client is served."""
         ready = surely_ready(self.runs.config, self._routes)
         about = ALL_READY if ready else sentence(await self._tools.described(), self._needed())
+        if not ready and self._doors.guarded:
+            about = SOME_BLOCKED  # callers may not know the names of all pipelines
         self.server.instructions = f"{INSTRUCTIONS}\n{about}"
 
     def _needed(self) -> str:
         return "" if self._routes is None else needs(self.runs.config, self._routes)
 
     @asynccontextmanager
-    async def lifespan(self, server: Server[Runs]) -> AsyncGenerator[Runs]:
+    async def lifespan(self, server: Server[None]) -> AsyncGenerator[None]:
         """Own the runs during the lifetime of the server."""
         del server
         await self.prepare()
         async with self.runs.open(), anyio.create_task_group() as tasks:
             tasks.start_soon(self._warm)
-            yield self.runs
+            yield
             tasks.cancel_scope.cancel()
 
     async def _warm(self) -> None:
@@ -163,3 +168,12 @@ class App:
             raise MCPError(types.INTERNAL_ERROR, "Internal error; see the server's log (stderr)") from error
         finally:
             self._answered.set()
+
+
+def _boundary(doors: Doors, name: str) -> RequestStateBoundary:
+    """Return the middleware for questions to a user: only the caller that was asked can answer."""
+    key = os.urandom(32)
+    security = RequestStateSecurity(
+        keys=[key], ttl=STATE_S, bind_principal=lambda context: doors.caller_of(context).name or None
+    )
+    return RequestStateBoundary(security, default_audience=name)

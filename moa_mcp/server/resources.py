@@ -15,8 +15,9 @@ from moa_mcp.journal import RunRecord
 from moa_mcp.panels import needs
 from moa_mcp.planning.plan import Reach, blocking, plan, reach
 from moa_mcp.routing.routes import Routes
-from moa_mcp.runs import Runs
+from moa_mcp.runs import CallerRuns
 from moa_mcp.server import apps
+from moa_mcp.server.doors import Doors
 from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.waiting import Context
 
@@ -33,17 +34,17 @@ _COMPLETIONS = 100
 class Resources:
     """Lists, reads and completes resources."""
 
-    def __init__(self, runs: Runs, routes: Routes | None) -> None:
-        self._runs = runs
+    def __init__(self, doors: Doors, routes: Routes | None) -> None:
+        self._doors = doors
         self._routes = routes
         """None if models are simulated, so that every pipeline can run."""
 
     async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
-        """Return the pipelines, then the runs, newest first. A cursor is the last resource of the previous page."""
+        """Return the caller's pipelines and runs, newest first. A cursor is the last resource of the previous page."""
         pages = [apps.RESOURCE] if apps.renders(context) else []
-        pipelines = map(_pipeline_resource, self._runs.config.pipelines.values())
-        runs = map(_run_resource, await self._records())
-        resources = [*pages, *pipelines, *runs]
+        runs = self._doors.of(context)
+        pipelines = map(_pipeline_resource, runs.config.pipelines.values())
+        resources = [*pages, *pipelines, *map(_run_resource, await _records(runs))]
         start = _after(params.cursor if params else None, resources)
         shown = resources[start : start + PAGE]
         more = start + PAGE < len(resources)
@@ -62,40 +63,34 @@ class Resources:
         uri = str(params.uri)
         if uri == apps.URI:
             return types.ReadResourceResult(contents=[apps.contents()])
-        found = await self._found(uri)
+        found = await self._found(self._doors.of(context), uri)
         if found is None:
             code = types.INVALID_PARAMS if context.protocol_version >= _MODERN else _LEGACY_NOT_FOUND
             raise MCPError(code, f"Resource not found: {uri}", data={"uri": uri})
         text = json.dumps(found, ensure_ascii=False, indent=1)
         return types.ReadResourceResult(contents=[types.TextResourceContents(uri=uri, text=text, mime_type=_JSON)])
 
-    async def _found(self, uri: str) -> dict[str, Any] | None:
+    async def _found(self, runs: CallerRuns, uri: str) -> dict[str, Any] | None:
         if uri.startswith(_PIPELINE):
-            pipeline = self._runs.config.pipelines.get(uri.removeprefix(_PIPELINE))
-            return None if pipeline is None else await self._described(pipeline)
+            pipeline = runs.config.pipelines.get(uri.removeprefix(_PIPELINE))
+            return None if pipeline is None else await self._described(runs, pipeline)
         if uri.startswith(_RUN):
             run_id, _, number = uri.removeprefix(_RUN).partition("/")
             try:
-                return page(await self._runs.trace(run_id), int(number or 1))
+                return page(await runs.trace(run_id), int(number or 1))
             except (RunNotFound, ValueError):
                 return None
             except JournalError as error:
                 raise _unreadable(error) from error
         return None
 
-    async def _records(self) -> Sequence[RunRecord]:
-        try:
-            return await self._runs.journal.records()
-        except JournalError as error:
-            raise _unreadable(error) from error
-
-    async def _described(self, pipeline: Pipeline) -> dict[str, Any]:
-        resolved = await self._runs.resolved(pipeline)
+    async def _described(self, runs: CallerRuns, pipeline: Pipeline) -> dict[str, Any]:
+        resolved = await runs.resolved(pipeline)
         pipeline = resolved.pipeline
         whole = plan(pipeline)
         reaches: tuple[Reach, ...] = ()
         if self._routes is not None:
-            needed = needs(self._runs.config, self._routes)
+            needed = needs(runs.config, self._routes)
             reaches = await reach(pipeline, self._routes.of(resolved.routes), needed)
         missing = {each.alias: each.missing for each in reaches if each.missing}
         return {
@@ -104,18 +99,18 @@ class Resources:
             "calls": whole.calls,
             "models": {each.alias: _route_states(each) for each in reaches},
             "runs_here": not blocking(pipeline, missing),
-            "simulated": self._runs.backend.simulated,
+            "simulated": runs.backend.simulated,
             "missing": missing,
             "stand_ins": {each.alias: each.model for each in resolved.stand_ins},
         }
 
     async def complete(self, context: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
-        """Return the pipelines or run ids that begin with the typed text."""
-        del context
+        """Return the caller's pipelines or run IDs that begin with the typed text."""
+        runs = self._doors.of(context)
         known: dict[str, Sequence[str]] = {
-            "name": tuple(self._runs.config.pipelines),
-            "pipeline": tuple(self._runs.config.pipelines),
-            "run_id": [record.run_id for record in await self._records()],
+            "name": tuple(runs.config.pipelines),
+            "pipeline": tuple(runs.config.pipelines),
+            "run_id": [record.run_id for record in await _records(runs)],
         }
         typed = params.argument.value
         values = [value for value in known.get(params.argument.name, ()) if value.startswith(typed)]
@@ -147,6 +142,13 @@ _TEMPLATES = (
         mime_type=_JSON,
     ),
 )
+
+
+async def _records(runs: CallerRuns) -> Sequence[RunRecord]:
+    try:
+        return await runs.records()
+    except JournalError as error:
+        raise _unreadable(error) from error
 
 
 def _unreadable(error: JournalError) -> MCPError:

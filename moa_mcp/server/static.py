@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import mcp_types as types
@@ -10,6 +11,7 @@ from mcp.server.lowlevel import Server
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from moa_mcp.server import apps
+from moa_mcp.server.doors import Doors
 from moa_mcp.server.waiting import Context
 
 _METHODS = frozenset({"tools/list", "prompts/list", "resources/templates/list"})
@@ -18,14 +20,16 @@ _METHODS = frozenset({"tools/list", "prompts/list", "resources/templates/list"})
 class Listings:
     """Caches the serialized results of listings, since validating and serializing them takes milliseconds."""
 
-    def __init__(self) -> None:
-        self._made: dict[tuple[str, str, bool], dict[str, Any]] = {}
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+        self._made: dict[tuple[str, str, bool, Sequence[str] | None], dict[str, Any]] = {}
 
     async def keep(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Middleware: return the cached result of a listing, if the request has no special parameters."""
         if ctx.method not in _METHODS or not _plain(ctx):
             return await call_next(ctx)
-        key = ctx.method, ctx.protocol_version, apps.renders(ctx)
+        pipelines = self._doors.of(ctx).caller.permissions.pipelines
+        key = ctx.method, ctx.protocol_version, apps.renders(ctx), pipelines
         if key not in self._made:
             result = await call_next(ctx)
             if not isinstance(result, dict):
