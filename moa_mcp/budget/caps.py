@@ -72,8 +72,11 @@ class Cap:
         self._moving.add(run_id)
 
     def waits(self, run_id: str) -> None:
-        """Mark a run as waiting for others."""
-        self._moving.discard(run_id)
+        """Mark a run as waiting for others. The last active run wakes those that wait for it."""
+        if run_id in self._moving:
+            self._moving.remove(run_id)
+            if not self._moving:
+                self._wake()
 
     def leave(self, run_id: str) -> None:
         """Remove a run that has ended; its commitment counts as spent."""
@@ -117,7 +120,7 @@ class Cap:
         """Whether a run could commit an amount if other runs released what they hold."""
         return others.spent + self._of(run_id, amount) <= self.limit
 
-    def can_ease(self, run_id: str) -> bool:
+    async def can_ease(self, run_id: str) -> bool:
         """Whether something can be released without this run: calls are in flight or other runs are active."""
         return self.in_flight > 0 or bool(self._moving - {run_id})
 
@@ -144,6 +147,9 @@ class Cap:
 
     def _change(self) -> None:
         self.changes += 1
+        self._wake()
+
+    def _wake(self) -> None:
         if self._changed is not None:
             self._changed.set()
             self._changed = None

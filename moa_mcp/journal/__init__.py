@@ -153,11 +153,25 @@ class Journal(Protocol):
         """Return a function for the events of a run as they come. It costs what is new."""
         ...
 
-    async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None, held: int = 0) -> bool:
+    async def commit_spending(
+        self,
+        run_id: str,
+        nanodollars: int,
+        cap: int | None,
+        held: int = 0,
+        day: str | None = None,
+        *,
+        in_turn: bool = False,
+    ) -> Committed:
         """Set the committed amount of a run on a day (ISO date, UTC): spent, in flight and reserved.
 
-        `held` is the part that is not spent yet. Returns False and changes nothing if the amount grows and the sum over
-        all runs of the day would exceed the cap. Safe across processes.
+        `held` is the part that is not spent yet. Without `day`, it is today by the clock of the store. An amount that
+        grows is not accepted if the sum over all runs of the day would exceed the cap; then the amount stays as it is.
+        Safe across processes.
+
+        With `in_turn`, an amount that is not accepted gets a place in line, and no other amount is accepted in turn
+        before it. The place ends with the next accepted amount of the run, such as 0, or when the run has no owner any
+        longer or another one.
         """
         ...
 
@@ -165,8 +179,11 @@ class Journal(Protocol):
         """Return the committed amount of all runs on a day, in nanodollars, including deleted runs."""
         ...
 
-    async def held(self, day: str) -> Mapping[str, int]:
-        """Return the unspent part of the committed amount on a day, for each run with a live owner."""
+    async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
+        """Return the unspent part of the committed amount on a day, for each run with a live owner.
+
+        With `dead`, for each unfinished run without a live owner instead, which can't release it.
+        """
         ...
 
     async def forget(

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from moa_mcp.errors import LeaseLost
 from moa_mcp.events import PASSING, Event
-from moa_mcp.journal import Follow, RunRecord, oldest_day
+from moa_mcp.journal import Committed, Follow, RunRecord
+from moa_mcp.journal.ledger import Ledger
 from moa_mcp.values import Status
 
 
@@ -19,10 +20,7 @@ class MemoryJournal:
         self._keep = keep
         self._records: dict[str, RunRecord] = {}
         self._events: dict[str, list[Event]] = {}
-        self._spending: dict[str, dict[str, int]] = {}
-        """By day and run."""
-        self._held: dict[str, dict[str, int]] = {}
-        """By day and run: the part that is not spent yet."""
+        self._ledger = Ledger(self._is_live)
 
     @property
     def keeps_texts(self) -> bool:
@@ -95,21 +93,29 @@ class MemoryJournal:
 
         return more
 
-    async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None, held: int = 0) -> bool:
-        runs = self._spending.setdefault(day, {})
-        before = runs.get(run_id, 0)
-        if cap is not None and nanodollars > before and sum(runs.values()) - before + nanodollars > cap:
-            return False
-        runs[run_id] = nanodollars
-        self._held.setdefault(day, {})[run_id] = held
-        return True
+    async def commit_spending(
+        self,
+        run_id: str,
+        nanodollars: int,
+        cap: int | None,
+        held: int = 0,
+        day: str | None = None,
+        *,
+        in_turn: bool = False,
+    ) -> Committed:
+        return self._ledger.commit(run_id, nanodollars, cap, held, day, in_turn=in_turn)
 
     async def spending(self, day: str) -> int:
-        return sum(self._spending.get(day, {}).values())
+        return self._ledger.total(day)
 
-    async def held(self, day: str) -> Mapping[str, int]:
-        holding = self._held.get(day, {}).items()
-        return {run_id: held for run_id, held in holding if held and not await self.is_free(run_id)}
+    async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
+        running = {each.run_id for each in self._records.values() if each.status == "running"}
+        held = self._ledger.held(day).items()
+        return {run_id: held for run_id, held in held if run_id in running and self._is_live(run_id) != dead}
+
+    def _is_live(self, run_id: str) -> bool:
+        record = self._records.get(run_id)
+        return record is not None and record.owned
 
     async def forget(
         self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False
@@ -118,8 +124,8 @@ class MemoryJournal:
         old = [each.run_id for each in self._records.values() if not each.owned and each.updated_at < (older_than or 0)]
         for each in () if dry else old:
             del self._records[each], self._events[each]
-        for day in [] if dry else [day for day in self._spending if day < oldest_day()]:
-            del self._spending[day], self._held[day]
+        if not dry:
+            self._ledger.forget()
         return len(old)
 
     async def close(self) -> None:

@@ -120,21 +120,31 @@ class Budget:
             return await self._spare(call, hold)
         if self._at_once and not self._turn.locked() and await self._fit(call, hold) is None:
             return hold  # the usual case; taking a turn would cost more than the rest
-        began = anyio.current_time()
         async with self._turn:  # first come, first served
-            while True:
-                changes = [cap.changes for cap in self.caps]
-                lacking = await self._fit(call, hold)
-                if lacking is None:
-                    return hold
-                others = await lacking.others(self.run_id)
-                if not lacking.in_flight and not (others.held and lacking.can_ease(self.run_id)):
-                    raise BudgetReached(self._why(lacking, hold, others))
-                if waits is not None:
-                    waits(f"{'calls in progress' if lacking.in_flight else 'other runs'} to leave room in {lacking}")
-                await self._eased(lacking, changes[self.caps.index(lacking)])
-                if others.held:
-                    self.waited(anyio.current_time() - began, lacking, others)
+            try:
+                await self._admit_later(call, hold, waits)
+            finally:
+                for cap in self.caps:
+                    cap.moves(self.run_id)
+        return hold
+
+    async def _admit_later(self, call: Call, hold: Amount, waits: Callable[[str], None] | None) -> None:
+        began = anyio.current_time()
+        while True:
+            changes = {cap: cap.changes for cap in self.caps}
+            lacking = await self._fit(call, hold)
+            if lacking is None:
+                return
+            others = await lacking.others(self.run_id)
+            if not lacking.in_flight and not (others.held and await lacking.can_ease(self.run_id)):
+                raise BudgetReached(self._why(lacking, hold, others))
+            if waits is not None:
+                waits(f"{'calls in progress' if lacking.in_flight else 'other runs'} to leave room in {lacking}")
+            for cap in self.caps:  # it holds amounts of all of them meanwhile
+                cap.waits(self.run_id)
+            await lacking.eased(changes[lacking])
+            if others.held:
+                self.waited(anyio.current_time() - began, lacking, others)
 
     async def _spare(self, call: Call, hold: Amount) -> Amount:
         """Hold the cost of a hedged request only if the budget also covers all calls of the later steps."""
@@ -149,13 +159,6 @@ class Budget:
                 cap.take()
             self._correct()
         return hold
-
-    async def _eased(self, cap: Cap, changes: int) -> None:
-        cap.waits(self.run_id)
-        try:
-            await cap.eased(changes)
-        finally:
-            cap.moves(self.run_id)
 
     def waited(self, seconds: float, cap: Cap, others: Others) -> None:
         """Note that the run waited for the amounts of other runs."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -17,82 +17,10 @@ from moa_mcp.events import Event
 from moa_mcp.journal import Journal
 from moa_mcp.middleware import Amount, Budget, Cap, Others, TokenCap
 from moa_mcp.planning.estimate import Prices
+from moa_mcp.runs.abandoned import Abandoned, midnight
+from moa_mcp.runs.day_cap import DayCap
 from moa_mcp.runs.record import StartPoint
 from moa_mcp.trace.replay import own
-
-_LOOK_S, _SLOWER, _MOST_LOOK_S = 0.1, 1.5, 2.0
-"""Polling of the amounts that other processes hold: first interval in seconds, growth factor, longest interval."""
-
-
-class DayCap(Cap):
-    """A daily cap that all processes with the same journal share.
-
-    The cost of a run counts for the day (UTC) on which this process started or resumed it.
-    """
-
-    at_once = False
-
-    def __init__(self, name: str, limit: int, journal: Journal) -> None:
-        super().__init__(name, limit, shared=True)
-        self._journal = journal
-        self._days: dict[str, str] = {}
-        self._stale: set[str] = set()
-        """Runs whose commitment here differs from the journal."""
-
-    def enter(self, run_id: str, earlier: Amount, spent: Callable[[], Amount]) -> None:
-        self._days[run_id] = datetime.now(UTC).date().isoformat()
-        self._earlier[run_id] = self.measure(earlier)
-        self._spent[run_id] = spent
-        if spent() != earlier:  # a resumed run: the journal may still hold amounts for it
-            self.correct(run_id, spent())
-            self._stale.add(run_id)
-
-    async def commit(self, run_id: str, amount: Amount) -> bool:
-        await self.write()
-        if not self._committed.get(run_id):  # it may have waited since yesterday
-            self._days[run_id] = datetime.now(UTC).date().isoformat()
-        now = self._of(run_id, amount)
-        if now == self._committed.get(run_id):
-            return True
-        try:
-            if not await self._put(run_id, now, self.limit):
-                return False
-        except BaseException:  # whether the journal stored it is unknown
-            self._stale.add(run_id)
-            raise
-        super().correct(run_id, amount)
-        return True
-
-    def correct(self, run_id: str, amount: Amount) -> None:
-        if self._of(run_id, amount) != self._committed.get(run_id, 0):
-            super().correct(run_id, amount)
-            self._stale.add(run_id)
-
-    def leave(self, run_id: str) -> None:
-        super().leave(run_id)
-        if run_id in self._committed:
-            self._stale.add(run_id)  # its held amount is released
-
-    async def others(self, run_id: str) -> Others:
-        day, own = self._days[run_id], self._committed.get(run_id, 0)
-        recorded = await self._journal.held(day)
-        held = sum(self._held(each) if each in self._spent else recorded[each] for each in recorded if each != run_id)
-        return Others(await self._journal.spending(day) - own - held, held)
-
-    async def write(self) -> None:
-        """Store changed commitments in the journal."""
-        while self._stale:
-            run_id = self._stale.pop()
-            try:
-                await self._put(run_id, self._committed.get(run_id, 0), None)
-            except BaseException:
-                self._stale.add(run_id)
-                raise
-
-    async def _put(self, run_id: str, now: int, limit: int | None) -> bool:
-        spent = self._spent.get(run_id)
-        held = 0 if spent is None else now - self._of(run_id, spent())
-        return await self._journal.commit_spending(run_id, self._days[run_id], now, limit, held)
 
 
 class Refusal(NamedTuple):
@@ -108,8 +36,8 @@ class Caps:
     def __init__(self, settings: BudgetSettings, journal: Journal) -> None:
         self._settings = settings
         self._journal = journal
-        self._began: WeakKeyDictionary[Budget, tuple[str, int]] = WeakKeyDictionary()
-        """By budget: the day on which this process started the run, and the nanodollars spent before that day."""
+        self._earlier: WeakKeyDictionary[Budget, Callable[[str], Amount]] = WeakKeyDictionary()
+        """By budget: returns what the run spent before a day, according to its earlier events."""
         self._day: DayCap | None = None
         self._server: Cap | None = None
         if settings.max_cost_usd_per_day is not None:
@@ -117,6 +45,7 @@ class Caps:
         if settings.max_cost_usd_per_server is not None:
             limit = nanodollars(settings.max_cost_usd_per_server)
             self._server = Cap("max_cost_usd_per_server", limit, shared=True)
+        self._abandoned = Abandoned(journal)
         self._turn = anyio.Lock()
 
     def budget(self, spec: RunSpec, start: StartPoint, tariff: RunTariff, prices: Prices) -> Budget:
@@ -127,16 +56,14 @@ class Caps:
             caps.append(Cap("max_cost_usd", nanodollars(spec.max_cost_usd)))
         if self._server is not None:
             caps.append(self._server)
-        now = datetime.now(UTC)
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-        yesterday = before.plus(earlier(start.history, prices, midnight), -1)
         if self._day is not None:
             caps.append(self._day)
         budget = Budget(spec.run_id, caps, tariff, before, start.paid_calls.paid)
-        for cap in caps:
-            if cap.shared:
-                cap.enter(spec.run_id, yesterday if cap is self._day else before, lambda: budget.spent)
-        self._began[budget] = (now.date().isoformat(), yesterday.nanodollars)
+        self._earlier[budget] = earlier_on = partial(_before, start.history, prices, before)
+        if self._server is not None:
+            self._server.enter(spec.run_id, before, lambda: budget.spent)
+        if self._day is not None:
+            self._day.join(spec.run_id, earlier_on, lambda: budget.spent, resumed=bool(start.history))
         return budget
 
     async def open(
@@ -167,7 +94,6 @@ class Caps:
     async def _opened(
         self, budget: Budget, smallest: Amount, whole: Amount, waits: Callable[[str], None], began: float
     ) -> Refusal | None:
-        look_s = _LOOK_S
         waited_for: Refusal | None = None
         while True:
             changes = {cap: cap.changes for cap in budget.caps}
@@ -177,15 +103,17 @@ class Caps:
                     budget.waited(anyio.current_time() - began, *waited_for)
                 return None
             cap, others = refusal
+            if isinstance(cap, DayCap) and await self._abandoned.release(cap.day_of(budget.run_id)):
+                continue
             enough = budget.spent.plus(smallest)
             if not cap.shared or not cap.has_room(budget.run_id, others, enough):
                 return refusal
-            if others.held:  # otherwise it was released in the meantime
+            if others.held:
                 waits(f"waiting for other runs, which hold {cap.shown(others.held)} of {cap}")
                 waited_for = refusal
-            with anyio.move_on_after(math.inf if cap.at_once else look_s):  # other processes send no signal
-                await cap.eased(changes[cap])
-            look_s = min(_MOST_LOOK_S, look_s * _SLOWER)
+            else:  # it was released in the meantime, or a run of another process is the next
+                waits(f"waiting for its turn under {cap}")
+            await cap.eased(changes[cap])
 
     async def leave(self, run_id: str, budget: Budget | None) -> None:
         """Store what a run has spent today, for all processes with a daily cap.
@@ -195,15 +123,27 @@ class Caps:
         if self._day is not None:
             await self._day.write()
         elif budget is not None:
-            day, before = self._began[budget]
-            if budget.spent.nanodollars > before:
-                await self._journal.commit_spending(run_id, day, budget.spent.nanodollars - before, None)
+            await self._record(run_id, budget)
+
+    async def _record(self, run_id: str, budget: Budget) -> None:
+        """Store what a run without a daily cap has spent, for the day on which it ends."""
+        day = datetime.now(UTC).date().isoformat()  # a guess; the journal has the clock
+        while spent := budget.spent.nanodollars - self._earlier[budget](day).nanodollars:
+            committed = await self._journal.commit_spending(run_id, spent, None)
+            if committed.day == day:
+                break
+            day = committed.day
 
 
 def earlier(history: Sequence[Event], prices: Prices, since: float = 0.0) -> Amount:
     """Return what a run spent since a time (seconds since the epoch), without the part inherited by a fork."""
     by_model = {each.route: each.price for each in prices.values() if each.route is not None}
     return spent(own(history), by_model, since)
+
+
+def _before(history: Sequence[Event], prices: Prices, in_all: Amount, day: str) -> Amount:
+    """Return what a run that spent `in_all` spent before a day (ISO date, UTC)."""
+    return in_all.plus(earlier(history, prices, midnight(day)), -1)
 
 
 async def _tried(budget: Budget, smallest: Amount, whole: Amount) -> Refusal | None:

@@ -21,7 +21,7 @@ from moa_mcp.runs.run import Run
 from moa_mcp.text.surrogates import mended
 from moa_mcp.trace import replay
 from moa_mcp.trace.trace import Trace, trace_of
-from moa_mcp.values import Question
+from moa_mcp.values import Price, Question
 
 _TITLE = 80
 
@@ -140,6 +140,13 @@ def question_of(record: RunRecord) -> str:
     """Return the question of a recorded run; empty if texts are not stored. Raises `JournalError` as above."""
     with readable(record.run_id):
         return str(json.loads(record.spec)["spec"]["question"]["text"])
+
+
+def prices_of(record: RunRecord) -> Mapping[str, Price]:
+    """Return the configured prices of a recorded run, by the name of a model. Raises `JournalError` as above."""
+    with readable(record.run_id):
+        routes = [route for each in _adapter.validate_json(record.spec).routes.values() for route in each]
+    return {each.model: each.usd_per_million.price for each in routes if each.usd_per_million}
 
 
 def was_simulated(record: RunRecord) -> bool:

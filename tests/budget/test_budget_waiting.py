@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from typing import Any
 import anyio
 import pytest
 
-from moa_mcp.errors import JournalError, TimedOut
+from moa_mcp.errors import JournalError, ServerFailed, TimedOut
 from moa_mcp.events import CallWaits, Event
+from moa_mcp.journal import Committed
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.runs import NewRun, Run, Runs
@@ -32,6 +33,7 @@ from tests.support.tables import AGGREGATE, PROPOSE
 pytestmark = pytest.mark.anyio
 
 CAPS = ["max_cost_usd_per_day", "max_cost_usd_per_server"]
+TODAY, YESTERDAY = ((datetime.now(UTC) - timedelta(days=days)).date().isoformat() for days in (0, 1))
 MANY = 80
 COST = 8
 """What a run takes, in US dollars: four calls of a hundred tokens of prompt and as many of answer."""
@@ -190,7 +192,6 @@ async def test_a_call_beyond_what_its_run_was_granted_waits_for_the_other_runs(d
 
 async def test_what_a_run_held_when_its_process_died_is_no_more_held_when_it_waits_in_another() -> None:
     provider, journal = saying(tokens=100, seconds=5), MemoryJournal()
-    day = datetime.now(UTC).date().isoformat()
     dead = provider.runs("max_cost_usd_per_day = 60", PROPOSE, AGGREGATE, journal=journal)
     async with dead.open():
         left = await at_once(dead, 3)
@@ -198,7 +199,7 @@ async def test_what_a_run_held_when_its_process_died_is_no_more_held_when_it_wai
         for run in left:
             run.scope.cancel()
     for run in left:  # as a process leaves it that had no time to say what was spent
-        await journal.commit_spending(run.run_id, day, 19 * 10**9, None, 19 * 10**9)
+        await journal.commit_spending(run.run_id, 19 * 10**9, None, 19 * 10**9)
     runs = provider.runs("max_cost_usd_per_day = 100", PROPOSE, AGGREGATE, journal=journal)
     async with runs.open():
         again = [await resume_run(runs, run.run_id) for run in left]
@@ -209,7 +210,7 @@ async def test_what_a_run_held_when_its_process_died_is_no_more_held_when_it_wai
 async def test_a_run_that_is_refused_says_what_others_have_spent() -> None:
     provider, journal = saying(tokens=100), MemoryJournal()
     runs = provider.runs("max_cost_usd_per_day = 9", PROPOSE, AGGREGATE, journal=journal)
-    await journal.commit_spending("other", datetime.now(UTC).date().isoformat(), 8 * 10**9, None)
+    await journal.commit_spending("other", 8 * 10**9, None)
     refused = await ended(runs)
     assert refused.error is not None
     assert "max_cost_usd_per_day = $9.00 is too low ($8.00 spent by other runs)" in refused.error
@@ -218,8 +219,17 @@ async def test_a_run_that_is_refused_says_what_others_have_spent() -> None:
 class Late(MemoryJournal):
     """Tells of what is committed only long after it is on record."""
 
-    async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None, held: int = 0) -> bool:
-        done = await super().commit_spending(run_id, day, nanodollars, cap, held)
+    async def commit_spending(
+        self,
+        run_id: str,
+        nanodollars: int,
+        cap: int | None,
+        held: int = 0,
+        day: str | None = None,
+        *,
+        in_turn: bool = False,
+    ) -> Committed:
+        done = await super().commit_spending(run_id, nanodollars, cap, held, day, in_turn=in_turn)
         with anyio.CancelScope(shield=cap is None):
             await anyio.sleep(1)
         return done
@@ -246,10 +256,19 @@ class Forgetful(MemoryJournal):
 
     takes = False
 
-    async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None, held: int = 0) -> bool:
+    async def commit_spending(
+        self,
+        run_id: str,
+        nanodollars: int,
+        cap: int | None,
+        held: int = 0,
+        day: str | None = None,
+        *,
+        in_turn: bool = False,
+    ) -> Committed:
         if cap is None and held == 0 and not self.takes:
             raise JournalError("no room")
-        return await super().commit_spending(run_id, day, nanodollars, cap, held)
+        return await super().commit_spending(run_id, nanodollars, cap, held, day, in_turn=in_turn)
 
 
 async def test_what_could_not_be_put_on_record_of_a_runs_end_is_when_the_next_begins() -> None:
@@ -266,9 +285,19 @@ async def test_what_could_not_be_put_on_record_of_a_runs_end_is_when_the_next_be
 class Thoughtful(MemoryJournal):
     """Takes long to tell what runs hold; meanwhile they have ended."""
 
-    async def held(self, day: str) -> Mapping[str, int]:
-        await anyio.sleep(100)
-        return await super().held(day)
+    async def commit_spending(
+        self,
+        run_id: str,
+        nanodollars: int,
+        cap: int | None,
+        held: int = 0,
+        day: str | None = None,
+        *,
+        in_turn: bool = False,
+    ) -> Committed:
+        done = await super().commit_spending(run_id, nanodollars, cap, held, day, in_turn=in_turn)
+        await anyio.sleep(0 if done.accepted else 100)
+        return done
 
 
 async def test_what_comes_free_while_it_is_looked_up_is_taken() -> None:
@@ -278,18 +307,111 @@ async def test_what_comes_free_while_it_is_looked_up_is_taken() -> None:
         assert [trace.status for trace in await all_ended(await in_turn(runs, 2))] == ["complete"] * 2
 
 
+class Dated(MemoryJournal):
+    """Has a clock of its own."""
+
+    today = YESTERDAY
+
+    async def commit_spending(
+        self,
+        run_id: str,
+        nanodollars: int,
+        cap: int | None,
+        held: int = 0,
+        day: str | None = None,
+        *,
+        in_turn: bool = False,
+    ) -> Committed:
+        return await super().commit_spending(run_id, nanodollars, cap, held, day or self.today, in_turn=in_turn)
+
+
+async def test_a_run_that_waits_at_midnight_starts_on_the_new_day_by_the_clock_of_the_journal() -> None:
+    provider, journal = saying(tokens=100, seconds=5), Dated()
+    runs = provider.runs("max_cost_usd_per_day = 60", PROPOSE, AGGREGATE, journal=journal)
+    async with runs.open():
+        first, second, third = await in_turn(runs, 3)
+        assert [len({call.run_id for call in provider.calls}), provider.billed] == [1, 0]
+        journal.today = TODAY
+        await anyio.sleep(3)
+        assert provider.billed == 0
+        assert {call.run_id for call in provider.calls} == {first.run_id, second.run_id}
+        await all_ended([first, second, third])
+    assert await journal.spending(YESTERDAY) == COST * 10**9
+    assert await journal.spending(TODAY) == 2 * COST * 10**9
+
+
+@pytest.mark.parametrize("cap", ["", "max_cost_usd_per_day = 60"])
+async def test_what_a_resumed_run_spends_counts_on_the_day_of_the_journal_once(cap: str) -> None:
+    provider, journal = saying(tokens=100, seconds=0), Dated()
+    plenty = provider.fails_at("z", ServerFailed("no"))  # unpaid
+    runs = provider.runs(cap, PROPOSE, AGGREGATE, journal=journal)
+    async with runs.open():
+        (run,) = await all_ended(await at_once(runs, 1))
+        assert await journal.spending(YESTERDAY) == provider.billed * 10**9 == 6 * 10**9
+        provider.answer = plenty
+        assert [trace.status for trace in await all_ended([await resume_run(runs, run.run_id)])] == ["complete"]
+    assert await journal.spending(YESTERDAY) == provider.billed * 10**9 == 8 * 10**9
+
+
+class Contested(MemoryJournal):
+    """Another process is always the first to claim a run."""
+
+    async def claim(self, run_id: str) -> bool:
+        del run_id
+        return False
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("why", ["its record is damaged", "its prompts were not stored", "another process resumes it"])
+async def test_what_a_dead_process_held_counts_in_full_if_what_it_spent_is_unknown(why: str, tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    journal = Contested() if why.startswith("another") else SQLiteJournal(path, texts=not why.startswith("its prompts"))
+    await journal.begin(record_of())
+    await journal.commit_spending("r", 55 * 10**9, None, 55 * 10**9)
+    await journal.release("r")
+    runs = saying(tokens=100).runs("max_cost_usd_per_day = 60", PROPOSE, AGGREGATE, journal=journal)
+    async with runs.open():
+        (refused,) = await all_ended(await at_once(runs, 1))
+        assert await journal.spending(TODAY) == 55 * 10**9
+    assert refused.error is not None
+    assert "max_cost_usd_per_day = $60.00 is too low ($55.00 spent by other runs)" in refused.error
+
+
+@pytest.mark.parametrize("dollars", [30, 33, 36, 40, 45, 60])
+async def test_runs_of_several_processes_that_need_more_of_the_day_than_granted_never_wait_for_each_other_for_ever(
+    dollars: int,
+) -> None:
+    async def second(call: Call) -> Completion:
+        attempts = [each for each in provider.calls if (each.run_id, each.place) == (call.run_id, call.place)]
+        if len(attempts) == 1:
+            await anyio.sleep(1)
+            raise TimedOut("took too long")
+        return await plenty(call)
+
+    provider, journal = saying(tokens=100), MemoryJournal()
+    plenty, provider.answer = provider.answer, second
+    caps = f"max_cost_usd_per_day = {dollars}\nmax_cost_usd_per_server = {dollars}"
+    async with AsyncExitStack() as processes:
+        begun: list[Run] = []
+        for _ in range(3):
+            runs = await processes.enter_async_context(provider.runs(caps, PROPOSE, AGGREGATE, journal=journal).open())
+            begun += await at_once(runs, 2)
+        traces = await all_ended(begun)
+    assert all(trace.status != "running" for trace in traces)
+    assert provider.billed <= await spending(journal) <= dollars
+
+
 def test_a_question_at_the_command_line_says_that_it_waits_for_what_another_process_holds(
     nursery: Nursery, tmp_path: Path
 ) -> None:
     config, path = tmp_path / "waits.toml", tmp_path / "journal.sqlite"
-    day = datetime.now(UTC).date().isoformat()
 
     async def hold() -> None:
         await other.begin(record_of())
-        assert await other.commit_spending("r", day, 10**9, None, 10**9)
+        assert (await other.commit_spending("r", 10**9, None, 10**9)).accepted
 
     async def give_up() -> None:
-        await other.commit_spending("r", day, 0, None)
+        await other.commit_spending("r", 0, None)
         await other.finish("r", "complete")
         await other.close()
 

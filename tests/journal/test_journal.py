@@ -27,7 +27,7 @@ from moa_mcp.events import (
     RunFinished,
     TextReceived,
 )
-from moa_mcp.journal import Journal
+from moa_mcp.journal import Committed, Journal
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.values import Completion, Place, Status
@@ -294,23 +294,27 @@ TODAY = datetime.now(UTC).date().isoformat()
 
 async def test_what_runs_commit_to_spend_on_a_day_is_summed_over_processes(journal: Journal, rival: Journal) -> None:
     assert await journal.spending(TODAY) == 0
-    assert await journal.commit_spending("r", TODAY, 60, 100)
-    assert await rival.commit_spending("s", TODAY, 40, 100)
-    assert await rival.commit_spending("s", "2001-01-01", 10**15, None)
+    assert await journal.commit_spending("r", 60, 100) == Committed(accepted=True, day=TODAY, total=60, held=0)
+    assert await rival.commit_spending("s", 40, 100) == Committed(accepted=True, day=TODAY, total=100, held=0)
+    earlier = await rival.commit_spending("s", 10**15, None, day="2001-01-01")
+    assert earlier == Committed(accepted=True, day="2001-01-01", total=10**15, held=0)
     assert await journal.spending(TODAY) == 100
     assert await rival.spending("2001-01-01") == 10**15
 
 
 async def test_a_commitment_that_would_pass_the_cap_of_the_day_is_refused_unless_it_shrinks(journal: Journal) -> None:
-    assert await journal.commit_spending("r", TODAY, 60, 100)
-    assert not await journal.commit_spending("s", TODAY, 41, 100)
+    async def accepts(run_id: str, nanodollars: int, cap: int | None) -> bool:
+        return (await journal.commit_spending(run_id, nanodollars, cap)).accepted
+
+    assert await accepts("r", 60, 100)
+    assert await journal.commit_spending("s", 41, 100) == Committed(accepted=False, day=TODAY, total=60, held=0)
     assert await journal.spending(TODAY) == 60
-    assert await journal.commit_spending("r", TODAY, 50, 10)  # the cap was lowered meanwhile
-    assert await journal.commit_spending("r", TODAY, 50, 10)
-    assert not await journal.commit_spending("r", TODAY, 51, 10)
+    assert await accepts("r", 50, 10)  # the cap was lowered meanwhile
+    assert await accepts("r", 50, 10)
+    assert not await accepts("r", 51, 10)
     assert await journal.spending(TODAY) == 50
-    assert await journal.commit_spending("s", TODAY, 50, 100)
-    assert await journal.commit_spending("r", TODAY, 51, None)
+    assert await accepts("s", 50, 100)
+    assert await accepts("r", 51, None)
     assert await journal.spending(TODAY) == 101
 
 
@@ -318,16 +322,73 @@ async def test_of_many_that_commit_at_once_the_cap_lets_through_as_many_as_fit(
     journal: Journal, rival: Journal
 ) -> None:
     async def commit(number: int) -> bool:
-        return await (journal, rival)[number % 2].commit_spending(f"r{number}", TODAY, 10, 55)
+        return (await (journal, rival)[number % 2].commit_spending(f"r{number}", 10, 55)).accepted
 
     assert sum(await anyio.amap(commit, range(20))) == 5
     assert await rival.spending(TODAY) == 50
 
 
+async def test_what_others_hold_is_told_and_what_nobody_can_release_any_more(journal: Journal, rival: Journal) -> None:
+    for run_id, owner in (("r", journal), ("s", rival), ("t", rival)):
+        await owner.begin(record_of(run_id))
+        await owner.commit_spending(run_id, 50, None, 30)
+    await rival.release("t")
+    assert (await journal.commit_spending("r", 60, None, 40)).held == 30
+    assert (await rival.commit_spending("s", 120, 200, 0)).held == 40
+    assert await journal.held(TODAY) == {"r": 40, "s": 30}
+    assert await journal.held(TODAY, dead=True) == {"t": 30}
+    assert await journal.held("2001-01-01") == {}
+
+
+async def test_runs_that_commit_in_turn_are_accepted_in_the_order_in_which_they_were_refused(
+    journal: Journal, rival: Journal
+) -> None:
+    async def accepts(owner: Journal, run_id: str, nanodollars: int, *, in_turn: bool = True) -> bool:
+        return (await owner.commit_spending(run_id, nanodollars, 100, in_turn=in_turn)).accepted
+
+    for run_id, owner in (("large", journal), ("small", rival), ("holds", journal), ("later", rival)):
+        await owner.begin(record_of(run_id))
+    assert await accepts(journal, "holds", 40)
+    assert not await accepts(journal, "large", 90)
+    assert not await accepts(rival, "small", 10)  # it would fit
+    assert await accepts(journal, "holds", 50, in_turn=False)
+    assert await accepts(rival, "later", 0)  # nothing has to be free for it
+    assert await accepts(journal, "holds", 1)
+    assert not await accepts(rival, "small", 10)
+    assert await accepts(journal, "large", 90)
+    assert not await accepts(rival, "later", 10)  # it is behind the small one
+    assert await accepts(rival, "small", 9)
+    assert await accepts(journal, "large", 50)
+    assert await accepts(rival, "later", 10)
+
+
+@pytest.mark.parametrize("how", ["gives up", "ends", "is cancelled", "is left", "is claimed", "is forgotten"])
+async def test_a_run_that_no_longer_waits_lets_those_behind_it_pass(journal: Journal, rival: Journal, how: str) -> None:
+    for run_id, owner in (("first", journal), ("second", rival)):
+        await owner.begin(record_of(run_id))
+    await journal.commit_spending("other", 50, None)
+    assert not (await journal.commit_spending("first", 90, 100, in_turn=True)).accepted
+    assert not (await rival.commit_spending("second", 10, 100, in_turn=True)).accepted
+    match how:
+        case "gives up":
+            await journal.commit_spending("first", 0, None)
+        case "ends":
+            await journal.finish("first", "complete")
+        case "is cancelled":
+            await rival.cancel("first")
+        case _:
+            await journal.release("first")
+    if how == "is forgotten":
+        await rival.forget(older_than=LATER)
+    if how == "is claimed" and journal is not rival:  # by another process, in which it has not asked for anything yet
+        await rival.claim("first")
+    assert (await rival.commit_spending("second", 10, 100, in_turn=True)).accepted
+
+
 async def test_what_a_forgotten_run_spent_counts_on_and_goes_when_its_day_is_long_past(journal: Journal) -> None:
     await journal.begin(record_of())
     for day in (TODAY, "2001-01-01"):
-        await journal.commit_spending("r", day, 5, None)
+        await journal.commit_spending("r", 5, None, day=day)
     await journal.finish("r", "complete")
     assert await journal.forget(older_than=LATER, dry=True) == 1
     assert await journal.spending("2001-01-01") == 5

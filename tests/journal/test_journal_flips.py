@@ -54,7 +54,7 @@ async def written(path: Path) -> tuple[str, ...]:
             )
             await run.ended.wait()
             ids.append(run.run_id)
-        await runs.journal.commit_spending(ids[0], TODAY, 700, None, 100)
+        await runs.journal.commit_spending(ids[0], 700, None, 100)
     return tuple(ids)
 
 

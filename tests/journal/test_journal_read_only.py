@@ -101,7 +101,7 @@ async def takes_nothing(path: Path) -> None:
         journal.claim("r"),
         journal.renew(("r",)),
         journal.cancel("r"),
-        journal.commit_spending("r", "2026-01-01", 1, None),
+        journal.commit_spending("r", 1, None, day="2026-01-01"),
         journal.forget(older_than=1.0),
     ):
         with pytest.raises(JournalError, match="is read-only"):

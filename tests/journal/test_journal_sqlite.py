@@ -742,7 +742,7 @@ async def test_work_that_meets_a_damaged_page_fails_alone(journal: SQLiteJournal
 
     async def spend() -> None:
         try:
-            await again.commit_spending("r", "2026-01-01", 1, None)
+            await again.commit_spending("r", 1, None, day="2026-01-01")
         except JournalError as error:
             failed.append(error)
 

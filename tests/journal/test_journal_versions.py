@@ -156,7 +156,7 @@ async def test_a_column_that_a_development_version_did_not_have_is_added(
     assert await journal.events("r") == (went,)
     assert await journal.cancel("r")
     assert await journal.events("r") == (went,)
-    assert await journal.commit_spending("r", "2026-01-01", 7, None, 3)
+    assert (await journal.commit_spending("r", 7, None, 3, "2026-01-01")).accepted
     assert await journal.spending("2026-01-01") == 7
     assert [(each.run_id, each.status) for each in await journal.records()] == [("r", "cancelled")]
     await journal.close()

@@ -15,9 +15,10 @@ import anyio.to_thread
 
 from moa_mcp.errors import JournalDamaged, JournalError
 from moa_mcp.events import PASSING, Event
-from moa_mcp.journal import Follow, RunRecord
+from moa_mcp.journal import Committed, Follow, RunRecord
 from moa_mcp.journal.codec import Packed, Packer
 from moa_mcp.journal.damage import damaged_run, readable
+from moa_mcp.journal.sqlite import spending
 from moa_mcp.journal.sqlite.damage import damaged_file, explained, explaining, read_only
 from moa_mcp.journal.sqlite.entries import Entries
 from moa_mcp.journal.sqlite.opening import Opened, opened_at_best
@@ -258,28 +259,24 @@ class SQLiteJournal:
 
         return more
 
-    async def commit_spending(self, run_id: str, day: str, nanodollars: int, cap: int | None, held: int = 0) -> bool:
-        def work(db: sqlite3.Connection) -> bool:
-            row = db.execute("SELECT nanodollars FROM spending WHERE day = ? AND run_id = ?", (day, run_id)).fetchone()
-            before = row[0] if row else 0
-            if cap is not None and nanodollars > before and _spending(db, day) - before + nanodollars > cap:
-                return False
-            sql = "INSERT OR REPLACE INTO spending(run_id, day, nanodollars, held) VALUES(?,?,?,?)"
-            db.execute(sql, (run_id, day, nanodollars, held))
-            return True
-
-        return await self._do(work)
+    async def commit_spending(
+        self,
+        run_id: str,
+        nanodollars: int,
+        cap: int | None,
+        held: int = 0,
+        day: str | None = None,
+        *,
+        in_turn: bool = False,
+    ) -> Committed:
+        wanted = spending.Commitment(run_id, nanodollars, cap, held, day, in_turn)
+        return await self._do(lambda db: spending.commit(db, wanted, self._me))
 
     async def spending(self, day: str) -> int:
-        return 0 if self._is_empty else await self._read(lambda db: _spending(db, day))
+        return 0 if self._is_empty else await self._read(lambda db: spending.total(db, day))
 
-    async def held(self, day: str) -> Mapping[str, int]:
-        sql = (
-            "SELECT run_id, held, owner FROM spending JOIN runs USING(run_id) "
-            "WHERE day = ? AND held > 0 AND status = 'running' AND lease_until > ?"
-        )
-        rows = await self._read(lambda db: db.execute(sql, (day, time.time())).fetchall())
-        return {run_id: held for run_id, held, owner in rows if not is_dead(owner)}
+    async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
+        return await self._read(lambda db: spending.held(db, day, dead=dead))
 
     async def forget(
         self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False
@@ -309,7 +306,3 @@ class SQLiteJournal:
         if "_opened" in self.__dict__:
             await self._writer.close()
             self._opened.discard()
-
-
-def _spending(db: sqlite3.Connection, day: str) -> int:
-    return int(db.execute("SELECT coalesce(sum(nanodollars), 0) FROM spending WHERE day = ?", (day,)).fetchone()[0])

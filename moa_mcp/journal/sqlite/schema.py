@@ -57,6 +57,9 @@ MIGRATIONS = (
     CREATE INDEX IF NOT EXISTS runs_by_caller ON runs(caller, created_at) WHERE caller != '';
     CREATE INDEX IF NOT EXISTS runs_by_batch ON runs(batch, created_at) WHERE batch != '';
     """,
+    """
+    CREATE TABLE spending_line(place INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL);
+    """,
 )
 """Migrations in order: each upgrades a file from the version of its index. Released migrations never change."""
 

@@ -1,0 +1,63 @@
+"""Releases what the runs of dead processes hold under a daily cap. They can still be resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import anyio
+
+from moa_mcp.budget.worst_case import spent
+from moa_mcp.errors import JournalDamaged
+from moa_mcp.events import Event
+from moa_mcp.journal import Journal, RunRecord
+from moa_mcp.journal.damage import readable
+from moa_mcp.runs.record import prices_of
+from moa_mcp.trace.replay import own
+
+
+class Abandoned:
+    """The unfinished runs of a journal whose process died."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._unreadable: set[str] = set()
+        """Runs whose events can't be read; all that they have committed counts as spent."""
+
+    async def release(self, day: str) -> bool:
+        """Release what abandoned runs hold on a day (ISO date, UTC). Return whether any did hold something.
+
+        Calls in progress when their process died may have been billed. They count with their worst-case cost, which
+        needs the prompts.
+        """
+        if not self._journal.keeps_texts:
+            return False
+        dead = set(await self._journal.held(day, dead=True)) - self._unreadable
+        return any([await self._release(run_id, day) for run_id in dead])
+
+    async def _release(self, run_id: str, day: str) -> bool:
+        """Release what one run holds, as its owner for a moment, so that no other process resumes it meanwhile."""
+        with anyio.CancelScope(shield=True):
+            if not await self._journal.claim(run_id):
+                return False
+            try:
+                record = await self._journal.record(run_id)
+                amount = _spent_on(day, record, await self._journal.events(run_id)) if record else 0
+                await self._journal.commit_spending(run_id, amount, None, 0, day)
+            except JournalDamaged:
+                self._unreadable.add(run_id)
+                return False
+            finally:
+                await self._journal.release(run_id)
+        return True
+
+
+def _spent_on(day: str, record: RunRecord, events: Sequence[Event]) -> int:
+    """Return the nanodollars that a run spent since the beginning of a day."""
+    with readable(record.run_id):
+        return spent(own(events), prices_of(record), midnight(day)).nanodollars
+
+
+def midnight(day: str) -> float:
+    """Return the beginning of a day (ISO date, UTC), in seconds since the epoch."""
+    return datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
