@@ -22,8 +22,9 @@ from moa_mcp.cli.options import (
 from moa_mcp.cli.text import say
 from moa_mcp.errors import ConfigError, MoaError
 from moa_mcp.garbage import collect_seldom, collecting_nothing
-from moa_mcp.server.access import ServerAccess, CannotServe, public
+from moa_mcp.server.access import CannotServe, ServerAccess, public
 from moa_mcp.server.logs import FORMATS, LEVELS, Level, LogFormat, LogSettings
+from moa_mcp.server.reloading import Reloading
 
 _LISTENING = {
     "host": "--host",
@@ -32,6 +33,7 @@ _LISTENING = {
     "callers": "--callers",
     "public_url": "--public-url",
     "audit": "--audit",
+    "drain_s": "--drain",
 }
 
 
@@ -91,6 +93,15 @@ _LISTENING = {
     show_envvar=True,
     help="Format of the log; json writes one object per line.",
 )
+@click.option(
+    "--drain",
+    "drain_s",
+    type=click.FloatRange(0),
+    default=5.0,  # as `DRAIN_S` of the transports, which take a second to load
+    show_default=True,
+    metavar="SECONDS",
+    help="Seconds that active runs may go on after SIGTERM; no new runs start.",
+)
 @offline_option
 @journal_option
 @config_option
@@ -107,6 +118,7 @@ def command(
     audit: Path | None,
     log_level: Level,
     log_format: LogFormat,
+    drain_s: float,
     offline: bool,
     journal: str | None,
     config_path: Path | None,
@@ -122,8 +134,9 @@ def command(
         raise Refused(f"{given[0]} has no effect over stdio", "Add --http or --sse.")
     config = loaded(config_path)
     show_notes(config)
-    if http or sse or not offline:
-        add_keys(config, token_env)
+    keys = add_keys(config, token_env) if http or sse or not offline else None
+    log = LogSettings(log_level, log_format)
+    reloading = Reloading(config, config_path, keys, [token_env], log.announce)
     if callers is not None and "--token-env" in given:
         raise Refused("--callers and --token-env can't be combined", "Add a caller instead: moa-mcp callers add NAME.")
     token = _token(token_env, named="--token-env" in given) if (http or sse) and callers is None else None
@@ -131,16 +144,35 @@ def command(
     with collecting_nothing():
         from moa_mcp.server import transports  # noqa: PLC0415  takes a second; errors above need not wait
     kept = opened(journal, config.journal, at_once=False)
-    log = LogSettings(log_level, log_format)
     collect_seldom()
     try:
         if http:
-            transports.serve_http(config, host=host, port=port, access=access, journal=kept, offline=offline, log=log)
+            transports.serve_http(
+                config,
+                host=host,
+                port=port,
+                access=access,
+                journal=kept,
+                offline=offline,
+                log=log,
+                drain_s=drain_s,
+                reloading=reloading,
+            )
         elif sse:
-            transports.serve_sse(config, host=host, port=port, access=access, journal=kept, offline=offline, log=log)
+            transports.serve_sse(
+                config,
+                host=host,
+                port=port,
+                access=access,
+                journal=kept,
+                offline=offline,
+                log=log,
+                drain_s=drain_s,
+                reloading=reloading,
+            )
         else:
             _greet()
-            transports.serve_stdio(config, journal=kept, offline=offline, log=log)
+            transports.serve_stdio(config, journal=kept, offline=offline, log=log, reloading=reloading)
     except MoaError as error:
         raise Refused(str(error), "See moa-mcp serve --help.") from error
 

@@ -88,6 +88,11 @@ class Journal(Protocol):
         """Whether questions, prompts and answers are stored, and not only their hashes."""
         ...
 
+    @property
+    def unwritten_s(self) -> float:
+        """Seconds since writes fail that are retried, such as those of events; 0 if there are none."""
+        ...
+
     async def begin(self, record: RunRecord) -> None:
         """Store a new run, owned by this process."""
         ...

@@ -26,6 +26,10 @@ class MemoryJournal:
     def keeps_texts(self) -> bool:
         return True
 
+    @property
+    def unwritten_s(self) -> float:
+        return 0.0
+
     async def begin(self, record: RunRecord) -> None:
         self._records[record.run_id] = replace(record, owned=True)
         self._events[record.run_id] = []

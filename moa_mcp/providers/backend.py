@@ -48,9 +48,15 @@ class Backend:
         return Resolver(config, self.usable, self.candidates)
 
 
-def real(models: Models, environ: Mapping[str, str], keychain: Keychain | None = None) -> tuple[Backend, Routes]:
-    """Return the backend that calls real models, and the routes of the configured models."""
-    provider = Real(environ)
+def real(
+    models: Models, environ: Mapping[str, str], keychain: Keychain | None = None, provider: Real | None = None
+) -> tuple[Backend, Routes]:
+    """Return the backend that calls real models, and the routes of the configured models.
+
+    A `provider` that another backend uses keeps its connections; programs that it starts from now on get `environ`.
+    """
+    provider = provider or Real()
+    provider.use(environ)
     routes = Routes(models, environ, keychain=keychain)
 
     async def ready(aliases: Iterable[str], usable: Usable) -> None:

@@ -33,6 +33,11 @@ class Real:
         self._environ = os.environ if environ is None else environ
         self._ready: set[Transport] = set()
 
+    def use(self, environ: Mapping[str, str]) -> None:
+        """Take the variables that programs may get from now on from `environ`."""
+        self._environ = environ
+        self.__dict__.pop("_programs", None)
+
     @cached_property
     def _wire(self) -> OpenAIWire:
         from moa_mcp.providers.openai.client import OpenAIWire  # noqa: PLC0415  lazy, see the docstring of the class

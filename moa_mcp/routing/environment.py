@@ -5,9 +5,10 @@ MCP hosts start servers without the environment of the user's shell. A variable 
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -16,10 +17,15 @@ from moa_mcp.routing import commands, credentials, env_file
 from moa_mcp.routing.hosts import HOSTS
 from moa_mcp.routing.local import LOCAL
 from moa_mcp.routing.routes import Route
+from moa_mcp.text.redact import is_secret
+
+_log = logging.getLogger(__name__)
 
 TOKEN = "MOA_MCP_TOKEN"  # noqa: S105  the name of a variable
 _ENDINGS = ("_API_KEY", "_API_TOKEN", "_API_BASE", "_BASE_URL")
 """Endings of the variables of providers that only litellm lists."""
+_FORMER = "MOA_MCP_FORMER_KEY_"
+"""Beginning of the names of variables with keys that were replaced."""
 
 _REFERENCE = re.compile(r"\$\{(?:env:)?(\w+)(?::-)?\}|\$(\w+)|\{env:(\w+)\}")
 """How the file of an MCP client refers to a variable, such as ``${env:OPENAI_API_KEY}``."""
@@ -52,6 +58,31 @@ def add_from_file(models: Mapping[str, Sequence[Route]], named: Collection[str] 
     if unknown:
         problems += (f"{file.path}: ignored, not a variable of a provider or route: {', '.join(unknown)}",)
     return FileKeys(file.path, frozenset(added), problems)
+
+
+def renew_from_file(models: Mapping[str, Sequence[Route]], named: Collection[str], before: FileKeys) -> FileKeys | None:
+    """Replace the variables that the file has set before by those that it has now.
+
+    A file with problems changes nothing: they are logged, and the result is None. Replaced keys stay in the environment
+    under other names, so that they are still masked in the answers of providers that got them.
+    """
+    file = env_file.read()
+    if file.problems:
+        _log.error("the keys were not changed: %s", "; ".join(file.problems))
+        return None
+    set_otherwise = {name for name, value in os.environ.items() if value.strip()} - before.names
+    usable = {name for name in file.values if name in named or is_used(name, models)}
+    added = {name: file.values[name] for name in usable - set_otherwise}
+    replaced = {name: os.environ.pop(name) for name in before.names if name in os.environ}
+    os.environ.update(added)
+    _keep_masked({value for name, value in replaced.items() if is_secret(name) and value != added.get(name)})
+    return FileKeys(file.path, frozenset(added), ())
+
+
+def _keep_masked(values: Iterable[str]) -> None:
+    known = {value for name, value in os.environ.items() if name.startswith(_FORMER)}
+    for number, value in enumerate(sorted(set(values) - known), len(known) + 1):
+        os.environ[f"{_FORMER}{number}"] = value
 
 
 def _is_unresolved(name: str, value: str) -> bool:

@@ -33,7 +33,7 @@ from moa_mcp.runs.store import RunStore
 from moa_mcp.trace import replay
 from moa_mcp.values import Answer
 
-RefusalReason: TypeAlias = Literal["no_provider", "question_too_long", "unpriced"]
+RefusalReason: TypeAlias = Literal["no_provider", "question_too_long", "unpriced", "draining"]
 _SEEDS = 2**32
 
 _Limit = TypeVar("_Limit", Decimal, float)
@@ -129,9 +129,13 @@ class Admission:
     """Admits runs. See the module."""
 
     def __init__(self, config: Config, backend: Backend, store: RunStore) -> None:
+        self._store = store
+        self.use(config, backend)
+
+    def use(self, config: Config, backend: Backend) -> None:
+        """Use another configuration for requests that are admitted from now on."""
         self._config = config
         self._backend = backend
-        self._store = store
         self.resolver = backend.resolver(config)
 
     async def admit(self, request: RunRequest) -> Admitted:

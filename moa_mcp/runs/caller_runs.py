@@ -72,6 +72,11 @@ class CallerRuns:
         """Whether other processes can read the runs."""
         return self._runs.shared
 
+    @property
+    def draining(self) -> bool:
+        """Whether this process starts no more runs, because it is about to end."""
+        return self._runs.draining
+
     async def admit(self, request: RunRequest) -> Admitted:
         """Return whether a run may start, as `Runs.admit` does. A new run belongs to the caller."""
         if not isinstance(request, NewRun):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -22,6 +23,8 @@ from moa_mcp.runs.day_cap import DayCap
 from moa_mcp.runs.record import StartPoint
 from moa_mcp.trace.replay import own
 
+AnyCap = TypeVar("AnyCap", bound=Cap)
+
 
 class Refusal(NamedTuple):
     """The cap that a run does not fit."""
@@ -34,19 +37,21 @@ class Caps:
     """The caps that the runs of a process share."""
 
     def __init__(self, settings: BudgetSettings, journal: Journal) -> None:
-        self._settings = settings
         self._journal = journal
         self._earlier: WeakKeyDictionary[Budget, Callable[[str], Amount]] = WeakKeyDictionary()
         """By budget: returns what the run spent before a day, according to its earlier events."""
         self._day: DayCap | None = None
         self._server: Cap | None = None
-        if settings.max_cost_usd_per_day is not None:
-            self._day = DayCap("max_cost_usd_per_day", nanodollars(settings.max_cost_usd_per_day), journal)
-        if settings.max_cost_usd_per_server is not None:
-            limit = nanodollars(settings.max_cost_usd_per_server)
-            self._server = Cap("max_cost_usd_per_server", limit, shared=True)
         self._abandoned = Abandoned(journal)
+        self.use(settings)
         self._turn = anyio.Lock()
+
+    def use(self, settings: BudgetSettings) -> None:
+        """Use other settings from now on. The limit of a shared cap changes for active runs, too."""
+        self._settings = settings
+        per_day, per_server = settings.max_cost_usd_per_day, settings.max_cost_usd_per_server
+        self._day = _capped(self._day, per_day, lambda most: DayCap("max_cost_usd_per_day", most, self._journal))
+        self._server = _capped(self._server, per_server, lambda most: Cap("max_cost_usd_per_server", most, shared=True))
 
     def budget(self, spec: RunSpec, start: StartPoint, tariff: RunTariff, prices: Prices) -> Budget:
         """Return the budget of a run. Its earlier events determine what it has already spent."""
@@ -133,6 +138,16 @@ class Caps:
             if committed.day == day:
                 break
             day = committed.day
+
+
+def _capped(cap: AnyCap | None, limit_usd: Decimal | None, new: Callable[[int], AnyCap]) -> AnyCap | None:
+    """Return a shared cap with another limit; None without a limit."""
+    if limit_usd is None:
+        return None
+    most = nanodollars(limit_usd)
+    cap = cap or new(most)
+    cap.limit = most
+    return cap
 
 
 def earlier(history: Sequence[Event], prices: Prices, since: float = 0.0) -> Amount:

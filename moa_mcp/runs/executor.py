@@ -56,12 +56,21 @@ class Executor:
 
     def __init__(self, config: Config, backend: Backend, journal: Journal) -> None:
         self._settings = config.budget
+        self._limits = config.limits
         self._backend = backend
         self._journal = journal
-        limits = config.limits
-        self._shared = Shared(limits_of(limits), limits.stall_s, cache_first=limits.cache_first)
+        self._shared = _shared(config.limits)
         self._caps = Caps(config.budget, journal)
         self._starting = anyio.Semaphore(_STARTS_AT_ONCE)
+
+    def use(self, config: Config, backend: Backend) -> None:
+        """Use another configuration for runs that start from now on."""
+        self._settings = config.budget
+        self._backend = backend
+        self._caps.use(config.budget)
+        if config.limits != self._limits:
+            self._limits = config.limits
+            self._shared = _shared(config.limits, self._shared)
 
     async def run(self, run: Run, work: Work, start: StartPoint, watch: Emit | None, traceparent: str = "") -> None:
         """Execute a run until it ends or its scope is cancelled. An unfinished run can be resumed."""
@@ -69,6 +78,7 @@ class Executor:
         emit = tee(partial(self._journal.append, run.run_id), tell)
         keep = partial(self._keep, run.run_id, tell)
         stored, usable = work.stored, work.usable
+        backend, shared = self._backend, self._shared  # of its start, whatever is configured later
         checkpoint = start.checkpoint or Checkpoint(0, State(stored.spec.question))
         budget: Budget | None = None
         began = time.monotonic()
@@ -89,12 +99,10 @@ class Executor:
                     emit(_failed(f"no model was called: {error}", error.reason))
                 else:
                     spec = _since(stored.spec, anyio.current_time() - began_to_wait)
-                    await self._backend.ready(called(spec.pipeline), usable)
+                    await backend.ready(called(spec.pipeline), usable)
                     finished = len(spec.pipeline.steps) - len(work.estimate.steps)
                     allowance = HedgeAllowance(shares(work.estimate, finished))
-                    layers = stack(
-                        self._backend.provider, usable, self._shared, emit, keep, start.paid_calls, budget, allowance
-                    )
+                    layers = stack(backend.provider, usable, shared, emit, keep, start.paid_calls, budget, allowance)
                     await execute(spec, layers, emit, checkpoint)
             if run.scope.cancelled_caught and run.cancel_requested:
                 emit(RunFinished(status="cancelled", answer=None, error=None, seconds=time.monotonic() - began))
@@ -128,6 +136,14 @@ class Executor:
             ended = run.trace.status != "running"
             journal = self._journal
             await _warned(journal.finish(run.run_id, run.trace.status) if ended else journal.release(run.run_id))
+
+
+def _shared(limits: LimitSettings, before: Shared | None = None) -> Shared:
+    """Return what the runs of a process share. What was learned about models stays known."""
+    shared = Shared(limits_of(limits), limits.stall_s, cache_first=limits.cache_first)
+    if before is not None:
+        shared.learned, shared.observed = before.learned, before.observed
+    return shared
 
 
 def _failed(error: str, reason: FailureReason) -> RunFinished:

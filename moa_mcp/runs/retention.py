@@ -25,19 +25,20 @@ class Retention:
     """Deletes runs beyond `retention_days` and `retention_mb`, after the first run starts and then every hour."""
 
     def __init__(self, settings: JournalSettings, journal: Journal) -> None:
-        days, megabytes = settings.retention_days, settings.retention_mb
-        self._age_s = None if days == "forever" else days * _DAY_S
-        self._bytes = None if megabytes is None else megabytes * 10**6
+        self.use(settings)
         self._journal = journal
         self.due = anyio.Event()
         """Set when a run starts. Before that, nothing is deleted."""
-        self._applied = self._age_s is None and self._bytes is None
-        """Whether the limits were applied at least once, or there are none."""
+        self._applied = False
+
+    def use(self, settings: JournalSettings) -> None:
+        """Use other limits from the next deletion on."""
+        days, megabytes = settings.retention_days, settings.retention_mb
+        self._age_s = None if days == "forever" else days * _DAY_S
+        self._bytes = None if megabytes is None else megabytes * 10**6
 
     async def apply(self) -> None:
         """Delete old runs regularly, until cancelled."""
-        if self._applied:
-            return
         await self.due.wait()
         await anyio.sleep(FIRST_S)
         while True:
@@ -52,6 +53,8 @@ class Retention:
                 await self._once()
 
     async def _once(self) -> None:
+        if self._age_s is None and self._bytes is None:
+            return
         before = None if self._age_s is None else time.time() - self._age_s
         try:
             gone = await self._journal.forget(older_than=before, beyond_bytes=self._bytes)

@@ -21,7 +21,7 @@ from moa_mcp.journal import Follow, Journal, RunRecord
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.panels import Resolved
 from moa_mcp.providers.backend import Backend
-from moa_mcp.runs.admission import Admission, Admitted, Ready, Work
+from moa_mcp.runs.admission import Admission, Admitted, Ready, RunRefused, Work
 from moa_mcp.runs.executor import Executor
 from moa_mcp.runs.in_memory import InMemoryRuns
 from moa_mcp.runs.leases import Leases
@@ -38,6 +38,8 @@ _log = logging.getLogger(__name__)
 _END_S = 5.0
 _SHORTEST = 4
 """Characters of an ID that stand for it: fewer may be a number that was not meant as an ID."""
+
+_DRAINING = "this server is shutting down and starts no more runs; call again in a few seconds"
 
 
 class Runs:
@@ -61,6 +63,16 @@ class Runs:
         self._leases = Leases(self.journal, self._active)
         self._resuming = anyio.Lock()
         self._tasks: TaskGroup | None = None
+        self.draining = False
+        """Whether this process starts no more runs, because it is about to end."""
+
+    def use(self, config: Config, backend: Backend) -> None:
+        """Use another configuration for new runs. Active runs keep theirs, but for the limits of shared budgets."""
+        self.config = config
+        self.backend = backend
+        self._admission.use(config, backend)
+        self._executor.use(config, backend)
+        self._retention.use(config.journal)
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Runs]:
@@ -100,6 +112,8 @@ class Runs:
         """
         if isinstance(request, ResumedRun) and await self.active(request.run_id):
             return self._admission.active(request)
+        if self.draining:
+            return RunRefused("draining", _DRAINING, ())
         return await self._admission.admit(request)
 
     async def start(self, ready: Ready, watch: Emit | None = None) -> Run:
@@ -234,10 +248,14 @@ class Runs:
         for run in self._active.values():
             run.scope.cancel()
 
+    def drain(self) -> None:
+        """Start no more runs. Active runs go on."""
+        self.draining = True
+
     async def idle(self) -> None:
-        """Return when the runs that are active now have ended."""
-        for run in list(self._active.values()):
-            await run.ended.wait()
+        """Return when no run is active in this process."""
+        while self._active:
+            await next(iter(self._active.values())).ended.wait()
 
     async def record(self, run_id: str) -> RunRecord:
         """Return the record of a run. Raises `RunNotFound`, `JournalError`."""

@@ -14,6 +14,7 @@ from mcp.server.caching import CacheHint
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel import Server
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp.server.subscriptions import ResourcesListChanged, ToolsListChanged
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
@@ -22,6 +23,7 @@ from moa_mcp.config import Config, called
 from moa_mcp.journal import Journal
 from moa_mcp.panels import needs
 from moa_mcp.providers.backend import Backend, real, simulated
+from moa_mcp.providers.transports import Real
 from moa_mcp.routing.keychain import Keychain
 from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Runs
@@ -29,12 +31,15 @@ from moa_mcp.server import apps
 from moa_mcp.server.asking import STATE_S
 from moa_mcp.server.audit import AuditLog
 from moa_mcp.server.doors import CallerOf, Doors, everyone_is_local
+from moa_mcp.server.health import Health
 from moa_mcp.server.listening import Listening
 from moa_mcp.server.prompts import Prompts
-from moa_mcp.server.readiness import ALL_READY, SOME_BLOCKED, sentence, surely_ready
+from moa_mcp.server.readiness import ALL_READY, SOME_BLOCKED, readiness, sentence, surely_ready
+from moa_mcp.server.reloading import Reloading
 from moa_mcp.server.resources import Resources
 from moa_mcp.server.run_log import RunLog
-from moa_mcp.server.static import Listings, announce
+from moa_mcp.server.sessions import Sessions
+from moa_mcp.server.static import Listings, McpServer, announce
 from moa_mcp.server.tasks import Tasks
 from moa_mcp.server.tools import Tools
 from moa_mcp.server.tracing import in_client_trace
@@ -73,25 +78,35 @@ class App:
         journal: Journal | None = None,
         caller_of: CallerOf = everyone_is_local,
         audit: AuditLog | None = None,
+        reloading: Reloading | None = None,
     ) -> None:
-        """`caller_of` tells callers apart; by default, each client is the local user, who sees all runs."""
+        """Serve a configuration; `reloading` replaces it when its files change.
+
+        `caller_of` tells callers apart; by default, each client is the local user, who sees all runs.
+        """
         routes: Routes | None = None
+        self._provider: Real | None = None
         if backend is None and offline:
             backend = simulated()
         elif backend is None:
-            backend, routes = real(config.models, dict(os.environ), Keychain())
+            self._provider = Real()
+            backend, routes = real(config.models, dict(os.environ), Keychain(), self._provider)
+        self._reloading = reloading
         self.runs = Runs(config, backend, journal, (*telemetry.observers(os.environ), RunLog()))
+        self.health = Health(self.runs, self._can_run)
         self._doors = doors = Doors(self.runs, caller_of, audit)
         self.listening = listening = Listening(doors)
+        self.sessions = Sessions()
+        self._listings = Listings(doors)
         self._answered = anyio.Event()
         cancellation = CancellationPolicy()
 
         tasks = Tasks(doors)
         self._routes = routes
         self._tools = tools = Tools(doors, tasks, cancellation, listening.runs_changed)
-        resources = Resources(doors, routes)
+        self._resources = resources = Resources(doors, routes)
         prompts = Prompts(doors)
-        self.server: Server[None] = Server(
+        self.server = McpServer(
             "moa-mcp",
             version=version("moa-mcp"),
             title="Mixture of Agents",
@@ -119,10 +134,12 @@ class App:
         # on_call_tool does not allow tasks as results.
         self.server.add_request_handler("tools/call", types.CallToolRequestParams, tools.call)
         states = _boundary(doors, self.server.name)
-        self.server.middleware += [self._guard, cancellation.watch, Listings(doors).keep, tools.take, states]
+        listings, sessions = self._listings.keep, self.sessions.watch
+        self.server.middleware += [self._guard, cancellation.watch, sessions, listings, tools.take, states]
         self.server.middleware.insert(0, in_client_trace)  # before the one of the SDK, which starts a span
         tasks.register(self.server)
         self.server.extensions[apps.EXTENSION] = {}
+        self.server.tools_change = reloading is not None
         announce(self.server)
 
     async def prepare(self) -> None:
@@ -132,6 +149,31 @@ class App:
         if not ready and self._doors.guarded:
             about = SOME_BLOCKED  # callers may not know the names of all pipelines
         self.server.instructions = f"{INSTRUCTIONS}\n{about}"
+
+    async def _can_run(self) -> bool:
+        """Whether any pipeline has a usable provider now."""
+        config, routes = self.runs.config, self._routes
+        return surely_ready(config, routes) or any(
+            each.ready for each in (await readiness(self._doors.whole())).values()
+        )
+
+    async def use(self, config: Config) -> None:
+        """Use another configuration, and the keys that are in the environment now, for new runs; tell clients."""
+        backend = self.runs.backend
+        if self._provider is not None:
+            backend, routes = real(config.models, dict(os.environ), Keychain(), self._provider)
+            self._routes = routes
+            self._resources.use(routes)
+        pipelines = self.runs.config.pipelines
+        self.runs.use(config, backend)
+        tools_changed = await self._tools.renew()
+        self._listings.forget()
+        await self.prepare()
+        if pipelines != config.pipelines:
+            await self.listening.publish(ResourcesListChanged())
+        if tools_changed:
+            await self.listening.publish(ToolsListChanged())
+            await self.sessions.tell_tools_changed()
 
     def _needed(self) -> str:
         return "" if self._routes is None else needs(self.runs.config, self._routes)
@@ -143,6 +185,8 @@ class App:
         await self.prepare()
         async with self.runs.open(), anyio.create_task_group() as tasks:
             tasks.start_soon(self._warm)
+            if self._reloading is not None:
+                tasks.start_soon(self._reloading.keep_current, self.use)
             yield
             tasks.cancel_scope.cancel()
 

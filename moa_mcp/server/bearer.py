@@ -1,4 +1,4 @@
-"""Authentication over HTTP: all requests but those to /health need the server's token."""
+"""Authentication over HTTP: all requests need the server's token."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _BLANKS = b" \t"
 
 
 class BearerAuth:
-    """Passes on requests with the token (RFC 6750), and requests to /health; rejects others."""
+    """Passes on requests with the token (RFC 6750); rejects others."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
         self._expected = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] == "/health" or self._authorized(scope):
+        if scope["type"] != "http" or self._authorized(scope):
             await self._app(scope, receive, send)
             return
         # Closed, so that clients without a token can't occupy connections.

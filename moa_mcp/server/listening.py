@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import mcp_types as types
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourcesListChanged
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourcesListChanged, ServerEvent
 
 from moa_mcp.runs import CallerRuns
 from moa_mcp.server.doors import Doors
@@ -40,6 +40,11 @@ class Listening:
             self._open[key] -= 1
             if not self._open[key]:
                 del self._handlers[key], self._open[key]
+
+    async def publish(self, event: ServerEvent) -> None:
+        """Notify all callers of a change that concerns them all."""
+        for bus, _ in list(self._handlers.values()):
+            await bus.publish(event)
 
     async def runs_changed(self, runs: CallerRuns) -> None:
         """Notify a caller and the operators that the list of the caller's runs has changed."""

@@ -13,7 +13,6 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from moa_mcp.server.access import LOOPBACK
-from moa_mcp.server.auth.guard import PUBLIC
 from moa_mcp.text.visible import quoted
 
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
@@ -50,8 +49,7 @@ class HostCheck:
         self._accepted = accepted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        checked = scope["type"] == "http" and scope["path"] not in PUBLIC
-        refusal = self._refusal(scope) if checked else None
+        refusal = self._refusal(scope) if scope["type"] == "http" else None
         await (refusal or self._app)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:

@@ -39,6 +39,10 @@ class Resources:
         self._routes = routes
         """None if models are simulated, so that every pipeline can run."""
 
+    def use(self, routes: Routes) -> None:
+        """Describe the pipelines of another configuration."""
+        self._routes = routes
+
     async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
         """Return the caller's pipelines and runs, newest first. A cursor is the last resource of the previous page."""
         pages = [apps.RESOURCE] if apps.renders(context) else []

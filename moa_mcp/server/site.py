@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
 from moa_mcp.callers import Caller
-from moa_mcp.server.access import ServerAccess, CannotServe
+from moa_mcp.server.access import CannotServe, ServerAccess
 from moa_mcp.server.audit import AuditLog
 from moa_mcp.server.auth.authenticator import Authenticator, CallerUser
 from moa_mcp.server.auth.challenges import Denied

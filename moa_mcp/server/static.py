@@ -1,4 +1,4 @@
-"""Listings that never change while a server runs: cached per kind of client, and announced as unchanging."""
+"""Listings that change only with the configuration: cached per kind of client. Capabilities say whether they change."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import mcp_types as types
 from mcp.server.context import CallNext, HandlerResult
-from mcp.server.lowlevel import Server
+from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.server.models import InitializationOptions
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from moa_mcp.server import apps
@@ -23,6 +24,10 @@ class Listings:
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
         self._made: dict[tuple[str, str, bool, Sequence[str] | None], dict[str, Any]] = {}
+
+    def forget(self) -> None:
+        """Forget the results: the configuration has changed."""
+        self._made.clear()
 
     async def keep(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Middleware: return the cached result of a listing, if the request has no special parameters."""
@@ -48,8 +53,23 @@ def _plain(ctx: Context) -> bool:
     )
 
 
-def announce(server: Server[Any]) -> None:
-    """Declare to clients of 2026-07-28 that only the list of resources changes.
+class McpServer(Server[None]):
+    """The server of the SDK, which tells clients of 2025-11-25 and before whether the tools change."""
+
+    tools_change = False
+
+    def create_initialization_options(
+        self,
+        notification_options: NotificationOptions | None = None,
+        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
+        extensions: dict[str, dict[str, Any]] | None = None,
+    ) -> InitializationOptions:
+        given = notification_options or NotificationOptions(tools_changed=self.tools_change)
+        return super().create_initialization_options(given, experimental_capabilities, extensions)
+
+
+def announce(server: McpServer) -> None:
+    """Declare to clients of 2026-07-28 which lists change: that of resources, and of tools with the configuration.
 
     The SDK declares either all lists or none as changing.
     """
@@ -58,7 +78,7 @@ def announce(server: Server[Any]) -> None:
         del params
         capabilities = server.get_capabilities(protocol_version=ctx.protocol_version)
         unchanging = {
-            "tools": types.ToolsCapability(list_changed=False),
+            "tools": types.ToolsCapability(list_changed=server.tools_change),
             "prompts": types.PromptsCapability(list_changed=False),
         }
         return types.DiscoverResult(

@@ -70,7 +70,7 @@ class Tasks:
         with _explained(run_id):
             trace = await runs.trace(run_id)
             refusal = None
-            if trace.interrupted:
+            if trace.interrupted and not runs.draining:  # else another process takes it up
                 refusal = await _take_up(runs, run_id)
                 trace = await runs.trace(run_id)
             record = await runs.record(run_id)

@@ -70,8 +70,7 @@ class Tools:
         self._announce = announce
         """Notifies the clients of a caller that the list of its runs has changed."""
         self._views = views = Views(doors)
-        config = doors.whole().config
-        self._calls = {name: plan(pipeline).calls for name, pipeline in config.pipelines.items()}
+        self._calls: Mapping[str, int] = {}
         self._own: Mapping[str, Handler] = {
             "moa_wait": self._wait,
             "moa_resume": self._resume,
@@ -85,7 +84,20 @@ class Tools:
         self._tools: dict[str, types.Tool] = {}
         self._in_apps: list[types.Tool] = []
         """The tools for clients that render the page of a run."""
-        self._list(dict.fromkeys(config.pipelines, Readiness(ready=True)))
+        self._begin()
+
+    def _begin(self) -> None:
+        pipelines = self._doors.whole().config.pipelines
+        self._calls = {name: plan(pipeline).calls for name, pipeline in pipelines.items()}
+        self._described = None
+        self._list(dict.fromkeys(pipelines, Readiness(ready=True)))
+
+    async def renew(self) -> bool:
+        """List the pipelines of the current configuration; return whether the list has changed."""
+        before = self._in_apps
+        self._begin()
+        await self.described()
+        return self._in_apps != before
 
     async def described(self) -> Mapping[str, Readiness]:
         """Return which pipelines can run, by name. The descriptions of their tools then say so."""

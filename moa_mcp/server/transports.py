@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from types import FrameType
 from typing import TYPE_CHECKING, BinaryIO
 
 import anyio
@@ -22,7 +23,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.message import SessionMessage
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
@@ -34,11 +35,15 @@ from moa_mcp.server.app import App
 from moa_mcp.server.bodies import Bodies
 from moa_mcp.server.frames import receive
 from moa_mcp.server.logs import LogSettings
+from moa_mcp.server.probes import Probes
+from moa_mcp.server.reloading import Reloading
 
 if TYPE_CHECKING:
     from moa_mcp.server.site import Site
 
 _SHUTDOWN_S = 3
+DRAIN_S = 5.0
+"""Default seconds that runs may go on after SIGTERM. With the time to shut down, it fits the 10 s of `docker stop`."""
 _FAREWELL_S = 1.0
 _LOG = LogSettings()
 _OPEN = ServerAccess()
@@ -47,12 +52,17 @@ _CHECKED_BEFORE = TransportSecuritySettings(enable_dns_rebinding_protection=Fals
 
 
 def serve_stdio(
-    config: Config, *, journal: Journal | None = None, offline: bool = False, log: LogSettings = _LOG
+    config: Config,
+    *,
+    journal: Journal | None = None,
+    offline: bool = False,
+    log: LogSettings = _LOG,
+    reloading: Reloading | None = None,
 ) -> None:
     """Serve one client over stdin and stdout, until it closes them."""
     log.start()
     try:
-        anyio.run(_stdio, App(config, offline=offline, journal=journal))
+        anyio.run(_stdio, App(config, offline=offline, journal=journal, reloading=reloading))
     except* BrokenPipeError:  # the client has closed its end
         os._exit(0)  # the thread that reads would wait for stdin to close
 
@@ -66,17 +76,19 @@ def serve_http(
     journal: Journal | None = None,
     offline: bool = False,
     log: LogSettings = _LOG,
+    drain_s: float = DRAIN_S,
+    reloading: Reloading | None = None,
 ) -> None:
     """Serve streamable HTTP at /mcp. Raises `CannotServe`."""
     from moa_mcp.server.site import Site  # noqa: PLC0415  stdio needs no guards
 
     log.start()
     site = Site(host, port, access, "/mcp")
-    app = App(config, offline=offline, journal=journal, caller_of=site.caller_of, audit=site.audit)
+    app = App(config, offline=offline, journal=journal, caller_of=site.caller_of, audit=site.audit, reloading=reloading)
     streamable = app.server.streamable_http_app(
-        transport_security=_CHECKED_BEFORE, custom_starlette_routes=[Route("/health", _health), *site.routes]
+        transport_security=_CHECKED_BEFORE, custom_starlette_routes=list(site.routes)
     )
-    _serve(app, streamable, site, log)
+    _serve(app, streamable, site, log, drain_s)
 
 
 def serve_sse(
@@ -88,14 +100,16 @@ def serve_sse(
     journal: Journal | None = None,
     offline: bool = False,
     log: LogSettings = _LOG,
+    drain_s: float = DRAIN_S,
+    reloading: Reloading | None = None,
 ) -> None:
     """Serve HTTP with SSE at /sse, for clients older than 2025-03-26. Raises `CannotServe`."""
     from moa_mcp.server.site import Site  # noqa: PLC0415  stdio needs no guards
 
     log.start()
     site = Site(host, port, access, "/sse")
-    app = App(config, offline=offline, journal=journal, caller_of=site.caller_of, audit=site.audit)
-    _serve(app, _sse_app(app, site), site, log)
+    app = App(config, offline=offline, journal=journal, caller_of=site.caller_of, audit=site.audit, reloading=reloading)
+    _serve(app, _sse_app(app, site), site, log, drain_s)
 
 
 async def _stdio(app: App) -> None:
@@ -154,18 +168,12 @@ def _sse_app(app: App, site: Site) -> Starlette:
     routes = [
         Route("/sse", connect),
         Mount("/messages/", transport.handle_post_message),
-        Route("/health", _health),
         *site.routes,
     ]
     return Starlette(routes=routes, lifespan=lifespan)
 
 
-async def _health(request: Request) -> Response:
-    del request
-    return JSONResponse({"status": "ok"})
-
-
-def _serve(app: App, asgi: ASGIApp, site: Site, log: LogSettings) -> None:
+def _serve(app: App, asgi: ASGIApp, site: Site, log: LogSettings, drain_s: float) -> None:
     from moa_mcp.server.connections import (  # noqa: PLC0415  it loads uvicorn's protocols, which stdio does not need
         IDLE_S,
         accepted_at_once,
@@ -175,7 +183,7 @@ def _serve(app: App, asgi: ASGIApp, site: Site, log: LogSettings) -> None:
 
     most = most_connections()
     config = uvicorn.Config(
-        site.guarded(Bodies(asgi)),
+        Probes(site.guarded(Bodies(asgi)), app.health),
         http=limited(most),
         ws="none",
         loop="asyncio",
@@ -188,25 +196,50 @@ def _serve(app: App, asgi: ASGIApp, site: Site, log: LogSettings) -> None:
         access_log=False,
     )
     log.announce(f"moa-mcp serves MCP at {site.address}")
-    _Uvicorn(config, app).run(sockets=[site.listener])
+    _Uvicorn(config, app, drain_s).run(sockets=[site.listener])
 
 
 class _Uvicorn(uvicorn.Server):
-    """Logs little about errors of clients, and ends runs and open listen streams at shutdown."""
+    """Logs little about errors of clients. On SIGTERM, it lets runs end before it stops them.
 
-    def __init__(self, config: uvicorn.Config, app: App) -> None:
+    At shutdown, it ends open listen streams and the runs that are left.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: App, drain_s: float) -> None:
         super().__init__(config)
         self._app = app
+        self._drain_s = drain_s
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._draining: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         from moa_mcp.server.connections import WAITING, Faults  # noqa: PLC0415  as above
 
-        asyncio.get_running_loop().set_exception_handler(Faults())
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(Faults())
         await super().startup(sockets)
         for listener in sockets or ():
             listener.listen(WAITING)  # asyncio has a single number for waiting and for accepting at once
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain on the first SIGTERM; end on any other signal."""
+        if sig != signal.SIGTERM or self._loop is None or self._app.runs.draining:
+            super().handle_exit(sig, frame)
+            return
+        self._app.runs.drain()
+        self._loop.call_soon_threadsafe(self._begin_to_drain)
+
+    def _begin_to_drain(self) -> None:
+        self._draining = asyncio.ensure_future(self._drain())
+
+    async def _drain(self) -> None:
+        with anyio.move_on_after(self._drain_s):
+            await self._app.runs.idle()
+        super().handle_exit(signal.SIGTERM, None)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._draining is not None:
+            self._draining.cancel()  # a second signal ends it
         self._app.listening.close()
         self._app.runs.stop_all()
         await super().shutdown(sockets)

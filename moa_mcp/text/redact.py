@@ -21,10 +21,15 @@ _LOOKS_SECRET = re.compile(
 MASK = "[key]"
 
 
+def is_secret(name: str) -> bool:
+    """Whether the value of a variable with this name is masked."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def redact(text: str, environ: Mapping[str, str] | None = None) -> str:
     """Return the text with masks for the values of key variables and for everything that looks like a key."""
     variables = os.environ if environ is None else environ
-    secrets = {value.strip() for name, value in variables.items() if _SECRET_NAME.search(name)}
+    secrets = {value.strip() for name, value in variables.items() if is_secret(name)}
     headers = [each for name, value in variables.items() if _HEADERS.fullmatch(name) for each in value.split(",")]
     secrets.update(_HEADER_NAME.sub("", header.strip()) for header in headers)
     values = {value for value in secrets if len(value) >= _SHORTEST}

@@ -130,10 +130,11 @@ async def test_every_host_can_hand_the_schemas_to_its_model(client: Client) -> N
         assert {type(each["type"]) for each in tool.input_schema["properties"].values()} == {str}
 
 
-async def test_only_the_list_of_resources_is_said_to_change(client: Client) -> None:
+async def test_clients_are_told_which_lists_may_change(client: Client, request: pytest.FixtureRequest) -> None:
+    has_files = request.node.callspec.params["peer"] != "memory"
     capabilities = client.server_capabilities
     assert capabilities is not None
-    assert capabilities.tools == types.ToolsCapability(list_changed=False)
+    assert capabilities.tools == types.ToolsCapability(list_changed=has_files)
     assert capabilities.prompts == types.PromptsCapability(list_changed=False)
     assert capabilities.resources is not None
     assert capabilities.resources.list_changed is (client.mode == "auto")

@@ -125,6 +125,10 @@ class SQLiteJournal:
     def keeps_texts(self) -> bool:
         return self._texts
 
+    @property
+    def unwritten_s(self) -> float:
+        return self._writer.unwritten_s if "_writer" in self.__dict__ else 0.0
+
     async def begin(self, record: RunRecord) -> None:
         await self._do(lambda db: insert(db, record, self._me, time.time() + self._lease_s))
         self._drives(record.run_id)

@@ -74,9 +74,12 @@ class Writer(Generic[Line_contra]):
         self._connection = connection
         self._book = book
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._writes = writes
         self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
         self._left: list[_Job[Any]] = []
         """Failed writes that no caller waits for. They are retried first."""
+        self._fails_since: float | None = None
+        """Since when writes fail, on the monotonic clock; None if the last one succeeded."""
         self.patience_s = 0.0
         """Seconds to wait for more work before a transaction, so that there are fewer of them."""
         self._closed = False
@@ -123,6 +126,12 @@ class Writer(Generic[Line_contra]):
             raise job.error
         return job.value
 
+    @property
+    def unwritten_s(self) -> float:
+        """Seconds since the first of the writes failed that are retried; 0 if there are none."""
+        since = self._fails_since
+        return 0.0 if since is None else time.monotonic() - since
+
     def soon(self, work: Work[object]) -> None:
         """Queue work without waiting for it."""
         self._jobs.put(_Job(work))
@@ -145,8 +154,8 @@ class Writer(Generic[Line_contra]):
             self._commit(jobs)
             if last:
                 jobs = None
-        if self._left:
-            _log.warning("%d events could not be recorded", len(self._left))
+        if lost := sum(job.work is not _touch for job in self._left):
+            _log.warning("%d events could not be recorded", lost)
         self._connection.close()
 
     def _next(self) -> tuple[list[_Job[Any]], bool]:
@@ -165,6 +174,10 @@ class Writer(Generic[Line_contra]):
         return jobs, True
 
     def _commit(self, jobs: list[_Job[Any]]) -> None:
+        if self._left and jobs and all(job.reads for job in jobs):  # reads do not fail with the writes that are retried
+            left, since, self._left = self._left, self._fails_since, []
+            self._commit(jobs)
+            jobs, self._left, self._fails_since = [], left, since
         due, self._left = [*self._left, *jobs], []
         if not due:
             return
@@ -183,6 +196,9 @@ class Writer(Generic[Line_contra]):
                 job.error = error
             if isinstance(error, sqlite3.OperationalError):  # a full disk or a lock may be temporary
                 self._left = [job for job in due if job.done is None]
+                if not self._left and self._writes and any(not job.reads for job in jobs):
+                    self._left = [_Job(_touch)]  # so that it is known when writes succeed again
+        self._fails_since = (self._fails_since or time.monotonic()) if self._left else None
         _wake(jobs)
 
     def _do_all(self, due: list[_Job[Any]]) -> None:
@@ -256,6 +272,12 @@ def _set(done: list[asyncio.Future[None]]) -> None:
     for each in done:
         if not each.done():  # else the caller was cancelled
             each.set_result(None)
+
+
+def _touch(connection: sqlite3.Connection) -> None:
+    """Write a page without changing it."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute(f"PRAGMA user_version = {version}")
 
 
 def _nothing(_: sqlite3.Connection) -> None:

@@ -11,9 +11,8 @@ from moa_mcp.callers import OAuthSettings
 from moa_mcp.server.auth.authenticator import Authenticator
 from moa_mcp.server.auth.challenges import Denied, response
 
-PUBLIC = frozenset({"/health"})
-"""Paths without authentication, beside the protected resource metadata."""
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
+"""The path of the protected resource metadata, which needs no token."""
 _BLANKS = b" \t"
 
 
@@ -30,7 +29,7 @@ class CallerAuth:
         self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in PUBLIC or scope["path"].startswith(WELL_KNOWN):
+        if scope["type"] != "http" or scope["path"].startswith(WELL_KNOWN):
             await self._app(scope, receive, send)
             return
         try:
