@@ -11,6 +11,7 @@
     ├── RunNotFound             the journal has no run with that ID
     ├── RunAmbiguous            several runs have an ID with that start
     ├── RunNotResumable         the run can't be resumed or forked: it is complete, active or incomplete in the journal
+    ├── TooManyRuns             a caller has as many runs at the same time as it may
     ├── ChangeRefused           an override of a fork is invalid
     ├── JournalError            the journal can't be read or written
     │   ├── JournalDamaged          the journal, or one run in it, is inconsistent
@@ -109,6 +110,19 @@ class RunAmbiguous(MoaError):
 
 class RunNotResumable(MoaError):
     """The run can't be resumed or forked from here; the message has the reason."""
+
+
+class TooManyRuns(MoaError):
+    """A caller has as many runs at the same time as it may. The message names them."""
+
+    def __init__(self, limit: int, run_ids: Sequence[str]) -> None:
+        runs = f"{len(run_ids)} of your runs are" if len(run_ids) > 1 else "1 of your runs is"
+        ids = ", ".join(run_ids[:_MOST_IDS])
+        more = ", …" if len(run_ids) > _MOST_IDS else ""
+        super().__init__(
+            f"not started: {runs} in progress, and your limit is {limit} (max_runs): {ids}{more}; wait for one with "
+            "moa_wait or cancel one with moa_cancel, then call again"
+        )
 
 
 class ChangeRefused(MoaError):

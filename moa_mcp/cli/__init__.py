@@ -38,6 +38,7 @@ COMMANDS = (
     "view",
     "check",
     "keys",
+    "callers",
     "pipelines",
     "completion",
 )

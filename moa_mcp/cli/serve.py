@@ -20,13 +20,21 @@ from moa_mcp.cli.options import (
     show_notes,
 )
 from moa_mcp.cli.text import say
-from moa_mcp.errors import MoaError
+from moa_mcp.errors import ConfigError, MoaError
 from moa_mcp.garbage import collect_seldom, collecting_nothing
-from moa_mcp.server.access import CannotServe, require_token
+from moa_mcp.server.access import CannotServe, ServerAccess, public
 from moa_mcp.server.logs import FORMATS, LEVELS, Level, LogFormat, LogSettings
 from moa_mcp.server.reloading import Reloading
 
-_LISTENING = {"host": "--host", "port": "--port", "token_env": "--token-env", "drain_s": "--drain"}
+_LISTENING = {
+    "host": "--host",
+    "port": "--port",
+    "token_env": "--token-env",
+    "callers": "--callers",
+    "public_url": "--public-url",
+    "audit": "--audit",
+    "drain_s": "--drain",
+}
 
 
 @click.command(
@@ -49,6 +57,23 @@ _LISTENING = {"host": "--host", "port": "--port", "token_env": "--token-env", "d
     show_default=True,
     metavar="NAME",
     help="Environment variable with the bearer token for clients; required unless --host is local.",
+)
+@click.option(
+    "--callers",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File with named callers and OAuth, instead of one token; see moa-mcp callers.",
+)
+@click.option(
+    "--public-url",
+    metavar="URL",
+    help="https:// URL by which clients reach the server through a proxy; only requests to it are accepted.",
+)
+@click.option(
+    "--audit",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Audit log: who starts, cancels or may not see which run. With --callers, stderr by default.",
 )
 @click.option(
     "--log-level",
@@ -88,6 +113,9 @@ def command(
     host: str,
     port: int,
     token_env: str,
+    callers: Path | None,
+    public_url: str | None,
+    audit: Path | None,
     log_level: Level,
     log_format: LogFormat,
     drain_s: float,
@@ -109,7 +137,10 @@ def command(
     keys = add_keys(config, token_env) if http or sse or not offline else None
     log = LogSettings(log_level, log_format)
     reloading = Reloading(config, config_path, keys, [token_env], log.announce)
-    token = _token(token_env, host, named="--token-env" in given) if http or sse else None
+    if callers is not None and "--token-env" in given:
+        raise Refused("--callers and --token-env can't be combined", "Add a caller instead: moa-mcp callers add NAME.")
+    token = _token(token_env, named="--token-env" in given) if (http or sse) and callers is None else None
+    access = _access(token, callers, public_url, audit, host) if http or sse else ServerAccess()
     with collecting_nothing():
         from moa_mcp.server import transports  # noqa: PLC0415  takes a second; errors above need not wait
     kept = opened(journal, config.journal, at_once=False)
@@ -120,7 +151,7 @@ def command(
                 config,
                 host=host,
                 port=port,
-                token=token,
+                access=access,
                 journal=kept,
                 offline=offline,
                 log=log,
@@ -132,7 +163,7 @@ def command(
                 config,
                 host=host,
                 port=port,
-                token=token,
+                access=access,
                 journal=kept,
                 offline=offline,
                 log=log,
@@ -146,18 +177,32 @@ def command(
         raise Refused(str(error), "See moa-mcp serve --help.") from error
 
 
-def _token(variable: str, host: str, *, named: bool) -> str | None:
-    """Return the bearer token. Raises `Refused` if it is required and missing."""
+def _token(variable: str, *, named: bool) -> str | None:
+    """Return the bearer token; None if there is none. Raises `Refused` if its variable is named and not set."""
     token = os.environ.get(variable)
-    if token:
-        return token
-    if named:
+    if not token and named:
         raise Refused(f"the environment variable {variable} of --token-env is not set", f"Set {variable} to the token.")
+    return token or None
+
+
+def _access(
+    token: str | None, callers: Path | None, public_url: str | None, audit: Path | None, host: str
+) -> ServerAccess:
+    """Return who may reach the server. Raises `Refused`."""
+    from moa_mcp.callers import CallersFile  # noqa: PLC0415  only servers with callers need it
+
     try:
-        require_token(host, token)
+        url = None if public_url is None else public(public_url)
+        access = ServerAccess(token, None if callers is None else CallersFile(callers), url, audit)
     except CannotServe as error:
-        raise Refused(str(error), f"Set {variable} to a token, or use --host 127.0.0.1.") from error
-    return None
+        raise Refused(str(error), "Use the URL of the proxy, such as https://moa.example.com.") from error
+    except ConfigError as error:
+        raise Refused(str(error), "Fix the file, or choose another with --callers.") from error
+    try:
+        access.check(host)
+    except CannotServe as error:
+        raise Refused(str(error), "Set MOA_MCP_TOKEN to a token, add --callers, or use --host 127.0.0.1.") from error
+    return access
 
 
 def _greet() -> None:

@@ -8,7 +8,9 @@ from moa_mcp.runs.admission import (
     Ready,
     RunRefused,
 )
+from moa_mcp.runs.caller_runs import CallerRuns, Deed
 from moa_mcp.runs.chosen import chosen
+from moa_mcp.runs.concurrency import Concurrency
 from moa_mcp.runs.differences import Difference, differences
 from moa_mcp.runs.estimates import estimated
 from moa_mcp.runs.overrides import changed, other_models
@@ -20,8 +22,11 @@ from moa_mcp.runs.watching import is_active
 
 __all__ = [
     "Admitted",
+    "CallerRuns",
+    "Concurrency",
     "ConfirmationRequired",
     "Consent",
+    "Deed",
     "Difference",
     "ForkedRun",
     "NewRun",

@@ -28,7 +28,7 @@ from moa_mcp.planning.slow_calls import reasoning
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs.caps import earlier
 from moa_mcp.runs.record import StartPoint, StoredRun, whole
-from moa_mcp.runs.requests import ForkedRun, NewRun, ResumedRun, RunRequest, Terms
+from moa_mcp.runs.requests import ForkedRun, NewRun, Owner, ResumedRun, RunRequest, Terms
 from moa_mcp.runs.store import RunStore, not_resumable
 from moa_mcp.trace import replay
 from moa_mcp.values import COMPLETE, Answer
@@ -201,7 +201,7 @@ class Admission:
             deadline_s=_limit(request, request.deadline_s, pipeline.deadline_s),
             notes=resolved.notes,
         )
-        stored = StoredRun(spec, resolved.routes, self._backend.simulated)
+        stored = StoredRun(spec, resolved.routes, self._backend.simulated, request.owner or Owner())
         return _Task(stored, StartPoint(), None, pipeline.confirm_above_usd)
 
     async def _resumed(self, request: ResumedRun) -> _Task:
@@ -212,6 +212,9 @@ class Admission:
             raise not_resumable(record)
         with readable(request.run_id):
             checkpoint = replay.checkpoint(stored.spec.question, events)
+        if request.owner is not None:
+            owner = replace(stored.owner, max_cost_usd_per_day=request.owner.max_cost_usd_per_day)
+            stored = replace(stored, owner=owner)
         before, stored = stored.spec.max_cost_usd, self._capped(stored, request)
         after = stored.spec.max_cost_usd
         raised = before is not None and after is not None and after > before
@@ -243,7 +246,8 @@ class Admission:
         first = (started(spec), forked, *inherited)
         start = StartPoint(checkpoint, paid_calls, first, traceparents=replay.traceparents(events))
         limit = self._confirm_above_usd(request.pipeline)
-        return _Task(StoredRun(spec, resolved.routes, stored.simulated), start, checkpoint, limit)
+        forked_run = StoredRun(spec, resolved.routes, stored.simulated, request.owner or Owner())
+        return _Task(forked_run, start, checkpoint, limit)
 
     def _max_cost_usd(self, pipeline: Pipeline) -> Decimal | None:
         return pipeline.max_cost_usd or self._config.budget.max_cost_usd

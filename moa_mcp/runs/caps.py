@@ -42,8 +42,8 @@ class Caps:
         """By budget: returns what the run spent before a day, according to its earlier events."""
         self._day: DayCap | None = None
         self._server: Cap | None = None
-        self.use(settings)
         self._abandoned = Abandoned(journal)
+        self.use(settings)
         self._turn = anyio.Lock()
 
     def use(self, settings: BudgetSettings) -> None:

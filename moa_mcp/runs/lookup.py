@@ -15,22 +15,29 @@ _PAGE = 500
 
 
 async def every(
-    journal: Journal, statuses: Collection[Status] | None = None, changed_since: float = 0.0
+    journal: Journal,
+    statuses: Collection[Status] | None = None,
+    changed_since: float = 0.0,
+    caller: str | None = None,
 ) -> AsyncGenerator[RunRecord]:
     """Yield all records that match, newest first, read page by page. Raises `JournalError`."""
     page: tuple[RunRecord, ...] | None = None
     while page is None or len(page) == _PAGE:
         try:
             before = page[-1].run_id if page else None
-            page = await journal.records(statuses=statuses, changed_since=changed_since, before=before, limit=_PAGE)
+            page = await journal.records(
+                statuses=statuses, changed_since=changed_since, caller=caller, before=before, limit=_PAGE
+            )
         except RunNotFound:  # it was deleted meanwhile, and so were those before it: the oldest go first
             return
         for each in page:
             yield each
 
 
-async def find_run(journal: Journal, given: str, *, shortest: int = 1) -> RunRecord:
+async def find_run(journal: Journal, given: str, *, shortest: int = 1, caller: str | None = None) -> RunRecord:
     """Return the run of an ID, of the start of one with at least `shortest` characters, or the newest run.
+
+    With a `caller`, only the runs of that caller exist.
 
     Raises:
         RunNotFound: no run matches.
@@ -39,15 +46,15 @@ async def find_run(journal: Journal, given: str, *, shortest: int = 1) -> RunRec
 
     """
     if given == LAST:
-        newest = await journal.records(limit=1)
+        newest = await journal.records(caller=caller, limit=1)
         if not newest:
             raise RunNotFound(LAST)
         return newest[0]
     record = await journal.record(given)
-    if record is not None:
+    if record is not None and caller in {None, record.caller}:
         return record
     found, others = list[RunRecord](), list[str]()
-    async for each in every(journal):
+    async for each in every(journal, caller=caller):
         if len(given) >= shortest and each.run_id.startswith(given):
             found.append(each)
         else:

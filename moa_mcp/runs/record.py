@@ -16,6 +16,7 @@ from moa_mcp.journal import RunRecord
 from moa_mcp.journal.damage import damaged_run, readable
 from moa_mcp.middleware import PaidCalls
 from moa_mcp.routing.routes import Route
+from moa_mcp.runs.requests import Owner
 from moa_mcp.runs.run import Run
 from moa_mcp.text.surrogates import mended
 from moa_mcp.trace import replay
@@ -34,6 +35,7 @@ class StoredRun:
     routes: Mapping[str, tuple[Route, ...]]
     """By alias, in order of preference."""
     simulated: bool
+    owner: Owner = field(default_factory=Owner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def record_of(stored: StoredRun, *, texts: bool) -> RunRecord:
     now = time.time()
     text = _adapter.dump_json(kept, by_alias=True).decode()
     title = " ".join(kept.spec.question.text.split())[:_TITLE]
-    return RunRecord(spec.run_id, spec.pipeline.name, text, "running", title, now, now)
+    return RunRecord(spec.run_id, spec.pipeline.name, text, "running", title, now, now, caller=stored.owner.name)
 
 
 def stored_run(record: RunRecord, *, simulated: bool) -> StoredRun:
@@ -112,7 +114,7 @@ def reopened(stored: StoredRun, events: tuple[Event, ...]) -> tuple[Run, StartPo
             traceparents=replay.traceparents(events),
         )
     trace.run_id, trace.pipeline, trace.status = spec.run_id, spec.pipeline.name, "running"
-    return Run(spec.run_id, trace), start
+    return Run(spec.run_id, trace, stored.owner.name), start
 
 
 def traced(record: RunRecord, events: Iterable[Event]) -> Trace:

@@ -14,6 +14,16 @@ Consent: TypeAlias = Literal["none", "budget", "given"]
 at any cost (`given`)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose run it is."""
+
+    name: str = ""
+    """The name of a caller; empty for the local user."""
+    max_cost_usd_per_day: Decimal | None = None
+    """Maximum cost of the owner's runs of a day, in US dollars; None for no limit."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """Settings that all kinds of runs share."""
@@ -23,6 +33,9 @@ class Terms:
     overrides_limits: bool = False
     """Whether budget and deadline may exceed the configured ones; otherwise the lower value applies."""
     consent: Consent = "none"
+    owner: Owner | None = None
+    """Whose run it will be. A resumed run keeps its owner, and is limited by the budget of this one; None changes
+    neither."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

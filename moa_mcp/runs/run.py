@@ -16,6 +16,8 @@ class Run:
 
     run_id: str
     trace: Trace
+    owner: str = ""
+    """The name of the caller whose run it is; empty for the local user."""
     ended: anyio.Event = field(default_factory=anyio.Event)
     cancel_requested: bool = False
     """Whether it was cancelled. Otherwise it stops because its process does, and can be resumed."""

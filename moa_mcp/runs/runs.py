@@ -16,7 +16,6 @@ import anyio
 from anyio.abc import TaskGroup
 
 from moa_mcp.config import Config, Pipeline
-from moa_mcp.engine.execute import RunSpec
 from moa_mcp.errors import JournalError, RunNotFound, RunNotResumable
 from moa_mcp.events import Emit, tee
 from moa_mcp.journal import Journal, Page, RunRecord
@@ -29,7 +28,7 @@ from moa_mcp.runs.in_memory import InMemoryRuns
 from moa_mcp.runs.leases import Leases
 from moa_mcp.runs.lookup import every, find_run
 from moa_mcp.runs.observers import Observation, Observer
-from moa_mcp.runs.record import StartPoint, reopened
+from moa_mcp.runs.record import StartPoint, StoredRun, reopened
 from moa_mcp.runs.requests import ResumedRun, RunRequest
 from moa_mcp.runs.retention import Retention
 from moa_mcp.runs.run import Run
@@ -142,7 +141,7 @@ class Runs:
         self._require_open()
         if not await self._executor.record(work.stored):
             raise RunNotResumable(f"run {spec.run_id} was begun before; wait for it, or resume it")
-        return self._begin(_fresh(spec), work, work.start, watch)
+        return self._begin(_fresh(work.stored), work, work.start, watch)
 
     async def _resume(self, run_id: str, work: Work | None, watch: Emit | None) -> Run:
         lock = self._resuming.setdefault(run_id, anyio.Lock())
@@ -159,7 +158,7 @@ class Runs:
             if claim is None:
                 raise not_resumable(await self._store.record(run_id))
             if not claim.began:
-                return self._begin(_fresh(work.stored.spec), work, StartPoint(), watch)
+                return self._begin(_fresh(work.stored), work, StartPoint(), watch)
             events = before.events
             with anyio.CancelScope(shield=True):  # a claimed run must start
                 events += (await self._store.events(run_id, before.mark)).events
@@ -191,15 +190,16 @@ class Runs:
         """Return a pipeline with the models that would answer now."""
         return await self._admission.resolver.resolve(pipeline)
 
-    async def identified(self, given: str) -> str:
+    async def identified(self, given: str, caller: str | None = None) -> str:
         """Return the ID of a run from its ID, the start of one, or ``last`` for the newest run.
 
-        Raises `RunNotFound`, `RunAmbiguous`, `JournalError`.
+        With a `caller`, only the runs of that caller exist. Raises `RunNotFound`, `RunAmbiguous`, `JournalError`.
         """
         given = given.strip()
-        if given in self._active:
+        run = self._active.get(given)
+        if run is not None and caller in {None, run.owner}:
             return given
-        return (await find_run(self.journal, given, shortest=_SHORTEST)).run_id
+        return (await find_run(self.journal, given, shortest=_SHORTEST, caller=caller)).run_id
 
     async def pipeline_of(self, run_id: str) -> Pipeline:
         """Return the recorded pipeline of a run. Raises `RunNotFound`, `RunNotResumable`."""
@@ -240,6 +240,10 @@ class Runs:
     def find(self, run_id: str) -> Run | None:
         """Return a run that is active in this process; None if it is not."""
         return self._active.get(run_id)
+
+    def active_of(self, caller: str) -> Sequence[str]:
+        """Return the IDs of a caller's runs that are active in this process."""
+        return [each.run_id for each in self._active.values() if each.owner == caller]
 
     async def active(self, run_id: str) -> Run | None:
         """Like `find`, but None if another process claimed the run while this process was suspended."""
@@ -300,5 +304,6 @@ class Runs:
         return await self._store.trace(run_id)
 
 
-def _fresh(spec: RunSpec) -> Run:
-    return Run(spec.run_id, Trace(spec.run_id, spec.pipeline.name, spec.question, spec.seed))
+def _fresh(stored: StoredRun) -> Run:
+    spec = stored.spec
+    return Run(spec.run_id, Trace(spec.run_id, spec.pipeline.name, spec.question, spec.seed), stored.owner.name)

@@ -14,7 +14,7 @@ from mcp.server.caching import CacheHint
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel import Server
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourcesListChanged, ToolsListChanged
+from mcp.server.subscriptions import ResourcesListChanged, ToolsListChanged
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
@@ -29,9 +29,12 @@ from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Runs
 from moa_mcp.server import apps
 from moa_mcp.server.asking import STATE_S
+from moa_mcp.server.audit import AuditLog
+from moa_mcp.server.doors import CallerOf, Doors, everyone_is_local
 from moa_mcp.server.health import Health
+from moa_mcp.server.listening import Listening
 from moa_mcp.server.prompts import Prompts
-from moa_mcp.server.readiness import ALL_READY, readiness, sentence, surely_ready
+from moa_mcp.server.readiness import ALL_READY, SOME_BLOCKED, readiness, sentence, surely_ready
 from moa_mcp.server.reloading import Reloading
 from moa_mcp.server.resources import Resources
 from moa_mcp.server.run_log import RunLog
@@ -73,9 +76,14 @@ class App:
         offline: bool = False,
         backend: Backend | None = None,
         journal: Journal | None = None,
+        caller_of: CallerOf = everyone_is_local,
+        audit: AuditLog | None = None,
         reloading: Reloading | None = None,
     ) -> None:
-        """Serve a configuration; `reloading` replaces it when its files change."""
+        """Serve a configuration; `reloading` replaces it when its files change.
+
+        `caller_of` tells callers apart; by default, each client is the local user, who sees all runs.
+        """
         routes: Routes | None = None
         self._provider: Real | None = None
         if backend is None and offline:
@@ -86,21 +94,18 @@ class App:
         self._reloading = reloading
         self.runs = Runs(config, backend, journal, (*telemetry.observers(os.environ), RunLog()))
         self.health = Health(self.runs, self._can_run)
-        self._bus = bus = InMemorySubscriptionBus()
-        self.listening = ListenHandler(bus)
+        self._doors = doors = Doors(self.runs, caller_of, audit)
+        self.listening = listening = Listening(doors)
         self.sessions = Sessions()
-        self._listings = Listings()
+        self._listings = Listings(doors)
         self._answered = anyio.Event()
         cancellation = CancellationPolicy()
 
-        async def changed() -> None:
-            await bus.publish(ResourcesListChanged())
-
-        tasks = Tasks(self.runs)
+        tasks = Tasks(doors)
         self._routes = routes
-        self._tools = tools = Tools(self.runs, tasks, cancellation, changed)
-        self._resources = resources = Resources(self.runs, routes)
-        prompts = Prompts(self.runs)
+        self._tools = tools = Tools(doors, tasks, cancellation, listening.runs_changed)
+        self._resources = resources = Resources(doors, routes)
+        prompts = Prompts(doors)
         self.server = McpServer(
             "moa-mcp",
             version=version("moa-mcp"),
@@ -124,11 +129,11 @@ class App:
             on_list_prompts=prompts.list,
             on_get_prompt=prompts.get,
             on_completion=resources.complete,
-            on_subscriptions_listen=self.listening,
+            on_subscriptions_listen=listening,
         )
         # on_call_tool does not allow tasks as results.
         self.server.add_request_handler("tools/call", types.CallToolRequestParams, tools.call)
-        states = RequestStateBoundary(RequestStateSecurity.ephemeral(ttl=STATE_S), default_audience=self.server.name)
+        states = _boundary(doors, self.server.name)
         listings, sessions = self._listings.keep, self.sessions.watch
         self.server.middleware += [self._guard, cancellation.watch, sessions, listings, tools.take, states]
         self.server.middleware.insert(0, in_client_trace)  # before the one of the SDK, which starts a span
@@ -141,12 +146,16 @@ class App:
         """Complete the instructions: they say which pipelines can run. Call it before the first client is served."""
         ready = surely_ready(self.runs.config, self._routes)
         about = ALL_READY if ready else sentence(await self._tools.described(), self._needed())
+        if not ready and self._doors.guarded:
+            about = SOME_BLOCKED  # callers may not know the names of all pipelines
         self.server.instructions = f"{INSTRUCTIONS}\n{about}"
 
     async def _can_run(self) -> bool:
         """Whether any pipeline has a usable provider now."""
         config, routes = self.runs.config, self._routes
-        return surely_ready(config, routes) or any(each.ready for each in (await readiness(self.runs)).values())
+        return surely_ready(config, routes) or any(
+            each.ready for each in (await readiness(self._doors.whole())).values()
+        )
 
     async def use(self, config: Config) -> None:
         """Use another configuration, and the keys that are in the environment now, for new runs; tell clients."""
@@ -161,16 +170,16 @@ class App:
         self._listings.forget()
         await self.prepare()
         if pipelines != config.pipelines:
-            await self._bus.publish(ResourcesListChanged())
+            await self.listening.publish(ResourcesListChanged())
         if tools_changed:
-            await self._bus.publish(ToolsListChanged())
+            await self.listening.publish(ToolsListChanged())
             await self.sessions.tell_tools_changed()
 
     def _needed(self) -> str:
         return "" if self._routes is None else needs(self.runs.config, self._routes)
 
     @asynccontextmanager
-    async def lifespan(self, server: Server[Runs]) -> AsyncGenerator[Runs]:
+    async def lifespan(self, server: Server[None]) -> AsyncGenerator[None]:
         """Own the runs during the lifetime of the server."""
         del server
         await self.prepare()
@@ -178,7 +187,7 @@ class App:
             tasks.start_soon(self._warm)
             if self._reloading is not None:
                 tasks.start_soon(self._reloading.keep_current, self.use)
-            yield self.runs
+            yield
             tasks.cancel_scope.cancel()
 
     async def _warm(self) -> None:
@@ -203,3 +212,12 @@ class App:
             raise MCPError(types.INTERNAL_ERROR, "Internal error; see the server's log (stderr)") from error
         finally:
             self._answered.set()
+
+
+def _boundary(doors: Doors, name: str) -> RequestStateBoundary:
+    """Return the middleware for questions to a user: only the caller that was asked can answer."""
+    key = os.urandom(32)
+    security = RequestStateSecurity(
+        keys=[key], ttl=STATE_S, bind_principal=lambda context: doors.caller_of(context).name or None
+    )
+    return RequestStateBoundary(security, default_audience=name)

@@ -17,7 +17,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from moa_mcp.budget.confirmation import Confirmation
-from moa_mcp.runs import ConfirmationRequired, Ready, RunRefused, RunRequest, Runs
+from moa_mcp.runs import CallerRuns, ConfirmationRequired, Ready, RunRefused, RunRequest
 from moa_mcp.server import results
 from moa_mcp.server.waiting import Context, beat
 
@@ -38,7 +38,7 @@ Unstarted: TypeAlias = types.CallToolResult | types.InputRequiredResult
 
 
 async def admitted(
-    runs: Runs, context: Context, params: types.CallToolRequestParams, request: RunRequest
+    runs: CallerRuns, context: Context, params: types.CallToolRequestParams, request: RunRequest
 ) -> Ready | Unstarted:
     """Return a run that may start, or the result of a call that starts none.
 

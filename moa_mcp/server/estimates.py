@@ -10,12 +10,12 @@ import mcp_types as types
 from moa_mcp.budget.worst_case import data
 from moa_mcp.config import Pipeline
 from moa_mcp.planning.estimate import NOTES, Estimate, StepEstimate
-from moa_mcp.runs import Runs, estimated
+from moa_mcp.runs import CallerRuns, estimated
 from moa_mcp.text.money import dollars
 from moa_mcp.values import Dollars, Question, Tokens
 
 
-async def of_pipeline(runs: Runs, pipeline: Pipeline, question: Question) -> types.CallToolResult:
+async def of_pipeline(runs: CallerRuns, pipeline: Pipeline, question: Question) -> types.CallToolResult:
     """Return the estimate for a question to a pipeline, at current prices. Calls no model."""
     expected, enough = await estimated(runs.config, runs.backend, pipeline, question)
     text = types.TextContent(type="text", text="\n".join(_lines(expected, enough)))

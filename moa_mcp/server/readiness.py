@@ -10,7 +10,7 @@ from moa_mcp.model import targets_of
 from moa_mcp.panels import PROVIDERS, Resolved, replaceable
 from moa_mcp.planning.plan import blocking
 from moa_mcp.routing.routes import Routes
-from moa_mcp.runs import Runs
+from moa_mcp.runs import CallerRuns
 
 _NAMED = 2
 
@@ -41,12 +41,12 @@ def surely_ready(config: Config, routes: Routes | None) -> bool:
     return replaceable(config, aliases) and known and routes.has_key(PROVIDERS)
 
 
-async def readiness(runs: Runs) -> Mapping[str, Readiness]:
+async def readiness(runs: CallerRuns) -> Mapping[str, Readiness]:
     """Return the readiness of every pipeline, by name."""
     return {name: await _of(runs, pipeline) for name, pipeline in runs.config.pipelines.items()}
 
 
-async def _of(runs: Runs, pipeline: Pipeline) -> Readiness:
+async def _of(runs: CallerRuns, pipeline: Pipeline) -> Readiness:
     resolved = await runs.resolved(pipeline)
     usable = runs.backend.usable(resolved.routes)
     unreachable = [alias for alias in models_of(resolved.pipeline) if not await targets_of(usable, alias)]
@@ -62,6 +62,7 @@ def _chosen(pipeline: Pipeline, resolved: Resolved) -> tuple[str, ...]:
 
 
 ALL_READY = "All pipelines are ready."
+SOME_BLOCKED = "The descriptions of the tools say which pipelines can't run yet."
 
 
 def sentence(found: Mapping[str, Readiness], needed: str) -> str:

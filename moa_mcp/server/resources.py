@@ -12,13 +12,13 @@ from mcp.shared.exceptions import MCPError
 
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import JournalError, RunNotFound
-from moa_mcp.journal import Journal, RunRecord
+from moa_mcp.journal import RunRecord
 from moa_mcp.panels import needs
 from moa_mcp.planning.plan import Reach, blocking, plan, reach
 from moa_mcp.routing.routes import Routes
-from moa_mcp.runs import Runs
-from moa_mcp.runs.lookup import every
+from moa_mcp.runs import CallerRuns
 from moa_mcp.server import apps
+from moa_mcp.server.doors import Doors
 from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.waiting import Context
 
@@ -35,8 +35,8 @@ _COMPLETIONS = 100
 class Resources:
     """Lists, reads and completes resources."""
 
-    def __init__(self, runs: Runs, routes: Routes | None) -> None:
-        self._runs = runs
+    def __init__(self, doors: Doors, routes: Routes | None) -> None:
+        self._doors = doors
         self._routes = routes
         """None if models are simulated, so that every pipeline can run."""
 
@@ -45,15 +45,16 @@ class Resources:
         self._routes = routes
 
     async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
-        """Return the pipelines, then the runs, newest first. A cursor is the last resource of the previous page."""
+        """Return the caller's pipelines, then its runs, newest first. A cursor is the last resource of a page."""
+        runs = self._doors.of(context)
         cursor = params.cursor if params else None
         resources: list[types.Resource] = []
         if cursor is None or not cursor.startswith(_RUN):
             pages = [apps.RESOURCE] if apps.renders(context) else []
-            fixed = [*pages, *map(_pipeline_resource, self._runs.config.pipelines.values())]
+            fixed = [*pages, *map(_pipeline_resource, runs.config.pipelines.values())]
             resources = fixed[_after(cursor, fixed) :]
         last = cursor.removeprefix(_RUN) if cursor and cursor.startswith(_RUN) else None
-        resources += map(_run_resource, await self._records(last, max(0, PAGE + 1 - len(resources))))
+        resources += map(_run_resource, await _records(runs, last, max(0, PAGE + 1 - len(resources))))
         shown = resources[:PAGE]
         more = len(resources) > PAGE
         return types.ListResourcesResult(resources=shown, next_cursor=str(shown[-1].uri) if more else None)
@@ -71,42 +72,34 @@ class Resources:
         uri = str(params.uri)
         if uri == apps.URI:
             return types.ReadResourceResult(contents=[apps.contents()])
-        found = await self._found(uri)
+        found = await self._found(self._doors.of(context), uri)
         if found is None:
             code = types.INVALID_PARAMS if context.protocol_version >= _MODERN else _LEGACY_NOT_FOUND
             raise MCPError(code, f"Resource not found: {uri}", data={"uri": uri})
         text = json.dumps(found, ensure_ascii=False, indent=1)
         return types.ReadResourceResult(contents=[types.TextResourceContents(uri=uri, text=text, mime_type=_JSON)])
 
-    async def _found(self, uri: str) -> dict[str, Any] | None:
+    async def _found(self, runs: CallerRuns, uri: str) -> dict[str, Any] | None:
         if uri.startswith(_PIPELINE):
-            pipeline = self._runs.config.pipelines.get(uri.removeprefix(_PIPELINE))
-            return None if pipeline is None else await self._described(pipeline)
+            pipeline = runs.config.pipelines.get(uri.removeprefix(_PIPELINE))
+            return None if pipeline is None else await self._described(runs, pipeline)
         if uri.startswith(_RUN):
             run_id, _, number = uri.removeprefix(_RUN).partition("/")
             try:
-                return page(await self._runs.trace(run_id), int(number or 1))
+                return page(await runs.trace(run_id), int(number or 1))
             except (RunNotFound, ValueError):
                 return None
             except JournalError as error:
                 raise _unreadable(error) from error
         return None
 
-    async def _records(self, before: str | None, limit: int) -> Sequence[RunRecord]:
-        try:
-            return await self._runs.journal.records(before=before, limit=limit)
-        except RunNotFound as error:
-            raise _stale() from error
-        except JournalError as error:
-            raise _unreadable(error) from error
-
-    async def _described(self, pipeline: Pipeline) -> dict[str, Any]:
-        resolved = await self._runs.resolved(pipeline)
+    async def _described(self, runs: CallerRuns, pipeline: Pipeline) -> dict[str, Any]:
+        resolved = await runs.resolved(pipeline)
         pipeline = resolved.pipeline
         whole = plan(pipeline)
         reaches: tuple[Reach, ...] = ()
         if self._routes is not None:
-            needed = needs(self._runs.config, self._routes)
+            needed = needs(runs.config, self._routes)
             reaches = await reach(pipeline, self._routes.of(resolved.routes), needed)
         missing = {each.alias: each.missing for each in reaches if each.missing}
         return {
@@ -115,19 +108,19 @@ class Resources:
             "calls": whole.calls,
             "models": {each.alias: _route_states(each) for each in reaches},
             "runs_here": not blocking(pipeline, missing),
-            "simulated": self._runs.backend.simulated,
+            "simulated": runs.backend.simulated,
             "missing": missing,
             "stand_ins": {each.alias: each.model for each in resolved.stand_ins},
         }
 
     async def complete(self, context: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
-        """Return the pipelines or run ids that begin with the typed text."""
-        del context
+        """Return the caller's pipelines or run IDs that begin with the typed text."""
+        runs = self._doors.of(context)
         typed, values = params.argument.value, list[str]()
         if params.argument.name == "run_id":
-            values = await _run_ids(self._runs.journal, typed)
+            values = await _run_ids(runs, typed)
         elif params.argument.name in {"name", "pipeline"}:
-            values = [name for name in self._runs.config.pipelines if name.startswith(typed)]
+            values = [name for name in runs.config.pipelines if name.startswith(typed)]
         shown, more = values[:_COMPLETIONS], len(values) > _COMPLETIONS
         completion = types.Completion(values=shown, total=None if more else len(values), has_more=more)
         return types.CompleteResult(completion=completion)
@@ -158,11 +151,20 @@ _TEMPLATES = (
 )
 
 
-async def _run_ids(journal: Journal, typed: str) -> list[str]:
+async def _records(runs: CallerRuns, before: str | None, limit: int) -> Sequence[RunRecord]:
+    try:
+        return await runs.records(before=before, limit=limit)
+    except RunNotFound as error:
+        raise _stale() from error
+    except JournalError as error:
+        raise _unreadable(error) from error
+
+
+async def _run_ids(runs: CallerRuns, typed: str) -> list[str]:
     """Return the IDs of the newest runs that begin with a text, and one more than are shown."""
     found: list[str] = []
     try:
-        async with aclosing(every(journal)) as records:
+        async with aclosing(runs.every()) as records:
             async for each in records:
                 if each.run_id.startswith(typed):
                     found.append(each.run_id)

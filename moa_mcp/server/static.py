@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import mcp_types as types
@@ -10,8 +11,8 @@ from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from moa_mcp.runs import Runs
 from moa_mcp.server import apps
+from moa_mcp.server.doors import Doors
 from moa_mcp.server.waiting import Context
 
 _METHODS = frozenset({"tools/list", "prompts/list", "resources/templates/list"})
@@ -20,8 +21,9 @@ _METHODS = frozenset({"tools/list", "prompts/list", "resources/templates/list"})
 class Listings:
     """Caches the serialized results of listings, since validating and serializing them takes milliseconds."""
 
-    def __init__(self) -> None:
-        self._made: dict[tuple[str, str, bool], dict[str, Any]] = {}
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+        self._made: dict[tuple[str, str, bool, Sequence[str] | None], dict[str, Any]] = {}
 
     def forget(self) -> None:
         """Forget the results: the configuration has changed."""
@@ -31,7 +33,8 @@ class Listings:
         """Middleware: return the cached result of a listing, if the request has no special parameters."""
         if ctx.method not in _METHODS or not _plain(ctx):
             return await call_next(ctx)
-        key = ctx.method, ctx.protocol_version, apps.renders(ctx)
+        pipelines = self._doors.of(ctx).caller.permissions.pipelines
+        key = ctx.method, ctx.protocol_version, apps.renders(ctx), pipelines
         if key not in self._made:
             result = await call_next(ctx)
             if not isinstance(result, dict):
@@ -50,7 +53,7 @@ def _plain(ctx: Context) -> bool:
     )
 
 
-class McpServer(Server[Runs]):
+class McpServer(Server[None]):
     """The server of the SDK, which tells clients of 2025-11-25 and before whether the tools change."""
 
     tools_change = False

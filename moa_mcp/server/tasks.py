@@ -18,12 +18,12 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from moa_mcp.errors import JournalError, RunNotFound, RunNotResumable
+from moa_mcp.errors import JournalError, RunNotFound, RunNotResumable, TooManyRuns
 from moa_mcp.journal import RunRecord
-from moa_mcp.runs import Ready, ResumedRun, Runs
+from moa_mcp.runs import CallerRuns, Ready, ResumedRun
 from moa_mcp.server import results
+from moa_mcp.server.doors import Doors
 from moa_mcp.server.waiting import Context
-from moa_mcp.trace.trace import Trace
 from moa_mcp.values import ACTIVE
 
 EXTENSION = "io.modelcontextprotocol/tasks"
@@ -43,10 +43,10 @@ class TaskParams(types.RequestParams):
 class Tasks:
     """Serves runs as tasks: creates, reports and cancels them."""
 
-    def __init__(self, runs: Runs) -> None:
-        self._runs = runs
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
 
-    def register(self, server: Server[Runs]) -> None:
+    def register(self, server: Server[None]) -> None:
         """Serve the extension's methods and advertise it."""
         server.extensions[EXTENSION] = {}
         server.add_request_handler("tasks/get", TaskParams, self.get)
@@ -54,10 +54,9 @@ class Tasks:
         server.add_request_handler("tasks/cancel", TaskParams, self.cancel)
         server.middleware.append(_require_for_listening)
 
-    async def handle(self, run_id: str) -> TaskResult:
+    async def handle(self, runs: CallerRuns, run_id: str) -> TaskResult:
         """Return a running run as a task. Raises `RunNotFound`, `JournalError`."""
-        record = await self._runs.record(run_id)
-        trace = await self._runs.trace(run_id)
+        record, trace = await runs.record(run_id), await runs.trace(run_id)
         return {"resultType": "task", **_task(record, "working", results.progress(trace))}
 
     async def get(self, context: Context, params: TaskParams) -> TaskResult:
@@ -66,48 +65,49 @@ class Tasks:
         An interrupted run is resumed, as by moa_wait.
         """
         _check(context, params)
-        with _explained(params.task_id):
-            trace = await self._runs.trace(params.task_id)
+        runs, run_id = self._doors.of(context), params.task_id
+        with _explained(run_id):
+            trace = await runs.trace(run_id)
             refusal = None
-            if trace.interrupted and not self._runs.draining:  # else another process takes it up
-                refusal = await self._take_up(params.task_id)
-                trace = await self._runs.trace(params.task_id)
-            record = await self._runs.record(params.task_id)
+            if trace.interrupted and not runs.draining:  # else another process takes it up
+                refusal = await _take_up(runs, run_id)
+                trace = await runs.trace(run_id)
+            record = await runs.record(run_id)
         if refusal and trace.interrupted:
             return _completed(record, refusal, results.error(refusal))
         if ACTIVE.intersection({trace.status, record.status}):  # it has ended only when its end is recorded
             return _complete(_task(record, "working", results.progress(trace)))
         if trace.status == "cancelled":
             return _complete(_task(record, "cancelled", trace.status))
-        return _completed(record, trace.status, self._result(trace))
+        return _completed(
+            record, trace.status, results.of_run(trace, simulated=runs.backend.simulated, shared=runs.shared)
+        )
 
     async def update(self, context: Context, params: TaskParams) -> TaskResult:
         """Acknowledge responses. No run asks for any."""
         _check(context, params)
         with _explained(params.task_id):
-            await self._runs.record(params.task_id)
+            await self._doors.of(context).record(params.task_id)
         return _complete({})
 
     async def cancel(self, context: Context, params: TaskParams) -> TaskResult:
         """Cancel a task's run, in this or another process. A run that has ended does not change."""
         _check(context, params)
         with _explained(params.task_id):
-            await self._runs.cancel(params.task_id)
+            await self._doors.of(context).cancel(params.task_id)
         return _complete({})
 
-    async def _take_up(self, run_id: str) -> str | None:
-        """Resume an interrupted run, or return why it can't be resumed."""
-        try:
-            admitted = await self._runs.admit(ResumedRun(run_id=run_id))
-            if not isinstance(admitted, Ready):
-                return str(admitted)
-            await self._runs.start(admitted)
-        except RunNotResumable as error:
-            return str(error)
-        return None
 
-    def _result(self, trace: Trace) -> types.CallToolResult:
-        return results.of_run(trace, simulated=self._runs.backend.simulated, shared=self._runs.shared)
+async def _take_up(runs: CallerRuns, run_id: str) -> str | None:
+    """Resume an interrupted run, or return why it can't be resumed."""
+    try:
+        admitted = await runs.admit(ResumedRun(run_id=run_id))
+        if not isinstance(admitted, Ready):
+            return str(admitted)
+        await runs.start(admitted)
+    except (RunNotResumable, TooManyRuns) as error:
+        return str(error)
+    return None
 
 
 def declared(context: Context) -> bool:

@@ -13,10 +13,10 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 
 from moa_mcp.config import Pipeline
-from moa_mcp.errors import ChangeRefused, JournalError, RunAmbiguous, RunNotFound, RunNotResumable
+from moa_mcp.errors import ChangeRefused, JournalError, RunAmbiguous, RunNotFound, RunNotResumable, TooManyRuns
 from moa_mcp.planning.forecast import assumed
 from moa_mcp.planning.plan import plan
-from moa_mcp.runs import ForkedRun, NewRun, Ready, ResumedRun, Run, RunRequest, Runs, changed, chosen
+from moa_mcp.runs import CallerRuns, ForkedRun, NewRun, Ready, ResumedRun, Run, RunRequest, changed, chosen
 from moa_mcp.runs.lookup import LAST
 from moa_mcp.server import apps, estimates, results, spellings
 from moa_mcp.server.arguments import (
@@ -32,6 +32,7 @@ from moa_mcp.server.arguments import (
     read,
 )
 from moa_mcp.server.asking import Unstarted, admitted
+from moa_mcp.server.doors import Doors
 from moa_mcp.server.listing import OWN_TOOLS, SHOWN_RUNS, VIEW, VIEW_TOOL, pipeline_tool
 from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.readiness import Readiness, readiness
@@ -54,14 +55,18 @@ class Tools:
     """Lists the tools and answers their calls."""
 
     def __init__(
-        self, runs: Runs, tasks: Tasks, cancellation: CancellationPolicy, announce: Callable[[], Awaitable[None]]
+        self,
+        doors: Doors,
+        tasks: Tasks,
+        cancellation: CancellationPolicy,
+        announce: Callable[[CallerRuns], Awaitable[None]],
     ) -> None:
-        self._runs = runs
+        self._doors = doors
         self._tasks = tasks
         self._cancellation = cancellation
         self._announce = announce
-        """Notifies clients that the list of runs has changed."""
-        self._views = views = Views(runs)
+        """Notifies the clients of a caller that the list of its runs has changed."""
+        self._views = views = Views(doors)
         self._calls: Mapping[str, int] = {}
         self._own: Mapping[str, Handler] = {
             "moa_wait": self._wait,
@@ -79,7 +84,7 @@ class Tools:
         self._begin()
 
     def _begin(self) -> None:
-        pipelines = self._runs.config.pipelines
+        pipelines = self._doors.whole().config.pipelines
         self._calls = {name: plan(pipeline).calls for name, pipeline in pipelines.items()}
         self._described = None
         self._list(dict.fromkeys(pipelines, Readiness(ready=True)))
@@ -94,15 +99,16 @@ class Tools:
     async def described(self) -> Mapping[str, Readiness]:
         """Return which pipelines can run, by name. The descriptions of their tools then say so."""
         if self._described is None:
-            self._described = await readiness(self._runs)
+            self._described = await readiness(self._doors.whole())
             self._list(self._described)
         return self._described
 
     def _list(self, found: Mapping[str, Readiness]) -> None:
-        simulated = self._runs.backend.simulated
+        runs = self._doors.whole()
+        simulated = runs.backend.simulated
         pipelines = [
             pipeline_tool(pipeline, found[name], simulated=simulated)
-            for name, pipeline in self._runs.config.pipelines.items()
+            for name, pipeline in runs.config.pipelines.items()
         ]
         self._tools = {tool.name: tool for tool in (*pipelines, *OWN_TOOLS)}
         shows = {*found, *SHOWN_RUNS}
@@ -110,10 +116,11 @@ class Tools:
         self._in_apps.append(VIEW_TOOL)
 
     async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        """Return all tools, the pipelines first, in the order of the configuration."""
+        """Return the tools that the caller may call, the pipelines first, in the order of the configuration."""
         only_page(params, "tools")
-        await self.described()
-        return types.ListToolsResult(tools=self._in_apps if apps.renders(context) else list(self._tools.values()))
+        hidden = (await self.described()).keys() - self._doors.of(context).config.pipelines.keys()
+        every = self._in_apps if apps.renders(context) else self._tools.values()
+        return types.ListToolsResult(tools=[each for each in every if each.name not in hidden])
 
     def input_schema(self, name: str) -> dict[str, Any] | None:
         """Return a tool's input schema; None if there is no such tool."""
@@ -136,11 +143,11 @@ class Tools:
         try:
             if params.name in self._own:
                 return await self._own[params.name](context, params)
-            pipeline = self._runs.config.pipelines.get(params.name)
+            pipeline = self._doors.of(context).config.pipelines.get(params.name)
             if pipeline is None:
                 raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
             return await self._ask(context, pipeline, params)
-        except (BadArguments, RunNotFound, RunAmbiguous, RunNotResumable, JournalError) as error:
+        except (BadArguments, RunNotFound, RunAmbiguous, RunNotResumable, TooManyRuns, JournalError) as error:
             return results.error(str(error))
         except ChangeRefused as error:
             return results.error(f"{error}. {error.remedy}")
@@ -148,7 +155,7 @@ class Tools:
     async def _ask(self, context: Context, pipeline: Pipeline, params: types.CallToolRequestParams) -> Answered:
         given = read(AskArguments, params.arguments)
         request = NewRun(
-            pipeline=chosen(pipeline, given.models or "", given.aggregator or "", self._runs.config),
+            pipeline=chosen(pipeline, given.models or "", given.aggregator or "", self._doors.of(context).config),
             question=Question(given.question, given.context or None, given.system or None),
             seed=given.seed,
             max_cost_usd=exact(given.max_cost_usd),
@@ -160,50 +167,53 @@ class Tools:
         self, context: Context, params: types.CallToolRequestParams, request: RunRequest, wait_s: float | None
     ) -> Answered:
         """Start a run and wait for it, if it is admitted and its cost is confirmed."""
-        ready = await admitted(self._runs, context, params, request)
+        runs = self._doors.of(context)
+        ready = await admitted(runs, context, params, request)
         if not isinstance(ready, Ready):
             return ready
-        run = await self._runs.start(ready)
+        run = await runs.start(ready)
         if not isinstance(request, ResumedRun):
-            self._views.origins.add(context, params.name, params.arguments, run.run_id)
-            await self._announce()
+            self._views.origins.add(runs, context, params.name, params.arguments, run.run_id)
+            await self._announce(runs)
         calls = self._calls_of(run) if isinstance(request, ResumedRun) else plan(request.pipeline).calls
         return await self._follow(context, run, calls, wait_s)
 
     async def _wait(self, context: Context, params: types.CallToolRequestParams) -> Answered:
-        given = await self._identified(read(WaitArguments, params.arguments))
+        runs = self._doors.of(context)
+        given = await _identified(runs, read(WaitArguments, params.arguments))
         ends = anyio.current_time() + self._patience_s(given.wait_s)
         while True:
             left_s = max(0.0, ends - anyio.current_time())
-            run = await self._runs.active(given.run_id)
+            run = await runs.active(given.run_id)
             if run is not None:
                 return await self._follow(context, run, self._calls_of(run), left_s)
-            trace = await self._runs.trace(given.run_id)
+            trace = await runs.trace(given.run_id)
             if _active(trace) and declared(context):
-                return await self._tasks.handle(given.run_id)
-            trace = await self._watched(trace, left_s)
+                return await self._tasks.handle(runs, given.run_id)
+            trace = await _watched(runs, trace, left_s)
             if not trace.interrupted:
-                return self._shown(trace)
+                return _shown(runs, trace)
             try:
-                ready = await admitted(self._runs, context, params, ResumedRun(run_id=given.run_id))
+                ready = await admitted(runs, context, params, ResumedRun(run_id=given.run_id))
                 if not isinstance(ready, Ready):
                     return ready
-                await self._runs.start(ready)
+                await runs.start(ready)
             except RunNotResumable:
-                if (await self._runs.trace(given.run_id)).interrupted:
+                if (await runs.trace(given.run_id)).interrupted:
                     raise  # otherwise another request resumed it first: wait for that run
 
     async def _resume(self, context: Context, params: types.CallToolRequestParams) -> Answered:
-        given = await self._identified(read(ResumeArguments, params.arguments))
+        given = await _identified(self._doors.of(context), read(ResumeArguments, params.arguments))
         request = ResumedRun(run_id=given.run_id, max_cost_usd=exact(given.max_cost_usd))
         return await self._start(context, params, request, given.wait_s)
 
     async def _fork(self, context: Context, params: types.CallToolRequestParams) -> Answered:
-        given = await self._identified(read(ForkArguments, params.arguments))
-        pipeline = await self._runs.pipeline_of(given.run_id)
+        runs = self._doors.of(context)
+        given = await _identified(runs, read(ForkArguments, params.arguments))
+        pipeline = await runs.pipeline_of(given.run_id)
         if given.step > len(pipeline.steps):
             raise BadArguments(f"step {given.step} does not exist: run {given.run_id} has {len(pipeline.steps)} steps")
-        other = changed(pipeline, given.step, given.changes, self._runs.config)
+        other = changed(pipeline, given.step, given.changes, runs.config)
         request = ForkedRun(
             run_id=given.run_id,
             step=given.step,
@@ -213,16 +223,8 @@ class Tools:
         )
         return await self._start(context, params, request, given.wait_s)
 
-    async def _watched(self, trace: Trace, wait_s: float) -> Trace:
-        """Return the trace of a run in another process when it ends, is interrupted, or the wait is over."""
-        if not _active(trace):
-            return trace
-        with anyio.move_on_after(wait_s):
-            await self._runs.inactive(trace.run_id)
-        return await self._runs.trace(trace.run_id)
-
     def _patience_s(self, wait_s: float | None) -> float:
-        return self._runs.config.limits.wait_s if wait_s is None else wait_s
+        return self._doors.whole().config.limits.wait_s if wait_s is None else wait_s
 
     def _calls_of(self, run: Run) -> int:
         """Return the expected number of calls of a run: its pipeline may have other models than that of its name."""
@@ -230,33 +232,31 @@ class Tools:
         return self._calls.get(run.trace.pipeline, 0) if estimated is None else estimated.calls
 
     async def _follow(self, context: Context, run: Run, calls: int, wait_s: float | None) -> Answered:
-        async with self._cancellation.waits(context, run):
+        runs = self._doors.of(context)
+        async with self._cancellation.waits(context, lambda: runs.abort(run)):
             if declared(context):  # from now on, only tasks/cancel ends the run
-                return await self._tasks.handle(run.run_id)
+                return await self._tasks.handle(runs, run.run_id)
             ends = anyio.current_time() + self._patience_s(wait_s)
             await follow(run, context, self._patience_s(wait_s), calls)
-        return self._shown(await self._as_recorded(run.trace, ends))
-
-    async def _as_recorded(self, trace: Trace, ends: float) -> Trace:
-        """Return the trace of a followed run. If another process took it over, read its trace from the journal."""
-        if not trace.interrupted:
-            return trace
-        return await self._watched(await self._runs.trace(trace.run_id), max(0.0, ends - anyio.current_time()))
+        trace = run.trace
+        if trace.interrupted:  # another process may have taken it over
+            trace = await _watched(runs, await runs.trace(run.run_id), max(0.0, ends - anyio.current_time()))
+        return _shown(runs, trace)
 
     async def _cancel(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-        del context
+        runs = self._doors.of(context)
         given = read(RunArguments, params.arguments)
         if given.run_id == LAST:
             raise BadArguments("run_id must be the ID of a run: the last run may belong to another client")
-        given = await self._identified(given)
-        await self._runs.cancel(given.run_id)
-        result = await self._result(given.run_id)
+        given = await _identified(runs, given)
+        await runs.cancel(given.run_id)
+        result = _shown(runs, await runs.trace(given.run_id))
         return result.model_copy(update={"is_error": False})
 
     async def _trace(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-        del context
-        given = await self._identified(read(TraceArguments, params.arguments))
-        found = page(await self._runs.trace(given.run_id), given.page)
+        runs = self._doors.of(context)
+        given = await _identified(runs, read(TraceArguments, params.arguments))
+        found = page(await runs.trace(given.run_id), given.page)
         if found is None:
             raise BadArguments(
                 f"page {given.page} does not exist: run {given.run_id} has fewer pages; start with page 1"
@@ -265,9 +265,9 @@ class Tools:
         return types.CallToolResult(content=[text], structured_content=found)
 
     async def _estimate(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-        del context
+        runs = self._doors.of(context)
         given = read(EstimateArguments, params.arguments)
-        pipelines = self._runs.config.pipelines
+        pipelines = runs.config.pipelines
         pipeline = pipelines.get(given.pipeline)
         if pipeline is None:
             known = ", ".join(pipelines)
@@ -276,19 +276,27 @@ class Tools:
             raise BadArguments(f"unknown pipeline {quoted(given.pipeline)}{meant} (available: {known})")
         asked = assumed() if given.question is None else Question(given.question)
         question = replace(asked, context=given.context or None, system=given.system or None)
-        pipeline = chosen(pipeline, given.models or "", given.aggregator or "", self._runs.config)
-        return await estimates.of_pipeline(self._runs, pipeline, question)
+        pipeline = chosen(pipeline, given.models or "", given.aggregator or "", runs.config)
+        return await estimates.of_pipeline(runs, pipeline, question)
 
-    async def _identified(self, given: GivenRun) -> GivenRun:
-        """Return the arguments with the whole ID of the run, of which a caller may give the start, or ``last``."""
-        run_id = await self._runs.identified(given.run_id)
-        return given.model_copy(update={"run_id": run_id})
 
-    async def _result(self, run_id: str) -> types.CallToolResult:
-        return self._shown(await self._runs.trace(run_id))
+async def _identified(runs: CallerRuns, given: GivenRun) -> GivenRun:
+    """Return the arguments with the whole ID of the run, of which a caller may give the start, or ``last``."""
+    run_id = await runs.identified(given.run_id)
+    return given.model_copy(update={"run_id": run_id})
 
-    def _shown(self, trace: Trace) -> types.CallToolResult:
-        return results.of_run(trace, simulated=self._runs.backend.simulated, shared=self._runs.shared)
+
+async def _watched(runs: CallerRuns, trace: Trace, wait_s: float) -> Trace:
+    """Return the trace of a run in another process when it ends, is interrupted, or the wait is over."""
+    if not _active(trace):
+        return trace
+    with anyio.move_on_after(wait_s):
+        await runs.inactive(trace.run_id)
+    return await runs.trace(trace.run_id)
+
+
+def _shown(runs: CallerRuns, trace: Trace) -> types.CallToolResult:
+    return results.of_run(trace, simulated=runs.backend.simulated, shared=runs.shared)
 
 
 def _active(trace: Trace) -> bool:

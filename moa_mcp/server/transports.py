@@ -12,14 +12,14 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from types import FrameType
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import anyio
 import uvicorn
 from mcp.server.runner import serve_dual_era_loop
 from mcp.server.sse import SseServerTransport
 from mcp.server.stdio import stdio_server
-from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.message import SessionMessage
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -30,20 +30,25 @@ from starlette.types import ASGIApp
 from moa_mcp.config import Config
 from moa_mcp.journal import Journal
 from moa_mcp.runs import Runs
-from moa_mcp.server.access import LOOPBACK, CannotServe, require_token
+from moa_mcp.server.access import ServerAccess
 from moa_mcp.server.app import App
-from moa_mcp.server.bearer import BearerAuth
 from moa_mcp.server.bodies import Bodies
 from moa_mcp.server.frames import receive
 from moa_mcp.server.logs import LogSettings
 from moa_mcp.server.probes import Probes
 from moa_mcp.server.reloading import Reloading
 
+if TYPE_CHECKING:
+    from moa_mcp.server.site import Site
+
 _SHUTDOWN_S = 3
 DRAIN_S = 5.0
 """Default seconds that runs may go on after SIGTERM. With the time to shut down, it fits the 10 s of `docker stop`."""
 _FAREWELL_S = 1.0
 _LOG = LogSettings()
+_OPEN = ServerAccess()
+_CHECKED_BEFORE = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+"""Host and Origin are checked before requests reach the SDK, whose answers do not say what to do."""
 
 
 def serve_stdio(
@@ -67,7 +72,7 @@ def serve_http(
     *,
     host: str,
     port: int,
-    token: str | None = None,
+    access: ServerAccess = _OPEN,
     journal: Journal | None = None,
     offline: bool = False,
     log: LogSettings = _LOG,
@@ -75,10 +80,15 @@ def serve_http(
     reloading: Reloading | None = None,
 ) -> None:
     """Serve streamable HTTP at /mcp. Raises `CannotServe`."""
+    from moa_mcp.server.site import Site  # noqa: PLC0415  stdio needs no guards
+
     log.start()
-    app = App(config, offline=offline, journal=journal, reloading=reloading)
-    streamable = app.server.streamable_http_app(transport_security=_security(host))
-    _serve(app, streamable, host, port, token, log, drain_s, path="/mcp")
+    site = Site(host, port, access, "/mcp")
+    app = App(config, offline=offline, journal=journal, caller_of=site.caller_of, audit=site.audit, reloading=reloading)
+    streamable = app.server.streamable_http_app(
+        transport_security=_CHECKED_BEFORE, custom_starlette_routes=list(site.routes)
+    )
+    _serve(app, streamable, site, log, drain_s)
 
 
 def serve_sse(
@@ -86,7 +96,7 @@ def serve_sse(
     *,
     host: str,
     port: int,
-    token: str | None = None,
+    access: ServerAccess = _OPEN,
     journal: Journal | None = None,
     offline: bool = False,
     log: LogSettings = _LOG,
@@ -94,9 +104,12 @@ def serve_sse(
     reloading: Reloading | None = None,
 ) -> None:
     """Serve HTTP with SSE at /sse, for clients older than 2025-03-26. Raises `CannotServe`."""
+    from moa_mcp.server.site import Site  # noqa: PLC0415  stdio needs no guards
+
     log.start()
-    app = App(config, offline=offline, journal=journal, reloading=reloading)
-    _serve(app, _sse_app(app, host), host, port, token, log, drain_s, path="/sse")
+    site = Site(host, port, access, "/sse")
+    app = App(config, offline=offline, journal=journal, caller_of=site.caller_of, audit=site.audit, reloading=reloading)
+    _serve(app, _sse_app(app, site), site, log, drain_s)
 
 
 async def _stdio(app: App) -> None:
@@ -134,54 +147,33 @@ async def _leave_on_signal(runs: Runs) -> None:
             os._exit(128 + number)
 
 
-def _sse_app(app: App, host: str) -> Starlette:
-    transport = SseServerTransport("/messages/", security_settings=_security(host))
-    guard = TransportSecurityMiddleware(_security(host))
+def _sse_app(app: App, site: Site) -> Starlette:
+    transport = SseServerTransport("/messages/", security_settings=_CHECKED_BEFORE)
 
     async def connect(request: Request) -> Response:
-        refusal = await guard.validate_request(request)
-        if refusal is not None:  # the transport would send the same response and then raise
-            return refusal
-        runs, options = request.app.state.runs, app.server.create_initialization_options()
+        options = app.server.create_initialization_options()
         # Starlette offers the sender only under this name.
         streams = transport.connect_sse(request.scope, request.receive, request._send)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         async with streams as (read, write):
-            await serve_dual_era_loop(app.server, read, write, lifespan_state=runs, init_options=options)
+            await serve_dual_era_loop(app.server, read, write, lifespan_state=None, init_options=options)
         return Response()
 
     @asynccontextmanager
     async def lifespan(starlette: Starlette) -> AsyncGenerator[None]:
         # Once for all connections; the SDK's loop would enter it for each one.
-        async with app.lifespan(app.server) as runs:
-            starlette.state.runs = runs
+        del starlette
+        async with app.lifespan(app.server):
             yield
 
     routes = [
         Route("/sse", connect),
         Mount("/messages/", transport.handle_post_message),
+        *site.routes,
     ]
     return Starlette(routes=routes, lifespan=lifespan)
 
 
-def _security(host: str) -> TransportSecuritySettings:
-    """Return the checks of Host and Origin headers.
-
-    On a loopback address, only these checks prevent web pages from calling the server (DNS rebinding). On other
-    addresses the server's name is unknown, and the token protects it.
-    """
-    if host not in LOOPBACK:
-        return TransportSecuritySettings(enable_dns_rebinding_protection=False)
-    names = ("127.0.0.1", "localhost", "[::1]")
-    return TransportSecuritySettings(
-        enable_dns_rebinding_protection=True,
-        allowed_hosts=[*names, *(f"{name}:*" for name in names)],
-        allowed_origins=[f"http://{name}:*" for name in names],
-    )
-
-
-def _serve(
-    app: App, asgi: ASGIApp, host: str, port: int, token: str | None, log: LogSettings, drain_s: float, *, path: str
-) -> None:
+def _serve(app: App, asgi: ASGIApp, site: Site, log: LogSettings, drain_s: float) -> None:
     from moa_mcp.server.connections import (  # noqa: PLC0415  it loads uvicorn's protocols, which stdio does not need
         IDLE_S,
         accepted_at_once,
@@ -189,11 +181,9 @@ def _serve(
         most_connections,
     )
 
-    require_token(host, token)
-    listener = _listen(host, port)
     most = most_connections()
     config = uvicorn.Config(
-        Probes(BearerAuth(Bodies(asgi), token) if token else Bodies(asgi), app.health),
+        Probes(site.guarded(Bodies(asgi)), app.health),
         http=limited(most),
         ws="none",
         loop="asyncio",
@@ -205,24 +195,8 @@ def _serve(
         log_level=logging.ERROR,  # otherwise it logs every invalid request
         access_log=False,
     )
-    address = f"[{host}]" if ":" in host else host
-    log.announce(f"moa-mcp serves MCP at http://{address}:{listener.getsockname()[1]}{path}")
-    _Uvicorn(config, app, drain_s).run(sockets=[listener])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, reuse_port=False)
-    except OSError as error:
-        raise CannotServe(
-            f"can't listen on {host} port {port}: {os.strerror(error.errno or 0)}; choose another port"
-        ) from error
-    # Connections inherit it. asyncio sets it only for sockets with an explicit protocol. Without it, every answer waits
-    # 40 ms for an acknowledgement (Nagle's algorithm).
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    listener.setblocking(False)  # noqa: FBT003  signature of socket
-    return listener
+    log.announce(f"moa-mcp serves MCP at {site.address}")
+    _Uvicorn(config, app, drain_s).run(sockets=[site.listener])
 
 
 class _Uvicorn(uvicorn.Server):

@@ -7,7 +7,7 @@ decides.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Hashable
+from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -103,8 +103,8 @@ class CancellationPolicy:
         return None
 
     @asynccontextmanager
-    async def waits(self, context: Context, run: Run) -> AsyncGenerator[None]:
-        """Cancel the run if the request is cancelled in this block, except by a timeout of the client.
+    async def waits(self, context: Context, cancel: Callable[[], None]) -> AsyncGenerator[None]:
+        """Call `cancel` for the run if the request is cancelled in this block, except by a timeout of the client.
 
         If a client disconnects without a cancellation, such as a host that quits over stdio, the run is not cancelled.
         """
@@ -117,7 +117,7 @@ class CancellationPolicy:
             with anyio.move_on_after(REASON_S, shield=True):
                 await waiter.cancelled.wait()
             if (waiter.cancelled.is_set() or _ends_with_its_connection(context)) and not waiter.timed_out:
-                run.cancel()
+                cancel()
             raise
         finally:
             if self._waiters.get(key) is waiter:  # a client may have used the id for another request, too

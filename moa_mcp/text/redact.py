@@ -13,6 +13,7 @@ _HEADER_NAME = re.compile(r"^[^=:]*[=:]\s*(?:bearer(?:\s|%20)+)?", re.IGNORECASE
 _SHORTEST = 8
 _LOOKS_SECRET = re.compile(
     r"\b(?:(?:sk|pk|rk|gsk|xai|tgp_v1|fw|nvapi|hf|r8|pplx|csk)[-_]|AKIA|AIza)[A-Za-z0-9*][A-Za-z0-9_*\-.]{6,}"
+    r"|\bmoa_[A-Za-z0-9_-]{43}"  # a caller's token
     r"|\bkey[-_](?=\S*[\d*])[A-Za-z0-9*][A-Za-z0-9_*\-.]{6,}"
     r"|(?<=://)[^/\s@]+(?=@)"
     r"|(?<=[Bb]earer )[A-Za-z0-9._~+/=*\-]{6,}"

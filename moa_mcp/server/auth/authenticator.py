@@ -1,0 +1,52 @@
+"""Finds the caller of a bearer token: by the file of callers, or by an access token of OAuth."""
+
+from __future__ import annotations
+
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+
+from moa_mcp.callers import Caller, CallersFile, OAuthSettings
+from moa_mcp.callers.tokens import hashed
+from moa_mcp.server.auth.access_tokens import AccessTokens
+from moa_mcp.server.auth.challenges import Denied
+from moa_mcp.server.auth.rates import RequestRates
+
+
+class CallerUser(AuthenticatedUser):
+    """The user of a request. The SDK compares callers by it: a session belongs to the one that began it."""
+
+    def __init__(self, caller: Caller) -> None:
+        super().__init__(AccessToken(token="", client_id=caller.name, scopes=[], subject=caller.name))
+        self.caller = caller
+
+
+class Authenticator:
+    """Authenticates the callers of one server."""
+
+    def __init__(self, file: CallersFile, resource: str) -> None:
+        """`resource` is the URL of the MCP endpoint."""
+        self._file = file
+        self._resource = resource
+        self._tokens: AccessTokens | None = None
+        self._rates = RequestRates()
+
+    @property
+    def oauth(self) -> OAuthSettings | None:
+        """The settings of OAuth, if it is configured."""
+        return self._file.current().oauth
+
+    async def user(self, token: str) -> CallerUser:
+        """Return the user of a bearer token, and count the request. Raises `Denied`."""
+        callers = self._file.current()
+        caller = callers.named.get(hashed(token))
+        if caller is None:
+            caller = await self._by_oauth(token, callers.oauth)
+        self._rates.take(caller)
+        return CallerUser(caller)
+
+    async def _by_oauth(self, token: str, settings: OAuthSettings | None) -> Caller:
+        if settings is None:
+            raise Denied("invalid_token", "the token is unknown")
+        if self._tokens is None or self._tokens.settings != settings:
+            self._tokens = AccessTokens(settings, self._resource)
+        return await self._tokens.caller(token)

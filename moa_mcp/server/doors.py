@@ -1,0 +1,58 @@
+"""What the caller of a request may use: its door to the runs. Handlers of requests get at runs in no other way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from moa_mcp.callers import LOCAL, Caller
+from moa_mcp.runs import CallerRuns, Concurrency, Deed, Runs
+from moa_mcp.server.audit import AuditLog
+from moa_mcp.server.waiting import Context
+
+CallerOf: TypeAlias = Callable[[Context], Caller]
+"""Returns the caller of a request. Raises for a request without one, where each must have one."""
+
+
+def everyone_is_local(context: Context) -> Caller:
+    """Return the caller on a server without callers: the local user, who sees all runs."""
+    del context
+    return LOCAL
+
+
+class Doors:
+    """Opens a door for each request, for what its caller may do."""
+
+    def __init__(self, runs: Runs, caller_of: CallerOf = everyone_is_local, audit: AuditLog | None = None) -> None:
+        self._runs = runs
+        self._audit = audit
+        self._concurrency = Concurrency()
+        self.caller_of = caller_of
+
+    @property
+    def guarded(self) -> bool:
+        """Whether callers differ in what they may see."""
+        return self.caller_of is not everyone_is_local
+
+    def of(self, context: Context) -> CallerRuns:
+        """Return the runs that the caller of a request may see."""
+        caller = self.caller_of(context)
+        return CallerRuns(self._runs, caller, self._concurrency, lambda deed: self._write(context, caller, deed))
+
+    def whole(self) -> CallerRuns:
+        """Return all runs and pipelines, for what the server does without a request. Not for the answer to one."""
+        return CallerRuns(self._runs, LOCAL, self._concurrency)
+
+    def _write(self, context: Context, caller: Caller, deed: Deed) -> None:
+        if self._audit is None:
+            return
+        tool = str((context.params or {}).get("name", "")) if context.method == "tools/call" else ""
+        self._audit.add(
+            deed.action,
+            deed.outcome,
+            caller=caller.name,
+            method=context.method,
+            tool=tool,
+            run_id=deed.run_id,
+            reason=deed.reason,
+        )
