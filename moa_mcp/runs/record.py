@@ -34,6 +34,8 @@ class StoredRun:
     routes: Mapping[str, tuple[Route, ...]]
     """By alias, in order of preference."""
     simulated: bool
+    batch: str = ""
+    """The batch that the run belongs to; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def record_of(stored: StoredRun, *, texts: bool) -> RunRecord:
     now = time.time()
     text = _adapter.dump_json(kept, by_alias=True).decode()
     title = " ".join(kept.spec.question.text.split())[:_TITLE]
-    return RunRecord(spec.run_id, spec.pipeline.name, text, "running", title, now, now)
+    return RunRecord(spec.run_id, spec.pipeline.name, text, "running", title, now, now, batch=stored.batch)
 
 
 def stored_run(record: RunRecord, *, simulated: bool) -> StoredRun:
