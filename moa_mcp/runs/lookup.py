@@ -15,14 +15,19 @@ _PAGE = 500
 
 
 async def every(
-    journal: Journal, statuses: Collection[Status] | None = None, changed_since: float = 0.0
+    journal: Journal,
+    statuses: Collection[Status] | None = None,
+    changed_since: float = 0.0,
+    batch: str | None = None,
 ) -> AsyncGenerator[RunRecord]:
     """Yield all records that match, newest first, read page by page. Raises `JournalError`."""
     page: tuple[RunRecord, ...] | None = None
     while page is None or len(page) == _PAGE:
         try:
             before = page[-1].run_id if page else None
-            page = await journal.records(statuses=statuses, changed_since=changed_since, before=before, limit=_PAGE)
+            page = await journal.records(
+                statuses=statuses, changed_since=changed_since, batch=batch, before=before, limit=_PAGE
+            )
         except RunNotFound:  # it was deleted meanwhile, and so were those before it: the oldest go first
             return
         for each in page:
