@@ -15,7 +15,7 @@ from moa_mcp.batch.lines import NoRun, cost, line, outcome
 from moa_mcp.batch.output import OrderedOutput
 from moa_mcp.batch.progress import BatchProgress
 from moa_mcp.batch.questions import Questions
-from moa_mcp.batch.recorded import events_of
+from moa_mcp.batch.recorded import concerns, events_of
 from moa_mcp.batch.spending import BatchBudget
 from moa_mcp.errors import JournalDamaged, MoaError, RunNotResumable
 from moa_mcp.runs import NewRun, ResumedRun, RunRefused, Runs, traced
@@ -81,6 +81,8 @@ class Execution:
             recorded, spent = await self._recorded(run_id)
             result = recorded or await self._executed(item, run_id, spent)
         except JournalDamaged as error:
+            if not concerns(error, run_id):
+                raise
             recorded, result = None, NoRun("failed", "journal", str(error))
         except RunNotResumable as error:
             recorded, result = None, NoRun("failed", "not_resumable", str(error))

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import anyio
 
+from moa_mcp.errors import JournalDamaged
 from moa_mcp.events import Event
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.runs.lookup import ALL
@@ -23,6 +24,11 @@ async def runs_of(journal: Journal, batch: str) -> AsyncIterator[RunRecord]:
 async def events_of(journal: Journal, run_id: str) -> tuple[Event, ...]:
     """Return the events of a run. Raises `JournalError`."""
     return await journal.events(run_id)
+
+
+def concerns(error: JournalDamaged, run_id: str) -> bool:
+    """Whether only that run is damaged, and not the whole journal."""
+    return run_id in str(error)
 
 
 async def released(journal: Journal, run_id: str) -> None:

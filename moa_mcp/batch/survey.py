@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from moa_mcp.batch.ended import left_to_run
 from moa_mcp.batch.questions import Questions
-from moa_mcp.batch.recorded import events_of, runs_of
+from moa_mcp.batch.recorded import concerns, events_of, runs_of
 from moa_mcp.errors import JournalDamaged
 from moa_mcp.journal import Journal
 from moa_mcp.planning.estimate import Prices
@@ -35,7 +35,9 @@ async def survey(questions: Questions, journal: Journal, prices: Prices, *, retr
     async for record in runs_of(journal, questions.identity.batch):
         try:
             events = await events_of(journal, record.run_id)
-        except JournalDamaged:  # its line has the error
+        except JournalDamaged as error:
+            if not concerns(error, record.run_id):
+                raise
             settled.add(record.run_id)
             continue
         found.spent += earlier(events, prices).nanodollars

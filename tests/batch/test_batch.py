@@ -8,14 +8,18 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
+from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 
 import anyio
 import click
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from moa_mcp.batch.output import SUFFIX
+from moa_mcp.batch.progress import BatchProgress
 from moa_mcp.cli import commands
 from moa_mcp.cli.batch import screen
 from moa_mcp.cli.runs.listing import list_command
@@ -185,6 +189,13 @@ def test_a_run_that_stopped_at_its_own_budget_is_continued_with_the_configured_o
     assert desk.done(file)[0]["status"] == "complete"
 
 
+def test_a_budget_does_not_limit_a_model_without_a_price_and_says_so(desk: Desk) -> None:
+    desk.configure(price="")
+    done = desk.start(desk.ask("one?"), "--max-cost", "0.01")
+    assert done.exit_code == 0
+    assert "no price is known for first, so --max-cost does not limit its use" in done.stderr
+
+
 def test_a_question_that_is_too_long_fails_alone(desk: Desk) -> None:
     desk.configure(price=f"{PRICE}, window = 200")
     file = desk.ask("long " * 1000, "short?")
@@ -276,6 +287,41 @@ def test_a_run_of_another_version_fails_alone_and_its_answers_are_kept(desk: Des
         ("complete", None),
     ]
     assert "was recorded by another version of moa-mcp" in desk.lines[0]["error"]
+
+
+def test_a_damaged_journal_stops_a_batch_and_leaves_its_output(desk: Desk) -> None:
+    file = desk.ask("one?")
+    first = desk.done(file)
+    path = desk.folder / "runs.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        sql = "SELECT rootpage, page_size FROM sqlite_master, pragma_page_size WHERE name = 'runs'"
+        ((page, size),) = db.execute(sql)
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * size : (page - 1) * size + 100] = b"\xff" * 100
+    path.write_bytes(content)
+    done = desk.start(file)
+    assert done.exit_code == 2
+    assert "can't be used: it is damaged" in done.stderr
+    assert desk.lines == first
+
+
+@pytest.mark.parametrize(
+    ("left_s", "shown"), [(40, "40 s left, ends"), (300, "5 min left, ends"), (9000, "2.5 h left, ends")]
+)
+def test_the_expected_end_follows_from_the_rate_so_far(left_s: float, shown: str) -> None:
+    progress = BatchProgress(10, recorded=4, began=time.monotonic() - left_s / 2)
+    for outcome in ("complete", "failed"):
+        progress.add(outcome, Decimal("0.5"), fresh=True)
+    drawn = StringIO()
+    console = Console(file=drawn, force_terminal=True, width=120)
+
+    async def draw() -> None:
+        with screen.BatchScreen(console, "one", progress, quiet=False) as shows, anyio.move_on_after(0):
+            await shows.follow()
+
+    anyio.run(draw)
+    assert f" 2 of 10, 1 failed, cost $1.00, {round(240 / left_s)}/min, {shown} " in drawn.getvalue()
 
 
 def test_progress_is_printed_now_and_then_where_nothing_is_drawn(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

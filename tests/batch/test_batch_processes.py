@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
@@ -107,30 +109,32 @@ def test_two_processes_with_the_same_batch_ask_each_question_once(
     desk: Desk, nursery: Nursery, environ: dict[str, str]
 ) -> None:
     desk.models.script("first", Held())
-    file = desk.ask(*(f"{number}?" for number in range(12)))
-    here = ["batch", "one", file, "-q", "--concurrency", "6", *desk.options]
-    with nursery.start(*here, environ=environ) as one:
+    questions = [f"{number}?" for number in range(6)]
+    options = ["-q", "--name", "same", *desk.options]
+    with nursery.start("batch", "one", desk.ask(*questions), *options, environ=environ) as first:
         desk.models.wait_for(lambda requests: len(requests) == 6)
-        with nursery.start(*here, environ=environ) as other:
+        more = desk.ask(*questions, "more?", name="more.jsonl")
+        with nursery.start("batch", "one", more, *options, environ=environ) as second:
+            desk.models.wait_for(lambda requests: len(requests) == 7)  # so it has looked at the others
             desk.models.release()
-            outputs = [process.communicate() for process in (one, other)]
-    assert outputs[0] == outputs[1]
-    assert len(outputs[0][0].splitlines()) == 12
-    assert set(desk.asked.values()) == {1}
+            outputs = [process.communicate() for process in (first, second)]
+    assert outputs[0] == ("".join(outputs[1][0].splitlines(keepends=True)[:6]), "")
+    assert desk.asked == Counter([*questions, "more?"])
 
 
 def test_a_run_whose_process_dies_is_taken_over_by_the_one_that_follows_it(
     desk: Desk, nursery: Nursery, environ: dict[str, str]
 ) -> None:
     desk.models.script("first", Hang(), ECHO)
-    file = desk.ask("one?")
-    with nursery.start(*command(desk, file, "--force"), environ=environ) as first:
+    options = ["-q", "--name", "same", *desk.options]
+    with nursery.start("batch", "one", desk.ask("one?"), *options, environ=environ) as first:
         desk.models.wait_for(lambda requests: len(requests) == 1)
-        with nursery.start("batch", "one", file, *desk.options, environ=environ) as second:
-            assert "1 run to do" in second.stderr.readline()
+        more = desk.ask("one?", "more?", name="more.jsonl")
+        with nursery.start("batch", "one", more, *options, environ=environ) as second:
+            desk.models.wait_for(lambda requests: len(requests) == 2)
             first.kill()
             stdout, _ = second.communicate()
-    assert json.loads(stdout)["answer"] == "to one?"
+    assert [json.loads(line)["answer"] for line in stdout.splitlines()] == ["to one?", "to more?"]
 
 
 def test_a_full_disk_stops_a_batch_which_continues_when_there_is_room(
@@ -150,6 +154,19 @@ def test_a_full_disk_stops_a_batch_which_continues_when_there_is_room(
     assert len(desk.lines) == 60
     by_run = {line["run_id"]: f"{line['item'] - 1}?" for line in desk.lines}
     assert not {by_run[run] for run in recorded} & desk.asked.keys()
+
+
+def test_questions_from_a_pipe_are_the_same_batch_whatever_the_shell_names_it(
+    desk: Desk, nursery: Nursery, environ: dict[str, str]
+) -> None:
+    ids = set[str]()
+    for name in ("63", "64"):
+        pipe = desk.folder / name
+        os.mkfifo(pipe)
+        with nursery.start("batch", "one", str(pipe), *desk.options, environ=environ) as process:
+            pipe.write_text('"one?"\n')
+            ids.add(json.loads(process.communicate()[0])["run_id"])
+    assert len(ids) == 1
 
 
 def test_the_cost_is_confirmed_at_the_terminal(desk: Desk, nursery: Nursery, environ: dict[str, str]) -> None:

@@ -148,6 +148,8 @@ def test_reading_stops_at_some_number_of_problems(desk: Desk) -> None:
 def test_fields_that_are_not_used_are_named_once(desk: Desk) -> None:
     done = desk.start(desk.ask({**QUESTION, "answer": 1}, {**QUESTION, "level": 2, "answer": 3}))
     assert "these fields are not used: answer, level\n" in done.stderr
+    many = desk.start(desk.ask({**QUESTION, **{f"x{number}": 0 for number in range(9)}}, {**QUESTION, "y": 0}))
+    assert "these fields are not used: x0, x1, x2, x3, x4, x5, x6, x7, x8\n" in many.stderr
 
 
 def test_the_same_questions_in_csv_are_the_same_items(desk: Desk) -> None:

@@ -17,7 +17,7 @@ from moa_mcp.batch.spool import spool
 from moa_mcp.cli import completing
 from moa_mcp.cli.admitting import yes_option
 from moa_mcp.cli.asked import context_of, models_chosen
-from moa_mcp.cli.batch.source import STDIN, stored
+from moa_mcp.cli.batch.source import STDIN, name_of, stored
 from moa_mcp.cli.batch.start import StartOptions, prepared
 from moa_mcp.cli.options import (
     Refused,
@@ -133,7 +133,7 @@ def command(
     if deadline_s is not None:
         chosen = chosen.model_copy(update={"deadline_s": deadline_s})
     _check_output(file, output, estimating=estimating)
-    settings = BatchSettings(name or Path(file).stem, seed, context_of(context_file), system)
+    settings = BatchSettings(name or name_of(file), seed, context_of(context_file), system)
     options = StartOptions(
         output, force, max_cost_usd, concurrency, retry_failed, yes, quiet, recorded=journal != "none"
     )

@@ -45,7 +45,16 @@ def stored(path: str, form: Format | None, into: Spool) -> None:
     if result.problems:
         raise InvalidFile(name, result.problems, _REMEDY if form == "jsonl" else _REMEDY_OF_CSV)
     if result.unused:
-        say(f"Note: {name}: these fields are not used: {', '.join(result.unused)}")
+        say(f"Note: {name}: these fields are not used: {shortened(', '.join(result.unused))}")
+
+
+def name_of(path: str) -> str:
+    """Return the name of the batch of a file: without its folder and extension; "-" for stdin and other pipes.
+
+    The shell gives a pipe, such as ``<(cat questions)``, another name each time.
+    """
+    file = Path(path)
+    return file.stem if file.is_file() else STDIN
 
 
 @contextmanager

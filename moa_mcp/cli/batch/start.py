@@ -99,9 +99,11 @@ class PreparedBatch:
         admitted = anyio.run(self.runs.admit, request)
         if isinstance(admitted, RunRefused) and admitted.reason != "question_too_long":
             raise refused_for_keys(self.runs, self.questions.pipeline, self.routes, admitted)
+        expected = estimated(self.questions, self.found.to_run, self.tariffs)
         if not self.options.yes:
-            expected = estimated(self.questions, self.found.to_run, self.tariffs)
             estimate.confirm(expected, self.questions.pipeline, self.options.max_cost_usd)
+        if expected.unknown and self.options.max_cost_usd is not None:
+            say(f"Note: no price is known for {', '.join(expected.unknown)}, so --max-cost does not limit its use")
 
     def _run(self, output: OrderedOutput, progress: BatchProgress) -> None:
         limit = self.options.max_cost_usd
