@@ -9,15 +9,14 @@ from decimal import Decimal
 import anyio
 
 from moa_mcp.batch.costs import Tariffs
-from moa_mcp.batch.ended import ended, left_to_run
+from moa_mcp.batch.ended import concerns, ended, left_to_run
 from moa_mcp.batch.items import Item
 from moa_mcp.batch.lines import NoRun, cost, line, outcome
 from moa_mcp.batch.output import OrderedOutput
 from moa_mcp.batch.progress import BatchProgress
 from moa_mcp.batch.questions import Questions
-from moa_mcp.batch.recorded import concerns, events_of
 from moa_mcp.batch.spending import BatchBudget
-from moa_mcp.errors import JournalDamaged, MoaError, RunNotResumable
+from moa_mcp.errors import JournalDamaged, MoaError, RunNotFound, RunNotResumable
 from moa_mcp.runs import NewRun, ResumedRun, RunRefused, Runs, traced
 from moa_mcp.runs.caps import earlier
 from moa_mcp.text.money import dollars
@@ -91,10 +90,10 @@ class Execution:
 
     async def _recorded(self, run_id: str) -> tuple[Trace | None, int]:
         """Return the recorded result of a run, or None, and what it has spent so far."""
-        record = await self.runs.journal.record(run_id)
-        if record is None:
+        try:
+            events, _, record = await self.runs.events(run_id)
+        except RunNotFound:
             return None, 0
-        events = await events_of(self.runs.journal, run_id)
         if left_to_run(record, events, retry_failed=self.retry_failed):
             return None, earlier(events, self.tariffs.prices).nanodollars
         return traced(record, events), 0
@@ -133,8 +132,7 @@ class Execution:
         """Return what a run has spent, in nanodollars; zero without a budget, which needs no count."""
         if self.budget.limit is None:
             return 0
-        events = await events_of(self.runs.journal, run_id)
-        return earlier(events, self.tariffs.prices).nanodollars
+        return earlier((await self.runs.events(run_id)).events, self.tariffs.prices).nanodollars
 
     def _too_expensive(self, whole: int) -> NoRun:
         left = dollars(self.budget.left / _NANO)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 
-from moa_mcp.batch.ended import left_to_run
+from moa_mcp.batch.ended import concerns, left_to_run
 from moa_mcp.batch.questions import Questions
-from moa_mcp.batch.recorded import concerns, events_of, runs_of
 from moa_mcp.errors import JournalDamaged
 from moa_mcp.journal import Journal
 from moa_mcp.planning.estimate import Prices
 from moa_mcp.runs.caps import earlier
+from moa_mcp.runs.lookup import every
 
 
 def _positions() -> array[int]:
@@ -32,9 +32,9 @@ async def survey(questions: Questions, journal: Journal, prices: Prices, *, retr
     """Return what the journal has of a batch. Raises `JournalError`."""
     found = Survey()
     settled: set[str] = set()
-    async for record in runs_of(journal, questions.identity.batch):
+    async for record in every(journal, batch=questions.identity.batch):
         try:
-            events = await events_of(journal, record.run_id)
+            events = (await journal.events(record.run_id)).events
         except JournalDamaged as error:
             if not concerns(error, record.run_id):
                 raise
