@@ -193,7 +193,7 @@ class Admission:
         resolved = await self.resolver.resolve(request.pipeline)
         pipeline = resolved.pipeline
         spec = RunSpec(
-            secrets.token_hex(8),
+            request.run_id or secrets.token_hex(8),
             pipeline,
             whole(request.question),
             secrets.randbelow(_SEEDS) if request.seed is None else request.seed,
@@ -201,7 +201,8 @@ class Admission:
             deadline_s=_limit(request, request.deadline_s, pipeline.deadline_s),
             notes=resolved.notes,
         )
-        stored = StoredRun(spec, resolved.routes, self._backend.simulated, request.owner or Owner())
+        owner = request.owner or Owner()
+        stored = StoredRun(spec, resolved.routes, self._backend.simulated, owner, request.batch)
         return _Task(stored, StartPoint(), None, pipeline.confirm_above_usd)
 
     async def _resumed(self, request: ResumedRun) -> _Task:

@@ -19,6 +19,7 @@ async def every(
     statuses: Collection[Status] | None = None,
     changed_since: float = 0.0,
     caller: str | None = None,
+    batch: str | None = None,
 ) -> AsyncGenerator[RunRecord]:
     """Yield all records that match, newest first, read page by page. Raises `JournalError`."""
     page: tuple[RunRecord, ...] | None = None
@@ -26,7 +27,12 @@ async def every(
         try:
             before = page[-1].run_id if page else None
             page = await journal.records(
-                statuses=statuses, changed_since=changed_since, caller=caller, before=before, limit=_PAGE
+                statuses=statuses,
+                caller=caller,
+                batch=batch,
+                before=before,
+                changed_since=changed_since,
+                limit=_PAGE,
             )
         except RunNotFound:  # it was deleted meanwhile, and so were those before it: the oldest go first
             return

@@ -36,6 +36,8 @@ class StoredRun:
     """By alias, in order of preference."""
     simulated: bool
     owner: Owner = field(default_factory=Owner)
+    batch: str = ""
+    """The batch that the run belongs to; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ def record_of(stored: StoredRun, *, texts: bool) -> RunRecord:
     now = time.time()
     text = _adapter.dump_json(kept, by_alias=True).decode()
     title = " ".join(kept.spec.question.text.split())[:_TITLE]
-    return RunRecord(spec.run_id, spec.pipeline.name, text, "running", title, now, now, caller=stored.owner.name)
+    caller, batch = stored.owner.name, stored.batch
+    return RunRecord(spec.run_id, spec.pipeline.name, text, "running", title, now, now, caller=caller, batch=batch)
 
 
 def stored_run(record: RunRecord, *, simulated: bool) -> StoredRun:

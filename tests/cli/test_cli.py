@@ -55,13 +55,14 @@ class Terminal:
         *args: str,
         nursery: Nursery | None = None,
         size: tuple[int, int] = (80, 24),
+        prelude: str = "",
     ) -> None:
         """Start the command at a terminal of so many columns and lines."""
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
         self._screen, slave = os.openpty()
         termios.tcsetwinsize(slave, size[::-1])
         self.process: Forked | subprocess.Popen[bytes] = (
-            nursery.start(*args, environ=environ, terminal=slave)
+            nursery.start(*args, environ=environ, terminal=slave, prelude=prelude)
             if nursery
             else subprocess.Popen([*COMMAND, *args], env=environ, stdin=slave, stdout=slave, stderr=slave)
         )

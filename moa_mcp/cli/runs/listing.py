@@ -35,23 +35,26 @@ Row = tuple[RunRecord, Trace | None]
 @click.command("list", epilog="Exit codes: 0 success, 2 wrong usage or unusable journal.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only runs with this status.")
 @click.option("--pipeline", metavar="NAME", shell_complete=completing.pipelines, help="Only runs of this pipeline.")
+@click.option("--batch", metavar="ID", shell_complete=completing.batches, help="Only runs of this batch.")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="Maximum number of runs."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @journal_option
 @config_unread
-def list_command(status: str | None, pipeline: str | None, limit: int, as_json: bool, journal: str | None) -> None:
+def list_command(
+    status: str | None, pipeline: str | None, batch: str | None, limit: int, as_json: bool, journal: str | None
+) -> None:
     """List stored runs, newest first."""
     if absent(journal):
         _show((), as_json=as_json, otherwise=f"{no_runs(journal)}.")
         return
     with journal_of(journal) as kept:
-        filtered = status is not None or pipeline is not None
-        found = anyio.run(_matching, kept, status, pipeline) if filtered else _newest(kept, limit)
+        filtered = (status, pipeline, batch) != (None, None, None)
+        found = anyio.run(_matching, kept, status, pipeline, batch) if filtered else _newest(kept, limit)
         rows = anyio.run(_rows, kept, found.shown[:limit])
     near = nearest(pipeline or "", found.pipelines) if not rows and pipeline else ""
-    none = f"no run matches{near or '.'}" if found.pipelines else f"{no_runs(journal)}."
+    none = f"no run matches{near or '.'}" if found.pipelines or batch else f"{no_runs(journal)}."
     _show(rows, as_json=as_json, otherwise=none)
     if not as_json and filtered and len(found.shown) > limit:
         say(f"{counted(len(found.shown) - limit, 'more run')}; use --limit {len(found.shown)} to show all.")
@@ -68,9 +71,9 @@ def _newest(journal: Journal, limit: int) -> _Found:
     return _Found([*records], {each.pipeline for each in records})
 
 
-async def _matching(journal: Journal, status: str | None, pipeline: str | None) -> _Found:
+async def _matching(journal: Journal, status: str | None, pipeline: str | None, batch: str | None) -> _Found:
     found = _Found([], set())
-    async for each in every(journal):
+    async for each in every(journal, batch=batch):
         found.pipelines.add(each.pipeline)
         if status in {None, stands(each)} and pipeline in {None, each.pipeline}:
             found.shown.append(each)
@@ -111,6 +114,7 @@ def _data(record: RunRecord, trace: Trace | None) -> dict[str, object]:
         "cost_usd": None if trace is None or trace.cost_usd is None else float(trace.cost_usd),
         "simulated": None if trace is None else was_simulated(record),
         "question": record.title,
+        "batch": record.batch,
     }
 
 
