@@ -149,9 +149,9 @@ class Admission:
             task = task._replace(stored=replace(task.stored, spec=spec))
         priced = await prices(task.stored.spec.pipeline, usable)
         spec, left = task.stored.spec, task.left
-        if refused := await self._refused(spec, left, priced, usable):
-            return refused
         drafts = Drafts(spec.question)
+        if refused := await self._refused(spec, left, drafts, priced, usable):
+            return refused
         estimated = estimate(left, spec.question, priced, task.answers, drafts)
         ready = Ready(self, request, spec.run_id, Work(task.stored, task.start, usable, priced, estimated, drafts))
         confirmation = None if request.consent == "given" else _confirmation(task, left, priced, estimated)
@@ -264,9 +264,11 @@ class Admission:
         cap = _limit(request, request.max_cost_usd, self._max_cost_usd(stored.spec.pipeline))
         return replace(stored, spec=replace(stored.spec, max_cost_usd=cap))
 
-    async def _refused(self, spec: RunSpec, left: Pipeline, priced: Prices, usable: Usable) -> RunRefused | None:
+    async def _refused(
+        self, spec: RunSpec, left: Pipeline, drafts: Drafts, priced: Prices, usable: Usable
+    ) -> RunRefused | None:
         """Return the refusal if a model has no route, a prompt is too long, or a required price is unknown."""
-        faults = dict(too_long(left, spec.question, spec.windows, await largest(left, usable)))
+        faults = dict(too_long(left, drafts, spec.windows, await largest(left, usable)))
         unreached = {alias for alias in models_of(left) if priced[alias].route is None}
         if blocked := blocking(left, {*faults, *unreached}):
             lost = unreached.intersection(blocked)
