@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Literal, NamedTuple, TypeAlias
 
 from moa_mcp.batch.items import Item
+from moa_mcp.runs.admission import RefusalReason
 from moa_mcp.trace.json import facts
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import FailureReason, Status
@@ -21,7 +22,7 @@ class NoRun(NamedTuple):
     """Why an item has no run with a result, or none that can be read."""
 
     outcome: Outcome
-    reason: FailureReason | Literal["not_resumable"]
+    reason: FailureReason | RefusalReason | Literal["not_resumable"]
     error: str
     """A sentence."""
 
