@@ -21,13 +21,17 @@ from typing import IO, Any, NoReturn, Self
 import anyio
 from coverage import Coverage
 
+import moa_mcp
 from moa_mcp.__main__ import main
 from moa_mcp.errors import CallError
 from moa_mcp.providers.transports import Real
+from moa_mcp.text.visible import visible
 from moa_mcp.values import Call, Message, Place, Target
 from tests.support.tracing import complete_tracing
 
 _LATE_S = 20.0
+_LEAVE = os._exit
+_PACKAGE = str(Path(moa_mcp.__file__).parent / "*")
 
 
 class Forked:
@@ -89,9 +93,9 @@ class Nursery:
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        self._coverage = environment.pop("COVERAGE_PROCESS_START", None)  # each process that is forked starts its own
+        measured = environment.pop("COVERAGE_PROCESS_START", "")  # each process that is forked starts its own
         with theirs:
-            command = [sys.executable, "-m", "tests.support.nursery", str(theirs.fileno())]
+            command = [sys.executable, "-m", "tests.support.nursery", str(theirs.fileno()), measured]
             self._process = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])
 
     def __enter__(self) -> Self:
@@ -114,7 +118,7 @@ class Nursery:
             socket.send_fds(self._socket, [b"x"], [*theirs, there.fileno()])
         for fd in (stdin, stdout, stderr):
             os.close(fd)
-        order = {"arguments": arguments, "environ": environ, "prelude": prelude, "coverage": self._coverage}
+        order = {"arguments": arguments, "environ": environ, "prelude": prelude}
         here.sendall(f"{json.dumps(order)}\n".encode())
         streams = os.fdopen(ours_in, "w", buffering=1), os.fdopen(ours_out), os.fdopen(ours_err)
         if terminal is not None:  # nothing goes through them
@@ -146,6 +150,18 @@ def _load() -> None:
         await models.close()
 
     anyio.run(call)
+
+
+def _measurement(configuration: str) -> Coverage:
+    """Return a measurement that has started once, so that it starts at once in each child.
+
+    It has the files by their names, not by their package: else each process searches for those that it did not run.
+    """
+    measured = Coverage(config_file=configuration, data_suffix=True, source=[], include=[_PACKAGE])
+    measured.start()
+    visible("")
+    measured.stop()
+    return measured
 
 
 def _child(entry: socket.socket) -> dict[str, Any] | None:
@@ -189,12 +205,12 @@ def _watched(fds: list[int]) -> dict[str, Any]:
     return order
 
 
-def _measure(configuration: str) -> None:
+def _measure(measured: Coverage) -> None:
     """Measure coverage from now on, and save it however the process ends, but for SIGKILL."""
-    leave, raise_signal = os._exit, signal.raise_signal
-    measured = Coverage(config_file=configuration, data_suffix=True)
+    raise_signal = signal.raise_signal
     measured.start()
     complete_tracing()
+    measured.get_data().add_arcs({})  # chooses a file for this process
     path = Path(measured.get_data().data_filename())
     path.touch()
     path.chmod(0o666)  # a prelude may make another user of it
@@ -211,7 +227,7 @@ def _measure(configuration: str) -> None:
 
     def saved(status: int) -> NoReturn:
         save()
-        leave(status)
+        _LEAVE(status)
 
     def raised(number: int) -> None:
         if signal.getsignal(number) is signal.SIG_DFL:  # uvicorn ends so
@@ -221,9 +237,9 @@ def _measure(configuration: str) -> None:
     os._exit, signal.raise_signal = saved, raised
 
 
-def _become(order: dict[str, Any]) -> None:
-    if order["coverage"]:
-        _measure(order["coverage"])
+def _become(order: dict[str, Any], measured: Coverage | None) -> None:
+    if measured:
+        _measure(measured)
     sys.stdin = os.fdopen(0, closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
@@ -248,7 +264,8 @@ def _main() -> None:
 if __name__ == "__main__":
     with socket.socket(fileno=int(sys.argv[1])) as asked:
         _load()
+        measured = _measurement(sys.argv[2]) if sys.argv[2] else None
         order = _child(asked)
     if order is not None:
-        _become(order)
+        _become(order, measured)
         _main()
