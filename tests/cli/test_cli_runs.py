@@ -265,6 +265,26 @@ def test_a_run_that_nobody_drives_is_interrupted_and_can_be_cancelled(tmp_path: 
     assert [row["run_id"] for row in listed(path, "--status", "cancelled")] == ["driven", "left"]
 
 
+def test_a_run_that_waits_in_the_queue_is_listed_shown_and_cancelled(tmp_path: Path) -> None:
+    path = tmp_path / "runs.sqlite"
+    spec = json.dumps({"simulated": True, "spec": {"question": {"text": "Why is it blue?"}}})
+
+    async def work() -> None:
+        journal = SQLiteJournal(path)
+        await journal.begin(RunRecord("waits", "vote", spec, "running", "Why?", time.time(), time.time()), queued=True)
+        await journal.close()
+
+    anyio.run(work)
+    assert [row["run_id"] for row in listed(path, "--status", "queued")] == ["waits"]
+    assert listed(path, "--status", "interrupted") == []
+    shown = looked(path, "show", "waits")
+    assert "Why is it blue?" in shown
+    assert "queued" in shown
+    assert "resume" not in shown
+    assert looked(path, "cancel", "waits") == "Cancelled run waits.\n"
+    assert [row["status"] for row in listed(path, "--limit", "1")] == ["cancelled"]
+
+
 def test_gc_deletes_what_is_old_and_never_what_is_driven(tmp_path: Path) -> None:
     path = tmp_path / "runs.sqlite"
     driver = put(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import mcp_types as types
 import pytest
 from mcp import Client
+from mcp.shared.exceptions import MCPError
 
 from moa_mcp.config import load
+from moa_mcp.errors import JournalError
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.server.app import App
@@ -35,6 +39,17 @@ async def client() -> AsyncIterator[Client]:
 async def asked(client: Client) -> str:
     run_id: str = content(await client.call_tool("vote", {"question": "What is 2 + 2?", "seed": 7}))["run_id"]
     return run_id
+
+
+async def test_a_run_that_waits_in_the_queue_is_awaited_and_not_executed() -> None:
+    journal, spec = MemoryJournal(), json.dumps({"simulated": True, "spec": {"question": {"text": "Why?"}}})
+    await journal.begin(RunRecord("waits", "vote", spec, "running", "Why?", 1.0, 1.0), queued=True)
+    async with Client(App(load(), offline=True, journal=journal).server, read_timeout_seconds=10) as client:
+        result = await client.call_tool("moa_wait", {"run_id": "waits", "wait_s": 0})
+        assert (content(result)["status"], result.is_error) == ("queued", False)
+        assert text(result).startswith("Queued: run waits has not started yet")
+        cancelled = await client.call_tool("moa_cancel", {"run_id": "waits"})
+        assert content(cancelled)["status"] == "cancelled"
 
 
 @pytest.mark.parametrize(
@@ -86,3 +101,41 @@ async def test_a_start_that_names_no_single_run_is_answered_with_those_that_it_m
     result = await client.call_tool(tool, {"run_id": given})
     assert result.is_error
     assert text(result).startswith(told)
+
+
+class Unreadable(MemoryJournal):
+    """Can't be read any longer."""
+
+    async def records(self, **filters: object) -> tuple[RunRecord, ...]:
+        raise JournalError(f"the disk is gone: {filters}")
+
+
+RUN = types.ResourceTemplateReference(uri="moa://runs/{run_id}")
+
+
+async def test_runs_are_completed_as_many_as_are_shown_and_said_to_be_more() -> None:
+    journal = MemoryJournal()
+    for number in range(600):
+        await journal.begin(RunRecord(f"{number % 6}{number:05}", "vote", "{}", "running", "Why?", 1.0, 1.0))
+    async with Client(App(load(), offline=True, journal=journal).server) as client:
+        some = (await client.complete(RUN, {"name": "run_id", "value": "000"})).completion
+        all_of = (await client.complete(RUN, {"name": "run_id", "value": "1"})).completion
+        more = (await client.complete(RUN, {"name": "run_id", "value": ""})).completion
+    assert (len(some.values), some.total, some.has_more) == (100, 100, False)
+    assert (len(all_of.values), all_of.total, all_of.has_more) == (100, 100, False)
+    assert (len(more.values), more.total, more.has_more) == (100, None, True)
+
+
+async def test_a_listing_does_not_go_on_after_a_run_that_is_gone(client: Client) -> None:
+    listed = [str(each.uri) for each in (await client.list_resources(cursor="moa://runs/abcd02")).resources]
+    assert listed == ["moa://runs/abcd01"]
+    with pytest.raises(MCPError, match="Invalid cursor"):
+        await client.list_resources(cursor="moa://runs/gone")
+
+
+async def test_a_journal_that_can_not_be_read_is_said_so_where_its_runs_are_listed() -> None:
+    async with Client(App(load(), offline=True, journal=Unreadable()).server) as client:
+        with pytest.raises(MCPError, match="the disk is gone"):
+            await client.list_resources()
+        with pytest.raises(MCPError, match="the disk is gone"):
+            await client.complete(RUN, {"name": "run_id", "value": ""})

@@ -23,8 +23,8 @@ class Watch:
         self._listeners = listeners
         self._mine = mine
         self._version = 0
-        self._last = 0
-        """Number of the last row of events."""
+        self._last_event = self._last_run = 0
+        """Numbers of the last rows."""
         self._active: _Active = {}
 
     def start(self, writer: Writer[Any], loop: asyncio.AbstractEventLoop, db: sqlite3.Connection) -> None:
@@ -38,7 +38,8 @@ class Watch:
             return bool(self._listeners)
 
         if not writer.is_looking:
-            self._version, self._last, self._active = _version(db), _last(db), _active(db)
+            self._version, self._active = _version(db), _active(db)
+            self._last_event, self._last_run = _last(db, "events"), _last(db, "runs")
         writer.look(look)
 
     def _tell(self, found: tuple[News, ...]) -> None:
@@ -53,29 +54,32 @@ class Watch:
         self._version = version
         yield News("spending")  # it has no mark of its own
         before, self._active = self._active, _active(db)
-        written = self._written(db)
+        written, begun = self._written(db), self._begun(db)
         yield from (News("changed", run_id) for run_id in written if run_id not in self._mine)
         for run_id, state in self._active.items():
             if state != before.get(run_id):
                 status, owner = state
                 yield News("queued" if status == "queued" else "changed" if owner else "ended", run_id)
-        for run_id in (before.keys() | written) - self._active.keys():
+        for run_id in (before.keys() | written | begun) - self._active.keys():
             yield News("cancelled" if _is_cancelled(db, run_id) else "ended", run_id)
 
     def _written(self, db: sqlite3.Connection) -> set[str]:
         """Return the runs with new events."""
-        first, self._last = self._last, _last(db)
-        if self._last <= first:
-            return set()
+        first, self._last_event = self._last_event, _last(db, "events")
         return {run_id for (run_id,) in db.execute("SELECT DISTINCT run_id FROM events WHERE seq > ?", (first,))}
+
+    def _begun(self, db: sqlite3.Connection) -> set[str]:
+        """Return the new runs; one that ended soon was never seen as active."""
+        first, self._last_run = self._last_run, _last(db, "runs")
+        return {run_id for (run_id,) in db.execute("SELECT run_id FROM runs WHERE rowid > ?", (first,))}
 
 
 def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA data_version").fetchone()[0])
 
 
-def _last(db: sqlite3.Connection) -> int:
-    return int(db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
+def _last(db: sqlite3.Connection, table: str) -> int:
+    return int(db.execute(f"SELECT coalesce(max(rowid), 0) FROM {table}").fetchone()[0])  # noqa: S608  a name of ours
 
 
 def _active(db: sqlite3.Connection) -> _Active:
