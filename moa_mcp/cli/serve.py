@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -22,10 +24,15 @@ from moa_mcp.cli.options import (
 from moa_mcp.cli.text import say
 from moa_mcp.errors import ConfigError, MoaError
 from moa_mcp.garbage import collect_seldom, collecting_nothing
+from moa_mcp.metrics import is_installed
 from moa_mcp.server.access import CannotServe, ServerAccess, public
 from moa_mcp.server.logs import FORMATS, LEVELS, Level, LogFormat, LogSettings
 from moa_mcp.server.reloading import Reloading
 
+if TYPE_CHECKING:
+    from moa_mcp.server.monitoring import Monitoring
+
+_PORTS = 2**16
 _LISTENING = {
     "host": "--host",
     "port": "--port",
@@ -100,7 +107,16 @@ _LISTENING = {
     default=5.0,  # as `DRAIN_S` of the transports, which take a second to load
     show_default=True,
     metavar="SECONDS",
+    envvar="MOA_MCP_DRAIN",
+    show_envvar=True,
     help="Seconds that active runs may go on after SIGTERM; no new runs start.",
+)
+@click.option(
+    "--metrics",
+    metavar="[HOST:]PORT",
+    envvar="MOA_MCP_METRICS",
+    show_envvar=True,
+    help="Serve /metrics for Prometheus, /health and /ready on this port, without a token. Default host: 127.0.0.1.",
 )
 @offline_option
 @journal_option
@@ -119,6 +135,7 @@ def command(
     log_level: Level,
     log_format: LogFormat,
     drain_s: float,
+    metrics: str | None,
     offline: bool,
     journal: str | None,
     config_path: Path | None,
@@ -143,36 +160,17 @@ def command(
     access = _access(token, callers, public_url, audit, host) if http or sse else ServerAccess()
     with collecting_nothing():
         from moa_mcp.server import transports  # noqa: PLC0415  takes a second; errors above need not wait
+    monitoring = None if metrics is None else _monitoring(metrics, log)
     kept = opened(journal, config.journal, at_once=False)
     collect_seldom()
+    if http or sse:
+        over_http = transports.serve_http if http else transports.serve_sse
+        serve = partial(over_http, host=host, port=port, access=access, drain_s=drain_s)
+    else:
+        _greet()
+        serve = partial(transports.serve_stdio)
     try:
-        if http:
-            transports.serve_http(
-                config,
-                host=host,
-                port=port,
-                access=access,
-                journal=kept,
-                offline=offline,
-                log=log,
-                drain_s=drain_s,
-                reloading=reloading,
-            )
-        elif sse:
-            transports.serve_sse(
-                config,
-                host=host,
-                port=port,
-                access=access,
-                journal=kept,
-                offline=offline,
-                log=log,
-                drain_s=drain_s,
-                reloading=reloading,
-            )
-        else:
-            _greet()
-            transports.serve_stdio(config, journal=kept, offline=offline, log=log, reloading=reloading)
+        serve(config, journal=kept, offline=offline, log=log, reloading=reloading, monitoring=monitoring)
     except MoaError as error:
         raise Refused(str(error), "See moa-mcp serve --help.") from error
 
@@ -203,6 +201,26 @@ def _access(
     except CannotServe as error:
         raise Refused(str(error), "Set MOA_MCP_TOKEN to a token, add --callers, or use --host 127.0.0.1.") from error
     return access
+
+
+def _monitoring(address: str, log: LogSettings) -> Monitoring:
+    """Return what counts runs, listening on an address. Raises `Refused`."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]") or "127.0.0.1"
+    if not (port.isdecimal() and int(port) < _PORTS):
+        raise Refused(f"{address!r} of --metrics is not [HOST:]PORT", "Give a port, such as 9464 or 0.0.0.0:9464.")
+    if not is_installed():
+        raise Refused("--metrics needs the package prometheus-client", "Run pip install 'moa-mcp[team]'.")
+    from moa_mcp.server.listeners import listening  # noqa: PLC0415
+    from moa_mcp.server.monitoring import Monitoring  # noqa: PLC0415  it loads prometheus-client
+
+    try:
+        listener = listening(host, int(port))
+    except CannotServe as error:
+        raise Refused(str(error), "Give another port with --metrics.") from error
+    shown = f"[{host}]" if ":" in host else host
+    log.announce(f"moa-mcp serves metrics at http://{shown}:{listener.getsockname()[1]}/metrics")
+    return Monitoring(listener)
 
 
 def _greet() -> None:

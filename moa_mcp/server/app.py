@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import anyio
 import mcp_types as types
-from mcp.server.caching import CacheHint
+from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel import Server
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
@@ -27,6 +28,7 @@ from moa_mcp.providers.transports import Real
 from moa_mcp.routing.keychain import Keychain
 from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Runs
+from moa_mcp.runs.observers import Observer
 from moa_mcp.server import apps
 from moa_mcp.server.asking import STATE_S
 from moa_mcp.server.audit import AuditLog
@@ -44,6 +46,9 @@ from moa_mcp.server.tasks import Tasks
 from moa_mcp.server.tools import Tools
 from moa_mcp.server.tracing import in_client_trace
 from moa_mcp.server.waiting import CancellationPolicy, Context
+
+if TYPE_CHECKING:
+    from moa_mcp.server.monitoring import Monitoring
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +69,14 @@ INSTRUCTIONS = (
 _WARM_AFTER_S = 0.5
 """Seconds before loading clients, which uses much CPU. The first answer is sent and hosts that only probe are gone."""
 _STABLE = CacheHint(ttl_ms=300_000, scope="public")
+_HINTS: Mapping[CacheableMethod, CacheHint] = {
+    "server/discover": _STABLE,
+    "tools/list": CacheHint(ttl_ms=300_000, scope="private"),  # it depends on what the client renders
+    "prompts/list": _STABLE,
+    "resources/templates/list": _STABLE,
+    "resources/list": CacheHint(ttl_ms=1_000, scope="private"),
+    "resources/read": CacheHint(ttl_ms=1_000, scope="private"),
+}
 
 
 class App:
@@ -79,8 +92,9 @@ class App:
         caller_of: CallerOf = everyone_is_local,
         audit: AuditLog | None = None,
         reloading: Reloading | None = None,
+        monitoring: Monitoring | None = None,
     ) -> None:
-        """Serve a configuration; `reloading` replaces it when its files change.
+        """Serve a configuration; `reloading` replaces it when its files change, and `monitoring` counts runs.
 
         `caller_of` tells callers apart; by default, each client is the local user, who sees all runs.
         """
@@ -92,7 +106,8 @@ class App:
             self._provider = Real()
             backend, routes = real(config.models, dict(os.environ), Keychain(), self._provider)
         self._reloading = reloading
-        self.runs = Runs(config, backend, journal, (*telemetry.observers(os.environ), RunLog()))
+        self._monitoring = monitoring
+        self.runs = Runs(config, backend, journal, self._observers())
         self.health = Health(self.runs, self._can_run)
         self._doors = doors = Doors(self.runs, caller_of, audit)
         self.listening = listening = Listening(doors)
@@ -114,14 +129,7 @@ class App:
             instructions=INSTRUCTIONS,
             lifespan=self.lifespan,
             get_tool_input_schema=tools.input_schema,
-            cache_hints={
-                "server/discover": _STABLE,
-                "tools/list": CacheHint(ttl_ms=300_000, scope="private"),  # it depends on what the client renders
-                "prompts/list": _STABLE,
-                "resources/templates/list": _STABLE,
-                "resources/list": CacheHint(ttl_ms=1_000, scope="private"),
-                "resources/read": CacheHint(ttl_ms=1_000, scope="private"),
-            },
+            cache_hints=_HINTS,
             on_list_tools=tools.list,
             on_list_resources=resources.list,
             on_list_resource_templates=resources.templates,
@@ -131,16 +139,24 @@ class App:
             on_completion=resources.complete,
             on_subscriptions_listen=listening,
         )
+        self._extend(tasks, tools, cancellation)
+
+    def _extend(self, tasks: Tasks, tools: Tools, cancellation: CancellationPolicy) -> None:
+        """Add what the constructor of the SDK's server does not take."""
         # on_call_tool does not allow tasks as results.
         self.server.add_request_handler("tools/call", types.CallToolRequestParams, tools.call)
-        states = _boundary(doors, self.server.name)
+        states = _boundary(self._doors, self.server.name)
         listings, sessions = self._listings.keep, self.sessions.watch
         self.server.middleware += [self._guard, cancellation.watch, sessions, listings, tools.take, states]
         self.server.middleware.insert(0, in_client_trace)  # before the one of the SDK, which starts a span
         tasks.register(self.server)
         self.server.extensions[apps.EXTENSION] = {}
-        self.server.tools_change = reloading is not None
+        self.server.tools_change = self._reloading is not None
         announce(self.server)
+
+    def _observers(self) -> Sequence[Observer]:
+        counted = () if self._monitoring is None else (self._monitoring.observer,)
+        return (*telemetry.observers(os.environ), RunLog(), *counted)
 
     async def prepare(self) -> None:
         """Complete the instructions: they say which pipelines can run. Call it before the first client is served."""
@@ -183,12 +199,20 @@ class App:
         """Own the runs during the lifetime of the server."""
         del server
         await self.prepare()
-        async with self.runs.open(), anyio.create_task_group() as tasks:
+        async with self.runs.open(), self._monitored(), anyio.create_task_group() as tasks:
             tasks.start_soon(self._warm)
             if self._reloading is not None:
                 tasks.start_soon(self._reloading.keep_current, self.use)
             yield
             tasks.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def _monitored(self) -> AsyncGenerator[None]:
+        if self._monitoring is None:
+            yield
+            return
+        async with self._monitoring.serve(self.runs, self.health, self.sessions):
+            yield
 
     async def _warm(self) -> None:
         """Load the clients of providers after the first answer."""

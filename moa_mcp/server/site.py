@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Sequence
 from functools import partial
 
@@ -19,6 +17,7 @@ from moa_mcp.server.auth.guard import CallerAuth
 from moa_mcp.server.auth.metadata import metadata_url, routes
 from moa_mcp.server.bearer import BearerAuth
 from moa_mcp.server.doors import CallerOf, everyone_is_local
+from moa_mcp.server.listeners import listening
 from moa_mcp.server.public_url import HostCheck, allowed
 from moa_mcp.server.waiting import Context
 
@@ -32,7 +31,7 @@ class Site:
         self._access = access
         self._allowed = allowed(host, access.public_url)
         self.audit = _audit(access)
-        self.listener = listen(host, port)
+        self.listener = listening(host, port)
         name = f"[{host}]" if ":" in host else host
         self.address = f"http://{name}:{self.listener.getsockname()[1]}{path}"
         resource = f"{access.public_url}{path}" if access.public_url else self.address
@@ -63,22 +62,6 @@ def authenticated(context: Context) -> Caller:
     if not isinstance(user, CallerUser):
         raise TypeError("a request without a caller has passed the guard")
     return user.caller
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens. Raises `CannotServe`."""
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, reuse_port=False)
-    except OSError as error:
-        raise CannotServe(
-            f"can't listen on {host} port {port}: {os.strerror(error.errno or 0)}; choose another port"
-        ) from error
-    # Connections inherit it. asyncio sets it only for sockets with an explicit protocol. Without it, every answer waits
-    # 40 ms for an acknowledgement (Nagle's algorithm).
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    listener.setblocking(False)  # noqa: FBT003  signature of socket
-    return listener
 
 
 def _audit(access: ServerAccess) -> AuditLog | None:

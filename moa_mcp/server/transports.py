@@ -39,6 +39,7 @@ from moa_mcp.server.probes import Probes
 from moa_mcp.server.reloading import Reloading
 
 if TYPE_CHECKING:
+    from moa_mcp.server.monitoring import Monitoring
     from moa_mcp.server.site import Site
 
 _SHUTDOWN_S = 3
@@ -58,11 +59,12 @@ def serve_stdio(
     offline: bool = False,
     log: LogSettings = _LOG,
     reloading: Reloading | None = None,
+    monitoring: Monitoring | None = None,
 ) -> None:
     """Serve one client over stdin and stdout, until it closes them."""
     log.start()
     try:
-        anyio.run(_stdio, App(config, offline=offline, journal=journal, reloading=reloading))
+        anyio.run(_stdio, App(config, offline=offline, journal=journal, reloading=reloading, monitoring=monitoring))
     except* BrokenPipeError:  # the client has closed its end
         os._exit(0)  # the thread that reads would wait for stdin to close
 
@@ -78,13 +80,22 @@ def serve_http(
     log: LogSettings = _LOG,
     drain_s: float = DRAIN_S,
     reloading: Reloading | None = None,
+    monitoring: Monitoring | None = None,
 ) -> None:
     """Serve streamable HTTP at /mcp. Raises `CannotServe`."""
     from moa_mcp.server.site import Site  # noqa: PLC0415  stdio needs no guards
 
     log.start()
     site = Site(host, port, access, "/mcp")
-    app = App(config, offline=offline, journal=journal, caller_of=site.caller_of, audit=site.audit, reloading=reloading)
+    app = App(
+        config,
+        offline=offline,
+        journal=journal,
+        caller_of=site.caller_of,
+        audit=site.audit,
+        reloading=reloading,
+        monitoring=monitoring,
+    )
     streamable = app.server.streamable_http_app(
         transport_security=_CHECKED_BEFORE, custom_starlette_routes=list(site.routes)
     )
@@ -102,13 +113,22 @@ def serve_sse(
     log: LogSettings = _LOG,
     drain_s: float = DRAIN_S,
     reloading: Reloading | None = None,
+    monitoring: Monitoring | None = None,
 ) -> None:
     """Serve HTTP with SSE at /sse, for clients older than 2025-03-26. Raises `CannotServe`."""
     from moa_mcp.server.site import Site  # noqa: PLC0415  stdio needs no guards
 
     log.start()
     site = Site(host, port, access, "/sse")
-    app = App(config, offline=offline, journal=journal, caller_of=site.caller_of, audit=site.audit, reloading=reloading)
+    app = App(
+        config,
+        offline=offline,
+        journal=journal,
+        caller_of=site.caller_of,
+        audit=site.audit,
+        reloading=reloading,
+        monitoring=monitoring,
+    )
     _serve(app, _sse_app(app, site), site, log, drain_s)
 
 

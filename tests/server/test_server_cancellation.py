@@ -176,7 +176,7 @@ async def test_over_http_a_user_who_aborts_ends_no_run_but_their_own(http: str, 
 async def test_a_signal_ends_an_http_server_although_somebody_listens_and_a_run_goes_on(
     nursery: Nursery, slow: tuple[str, ...]
 ) -> None:
-    arguments = ("--http", "--port", "0", "--drain", "0", *slow)
+    arguments = ("--http", "--port", "0", *slow)
     with ServerProcess(*arguments, nursery=nursery) as first, ServerProcess(*arguments, nursery=nursery) as second:
         for server, number, status in ((first, signal.SIGTERM, -signal.SIGTERM), (second, signal.SIGINT, 130)):
             connected = Client(server.url, read_timeout_seconds=20)

@@ -107,7 +107,7 @@ def test_a_run_that_a_call_over_http_waits_for_is_left_to_whoever_resumes_it_whe
             tasks.cancel_scope.cancel()
 
     with (
-        machine.serve("--http", "--port", "0", "--drain", "0") as server,
+        machine.serve("--http", "--port", "0") as server,
         suppress(ExceptionGroup),
     ):  # of the client, whose line broke
         anyio.run(ask)
@@ -126,7 +126,7 @@ def test_a_run_of_an_http_server_that_is_told_to_end_is_left_to_whoever_resumes_
         async with Client(server.url, read_timeout_seconds=20) as client:
             await client.call_tool(POOL, {**QUESTION, "wait_s": 0})
 
-    with machine.serve("--http", "--port", "0", "--drain", "0") as server:
+    with machine.serve("--http", "--port", "0") as server:
         anyio.run(begin)
         machine.settles(8)
         server.signal(number)

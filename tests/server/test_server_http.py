@@ -11,8 +11,9 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from moa_mcp.config import load, shipped
-from moa_mcp.server import site, transports
+from moa_mcp.server import transports
 from moa_mcp.server.access import CannotServe
+from moa_mcp.server.listeners import listening
 from tests.support.nursery import Nursery
 from tests.support.serving import OFFLINE, ServerProcess
 
@@ -83,7 +84,7 @@ def test_a_port_that_is_taken_is_named() -> None:
 
 
 def test_answers_do_not_wait_for_an_acknowledgement_of_their_first_packet() -> None:
-    with site.listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()) as client:
+    with listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()) as client:
         listener.settimeout(10)
         connection, _ = listener.accept()
         with connection:

@@ -33,7 +33,7 @@ Wire = dict[str, Any]
 
 def parameters(*arguments: str, **environment: str) -> StdioServerParameters:
     """Return how a host starts the server over stdio: with almost none of the environment, and no file for its runs."""
-    own = {"MOA_MCP_JOURNAL": "none"}
+    own = {"MOA_MCP_JOURNAL": "none", "MOA_MCP_DRAIN": "0"}
     return StdioServerParameters(
         command=sys.executable, args=["-m", "moa_mcp", "serve", *arguments], env={**own, **MEASURED, **environment}
     )
@@ -118,10 +118,10 @@ class ServerProcess:
     @property
     def url(self) -> str:
         """Where a server on HTTP or SSE can be reached; waits until it listens."""
-        self.wait_for(lambda: "http://" in "".join(self.stderr))
-        found = re.search(r"http://\S+", "".join(self.stderr))
+        self.wait_for(lambda: "serves MCP at http://" in "".join(self.stderr))
+        found = re.search(r"serves MCP at (http://\S+)", "".join(self.stderr))
         assert found is not None
-        return found[0]
+        return found[1]
 
     def send(self, **message: Any) -> None:
         """Send a JSON-RPC message to a server on stdio."""

@@ -9,6 +9,7 @@ import click
 from moa_mcp.cli.groups import Group
 from moa_mcp.cli.options import config_option, journal_option, offline_option
 from moa_mcp.cli.runs import drive, inspect, tidy
+from moa_mcp.cli.runs.backup import backup
 from moa_mcp.cli.runs.listing import list_command
 
 
@@ -37,5 +38,5 @@ def command(ctx: click.Context, offline: bool, journal: str | None, config_path:
         command.invoke_default(ctx)
 
 
-for _each in (list_command, inspect.show, inspect.export, drive.resume, drive.fork, tidy.cancel, tidy.gc):
+for _each in (list_command, inspect.show, inspect.export, drive.resume, drive.fork, tidy.cancel, tidy.gc, backup):
     command.add_command(_each)
