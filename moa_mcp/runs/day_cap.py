@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import anyio
 
 from moa_mcp.journal import Committed, Journal
+from moa_mcp.journal.news import News
 from moa_mcp.middleware import Amount, Cap, Others
 
-_LOOK_S, _SLOWER, _MOST_LOOK_S = 0.02, 1.5, 0.5
-"""Polling of the amounts that other processes hold: first interval in seconds, growth factor, longest interval."""
+_LOOK_S = 1.0
+"""Seconds after which a waiting run looks again: news may be lost, and the death of a process is none."""
 
 
 @dataclass(slots=True, eq=False)
@@ -50,7 +51,6 @@ class DayCap(Cap):
         self._shares: dict[str, _Share] = {}
         self._stale: set[str] = set()
         """Runs whose commitment here differs from the journal."""
-        self._look_s = _LOOK_S
 
     def join(
         self, run_id: str, earlier: Callable[[str], Amount], spent: Callable[[], Amount], *, resumed: bool
@@ -84,7 +84,6 @@ class DayCap(Cap):
             self._stale.add(run_id)
             raise
         if committed.accepted:
-            self._look_s = _LOOK_S
             super().correct(run_id, amount)
         else:
             share.others = self._others_of(run_id, committed)
@@ -118,10 +117,12 @@ class DayCap(Cap):
         return any(each > run_id and each not in self._spent for each in held)
 
     async def eased(self, changes: int) -> None:
-        with anyio.move_on_after(self._look_s) as looked:  # other processes send no signal
-            await super().eased(changes)
-        if looked.cancelled_caught:
-            self._look_s = min(_MOST_LOOK_S, self._look_s * _SLOWER)
+        async with self._journal.news("spending") as news:
+            with anyio.move_on_after(_LOOK_S):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(_heard, news, tasks.cancel_scope)
+                    await super().eased(changes)
+                    tasks.cancel_scope.cancel()
 
     async def write(self) -> None:
         """Store changed commitments in the journal."""
@@ -155,3 +156,9 @@ class DayCap(Cap):
         earlier = self.measure(share.earlier(day))
         self._committed[run_id] = self._committed.get(run_id, 0) + self._earlier[run_id] - earlier
         self._earlier[run_id], share.day = earlier, day
+
+
+async def _heard(news: AsyncIterator[News], scope: anyio.CancelScope) -> None:
+    """Cancel the scope at the next news."""
+    await anext(news)
+    scope.cancel()

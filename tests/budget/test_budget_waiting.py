@@ -353,6 +353,18 @@ async def test_what_a_resumed_run_spends_counts_on_the_day_of_the_journal_once(c
     assert await journal.spending(YESTERDAY) == provider.billed * 10**9 == 8 * 10**9
 
 
+async def test_what_a_run_spends_is_on_record_though_a_cap_is_set_while_it_is_active() -> None:
+    provider, journal = saying(tokens=100, seconds=5), MemoryJournal()
+    runs = provider.runs("", PROPOSE, AGGREGATE, journal=journal)
+    capped = provider.runs("max_cost_usd_per_day = 60", PROPOSE, AGGREGATE)
+    async with runs.open():
+        begun = await at_once(runs, 1)
+        await anyio.sleep(1)
+        runs.use(capped.config, capped.backend)
+        await all_ended(begun)
+    assert await spending(journal) == provider.billed == COST
+
+
 class Contested(MemoryJournal):
     """Another process is always the first to claim a run."""
 
