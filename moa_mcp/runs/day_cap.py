@@ -96,7 +96,10 @@ class DayCap(Cap):
 
     def leave(self, run_id: str) -> None:
         super().leave(run_id)
-        if self._shares[run_id].told:
+        share = self._shares[run_id]
+        before = share.earlier(share.day)
+        share.earlier = lambda _: before  # its events are no longer needed
+        if share.told:
             self._stale.add(run_id)  # its held amount and its place in line are released
 
     async def others(self, run_id: str) -> Others:
@@ -104,8 +107,8 @@ class DayCap(Cap):
 
     def _others_of(self, run_id: str, refused: Committed) -> Others:
         """Return what others have committed, with what the runs of this process have spent since they told it."""
-        sharing = ((self._shares[each], spent()) for each, spent in self._spent.items() if each != run_id)
-        since = sum(self.measure(spent) - self.measure(each.earlier(each.day)) - each.spent for each, spent in sharing)
+        sharing = {each: spent() for each, spent in self._spent.items() if each != run_id}
+        since = sum(self._of(each, spent) - self._shares[each].spent for each, spent in sharing.items())
         held = max(0, refused.held - since)
         return Others(refused.total - self._committed.get(run_id, 0) - held, held)
 
