@@ -66,8 +66,7 @@ class DayCap(Cap):
 
     def moves(self, run_id: str) -> None:
         super().moves(run_id)
-        if share := self._shares.get(run_id):
-            share.opened = True
+        self._shares[run_id].opened = True
 
     def day_of(self, run_id: str) -> str:
         """Return the day that a run counts for."""
@@ -114,10 +113,9 @@ class DayCap(Cap):
 
     async def can_ease(self, run_id: str) -> bool:
         """Whether something can be released without this run. Of two runs that hold amounts, only one may wait."""
-        if await super().can_ease(run_id):
-            return True
         held = await self._journal.held(self.day_of(run_id))
-        return any(each > run_id and each not in self._spent for each in held)
+        elsewhere = any(each > run_id and each not in self._spent for each in held)
+        return elsewhere or await super().can_ease(run_id)
 
     async def eased(self, changes: int) -> None:
         async with self._journal.news("spending") as news:
