@@ -149,7 +149,10 @@ class MemoryJournal:
         *,
         in_turn: bool = False,
     ) -> Committed:
-        return self._ledger.commit(run_id, nanodollars, cap, held, day, in_turn=in_turn)
+        committed = self._ledger.commit(run_id, nanodollars, cap, held, day, in_turn=in_turn)
+        if committed.accepted:
+            self.tell(News("spending", run_id))
+        return committed
 
     async def spending(self, day: str) -> int:
         return self._ledger.total(day)

@@ -25,7 +25,7 @@ from moa_mcp.values import Target
 
 _LONGEST_HOLD_S = 600.0
 """Maximum seconds that a pause is respected. A provider may request a day, but the account can be topped up earlier."""
-_NOTABLE_S = 5.0
+NOTABLE_S = 5.0
 """Seconds from which waiting is noted."""
 
 
@@ -176,7 +176,7 @@ class Slots:
             waits(reason, time.time() + left_s if 0 < left_s < inf else None)
         slot = await self._wait(lane, Waiter(self._came, tokens))
         waited_s = self._now() - now
-        slot.note = f"waited {waited_s:.0f} s: {reason}" if waited_s > _NOTABLE_S else None
+        slot.note = f"waited {waited_s:.0f} s: {reason}" if waited_s > NOTABLE_S else None
         return slot
 
     def give_back(self, slot: Slot, tokens: int | None) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from moa_mcp.events import Emit
+from moa_mcp.journal.rates import RateStore
 from moa_mcp.middleware.batches import Announced, Gathering, Observed
 from moa_mcp.middleware.batching import Sampled
 from moa_mcp.middleware.budget import Budget, Budgeted
@@ -16,6 +19,7 @@ from moa_mcp.middleware.rate_limit import Slotted
 from moa_mcp.middleware.record import Recorded
 from moa_mcp.middleware.replay import PaidCalls, Replayed
 from moa_mcp.middleware.retry import Retried
+from moa_mcp.middleware.shared_rates import SharedRates
 from moa_mcp.middleware.slots import Slots
 from moa_mcp.middleware.timeout import STALL_S, Timed
 from moa_mcp.middleware.window_check import WindowChecked
@@ -25,12 +29,24 @@ from moa_mcp.model import Keep, Model, Usable
 class Shared:
     """State shared by the runs of a process: slots for requests, rejected parameters and observed sample counts."""
 
-    def __init__(self, limits: Limits | None = None, stall_s: float = STALL_S, *, cache_first: bool = False) -> None:
-        """With `cache_first`, the first of equal calls with a long prompt fills the provider's cache."""
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        stall_s: float = STALL_S,
+        *,
+        cache_first: bool = False,
+        rates: RateStore | None = None,
+    ) -> None:
+        """With `cache_first`, the first of equal calls with a long prompt fills the provider's cache.
+
+        With `rates`, requests and tokens per minute are those of all processes with this store.
+        """
         self.limits = limits or Limits()
+        self.rates = None if rates is None else SharedRates(rates, self.limits)
         self.stall_s = stall_s
         self.now = Clock()
-        self.slots = Slots(self.limits, self.now)
+        here = self.limits if rates is None else replace(self.limits, requests_per_minute={}, tokens_per_minute={})
+        self.slots = Slots(here, self.now)
         self.learned = Learned(self.now)
         self.observed: Observed = {}
         self.cache_first = cache_first
@@ -60,7 +76,7 @@ def stack(
     paid_calls = paid_calls or PaidCalls()
     model: Model = Timed(provider, shared.now, shared.stall_s)
     model = Recorded(model, emit, keep, paid_calls.attempts)
-    model = Slotted(model, shared.slots, emit)
+    model = Slotted(model, shared.slots, emit, shared.rates)
     if budget is not None:
         model = Budgeted(model, budget, emit)
     model = Negotiated(model, shared.learned)

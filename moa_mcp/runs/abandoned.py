@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import anyio
 
 from moa_mcp.budget.worst_case import spent
 from moa_mcp.errors import JournalDamaged
-from moa_mcp.events import Event
-from moa_mcp.journal import Journal, RunRecord
+from moa_mcp.journal import Journal, Page
 from moa_mcp.journal.damage import readable
 from moa_mcp.runs.record import prices_of
 from moa_mcp.trace.replay import own
@@ -37,12 +35,11 @@ class Abandoned:
 
     async def _release(self, run_id: str, day: str) -> bool:
         """Release what one run holds, as its owner for a moment, so that no other process resumes it meanwhile."""
+        if await self._journal.claim(run_id) is None:
+            return False
         with anyio.CancelScope(shield=True):
-            if await self._journal.claim(run_id) is None:
-                return False
             try:
-                events, _, record = await self._journal.events(run_id)
-                amount = _spent_on(day, record, events)
+                amount = _spent_on(day, await self._journal.events(run_id))
                 await self._journal.commit_spending(run_id, amount, None, 0, day)
             except JournalDamaged:
                 self._unreadable.add(run_id)
@@ -52,10 +49,10 @@ class Abandoned:
         return True
 
 
-def _spent_on(day: str, record: RunRecord, events: Sequence[Event]) -> int:
+def _spent_on(day: str, page: Page) -> int:
     """Return the nanodollars that a run spent since the beginning of a day."""
-    with readable(record.run_id):
-        return spent(own(events), prices_of(record), midnight(day)).nanodollars
+    with readable(page.record.run_id):
+        return spent(own(page.events), prices_of(page.record), midnight(day)).nanodollars
 
 
 def midnight(day: str) -> float:

@@ -125,8 +125,9 @@ class Caps:
 
         A run without a budget has spent nothing. Raises `JournalError`.
         """
-        if self._day is not None:
-            await self._day.write()
+        daily = self._day if budget is None else next((cap for cap in budget.caps if isinstance(cap, DayCap)), None)
+        if daily is not None:
+            await daily.write()
         elif budget is not None:
             await self._record(run_id, budget)
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import anyio
 
 from moa_mcp.journal import Committed, Journal
+from moa_mcp.journal.news import News
 from moa_mcp.middleware import Amount, Cap, Others
 
-_LOOK_S, _SLOWER, _MOST_LOOK_S = 0.02, 1.5, 0.5
-"""Polling of the amounts that other processes hold: first interval in seconds, growth factor, longest interval."""
+_LOOK_S = 1.0
+"""Seconds after which a waiting run looks again: news may be lost, and the death of a process is none."""
 
 
 @dataclass(slots=True, eq=False)
@@ -50,7 +51,6 @@ class DayCap(Cap):
         self._shares: dict[str, _Share] = {}
         self._stale: set[str] = set()
         """Runs whose commitment here differs from the journal."""
-        self._look_s = _LOOK_S
 
     def join(
         self, run_id: str, earlier: Callable[[str], Amount], spent: Callable[[], Amount], *, resumed: bool
@@ -66,8 +66,7 @@ class DayCap(Cap):
 
     def moves(self, run_id: str) -> None:
         super().moves(run_id)
-        if share := self._shares.get(run_id):
-            share.opened = True
+        self._shares[run_id].opened = True
 
     def day_of(self, run_id: str) -> str:
         """Return the day that a run counts for."""
@@ -84,7 +83,6 @@ class DayCap(Cap):
             self._stale.add(run_id)
             raise
         if committed.accepted:
-            self._look_s = _LOOK_S
             super().correct(run_id, amount)
         else:
             share.others = self._others_of(run_id, committed)
@@ -97,7 +95,10 @@ class DayCap(Cap):
 
     def leave(self, run_id: str) -> None:
         super().leave(run_id)
-        if self._shares[run_id].told:
+        share = self._shares[run_id]
+        before = share.earlier(share.day)
+        share.earlier = lambda _: before  # its events are no longer needed
+        if share.told:
             self._stale.add(run_id)  # its held amount and its place in line are released
 
     async def others(self, run_id: str) -> Others:
@@ -105,23 +106,24 @@ class DayCap(Cap):
 
     def _others_of(self, run_id: str, refused: Committed) -> Others:
         """Return what others have committed, with what the runs of this process have spent since they told it."""
-        sharing = ((self._shares[each], spent()) for each, spent in self._spent.items() if each != run_id)
-        since = sum(self.measure(spent) - self.measure(each.earlier(each.day)) - each.spent for each, spent in sharing)
+        sharing = {each: spent() for each, spent in self._spent.items() if each != run_id}
+        since = sum(self._of(each, spent) - self._shares[each].spent for each, spent in sharing.items())
         held = max(0, refused.held - since)
         return Others(refused.total - self._committed.get(run_id, 0) - held, held)
 
     async def can_ease(self, run_id: str) -> bool:
         """Whether something can be released without this run. Of two runs that hold amounts, only one may wait."""
-        if await super().can_ease(run_id):
-            return True
         held = await self._journal.held(self.day_of(run_id))
-        return any(each > run_id and each not in self._spent for each in held)
+        elsewhere = any(each > run_id and each not in self._spent for each in held)
+        return elsewhere or await super().can_ease(run_id)
 
     async def eased(self, changes: int) -> None:
-        with anyio.move_on_after(self._look_s) as looked:  # other processes send no signal
-            await super().eased(changes)
-        if looked.cancelled_caught:
-            self._look_s = min(_MOST_LOOK_S, self._look_s * _SLOWER)
+        async with self._journal.news("spending") as news:
+            with anyio.move_on_after(_LOOK_S):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(_heard, news, tasks.cancel_scope)
+                    await super().eased(changes)
+                    tasks.cancel_scope.cancel()
 
     async def write(self) -> None:
         """Store changed commitments in the journal."""
@@ -155,3 +157,9 @@ class DayCap(Cap):
         earlier = self.measure(share.earlier(day))
         self._committed[run_id] = self._committed.get(run_id, 0) + self._earlier[run_id] - earlier
         self._earlier[run_id], share.day = earlier, day
+
+
+async def _heard(news: AsyncIterator[News], scope: anyio.CancelScope) -> None:
+    """Cancel the scope at the next news."""
+    await anext(news)
+    scope.cancel()

@@ -16,6 +16,7 @@ from moa_mcp.engine.execute import Checkpoint, RunSpec, execute, started
 from moa_mcp.errors import JournalError
 from moa_mcp.events import Emit, Event, RunEstimated, RunFinished, tee
 from moa_mcp.journal import Journal
+from moa_mcp.journal.rates import RateStore
 from moa_mcp.middleware import Budget, HedgeAllowance, Limits, Shared, stack
 from moa_mcp.planning.estimate import Estimate
 from moa_mcp.planning.slow_calls import shares
@@ -59,7 +60,7 @@ class Executor:
         self._limits = config.limits
         self._backend = backend
         self._journal = journal
-        self._shared = _shared(config.limits)
+        self._shared = _shared(config.limits, journal)
         self._caps = Caps(config.budget, journal)
         self._starting = anyio.Semaphore(_STARTS_AT_ONCE)
 
@@ -70,7 +71,7 @@ class Executor:
         self._caps.use(config.budget)
         if config.limits != self._limits:
             self._limits = config.limits
-            self._shared = _shared(config.limits, self._shared)
+            self._shared = _shared(config.limits, self._journal, self._shared)
 
     async def run(self, run: Run, work: Work, start: StartPoint, watch: Emit | None, traceparent: str = "") -> None:
         """Execute a run until it ends or its scope is cancelled. An unfinished run can be resumed."""
@@ -142,9 +143,10 @@ class Executor:
             await _warned(journal.finish(run.run_id, run.trace.status) if ended else journal.release(run.run_id))
 
 
-def _shared(limits: LimitSettings, before: Shared | None = None) -> Shared:
+def _shared(limits: LimitSettings, journal: Journal, before: Shared | None = None) -> Shared:
     """Return what the runs of a process share. What was learned about models stays known."""
-    shared = Shared(limits_of(limits), limits.stall_s, cache_first=limits.cache_first)
+    rates = journal if isinstance(journal, RateStore) else None
+    shared = Shared(limits_of(limits), limits.stall_s, cache_first=limits.cache_first, rates=rates)
     if before is not None:
         shared.learned, shared.observed = before.learned, before.observed
     return shared

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from moa_mcp.errors import JournalError, ServerFailed, TimedOut
 from moa_mcp.events import CallWaits, Event
-from moa_mcp.journal import Claim, Committed, Journal
+from moa_mcp.journal import Claim, Committed, Journal, Page
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.runs import NewRun, Run, Runs
@@ -340,9 +341,18 @@ async def test_a_run_that_waits_at_midnight_starts_on_the_new_day_by_the_clock_o
     assert await journal.spending(TODAY) == 2 * COST * 10**9
 
 
+class Behind(Dated):
+    """Its clock, by which its runs happened, is a day behind that of this process."""
+
+    async def events(self, run_id: str, after: int = 0) -> Page:
+        page = await super().events(run_id, after)
+        return page._replace(events=tuple(replace(each, at=each.at - 86_400) for each in page.events))
+
+
 @pytest.mark.parametrize("cap", ["", "max_cost_usd_per_day = 60"])
-async def test_what_a_resumed_run_spends_counts_on_the_day_of_the_journal_once(cap: str) -> None:
-    provider, journal = saying(tokens=100, seconds=0), Dated()
+@pytest.mark.parametrize("clock", [Dated, Behind])
+async def test_what_a_resumed_run_spends_counts_on_the_day_of_the_journal_once(cap: str, clock: type[Dated]) -> None:
+    provider, journal = saying(tokens=100, seconds=0), clock()
     plenty = provider.fails_at("z", ServerFailed("no"))  # unpaid
     runs = provider.runs(cap, PROPOSE, AGGREGATE, journal=journal)
     async with runs.open():
@@ -351,6 +361,18 @@ async def test_what_a_resumed_run_spends_counts_on_the_day_of_the_journal_once(c
         provider.answer = plenty
         assert [trace.status for trace in await all_ended([await resume_run(runs, run.run_id)])] == ["complete"]
     assert await journal.spending(YESTERDAY) == provider.billed * 10**9 == 8 * 10**9
+
+
+async def test_what_a_run_spends_is_on_record_though_a_cap_is_set_while_it_is_active() -> None:
+    provider, journal = saying(tokens=100, seconds=5), MemoryJournal()
+    runs = provider.runs("", PROPOSE, AGGREGATE, journal=journal)
+    capped = provider.runs("max_cost_usd_per_day = 60", PROPOSE, AGGREGATE)
+    async with runs.open():
+        begun = await at_once(runs, 1)
+        await anyio.sleep(1)
+        runs.use(capped.config, capped.backend)
+        await all_ended(begun)
+    assert await spending(journal) == provider.billed == COST
 
 
 class Contested(MemoryJournal):

@@ -270,7 +270,10 @@ class SQLiteJournal:
         in_turn: bool = False,
     ) -> Committed:
         wanted = spending.Commitment(run_id, nanodollars, cap, held, day, in_turn)
-        return await self._file.do(lambda db: spending.commit(db, wanted, self._me))
+        committed = await self._file.do(lambda db: spending.commit(db, wanted, self._me))
+        if committed.accepted:
+            self.tell(News("spending", run_id))
+        return committed
 
     async def spending(self, day: str) -> int:
         return 0 if self._file.is_empty else await self._file.read(lambda db: spending.total(db, day))
