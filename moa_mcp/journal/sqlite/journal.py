@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from moa_mcp.errors import JournalDamaged, JournalError
 from moa_mcp.events import PASSING, Event
-from moa_mcp.journal import Committed, Follow, RunRecord
+from moa_mcp.journal import CallerSpending, Committed, Follow, RunRecord
 from moa_mcp.journal.codec import Packed, Packer
 from moa_mcp.journal.damage import damaged_run, readable
 from moa_mcp.journal.sqlite import spending
@@ -278,6 +278,9 @@ class SQLiteJournal:
 
     async def spending(self, day: str) -> int:
         return 0 if self._is_empty else await self._read(lambda db: spending.total(db, day))
+
+    async def spending_of(self, caller: str, day: str) -> CallerSpending:
+        return await self._read(lambda db: spending.of_caller(db, caller, day))
 
     async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
         return await self._read(lambda db: spending.held(db, day, dead=dead))
