@@ -18,6 +18,10 @@ Every other `str` in an event may hold texts of users and models: with `record =
 Role = Literal["system", "user", "assistant"]
 Status = Literal["queued", "running", "complete", "degraded", "failed", "cancelled"]
 """`queued`: nobody executes it yet."""
+ACTIVE: frozenset[Status] = frozenset({"queued", "running"})
+"""The statuses of a run that has not ended."""
+COMPLETE: frozenset[Status] = frozenset({"complete", "degraded"})
+"""The statuses of a run that has its answer."""
 FailureReason = Literal[
     "no_provider", "question_too_long", "unpriced", "budget", "deadline", "step", "journal", "internal"
 ]

@@ -10,7 +10,9 @@ from hypothesis import settings
 from tests.support.lives import Machine
 from tests.support.model_server import ModelServer
 from tests.support.nursery import Nursery
+from tests.support.tracing import complete_tracing
 
+complete_tracing()
 settings.register_profile("moa", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("moa")
 os.environ["MOA_MCP_JOURNAL"] = "none"  # nothing that a test starts may write to the user's own

@@ -34,6 +34,7 @@ COMMANDS = (
     "doctor",
     "serve",
     "ask",
+    "batch",
     "runs",
     "view",
     "check",

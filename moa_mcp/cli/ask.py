@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -16,10 +15,10 @@ from rich.text import Text
 
 from moa_mcp.budget.worst_case import data
 from moa_mcp.cli import completing, costs, draw
-from moa_mcp.cli.admitting import admitted, begins, consent, refusal, yes_option
+from moa_mcp.cli.admitting import admitted, begins, consent, yes_option
 from moa_mcp.cli.arguments import QuestionCommand
+from moa_mcp.cli.asked import context_of, decoded, models_chosen, refused_for_keys
 from moa_mcp.cli.options import (
-    KeysMissing,
     Refused,
     closing,
     config_option,
@@ -36,13 +35,8 @@ from moa_mcp.cli.screen import DisplayOptions
 from moa_mcp.cli.text import json_text, shortened
 from moa_mcp.cli.watch import conclude, ready, runs_of, watch
 from moa_mcp.config import Config, Pipeline
-from moa_mcp.errors import ChangeRefused
-from moa_mcp.panels import PROVIDERS, all_known, needs, replaceable
 from moa_mcp.planning.estimate import Estimate
-from moa_mcp.planning.plan import Reach, reach, sufficient
-from moa_mcp.routing.routes import Routes, remedy
-from moa_mcp.runs import NewRun, RunRefused, Runs, estimated
-from moa_mcp.runs import chosen as with_models
+from moa_mcp.runs import NewRun, estimated
 from moa_mcp.values import Question
 
 _NAME = re.compile(r"[\w-]+")
@@ -116,8 +110,8 @@ def command(
     If QUESTION is missing or "-", it is read from stdin. The answer goes to stdout, the trace to stderr.
     """
     config = loaded(config_path)
-    chosen = _with_models(_chosen(config, pipeline, question), models, aggregator, config)
-    asked = Question(_question(question, chosen.name), _context(context_file), system)
+    chosen = models_chosen(_chosen(config, pipeline, question), models, aggregator, config)
+    asked = Question(_question(question, chosen.name), context_of(context_file), system)
     backend, routes = ready(config, offline=offline)
     if estimating:
         _show_estimate(*anyio.run(estimated, config, backend, chosen, asked), as_json=as_json)
@@ -134,7 +128,7 @@ def command(
     )
     with closing(opened(journal, config.journal)) as kept:
         runs = runs_of(config, backend, kept)
-        started = admitted(runs, request, partial(_refusal, runs, chosen, routes))
+        started = admitted(runs, request, partial(refused_for_keys, runs, chosen, routes))
         conclude(watch(runs, chosen, begins(started), options), options)
 
 
@@ -167,17 +161,6 @@ def _chosen(config: Config, name: str | None, question: str | None) -> Pipeline:
     )
 
 
-def _with_models(pipeline: Pipeline, models: str | None, aggregator: str | None, config: Config) -> Pipeline:
-    """Return the pipeline with the models of the options. Raises `Refused`."""
-    for option, value in (("--models", models), ("--aggregator", aggregator)):
-        if value is not None and not value.strip(" ,"):
-            raise Refused(f"{option} names no model", f"Name one, such as {option} balanced, or remove the option.")
-    try:
-        return with_models(pipeline, models or "", aggregator or "", config)
-    except ChangeRefused as error:
-        raise Refused(str(error), error.remedy) from error
-
-
 def _question(given: str | None, pipeline: str) -> str:
     """Return the question: the argument, or else the text on stdin. Raises `Refused`."""
     remedy = f'Pass it as an argument, moa-mcp ask {pipeline} "Why is the sky blue?", or on stdin.'
@@ -189,56 +172,7 @@ def _question(given: str | None, pipeline: str) -> str:
     if given is not None and given != "-":
         text, source = given, "the question"
     else:
-        text, source = _decoded("stdin", sys.stdin.buffer.read()).strip(), "the question on stdin"
+        text, source = decoded("stdin", sys.stdin.buffer.read()).strip(), "the question on stdin"
     if not text.strip():
         raise Refused(f"{source} is empty", remedy)
     return text
-
-
-def _context(path: Path | None) -> str | None:
-    """Return the text of the context file. Raises `Refused`."""
-    if path is None:
-        return None
-    try:
-        text = _decoded(str(path), path.read_bytes())
-    except OSError as error:
-        raise Refused(f"can't read {path}: {error.strerror}", "Pass a text file to --context.") from error
-    if not text.strip():
-        raise Refused(f"{path} is empty", "Remove --context, or pass a file that contains text.")
-    return text
-
-
-def _decoded(name: str, content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        message = f"{name} is not UTF-8: byte {content[error.start]:#04x} at offset {error.start}"
-        raise Refused(message, "Convert the text to UTF-8.") from error
-
-
-def _refusal(runs: Runs, pipeline: Pipeline, routes: Routes | None, refused: RunRefused) -> Refused:
-    """Return the error for a run that can't start; for models without a usable provider, with what they need."""
-    if routes is None or refused.reason != "no_provider":
-        return refusal(refused)
-    config = runs.config
-    resolved = anyio.run(runs.resolved, pipeline)
-    reached = anyio.run(reach, resolved.pipeline, routes.of(resolved.routes))
-    blocked = [each for each in reached if each.alias in refused.models]
-    aliases = [each.alias for each in blocked]
-    way = (
-        needs(config, routes) if replaceable(config, aliases) else _remedy(config, resolved.pipeline, reached, blocked)
-    )
-    if not config.panels.stand_ins and aliases and all(alias in config.stand_ins for alias in aliases):
-        way += ", or set stand_ins = true in [panels]" + ("" if routes.has_key(PROVIDERS) else " and any API key")
-    return KeysMissing(
-        f"{pipeline.name} can't run: no usable provider for {', '.join(aliases)}",
-        f"To run it, {way}. Run moa-mcp check {pipeline.name} to see all models, or add --offline to simulate them.",
-    )
-
-
-def _remedy(config: Config, pipeline: Pipeline, reached: Sequence[Reach], blocked: Sequence[Reach]) -> str:
-    """Return all that would let the pipeline run; without a single remedy, what would make the first model usable."""
-    of_panels = {route.provider for each in all_known(tuple(config.panels.exclude)) for route in each.routes}
-    if states := sufficient(pipeline, reached, of_panels):
-        return remedy(states)
-    return f"{blocked[0].missing} for {blocked[0].alias}, and provide keys or servers for the other models"

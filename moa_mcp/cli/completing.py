@@ -15,6 +15,7 @@ import click
 from moa_mcp import config as configuration
 from moa_mcp.cli.text import shortened
 from moa_mcp.config import Config
+from moa_mcp.journal import RunRecord
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -68,6 +69,18 @@ def _config(ctx: click.Context) -> Config:
     return configuration.load(_given(ctx, "config_path"))
 
 
+def _records(ctx: click.Context) -> tuple[RunRecord, ...]:
+    """Return the newest runs, newest first."""
+    from moa_mcp.cli.options import closing, opened  # noqa: PLC0415  they load this module
+    from moa_mcp.cli.runs.record import absent  # noqa: PLC0415
+
+    path = _given(ctx, "journal")
+    if absent(path):
+        return ()
+    with closing(opened(path, configuration.JournalSettings(), to_read=True)) as journal:
+        return anyio.run(partial(journal.records, limit=_RUNS))
+
+
 @_completer
 def pipelines(ctx: click.Context) -> Iterable[tuple[str, str]]:
     """Complete the names of the configured pipelines."""
@@ -93,16 +106,17 @@ def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
 @_completer
 def runs(ctx: click.Context) -> Iterable[tuple[str, str]]:
     """Complete the IDs of the newest runs."""
-    from moa_mcp.cli.options import closing, opened  # noqa: PLC0415  they load this module
-    from moa_mcp.cli.runs.record import absent, stands  # noqa: PLC0415
+    from moa_mcp.cli.runs.record import stands  # noqa: PLC0415  it loads this module
 
-    path = _given(ctx, "journal")
-    if absent(path):
-        return ()
-    with closing(opened(path, configuration.JournalSettings(), to_read=True)) as journal:
-        records = anyio.run(partial(journal.records, limit=_RUNS))
+    records = _records(ctx)
     found = ((each.run_id, f"{stands(each)}, {each.pipeline}: {each.title}") for each in records)
-    return [("last", "the newest run"), *found]
+    return [("last", "the newest run"), *found] if records else ()
+
+
+@_completer
+def batches(ctx: click.Context) -> Iterable[tuple[str, str]]:
+    """Complete the IDs of the batches of the newest runs."""
+    return {each.batch: each.pipeline for each in _records(ctx) if each.batch}.items()
 
 
 @_completer

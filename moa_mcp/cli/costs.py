@@ -22,10 +22,15 @@ def show(out: Console, estimated: Estimate) -> None:
     """Print an estimate."""
     out.print(_amounts(estimated))
     out.print()
-    out.print(_prices(estimated))
-    out.print()
+    show_prices(out, estimated)
     for each in _summary(estimated):
         out.print(each)
+
+
+def show_prices(out: Console, estimated: Estimate) -> None:
+    """Print the models of an estimate with their routes and prices."""
+    out.print(_prices(estimated))
+    out.print()
 
 
 def dollars(cost: Dollars | None) -> tuple[str, str]:

@@ -60,6 +60,7 @@ _COLOURS = {
     "degraded": "yellow",
     "failed": "red",
     "cancelled": "red",
+    "queued": "cyan",
     "running": "cyan",
     "interrupted": "yellow",
 }

@@ -80,15 +80,14 @@ def _found() -> list[Client]:
 
 
 def _print_links(targets: list[Client], server: Server, *, named: bool) -> None:
-    linked = [each for each in targets if each.link]
+    linked = [(each, each.link) for each in targets if each.link]
     if not linked or (named and len(linked) < len(targets)):
         known = ", ".join(each.name for each in CLIENTS if each.link)
         without = ", ".join(each.title for each in targets if not each.link)
         raise Refused(f"no links install servers in {without}", f"Clients with links: {known}.")
-    for each in linked:
-        if each.link:
-            say(f"{each.title}:")
-            written(each.link(each.entry(by_name(each, server))))
+    for each, link in linked:
+        say(f"{each.title}:")
+        written(link(each.entry(by_name(each, server))))
 
 
 def _print_entries(targets: list[Client], server: Server) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 
 
@@ -34,16 +34,12 @@ def replaced(path: Path, text: str, mode: int = 0o666) -> Path | None:
 
 def backups(path: Path) -> Iterator[Path]:
     """Yield the backups of a file, the oldest first."""
-    for each in _names(Path(os.path.realpath(path))):
-        if not each.exists():
-            return
-        yield each
+    return takewhile(Path.exists, _names(Path(os.path.realpath(path))))
 
 
 def _names(path: Path) -> Iterator[Path]:
     """Yield the names of backups: FILE.bak, FILE.bak2 and so on."""
-    for number in count(1):
-        yield path.with_name(f"{path.name}.bak{number if number > 1 else ''}")
+    return (path.with_name(f"{path.name}.bak{number if number > 1 else ''}") for number in count(1))
 
 
 def _backup(path: Path) -> Path | None:

@@ -18,6 +18,7 @@ from moa_mcp.cli.bars import NARROWEST, Bar, Scale, legend
 from moa_mcp.cli.text import line
 from moa_mcp.text.money import dollars
 from moa_mcp.trace.trace import CallTrace, StepTrace, Trace
+from moa_mcp.values import ACTIVE
 
 _MOST_OF_A_STEP = 12
 """Most calls that are shown of one step."""
@@ -92,7 +93,7 @@ class Timeline:
         name = f"{step.number} {line(step.kind)}"
         trace = step.trace
         if trace is None:
-            rows.add_row(Text(name, "dim"), Text("" if self._trace.status == "running" else "not reached", "dim"))
+            rows.add_row(Text(name, "dim"), Text("" if self._trace.status in ACTIVE else "not reached", "dim"))
             return
         took = "" if trace.seconds is None else f"{trace.seconds:.1f}"
         used = "reused" if step.inherited else _used(trace) if wide else ""

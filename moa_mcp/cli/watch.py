@@ -25,7 +25,7 @@ from moa_mcp.cli.signals import Interrupted, ended_as_by_ctrl_c
 from moa_mcp.cli.stream import RESTARTED, Stream
 from moa_mcp.cli.text import json_text, line, say, shortened, written
 from moa_mcp.config import Config, Pipeline
-from moa_mcp.errors import MoaError
+from moa_mcp.errors import JournalError, MoaError
 from moa_mcp.events import Emit
 from moa_mcp.journal import Journal
 from moa_mcp.providers.backend import Backend, real, simulated
@@ -95,7 +95,7 @@ def watch(runs: Runs, pipeline: Pipeline, begin: Begin, options: DisplayOptions)
 
 
 def _executed(runs: Runs, begin: Begin, screen: Screen, remedies: Remedies) -> Trace:
-    """Execute the run and show its progress. Raises `Interrupted`."""
+    """Execute the run and show its progress. Raises `Interrupted`, and `RunFailed` if it can't be recorded."""
     begun: list[Run] = []
 
     async def noted(runs: Runs, watching: Emit | None) -> Run:
@@ -105,6 +105,8 @@ def _executed(runs: Runs, begin: Begin, screen: Screen, remedies: Remedies) -> T
     with ended_as_by_ctrl_c() as ending:
         try:
             return anyio.run(_execute, runs, noted, screen)
+        except JournalError as error:
+            raise RunFailed(str(error), "No model was called and nothing was spent.") from error
         except KeyboardInterrupt as interrupt:
             resume = [remedies.of_interrupted(run.run_id) for run in begun]
             with suppress(OSError):  # the terminal may be gone

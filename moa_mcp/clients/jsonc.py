@@ -25,16 +25,16 @@ def put(text: str, keys: Keys, value: object) -> str:
     """Set a value, and the objects that lead to it."""
     text = _with_root(text)
     node = _as_object(text, tree(text), "the file")
-    for depth, key in enumerate(keys):
-        member = _last(node, key)
-        rest = keys[depth + 1 :]
-        if member is None:
-            return _added(text, node, key, _nested(rest, value))
-        if not rest:
-            body = _written(value, text, _indentation(text, member.start))
-            return text[: member.node.start] + body + text[member.node.end :]
-        node = _as_object(text, member.node, key)
-    raise ValueError(keys)
+    for depth, key in enumerate(keys[:-1], 1):
+        above = _last(node, key)
+        if above is None:
+            return _added(text, node, key, _nested(keys[depth:], value))
+        node = _as_object(text, above.node, key)
+    member = _last(node, keys[-1])
+    if member is None:
+        return _added(text, node, keys[-1], value)
+    body = _written(value, text, _indentation(text, member.start))
+    return text[: member.node.start] + body + text[member.node.end :]
 
 
 def drop(text: str, keys: Keys) -> str:

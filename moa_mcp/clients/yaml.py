@@ -55,16 +55,14 @@ def drop(text: str, keys: Keys) -> str:
         if pair is None or node.flow_style:
             raise NotEditable(BY_HAND)
         pairs.append(pair)
-        siblings, node = node.value, pair[1]
-        if key == keys[-1]:
-            lines = text.splitlines(keepends=True)
-            del lines[pair[0].start_mark.line : _last_line(node) + 1]
-            rest = "".join(lines)
-            if len(siblings) > 1 or len(pairs) == 1:
-                return rest
-            end = pairs[-2][0].end_mark.index + 1
-            return f"{rest[:end]} {{}}{rest[end:]}"
-    raise ValueError(keys)
+        node = pair[1]
+    lines = text.splitlines(keepends=True)
+    del lines[pairs[-1][0].start_mark.line : _last_line(node) + 1]
+    rest = "".join(lines)
+    if len(pairs) == 1 or len(pairs[-2][1].value) > 1:
+        return rest
+    end = pairs[-2][0].end_mark.index + 1
+    return f"{rest[:end]} {{}}{rest[end:]}"
 
 
 class _Gap(NamedTuple):

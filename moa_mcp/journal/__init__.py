@@ -6,12 +6,14 @@ owner at a time. Writes of other processes are rejected.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
 from moa_mcp.events import Event
+from moa_mcp.journal.news import News, NewsKind
 from moa_mcp.values import Status
 
 
@@ -77,9 +79,6 @@ class CallerSpending(NamedTuple):
     """The part of it that is not spent yet, for each run with a live owner."""
 
 
-Follow: TypeAlias = Callable[[], Awaitable[tuple[Event, ...]]]
-"""Returns the events of a run since its last call, in order; at first, all of them. One call at a time."""
-
 _SPENDING_DAYS = 35
 
 
@@ -89,7 +88,11 @@ def oldest_day() -> str:
 
 
 class Journal(Protocol):
-    """Stores runs and their events."""
+    """Stores runs and their events.
+
+    A run has one owner at most: a process that executes it and renews its lease. Only the owner can write its events
+    and its end. All times are seconds since the epoch.
+    """
 
     @property
     def keeps_texts(self) -> bool:
@@ -101,8 +104,21 @@ class Journal(Protocol):
         """Seconds since writes fail that are retried, such as those of events; 0 if there are none."""
         ...
 
-    async def begin(self, record: RunRecord) -> None:
-        """Store a new run, owned by this process."""
+    async def open(self) -> None:
+        """Open the store and upgrade it if necessary. The other methods do so if they are called first.
+
+        Raises:
+            JournalError: it can't be used; describes why and how to fix it.
+
+        """
+        ...
+
+    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
+        """Store a new run: owned by this process, or `queued` for whoever claims it first.
+
+        Returns False and changes nothing if there is a run with that ID already, whichever process began it. Only when
+        this returns True is the run on record; nobody may be told its ID before.
+        """
         ...
 
     async def keep(self, run_id: str, event: Event) -> None:
@@ -123,47 +139,90 @@ class Journal(Protocol):
         """Store the final status of a run and all its events, and release it."""
         ...
 
-    async def is_free(self, run_id: str) -> bool:
-        """Whether no live process owns a run. If the lease leaves that open, wait for a heartbeat of the owner.
+    async def claim(self, run_id: str) -> Claim | None:
+        """Become the owner of a run; its status is then `running`. None if it is unknown, complete or has a live owner.
 
-        An expired lease proves nothing: the clock may have changed, or the machine may have been suspended.
+        If the lease leaves open whether its owner lives, this waits for a heartbeat of it: an expired lease proves
+        nothing, since the clock may have changed, or the machine may have been suspended. A caller that is cancelled
+        either gets its claim, at once, or has not claimed the run.
         """
-        ...
-
-    async def claim(self, run_id: str) -> bool:
-        """Become the owner of a run that is not complete and has no live owner; return whether that succeeded."""
         ...
 
     async def renew(self, run_ids: Sequence[str]) -> frozenset[str]:
         """Extend the leases of this process; return the runs that it still owns."""
         ...
 
-    async def release(self, run_id: str) -> None:
-        """Release an unfinished run, so that another process can resume it at once."""
+    async def release(self, run_id: str, *, requeue: bool = False) -> None:
+        """Release an unfinished run that this process owns, so that another process can resume it at once.
+
+        With `requeue`, it is queued again. Otherwise its status stays `running`, without an owner: it is interrupted.
+        """
+        ...
+
+    async def free_dead(self) -> frozenset[str]:
+        """Release the runs whose owners are dead, and return their IDs. It waits for heartbeats as `claim` does.
+
+        Runs that were queued once are queued again, in the same transaction.
+        """
         ...
 
     async def cancel(self, run_id: str) -> bool:
-        """Mark an unfinished run as cancelled, in whichever process it is active."""
+        """Mark a queued or running run as cancelled, in whichever process it is active. Return whether it was one."""
         ...
 
     async def record(self, run_id: str) -> RunRecord | None:
         """Return the record of a run; None if it is not known."""
         ...
 
-    async def records(self, *, limit: int = 1000, changed_since: float = 0.0) -> tuple[RunRecord, ...]:
-        """Return the stored runs, newest first.
+    async def records(
+        self,
+        *,
+        statuses: Collection[Status] | None = None,
+        caller: str | None = None,
+        batch: str | None = None,
+        before: str | None = None,
+        changed_since: float = 0.0,
+        limit: int = 1000,
+    ) -> tuple[RunRecord, ...]:
+        """Return the stored runs that match, newest first, `limit` at most.
 
-        With `changed_since`, in seconds since the epoch, only those that began, ended or were claimed since then. The
-        loss of an owner is no such change.
+        Args:
+            statuses: Only runs with one of these statuses; None for any.
+            caller: Only runs of this caller, an empty text for nobody's; None for any.
+            batch: Only runs of this batch, an empty text for none; None for any.
+            before: Only runs older than the one with this ID: the last one of the page before.
+            changed_since: Only runs that began, ended or were claimed since this time. The loss of an owner is no such
+                change.
+            limit: Maximum number of runs.
+
+        Raises:
+            RunNotFound: `before` is not recorded.
+
         """
         ...
 
-    async def events(self, run_id: str) -> tuple[Event, ...]:
-        """Return the events of a run, in order."""
+    async def events(self, run_id: str, after: int = 0) -> Page:
+        """Return the events of a run after a mark, in order, with the state of the run at that moment.
+
+        A mark is 0, the start of the run, or that of an earlier page. It costs what is new.
+
+        Raises:
+            RunNotFound: the run is not recorded.
+            JournalDamaged: its record or its events are corrupt.
+
+        """
         ...
 
-    def follow(self, run_id: str) -> Follow:
-        """Return a function for the events of a run as they come. It costs what is new."""
+    def news(self, *kinds: NewsKind, run_id: str = "") -> AbstractAsyncContextManager[AsyncIterator[News]]:
+        """Return the news from entering on, of all processes: of these kinds and of this run, or of all.
+
+        News may be lost or late. `missed`, which comes whatever was asked for, says that some may have been. To wait
+        for a change, enter this, then look at the journal, then await news.
+        """
+        ...
+
+    def tell(self, news: News) -> None:
+        """Send news to all processes, or as far as the store can; they may be lost. Returns at once, never raises."""
         ...
 
     async def commit_spending(

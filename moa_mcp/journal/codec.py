@@ -199,6 +199,12 @@ class Unpacker:
         self._completions: dict[tuple[int, ...], Any] = {}
         """By place and attempt."""
 
+    def copy(self) -> Unpacker:
+        """Return one that goes on from here, while this one stays here."""
+        other = Unpacker()
+        other._completions = self._completions.copy()
+        return other
+
     def unpacked(self, bodies: Iterable[str], texts: Mapping[str, str]) -> Iterator[Event]:
         """Yield the next events, with the texts by hash. A text that was not stored is replaced by its hash."""
         for body in bodies:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from itertools import islice
 
-from moa_mcp.errors import LeaseLost
+from moa_mcp.errors import LeaseLost, RunNotFound
 from moa_mcp.events import PASSING, Event
-from moa_mcp.journal import CallerSpending, Committed, Follow, RunRecord
+from moa_mcp.journal import CallerSpending, Claim, Committed, Page, RunRecord
 from moa_mcp.journal.ledger import Ledger
-from moa_mcp.values import Status
+from moa_mcp.journal.news import Listeners, News, NewsKind
+from moa_mcp.values import ACTIVE, COMPLETE, Status
 
 
 class MemoryJournal:
@@ -21,6 +24,7 @@ class MemoryJournal:
         self._records: dict[str, RunRecord] = {}
         self._events: dict[str, list[Event]] = {}
         self._ledger = Ledger(self._is_live)
+        self._listeners = Listeners()
 
     @property
     def keeps_texts(self) -> bool:
@@ -30,72 +34,110 @@ class MemoryJournal:
     def unwritten_s(self) -> float:
         return 0.0
 
-    async def begin(self, record: RunRecord) -> None:
-        self._records[record.run_id] = replace(record, owned=True)
+    async def open(self) -> None:
+        """Do nothing: there is nothing to open."""
+
+    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
+        if record.run_id in self._records:
+            return False
+        record = replace(record, status="queued") if queued else replace(record, owned=True)
+        self._records[record.run_id] = record
         self._events[record.run_id] = []
+        self.tell(News("queued" if queued else "changed", record.run_id))
+        return True
 
     async def keep(self, run_id: str, event: Event) -> None:
         if run_id not in self._records or not self._records[run_id].owned:
             raise LeaseLost(f"run {run_id} is not active")
-        self._events[run_id].append(event)
+        self._add(run_id, event)
 
     def append(self, run_id: str, event: Event) -> None:
         record = self._records.get(run_id)
         if record is not None and record.owned and not isinstance(event, PASSING):  # the call's end has the whole text
-            self._events[run_id].append(event)
+            self._add(run_id, event)
+
+    def _add(self, run_id: str, event: Event) -> None:
+        self._events[run_id].append(event)
+        self.tell(News("changed", run_id))
 
     async def finish(self, run_id: str, status: Status) -> None:
         record = self._records.get(run_id)
         if record is not None and record.owned:
             self._set(run_id, status=status, owned=False)
-        ended = [record.run_id for record in self._records.values() if record.status != "running"]
+            self.tell(News("ended", run_id))
+        ended = [record.run_id for record in self._records.values() if record.status not in ACTIVE]
         for each in ended[: max(0, len(ended) - self._keep)]:
             del self._records[each], self._events[each]
 
-    async def is_free(self, run_id: str) -> bool:
-        return run_id not in self._records or not self._records[run_id].owned
-
-    async def claim(self, run_id: str) -> bool:
+    async def claim(self, run_id: str) -> Claim | None:
         record = self._records.get(run_id)
-        if record is None or record.status not in {"running", "failed", "cancelled"} or record.owned:
-            return False
+        if record is None or record.status in COMPLETE or record.owned:
+            return None
         self._set(run_id, status="running", owned=True)
-        return True
+        self.tell(News("changed", run_id))
+        return Claim(self._records[run_id], record.status != "queued" or bool(self._events[run_id]))
 
     async def renew(self, run_ids: Sequence[str]) -> frozenset[str]:
-        records = (self._records.get(each) for each in run_ids)
-        return frozenset(each.run_id for each in records if each and each.owned and each.status == "running")
+        return frozenset(each for each in run_ids if each in self._records and self._records[each].owned)
 
-    async def release(self, run_id: str) -> None:
-        if run_id in self._records:
-            self._set(run_id, owned=False)
+    async def release(self, run_id: str, *, requeue: bool = False) -> None:
+        record = self._records.get(run_id)
+        if record is not None and record.owned:
+            self._records[run_id] = replace(record, status="queued" if requeue else record.status, owned=False)
+            self.tell(News("queued" if requeue else "ended", run_id))
+
+    async def free_dead(self) -> frozenset[str]:
+        return frozenset()  # the owner of every run is this process
 
     async def cancel(self, run_id: str) -> bool:
         record = self._records.get(run_id)
-        if record is None or record.status != "running":
+        if record is None or record.status not in ACTIVE:
             return False
         self._set(run_id, status="cancelled", owned=False)
+        self.tell(News("cancelled", run_id))
         return True
 
     async def record(self, run_id: str) -> RunRecord | None:
         return self._records.get(run_id)
 
-    async def records(self, *, limit: int = 1000, changed_since: float = 0.0) -> tuple[RunRecord, ...]:
-        return tuple(each for each in reversed(self._records.values()) if each.updated_at >= changed_since)[:limit]
+    async def records(
+        self,
+        *,
+        statuses: Collection[Status] | None = None,
+        caller: str | None = None,
+        batch: str | None = None,
+        before: str | None = None,
+        changed_since: float = 0.0,
+        limit: int = 1000,
+    ) -> tuple[RunRecord, ...]:
+        newest_first = reversed(self._records.values())
+        if before is not None:
+            if before not in self._records:
+                raise RunNotFound(before)
+            while next(newest_first).run_id != before:
+                pass
+        found = (
+            each
+            for each in newest_first
+            if (statuses is None or each.status in statuses)
+            and caller in {None, each.caller}
+            and batch in {None, each.batch}
+            and each.updated_at >= changed_since
+        )
+        return tuple(islice(found, limit))
 
-    async def events(self, run_id: str) -> tuple[Event, ...]:
-        return tuple(self._events.get(run_id, ()))
+    async def events(self, run_id: str, after: int = 0) -> Page:
+        record = self._records.get(run_id)
+        if record is None:
+            raise RunNotFound(run_id)
+        events = self._events[run_id]
+        return Page(tuple(events[after:]), len(events), record)
 
-    def follow(self, run_id: str) -> Follow:
-        read = 0
+    def news(self, *kinds: NewsKind, run_id: str = "") -> AbstractAsyncContextManager[AsyncIterator[News]]:
+        return self._listeners.listening(kinds, run_id)
 
-        async def more() -> tuple[Event, ...]:
-            nonlocal read
-            events = tuple(self._events.get(run_id, ())[read:])
-            read += len(events)
-            return events
-
-        return more
+    def tell(self, news: News) -> None:
+        self._listeners.tell(news)
 
     async def commit_spending(
         self,
@@ -131,7 +173,11 @@ class MemoryJournal:
         self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False
     ) -> int:
         del beyond_bytes  # the number of runs is limited instead
-        old = [each.run_id for each in self._records.values() if not each.owned and each.updated_at < (older_than or 0)]
+        old = [
+            each.run_id
+            for each in self._records.values()
+            if not each.owned and each.status != "queued" and each.updated_at < (older_than or 0)
+        ]
         for each in () if dry else old:
             del self._records[each], self._events[each]
         if not dry:
@@ -141,6 +187,6 @@ class MemoryJournal:
     async def close(self) -> None:
         """Do nothing, because nothing is pending."""
 
-    def _set(self, run_id: str, *, owned: bool, status: Status | None = None) -> None:
+    def _set(self, run_id: str, *, owned: bool, status: Status) -> None:
         record = self._records[run_id]
-        self._records[run_id] = replace(record, status=status or record.status, owned=owned, updated_at=time.time())
+        self._records[run_id] = replace(record, status=status, owned=owned, updated_at=time.time())

@@ -20,7 +20,7 @@ from moa_mcp.values import Call, Completion, Message, Target
 
 _Equal: TypeAlias = tuple[int, str, tuple[Message, ...], str, float | None]
 
-Observed: TypeAlias = MutableMapping[Target, int]
+Observed: TypeAlias = MutableMapping[Target | None, int]
 """By target: the number of answers that a request returned, if it is less than documented."""
 
 
@@ -128,8 +128,7 @@ class Gathering:
 
     def observe(self, target: Target | None, most: int) -> None:
         """Store the number of answers that a request returned."""
-        if target is not None:
-            self._observed[target] = most
+        self._observed[target] = most
 
     def _less(self, equal: _Equal) -> None:
         self._coming[equal] -= 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from urllib.parse import urlsplit
 
 import anyio
@@ -108,13 +108,13 @@ class _FirstText:
 
     def heard_by(self, call: Call) -> Call:
         """Return the call, of which it hears the text too, if it is streamed."""
-        return call if self._on_text is None else call._replace(on_text=self._hear)
+        on_text = self._on_text
+        return call if on_text is None else call._replace(on_text=partial(self._hear, on_text))
 
-    def _hear(self, text: str) -> None:
+    def _hear(self, on_text: Callable[[str], None], text: str) -> None:
         if text and self.after_s is None:  # empty while the model reasons
             self.after_s = time.monotonic() - self._began
-        if self._on_text is not None:
-            self._on_text(text)
+        on_text(text)
 
 
 def _telling(emit: Emit) -> Keep:

@@ -14,7 +14,7 @@ from moa_mcp.steps import Step
 from moa_mcp.steps.forecast import ExpectedAnswer, ExpectedAnswers
 from moa_mcp.steps.windows import least
 from moa_mcp.text.tokens import LOWER
-from moa_mcp.values import Message, Question
+from moa_mcp.values import Message
 
 
 async def windows(pipeline: Pipeline, usable: Usable) -> Mapping[str, int]:
@@ -36,7 +36,7 @@ async def largest(pipeline: Pipeline, usable: Usable) -> Mapping[str, int]:
 
 
 def too_long(
-    pipeline: Pipeline, question: Question, windows: Mapping[str, int], largest: Mapping[str, int]
+    pipeline: Pipeline, drafts: Drafts, windows: Mapping[str, int], largest: Mapping[str, int]
 ) -> Mapping[str, str]:
     """Return the models whose context windows are too small for the question, each with the reason.
 
@@ -44,7 +44,6 @@ def too_long(
     among several prompts do so for the first route, whose sizes are in `windows`.
     """
     reasons: dict[str, str] = {}
-    drafts = Drafts(question)
     for step in pipeline.steps:
         calls, _ = step_forecast(step, (ExpectedAnswer(0),) * 2, "max")
         for call in model_calls(calls, drafts, "max", _smallest if step.reads_in_windows else _at_least):

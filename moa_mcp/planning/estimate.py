@@ -20,7 +20,7 @@ from moa_mcp.routing import catalog
 from moa_mcp.steps import Step
 from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers
 from moa_mcp.text.tokens import EXPECTED
-from moa_mcp.values import Answer, Dollars, Price, Question, Target, Tokens
+from moa_mcp.values import Answer, Dollars, Price, Question, Target, Tokens, Usage
 
 NOTES = (
     f"Tokens are estimated at {EXPECTED.per_token} characters each; non-Latin scripts use more tokens.",
@@ -222,34 +222,46 @@ _Asked: TypeAlias = tuple[Sequence[ModelCalls], ...]
 """The calls with the shortest possible, the expected and the longest possible answers, in this order."""
 
 
-def _step(kind: str, asked: _Asked, prices: Mapping[str, Priced]) -> StepEstimate:
-    by_model: dict[str, tuple[list[ModelCalls], ...]] = {}
-    for bound, of_bound in enumerate(asked):
-        for each in of_bound:
-            if each.model not in by_model:
-                by_model[each.model] = tuple([[] for _ in asked])
-            by_model[each.model][bound].append(each)
-    models = [_model(model, of_it, prices.get(model, UNROUTED)) for model, of_it in by_model.items()]
-    return StepEstimate(kind, tuple(models))
+class _Sum:
+    """The totals of the calls to one model, with answers of one length."""
 
+    __slots__ = ("calls", "completion", "cost", "prompt")
 
-def _model(model: str, asked: _Asked, priced: Priced) -> ModelEstimate:
-    sums = [_sums(of_bound, priced.price) for of_bound in asked]
-    calls, prompt, completion, cost = zip(*sums, strict=True)
-    dollars = Dollars(*cost) if priced.price else None
-    return ModelEstimate(model, calls[-1], Tokens(*prompt), Tokens(*completion), dollars, priced)
+    def __init__(self) -> None:
+        self.calls = self.prompt = self.completion = 0
+        self.cost = Decimal(0)
 
-
-def _sums(asked: Sequence[ModelCalls], price: Price | None) -> tuple[int, int, int, Decimal]:
-    """Return the totals: number of calls, tokens of prompts, tokens of answers, US dollars."""
-    calls, prompt, completion, cost = 0, 0, 0, Decimal(0)
-    for _, times, usage in asked:
-        calls += times
-        prompt += times * usage.prompt_tokens
-        completion += times * usage.completion_tokens
+    def add(self, times: int, usage: Usage, price: Price | None) -> None:
+        """Add calls."""
+        self.calls += times
+        self.prompt += times * usage.prompt_tokens
+        self.completion += times * usage.completion_tokens
         if price is not None:
-            cost += times * price.cost_usd(usage)
-    return calls, prompt, completion, cost
+            self.cost += times * price.cost_usd(usage)
+
+
+def _step(kind: str, asked: _Asked, prices: Mapping[str, Priced]) -> StepEstimate:
+    by_model: dict[str, tuple[_Sum, _Sum, _Sum]] = {}
+    for bound, of_bound in enumerate(asked):
+        for model, times, usage in of_bound:
+            sums = by_model.get(model)
+            if sums is None:
+                sums = by_model[model] = _Sum(), _Sum(), _Sum()
+            sums[bound].add(times, usage, prices.get(model, UNROUTED).price)
+    return StepEstimate(
+        kind, tuple([_model(model, *sums, prices.get(model, UNROUTED)) for model, sums in by_model.items()])
+    )
+
+
+def _model(model: str, least: _Sum, expected: _Sum, most: _Sum, priced: Priced) -> ModelEstimate:
+    return ModelEstimate(
+        model,
+        most.calls,
+        Tokens(least.prompt, expected.prompt, most.prompt),
+        Tokens(least.completion, expected.completion, most.completion),
+        Dollars(least.cost, expected.cost, most.cost) if priced.price else None,
+        priced,
+    )
 
 
 def _walk(steps: Iterable[Step], drafts: Drafts, answers: ExpectedAnswers, bound: Bound) -> list[list[ModelCalls]]:
@@ -257,7 +269,7 @@ def _walk(steps: Iterable[Step], drafts: Drafts, answers: ExpectedAnswers, bound
     walked: list[list[ModelCalls]] = []
     for step in steps:
         calls, answers = step_forecast(step, answers, bound)
-        walked.append(list(model_calls(calls, drafts, bound)))
+        walked.append([*model_calls(calls, drafts, bound)])
     return walked
 
 

@@ -7,7 +7,6 @@ tokens needs no text of that length in memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from moa_mcp.steps import Step
@@ -23,29 +22,21 @@ Count: TypeAlias = Callable[[Sequence[Message], int], int]
 """Returns the tokens of messages, plus the given number for the answers in the first one."""
 
 
-class _Itself:
-    """A step as a key. It equals only itself, because a comparison of values takes longer than a forecast."""
-
-    __slots__ = ("step",)
-
-    def __init__(self, step: Step) -> None:
-        self.step = step
-
-    def __hash__(self) -> int:
-        return id(self.step)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Itself) and other.step is self.step
+_KEPT = 2048
+"""Maximum number of forecasts in the cache."""
+_forecasts: dict[tuple[int, ExpectedAnswers, Bound], tuple[Step, Forecast]] = {}
+"""By the identity of the step, because a comparison of steps by value takes longer than a forecast."""
 
 
 def step_forecast(step: Step, answers: ExpectedAnswers, bound: Bound) -> Forecast:
     """Return the forecast of a step. It does not depend on the question, so the runs of a pipeline share it."""
-    return _forecast(_Itself(step), answers, bound)
-
-
-@lru_cache(maxsize=2048)
-def _forecast(itself: _Itself, answers: ExpectedAnswers, bound: Bound) -> Forecast:
-    return itself.step.forecast(answers, bound)
+    key = id(step), answers, bound
+    known = _forecasts.get(key)
+    if known is None:
+        if len(_forecasts) >= _KEPT:
+            _forecasts.clear()
+        known = _forecasts[key] = step, step.forecast(answers, bound)  # with the step, whose identity stays its own
+    return known[1]
 
 
 class ModelCalls(NamedTuple):

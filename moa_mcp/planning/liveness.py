@@ -77,7 +77,7 @@ def _compared(
     match found[address]:
         case ListFailed():
             return ListedRoute(alias, state, address, "unknown")
-        case ListedModels() as models:
+        case ListedModels() as models:  # exhaustive
             name = _name(state)
             local = LOCAL.get(state.route.provider)
             listed = name if local and local.load is None else listed_as(name, models)

@@ -65,7 +65,7 @@ class Real:
                     return await self._wire(call)
                 case "command":
                     return await self._programs(call)
-                case "litellm":
+                case "litellm":  # exhaustive
                     return await self._litellm(call)
         except CallError:
             raise

@@ -18,6 +18,7 @@ from moa_mcp.runs.record import question_of, settle, traced, was_simulated
 from moa_mcp.runs.requests import Consent, ForkedRun, NewRun, ResumedRun, RunRequest
 from moa_mcp.runs.run import Run
 from moa_mcp.runs.runs import Runs
+from moa_mcp.runs.watching import is_active
 
 __all__ = [
     "Admitted",
@@ -39,6 +40,7 @@ __all__ = [
     "chosen",
     "differences",
     "estimated",
+    "is_active",
     "other_models",
     "question_of",
     "settle",

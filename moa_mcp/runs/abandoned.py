@@ -38,11 +38,11 @@ class Abandoned:
     async def _release(self, run_id: str, day: str) -> bool:
         """Release what one run holds, as its owner for a moment, so that no other process resumes it meanwhile."""
         with anyio.CancelScope(shield=True):
-            if not await self._journal.claim(run_id):
+            if await self._journal.claim(run_id) is None:
                 return False
             try:
-                record = await self._journal.record(run_id)
-                amount = _spent_on(day, record, await self._journal.events(run_id)) if record else 0
+                events, _, record = await self._journal.events(run_id)
+                amount = _spent_on(day, record, events)
                 await self._journal.commit_spending(run_id, amount, None, 0, day)
             except JournalDamaged:
                 self._unreadable.add(run_id)

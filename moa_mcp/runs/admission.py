@@ -29,9 +29,9 @@ from moa_mcp.providers.backend import Backend
 from moa_mcp.runs.caps import earlier
 from moa_mcp.runs.record import StartPoint, StoredRun, whole
 from moa_mcp.runs.requests import ForkedRun, NewRun, Owner, ResumedRun, RunRequest, Terms
-from moa_mcp.runs.store import RunStore
+from moa_mcp.runs.store import RunStore, not_resumable
 from moa_mcp.trace import replay
-from moa_mcp.values import Answer
+from moa_mcp.values import COMPLETE, Answer
 
 RefusalReason: TypeAlias = Literal["no_provider", "question_too_long", "unpriced", "draining"]
 _SEEDS = 2**32
@@ -149,9 +149,9 @@ class Admission:
             task = task._replace(stored=replace(task.stored, spec=spec))
         priced = await prices(task.stored.spec.pipeline, usable)
         spec, left = task.stored.spec, task.left
-        if refused := await self._refused(spec, left, priced, usable):
-            return refused
         drafts = Drafts(spec.question)
+        if refused := await self._refused(spec, left, drafts, priced, usable):
+            return refused
         estimated = estimate(left, spec.question, priced, task.answers, drafts)
         ready = Ready(self, request, spec.run_id, Work(task.stored, task.start, usable, priced, estimated, drafts))
         confirmation = None if request.consent == "given" else _confirmation(task, left, priced, estimated)
@@ -193,7 +193,7 @@ class Admission:
         resolved = await self.resolver.resolve(request.pipeline)
         pipeline = resolved.pipeline
         spec = RunSpec(
-            secrets.token_hex(8),
+            request.run_id or secrets.token_hex(8),
             pipeline,
             whole(request.question),
             secrets.randbelow(_SEEDS) if request.seed is None else request.seed,
@@ -201,14 +201,16 @@ class Admission:
             deadline_s=_limit(request, request.deadline_s, pipeline.deadline_s),
             notes=resolved.notes,
         )
-        stored = StoredRun(spec, resolved.routes, self._backend.simulated, request.owner or Owner())
+        owner = request.owner or Owner()
+        stored = StoredRun(spec, resolved.routes, self._backend.simulated, owner, request.batch)
         return _Task(stored, StartPoint(), None, pipeline.confirm_above_usd)
 
     async def _resumed(self, request: ResumedRun) -> _Task:
         """Return the rest of a run. Its cost was confirmed at its start; a higher budget needs a new confirmation."""
         stored = await self._store.load(request.run_id)
-        await self._store.check_free(request.run_id)
-        events = await self._store.events(request.run_id)
+        events, _, record = await self._store.events(request.run_id)
+        if record.status in COMPLETE or record.owned:  # whether an expired lease is over is found out at the start
+            raise not_resumable(record)
         with readable(request.run_id):
             checkpoint = replay.checkpoint(stored.spec.question, events)
         if request.owner is not None:
@@ -223,7 +225,7 @@ class Admission:
 
     async def _forked(self, request: ForkedRun) -> _Task:
         stored = await self._store.load(request.run_id)
-        events = await self._store.events(request.run_id)
+        events = (await self._store.events(request.run_id)).events
         with readable(request.run_id):
             inherited = replay.until(events, request.step)
             checkpoint = replay.checkpoint(stored.spec.question, inherited)
@@ -262,9 +264,11 @@ class Admission:
         cap = _limit(request, request.max_cost_usd, self._max_cost_usd(stored.spec.pipeline))
         return replace(stored, spec=replace(stored.spec, max_cost_usd=cap))
 
-    async def _refused(self, spec: RunSpec, left: Pipeline, priced: Prices, usable: Usable) -> RunRefused | None:
+    async def _refused(
+        self, spec: RunSpec, left: Pipeline, drafts: Drafts, priced: Prices, usable: Usable
+    ) -> RunRefused | None:
         """Return the refusal if a model has no route, a prompt is too long, or a required price is unknown."""
-        faults = dict(too_long(left, spec.question, spec.windows, await largest(left, usable)))
+        faults = dict(too_long(left, drafts, spec.windows, await largest(left, usable)))
         unreached = {alias for alias in models_of(left) if priced[alias].route is None}
         if blocked := blocking(left, {*faults, *unreached}):
             lost = unreached.intersection(blocked)

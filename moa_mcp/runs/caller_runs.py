@@ -6,20 +6,20 @@ Operators see all runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Literal, NamedTuple, TypeAlias
 
 from moa_mcp.callers import Caller
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import MoaError, RunNotFound, RunNotResumable
-from moa_mcp.events import Event
-from moa_mcp.journal import Follow, RunRecord
+from moa_mcp.journal import Page, RunRecord
 from moa_mcp.panels import Resolved
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs.admission import Admitted, Ready
 from moa_mcp.runs.concurrency import Concurrency
-from moa_mcp.runs.lookup import records_of
+from moa_mcp.runs.lookup import every
 from moa_mcp.runs.requests import ForkedRun, NewRun, Owner, ResumedRun, RunRequest
 from moa_mcp.runs.run import Run
 from moa_mcp.runs.runs import Runs
@@ -148,19 +148,29 @@ class CallerRuns:
             raise RunNotFound(run_id)
         return record
 
-    async def records(self) -> tuple[RunRecord, ...]:
-        """Return the newest runs that the caller may see. Raises `JournalError`."""
-        return await records_of(self._runs.journal, self._owner)
+    async def records(self, *, before: str | None = None, limit: int = 1000) -> tuple[RunRecord, ...]:
+        """Return the newest runs that the caller may see, or those older than one of them. Raises `JournalError`."""
+        if before is not None:
+            await self._check(before)
+        return await self._runs.journal.records(caller=self._owner, before=before, limit=limit)
 
-    def follow(self, run_id: str) -> Follow:
-        """Return a function for the events of a run as they come, in whichever process it is active."""
+    def every(self) -> AsyncGenerator[RunRecord]:
+        """Yield all runs that the caller may see, newest first. Raises `JournalError`."""
+        return every(self._runs.journal, caller=self._owner)
 
-        async def more() -> tuple[Event, ...]:
-            await self._check(run_id)
-            return await events()
+    async def events(self, run_id: str, after: int = 0) -> Page:
+        """Return the events of a run after a mark. Raises also `JournalError`."""
+        await self._check(run_id)
+        return await self._runs.events(run_id, after)
 
-        events = self._runs.follow(run_id)
-        return more
+    def changes(self, run_id: str) -> AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
+        """Return the changes of a run, as `Runs.changes` does. They tell only that there may be one."""
+        return self._runs.changes(run_id)
+
+    async def inactive(self, run_id: str) -> RunRecord:
+        """Return the record of a run when it has ended or is interrupted. Raises also `JournalError`."""
+        await self._check(run_id)
+        return await self._runs.inactive(run_id)
 
     async def trace(self, run_id: str) -> Trace:
         """Return a run's trace so far. Raises also `JournalError`."""

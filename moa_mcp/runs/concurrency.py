@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 
 from moa_mcp.callers import Caller
 from moa_mcp.errors import TooManyRuns
-from moa_mcp.runs.lookup import records_of
+from moa_mcp.runs.lookup import every
 from moa_mcp.runs.runs import Runs
+from moa_mcp.runs.watching import is_active
+from moa_mcp.values import ACTIVE
 
 
 class Concurrency:
@@ -44,7 +46,7 @@ class Concurrency:
 
     async def _busy(self, runs: Runs, caller: Caller, run_id: str) -> set[str]:
         """Return the other runs of a caller that are queued, in progress, or started before this one."""
-        records = await records_of(runs.journal, caller.name)
-        busy = {each.run_id for each in records if each.status == "queued" or (each.status == "running" and each.owned)}
+        records = every(runs.journal, ACTIVE, caller=caller.name)
+        busy = {each.run_id async for each in records if is_active(each)}
         starting = list(self._starting[caller.name])
         return {*busy, *starting[: starting.index(run_id)], *runs.active_of(caller.name)} - {run_id}

@@ -83,8 +83,6 @@ class Executor:
         budget: Budget | None = None
         began = time.monotonic()
         try:
-            if start.new:
-                await self._record(run, stored)
             for event in start.events if start.checkpoint else (started(stored.spec),):
                 emit(marked(event, traceparent))
             if start.new:
@@ -114,10 +112,16 @@ class Executor:
         finally:
             await self._leave(run, budget)
 
-    async def _record(self, run: Run, stored: StoredRun) -> None:
+    async def record(self, stored: StoredRun) -> bool:
+        """Put a new run on record; return whether its ID was not known. Raises `JournalError`.
+
+        A caller that is cancelled either learns of it, at once, or the run is not recorded.
+        """
         async with self._starting:
-            await self._journal.begin(record_of(stored, texts=self._journal.keeps_texts))
-        run.recorded = True
+            begun = False
+            with anyio.CancelScope(shield=True):
+                begun = await self._journal.begin(record_of(stored, texts=self._journal.keeps_texts))
+        return begun
 
     async def _keep(self, run_id: str, tell: Emit, event: Event) -> None:
         try:

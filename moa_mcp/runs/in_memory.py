@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from moa_mcp.events import PASSING, Emit, Event, tee
-from moa_mcp.journal import Follow
 from moa_mcp.runs.record import StoredRun
 
 _MOST = 64
@@ -41,22 +40,7 @@ class InMemoryRuns:
         own = self._runs.get(run_id)
         return None if own is None else own.stored
 
-    def events(self, run_id: str) -> tuple[Event, ...] | None:
-        """Return the events of a run; None if it is not in memory."""
+    def events(self, run_id: str, after: int = 0) -> tuple[tuple[Event, ...], int] | None:
+        """Return the events of a run after a mark, and the mark after them; None if it is not in memory."""
         own = self._runs.get(run_id)
-        return None if own is None else tuple(own.events)
-
-    def follow(self, run_id: str) -> Follow | None:
-        """Return a function for the events of a run as they come; None if it is not in memory."""
-        own = self._runs.get(run_id)
-        if own is None:
-            return None
-        read = 0
-
-        async def more() -> tuple[Event, ...]:
-            nonlocal read
-            events = tuple(own.events[read:])
-            read += len(events)
-            return events
-
-        return more
+        return None if own is None else (tuple(own.events[after:]), len(own.events))

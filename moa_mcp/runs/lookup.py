@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Collection
+
 from moa_mcp.errors import RunAmbiguous, RunNotFound
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.text.suggest import closest
+from moa_mcp.values import Status
 
 LAST = "last"
-ALL = 2**31 - 1
-"""More runs than any journal holds."""
+_PAGE = 500
+"""Records that are read at once."""
+
+
+async def every(
+    journal: Journal,
+    statuses: Collection[Status] | None = None,
+    changed_since: float = 0.0,
+    caller: str | None = None,
+    batch: str | None = None,
+) -> AsyncGenerator[RunRecord]:
+    """Yield all records that match, newest first, read page by page. Raises `JournalError`."""
+    page: tuple[RunRecord, ...] | None = None
+    while page is None or len(page) == _PAGE:
+        try:
+            before = page[-1].run_id if page else None
+            page = await journal.records(
+                statuses=statuses,
+                caller=caller,
+                batch=batch,
+                before=before,
+                changed_since=changed_since,
+                limit=_PAGE,
+            )
+        except RunNotFound:  # it was deleted meanwhile, and so were those before it: the oldest go first
+            return
+        for each in page:
+            yield each
 
 
 async def find_run(journal: Journal, given: str, *, shortest: int = 1, caller: str | None = None) -> RunRecord:
@@ -23,24 +52,21 @@ async def find_run(journal: Journal, given: str, *, shortest: int = 1, caller: s
 
     """
     if given == LAST:
-        newest = await records_of(journal, caller, limit=1)
+        newest = await journal.records(caller=caller, limit=1)
         if not newest:
             raise RunNotFound(LAST)
         return newest[0]
     record = await journal.record(given)
     if record is not None and caller in {None, record.caller}:
         return record
-    records = await records_of(journal, caller, limit=ALL)
-    found = [each for each in records if len(given) >= shortest and each.run_id.startswith(given)]
+    found, others = list[RunRecord](), list[str]()
+    async for each in every(journal, caller=caller):
+        if len(given) >= shortest and each.run_id.startswith(given):
+            found.append(each)
+        else:
+            others.append(each.run_id)
     if not found:
-        raise RunNotFound(given, closest(given, [each.run_id for each in records]))
+        raise RunNotFound(given, closest(given, others))
     if len(found) > 1:
         raise RunAmbiguous(given, [each.run_id for each in found])
     return found[0]
-
-
-async def records_of(journal: Journal, caller: str | None, *, limit: int = 1000) -> tuple[RunRecord, ...]:
-    """Return the newest runs of a caller, or of all. Raises `JournalError`."""
-    if caller is None:
-        return await journal.records(limit=limit)
-    return tuple([each for each in await journal.records(limit=ALL) if each.caller == caller][:limit])

@@ -21,9 +21,10 @@ from moa_mcp.runs.run import Run
 from moa_mcp.text.surrogates import mended
 from moa_mcp.trace import replay
 from moa_mcp.trace.trace import Trace, trace_of
-from moa_mcp.values import Price, Question
+from moa_mcp.values import ACTIVE, Price, Question
 
 _TITLE = 80
+_QUEUED = "waiting in the queue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class StoredRun:
     """By alias, in order of preference."""
     simulated: bool
     owner: Owner = field(default_factory=Owner)
+    batch: str = ""
+    """The batch that the run belongs to; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,8 @@ def record_of(stored: StoredRun, *, texts: bool) -> RunRecord:
     now = time.time()
     text = _adapter.dump_json(kept, by_alias=True).decode()
     title = " ".join(kept.spec.question.text.split())[:_TITLE]
-    return RunRecord(spec.run_id, spec.pipeline.name, text, "running", title, now, now, caller=stored.owner.name)
+    caller, batch = stored.owner.name, stored.batch
+    return RunRecord(spec.run_id, spec.pipeline.name, text, "running", title, now, now, caller=caller, batch=batch)
 
 
 def stored_run(record: RunRecord, *, simulated: bool) -> StoredRun:
@@ -113,7 +117,7 @@ def reopened(stored: StoredRun, events: tuple[Event, ...]) -> tuple[Run, StartPo
             traceparents=replay.traceparents(events),
         )
     trace.run_id, trace.pipeline, trace.status = spec.run_id, spec.pipeline.name, "running"
-    return Run(spec.run_id, trace, stored.owner.name, recorded=True), start
+    return Run(spec.run_id, trace, stored.owner.name), start
 
 
 def traced(record: RunRecord, events: Iterable[Event]) -> Trace:
@@ -122,6 +126,8 @@ def traced(record: RunRecord, events: Iterable[Event]) -> Trace:
         raise damaged_run(record.run_id)
     with readable(record.run_id):
         trace = trace_of(events)
+    if record.status == "queued" and not trace.started_at:  # no event tells its question yet
+        trace.question = Question(question_of(record))
     settle(trace, record)
     return trace
 
@@ -130,9 +136,10 @@ def settle(trace: Trace, record: RunRecord) -> None:
     """Give a trace the status of its run's record, which another process may have set."""
     trace.run_id, trace.pipeline, trace.status = record.run_id, record.pipeline, record.status
     trace.interrupted = record.status == "running" and not record.owned
+    trace.waiting = _QUEUED if record.status == "queued" else ""
     if trace.status != "running" or trace.interrupted:
         trace.leave()
-    if trace.status != "running" and trace.seconds is None:
+    if trace.status not in ACTIVE and trace.seconds is None:
         trace.seconds = record.updated_at - record.created_at
 
 

@@ -48,6 +48,10 @@ class NewRun(Terms):
     """None for a random one."""
     deadline_s: float | None = None
     """Seconds; None for the configured time limit."""
+    run_id: str | None = None
+    """An ID that no other run has; None for a random one."""
+    batch: str = ""
+    """The batch that the run belongs to; empty for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,6 @@ class Run:
     owner: str = ""
     """The name of the caller whose run it is; empty for the local user."""
     ended: anyio.Event = field(default_factory=anyio.Event)
-    recorded: bool = False
-    """Whether it is in the journal, and its lease can be renewed."""
     cancel_requested: bool = False
     """Whether it was cancelled. Otherwise it stops because its process does, and can be resumed."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)

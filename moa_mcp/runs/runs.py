@@ -7,9 +7,10 @@ processes.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from weakref import WeakValueDictionary
 
 import anyio
 from anyio.abc import TaskGroup
@@ -17,7 +18,7 @@ from anyio.abc import TaskGroup
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import JournalError, RunNotFound, RunNotResumable
 from moa_mcp.events import Emit, tee
-from moa_mcp.journal import Follow, Journal, RunRecord
+from moa_mcp.journal import Journal, Page, RunRecord
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.panels import Resolved
 from moa_mcp.providers.backend import Backend
@@ -25,13 +26,14 @@ from moa_mcp.runs.admission import Admission, Admitted, Ready, RunRefused, Work
 from moa_mcp.runs.executor import Executor
 from moa_mcp.runs.in_memory import InMemoryRuns
 from moa_mcp.runs.leases import Leases
-from moa_mcp.runs.lookup import find_run
+from moa_mcp.runs.lookup import every, find_run
 from moa_mcp.runs.observers import Observation, Observer
-from moa_mcp.runs.record import StartPoint, reopened
+from moa_mcp.runs.record import StartPoint, StoredRun, reopened
 from moa_mcp.runs.requests import ResumedRun, RunRequest
 from moa_mcp.runs.retention import Retention
 from moa_mcp.runs.run import Run
 from moa_mcp.runs.store import RunStore, not_resumable
+from moa_mcp.runs.watching import changes, inactive
 from moa_mcp.trace.trace import Trace
 
 _log = logging.getLogger(__name__)
@@ -61,7 +63,8 @@ class Runs:
         self._retention = Retention(config.journal, self.journal)
         self._active: dict[str, Run] = {}
         self._leases = Leases(self.journal, self._active)
-        self._resuming = anyio.Lock()
+        self._resuming: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+        """By run, while it is being resumed: a concurrent resume of the same run returns that run."""
         self._tasks: TaskGroup | None = None
         self.draining = False
         """Whether this process starts no more runs, because it is about to end."""
@@ -81,6 +84,7 @@ class Runs:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
                 tasks.start_soon(self._leases.keep)
+                tasks.start_soon(self._leases.hear)
                 tasks.start_soon(self._retention.apply)
                 if self.config.journal.resume == "auto":
                     tasks.start_soon(self._resume_all)
@@ -117,14 +121,16 @@ class Runs:
         return await self._admission.admit(request)
 
     async def start(self, ready: Ready, watch: Emit | None = None) -> Run:
-        """Start an admitted run and return at once. If a run to resume is already active here, return that one.
+        """Start an admitted run and return when it is on record. If a run to resume is active here, return that one.
 
         `watch` also gets every event, with the streamed text of the last answer.
 
         Raises:
             TypeError: the value is not a `Ready`.
             RuntimeError: the run was started before, or admitted by other `Runs`.
-            RunNotResumable: the run to resume has become complete, or active in another process.
+            RunNotResumable: the run to resume has become complete, or active in another process; or a run with the ID
+                of a new one is on record already.
+            JournalError: the run can't be recorded. No model was called.
 
         """
         ready = self._admission.take(ready)
@@ -132,40 +138,46 @@ class Runs:
         if work is None or isinstance(ready.request, ResumedRun):
             return await self._resume(ready.run_id, work, watch)
         spec = work.stored.spec
-        trace = Trace(spec.run_id, spec.pipeline.name, spec.question, spec.seed)
-        run = Run(spec.run_id, trace, work.stored.owner.name)
-        return self._begin(run, work, work.start, watch)
+        self._require_open()
+        if not await self._executor.record(work.stored):
+            raise RunNotResumable(f"run {spec.run_id} was begun before; wait for it, or resume it")
+        return self._begin(_fresh(work.stored), work, work.start, watch)
 
     async def _resume(self, run_id: str, work: Work | None, watch: Emit | None) -> Run:
-        async with self._resuming:  # a concurrent resume of the same run returns that run
+        lock = self._resuming.setdefault(run_id, anyio.Lock())
+        async with lock:
             running = await self.active(run_id)
             if running is not None:
                 return running
             if work is None:
                 raise RunNotResumable(f"run {run_id} has just ended; check its result before you resume it")
-            await self._store.check_free(run_id)
-            events = await self._store.events(run_id)
-            reopened(work.stored, events)  # raises before the claim if the events can't be read
+            self._require_open()
+            before = await self._store.events(run_id)
+            reopened(work.stored, before.events)  # raises before the claim if the events can't be read
+            claim = await self.journal.claim(run_id)
+            if claim is None:
+                raise not_resumable(await self._store.record(run_id))
+            if not claim.began:
+                return self._begin(_fresh(work.stored), work, StartPoint(), watch)
+            events = before.events
             with anyio.CancelScope(shield=True):  # a claimed run must start
-                if not await self.journal.claim(run_id):
-                    raise not_resumable(await self._store.record(run_id))
-                events = await self._store.events(run_id)
+                events += (await self._store.events(run_id, before.mark)).events
             run, start = reopened(work.stored, events)
             return self._begin(run, work, start, watch)
 
     async def _resume_all(self) -> None:
+        """Resume interrupted runs. A queued run is left to those who execute the runs of a queue."""
         try:
-            records = await self.journal.records()
+            left = [each.run_id async for each in every(self.journal, {"running"}) if not each.owned]
         except JournalError as error:
             _log.warning("%s", error)
             return
-        for record in records:
-            if record.status == "running" and not record.owned:
-                try:
-                    await self._resume_unattended(record.run_id)
-                # another process was faster, or the run needs another server
-                except (RunNotResumable, RunNotFound, JournalError) as error:
-                    _log.info("%s", error)
+        for run_id in left:
+            try:
+                await self._resume_unattended(run_id)
+            # another process was faster, or the run needs another server
+            except (RunNotResumable, RunNotFound, JournalError) as error:
+                _log.info("%s", error)
 
     async def _resume_unattended(self, run_id: str) -> None:
         admitted = await self.admit(ResumedRun(run_id=run_id))
@@ -193,18 +205,23 @@ class Runs:
         """Return the recorded pipeline of a run. Raises `RunNotFound`, `RunNotResumable`."""
         return (await self._store.load(run_id)).spec.pipeline
 
-    def _begin(self, run: Run, work: Work, start: StartPoint, watch: Emit | None) -> Run:
+    def _require_open(self) -> TaskGroup:
         if self._tasks is None:
             raise RuntimeError("runs are started inside `async with runs.open()`")
+        return self._tasks
+
+    def _begin(self, run: Run, work: Work, start: StartPoint, watch: Emit | None) -> Run:
+        tasks = self._require_open()
         spec = replace(work.stored.spec, stream=watch is not None)
         work = work._replace(stored=replace(work.stored, spec=spec))
         self._active[run.run_id] = run
+        self._leases.begun()
         if not self.journal.keeps_texts:
             watch = self._in_memory.begin(work.stored, watch)
         self._retention.due.set()
         # Here, and not in the task of the run: observers see the request that starts it.
         observed = [each.begin(run.run_id, spec.pipeline.name, start.traceparents) for each in self._observers]
-        self._tasks.start_soon(self._execute, run, work, start, watch, observed)
+        tasks.start_soon(self._execute, run, work, start, watch, observed)
         return run
 
     async def _execute(
@@ -261,9 +278,23 @@ class Runs:
         """Return the record of a run. Raises `RunNotFound`, `JournalError`."""
         return await self._store.record(run_id)
 
-    def follow(self, run_id: str) -> Follow:
-        """Return a function for the events of a recorded run as they come, in whichever process it is active."""
-        return self._store.follow(run_id)
+    async def events(self, run_id: str, after: int = 0) -> Page:
+        """Return the recorded events of a run after a mark. Raises `RunNotFound`, `JournalError`."""
+        return await self._store.events(run_id, after)
+
+    def changes(self, run_id: str) -> AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
+        """Return the changes of a recorded run from entering on: a function that returns at the next one.
+
+        It may return without a change.
+        """
+        return changes(self.journal, run_id)
+
+    async def inactive(self, run_id: str) -> RunRecord:
+        """Return the record of a run when it has ended or is interrupted. Raises `RunNotFound`, `JournalError`."""
+        record = await inactive(self.journal, run_id)
+        if record is None:
+            raise RunNotFound(run_id)
+        return record
 
     async def trace(self, run_id: str) -> Trace:
         """Return a run's trace so far. Raises `RunNotFound`."""
@@ -271,3 +302,8 @@ class Runs:
         if run is not None:
             return run.trace
         return await self._store.trace(run_id)
+
+
+def _fresh(stored: StoredRun) -> Run:
+    spec = stored.spec
+    return Run(spec.run_id, Trace(spec.run_id, spec.pipeline.name, spec.question, spec.seed), stored.owner.name)

@@ -6,14 +6,11 @@ If the journal stores no texts, a run is read from memory, in the process that s
 from __future__ import annotations
 
 from moa_mcp.errors import RunNotFound, RunNotResumable
-from moa_mcp.events import Event
-from moa_mcp.journal import Follow, Journal, RunRecord
+from moa_mcp.journal import Journal, Page, RunRecord
 from moa_mcp.runs.in_memory import InMemoryRuns
 from moa_mcp.runs.record import StoredRun, stored_run, traced
 from moa_mcp.trace.trace import Trace
-from moa_mcp.values import Status
-
-_ENDED: frozenset[Status] = frozenset({"complete", "degraded"})
+from moa_mcp.values import COMPLETE
 
 
 class RunStore:
@@ -36,28 +33,22 @@ class RunStore:
         record = await self.record(run_id)
         return self._in_memory.get(run_id) or stored_run(record, simulated=self._simulated)
 
-    async def events(self, run_id: str) -> tuple[Event, ...]:
-        """Return the events of a run."""
-        in_memory = self._in_memory.events(run_id)
-        return await self.journal.events(run_id) if in_memory is None else in_memory
+    async def events(self, run_id: str, after: int = 0) -> Page:
+        """Return the events of a run after a mark, as a journal does."""
+        if self._in_memory.get(run_id) is None:
+            return await self.journal.events(run_id, after)
+        record = await self.record(run_id)  # before the events: those of a run that ended are complete
+        in_memory = self._in_memory.events(run_id, after)
+        return await self.journal.events(run_id, after) if in_memory is None else Page(*in_memory, record)
 
     async def trace(self, run_id: str) -> Trace:
         """Return the trace of a run that is not active in this process."""
-        record = await self.record(run_id)
-        return traced(record, await self.events(run_id))
-
-    def follow(self, run_id: str) -> Follow:
-        """Return a function for the events of a run as they come."""
-        return self._in_memory.follow(run_id) or self.journal.follow(run_id)
-
-    async def check_free(self, run_id: str) -> None:
-        """Raise `RunNotResumable` if a run is complete, or if another process owns it."""
-        if not await self.journal.is_free(run_id):
-            raise not_resumable(await self.record(run_id))
+        page = await self.events(run_id)
+        return traced(page.record, page.events)
 
 
 def not_resumable(record: RunRecord) -> RunNotResumable:
     """Return why a recorded run can't be resumed."""
-    if record.status in _ENDED:
+    if record.status in COMPLETE:
         return RunNotResumable(f"run {record.run_id} is {record.status}; there is nothing to resume")
     return RunNotResumable(f"run {record.run_id} is active in another process; wait for it, or cancel it")

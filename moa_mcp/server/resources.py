@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Any
 
 import mcp_types as types
@@ -44,14 +45,18 @@ class Resources:
         self._routes = routes
 
     async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
-        """Return the caller's pipelines and runs, newest first. A cursor is the last resource of the previous page."""
-        pages = [apps.RESOURCE] if apps.renders(context) else []
+        """Return the caller's pipelines, then its runs, newest first. A cursor is the last resource of a page."""
         runs = self._doors.of(context)
-        pipelines = map(_pipeline_resource, runs.config.pipelines.values())
-        resources = [*pages, *pipelines, *map(_run_resource, await _records(runs))]
-        start = _after(params.cursor if params else None, resources)
-        shown = resources[start : start + PAGE]
-        more = start + PAGE < len(resources)
+        cursor = params.cursor if params else None
+        resources: list[types.Resource] = []
+        if cursor is None or not cursor.startswith(_RUN):
+            pages = [apps.RESOURCE] if apps.renders(context) else []
+            fixed = [*pages, *map(_pipeline_resource, runs.config.pipelines.values())]
+            resources = fixed[_after(cursor, fixed) :]
+        last = cursor.removeprefix(_RUN) if cursor and cursor.startswith(_RUN) else None
+        resources += map(_run_resource, await _records(runs, last, max(0, PAGE + 1 - len(resources))))
+        shown = resources[:PAGE]
+        more = len(resources) > PAGE
         return types.ListResourcesResult(resources=shown, next_cursor=str(shown[-1].uri) if more else None)
 
     async def templates(
@@ -111,15 +116,13 @@ class Resources:
     async def complete(self, context: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
         """Return the caller's pipelines or run IDs that begin with the typed text."""
         runs = self._doors.of(context)
-        known: dict[str, Sequence[str]] = {
-            "name": tuple(runs.config.pipelines),
-            "pipeline": tuple(runs.config.pipelines),
-            "run_id": [record.run_id for record in await _records(runs)],
-        }
-        typed = params.argument.value
-        values = [value for value in known.get(params.argument.name, ()) if value.startswith(typed)]
-        shown = values[:_COMPLETIONS]
-        completion = types.Completion(values=shown, total=len(values), has_more=len(values) > len(shown))
+        typed, values = params.argument.value, list[str]()
+        if params.argument.name == "run_id":
+            values = await _run_ids(runs, typed)
+        elif params.argument.name in {"name", "pipeline"}:
+            values = [name for name in runs.config.pipelines if name.startswith(typed)]
+        shown, more = values[:_COMPLETIONS], len(values) > _COMPLETIONS
+        completion = types.Completion(values=shown, total=None if more else len(values), has_more=more)
         return types.CompleteResult(completion=completion)
 
 
@@ -148,11 +151,28 @@ _TEMPLATES = (
 )
 
 
-async def _records(runs: CallerRuns) -> Sequence[RunRecord]:
+async def _records(runs: CallerRuns, before: str | None, limit: int) -> Sequence[RunRecord]:
     try:
-        return await runs.records()
+        return await runs.records(before=before, limit=limit)
+    except RunNotFound as error:
+        raise _stale() from error
     except JournalError as error:
         raise _unreadable(error) from error
+
+
+async def _run_ids(runs: CallerRuns, typed: str) -> list[str]:
+    """Return the IDs of the newest runs that begin with a text, and one more than are shown."""
+    found: list[str] = []
+    try:
+        async with aclosing(runs.every()) as records:
+            async for each in records:
+                if each.run_id.startswith(typed):
+                    found.append(each.run_id)
+                if len(found) > _COMPLETIONS:
+                    break
+    except JournalError as error:
+        raise _unreadable(error) from error
+    return found
 
 
 def _unreadable(error: JournalError) -> MCPError:
@@ -192,4 +212,8 @@ def _after(cursor: str | None, resources: Sequence[types.Resource]) -> int:
     for index, resource in enumerate(resources):
         if str(resource.uri) == cursor:
             return index + 1
-    raise MCPError(types.INVALID_PARAMS, "Invalid cursor: that resource is gone; list again without a cursor")
+    raise _stale()
+
+
+def _stale() -> MCPError:
+    return MCPError(types.INVALID_PARAMS, "Invalid cursor: that resource is gone; list again without a cursor")

@@ -24,6 +24,7 @@ from moa_mcp.runs import CallerRuns, Ready, ResumedRun
 from moa_mcp.server import results
 from moa_mcp.server.doors import Doors
 from moa_mcp.server.waiting import Context
+from moa_mcp.values import ACTIVE
 
 EXTENSION = "io.modelcontextprotocol/tasks"
 POLL_MS = 1_000
@@ -54,9 +55,7 @@ class Tasks:
         server.middleware.append(_require_for_listening)
 
     async def handle(self, runs: CallerRuns, run_id: str) -> TaskResult:
-        """Return a running run as a task, once it is recorded."""
-        while (run := runs.find(run_id)) is not None and not run.recorded:
-            await run.changed()
+        """Return a running run as a task. Raises `RunNotFound`, `JournalError`."""
         record, trace = await runs.record(run_id), await runs.trace(run_id)
         return {"resultType": "task", **_task(record, "working", results.progress(trace))}
 
@@ -76,7 +75,7 @@ class Tasks:
             record = await runs.record(run_id)
         if refusal and trace.interrupted:
             return _completed(record, refusal, results.error(refusal))
-        if "running" in {trace.status, record.status}:  # it has ended only when its end is recorded
+        if ACTIVE.intersection({trace.status, record.status}):  # it has ended only when its end is recorded
             return _complete(_task(record, "working", results.progress(trace)))
         if trace.status == "cancelled":
             return _complete(_task(record, "cancelled", trace.status))

@@ -42,10 +42,7 @@ from moa_mcp.server.waiting import CancellationPolicy, Context, follow
 from moa_mcp.text.suggest import closest
 from moa_mcp.text.visible import quoted
 from moa_mcp.trace.trace import Trace
-from moa_mcp.values import Question
-
-_LOOK_S = 0.5
-"""Seconds between reads of a run that is active in another process."""
+from moa_mcp.values import ACTIVE, Question
 
 GivenRun = TypeVar("GivenRun", bound=RunArguments)
 
@@ -291,11 +288,11 @@ async def _identified(runs: CallerRuns, given: GivenRun) -> GivenRun:
 
 async def _watched(runs: CallerRuns, trace: Trace, wait_s: float) -> Trace:
     """Return the trace of a run in another process when it ends, is interrupted, or the wait is over."""
+    if not _active(trace):
+        return trace
     with anyio.move_on_after(wait_s):
-        while _active(trace):
-            await anyio.sleep(_LOOK_S)  # processes are not notified of changes in the journal
-            trace = await runs.trace(trace.run_id)
-    return trace
+        await runs.inactive(trace.run_id)
+    return await runs.trace(trace.run_id)
 
 
 def _shown(runs: CallerRuns, trace: Trace) -> types.CallToolResult:
@@ -303,5 +300,5 @@ def _shown(runs: CallerRuns, trace: Trace) -> types.CallToolResult:
 
 
 def _active(trace: Trace) -> bool:
-    """Whether a run is running, in this or another process."""
-    return trace.status == "running" and not trace.interrupted
+    """Whether a run is queued or running, in this or another process."""
+    return trace.status in ACTIVE and not trace.interrupted

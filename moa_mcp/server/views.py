@@ -9,7 +9,7 @@ import anyio
 import mcp_types as types
 
 from moa_mcp.callers import Caller
-from moa_mcp.runs import CallerRuns, Run
+from moa_mcp.runs import CallerRuns
 from moa_mcp.server.arguments import BadArguments, ViewArguments, read
 from moa_mcp.server.doors import Doors
 from moa_mcp.server.origins import Origins
@@ -22,9 +22,6 @@ NEWS_S = 5.0
 """Seconds that a question waits for news, so that pages ask seldom and see changes at once."""
 _MOST = 256
 """Callers whose followed runs are kept in memory."""
-_LOOK_S = 0.5
-"""Seconds between reads of a run that is active in another process."""
-
 News = dict[str, Any]
 
 
@@ -72,22 +69,14 @@ class Views:
     async def _changed(self, runs: CallerRuns, run_id: str, mark: int, ends: float) -> News:
         """Return the news of a run when there are some or it has ended, or when the time is over."""
         followed = self._followed_by(runs)
-        while (run := runs.find(run_id)) is not None and not run.recorded:
-            await run.changed()
-        while True:
-            news = cast("News", await followed.news(run_id, mark))
-            ended = news["done"] and not news["run"]["interrupted"]
-            if news["mark"] != mark or ended or anyio.current_time() >= ends:
-                return news
-            await _next_change(runs.find(run_id), ends)
-
-
-async def _next_change(run: Run | None, ends: float) -> None:
-    if run is None:  # processes are not notified of changes in the journal
-        await anyio.sleep(min(_LOOK_S, max(0.0, ends - anyio.current_time())))
-        return
-    with anyio.move_on_at(ends):
-        await run.changed()
+        async with runs.changes(run_id) as change:
+            while True:
+                news = cast("News", await followed.news(run_id, mark))
+                ended = news["done"] and not news["run"]["interrupted"]
+                if news["mark"] != mark or ended or anyio.current_time() >= ends:
+                    return news
+                with anyio.move_on_at(ends):
+                    await change()
 
 
 def _result(data: News, text: str) -> types.CallToolResult:

@@ -2,7 +2,7 @@
 import {el} from "./elements.js";
 import {count, counted, dollars, duration, elapsed} from "./figures.js";
 const NAMES = ["Status", "Question", "Pipeline", "Started", "Time", "Cost"];
-const STATUSES = ["running", "interrupted", "complete", "degraded", "failed", "cancelled"];
+const STATUSES = ["queued", "running", "interrupted", "complete", "degraded", "failed", "cancelled"];
 
 export function drawList(data, chosen, choose) {
   const {rows, found, total, place} = data;

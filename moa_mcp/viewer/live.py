@@ -26,7 +26,7 @@ from moa_mcp.events import (
 )
 from moa_mcp.trace import json
 from moa_mcp.trace.trace import Trace
-from moa_mcp.values import Completion
+from moa_mcp.values import ACTIVE, Completion
 from moa_mcp.viewer.data import PARSED, SHARED, Json, call_of, shortened, shown_tree
 
 _Key = tuple[int, int]
@@ -91,7 +91,7 @@ class Live:
         `{"$text": number}`. `markdown` has trees of new texts. `done` says whether the run has ended.
         """
         since = mark if 0 <= mark <= self.mark else 0
-        ended = self.trace.status != "running" or self.trace.interrupted
+        ended = self.trace.status not in ACTIVE or self.trace.interrupted
         texts, answers = self._counts(since)
         new: dict[str, Json] = {
             "run": self._facts_now() if ended or since < self.mark or not since else None,

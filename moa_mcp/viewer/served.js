@@ -1,6 +1,6 @@
 // The source of a page of `moa-mcp view`: it asks its own server, with the key that came with the address.
 import {merged} from "./live.js";
-const NAME = "moa-mcp-view", RUNNING_MS = 1000, ENDED_MS = 5000, LOST_MS = 3000, SHARE = 5;  // waits so many times as long as it took
+const NAME = "moa-mcp-view", RUNNING_MS = 1000, ENDED_MS = 5000, LOST_MS = 3000, SHARE = 5;  // waits so many times as long as it took. It asks again and again, since the bars of a run grow by the second anyway
 const LOST = "moa-mcp view does not answer. The page shows what it got before, and goes on once it answers again.";
 
 export function keyOfServer() {  // from the page that the address opened, which then leaves the address bar; else from an earlier one

@@ -9,10 +9,10 @@ from typing import Protocol, TypeVar
 import anyio
 import anyio.to_thread
 
-from moa_mcp.errors import MoaError, RunNotFound
-from moa_mcp.journal import Follow, RunRecord
-from moa_mcp.journal.damage import damaged_run, readable
-from moa_mcp.runs import settle
+from moa_mcp.errors import MoaError
+from moa_mcp.journal import Page
+from moa_mcp.journal.damage import readable
+from moa_mcp.runs import is_active, settle
 from moa_mcp.trace.trace import Trace
 from moa_mcp.viewer.data import Json
 from moa_mcp.viewer.live import Live
@@ -25,12 +25,8 @@ Value = TypeVar("Value")
 class RunSource(Protocol):
     """Where runs are read from: a journal, or the `Runs` of a process."""
 
-    async def record(self, run_id: str) -> RunRecord | None:
-        """Return the record of a run; None if it is not known."""
-        ...
-
-    def follow(self, run_id: str) -> Follow:
-        """Return a function for the events of a run as they come."""
+    async def events(self, run_id: str, after: int = 0) -> Page:
+        """Return the events of a run after a mark. Raises `RunNotFound`, `JournalError`."""
         ...
 
 
@@ -70,32 +66,19 @@ class _Followed:
 
     def _begin(self) -> None:
         self._live = Live()
-        self._follow = self._journal.follow(self._run_id)
+        self._mark = 0
         self._ended = False
         """Whether the trace has the ends of requests that no event tells."""
 
     async def look(self, at: Callable[[Live], Value]) -> Value:
         async with self._lock:
-            record = await self._record()  # before the events: those of a run that ended are complete
-            try:
-                events = await self._follow()
-            except anyio.get_cancelled_exc_class():  # what it has read is lost
-                self._begin()
-                raise
-            ended = record.status != "running" or not record.owned
+            events, mark, record = await self._journal.events(self._run_id, self._mark)
+            ended = not is_active(record)
             if self._ended and (events or not ended):  # it was resumed, or its process is alive after all
                 self._begin()
-                events = await self._follow()
+                events, mark, record = await self._journal.events(self._run_id)
             with readable(self._run_id):
                 self._live.add(events)
             settle(self._live.trace, record)
-            self._ended = ended
+            self._mark, self._ended = mark, ended
             return await anyio.to_thread.run_sync(at, self._live)  # the news of a large run take a while
-
-    async def _record(self) -> RunRecord:
-        record = await self._journal.record(self._run_id)
-        if record is None:
-            raise RunNotFound(self._run_id)
-        if record.damaged:
-            raise damaged_run(self._run_id)
-        return record

@@ -13,13 +13,14 @@ import anyio
 from moa_mcp.errors import JournalError, RunNotFound
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.runs import question_of, traced, was_simulated
+from moa_mcp.runs.lookup import every
 from moa_mcp.trace.trace import Trace
+from moa_mcp.values import ACTIVE
 from moa_mcp.viewer.data import Json
 from moa_mcp.viewing.followed import FollowedRuns
 
 PAGE = 25
 """Runs of one page."""
-_ALL = 2**31 - 1
 _SHOWN = 300
 """Characters of a question in the list."""
 _SLACK_S = 60.0
@@ -112,19 +113,20 @@ class Listing:
         if whole:
             self._entries, self._seen, self._read_at = {}, 0.0, now
         since = max(0.0, self._seen - _SLACK_S)
-        changed = {each.run_id: each for each in await self._journal.records(limit=_ALL, changed_since=since)}
+        changed = {each.run_id: each async for each in every(self._journal, changed_since=since)}
         self._entries |= {each.run_id: _entry(each) for each in changed.values()}
         latest = max([self._seen, *(each.updated_at for each in changed.values())])
         self._seen = min(latest, time.time())  # a clock that was set back must not hide what changes now
-        for run_id in [each for each in self._running() if each not in changed]:  # the loss of an owner changes no time
-            record = await self._journal.record(run_id)
+        active = {each.run_id: each async for each in every(self._journal, ACTIVE)}
+        for run_id in [each for each in self._active() if each not in changed]:  # the loss of an owner changes no time
+            record = active.get(run_id) or await self._journal.record(run_id)
             if record is None:
                 del self._entries[run_id]
             else:
                 self._entries[run_id] = _entry(record)
 
-    def _running(self) -> Iterator[str]:
-        return (run_id for run_id, each in self._entries.items() if each.record.status == "running")
+    def _active(self) -> Iterator[str]:
+        return (run_id for run_id, each in self._entries.items() if each.record.status in ACTIVE)
 
     async def _row(self, entry: _Entry, until: float) -> Json:
         record, status = entry.record, entry.status
@@ -152,12 +154,12 @@ class Listing:
     async def _figured(self, record: RunRecord, status: str) -> _Figures | None:
         """Return the figures of a run; None if it is damaged or was just deleted."""
         key = record.run_id, record.updated_at
-        if status != "running" and key in self._figures:
+        if status not in ACTIVE and key in self._figures:
             return self._figures[key]
         try:
-            if status == "running":
+            if status in ACTIVE:
                 return _figures(await self._followed.trace(record.run_id))
-            figures = _figures(traced(record, await self._journal.events(record.run_id)))
+            figures = _figures(traced(record, (await self._journal.events(record.run_id)).events))
         except (JournalError, RunNotFound):
             figures = None
         self._figures[key] = figures

@@ -15,7 +15,7 @@ import pytest
 
 from moa_mcp.errors import JournalError, ServerFailed, TimedOut
 from moa_mcp.events import CallWaits, Event
-from moa_mcp.journal import Committed
+from moa_mcp.journal import Claim, Committed, Journal
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.runs import NewRun, Run, Runs
@@ -356,16 +356,18 @@ async def test_what_a_resumed_run_spends_counts_on_the_day_of_the_journal_once(c
 class Contested(MemoryJournal):
     """Another process is always the first to claim a run."""
 
-    async def claim(self, run_id: str) -> bool:
+    async def claim(self, run_id: str) -> Claim | None:
         del run_id
-        return False
+        return None
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("why", ["its record is damaged", "its prompts were not stored", "another process resumes it"])
 async def test_what_a_dead_process_held_counts_in_full_if_what_it_spent_is_unknown(why: str, tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
-    journal = Contested() if why.startswith("another") else SQLiteJournal(path, texts=not why.startswith("its prompts"))
+    journal: Journal = (
+        Contested() if why.startswith("another") else SQLiteJournal(path, texts=not why.startswith("its prompts"))
+    )
     await journal.begin(record_of())
     await journal.commit_spending("r", 55 * 10**9, None, 55 * 10**9)
     await journal.release("r")

@@ -41,10 +41,9 @@ def run(environ: dict[str, str], *args: str, question: str = "") -> subprocess.C
     )
 
 
-def invoke(*args: str, **environ: str | None) -> Result:
-    return CliRunner().invoke(
-        commands, args, env={"MOA_MCP_CONFIG": None, "MOA_MCP_TOKEN": None, "MOA_MCP_JOURNAL": "none", **environ}
-    )
+def invoke(*args: str, input: str | None = None, **environ: str | None) -> Result:  # noqa: A002  as click names it
+    env = {"MOA_MCP_CONFIG": None, "MOA_MCP_TOKEN": None, "MOA_MCP_JOURNAL": "none", **environ}
+    return CliRunner().invoke(commands, args, input=input, env=env)
 
 
 class Terminal:
@@ -56,13 +55,14 @@ class Terminal:
         *args: str,
         nursery: Nursery | None = None,
         size: tuple[int, int] = (80, 24),
+        prelude: str = "",
     ) -> None:
         """Start the command at a terminal of so many columns and lines."""
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
         self._screen, slave = os.openpty()
         termios.tcsetwinsize(slave, size[::-1])
         self.process: Forked | subprocess.Popen[bytes] = (
-            nursery.start(*args, environ=environ, terminal=slave)
+            nursery.start(*args, environ=environ, terminal=slave, prelude=prelude)
             if nursery
             else subprocess.Popen([*COMMAND, *args], env=environ, stdin=slave, stdout=slave, stderr=slave)
         )

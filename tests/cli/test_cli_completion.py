@@ -114,7 +114,8 @@ def test_the_last_word_of_a_line_is_completed(line: tuple[str, ...], expected: l
 
 
 @pytest.mark.parametrize(
-    "line", [("--journal", ""), ("--config", ""), ("ask", "--context", ""), ("runs", "--journal", "")]
+    "line",
+    [("--journal", ""), ("--config", ""), ("ask", "--context", ""), ("runs", "--journal", ""), ("batch", "vote", "")],
 )
 def test_files_are_left_to_the_shell(line: tuple[str, ...]) -> None:
     assert [each.type for each in items(*line)] == ["file"]

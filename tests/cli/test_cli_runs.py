@@ -259,7 +259,7 @@ def test_a_run_that_nobody_drives_is_interrupted_and_can_be_cancelled(tmp_path: 
     assert before == ["running", "interrupted"]
     assert said == [
         "Cancelled run left.\n",
-        "Cancelled run driven; its process stops it within a few seconds.\n",
+        "Cancelled run driven; its process stops it within a second.\n",
         "Run left was already cancelled.\n",
     ]
     assert [row["run_id"] for row in listed(path, "--status", "cancelled")] == ["driven", "left"]

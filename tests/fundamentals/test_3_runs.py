@@ -91,7 +91,7 @@ async def test_a_journal_keeps_the_events_and_they_are_enough_to_rebuild_the_tra
     """A finished run can be replayed from its events at any time, without a model."""
     async with runs_of(ScriptedModel(), journal).open() as runs:
         run = await ended(runs, NewRun(pipeline=PANEL, question=WHY))
-        events = await journal.events(run.run_id)
+        events = (await journal.events(run.run_id)).events
     assert trace_of(events) == run.trace
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
 from secrets import token_hex
 from typing import get_args
 
@@ -16,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from moa_mcp.errors import LeaseLost
+from moa_mcp.errors import LeaseLost, RunNotFound
 from moa_mcp.events import (
     PASSING,
     AttemptFinished,
@@ -27,9 +24,8 @@ from moa_mcp.events import (
     RunFinished,
     TextReceived,
 )
-from moa_mcp.journal import Committed, Journal
+from moa_mcp.journal import Committed, Journal, RunRecord
 from moa_mcp.journal.memory import MemoryJournal
-from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.values import Completion, Place, Status
 from tests.support.journals import EVENTS, asked, record_of, went_out
 
@@ -41,32 +37,7 @@ def anyio_backend() -> str:
     return "asyncio"  # a journal in a file knows no other
 
 
-Open = Callable[..., Journal]
-"""Opens the same runs once more, as another process does; in memory there is no other."""
-STORES: dict[str, Callable[[Path], Open]] = {
-    "memory": lambda _: partial(lambda journal, **_: journal, MemoryJournal()),
-    "sqlite": lambda folder: partial(SQLiteJournal, folder / "journal.sqlite"),
-}
 LATER = time.time() + 10**6
-
-
-@pytest.fixture(params=STORES)
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
-    return STORES[request.param](tmp_path)
-
-
-@pytest.fixture
-async def journal(opened: Open) -> AsyncIterator[Journal]:
-    journal = opened()
-    yield journal
-    await journal.close()
-
-
-@pytest.fixture
-async def rival(opened: Open, journal: Journal) -> AsyncIterator[Journal]:
-    rival = opened()
-    yield rival
-    await rival.close()
 
 
 async def test_a_run_that_begins_is_on_record_as_running_and_owned(journal: Journal) -> None:
@@ -74,7 +45,7 @@ async def test_a_run_that_begins_is_on_record_as_running_and_owned(journal: Jour
     await journal.begin(record)
     assert await journal.record("r") == replace(record, owned=True)
     assert await journal.records() == (replace(record, owned=True),)
-    assert await journal.events("r") == ()
+    assert (await journal.events("r")).events == ()
 
 
 async def test_runs_that_changed_since_a_time_are_those_that_began_or_ended_or_were_claimed(journal: Journal) -> None:
@@ -97,8 +68,10 @@ async def test_runs_that_changed_since_a_time_are_those_that_began_or_ended_or_w
 async def test_a_run_that_never_began_is_unknown(journal: Journal) -> None:
     assert await journal.record("r") is None
     assert await journal.records() == ()
-    assert await journal.events("r") == ()
-    assert not await journal.claim("r")
+    for after in (0, 7):
+        with pytest.raises(RunNotFound):
+            await journal.events("r", after)
+    assert await journal.claim("r") is None
     assert not await journal.cancel("r")
     assert await journal.renew(["r"]) == frozenset()
     journal.append("r", asked())
@@ -106,8 +79,9 @@ async def test_a_run_that_never_began_is_unknown(journal: Journal) -> None:
         await journal.keep("r", went_out())
     await journal.finish("r", "complete")
     await journal.release("r")
+    await journal.release("r", requeue=True)
+    assert await journal.free_dead() == frozenset()
     assert await journal.record("r") is None
-    assert await journal.events("r") == ()
 
 
 async def test_events_come_back_in_the_order_in_which_they_were_told_however_they_were(journal: Journal) -> None:
@@ -117,44 +91,82 @@ async def test_events_come_back_in_the_order_in_which_they_were_told_however_the
         told += [asked(number), went_out(number)]
         journal.append("r", told[-2])
         await journal.keep("r", told[-1])
-    assert list(await journal.events("r")) == told
+    assert list((await journal.events("r")).events) == told
 
 
 async def test_a_follower_gets_each_event_once_also_of_a_run_that_another_process_resumes(
     journal: Journal, rival: Journal
 ) -> None:
     await journal.begin(record_of())
-    follow = rival.follow("r")
-    told, got = list[Event](), list[Event]()
+    told, got, mark = list[Event](), list[Event](), 0
+
+    async def follow() -> RunRecord:
+        nonlocal mark
+        events, mark, record = await rival.events("r", mark)
+        got.extend(events)
+        return record
+
     for number in range(1, 6):
-        prompt, answer = f"What is {number}?", Completion(f"It is {number}, as its prompt says.", "p/a")
-        finished = AttemptFinished(place=Place(1, number), attempt=1, completion=answer, seconds=1.0)
-        ended = CallFinished(place=Place(1, number), completion=answer, seconds=1.0)
-        quotes = asked(number + 5, answer.text)  # is stored as a reference to the event before
-        for event in (asked(number, prompt), went_out(number), finished, ended, quotes):
+        for event in exchange(number):
             await journal.keep("r", event)
             told.append(event)
-            got += await follow() if number % 2 else ()
+            if number % 2:
+                await follow()
         assert got == told or not number % 2
     await journal.finish("r", "cancelled")
-    got += await follow()
+    assert (await follow()).status == "cancelled"
+    assert got == told
     assert await journal.claim("r")
     await journal.keep("r", went_out())
-    got += await follow()
-    assert (got, await follow()) == ([*told, got[-1]], ())
+    assert (await follow()).status == "running"
+    assert (got, (await rival.events("r", mark)).events) == ([*told, got[-1]], ())
     assert isinstance(got[-1], AttemptStarted)
-    assert await journal.events("r") == (*got,)
+    assert (await journal.events("r")).events == (*got,)
 
 
-async def test_a_run_that_is_unknown_or_deleted_has_no_events_to_follow(journal: Journal) -> None:
-    assert await journal.follow("nobody")() == ()
+async def test_events_after_any_mark_are_those_that_came_later_whoever_asks(journal: Journal, rival: Journal) -> None:
     await journal.begin(record_of())
-    await journal.keep("r", went_out())
+    told: list[Event] = []
+    marks = {0: 0}
+    for number in range(1, 4):
+        for event in exchange(number):
+            await journal.keep("r", event)
+            told.append(event)
+            marks[len(told)] = (await journal.events("r", marks[len(told) - 1])).mark
+    for each in (journal, rival):  # the rival has followed nothing before
+        for count, mark in reversed(marks.items()):
+            page = await each.events("r", mark)
+            assert (page.events, page.mark, page.record.owned) == (tuple(told[count:]), marks[len(told)], True)
     await journal.finish("r", "complete")
-    follow = journal.follow("r")
-    assert len(await follow()) == 1
-    await journal.forget(older_than=LATER)
-    assert await follow() == ()
+    for count, mark in marks.items():
+        assert (await rival.events("r", mark)).events == tuple(told[count:])
+    last = await rival.events("r", marks[len(told)])
+    assert (last.events, last.mark, last.record.status) == ((), marks[len(told)], "complete")
+
+
+async def test_a_deleted_run_has_no_events_to_follow_and_one_that_begins_anew_has_its_own(
+    journal: Journal, rival: Journal
+) -> None:
+    for answer in ("the first answer", "another one, which is longer"):
+        await journal.begin(record_of(created_at=float(len(answer))))
+        mark = 0
+        for event in exchange(1, answer):
+            await journal.keep("r", event)
+            events, mark, _ = await rival.events("r", mark)
+            assert events == (event,)
+        await journal.finish("r", "complete")
+        await journal.forget(older_than=LATER)
+        with pytest.raises(RunNotFound):
+            await rival.events("r", mark)
+
+
+def exchange(number: int, text: str = "It is so, as its prompt says.") -> tuple[Event, ...]:
+    """Return the events of a call, of which later ones refer to earlier ones in a store."""
+    prompt, place, answer = f"What is {number}?", Place(1, number), Completion(f"{number}: {text}", "p/a")
+    finished = AttemptFinished(place=place, attempt=1, completion=answer, seconds=1.0)
+    ended = CallFinished(place=place, completion=answer, seconds=1.0)
+    quotes = asked(number + 5, answer.text)
+    return (asked(number, prompt), went_out(number), finished, ended, quotes)
 
 
 async def test_events_of_one_run_are_not_anothers(journal: Journal) -> None:
@@ -164,7 +176,7 @@ async def test_events_of_one_run_are_not_anothers(journal: Journal) -> None:
         for number in range(1, 10):
             tasks.start_soon(journal.keep, "r", went_out(number))
             tasks.start_soon(journal.keep, "s", went_out(number + 100))
-    assert {event.place.number for event in await journal.events("r") if event.kind == "attempt_started"} == {
+    assert {event.place.number for event in (await journal.events("r")).events if event.kind == "attempt_started"} == {
         *range(1, 10)
     }
 
@@ -174,7 +186,7 @@ async def test_a_piece_of_a_text_is_not_kept_since_the_whole_will_be(journal: Jo
     journal.append("r", TextReceived(place=Place(1, 1), text="Par"))
     journal.append("r", CallWaits(place=Place(1, 1), reason="a retry"))
     await journal.keep("r", went_out())
-    assert [event.kind for event in await journal.events("r")] == ["attempt_started"]
+    assert [event.kind for event in (await journal.events("r")).events] == ["attempt_started"]
 
 
 @pytest.mark.parametrize("status", ["complete", "degraded", "failed", "cancelled"])
@@ -187,7 +199,7 @@ async def test_a_run_that_finished_has_its_status_all_its_events_and_no_owner(jo
     record = await journal.record("r")
     assert record is not None
     assert (record.status, record.owned) == (status, False)
-    assert (await journal.events("r"))[-1] == last
+    assert ((await journal.events("r")).events)[-1] == last
 
 
 @pytest.mark.parametrize(
@@ -198,7 +210,7 @@ async def test_a_run_that_ended_can_be_claimed_unless_it_has_its_answer(
 ) -> None:
     await journal.begin(record_of())
     await journal.finish("r", status)
-    assert await rival.claim("r") is free
+    assert (await rival.claim("r") is not None) is free
     record = await journal.record("r")
     assert record is not None
     assert (record.status, record.owned) == (("running", True) if free else (status, False))
@@ -206,9 +218,8 @@ async def test_a_run_that_ended_can_be_claimed_unless_it_has_its_answer(
 
 async def test_a_run_that_a_living_process_drives_can_not_be_claimed(journal: Journal, rival: Journal) -> None:
     await journal.begin(record_of())
-    assert not await rival.is_free("r")
-    assert not await rival.claim("r")
-    assert not await journal.claim("r")
+    assert await rival.claim("r") is None
+    assert await journal.claim("r") is None
 
 
 async def test_a_run_that_was_released_is_unfinished_and_anybodys_at_once(journal: Journal, rival: Journal) -> None:
@@ -217,17 +228,16 @@ async def test_a_run_that_was_released_is_unfinished_and_anybodys_at_once(journa
     left = await rival.record("r")
     assert left is not None
     assert (left.status, left.owned) == ("running", False)
-    assert await rival.is_free("r")
     assert await rival.claim("r")
     await rival.keep("r", went_out())
-    assert [event.kind for event in await rival.events("r")] == ["attempt_started"]
+    assert [event.kind for event in (await rival.events("r")).events] == ["attempt_started"]
 
 
 async def test_of_many_that_claim_a_run_at_once_one_gets_it(journal: Journal, rival: Journal) -> None:
     await journal.begin(record_of())
     await journal.release("r")
     claims = await anyio.amap(lambda each: each.claim("r"), [journal, rival] * 10)
-    assert sum(claims) == 1
+    assert sum(each is not None for each in claims) == 1
 
 
 async def test_renewing_tells_which_runs_are_still_ones_own(journal: Journal) -> None:
@@ -252,8 +262,9 @@ async def test_an_owner_learns_of_a_cancellation_when_it_renews_and_can_write_no
     record = await journal.record("r")
     assert record is not None
     assert (record.status, record.owned) == ("cancelled", False)
-    assert await journal.events("r") == (await rival.events("r"))
-    assert [event.place.number for event in await journal.events("r") if event.kind == "attempt_started"] == [1]
+    assert (await journal.events("r")).events == ((await rival.events("r")).events)
+    (kept,) = (await journal.events("r")).events
+    assert kept.kind == "attempt_started"
 
 
 @pytest.mark.parametrize("status", ["complete", "degraded", "failed", "cancelled"])
@@ -285,7 +296,8 @@ async def test_forgetting_by_age_spares_what_is_young_and_what_is_driven(journal
     assert len(await journal.records()) == 3
     assert await journal.forget(older_than=LATER) == 2
     assert [record.run_id for record in await journal.records()] == ["driven"]
-    assert await journal.events("ended") == ()
+    with pytest.raises(RunNotFound):
+        await journal.events("ended")
     await journal.keep("driven", went_out(2))
 
 
@@ -408,4 +420,13 @@ async def test_events_of_every_type_come_back_as_they_were_told(journal: Journal
     for event in told[:-1]:
         journal.append(run_id, event)
     await journal.keep(run_id, told[-1])
-    assert await journal.events(run_id) == told
+    assert (await journal.events(run_id)).events == told
+
+
+async def test_in_memory_only_the_latest_finished_runs_are_kept() -> None:
+    journal = MemoryJournal(keep=1)
+    for run_id in ("0001", "0002", "0003"):
+        await journal.begin(record_of(run_id))
+    for run_id in ("0001", "0002"):
+        await journal.finish(run_id, "complete")
+    assert {each.run_id for each in await journal.records()} == {"0002", "0003"}

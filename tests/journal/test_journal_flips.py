@@ -70,8 +70,8 @@ async def _show(journal: SQLiteJournal, run_id: str) -> object:
     record = await journal.record(run_id)
     if record is None:
         raise RunNotFound(run_id)
-    trace = traced(record, await journal.events(run_id))
-    return _fixed(record), _events(await journal.events(run_id)), _shown(trace)
+    trace = traced(record, (await journal.events(run_id)).events)
+    return _fixed(record), _events((await journal.events(run_id)).events), _shown(trace)
 
 
 def _fixed(record: RunRecord) -> RunRecord:
@@ -91,7 +91,8 @@ async def _others(journal: SQLiteJournal, run_id: str) -> object:
     """Do all else that reads; what it comes to may be wrong, as sums have no checksum."""
     await journal.spending(TODAY)
     await journal.held(TODAY)
-    await journal.is_free(run_id)
+    await journal.free_dead()
+    await journal.claim(run_id)
     await journal.forget(older_than=0.0, beyond_bytes=10**4, dry=True)
     runs = Runs(CONFIG, runs_of(ScriptedModel()).backend, journal)
     await runs.pipeline_of(run_id)

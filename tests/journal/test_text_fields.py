@@ -83,3 +83,14 @@ class Mapped(Happened):
 def test_an_event_can_not_hold_texts_where_they_would_not_be_found() -> None:
     with pytest.raises(TypeError, match="can't be hashed"):
         list(paths_of(Mapped))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked(Happened):
+    """An event with a text whose type says something else of it."""
+
+    hint: Annotated[str, "of a model"]
+
+
+def test_a_text_is_hashed_whatever_else_its_type_says() -> None:
+    assert set(paths_of(Marked)) == {("hint",)}

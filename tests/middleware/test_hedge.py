@@ -12,7 +12,8 @@ import pytest
 
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import STOPPED, AuthFailed
-from moa_mcp.events import AttemptFinished, CallFinished, Event
+from moa_mcp.events import AttemptFinished, CallFinished
+from moa_mcp.journal import Page
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.middleware import Usable
 from moa_mcp.providers.backend import Backend
@@ -188,9 +189,10 @@ PARTS = '{ step = "propose", agents = ["a", "b", "c"] }'
 class Timed(MemoryJournal):
     """Records that every call took two seconds: the clock that jumps is not the one that is recorded."""
 
-    async def events(self, run_id: str) -> tuple[Event, ...]:
-        events = await super().events(run_id)
-        return tuple(replace(each, seconds=2.0) if isinstance(each, _ANSWERED) else each for each in events)
+    async def events(self, run_id: str, after: int = 0) -> Page:
+        page = await super().events(run_id, after)
+        events = tuple(replace(each, seconds=2.0) if isinstance(each, _ANSWERED) else each for each in page.events)
+        return page._replace(events=events)
 
 
 _ANSWERED = (AttemptFinished, CallFinished)

@@ -405,9 +405,9 @@ async def test_a_retry_that_waits_holds_no_slot() -> None:
 class Slow(MemoryJournal):
     """Takes a second to put a run on record."""
 
-    async def begin(self, record: RunRecord) -> None:
+    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
         await anyio.sleep(1.0)
-        await super().begin(record)
+        return await super().begin(record, queued=queued)
 
 
 async def test_runs_that_are_started_together_are_put_on_record_in_turn_and_the_first_ask_meanwhile() -> None:

@@ -388,7 +388,7 @@ async def test_a_run_that_is_left_right_after_one_request_was_recorded_has_all_i
         run = await start_run(runs, config.pipelines["p"], Question("Why?"), seed=1)
         await run.ended.wait()
         record = await journal.record(run.run_id)
-        whole = await journal.events(run.run_id)
+        whole = (await journal.events(run.run_id)).events
     assert record is not None
     for position, event in enumerate(whole):
         again, left = ScriptedModel(otherwise=paid), MemoryJournal()

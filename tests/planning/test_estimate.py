@@ -185,6 +185,12 @@ def test_a_long_prompt_has_the_price_of_long_prompts() -> None:
     )
 
 
+def test_of_more_steps_than_are_cached_each_has_its_own_estimate() -> None:
+    tokens = range(10, 710)
+    estimated = of(*(propose("a", tokens=each) for each in tokens))
+    assert [step.completion.max for step in estimated.steps] == [*tokens]
+
+
 def test_an_unknown_price_makes_the_cost_of_its_step_and_of_the_whole_unknown() -> None:
     chosen = pipeline(steps(propose("a", "b"), LAST))
     prices = {"a": Priced("p/a", CENT, "the test"), "b": Priced("p/b", None, "no price"), "z": at(CENT, chosen)["z"]}

@@ -319,3 +319,8 @@ def test_a_wrong_attempt_is_one_of_the_wrong_answers() -> None:
 @given(st.text() | st.text("0123456789+-*/(). ABCD):,\n"))
 def test_any_text_can_be_read_as_a_question(question: str) -> None:
     puzzles.read(question)
+
+
+@pytest.mark.parametrize("question", ["", ":", "what is?"])
+def test_a_question_without_an_expression_is_no_puzzle(question: str) -> None:
+    assert puzzles.read(question) is None

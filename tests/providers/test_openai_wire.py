@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -230,8 +231,7 @@ async def test_calls_share_connections_and_may_follow_a_close(serving: ModelServ
     serving.script("m")
     await wire(call_to(serving.url)._replace(on_text=lambda _: None))
     await wire(call_to(serving.url))
-    assert wire._session is not None
-    connector: Any = wire._session.connector
+    connector: Any = wire._connections.session("http").connector
     assert sum(map(len, connector._conns.values())) == 1
     await wire.close()
     await wire(call_to(serving.url))
@@ -262,3 +262,54 @@ finally:
         )
     assert (done.returncode, done.stdout) == (0, "answer 7 from gpt-5-nano-2025-08-07\n"), done.stderr
     assert done.stderr == "['aiohttp']\n"
+
+
+async def test_a_string_in_a_stream_is_the_message_of_its_failure(wire: OpenAIWire) -> None:
+    async with Saying('data: "the model is gone"\n\n', content_type="text/event-stream") as url:
+        error = await failure(wire, call_to(url)._replace(on_text=lambda _: None))
+    assert "the model is gone" in str(error)
+
+
+async def test_an_answer_is_found_in_two_envelopes_and_not_in_three(wire: OpenAIWire) -> None:
+    body: dict[str, Any] = {"choices": [{"message": {"content": "So."}, "finish_reason": "stop"}]}
+    async with Saying(json.dumps({"data": {"result": body}})) as url:
+        assert (await wire(call_to(url))).text == "So."
+    async with Saying(json.dumps({"data": {"result": {"response": body}}})) as url:
+        assert type(await failure(wire, call_to(url))) is errors.ServerFailed
+
+
+async def test_a_reasoning_of_one_text_is_read(wire: OpenAIWire) -> None:
+    said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "So."}]}
+    body = {"object": "response", "status": "completed", "output": [{"type": "reasoning", "summary": "Hm."}, said]}
+    async with Saying(json.dumps(body)) as url:
+        completion = await wire(call_to(url))
+    assert (completion.text, completion.reasoning) == ("So.", "Hm.")
+
+
+async def test_a_client_may_be_made_ready_again(serving: ModelServer) -> None:
+    wire = OpenAIWire()
+    await wire.ready()
+    await wire.ready()
+    assert (await wire(call_to(serving.url))).text
+    await wire.close()
+
+
+async def test_where_the_system_has_no_certificates_those_of_certifi_are_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, serving: ModelServer
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    known: list[int] = []
+    load = ssl.SSLContext.load_verify_locations
+
+    def noted(context: ssl.SSLContext, *args: Any, **kwargs: Any) -> None:
+        load(context, *args, **kwargs)
+        known.append(context.cert_store_stats()["x509_ca"])
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", noted)
+    wire = OpenAIWire()
+    with pytest.raises(errors.CallError):
+        await wire(call_to(serving.url.replace("http:", "https:")))
+    await wire.close()
+    assert known != []
+    assert known[-1] > 0

@@ -146,7 +146,6 @@ async def test_a_streamed_answer_is_told_as_it_arrives(provider: Model, models: 
         (Status(503, "no"), errors.ServerFailed),
         (Status(529, "no"), errors.ServerFailed),
         (Status(502, "<html><h1>Bad gateway</h1></html>"), errors.ServerFailed),
-        (Reset(), errors.ConnectionFailed),
         (BrokenJson(), errors.ServerFailed),
         (HtmlPage(), errors.ServerFailed),
         (Reply(""), errors.AnswerEmpty),
@@ -163,6 +162,16 @@ async def test_what_went_wrong_is_told_by_its_kind_after_a_single_request(
     unclear = isinstance(behaviour, BrokenJson | HtmlPage) or behaviour == Status(200, "no")
     assert told.paid is kind.paid or (unclear and told.paid is None)
     assert len(models.requests) == 1
+
+
+async def test_a_connection_that_is_reset_fails_the_call_which_may_have_been_billed(
+    provider: Model, models: ModelServer, call: Call
+) -> None:
+    models.script("m", Reset())
+    told = await failure(provider, call)
+    assert type(told) is errors.ConnectionFailed
+    assert told.paid is None
+    assert 1 <= len(models.requests) <= 2  # one that is reset at once on an idle connection is sent again
 
 
 async def test_a_model_that_declines_is_told_from_one_that_says_nothing(

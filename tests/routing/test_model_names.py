@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from moa_mcp.routing.listings import ListedModels, list_address
+from moa_mcp.routing.listings import ListAddress, ListedModels, ListFailed, list_address, listings
 from moa_mcp.routing.model_names import listed_as, nearest
 from moa_mcp.routing.routes import Route, Routes
+from tests.support.list_server import Asked, Body, ListServer
 
 KEY = "Zx8kW2pLq0vB"
 
@@ -85,3 +86,36 @@ async def test_the_list_of_a_provider_has_its_documented_address(
         assert any(KEY in value for _, value in address.headers)
         assert KEY not in repr(address) + address.url
         assert address.key_name in environ
+
+
+@pytest.mark.anyio
+async def test_pages_are_read_up_to_a_limit_and_a_registry_address_is_no_name() -> None:
+    def endless(asked: Asked) -> Body:
+        at = int(asked.query.get("after_id", "0"))
+        entry = {"id": f"registry://m-{at}", "name": f"m-{at}"}
+        return Body({"data": [entry], "has_more": True, "last_id": str(at + 1)})
+
+    with ListServer(all=endless) as server:
+        address = ListAddress("openai", f"{server.url('all')}/models")
+        found = await listings([address])
+    assert found == {address: ListedModels(tuple(f"m-{number}" for number in range(20)))}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ("socks4://127.0.0.1:9", "needs the proxy socks4://127.0.0.1:9, whose kind is not supported"),
+        ("http://127.0.0.1:9", "can't be reached at http://models.invalid/v1/models"),
+    ],
+)
+async def test_the_remedy_of_an_address_behind_a_proxy_names_the_proxy(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, said: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    monkeypatch.setenv("http_proxy", proxy)
+    address = ListAddress("openai", "http://models.invalid/v1/models")
+    (failed,) = (await listings([address])).values()
+    assert isinstance(failed, ListFailed)
+    assert failed.message == said
+    assert "no_proxy=models.invalid" in failed.remedy

@@ -122,15 +122,15 @@ async def test_a_run_that_is_left_anywhere_asks_only_what_is_unanswered_and_come
 ) -> None:
     model, journal = ScriptedModel(otherwise=paid), MemoryJournal()
     record = await whole(model, journal, seed)
-    undisturbed = trace_of(await journal.events(record.run_id))
+    undisturbed = trace_of((await journal.events(record.run_id)).events)
     asked = questions(model.calls)
-    events: tuple[Event, ...] = await journal.events(record.run_id)
+    events: tuple[Event, ...] = (await journal.events(record.run_id)).events
     for share in lives:
         known = events[: round(share * (len(events) - 1))]
         journal, model = await left_after(record, known), ScriptedModel(otherwise=paid)
         async with runs_of(model, journal, JUDGED).open() as runs:
             trace = await ended(await resume_run(runs, record.run_id))
-        events = await journal.events(record.run_id)
+        events = (await journal.events(record.run_id)).events
         unanswered = asked.keys() - answered(known)
         assert questions(model.calls) == {place: asked[place] for place in unanswered}
         assert ends(trace) == ends(trace_of(events)) == ends(undisturbed)
@@ -155,7 +155,7 @@ def test_what_is_read_from_the_beginning_of_a_record_agrees_with_the_trace_of_it
 def _recorded() -> tuple[Event, ...]:
     async def record() -> tuple[Event, ...]:
         journal = MemoryJournal()
-        return await journal.events((await whole(ScriptedModel(otherwise=paid), journal, 7)).run_id)
+        return (await journal.events((await whole(ScriptedModel(otherwise=paid), journal, 7)).run_id)).events
 
     return anyio.run(record)
 
@@ -220,7 +220,7 @@ async def test_a_cancelled_run_ends_as_cancelled_and_can_be_resumed(path: Path) 
         run = await standing(runs, model, 5)
         await runs.cancel(run.run_id)
         trace = await runs.trace(run.run_id)
-        (last,) = [each for each in await runs.journal.events(run.run_id) if isinstance(each, RunFinished)]
+        (last,) = [each for each in (await runs.journal.events(run.run_id)).events if isinstance(each, RunFinished)]
     assert (run.ended.is_set(), trace.status, last.status, trace.interrupted) == (True, "cancelled", "cancelled", False)
     async with runs_of(again, SQLiteJournal(path)).open() as runs:
         trace = await ended(await resume_run(runs, run.run_id))
@@ -235,7 +235,7 @@ async def test_a_run_that_is_cancelled_at_any_moment_leaves_no_attempt_open_and_
             async with runs_of(model, SQLiteJournal(path)).open() as runs:
                 run = await _cancelled_at(runs, moment)
                 await run.ended.wait()
-                events = await runs.journal.events(run.run_id)
+                events = (await runs.journal.events(run.run_id)).events
                 trace = await runs.trace(run.run_id)
                 begun = [event.place for event in events if event.kind == "attempt_started"]
                 over = [event.place for event in events if event.kind in {"attempt_finished", "attempt_failed"}]
@@ -273,7 +273,7 @@ async def test_a_call_that_is_cancelled_while_it_is_put_on_record_is_not_made_an
             await anyio.wait_all_tasks_blocked()
             journal.returns.set()
             await run.ended.wait()
-            events = await journal.events(run.run_id)
+            events = (await journal.events(run.run_id)).events
     begun = [event.place for event in events if event.kind == "attempt_started"]
     over = [event.place for event in events if event.kind == "attempt_failed"]
     assert sorted(begun) == sorted(over) == [Place(1, 1), Place(1, 2), Place(1, 3)]
@@ -437,11 +437,11 @@ async def test_a_run_that_another_process_took_over_stops_here_and_asks_nothing_
     async with runs_of(zombie, _Asleep(path)).open() as here, runs_of(heir, _Brisk(path)).open() as there:
         run = await _begun(here, zombie)
         trace = await ended(await resume_run(there, run.run_id))
-        events = await there.journal.events(run.run_id)
+        events = (await there.journal.events(run.run_id)).events
         assert isinstance(here.journal, _Asleep)
         here.journal.asleep = False
         assert (await ended(run)).interrupted
-        assert await there.journal.events(run.run_id) == events
+        assert (await there.journal.events(run.run_id)).events == events
         assert (await here.trace(run.run_id)).answer == trace.answer == "z at 3.1"
     assert len(zombie.calls) == 3
     assert sorted(call.agent for call in heir.calls) == ["c", "x", "y", "z"]
@@ -480,10 +480,10 @@ async def test_a_call_of_a_run_that_is_anothers_now_is_not_made(path: Path) -> N
             run = await start_run(here, P, Q)
             await waits.wait()
             await ended(await resume_run(there, run.run_id))
-            events = await there.journal.events(run.run_id)
+            events = (await there.journal.events(run.run_id)).events
             free.set()
             await run.ended.wait()
-            assert await there.journal.events(run.run_id) == events
+            assert (await there.journal.events(run.run_id)).events == events
             record = await there.journal.record(run.run_id)
     assert len(zombie.calls) == 3
     assert record is not None
@@ -505,10 +505,11 @@ class _Slow(MemoryJournal):
         super().__init__()
         self._renewed, self._begun = anyio.Event(), anyio.Event()
 
-    async def begin(self, record: RunRecord) -> None:
+    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
         await self._renewed.wait()
-        await super().begin(record)
+        begun = await super().begin(record, queued=queued)
         self._begun.set()
+        return begun
 
     async def renew(self, run_ids: Sequence[str]) -> frozenset[str]:
         kept = await super().renew(run_ids)

@@ -33,15 +33,15 @@ def test_a_run_is_found_by_the_next_server(nursery: Nursery, tmp_path: Path) -> 
     assert f"moa://runs/{ended['run_id']}" in uris
 
 
-def test_a_journal_that_cannot_be_used_fails_the_run_and_says_what_helps(nursery: Nursery, tmp_path: Path) -> None:
+def test_a_journal_that_cannot_be_used_lets_no_run_start_and_says_what_helps(nursery: Nursery, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     journal = str(tmp_path / "file" / "journal.sqlite")
     with ServerProcess("--journal", journal, *OFFLINE, nursery=nursery) as server:
         server.initialize()
         result = server.ask(1, "tools/call", name="vote", arguments=ASK)["result"]
     assert result["isError"]
-    assert result["structuredContent"]["layers"] == []
-    assert "--journal none" in result["structuredContent"]["error"]
+    assert "--journal none" in result["content"][0]["text"]
+    assert "run_id" not in str(result)
 
 
 def test_a_fork_pays_only_for_what_follows_the_change(nursery: Nursery, tmp_path: Path) -> None:

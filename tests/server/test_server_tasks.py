@@ -24,7 +24,7 @@ from pydantic import TypeAdapter
 
 from moa_mcp.config import parse
 from moa_mcp.errors import JournalError
-from moa_mcp.journal import Journal, RunRecord
+from moa_mcp.journal import Journal, Page, RunRecord
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.server.app import App
 from moa_mcp.server.tasks import EXTENSION, TaskParams
@@ -450,13 +450,13 @@ class Refusing(MemoryJournal):
 
     readable = True
 
-    async def begin(self, record: RunRecord) -> None:
-        raise JournalError(f"the disk is full: {record.run_id}")
+    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
+        raise JournalError(f"the disk is full: {record.run_id}, {queued}")
 
-    async def record(self, run_id: str) -> RunRecord | None:
+    async def events(self, run_id: str, after: int = 0) -> Page:
         if not self.readable:
             raise JournalError("the disk is gone")
-        return await super().record(run_id)
+        return await super().events(run_id, after)
 
 
 async def test_what_can_not_be_put_on_record_is_no_task(models: ModelServer) -> None:
@@ -466,5 +466,5 @@ async def test_what_can_not_be_put_on_record_is_no_task(models: ModelServer) -> 
         journal.readable = False
         with pytest.raises(MCPError) as refused:
             await asked(client.session, "tasks/get", "any")
-    assert (result.is_error, models.requests) == (True, ())
+    assert (result.is_error, text(result).startswith("the disk is full"), models.requests) == (True, True, ())
     assert (refused.value.code, refused.value.error.message) == (types.INTERNAL_ERROR, "the disk is gone")

@@ -447,3 +447,12 @@ async def test_a_question_that_does_not_fit_the_first_route_is_sent_on_the_next(
     assert [call.target and call.target.window for call in model.calls] == [sizes[1]]
     (note,) = trace.notes
     assert note.startswith("p/a-200 failed, so the next route was used: not sent: the prompt has at least 250 tokens")
+
+
+async def test_an_agent_whose_window_takes_no_answer_is_not_called_and_the_step_goes_on_without_it() -> None:
+    model = ScriptedModel({"a": words, "y": words})
+    panel = '{ step = "synthesize", agents = ["x", "y"] }'
+    runs = runs_of(model, {"x": 400}, PROPOSE, panel, '{ step = "aggregate", agent = "y" }')
+    trace = await ended(runs, Question("Why? " * 100))
+    assert (trace.status, model.calls_of("x")) == ("degraded", [])
+    assert "no answer fits the context window of x (400 tokens)" in " ".join(trace.degradations)

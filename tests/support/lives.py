@@ -109,7 +109,7 @@ class Machine:
         async def work() -> tuple[RunRecord, tuple[Event, ...]]:
             journal = SQLiteJournal(self.path)
             (record,) = await journal.records()
-            events = await journal.events(record.run_id)
+            events = (await journal.events(record.run_id)).events
             await journal.close()
             return record, events
 

@@ -25,6 +25,7 @@ from moa_mcp.__main__ import main
 from moa_mcp.errors import CallError
 from moa_mcp.providers.transports import Real
 from moa_mcp.values import Call, Message, Place, Target
+from tests.support.tracing import complete_tracing
 
 _LATE_S = 20.0
 
@@ -149,7 +150,7 @@ def _load() -> None:
 
 def _child(entry: socket.socket) -> dict[str, Any] | None:
     """Fork whenever asked to, and return in each child what it is to do; in the parent None, when nobody asks more."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, _reap)
     while fds := socket.recv_fds(entry, 1, 4)[1]:
         if os.fork() == 0:
             entry.close()
@@ -158,6 +159,13 @@ def _child(entry: socket.socket) -> dict[str, Any] | None:
         for fd in fds:
             os.close(fd)
     return None
+
+
+def _reap(*_: object) -> None:
+    """Wait for those that ended, so that the processor time of all counts as that of the tests."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _watched(fds: list[int]) -> dict[str, Any]:
@@ -183,12 +191,13 @@ def _watched(fds: list[int]) -> dict[str, Any]:
 
 def _measure(configuration: str) -> None:
     """Measure coverage from now on, and save it however the process ends, but for SIGKILL."""
+    leave, raise_signal = os._exit, signal.raise_signal
     measured = Coverage(config_file=configuration, data_suffix=True)
     measured.start()
+    complete_tracing()
     path = Path(measured.get_data().data_filename())
     path.touch()
     path.chmod(0o666)  # a prelude may make another user of it
-    leave, raise_signal = os._exit, signal.raise_signal
 
     def save() -> None:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # it has ended; no handler may run

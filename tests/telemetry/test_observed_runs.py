@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
@@ -13,14 +14,15 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from moa_mcp.config import Config
-from moa_mcp.events import Event
+from moa_mcp.events import AttemptStarted, Event, RunEstimated
 from moa_mcp.middleware import Usable
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs import Runs
+from moa_mcp.telemetry import attributes
 from moa_mcp.telemetry.metrics import Instruments
 from moa_mcp.telemetry.observer import Telemetry
 from moa_mcp.testing import ScriptedModel
-from moa_mcp.values import Question, Target
+from moa_mcp.values import Place, Question, Target, Tokens
 from tests.support.journals import PANEL, config_of
 from tests.support.layers import at
 from tests.support.starting import start_run
@@ -157,3 +159,13 @@ async def test_what_is_open_ends_with_a_run_that_is_interrupted(seen: Watched) -
 async def test_telemetry_without_providers_of_the_sdk_has_nothing_to_flush(seen: Watched) -> None:
     await seen.telemetry.flush()
     assert seen.names == []
+
+
+def test_what_is_not_limited_has_no_attribute_and_what_is_has_one() -> None:
+    tokens = Tokens(1, 2, 3)
+    free = RunEstimated(calls=1, tokens=tokens, cost_usd=None, unpriced=("a",), max_cost_usd=None)
+    capped = replace(free, max_cost_usd=Decimal("0.5"))
+    assert attributes.of_estimate(free) == {"moa.estimate.calls": 1, "moa.estimate.tokens": 2}
+    assert attributes.of_estimate(capped) == attributes.of_estimate(free) | {"moa.run.max_cost_usd": 0.5}
+    asked = AttemptStarted(place=Place(1, 1), attempt=1, model="openai/m", parameters={})
+    assert attributes.of_request(asked) == {"moa.attempt.number": 1}

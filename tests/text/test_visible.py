@@ -81,3 +81,8 @@ def test_nothing_shown_commands_reorders_or_ends_in_two_invisible_characters(tex
     assert not kept - set("\n\t\u200c\u200d\U000e0067\U000e0062\U000e0065\U000e006e\U000e007f")
     assert not any(one == other == "\u200d" for one, other in pairwise(shown))
     assert visible(shown) == shown
+
+
+def test_a_line_end_that_arrives_in_two_pieces_is_one() -> None:
+    pieces = Visible()
+    assert "".join([pieces.add("a\r"), pieces.add("\nb"), pieces.end()]) == visible("a\r\nb")

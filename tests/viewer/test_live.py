@@ -91,7 +91,7 @@ def events() -> tuple[Event, ...]:
             await ended(run)
         async with runs_of(ScriptedModel(otherwise=reply), journal, CONFIG).open() as again:
             await ended(await resume_run(again, run.run_id))
-        return await journal.events(run.run_id)
+        return (await journal.events(run.run_id)).events
 
     return anyio.run(resumed)
 

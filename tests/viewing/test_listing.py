@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from moa_mcp.events import Event, RunFinished
+from moa_mcp.events import RunFinished
+from moa_mcp.journal import Page
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.viewing import listing
 from moa_mcp.viewing.followed import FollowedRuns
@@ -86,9 +87,9 @@ class Counted(MemoryJournal):
 
     reads = 0
 
-    async def events(self, run_id: str) -> tuple[Event, ...]:
+    async def events(self, run_id: str, after: int = 0) -> Page:
         self.reads += 1
-        return await super().events(run_id)
+        return await super().events(run_id, after)
 
 
 async def test_figures_of_a_run_that_ended_are_read_once_and_again_after_a_resume() -> None:

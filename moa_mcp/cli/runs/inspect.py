@@ -118,7 +118,7 @@ def _read(run_id: str, journal: str | None) -> tuple[RunRecord, Trace]:
 
 async def _found(journal: Journal, run_id: str) -> tuple[RunRecord, Trace]:
     record = await find(journal, run_id)
-    trace = traced(record, await journal.events(record.run_id))
+    trace = traced(record, (await journal.events(record.run_id)).events)
     was_simulated(record)  # raises here, not while the run is printed
     return record, trace
 

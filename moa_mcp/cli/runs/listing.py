@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
 import anyio
 import click
@@ -18,11 +19,11 @@ from moa_mcp.cli.text import counted, json_text, line, say
 from moa_mcp.errors import JournalError
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.runs import traced, was_simulated
-from moa_mcp.runs.lookup import ALL
+from moa_mcp.runs.lookup import every
 from moa_mcp.text import money
 from moa_mcp.trace.trace import Trace
 
-STATUSES = ("running", "interrupted", "complete", "degraded", "failed", "cancelled")
+STATUSES = ("queued", "running", "interrupted", "complete", "degraded", "failed", "cancelled")
 _WIDE, _WIDEST = 100, 120
 """Columns from which full IDs are shown, and full dates."""
 _SHORT_ID = 8
@@ -34,27 +35,49 @@ Row = tuple[RunRecord, Trace | None]
 @click.command("list", epilog="Exit codes: 0 success, 2 wrong usage or unusable journal.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only runs with this status.")
 @click.option("--pipeline", metavar="NAME", shell_complete=completing.pipelines, help="Only runs of this pipeline.")
+@click.option("--batch", metavar="ID", shell_complete=completing.batches, help="Only runs of this batch.")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="Maximum number of runs."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @journal_option
 @config_unread
-def list_command(status: str | None, pipeline: str | None, limit: int, as_json: bool, journal: str | None) -> None:
+def list_command(
+    status: str | None, pipeline: str | None, batch: str | None, limit: int, as_json: bool, journal: str | None
+) -> None:
     """List stored runs, newest first."""
     if absent(journal):
         _show((), as_json=as_json, otherwise=f"{no_runs(journal)}.")
         return
     with journal_of(journal) as kept:
-        filtered = status is not None or pipeline is not None
-        records = anyio.run(partial(kept.records, limit=ALL if filtered else limit))
-        chosen = [each for each in records if status in {None, stands(each)} and pipeline in {None, each.pipeline}]
-        rows = anyio.run(_rows, kept, chosen[:limit])
-    near = nearest(pipeline or "", {each.pipeline for each in records}) if not rows and pipeline else ""
-    none = f"no run matches{near or '.'}" if records else f"{no_runs(journal)}."
+        filtered = (status, pipeline, batch) != (None, None, None)
+        found = anyio.run(_matching, kept, status, pipeline, batch) if filtered else _newest(kept, limit)
+        rows = anyio.run(_rows, kept, found.shown[:limit])
+    near = nearest(pipeline or "", found.pipelines) if not rows and pipeline else ""
+    none = f"no run matches{near or '.'}" if found.pipelines or batch else f"{no_runs(journal)}."
     _show(rows, as_json=as_json, otherwise=none)
-    if not as_json and filtered and len(chosen) > limit:
-        say(f"{counted(len(chosen) - limit, 'more run')}; use --limit {len(chosen)} to show all.")
+    if not as_json and filtered and len(found.shown) > limit:
+        say(f"{counted(len(found.shown) - limit, 'more run')}; use --limit {len(found.shown)} to show all.")
+
+
+class _Found(NamedTuple):
+    shown: list[RunRecord]
+    pipelines: set[str]
+    """Of all runs that were looked at."""
+
+
+def _newest(journal: Journal, limit: int) -> _Found:
+    records = anyio.run(partial(journal.records, limit=limit))
+    return _Found([*records], {each.pipeline for each in records})
+
+
+async def _matching(journal: Journal, status: str | None, pipeline: str | None, batch: str | None) -> _Found:
+    found = _Found([], set())
+    async for each in every(journal, batch=batch):
+        found.pipelines.add(each.pipeline)
+        if status in {None, stands(each)} and pipeline in {None, each.pipeline}:
+            found.shown.append(each)
+    return found
 
 
 async def _rows(journal: Journal, records: list[RunRecord]) -> tuple[Row, ...]:
@@ -63,7 +86,7 @@ async def _rows(journal: Journal, records: list[RunRecord]) -> tuple[Row, ...]:
 
 async def _trace(journal: Journal, record: RunRecord) -> Trace | None:
     try:
-        trace = traced(record, await journal.events(record.run_id))
+        trace = traced(record, (await journal.events(record.run_id)).events)
         was_simulated(record)  # raises here, not while the rows are printed
     except JournalError as error:
         say(f"Error: {error}")
@@ -91,6 +114,7 @@ def _data(record: RunRecord, trace: Trace | None) -> dict[str, object]:
         "cost_usd": None if trace is None or trace.cost_usd is None else float(trace.cost_usd),
         "simulated": None if trace is None else was_simulated(record),
         "question": record.title,
+        "batch": record.batch,
     }
 
 

@@ -13,7 +13,7 @@ from moa_mcp.cli.options import Refused, config_unread, journal_option
 from moa_mcp.cli.runs.record import find, journal_of, run_argument, stands
 from moa_mcp.cli.text import counted, line
 from moa_mcp.journal import Journal
-from moa_mcp.runs.lookup import ALL
+from moa_mcp.runs.lookup import every
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -35,7 +35,7 @@ def cancel(run_id: str, journal: str | None) -> None:
 async def _cancel(journal: Journal, given: str) -> str:
     before = await find(journal, given)
     if await journal.cancel(before.run_id):
-        when = "" if stands(before) == "interrupted" else "; its process stops it within a few seconds"
+        when = "; its process stops it within a second" if stands(before) == "running" else ""
         return f"Cancelled run {before.run_id}{when}."
     now = await find(journal, before.run_id)
     if now.status == "cancelled":
@@ -65,10 +65,14 @@ def gc(older_than: str | None, max_size: str | None, dry_run: bool, journal: str
     with journal_of(journal) as kept:
         before = None if age_s is None else time.time() - age_s
         beyond = None if size is None else int(size)
-        total = len(anyio.run(partial(kept.records, limit=ALL)))
+        total = anyio.run(_count, kept)
         gone = anyio.run(partial(kept.forget, older_than=before, beyond_bytes=beyond, dry=dry_run))
     did = "Would delete" if dry_run else "Deleted"
     click.echo(f"{did} {gone} of {counted(total, 'run')}.")
+
+
+async def _count(journal: Journal) -> int:
+    return sum([1 async for _ in every(journal)])
 
 
 def _measured(option: str, given: str | None, units: dict[str, int], examples: str) -> float | None:

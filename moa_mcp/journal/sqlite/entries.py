@@ -37,8 +37,10 @@ class Entries:
         """With `texts`, store texts, else only their hashes."""
         self._owner = owner
         self._texts = texts
-        self._known: set[tuple[str, str]] = set()
-        """Stored texts by run. They stay as long as the run, so its owner can rely on them."""
+        self._known: dict[str, set[str]] = {}
+        """Hashes of stored texts by run. They stay as long as the run, so its owner can rely on them."""
+        self._count = 0
+        """How many they are, at least."""
 
     def write(self, db: sqlite3.Connection, pages: Mapping[str, Sequence[Packed]]) -> None:
         """Store events of several runs in order, either all of them or none. Raises `NotOurs`."""
@@ -56,16 +58,21 @@ class Entries:
                 for line in lines
                 for digest, text in line.texts.items()
             )
-            self._refer(db, {key: text for key, text in told if key not in self._known})
+            self._refer(db, {key: text for key, text in told if key[1] not in self._known.get(key[0], ())})
 
     def _row(self, body: str, run_id: str) -> tuple[str, int]:
         """Return events with their checksum, which is negative if their texts are not stored."""
         crc = checked(body, run_id)
         return body, crc if self._texts else -1 - crc
 
+    def begins(self, run_id: str) -> None:
+        """Forget the texts of an earlier run with this ID, which was deleted."""
+        self._known.pop(run_id, None)
+
     def undone(self) -> None:
         """Forget the writes since the last commit."""
         self._known.clear()
+        self._count = 0
 
     def _refer(self, db: sqlite3.Connection, told: Mapping[tuple[str, str], str]) -> None:
         """Store texts by hash and reference them from their runs."""
@@ -77,9 +84,11 @@ class Entries:
             "INSERT OR IGNORE INTO refs SELECT run_id, text_id FROM said JOIN texts USING(digest)"
         )
         _insert(db, sql, [*told])
-        if len(self._known) >= _KNOWN:
-            self._known.clear()
-        self._known.update(told)
+        if self._count >= _KNOWN:
+            self.undone()
+        self._count += len(told)
+        for run_id, digest in told:
+            self._known.setdefault(run_id, set()).add(digest)
 
 
 def _row(db: sqlite3.Connection, digest: str, text: str) -> tuple[str, bool, bytes] | None:

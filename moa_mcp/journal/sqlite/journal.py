@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
-from functools import cached_property
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import anyio
-import anyio.to_thread
 
-from moa_mcp.errors import JournalDamaged, JournalError
+from moa_mcp.errors import JournalDamaged, JournalError, RunNotFound
 from moa_mcp.events import PASSING, Event
-from moa_mcp.journal import CallerSpending, Committed, Follow, RunRecord
-from moa_mcp.journal.codec import Packed, Packer
+from moa_mcp.journal import CallerSpending, Claim, Committed, Page, RunRecord
+from moa_mcp.journal.codec import Packer
 from moa_mcp.journal.damage import damaged_run, readable
+from moa_mcp.journal.news import Listeners, News, NewsKind
 from moa_mcp.journal.sqlite import spending
-from moa_mcp.journal.sqlite.damage import damaged_file, explained, explaining, read_only
+from moa_mcp.journal.sqlite.damage import explained, read_only
 from moa_mcp.journal.sqlite.entries import Entries
-from moa_mcp.journal.sqlite.opening import Opened, opened_at_best
-from moa_mcp.journal.sqlite.owners import is_dead, me
-from moa_mcp.journal.sqlite.reading import Reading
+from moa_mcp.journal.sqlite.file import File
+from moa_mcp.journal.sqlite.leases import Lease, claim, free, lease, leases
+from moa_mcp.journal.sqlite.owners import me
+from moa_mcp.journal.sqlite.reading import Reader
 from moa_mcp.journal.sqlite.retention import Forgetting
-from moa_mcp.journal.sqlite.rows import SELECT, any_record_of, insert, record_of
-from moa_mcp.journal.sqlite.schema import connected
-from moa_mcp.journal.sqlite.surviving import holds_a_run
-from moa_mcp.journal.sqlite.writer import Work, Writer
+from moa_mcp.journal.sqlite.rows import SELECT, insert, record_of
+from moa_mcp.journal.sqlite.selection import Selection
+from moa_mcp.journal.sqlite.watch import Watch
 from moa_mcp.text.surrogates import is_encodable
 from moa_mcp.values import Status
 
@@ -40,9 +42,6 @@ _MANY = 8
 """Number of active runs from which a transaction waits for more events, because a transaction for each answer costs
 more CPU time than its content."""
 _PATIENCE_S = 0.006
-_RESUMABLE = frozenset({"running", "failed", "cancelled"})
-
-Value = TypeVar("Value")
 
 
 class SQLiteJournal:
@@ -75,51 +74,18 @@ class SQLiteJournal:
             JournalError: the file can't be used; describes why and how to fix it.
 
         """
-        self._path = path
         self._texts = texts
         self._lease_s = lease_s
         self._me = me()
         self._driven: dict[str, Packer] = {}
-        self._synchronous = synchronous
-        self._only_reads = only_reads
-        if at_once and not (self._opened.writes or to_read or only_reads):
-            self._opened.db.close()
-            self._opened.discard()
+        self._entries = Entries(self._me, texts=texts)
+        self._file = File(path, synchronous, self._entries, only_reads=only_reads)
+        self._reader = Reader()
+        self._listeners = Listeners()
+        self._watch = Watch(self._listeners, self._driven)
+        if at_once and not (self._file.writes or to_read or only_reads):
+            self._file.refuse()
             raise read_only(path)
-
-    @cached_property
-    def _opened(self) -> Opened:
-        with explaining(self._path):
-            opened = opened_at_best(self._path, self._synchronous)
-        return opened._replace(writes=opened.writes and not self._only_reads)
-
-    @cached_property
-    def _writer(self) -> Writer[Packed]:
-        return Writer(self._opened.db, Entries(self._me, texts=self._texts), writes=self._opened.writes)
-
-    @property
-    def _is_empty(self) -> bool:
-        """Whether nothing was ever written, so that reading needs no file."""
-        return "_opened" not in self.__dict__ and not self._path.exists()
-
-    async def _do(self, work: Work[Value]) -> Value:
-        if not self._opened.writes:
-            raise read_only(self._path)
-        return await self._done(work, reads=False)
-
-    async def _read(self, work: Work[Value]) -> Value:
-        return await self._done(work, reads=True)
-
-    async def _done(self, work: Work[Value], *, reads: bool) -> Value:
-        writer = self._writer  # of a file that can't be opened, no run is left
-        try:
-            with explaining(self._path):
-                return await writer.do(work, reads=reads)
-        except JournalDamaged as error:
-            some_left = False
-            with suppress(sqlite3.Error):
-                some_left = await writer.do(holds_a_run, reads=True)
-            raise damaged_file(self._path, some_left=some_left) from error
 
     @property
     def keeps_texts(self) -> bool:
@@ -127,25 +93,38 @@ class SQLiteJournal:
 
     @property
     def unwritten_s(self) -> float:
-        return self._writer.unwritten_s if "_writer" in self.__dict__ else 0.0
+        return self._file.unwritten_s
 
-    async def begin(self, record: RunRecord) -> None:
-        await self._do(lambda db: insert(db, record, self._me, time.time() + self._lease_s))
-        self._drives(record.run_id)
+    async def open(self) -> None:
+        _ = self._file.writer
+
+    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
+        def work(db: sqlite3.Connection) -> bool:
+            if queued:
+                return insert(db, replace(record, status="queued"), None, 0.0)
+            self._entries.begins(record.run_id)
+            return insert(db, record, self._me, time.time() + self._lease_s)
+
+        begun = await self._file.do(work)
+        if begun:
+            self._drives(record.run_id, still=not queued)
+            self.tell(News("queued" if queued else "changed", record.run_id))
+        return begun
 
     async def keep(self, run_id: str, event: Event) -> None:
-        if not self._opened.writes:
-            raise read_only(self._path)
+        self._file.require_writes()
         packer = self._packer(run_id)
         try:
-            await self._writer.write(run_id, packer.pack(event))
+            await self._file.writer.write(run_id, packer.pack(event))
         except (sqlite3.Error, OSError) as error:
             packer.forget()
-            raise explained(self._path, error) from error
+            raise explained(self._file.path, error) from error
+        self.tell(News("changed", run_id))
 
     def append(self, run_id: str, event: Event) -> None:
-        if self._opened.writes and not isinstance(event, PASSING):
-            self._writer.write_soon(run_id, self._packer(run_id).pack(event))
+        if self._file.writes and not isinstance(event, PASSING):
+            self._file.writer.write_soon(run_id, self._packer(run_id).pack(event))
+            self.tell(News("changed", run_id))
 
     def _packer(self, run_id: str) -> Packer:
         return self._driven.get(run_id) or Packer(tells=self._texts)
@@ -155,61 +134,51 @@ class SQLiteJournal:
             self._driven[run_id] = Packer(tells=self._texts)
         else:
             self._driven.pop(run_id, None)
-        self._writer.patience_s = _PATIENCE_S if len(self._driven) >= _MANY else 0
+        self._file.writer.patience_s = _PATIENCE_S if len(self._driven) >= _MANY else 0
 
     async def finish(self, run_id: str, status: Status) -> None:
         sql = (
             "UPDATE runs SET status = ?, owner = NULL, lease_until = 0, updated_at = ?, "
             "parts = (SELECT count(*) FROM events WHERE events.run_id = runs.run_id) WHERE run_id = ? AND owner = ?"
         )
-        await self._last(run_id, lambda db: db.execute(sql, (status, time.time(), run_id, self._me)))
+        await self._last(News("ended", run_id), sql, (status, time.time(), run_id, self._me))
 
-    async def _last(self, run_id: str, work: Work[object]) -> None:
-        """Make the last write of a run. If it fails now, it is retried later."""
-        self._drives(run_id, still=False)
+    async def _last(self, news: News, sql: str, values: tuple[object, ...]) -> None:
+        """Make the last write of a run and tell it. If it fails now, it is retried later."""
+        self._drives(news.run_id, still=False)
         try:
-            await self._do(work)
+            if await self._file.do(lambda db: db.execute(sql, values).rowcount):
+                self.tell(news)
         except JournalError:
-            if self._opened.writes:
-                self._writer.soon(work)
+            if self._file.writes:
+                self._file.writer.soon(lambda db: db.execute(sql, values))
             raise
 
-    async def is_free(self, run_id: str) -> bool:
-        owner, until = lease = await self._lease(run_id)
-        if is_dead(owner):
-            return True
-        if until >= time.time() or owner == self._me:  # this process renews the leases of all its runs
-            return until < time.time()
-        with anyio.move_on_after(self._lease_s / 2):  # longer than the interval of renewals
-            while not is_dead(owner) and await self._lease(run_id) == lease:  # noqa: ASYNC110  a file tells no process
-                await anyio.sleep(_LOOK_S)
-            return is_dead((await self._lease(run_id))[0])
-        return True
-
-    async def _lease(self, run_id: str) -> tuple[str | None, float]:
-        sql = "SELECT owner, lease_until FROM runs WHERE run_id = ?"
-        row: tuple[str | None, float] | None = await self._read(lambda db: db.execute(sql, (run_id,)).fetchone())
-        if row is not None and not isinstance(row[1], float):  # pyright: ignore[reportUnnecessaryIsInstance]  a file may hold anything
-            raise damaged_run(run_id)
-        return row or (None, 0.0)
-
-    async def claim(self, run_id: str) -> bool:
-        def work(db: sqlite3.Connection) -> bool:
-            row = db.execute("SELECT owner, lease_until, status FROM runs WHERE run_id = ?", (run_id,)).fetchone()
-            now = time.time()
-            if row is None or row[2] not in _RESUMABLE or not (row[1] < now or is_dead(row[0])):
-                return False
-            sql = (
-                "UPDATE runs SET owner = ?, lease_until = ?, status = 'running', updated_at = ?, parts = NULL "
-                "WHERE run_id = ?"
-            )
-            db.execute(sql, (self._me, now + self._lease_s, now, run_id))
-            return True
-
-        claimed = await self._do(work)
-        if claimed:
+    async def claim(self, run_id: str) -> Claim | None:
+        held = await self._file.read(lambda db: lease(db, run_id))
+        if held.until >= time.time() or held.owner == self._me:  # this process renews the leases of all its runs
+            dead = held.is_over or held.until < time.time()
+        else:
+            dead = await self._is_dead(held)
+        if not dead:
+            return None
+        claimed: Claim | None = None
+        with anyio.CancelScope(shield=True):  # whoever claims a run must learn of it
+            claimed = await self._file.do(lambda db: claim(db, run_id, self._me, self._lease_s))
+        if claimed is not None:
             self._drives(run_id)
+            self.tell(News("changed", run_id))
         return claimed
+
+    async def _is_dead(self, held: Lease) -> bool:
+        """Whether the owner of an expired lease is dead, or sends no heartbeat for longer than one takes."""
+        with anyio.move_on_after(self._lease_s / 2):
+            now = held
+            while not now.is_over and now == held:
+                await anyio.sleep(_LOOK_S)  # the death of a process is no news, and its heartbeat is none either
+                now = await self._file.read(lambda db: lease(db, held.run_id))
+            return now.is_over
+        return True
 
     async def renew(self, run_ids: Sequence[str]) -> frozenset[str]:
         if not run_ids:
@@ -220,48 +189,75 @@ class SQLiteJournal:
             sql = "UPDATE runs SET lease_until = ? WHERE run_id = ? AND owner = ? AND status = 'running'"
             return frozenset(each for each in run_ids if db.execute(sql, (until, each, self._me)).rowcount)
 
-        return await self._do(work)
+        return await self._file.do(work)
 
-    async def release(self, run_id: str) -> None:
-        sql = "UPDATE runs SET owner = NULL, lease_until = 0 WHERE run_id = ? AND owner = ?"
-        await self._last(run_id, lambda db: db.execute(sql, (run_id, self._me)))
+    async def release(self, run_id: str, *, requeue: bool = False) -> None:
+        queued = "status = 'queued', delivered = 1, " if requeue else ""
+        sql = f"UPDATE runs SET {queued}owner = NULL, lease_until = 0 WHERE run_id = ? AND owner = ?"  # noqa: S608
+        await self._last(News("queued" if requeue else "ended", run_id), sql, (run_id, self._me))
+
+    async def free_dead(self) -> frozenset[str]:
+        now = time.time()
+        held = [each for each in await self._file.read(leases) if each.owner != self._me]
+        dead = [each for each in held if each.is_over]
+        expired = [each for each in held if each not in dead and each.until < now]
+        dead += [each for each, over in zip(expired, await anyio.amap(self._is_dead, expired), strict=True) if over]
+        freed = await self._file.do(lambda db: free(db, dead)) if dead else {}
+        for run_id, queued in freed.items():
+            self.tell(News("queued" if queued else "ended", run_id))
+        return frozenset(freed)
 
     async def cancel(self, run_id: str) -> bool:
         sql = (
             "UPDATE runs SET status = 'cancelled', owner = NULL, lease_until = 0, updated_at = ?, "
             "parts = (SELECT count(*) FROM events WHERE events.run_id = runs.run_id) "
-            "WHERE run_id = ? AND status = 'running'"
+            "WHERE run_id = ? AND status IN ('queued', 'running')"
         )
-        return await self._do(lambda db: bool(db.execute(sql, (time.time(), run_id)).rowcount))
+        cancelled = await self._file.do(lambda db: bool(db.execute(sql, (time.time(), run_id)).rowcount))
+        if cancelled:
+            self.tell(News("cancelled", run_id))
+        return cancelled
 
     async def record(self, run_id: str) -> RunRecord | None:
-        if self._is_empty or not is_encodable(run_id):
+        if self._file.is_empty or not is_encodable(run_id):
             return None
-        rows = await self._read(lambda db: db.execute(f"{SELECT} WHERE run_id = ?", (run_id,)).fetchall())
+        rows = await self._file.read(lambda db: db.execute(f"{SELECT} WHERE run_id = ?", (run_id,)).fetchall())
         return record_of(rows[0]) if rows else None
 
-    async def records(self, *, limit: int = 1000, changed_since: float = 0.0) -> tuple[RunRecord, ...]:
-        if self._is_empty:
+    async def records(
+        self,
+        *,
+        statuses: Collection[Status] | None = None,
+        caller: str | None = None,
+        batch: str | None = None,
+        before: str | None = None,
+        changed_since: float = 0.0,
+        limit: int = 1000,
+    ) -> tuple[RunRecord, ...]:
+        if self._file.is_empty and before is None:
             return ()
-        changed = f"WHERE updated_at >= {changed_since!r} " if changed_since else ""  # a corrupt time is listed too
-        sql = f"{SELECT} {changed}ORDER BY created_at DESC, rowid DESC LIMIT ?"
-        return tuple(map(any_record_of, await self._read(lambda db: db.execute(sql, (limit,)).fetchall())))
+        selection = Selection(statuses, caller, batch, before, changed_since, limit)
+        return await self._file.read(selection.read)
 
-    async def events(self, run_id: str) -> tuple[Event, ...]:
-        return await self.follow(run_id)()
+    async def events(self, run_id: str, after: int = 0) -> Page:
+        if self._file.is_empty or not is_encodable(run_id):
+            raise RunNotFound(run_id)
+        with readable(run_id):
+            try:
+                part = await self._file.writer.do(lambda db: self._reader.read(db, run_id, after), reads=True)
+            except sqlite3.Error as error:
+                told = explained(self._file.path, error)
+                raise damaged_run(run_id) if isinstance(told, JournalDamaged) else told from error
+            return self._reader.page(part)
 
-    def follow(self, run_id: str) -> Follow:
-        reading = Reading(run_id)
+    @asynccontextmanager
+    async def news(self, *kinds: NewsKind, run_id: str = "") -> AsyncGenerator[AsyncIterator[News]]:
+        async with self._listeners.listening(kinds, run_id) as listener:
+            await self._file.read(partial(self._watch.start, self._file.writer, asyncio.get_running_loop()))
+            yield listener
 
-        async def more() -> tuple[Event, ...]:
-            with readable(run_id):
-                try:
-                    return tuple(await self._writer.do(reading.more, reads=True))
-                except sqlite3.Error as error:
-                    told = explained(self._path, error)
-                    raise damaged_run(run_id) if isinstance(told, JournalDamaged) else told from error
-
-        return more
+    def tell(self, news: News) -> None:
+        self._listeners.tell(news)
 
     async def commit_spending(
         self,
@@ -274,42 +270,32 @@ class SQLiteJournal:
         in_turn: bool = False,
     ) -> Committed:
         wanted = spending.Commitment(run_id, nanodollars, cap, held, day, in_turn)
-        return await self._do(lambda db: spending.commit(db, wanted, self._me))
+        return await self._file.do(lambda db: spending.commit(db, wanted, self._me))
 
     async def spending(self, day: str) -> int:
-        return 0 if self._is_empty else await self._read(lambda db: spending.total(db, day))
+        return 0 if self._file.is_empty else await self._file.read(lambda db: spending.total(db, day))
 
     async def spending_of(self, caller: str, day: str) -> CallerSpending:
-        return await self._read(lambda db: spending.of_caller(db, caller, day))
+        return await self._file.read(lambda db: spending.of_caller(db, caller, day))
 
     async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
-        return await self._read(lambda db: spending.held(db, day, dead=dead))
+        return await self._file.read(lambda db: spending.held(db, day, dead=dead))
 
     async def forget(
         self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False
     ) -> int:
-        if self._is_empty:
+        if self._file.is_empty:
             return 0
         what = Forgetting(older_than or 0.0, beyond_bytes)
         if dry:
-            if not self._opened.writes:
-                return await self._read(what.would)
-            with explaining(self._path):
-                return await anyio.to_thread.run_sync(self._apart, what.would)
+            return await self._file.apart(what.would)
         gone, more = 0, True
         while more:
             began = time.monotonic()
-            forgotten, more = await self._do(what.some)
+            forgotten, more = await self._file.do(what.some)
             gone += forgotten
             await anyio.sleep(time.monotonic() - began)  # let other writers in, also those of other processes
         return gone
 
-    def _apart(self, work: Work[Value]) -> Value:
-        """Do long work on a separate connection, without blocking writes."""
-        with closing(connected(str(self._path))) as db:
-            return work(db)
-
     async def close(self) -> None:
-        if "_opened" in self.__dict__:
-            await self._writer.close()
-            self._opened.discard()
+        await self._file.close()

@@ -6,43 +6,104 @@ import hashlib
 import re
 import sqlite3
 import zlib
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from moa_mcp.errors import RunNotFound
 from moa_mcp.events import Event
+from moa_mcp.journal import Page, RunRecord
 from moa_mcp.journal.codec import CODEC, Unpacker
+from moa_mcp.journal.damage import readable
 from moa_mcp.journal.sqlite.damage import checked
+from moa_mcp.journal.sqlite.rows import SELECT, record_of
+from moa_mcp.values import ACTIVE
 
 _DIGEST = re.compile('"sha256":"([0-9a-f]{64})"')
 _MOST = 300
 """Values of one statement. SQLite may be limited to 999."""
+_FOLLOWED = 64
+"""Places in runs from which a follower can go on without reading what came before."""
 _TEXTS = "SELECT digest, packed, body FROM texts JOIN refs USING(text_id)"
 _Row = tuple[int, str, int | None]
+_Place = tuple[str, float, int]
+"""A run, when it was created, and a mark. A run that was deleted and begun again is another one."""
 
 
-class Reading:
-    """The events of one run. Each part has what was written since the part before."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What was read of a run, not decoded yet."""
 
-    def __init__(self, run_id: str) -> None:
-        self._run_id = run_id
-        self._rows = 0
-        self._last = 0
+    record: RunRecord
+    after: int
+    rows: Sequence[_Row]
+    """Those after the mark; all of the run if what they refer to is not known."""
+    texts: dict[str, str]
+    unpacker: Unpacker
+
+    @property
+    def mark(self) -> int:
         """The number of the last row."""
-        self._unpacker = Unpacker()
+        return self.rows[-1][0] if self.rows else self.after
 
-    def more(self, db: sqlite3.Connection) -> Iterator[Event]:
-        """Read the next events. The iterator decodes them; it must be exhausted before the next part is read.
+    def events(self) -> Iterator[Event]:
+        """Decode the events after the mark. Raises `ValueError` and others if they are corrupt."""
+        for number, body, _ in self.rows:
+            events = self.unpacker.unpacked(body.split("\n"), self.texts)
+            if number > self.after:
+                yield from events
+            else:
+                for _ in events:  # later events may refer to them
+                    pass
 
-        Raises `ValueError` if they are corrupt.
-        """
-        sql = "SELECT seq, body, crc FROM events WHERE run_id = ? AND seq > ? ORDER BY seq"
-        rows: list[_Row] = db.execute(sql, (self._run_id, self._last)).fetchall()
-        (ended_with,) = db.execute("SELECT parts FROM runs WHERE run_id = ?", (self._run_id,)).fetchone() or (None,)
-        if ended_with not in {None, self._rows + len(rows)} or not all(_is_sound(self._run_id, row) for row in rows):
+
+class Reader:
+    """Reads runs after marks. It remembers what events that come refer to, so that a follower reads only what is new.
+
+    `read` belongs to the thread of the connection, `page` to that of the caller.
+    """
+
+    def __init__(self) -> None:
+        self._unpackers: OrderedDict[_Place, Unpacker] = OrderedDict()
+
+    def read(self, db: sqlite3.Connection, run_id: str, after: int) -> Part:
+        """Read what follows a mark. Raises `RunNotFound`, `JournalDamaged`; `ValueError` for corrupt events."""
+        found = db.execute(f"{SELECT} WHERE run_id = ?", (run_id,)).fetchall()
+        if not found:
+            raise RunNotFound(run_id)
+        record = record_of(found[0])
+        known = self._unpackers.get((run_id, record.created_at, after)) if after else Unpacker()
+        rows = _rows(db, run_id, after)
+        if rows and known is None:
+            rows = _rows(db, run_id, 0)
+        (parts,) = db.execute("SELECT parts FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        if parts is not None and parts != _count(db, run_id):
+            raise ValueError("missing events")
+        if not all(_is_sound(run_id, row) for row in rows):
             raise ValueError("corrupt event")
-        texts = _texts(db, self._run_id, rows)
-        self._rows += len(rows)
-        self._last = rows[-1][0] if rows else self._last
-        return self._unpacker.unpacked((each for _, body, _ in rows for each in body.split("\n")), texts)
+        return Part(record, after, rows, _texts(db, run_id, rows), known.copy() if known else Unpacker())
+
+    def page(self, part: Part) -> Page:
+        """Decode what was read. Raises `JournalDamaged` if it is corrupt."""
+        record = part.record
+        with readable(record.run_id):
+            events = tuple(part.events())
+        if record.status in ACTIVE and (part.rows or not part.after):
+            place = record.run_id, record.created_at, part.mark
+            self._unpackers[place] = part.unpacker
+            self._unpackers.move_to_end(place)
+            if len(self._unpackers) > _FOLLOWED:
+                self._unpackers.popitem(last=False)
+        return Page(events, part.mark, record)
+
+
+def _rows(db: sqlite3.Connection, run_id: str, after: int) -> list[_Row]:
+    sql = "SELECT seq, body, crc FROM events WHERE run_id = ? AND seq > ? ORDER BY seq"
+    return db.execute(sql, (run_id, after)).fetchall()
+
+
+def _count(db: sqlite3.Connection, run_id: str) -> int:
+    return int(db.execute("SELECT count(*) FROM events WHERE run_id = ?", (run_id,)).fetchone()[0])
 
 
 def _is_sound(run_id: str, row: _Row) -> bool:

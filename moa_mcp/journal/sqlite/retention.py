@@ -12,7 +12,7 @@ from moa_mcp.journal import oldest_day
 
 _SLICE = 8
 """Runs deleted in one transaction, at a few milliseconds each."""
-_FREE = "(status != 'running' OR lease_until < ?)"
+_FREE = "(status NOT IN ('queued', 'running') OR (status = 'running' AND lease_until < ?))"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ _BATCH = 512
 _PAGES = 240
 _RETRY_S = 1.0
 """Seconds until failed writes are retried if there is no other write."""
+LOOK_S = 0.05
+"""Seconds between looks at what other processes write, while somebody waits for that."""
 
 Value = TypeVar("Value")
 Line_contra = TypeVar("Line_contra", contravariant=True)
@@ -83,6 +85,9 @@ class Writer(Generic[Line_contra]):
         self.patience_s = 0.0
         """Seconds to wait for more work before a transaction, so that there are fewer of them."""
         self._closed = False
+        self._look: Callable[[sqlite3.Connection], bool] | None = None
+        self._looked = self._retried = 0.0
+        """When it last looked, and last tried what had failed, by the monotonic clock."""
         self._loop: asyncio.AbstractEventLoop | None = None
         """The event loop of the last work. Lines use the same one, because a lookup for each call would be expensive.
         """
@@ -140,6 +145,18 @@ class Writer(Generic[Line_contra]):
         """Queue a line without waiting for it."""
         self._jobs.put(_Job(None, page=page, line=line))
 
+    @property
+    def is_looking(self) -> bool:
+        """Whether a function is called regularly."""
+        return self._look is not None
+
+    def look(self, look: Callable[[sqlite3.Connection], bool]) -> None:
+        """Call a function about every 50 ms, outside transactions, until it returns False.
+
+        It may be called from work, and belongs to its thread. An error of SQLite is left to those who read.
+        """
+        self._look = look
+
     async def close(self) -> None:
         """Finish all pending work and close the connection."""
         self._closed = True
@@ -151,7 +168,10 @@ class Writer(Generic[Line_contra]):
         jobs: list[_Job[Any]] | None = []
         while jobs is not None:
             jobs, last = self._next()
-            self._commit(jobs)
+            if jobs or last or time.monotonic() - self._retried >= _RETRY_S:
+                self._retried = time.monotonic()
+                self._commit(jobs)
+            self._look_if_due()
             if last:
                 jobs = None
         if lost := sum(job.work is not _touch for job in self._left):
@@ -162,7 +182,7 @@ class Writer(Generic[Line_contra]):
         """Return pending work and whether the writer is closed. Without work, this is a retry or the end."""
         jobs: list[_Job[Any]] = []
         try:
-            job = self._jobs.get(timeout=_RETRY_S if self._left else None)
+            job = self._jobs.get(timeout=LOOK_S if self._look else _RETRY_S if self._left else None)
             time.sleep(self.patience_s if job is not None else 0)
             while job is not None:
                 jobs.append(job)
@@ -172,6 +192,14 @@ class Writer(Generic[Line_contra]):
         except queue.Empty:
             return jobs, False
         return jobs, True
+
+    def _look_if_due(self) -> None:
+        if self._look is None or time.monotonic() - self._looked < LOOK_S:
+            return
+        with suppress(sqlite3.Error):
+            if not self._look(self._connection):
+                self._look = None
+        self._looked = time.monotonic()
 
     def _commit(self, jobs: list[_Job[Any]]) -> None:
         if self._left and jobs and all(job.reads for job in jobs):  # reads do not fail with the writes that are retried

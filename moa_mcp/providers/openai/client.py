@@ -7,7 +7,7 @@ middleware around it.
 from __future__ import annotations
 
 import re
-import ssl
+import time
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
@@ -19,20 +19,15 @@ import anyio.to_thread
 from moa_mcp.errors import AuthFailed, ParameterRefused, RequestRefused
 from moa_mcp.providers.failures import refusals
 from moa_mcp.providers.openai import families, request, responses
+from moa_mcp.providers.openai.connections import Connections, Sending
 from moa_mcp.routing import proxies
 from moa_mcp.routing.hosts import host
 from moa_mcp.values import Call, Completion, Parameters, Target
 
 if TYPE_CHECKING:
-    import aiohttp
     from multidict import CIMultiDict
     from yarl import URL
 
-_CONNECT_S = 20.0
-_KEPT_S = 55.0
-"""Seconds to keep an idle connection open for the next layer: providers close theirs after 60."""
-_NAMES_S = 300
-_BUFFER = 2**18
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 Body: TypeAlias = dict[str, Any]
 
@@ -53,7 +48,7 @@ class OpenAIWire:
 
     def __init__(self) -> None:
         self._imported = False
-        self._session: aiohttp.ClientSession | None = None
+        self._connections = Connections()
         self._endpoints: dict[Target, _Endpoint] = {}
 
     async def ready(self) -> None:
@@ -64,9 +59,7 @@ class OpenAIWire:
 
     async def close(self) -> None:
         """Close all connections; a later call opens new ones."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        await self._connections.close()
 
     async def __call__(self, call: Call) -> Completion:
         target = call.target
@@ -86,14 +79,14 @@ class OpenAIWire:
         import aiohttp  # noqa: PLC0415  lazy, see the module's docstring
 
         body = _body(call, endpoint, request.parameters(call, families.renamed(target, call.parameters)))
-        session = self._session or self._opened()
         try:
-            async with session.post(
-                endpoint.url, data=body, headers=endpoint.headers, proxy=endpoint.proxy, allow_redirects=False
-            ) as response:
-                if response.status != 200:  # noqa: PLR2004
-                    raise await responses.refused(target, response)
-                return await responses.answered(call, target, response)
+            while True:
+                sending = Sending(time.monotonic())
+                try:
+                    return await self._sent(call, target, endpoint, body, sending)
+                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                    if not sending.is_lost(error):
+                        raise
         except aiohttp.ClientHttpProxyError as error:
             raise refusals.barred(target, error.status, error.message) from error
         except aiohttp.ClientConnectorError as error:
@@ -102,18 +95,19 @@ class OpenAIWire:
             unmade = isinstance(error, aiohttp.InvalidURL | aiohttp.ConnectionTimeoutError)
             raise refusals.unreached(target, connected=not unmade) from error
 
-    def _opened(self) -> aiohttp.ClientSession:
-        import aiohttp  # noqa: PLC0415
-
-        # The slots and timeout layers limit concurrency and time.
-        connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=_NAMES_S, keepalive_timeout=_KEPT_S, ssl=_tls_context())
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            read_bufsize=_BUFFER,
-        )
-        return self._session
+    async def _sent(self, call: Call, target: Target, endpoint: _Endpoint, body: bytes, sending: Sending) -> Completion:
+        async with self._connections.session(endpoint.url.scheme).post(
+            endpoint.url,
+            data=body,
+            headers=endpoint.headers,
+            proxy=endpoint.proxy,
+            allow_redirects=False,
+            trace_request_ctx=sending,
+        ) as response:
+            sending.answered = True
+            if response.status != 200:  # noqa: PLR2004
+                raise await responses.refused(target, response)
+            return await responses.answered(call, target, response)
 
     def _endpoint(self, target: Target) -> _Endpoint:
         from multidict import CIMultiDict  # noqa: PLC0415
@@ -145,16 +139,6 @@ class OpenAIWire:
 def _import() -> None:
     for name in ("aiohttp", "certifi", "orjson"):
         import_module(name)
-
-
-def _tls_context() -> ssl.SSLContext:
-    """Return a context with the system's certificates, or certifi's if the system has none."""
-    import certifi  # noqa: PLC0415
-
-    context = ssl.create_default_context()
-    if not context.cert_store_stats()["x509_ca"]:
-        context.load_verify_locations(certifi.where())
-    return context
 
 
 def _body(call: Call, endpoint: _Endpoint, parameters: Parameters) -> bytes:

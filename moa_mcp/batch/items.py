@@ -1,0 +1,168 @@
+"""The items of a batch: a question each, with what its run may have of its own. Values and their checks, no files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal, InvalidOperation
+from typing import TypeAlias
+
+from moa_mcp.text.suggest import similar
+from moa_mcp.text.surrogates import mended
+from moa_mcp.text.visible import quoted
+from moa_mcp.values import Question
+
+FIELDS = ("question", "id", "context", "system", "seed", "max_cost_usd", "deadline_s")
+"""What an item may have. Other fields are not used."""
+_NEAR = 0.8
+"""How similar an unknown field must be to a missing one to be a mistake; other columns are common in data sets."""
+_LONGEST_ID = 500
+_LARGEST_SEED = 2**63 - 1
+_MOST_DIGITS = 20
+_SHOWN = 40
+_KINDS: Mapping[type, str] = {
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
+
+Raw: TypeAlias = Mapping[str, object]
+"""An item as its file has it. Values of a CSV file are texts."""
+
+
+class InvalidItem(ValueError):
+    """An item is invalid. The message names the field, its value and a valid one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One question of a batch."""
+
+    line: int
+    """Where it begins in its file, from 1."""
+    question: str
+    id: str | int | None = None
+    """As its file has it; None if it has none."""
+    context: str | None = None
+    system: str | None = None
+    seed: int | None = None
+    max_cost_usd: str | None = None
+    """US dollars, as a text without loss."""
+    deadline_s: float | None = None
+    """Seconds."""
+    copy: int = 0
+    """How many earlier items without an ID ask the same."""
+
+    def asked(self, context: str | None, system: str | None) -> Question:
+        """Return the question, with the context and the system prompt of the batch where it has none."""
+        return Question(self.question, self.context or context, self.system or system)
+
+    @property
+    def budget_usd(self) -> Decimal | None:
+        """Its own budget in US dollars; None if it has none."""
+        return None if self.max_cost_usd is None else Decimal(self.max_cost_usd)
+
+    def dumped(self) -> bytes:
+        """Return the item for `restored`."""
+        return json.dumps({key: value for key, value in asdict(self).items() if value is not None}).encode()
+
+
+def restored(text: bytes) -> Item:
+    """Return an item from `Item.dumped`."""
+    return Item(**json.loads(text))
+
+
+def item(raw: Raw, line: int) -> Item:
+    """Return the item of a line. Raises `InvalidItem`."""
+    _check_names(raw)
+    budget = _positive("max_cost_usd", raw.get("max_cost_usd"), "US dollars")
+    deadline = _positive("deadline_s", raw.get("deadline_s"), "seconds")
+    return Item(
+        line,
+        _question(raw),
+        _id(raw.get("id")),
+        _text("context", raw.get("context")),
+        _text("system", raw.get("system")),
+        _seed(raw.get("seed")),
+        None if budget is None else str(budget),
+        None if deadline is None else float(deadline),
+    )
+
+
+def unused(raw: Raw) -> Iterable[str]:
+    """Return the fields of an item that are not used."""
+    return (name for name in raw if name not in FIELDS)
+
+
+def _check_names(raw: Raw) -> None:
+    missing = [name for name in FIELDS if name not in raw]
+    for name in unused(raw):
+        if near := similar(name, missing, most=1, at_least=_NEAR):
+            raise InvalidItem(f"there is no field {quoted(name)}; did you mean {near[0]}?")
+
+
+def _question(raw: Raw) -> str:
+    if "question" not in raw:
+        others = ", ".join(quoted(name) for name in list(raw)[:5]) or "none"
+        raise InvalidItem(f'it has no "question"; its fields: {others}')
+    text = _text("question", raw["question"])
+    if text is None:
+        raise InvalidItem("its question is empty")
+    return text
+
+
+def _text(name: str, value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InvalidItem(f"its {name} is {_KINDS[type(value)]}; write it as a text")
+    return mended(value) if value.strip() else None
+
+
+def _id(value: object) -> str | int | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise InvalidItem(f"its id is {_KINDS[type(value)]}; write it as a text or a whole number")
+    if len(str(value)) > _LONGEST_ID:
+        raise InvalidItem(f"its id has {len(str(value))} characters; use at most {_LONGEST_ID}")
+    return mended(value) if isinstance(value, str) else value
+
+
+def _seed(value: object) -> int | None:
+    number = _decimal("seed", value, "a whole number from 0")
+    if number is not None and (number < 0 or number % 1 or number > _LARGEST_SEED):
+        raise InvalidItem(f"its seed is {number}; write a whole number from 0 to {_LARGEST_SEED}")
+    return None if number is None else int(number)
+
+
+def _positive(name: str, value: object, unit: str) -> Decimal | None:
+    number = _decimal(name, value, f"{unit} above 0")
+    if number is not None and number <= 0:
+        raise InvalidItem(f"its {name} is {number}; write {unit} above 0")
+    return number
+
+
+def _decimal(name: str, value: object, expected: str) -> Decimal | None:
+    """Return a number, which a CSV file has as a text. Raises `InvalidItem`."""
+    if value is None or value == "":
+        return None
+    try:
+        number = Decimal(str(value)) if not isinstance(value, bool) else None
+    except InvalidOperation:
+        number = None
+    if number is None or not number.is_finite() or number.adjusted() > _MOST_DIGITS:
+        raise InvalidItem(f"its {name} is {_shown(value)}; write {expected}")
+    return number
+
+
+def _shown(value: object) -> str:
+    """Return a value for a message: a short text or number as it is, or what kind of value it is."""
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        text = str(value)
+        return quoted(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+    return _KINDS[type(value)]

@@ -1,0 +1,40 @@
+"""All items of a batch with what they share: the pipeline, the settings, and the IDs that follow from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from moa_mcp.batch.identity import BatchSettings, Identity
+from moa_mcp.batch.items import Item, restored
+from moa_mcp.batch.spool import Spool
+from moa_mcp.config import Config, Pipeline
+from moa_mcp.values import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """The items of a batch by position, from 0."""
+
+    pipeline: Pipeline
+    settings: BatchSettings
+    identity: Identity
+    stored: Spool
+    simulated: bool
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __getitem__(self, position: int) -> Item:
+        return restored(self.stored[position])
+
+    def asked(self, item: Item) -> Question:
+        """Return the question of an item, with the context and system prompt of the batch."""
+        return item.asked(self.settings.context, self.settings.system)
+
+
+def questions(
+    config: Config, pipeline: Pipeline, settings: BatchSettings, stored: Spool, *, simulated: bool
+) -> Questions:
+    """Return the items of a batch."""
+    identity = Identity(config, pipeline, settings, simulated=simulated)
+    return Questions(pipeline, settings, identity, stored, simulated)

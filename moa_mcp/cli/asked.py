@@ -1,0 +1,79 @@
+"""What `ask` and `batch` share: the models of a pipeline, texts from files, and refusals with what the models need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+
+from moa_mcp.cli.admitting import refusal
+from moa_mcp.cli.options import KeysMissing, Refused
+from moa_mcp.config import Config, Pipeline
+from moa_mcp.errors import ChangeRefused
+from moa_mcp.panels import PROVIDERS, all_known, needs, replaceable
+from moa_mcp.planning.plan import Reach, reach, sufficient
+from moa_mcp.routing.routes import Routes, remedy
+from moa_mcp.runs import RunRefused, Runs
+from moa_mcp.runs import chosen as with_models
+
+
+def models_chosen(pipeline: Pipeline, models: str | None, aggregator: str | None, config: Config) -> Pipeline:
+    """Return the pipeline with the models of the options. Raises `Refused`."""
+    for option, value in (("--models", models), ("--aggregator", aggregator)):
+        if value is not None and not value.strip(" ,"):
+            raise Refused(f"{option} names no model", f"Name one, such as {option} balanced, or remove the option.")
+    try:
+        return with_models(pipeline, models or "", aggregator or "", config)
+    except ChangeRefused as error:
+        raise Refused(str(error), error.remedy) from error
+
+
+def context_of(path: Path | None) -> str | None:
+    """Return the text of the context file. Raises `Refused`."""
+    if path is None:
+        return None
+    try:
+        text = decoded(str(path), path.read_bytes())
+    except OSError as error:
+        raise Refused(f"can't read {path}: {error.strerror}", "Pass a text file to --context.") from error
+    if not text.strip():
+        raise Refused(f"{path} is empty", "Remove --context, or pass a file that contains text.")
+    return text
+
+
+def decoded(name: str, content: bytes) -> str:
+    """Return the text of a file or of stdin, which is UTF-8. Raises `Refused`."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"{name} is not UTF-8: byte {content[error.start]:#04x} at offset {error.start}"
+        raise Refused(message, "Convert the text to UTF-8.") from error
+
+
+def refused_for_keys(runs: Runs, pipeline: Pipeline, routes: Routes | None, refused: RunRefused) -> Refused:
+    """Return the error for a run that can't start; for models without a usable provider, with what they need."""
+    if routes is None or refused.reason != "no_provider":
+        return refusal(refused)
+    config = runs.config
+    resolved = anyio.run(runs.resolved, pipeline)
+    reached = anyio.run(reach, resolved.pipeline, routes.of(resolved.routes))
+    blocked = [each for each in reached if each.alias in refused.models]
+    aliases = [each.alias for each in blocked]
+    way = (
+        needs(config, routes) if replaceable(config, aliases) else _remedy(config, resolved.pipeline, reached, blocked)
+    )
+    if not config.panels.stand_ins and aliases and all(alias in config.stand_ins for alias in aliases):
+        way += ", or set stand_ins = true in [panels]" + ("" if routes.has_key(PROVIDERS) else " and any API key")
+    return KeysMissing(
+        f"{pipeline.name} can't run: no usable provider for {', '.join(aliases)}",
+        f"To run it, {way}. Run moa-mcp check {pipeline.name} to see all models, or add --offline to simulate them.",
+    )
+
+
+def _remedy(config: Config, pipeline: Pipeline, reached: Sequence[Reach], blocked: Sequence[Reach]) -> str:
+    """Return all that would let the pipeline run; without a single remedy, what would make the first model usable."""
+    of_panels = {route.provider for each in all_known(tuple(config.panels.exclude)) for route in each.routes}
+    if states := sufficient(pipeline, reached, of_panels):
+        return remedy(states)
+    return f"{blocked[0].missing} for {blocked[0].alias}, and provide keys or servers for the other models"

@@ -1,0 +1,88 @@
+"""Notices what other processes write to a SQLite file. SQLite notifies nobody, but has a number that changes."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Container, Iterator
+from contextlib import suppress
+from typing import Any
+
+from moa_mcp.journal.news import Listeners, News
+from moa_mcp.journal.sqlite.writer import Writer
+
+_Active = dict[str, tuple[str, str | None]]
+"""Status and owner of active runs."""
+
+
+class Watch:
+    """Tells listeners what other processes write. What it has seen belongs to the thread of the writer."""
+
+    def __init__(self, listeners: Listeners, mine: Container[str]) -> None:
+        """Ignore the events of the runs in `mine`, which this process writes."""
+        self._listeners = listeners
+        self._mine = mine
+        self._version = 0
+        self._last = 0
+        """Number of the last row of events."""
+        self._active: _Active = {}
+
+    def start(self, writer: Writer[Any], loop: asyncio.AbstractEventLoop, db: sqlite3.Connection) -> None:
+        """Look at the file for as long as somebody listens, from its present state on. This is work for the writer."""
+
+        def look(db: sqlite3.Connection) -> bool:
+            found = tuple(self.news(db))
+            if found:
+                with suppress(RuntimeError):  # the loop is closed, so nobody listens
+                    loop.call_soon_threadsafe(self._tell, found)
+            return bool(self._listeners)
+
+        if not writer.is_looking:
+            self._version, self._last, self._active = _version(db), _last(db), _active(db)
+        writer.look(look)
+
+    def _tell(self, found: tuple[News, ...]) -> None:
+        for each in found:
+            self._listeners.tell(each)
+
+    def news(self, db: sqlite3.Connection) -> Iterator[News]:
+        """Yield what other connections have committed since the last call."""
+        version = _version(db)
+        if version == self._version:
+            return
+        self._version = version
+        yield News("spending")  # it has no mark of its own
+        before, self._active = self._active, _active(db)
+        written = self._written(db)
+        yield from (News("changed", run_id) for run_id in written if run_id not in self._mine)
+        for run_id, state in self._active.items():
+            if state != before.get(run_id):
+                status, owner = state
+                yield News("queued" if status == "queued" else "changed" if owner else "ended", run_id)
+        for run_id in (before.keys() | written) - self._active.keys():
+            yield News("cancelled" if _is_cancelled(db, run_id) else "ended", run_id)
+
+    def _written(self, db: sqlite3.Connection) -> set[str]:
+        """Return the runs with new events."""
+        first, self._last = self._last, _last(db)
+        if self._last <= first:
+            return set()
+        return {run_id for (run_id,) in db.execute("SELECT DISTINCT run_id FROM events WHERE seq > ?", (first,))}
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA data_version").fetchone()[0])
+
+
+def _last(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
+
+
+def _active(db: sqlite3.Connection) -> _Active:
+    sql = "SELECT run_id, status, owner FROM runs WHERE status IN ('queued', 'running')"
+    return {run_id: (status, owner) for run_id, status, owner in db.execute(sql)}
+
+
+def _is_cancelled(db: sqlite3.Connection, run_id: str) -> bool:
+    sql = "SELECT 1 FROM runs WHERE run_id = ? AND status = 'cancelled'"
+    return bool(db.execute(sql, (run_id,)).fetchall())

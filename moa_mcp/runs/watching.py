@@ -1,0 +1,39 @@
+"""Waits for changes of a run in whichever process executes it: by the news of the journal, not by polling it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+
+from moa_mcp.journal import Journal, RunRecord
+
+LOOK_S = 1.0
+"""Seconds after which a run is looked at without news: when a process dies, nobody tells it."""
+
+
+@asynccontextmanager
+async def changes(journal: Journal, run_id: str) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
+    """Yield a function that returns when the run may have changed since this was entered, or since its last call."""
+    async with journal.news("queued", "changed", "cancelled", "ended", run_id=run_id) as news:
+
+        async def change() -> None:
+            with anyio.move_on_after(LOOK_S):
+                await anext(news)
+
+        yield change
+
+
+async def inactive(journal: Journal, run_id: str) -> RunRecord | None:
+    """Return the record of a run when it has ended or is interrupted; None if it is not recorded."""
+    async with journal.news("cancelled", "ended", run_id=run_id) as news:
+        while (record := await journal.record(run_id)) is not None and is_active(record):
+            with anyio.move_on_after(LOOK_S):
+                await anext(news)
+        return record
+
+
+def is_active(record: RunRecord) -> bool:
+    """Whether a run is queued, or a live process executes it."""
+    return record.status == "queued" or (record.status == "running" and record.owned)

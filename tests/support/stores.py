@@ -1,0 +1,22 @@
+"""The stores of runs. What is true of every journal is tested over all of them, each opened several times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+from moa_mcp.journal import Journal
+from moa_mcp.journal.memory import MemoryJournal
+from moa_mcp.journal.sqlite import SQLiteJournal
+
+Open: TypeAlias = Callable[..., Journal]
+"""Opens the same runs once more, as another process does; in memory there is no other."""
+STORES: dict[str, Callable[[Path], Open]] = {
+    "memory": lambda _: partial(lambda journal, **_: journal, MemoryJournal()),
+    "sqlite": lambda folder: partial(SQLiteJournal, folder / "journal.sqlite"),
+}
+"""By name: makes an empty store, which may use the folder."""
+EXPIRES: frozenset[str] = frozenset(STORES) - {"memory"}
+"""Those with leases, whose journals take `lease_s`."""
