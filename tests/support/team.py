@@ -60,7 +60,7 @@ class Team:
         self, nursery: Nursery, *options: str, prelude: str = "", **environment: str
     ) -> Generator[tuple[ServerProcess, str]]:
         """Serve the shipped pipelines with simulated models; yield the process and its URL."""
-        start = ("--http", "--port", "0", "--callers", str(self.path), *OFFLINE, *options)
+        start = ("--http", "--port", "0", "--drain", "0", "--callers", str(self.path), *OFFLINE, *options)
         with ServerProcess(*start, nursery=nursery, prelude=prelude, **environment) as server:
             yield server, server.url
 
