@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 import anyio
 import mcp_types as types
-from mcp.server.caching import CacheHint
+from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel import Server
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
@@ -64,6 +64,14 @@ INSTRUCTIONS = (
 _WARM_AFTER_S = 0.5
 """Seconds before loading clients, which uses much CPU. The first answer is sent and hosts that only probe are gone."""
 _STABLE = CacheHint(ttl_ms=300_000, scope="public")
+_CACHE_HINTS: Mapping[CacheableMethod, CacheHint] = {
+    "server/discover": _STABLE,
+    "tools/list": CacheHint(ttl_ms=300_000, scope="private"),  # it depends on the caller and on what the client renders
+    "prompts/list": _STABLE,
+    "resources/templates/list": _STABLE,
+    "resources/list": CacheHint(ttl_ms=1_000, scope="private"),
+    "resources/read": CacheHint(ttl_ms=1_000, scope="private"),
+}
 
 
 class App:
@@ -114,14 +122,7 @@ class App:
             instructions=INSTRUCTIONS,
             lifespan=self.lifespan,
             get_tool_input_schema=tools.input_schema,
-            cache_hints={
-                "server/discover": _STABLE,
-                "tools/list": CacheHint(ttl_ms=300_000, scope="private"),  # it depends on what the client renders
-                "prompts/list": _STABLE,
-                "resources/templates/list": _STABLE,
-                "resources/list": CacheHint(ttl_ms=1_000, scope="private"),
-                "resources/read": CacheHint(ttl_ms=1_000, scope="private"),
-            },
+            cache_hints=_CACHE_HINTS,
             on_list_tools=tools.list,
             on_list_resources=resources.list,
             on_list_resource_templates=resources.templates,
@@ -131,16 +132,21 @@ class App:
             on_completion=resources.complete,
             on_subscriptions_listen=listening,
         )
+        self._extend(tasks, cancellation)
+
+    def _extend(self, tasks: Tasks, cancellation: CancellationPolicy) -> None:
+        """Add what the constructor of the server does not take: tasks, extensions and middleware."""
+        server, tools = self.server, self._tools
         # on_call_tool does not allow tasks as results.
-        self.server.add_request_handler("tools/call", types.CallToolRequestParams, tools.call)
-        states = _boundary(doors, self.server.name)
+        server.add_request_handler("tools/call", types.CallToolRequestParams, tools.call)
+        states = _boundary(self._doors, server.name)
         listings, sessions = self._listings.keep, self.sessions.watch
-        self.server.middleware += [self._guard, cancellation.watch, sessions, listings, tools.take, states]
-        self.server.middleware.insert(0, in_client_trace)  # before the one of the SDK, which starts a span
-        tasks.register(self.server)
-        self.server.extensions[apps.EXTENSION] = {}
-        self.server.tools_change = reloading is not None
-        announce(self.server)
+        server.middleware += [self._guard, cancellation.watch, sessions, listings, tools.take, states]
+        server.middleware.insert(0, in_client_trace)  # before the one of the SDK, which starts a span
+        tasks.register(server)
+        server.extensions[apps.EXTENSION] = {}
+        server.tools_change = self._reloading is not None
+        announce(server)
 
     async def prepare(self) -> None:
         """Complete the instructions: they say which pipelines can run. Call it before the first client is served."""

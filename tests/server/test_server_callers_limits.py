@@ -206,11 +206,16 @@ async def test_a_caller_is_notified_of_its_own_runs_alone(nursery: Nursery, tmp_
 
 def test_the_audit_log_is_on_stderr_without_a_file_for_it(nursery: Nursery, tmp_path: Path) -> None:
     team = Team(tmp_path, {"alice": Permissions()})
-    with team.served(nursery, prelude=AT_ONCE) as (server, url):
+    with team.served(nursery, prelude=AT_ONCE, MOA_MCP_TOKEN="the only token") as (server, url):
+        assert send(url, {"Authorization": "Bearer the only token"}, "tools/list").status == 401
         run_id = team.call(url, "alice", "vote", question=QUESTION)["structuredContent"]["run_id"]
         server.wait_for(lambda: any(run_id in each for each in server.stderr))
     lines = [json.loads(each) for each in server.stderr if each.startswith("{")]
-    assert [(each["audit"], each["caller"], each["run_id"]) for each in lines] == [("start", "alice", run_id)]
+    assert [each["audit"] for each in lines] == ["authenticate", "start"]
+    assert (lines[1]["caller"], lines[1]["run_id"]) == ("alice", run_id)
+    assert server.stderr[0].startswith(
+        "Note: the token in MOA_MCP_TOKEN is not accepted, since --callers has the tokens"
+    )
 
 
 def test_a_removed_caller_is_refused_and_a_broken_file_changes_nothing(nursery: Nursery, tmp_path: Path) -> None:
