@@ -144,19 +144,13 @@ def command(
 
     The default transport is stdio.
     """
-    given = [name for key, name in _LISTENING.items() if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE]
-    if http and sse:
-        raise Refused("--http and --sse can't be combined", "Use --http, unless a client only supports SSE.")
-    if given and not (http or sse):
-        raise Refused(f"{given[0]} has no effect over stdio", "Add --http or --sse.")
+    given = _given(ctx, http=http, sse=sse)
     config = loaded(config_path)
     show_notes(config)
     keys = add_keys(config, token_env) if http or sse or not offline else None
     log = LogSettings(log_level, log_format)
     reloading = Reloading(config, config_path, keys, [token_env], log.announce)
-    if callers is not None and "--token-env" in given:
-        raise Refused("--callers and --token-env can't be combined", "Add a caller instead: moa-mcp callers add NAME.")
-    token = _token(token_env, named="--token-env" in given) if (http or sse) and callers is None else None
+    token = _token(token_env, callers, named="--token-env" in given) if http or sse else None
     access = _access(token, callers, public_url, audit, host) if http or sse else ServerAccess()
     with collecting_nothing():
         from moa_mcp.server import transports  # noqa: PLC0415  takes a second; errors above need not wait
@@ -175,9 +169,25 @@ def command(
         raise Refused(str(error), "See moa-mcp serve --help.") from error
 
 
-def _token(variable: str, *, named: bool) -> str | None:
+def _given(ctx: click.Context, *, http: bool, sse: bool) -> list[str]:
+    """Return the options of HTTP on the command line. Raises `Refused` if they don't fit."""
+    given = [name for key, name in _LISTENING.items() if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE]
+    if http and sse:
+        raise Refused("--http and --sse can't be combined", "Use --http, unless a client only supports SSE.")
+    if given and not (http or sse):
+        raise Refused(f"{given[0]} has no effect over stdio", "Add --http or --sse.")
+    if {"--callers", "--token-env"} <= {*given}:
+        raise Refused("--callers and --token-env can't be combined", "Add a caller instead: moa-mcp callers add NAME.")
+    return given
+
+
+def _token(variable: str, callers: Path | None, *, named: bool) -> str | None:
     """Return the bearer token; None if there is none. Raises `Refused` if its variable is named and not set."""
     token = os.environ.get(variable)
+    if callers is not None:
+        if token:
+            say(f"Note: the token in {variable} is not accepted, since --callers has the tokens of this server.")
+        return None
     if not token and named:
         raise Refused(f"the environment variable {variable} of --token-env is not set", f"Set {variable} to the token.")
     return token or None

@@ -71,6 +71,14 @@ class Committed(NamedTuple):
     """The part of it that is not spent yet and that other runs with a live owner hold."""
 
 
+class CallerSpending(NamedTuple):
+    """What the runs of a caller have committed on a day, in nanodollars; deleted runs are not among them."""
+
+    total: int
+    held: Mapping[str, int]
+    """The part of it that is not spent yet, for each run with a live owner."""
+
+
 _SPENDING_DAYS = 35
 
 
@@ -248,6 +256,10 @@ class Journal(Protocol):
 
         With `dead`, for each unfinished run without a live owner instead, which can't release it.
         """
+        ...
+
+    async def spending_of(self, caller: str, day: str) -> CallerSpending:
+        """Return what the runs of a caller have committed on a day, all at one moment."""
         ...
 
     async def forget(

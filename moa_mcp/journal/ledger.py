@@ -43,6 +43,10 @@ class Ledger:
         live = (each for each in self._line if each == run_id or self._is_live(each))
         return next(live, run_id) != run_id
 
+    def committed(self, day: str) -> Mapping[str, int]:
+        """Return the committed amounts of a day by run."""
+        return self._committed.get(day, {})
+
     def total(self, day: str) -> int:
         """Return the committed amount of all runs on a day."""
         return sum(self._committed.get(day, {}).values())

@@ -10,7 +10,7 @@ from itertools import islice
 
 from moa_mcp.errors import LeaseLost, RunNotFound
 from moa_mcp.events import PASSING, Event
-from moa_mcp.journal import Claim, Committed, Page, RunRecord
+from moa_mcp.journal import CallerSpending, Claim, Committed, Page, RunRecord
 from moa_mcp.journal.ledger import Ledger
 from moa_mcp.journal.news import Listeners, News, NewsKind
 from moa_mcp.values import ACTIVE, COMPLETE, Status
@@ -156,6 +156,12 @@ class MemoryJournal:
 
     async def spending(self, day: str) -> int:
         return self._ledger.total(day)
+
+    async def spending_of(self, caller: str, day: str) -> CallerSpending:
+        own = [each.run_id for each in self._records.values() if each.caller == caller]
+        committed, held = self._ledger.committed(day), await self.held(day)
+        total = sum(committed.get(each, 0) for each in own)
+        return CallerSpending(total, {each: held[each] for each in own if each in held})
 
     async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
         running = {each.run_id for each in self._records.values() if each.status == "running"}

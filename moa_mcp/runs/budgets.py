@@ -10,12 +10,11 @@ import anyio
 
 from moa_mcp.budget.worst_case import RunTariff
 from moa_mcp.config import BudgetSettings
-from moa_mcp.engine.execute import RunSpec
 from moa_mcp.middleware import Amount, Budget
 from moa_mcp.planning.estimate import Prices
 from moa_mcp.planning.forecast import Drafts
 from moa_mcp.runs.caps import Caps, Refusal
-from moa_mcp.runs.record import StartPoint
+from moa_mcp.runs.record import StartPoint, StoredRun
 from moa_mcp.values import FailureReason
 
 
@@ -28,7 +27,7 @@ class BudgetUnavailable(Exception):
 
 
 async def open_budget(
-    spec: RunSpec,
+    stored: StoredRun,
     start: StartPoint,
     prices: Prices,
     drafts: Drafts,
@@ -44,10 +43,11 @@ async def open_budget(
         BudgetUnavailable: a cap is too low, or the deadline passed while the run waited.
 
     """
+    spec = stored.spec
     finished, answers = (start.checkpoint.steps, start.checkpoint.state.answers) if start.checkpoint else (0, ())
     by_alias = {alias: each.price for alias, each in prices.items()}
     tariff = RunTariff(spec.pipeline, spec.question, by_alias, settings.unpriced, drafts)
-    budget = caps.budget(spec, start, tariff, prices)
+    budget = caps.budget(stored, start, tariff, prices)
     smallest = tariff.smallest(finished, answers)
     refusal: Refusal | None = None
     with anyio.move_on_after(math.inf if spec.deadline_s is None else spec.deadline_s) as time_up:

@@ -7,7 +7,7 @@ Operators see all runs.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -163,9 +163,12 @@ class CallerRuns:
         await self._check(run_id)
         return await self._runs.events(run_id, after)
 
-    def changes(self, run_id: str) -> AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
-        """Return the changes of a run, as `Runs.changes` does. They tell only that there may be one."""
-        return self._runs.changes(run_id)
+    @asynccontextmanager
+    async def changes(self, run_id: str) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
+        """Return the changes of a run, as `Runs.changes` does."""
+        await self._check(run_id)
+        async with self._runs.changes(run_id) as changed:
+            yield changed
 
     async def inactive(self, run_id: str) -> RunRecord:
         """Return the record of a run when it has ended or is interrupted. Raises also `JournalError`."""

@@ -13,14 +13,15 @@ import anyio
 
 from moa_mcp.budget.worst_case import RunTariff, nanodollars, spent
 from moa_mcp.config import BudgetSettings
-from moa_mcp.engine.execute import RunSpec
 from moa_mcp.events import Event
 from moa_mcp.journal import Journal
 from moa_mcp.middleware import Amount, Budget, Cap, Others, TokenCap
 from moa_mcp.planning.estimate import Prices
 from moa_mcp.runs.abandoned import Abandoned, midnight
+from moa_mcp.runs.caller_cap import CallerCap
 from moa_mcp.runs.day_cap import DayCap
-from moa_mcp.runs.record import StartPoint
+from moa_mcp.runs.record import StartPoint, StoredRun
+from moa_mcp.runs.requests import Owner
 from moa_mcp.trace.replay import own
 
 AnyCap = TypeVar("AnyCap", bound=Cap)
@@ -42,6 +43,7 @@ class Caps:
         """By budget: returns what the run spent before a day, according to its earlier events."""
         self._day: DayCap | None = None
         self._server: Cap | None = None
+        self._callers: dict[str, CallerCap] = {}
         self._abandoned = Abandoned(journal)
         self.use(settings)
         self._turn = anyio.Lock()
@@ -53,23 +55,32 @@ class Caps:
         self._day = _capped(self._day, per_day, lambda most: DayCap("max_cost_usd_per_day", most, self._journal))
         self._server = _capped(self._server, per_server, lambda most: Cap("max_cost_usd_per_server", most, shared=True))
 
-    def budget(self, spec: RunSpec, start: StartPoint, tariff: RunTariff, prices: Prices) -> Budget:
+    def budget(self, stored: StoredRun, start: StartPoint, tariff: RunTariff, prices: Prices) -> Budget:
         """Return the budget of a run. Its earlier events determine what it has already spent."""
-        before = earlier(start.history, prices)
+        spec, before = stored.spec, earlier(start.history, prices)
         caps: list[Cap] = [TokenCap("max_run_tokens", self._settings.max_run_tokens)]
         if spec.max_cost_usd is not None:
             caps.append(Cap("max_cost_usd", nanodollars(spec.max_cost_usd)))
         if self._server is not None:
             caps.append(self._server)
-        if self._day is not None:
-            caps.append(self._day)
+        days = [each for each in (self._day, self._of_caller(stored.owner)) if each is not None]
+        caps += days
         budget = Budget(spec.run_id, caps, tariff, before, start.paid_calls.paid)
         self._earlier[budget] = earlier_on = partial(_before, start.history, prices, before)
         if self._server is not None:
             self._server.enter(spec.run_id, before, lambda: budget.spent)
-        if self._day is not None:
-            self._day.join(spec.run_id, earlier_on, lambda: budget.spent, resumed=bool(start.history))
+        for each in days:
+            each.join(spec.run_id, earlier_on, lambda: budget.spent, resumed=bool(start.history))
         return budget
+
+    def _of_caller(self, owner: Owner) -> CallerCap | None:
+        """Return the cap that the runs of a caller share; None if they have none."""
+        if owner.max_cost_usd_per_day is None:
+            return None
+        limit = nanodollars(owner.max_cost_usd_per_day)
+        cap = self._callers.setdefault(owner.name, CallerCap(owner.name, limit, self._journal))
+        cap.limit = limit
+        return cap
 
     async def open(
         self, budget: Budget, smallest: Amount, whole: Callable[[], Amount], waits: Callable[[str], None]
@@ -82,12 +93,12 @@ class Caps:
         if not any(cap.shared for cap in budget.caps):
             lacking = await budget.open(smallest)
             return Refusal(lacking, Others()) if lacking else None
-        began = anyio.current_time()
-        if self._turn.locked():
-            waits(f"waiting for its turn under {' and '.join(str(each) for each in budget.caps if each.shared)}")
+        own = next((each for each in budget.caps if isinstance(each, CallerCap)), None)
         try:
-            async with self._turn:
-                refusal = await self._opened(budget, smallest, whole(), waits, began)
+            if own is None:
+                refusal = await self._in_turn(budget, smallest, whole(), waits)
+            else:
+                refusal = await self._under(own, budget, smallest, whole(), waits)
         except BaseException:
             budget.close()
             raise
@@ -95,6 +106,30 @@ class Caps:
             budget.close()
         waits("")
         return refusal
+
+    async def _under(
+        self, own: CallerCap, budget: Budget, smallest: Amount, whole: Amount, waits: Callable[[str], None]
+    ) -> Refusal | None:
+        """Wait for the cap of a caller in a line of its own, so that the runs of other callers do not wait, too."""
+        if own.turn.locked():
+            waits(f"waiting for its turn under {own}")
+        async with own.turn:
+            while True:
+                changes = own.changes
+                refusal = await self._in_turn(budget, smallest, whole, waits)
+                if refusal is None or refusal.cap is not own or not _may_fit(refusal, budget, smallest):
+                    return refusal
+                waits(f"waiting for other runs, which hold {own.shown(refusal.others.held)} of {own}")
+                await own.eased(changes)
+
+    async def _in_turn(
+        self, budget: Budget, smallest: Amount, whole: Amount, waits: Callable[[str], None]
+    ) -> Refusal | None:
+        began = anyio.current_time()
+        if self._turn.locked():
+            waits(f"waiting for its turn under {' and '.join(str(each) for each in budget.caps if each.shared)}")
+        async with self._turn:
+            return await self._opened(budget, smallest, whole, waits, began)
 
     async def _opened(
         self, budget: Budget, smallest: Amount, whole: Amount, waits: Callable[[str], None], began: float
@@ -110,8 +145,7 @@ class Caps:
             cap, others = refusal
             if isinstance(cap, DayCap) and await self._abandoned.release(cap.day_of(budget.run_id)):
                 continue
-            enough = budget.spent.plus(smallest)
-            if not cap.shared or not cap.has_room(budget.run_id, others, enough):
+            if isinstance(cap, CallerCap) or not _may_fit(refusal, budget, smallest):
                 return refusal
             if others.held:
                 waits(f"waiting for other runs, which hold {cap.shown(others.held)} of {cap}")
@@ -125,10 +159,11 @@ class Caps:
 
         A run without a budget has spent nothing. Raises `JournalError`.
         """
-        daily = self._day if budget is None else next((cap for cap in budget.caps if isinstance(cap, DayCap)), None)
-        if daily is not None:
-            await daily.write()
-        elif budget is not None:
+        own = () if budget is None else budget.caps  # the configuration may have another daily cap by now
+        days = [each for each in (self._day, *self._callers.values(), *own) if isinstance(each, DayCap)]
+        for each in dict.fromkeys(days):  # also what a refused run, which has no budget, held for a moment
+            await each.write()
+        if budget is not None and not any(isinstance(each, DayCap) for each in budget.caps):
             await self._record(run_id, budget)
 
     async def _record(self, run_id: str, budget: Budget) -> None:
@@ -160,6 +195,12 @@ def earlier(history: Sequence[Event], prices: Prices, since: float = 0.0) -> Amo
 def _before(history: Sequence[Event], prices: Prices, in_all: Amount, day: str) -> Amount:
     """Return what a run that spent `in_all` spent before a day (ISO date, UTC)."""
     return in_all.plus(earlier(history, prices, midnight(day)), -1)
+
+
+def _may_fit(refusal: Refusal, budget: Budget, smallest: Amount) -> bool:
+    """Whether a run fits a cap when other runs release what they hold."""
+    cap, others = refusal
+    return cap.shared and cap.has_room(budget.run_id, others, budget.spent.plus(smallest))
 
 
 async def _tried(budget: Budget, smallest: Amount, whole: Amount) -> Refusal | None:

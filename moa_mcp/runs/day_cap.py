@@ -145,11 +145,16 @@ class DayCap(Cap):
             now, spent = amount - self._earlier[run_id], self._spent.get(run_id)
             share.told, share.spent = True, now if spent is None else self._of(run_id, spent())
             held = now - share.spent
-            done = await self._journal.commit_spending(run_id, now, limit, held, day, in_turn=in_turn)
+            done = await self._store(run_id, now, limit, held, day, in_turn=in_turn)
             if done.day != share.day:
                 self._count_for(run_id, done.day)
             if amount - self._earlier[run_id] == now:
                 return done
+
+    async def _store(
+        self, run_id: str, now: int, limit: int | None, held: int, day: str | None, *, in_turn: bool
+    ) -> Committed:
+        return await self._journal.commit_spending(run_id, now, limit, held, day, in_turn=in_turn)
 
     def _count_for(self, run_id: str, day: str) -> None:
         """Count a run for another day, on which less of its cost may have been spent earlier."""

@@ -92,7 +92,7 @@ class Executor:
                 began_to_wait = anyio.current_time()
                 try:
                     budget = await open_budget(
-                        stored.spec, start, work.prices, work.drafts, self._caps, self._settings, run.waits
+                        stored, start, work.prices, work.drafts, self._caps, self._settings, run.waits
                     )
                 except BudgetUnavailable as error:
                     emit(_failed(f"no model was called: {error}", error.reason))

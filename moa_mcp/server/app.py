@@ -71,7 +71,7 @@ _WARM_AFTER_S = 0.5
 _STABLE = CacheHint(ttl_ms=300_000, scope="public")
 _HINTS: Mapping[CacheableMethod, CacheHint] = {
     "server/discover": _STABLE,
-    "tools/list": CacheHint(ttl_ms=300_000, scope="private"),  # it depends on what the client renders
+    "tools/list": CacheHint(ttl_ms=300_000, scope="private"),  # it depends on the caller and on what the client renders
     "prompts/list": _STABLE,
     "resources/templates/list": _STABLE,
     "resources/list": CacheHint(ttl_ms=1_000, scope="private"),
@@ -139,20 +139,21 @@ class App:
             on_completion=resources.complete,
             on_subscriptions_listen=listening,
         )
-        self._extend(tasks, tools, cancellation)
+        self._extend(tasks, cancellation)
 
-    def _extend(self, tasks: Tasks, tools: Tools, cancellation: CancellationPolicy) -> None:
-        """Add what the constructor of the SDK's server does not take."""
+    def _extend(self, tasks: Tasks, cancellation: CancellationPolicy) -> None:
+        """Add what the constructor of the server does not take: tasks, extensions and middleware."""
+        server, tools = self.server, self._tools
         # on_call_tool does not allow tasks as results.
-        self.server.add_request_handler("tools/call", types.CallToolRequestParams, tools.call)
-        states = _boundary(self._doors, self.server.name)
+        server.add_request_handler("tools/call", types.CallToolRequestParams, tools.call)
+        states = _boundary(self._doors, server.name)
         listings, sessions = self._listings.keep, self.sessions.watch
-        self.server.middleware += [self._guard, cancellation.watch, sessions, listings, tools.take, states]
-        self.server.middleware.insert(0, in_client_trace)  # before the one of the SDK, which starts a span
-        tasks.register(self.server)
-        self.server.extensions[apps.EXTENSION] = {}
-        self.server.tools_change = self._reloading is not None
-        announce(self.server)
+        server.middleware += [self._guard, cancellation.watch, sessions, listings, tools.take, states]
+        server.middleware.insert(0, in_client_trace)  # before the one of the SDK, which starts a span
+        tasks.register(server)
+        server.extensions[apps.EXTENSION] = {}
+        server.tools_change = self._reloading is not None
+        announce(server)
 
     def _observers(self) -> Sequence[Observer]:
         counted = () if self._monitoring is None else (self._monitoring.observer,)

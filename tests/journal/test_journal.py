@@ -24,7 +24,7 @@ from moa_mcp.events import (
     RunFinished,
     TextReceived,
 )
-from moa_mcp.journal import Committed, Journal, RunRecord
+from moa_mcp.journal import CallerSpending, Committed, Journal, RunRecord
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.values import Completion, Place, Status
 from tests.support.journals import EVENTS, asked, record_of, went_out
@@ -312,6 +312,20 @@ async def test_what_runs_commit_to_spend_on_a_day_is_summed_over_processes(journ
     assert earlier == Committed(accepted=True, day="2001-01-01", total=10**15, held=0)
     assert await journal.spending(TODAY) == 100
     assert await rival.spending("2001-01-01") == 10**15
+
+
+async def test_what_the_runs_of_a_caller_have_committed_is_told_apart_from_others(
+    journal: Journal, rival: Journal
+) -> None:
+    for run_id, caller in (("a", "alice"), ("b", "bob"), ("c", "alice"), ("d", "alice")):
+        await journal.begin(replace(record_of(run_id), caller=caller))
+    await journal.finish("d", "complete")
+    for run_id, amount, held in (("a", 60, 50), ("b", 7, 7), ("c", 1, 0), ("d", 5, 3)):
+        await journal.commit_spending(run_id, amount, None, held)
+    await journal.commit_spending("a", 1000, None, day="2001-01-01")
+    assert await rival.spending_of("alice", TODAY) == CallerSpending(66, {"a": 50})
+    assert await rival.spending_of("bob", TODAY) == CallerSpending(7, {"b": 7})
+    assert await rival.spending_of("carol", TODAY) == CallerSpending(0, {})
 
 
 async def test_a_commitment_that_would_pass_the_cap_of_the_day_is_refused_unless_it_shrinks(journal: Journal) -> None:

@@ -16,6 +16,7 @@ from mcp.client.context import ClientRequestContext
 from mcp.client.sse import sse_client
 from mcp.shared.exceptions import MCPError
 
+from moa_mcp.callers import Caller
 from moa_mcp.config import parse
 from moa_mcp.server.app import App
 from tests.support.model_server import ModelServer
@@ -339,3 +340,23 @@ async def test_an_agreement_holds_for_the_call_that_was_asked_about_and_for_no_o
         agreed = await round_trip(client, QUESTION, input_responses=said, request_state=asked.request_state)
     assert isinstance(agreed, types.CallToolResult)
     assert content(agreed)["status"] == "complete"
+
+
+@pytest.mark.parametrize("answering", ["alice", "bob"])
+async def test_only_the_caller_that_was_asked_can_confirm_the_cost(models: ModelServer, answering: str) -> None:
+    calling = "alice"
+
+    async def confirmed(context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ElicitResult:
+        nonlocal calling
+        calling = answering  # who sends the answer that this returns
+        return AGREED
+
+    config = parse(CONFIG.replace("URL", models.url))
+    server = App(config, caller_of=lambda _: Caller(calling)).server
+    async with Client(server, elicitation_callback=confirmed, read_timeout_seconds=10) as client:
+        if answering == "alice":
+            assert content(await client.call_tool("dear", QUESTION))["status"] == "complete"
+        else:
+            with pytest.raises(MCPError):
+                await client.call_tool("dear", QUESTION)
+    assert len(models.requests) == (answering == "alice")

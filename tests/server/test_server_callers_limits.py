@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ import anyio.to_thread
 import httpx2
 import pytest
 from mcp import Client
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 from moa_mcp.callers import Permissions
 from moa_mcp.server.audit import AuditLog
 from tests.support.nursery import Nursery
-from tests.support.serving import AT_ONCE, ServerProcess
+from tests.support.serving import AT_ONCE, ServerProcess, content, text
 from tests.support.team import Team, send
 
 pytestmark = pytest.mark.anyio
@@ -206,11 +208,30 @@ async def test_a_caller_is_notified_of_its_own_runs_alone(nursery: Nursery, tmp_
 
 def test_the_audit_log_is_on_stderr_without_a_file_for_it(nursery: Nursery, tmp_path: Path) -> None:
     team = Team(tmp_path, {"alice": Permissions()})
-    with team.served(nursery, prelude=AT_ONCE) as (server, url):
+    with team.served(nursery, prelude=AT_ONCE, MOA_MCP_TOKEN="the only token") as (server, url):
+        assert send(url, {"Authorization": "Bearer the only token"}, "tools/list").status == 401
         run_id = team.call(url, "alice", "vote", question=QUESTION)["structuredContent"]["run_id"]
         server.wait_for(lambda: any(run_id in each for each in server.stderr))
     lines = [json.loads(each) for each in server.stderr if each.startswith("{")]
-    assert [(each["audit"], each["caller"], each["run_id"]) for each in lines] == [("start", "alice", run_id)]
+    assert [each["audit"] for each in lines] == ["authenticate", "start"]
+    assert (lines[1]["caller"], lines[1]["run_id"]) == ("alice", run_id)
+    assert server.stderr[0].startswith(
+        "Note: the token in MOA_MCP_TOKEN is not accepted, since --callers has the tokens"
+    )
+
+
+async def test_over_sse_a_caller_sees_its_own_runs_alone(nursery: Nursery, tmp_path: Path) -> None:
+    team = Team(tmp_path, {"alice": Permissions(), "bob": Permissions()})
+    with team.served(nursery, transport="--sse", prelude=AT_ONCE) as (_, url):
+        async with AsyncExitStack() as clients:
+            alice, bob = [
+                await clients.enter_async_context(Client(sse_client(url, headers=team.headers(caller)), mode="legacy"))
+                for caller in ("alice", "bob")
+            ]
+            run_id = content(await alice.call_tool("vote", {"question": QUESTION}))["run_id"]
+            denied, seen = [await each.call_tool("moa_trace", {"run_id": run_id}) for each in (bob, alice)]
+    assert text(denied) == f"there is no run '{run_id}' in the journal"
+    assert content(seen)["run_id"] == run_id
 
 
 def test_a_removed_caller_is_refused_and_a_broken_file_changes_nothing(nursery: Nursery, tmp_path: Path) -> None:

@@ -57,10 +57,10 @@ class Team:
 
     @contextmanager
     def served(
-        self, nursery: Nursery, *options: str, prelude: str = "", **environment: str
+        self, nursery: Nursery, *options: str, transport: str = "--http", prelude: str = "", **environment: str
     ) -> Generator[tuple[ServerProcess, str]]:
         """Serve the shipped pipelines with simulated models; yield the process and its URL."""
-        start = ("--http", "--port", "0", "--callers", str(self.path), *OFFLINE, *options)
+        start = (transport, "--port", "0", "--drain", "0", "--callers", str(self.path), *OFFLINE, *options)
         with ServerProcess(*start, nursery=nursery, prelude=prelude, **environment) as server:
             yield server, server.url
 
@@ -88,7 +88,12 @@ class Team:
 
 
 def send(
-    url: str, headers: Mapping[str, str], method: str, *, extensions: tuple[str, ...] = (), **params: Any
+    url: str,
+    headers: Mapping[str, str],
+    method: str,
+    *,
+    extensions: tuple[str, ...] = (),
+    **params: Any,
 ) -> Reply:
     """Send a request of the newest protocol, and return the answer."""
     able: dict[str, Any] = {name: {} for name in extensions}

@@ -16,7 +16,7 @@ import anyio
 
 from moa_mcp.errors import JournalDamaged, JournalError, RunNotFound
 from moa_mcp.events import PASSING, Event
-from moa_mcp.journal import Claim, Committed, Page, RunRecord
+from moa_mcp.journal import CallerSpending, Claim, Committed, Page, RunRecord
 from moa_mcp.journal.codec import Packer
 from moa_mcp.journal.damage import damaged_run, readable
 from moa_mcp.journal.news import Listeners, News, NewsKind
@@ -277,6 +277,9 @@ class SQLiteJournal:
 
     async def spending(self, day: str) -> int:
         return 0 if self._file.is_empty else await self._file.read(lambda db: spending.total(db, day))
+
+    async def spending_of(self, caller: str, day: str) -> CallerSpending:
+        return await self._file.read(lambda db: spending.of_caller(db, caller, day))
 
     async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
         return await self._file.read(lambda db: spending.held(db, day, dead=dead))

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from typing import NamedTuple
 
-from moa_mcp.journal import Committed
+from moa_mcp.journal import CallerSpending, Committed
 from moa_mcp.journal.sqlite.owners import is_dead
 
 _LIVE = "runs.status = 'running' AND runs.lease_until > ?"
@@ -60,6 +60,17 @@ def _is_behind(db: sqlite3.Connection, run_id: str) -> bool:
 def total(db: sqlite3.Connection, day: str) -> int:
     """Return the committed amount of all runs on a day."""
     return int(db.execute("SELECT coalesce(sum(nanodollars), 0) FROM spending WHERE day = ?", (day,)).fetchone()[0])
+
+
+def of_caller(db: sqlite3.Connection, caller: str, day: str) -> CallerSpending:
+    """Return what the runs of a caller have committed on a day."""
+    sql = (
+        f"SELECT run_id, nanodollars, held, owner, {_LIVE} FROM runs JOIN spending USING(run_id) "  # noqa: S608  as below
+        "WHERE caller = ? AND day = ?"
+    )
+    rows = db.execute(sql, (time.time(), caller, day)).fetchall()
+    live = {run_id: amount for run_id, _, amount, owner, leased in rows if amount and leased and not is_dead(owner)}
+    return CallerSpending(sum(committed for _, committed, *_ in rows), live)
 
 
 def held(db: sqlite3.Connection, day: str, *, dead: bool = False) -> dict[str, int]:
