@@ -1,13 +1,13 @@
 """What a model call costs beside the model: processor and wall time of together_moa, here and by others.
 
 Run it as `python benchmarks/overhead.py [--at-once 1 16 64 256] [--rounds 5]`. A model server in a process of its own
-answers each call after 500 ms, so that the critical path of a run is 2 s: four layers. Beside moa-mcp over the OpenAI
-wire and through litellm, with journal and budget, stand mixture-llm 0.1.3 with the litellm client of its README, plain
-litellm.acompletion, and raw aiohttp, which do the same calls in the same layers. Raw aiohttp is what its documentation
-shows, `post(json=...)` and `json()`; with orjson in their place it is the least that a call can cost here. Each is a
-process of its own; rounds alternate between them. Medians are printed, also of the ratios, each of two neighbours in a
-round. 1 is the exit code where a limit is passed: see LIMITS. Runs that other work on the machine disturbed are
-repeated; a result from disturbed ones alone says so and passes no limit.
+answers each call after 500 ms, so that the critical path of a run is 2 s: four layers. Beside moa-mcp over an
+OpenAI-compatible API and through litellm, with journal and budget, stand mixture-llm 0.1.3 with the litellm client of
+its README, plain litellm.acompletion, and raw aiohttp, which do the same calls in the same layers. Raw aiohttp is what
+its documentation shows, `post(json=...)` and `json()`; with orjson in their place it is the least that a call can cost
+here. Each is a process of its own; rounds alternate between them. Medians are printed, also of the ratios, each of two
+neighbours in a round. 1 is the exit code where a limit is passed: see LIMITS. Runs that other work on the machine
+disturbed are repeated; a result from disturbed ones alone says so and passes no limit.
 """
 
 from __future__ import annotations

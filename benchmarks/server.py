@@ -1,4 +1,4 @@
-"""The model server of the benchmarks: OpenAI's wire in a process of its own, fast enough not to be what is measured.
+"""The model server of the benchmarks: an OpenAI-compatible API in a process of its own, which takes hardly any time.
 
 Run it as `python benchmarks/server.py [--times 300]` to measure it alone: a client that sends prepared requests over
 64 connections and looks no further than a reply's end tells how many a second it serves without a delay, what one

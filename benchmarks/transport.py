@@ -2,8 +2,8 @@
 
 Run it as `python benchmarks/transport.py [--rounds 5] [--calls 600] [--at-once 6]`. The model server is a process of
 its own, so that it is not what is measured. Rounds go through the clients in turn; medians are printed. The limits: 1.5
-times raw aiohttp on the OpenAI wire, 1.2 times plain acompletion through litellm. A round that other work on the
-machine disturbed is repeated; a result from disturbed rounds alone says so and passes no limit.
+times raw aiohttp, 1.2 times plain acompletion through litellm. A round that other work on the machine
+disturbed is repeated; a result from disturbed rounds alone says so and passes no limit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import aiohttp
 from quiet import Round, disturbed, mark, undisturbed, until_quiet, verdict
 
 from moa_mcp.providers.litellm.client import LiteLLM
-from moa_mcp.providers.openai.client import OpenAIWire
+from moa_mcp.providers.openai.client import OpenAICompatible
 from moa_mcp.values import Call, Message, Place, Target
 
 SERVER = Path(__file__).parent.parent / "tests" / "support" / "model_server.py"
@@ -77,7 +77,7 @@ async def quietly(ask: Ask, calls: int, at_once: int) -> tuple[float, Round]:
 
 async def measured(url: str, rounds: int, calls: int, at_once: int) -> dict[str, Rounds]:
     """Return the rounds of each client."""
-    call, wire, through = call_to(url), OpenAIWire(), LiteLLM()
+    call, wire, through = call_to(url), OpenAICompatible(), LiteLLM()
     body = {"model": "m", "messages": [message._asdict() for message in call.messages], **call.parameters}
     await through.ready()
     litellm = importlib.import_module("litellm")
@@ -86,7 +86,7 @@ async def measured(url: str, rounds: int, calls: int, at_once: int) -> dict[str,
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         clients: dict[str, Ask] = {
             "raw aiohttp": raw(session, url, body),
-            "moa-mcp, OpenAI wire": lambda: wire(call),
+            "moa-mcp, OpenAI-compatible": lambda: wire(call),
             "litellm.acompletion": lambda: litellm.acompletion(**plain),
             "moa-mcp, litellm": lambda: through(call),
         }

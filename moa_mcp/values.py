@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import JsonValue
+
+from moa_mcp.prices import Dollars, Price, Rates, Tokens, Usage
+from moa_mcp.targets import NO_SETTINGS, CallSettings, Program, Target, Transport
+
+__all__ = [
+    "NO_SETTINGS",
+    "CallSettings",
+    "Dollars",
+    "Price",
+    "Program",
+    "Rates",
+    "Target",
+    "Tokens",
+    "Transport",
+    "Usage",
+]
+"""What is defined in `prices` and `targets`, and is also imported from here."""
 
 PLAIN = "plain"
 Word = Annotated[str, PLAIN]
@@ -35,7 +52,6 @@ Grace = Literal["auto"] | float
 Spawn = Callable[[Callable[[], Coroutine[object, object, None]]], None]
 Parameters = Mapping[Word, Annotated[JsonValue, PLAIN]]
 """The parameters of a request by name. They come from the configuration, so they hold no text of a user."""
-Transport = Literal["openai", "litellm", "command"]
 
 TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 """The names of the parameter that limits the tokens of an answer. It is never dropped, because it limits the cost."""
@@ -48,19 +64,6 @@ def token_limit(parameters: Parameters) -> int | None:
         if isinstance(limit, int | float):
             return int(limit)
     return None
-
-
-class CallSettings(NamedTuple):
-    """The parameters of requests that a step, a member or a route sets. Hashable."""
-
-    reasoning_effort: str | None = None
-    thinking_tokens: int | None = None
-    """Tokens that the model may spend on reasoning. They count towards the token limit."""
-    extra: str | None = None
-    """Further parameters, as the text of a JSON object."""
-
-
-NO_SETTINGS = CallSettings()
 
 
 class Message(NamedTuple):
@@ -135,134 +138,6 @@ class Request:
     window: Window | None = None
     """The answers that the prompt shows if there are several windows; None if it shows all. Not sent."""
     settings: CallSettings = NO_SETTINGS
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens that a provider billed.
-
-    Cached and cache-write tokens are included in `prompt_tokens`, reasoning tokens in `completion_tokens`.
-    """
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-    cache_write_tokens: int = 0
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.prompt_tokens + other.prompt_tokens,
-            self.completion_tokens + other.completion_tokens,
-            self.cached_tokens + other.cached_tokens,
-            self.reasoning_tokens + other.reasoning_tokens,
-            self.cache_write_tokens + other.cache_write_tokens,
-        )
-
-
-class Rates(NamedTuple):
-    """Prices of one token, in US dollars."""
-
-    prompt: Decimal
-    completion: Decimal
-    cached: Decimal
-    """For prompt tokens that the provider read from its cache."""
-    reasoning: Decimal
-    """For reasoning tokens."""
-    cache_write: Decimal | None = None
-    """For prompt tokens that the provider wrote to its cache; None if they cost the same as other prompt tokens."""
-
-
-class Price(NamedTuple):
-    """The price of a model."""
-
-    rates: Rates
-    source: str
-    """The source of the price."""
-    tiers: tuple[tuple[int, Rates], ...] = ()
-    """Higher prices for long prompts: `(tokens, rates)` applies to all tokens of a call with a longer prompt.
-    Ascending."""
-
-    def at(self, prompt_tokens: int) -> Rates:
-        """Return the rates for a call with this many prompt tokens."""
-        for above, rates in reversed(self.tiers):
-            if prompt_tokens > above:
-                return rates
-        return self.rates
-
-    def cost_usd(self, usage: Usage) -> Decimal:
-        """Return the cost of one call, in US dollars."""
-        rates = self.at(usage.prompt_tokens)
-        cost = usage.prompt_tokens * rates.prompt + usage.completion_tokens * rates.completion
-        if usage.cached_tokens:
-            cost += usage.cached_tokens * (rates.cached - rates.prompt)
-        if usage.cache_write_tokens and rates.cache_write is not None:
-            cost += usage.cache_write_tokens * (rates.cache_write - rates.prompt)
-        if usage.reasoning_tokens:
-            cost += usage.reasoning_tokens * (rates.reasoning - rates.completion)
-        return cost
-
-
-class Tokens(NamedTuple):
-    """An estimated number of tokens."""
-
-    min: int
-    expected: int
-    max: int
-
-
-class Dollars(NamedTuple):
-    """An estimated cost, in US dollars."""
-
-    min: Decimal
-    expected: Decimal
-    max: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """The program of a command route."""
-
-    words: tuple[str, ...]
-    """Its path and arguments."""
-    preset: str = ""
-    """The name of its preset; empty for other programs."""
-    env: tuple[str, ...] = ()
-    """Further environment variables that it gets, by name."""
-    output: tuple[tuple[str, str], ...] = ()
-    """Where its JSON output has the answer, the tokens and the cost: name and path. Empty if it prints plain text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The endpoint of a call: model name, server and API key. Never print or store it as a whole."""
-
-    model: str
-    """Model name with the provider's prefix: ``openai/gpt-5-nano``."""
-    provider: str
-    api_base: str | None = None
-    api_key: str | None = field(default=None, repr=False)
-    price: Price | None = None
-    """Price from the configuration."""
-    samples: int = field(default=1, compare=False)
-    """Maximum number of answers for one request, as documented."""
-    wire_model: str | None = None
-    """Model name that the server uses, for direct calls to an OpenAI-compatible API; None for calls through litellm."""
-    window: int | None = None
-    """Context window from the configuration, in tokens."""
-    settings: CallSettings = NO_SETTINGS
-    """Parameters that replace those of a request."""
-    lacks: frozenset[str] = frozenset()
-    """Parameters that the model is known to reject."""
-    program: Program | None = None
-    """The program that answers, for a command route; None for a server."""
-
-    @property
-    def transport(self) -> Transport:
-        """The client that makes the call."""
-        if self.program is not None:
-            return "command"
-        return "litellm" if self.wire_model is None else "openai"
 
 
 class Call(NamedTuple):

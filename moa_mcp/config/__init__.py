@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from moa_mcp.config.files import ENVIRONMENT_VARIABLE, find, load, parse, preferred, shipped, users_file
-from moa_mcp.config.reader import OWN_TOOLS, STEP_TYPES
+from moa_mcp.config.own_tools import OwnTool
+from moa_mcp.config.reader import STEP_TYPES
 from moa_mcp.config.tables import (
     FILE_NAME,
     SETTINGS,
@@ -22,7 +23,6 @@ from moa_mcp.config.tables import (
 __all__ = [
     "ENVIRONMENT_VARIABLE",
     "FILE_NAME",
-    "OWN_TOOLS",
     "SETTINGS",
     "STEP_TYPES",
     "BudgetSettings",
@@ -30,6 +30,7 @@ __all__ = [
     "JournalSettings",
     "LimitSettings",
     "ModelTable",
+    "OwnTool",
     "PanelSettings",
     "Pipeline",
     "StepDefaults",

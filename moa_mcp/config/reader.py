@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from moa_mcp.config import problems
+from moa_mcp.config.own_tools import OWN_TOOL_NAMES
 from moa_mcp.config.problems import as_key, hinted, listed, shown, within
 from moa_mcp.config.settings import DEFAULTS, Settings, Written, moves, written
 from moa_mcp.config.tables import (
@@ -33,8 +34,6 @@ from moa_mcp.text.suggest import closest
 STEP_TYPES: Mapping[str, type[Step]] = {kind.model_fields["step"].default: kind for kind in get_args(Step)}
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
-OWN_TOOLS = frozenset({"moa_wait", "moa_cancel", "moa_trace", "moa_resume", "moa_fork", "moa_estimate", "moa_view"})
-"""The server's own tools. A pipeline can't have one of these names."""
 _TABLES = (*SETTINGS, "models", "pipelines")
 
 
@@ -154,7 +153,7 @@ class Reader:
         if not _NAME.fullmatch(name):
             rule = "use lower-case letters, digits and underscores, start with a letter, at most 48 characters"
             self._say(place, f"{name!r} is not a valid tool name: {rule}")
-        elif name in OWN_TOOLS:
+        elif name in OWN_TOOL_NAMES:
             self._say(place, f"{name!r} is the name of a built-in tool; use another name")
 
     def _steps(self, place: str, raw: object, defaults: StepDefaults) -> list[tuple[str, Step]]:

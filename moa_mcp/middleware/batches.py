@@ -81,7 +81,7 @@ class Batch:
             self.scope.cancel()
 
 
-class Gathering:
+class EqualCalls:
     """The equal calls of a run that are announced or waiting."""
 
     def __init__(self, observed: Observed) -> None:
@@ -153,18 +153,18 @@ class Gathering:
 class Announced:
     """Announces each call, so that equal calls wait for it."""
 
-    def __init__(self, inner: Model, gathering: Gathering) -> None:
+    def __init__(self, inner: Model, equal_calls: EqualCalls) -> None:
         self._inner = inner
-        self._gathering = gathering
+        self._equal_calls = equal_calls
 
     async def __call__(self, call: Call) -> Completion:
         if call.on_text is not None or call.equals == 1:
             return await self._inner(call)
-        self._gathering.announce(call)
+        self._equal_calls.announce(call)
         try:
             await checkpoint()  # all calls of a step start together: after two checkpoints each is announced,
             await checkpoint()  # also to the call in the step's own task
             return await self._inner(call)
         except BaseException:
-            self._gathering.withdraw(call)
+            self._equal_calls.withdraw(call)
             raise

@@ -8,7 +8,7 @@ import anyio
 
 from moa_mcp.errors import BudgetReached, CallError, ContextTooLong, RateLimited, RequestRefused, TimedOut
 from moa_mcp.events import CallWaits, Emit
-from moa_mcp.middleware.batches import Batch, BatchMember, Gathering
+from moa_mcp.middleware.batches import Batch, BatchMember, EqualCalls
 from moa_mcp.middleware.shares import shares
 from moa_mcp.model import Model
 from moa_mcp.routing import catalog
@@ -25,22 +25,22 @@ parameter, one slow answer. Single requests may succeed."""
 class Sampled:
     """Sends equal calls together if that saves prompt tokens. Each call gets its own answer."""
 
-    def __init__(self, inner: Model, gathering: Gathering, emit: Emit, *, cache_first: bool = False) -> None:
+    def __init__(self, inner: Model, equal_calls: EqualCalls, emit: Emit, *, cache_first: bool = False) -> None:
         """With `cache_first`, where a request returns one answer, the first call fills the provider's cache."""
         self._inner = inner
-        self._gathering = gathering
+        self._equal_calls = equal_calls
         self._emit = emit
         self._cache_first = cache_first
 
     async def __call__(self, call: Call) -> Completion:
         if call.on_text is not None or call.equals == 1:
             return await self._inner(call)
-        member = await self._gathering.join(call)
+        member = await self._equal_calls.join(call)
         try:
             return await self._answer(member)
         except BaseException:
             if not member.announced:  # the call may return on another route
-                self._gathering.announce(call)
+                self._equal_calls.announce(call)
             raise
 
     async def _answer(self, member: BatchMember) -> Completion:
@@ -67,7 +67,7 @@ class Sampled:
             raise batch.error
         completion = await self._inner(member.call)
         if isinstance(batch.error, RequestRefused):
-            self._gathering.observe(member.call.target, 1)
+            self._equal_calls.observe(member.call.target, 1)
         return completion.noted(batch.note)
 
     async def _ask(self, batch: Batch, asked: Sequence[BatchMember]) -> None:
@@ -83,12 +83,12 @@ class Sampled:
                     "the others were requested one by one"
                 )
                 if len(answers) == 1 < len(asked):
-                    self._gathering.observe(first.target, 1)
+                    self._equal_calls.observe(first.target, 1)
         except CallError as error:
             batch.error = error
             batch.note = f"one request for {len(asked)} answers failed, so they were requested one by one: {error}"
             if not _is_of_many(error):
-                self._gathering.announce_again(batch.members)
+                self._equal_calls.announce_again(batch.members)
         finally:
             batch.done.set()
 

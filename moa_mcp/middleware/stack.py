@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from moa_mcp.events import Emit
 from moa_mcp.journal.rates import RateStore
-from moa_mcp.middleware.batches import Announced, Gathering, Observed
+from moa_mcp.middleware.batches import Announced, EqualCalls, Observed
 from moa_mcp.middleware.batching import Sampled
 from moa_mcp.middleware.budget import Budget, Budgeted
 from moa_mcp.middleware.clock import Clock
@@ -81,8 +81,8 @@ def stack(
         model = Budgeted(model, budget, emit)
     model = Negotiated(model, shared.learned)
     model = Retried(model, shared.limits.attempts, emit)
-    gathering = Gathering(shared.observed)
-    model = Sampled(model, gathering, emit, cache_first=shared.cache_first)
+    equal_calls = EqualCalls(shared.observed)
+    model = Sampled(model, equal_calls, emit, cache_first=shared.cache_first)
     model = Routed(WindowChecked(model), usable)
-    model = Hedged(Announced(model, gathering), usable, shared.now, paid_calls.seconds, allowance)
+    model = Hedged(Announced(model, equal_calls), usable, shared.now, paid_calls.seconds, allowance)
     return Replayed(model, paid_calls.paid) if paid_calls.paid else model

@@ -17,7 +17,7 @@ from moa_mcp.values import Call, Completion, Transport
 if TYPE_CHECKING:
     from moa_mcp.providers.command.client import Programs
     from moa_mcp.providers.litellm.client import LiteLLM
-    from moa_mcp.providers.openai.client import OpenAIWire
+    from moa_mcp.providers.openai.client import OpenAICompatible
 
 _log = logging.getLogger(__name__)
 
@@ -39,10 +39,10 @@ class Real:
         self.__dict__.pop("_programs", None)
 
     @cached_property
-    def _wire(self) -> OpenAIWire:
-        from moa_mcp.providers.openai.client import OpenAIWire  # noqa: PLC0415  lazy, see the docstring of the class
+    def _wire(self) -> OpenAICompatible:
+        from moa_mcp.providers.openai.client import OpenAICompatible  # noqa: PLC0415  lazy, see the docstring of the class
 
-        return OpenAIWire()
+        return OpenAICompatible()
 
     @cached_property
     def _litellm(self) -> LiteLLM:

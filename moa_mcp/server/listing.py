@@ -9,7 +9,7 @@ from typing import Any
 
 import mcp_types as types
 
-from moa_mcp.config import Pipeline
+from moa_mcp.config import OwnTool, Pipeline
 from moa_mcp.server import output_schemas
 from moa_mcp.server.arguments import (
     Arguments,
@@ -25,9 +25,9 @@ from moa_mcp.server.arguments import (
 )
 from moa_mcp.server.readiness import Readiness
 
-VIEW = "moa_view"
+VIEW: OwnTool = "moa_view"
 """The tool with which the page of a run follows it. Only hosts that render the page list it, and not to models."""
-SHOWN_RUNS = frozenset({"moa_resume", "moa_fork", "moa_trace"})
+SHOWN_RUNS: frozenset[OwnTool] = frozenset({"moa_resume", "moa_fork", "moa_trace"})
 """Tools beside the pipelines whose calls a host shows as a run. moa_wait would show a run a second time."""
 _LONG_RESULTS = {"anthropic/maxResultSizeChars": 200_000}
 
@@ -51,7 +51,7 @@ def pipeline_tool(pipeline: Pipeline, readiness: Readiness, *, simulated: bool) 
 
 
 def _own_tool(
-    name: str,
+    name: OwnTool,
     title: str,
     description: str,
     arguments: type[Arguments],

@@ -11,7 +11,7 @@ import pytest
 from moa_mcp.middleware import Model
 from moa_mcp.providers.backend import Backend
 from moa_mcp.providers.litellm.client import LiteLLM
-from moa_mcp.providers.openai.client import OpenAIWire
+from moa_mcp.providers.openai.client import OpenAICompatible
 from moa_mcp.routing import catalog
 from moa_mcp.runs import Runs
 from moa_mcp.steps.prompts import asked_form, vote_schema
@@ -32,7 +32,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module", params=["openai", "litellm"])
 async def transport(request: pytest.FixtureRequest) -> AsyncIterator[Model]:
-    wire, litellm = OpenAIWire(), LiteLLM()
+    wire, litellm = OpenAICompatible(), LiteLLM()
     yield wire if request.param == "openai" else litellm
     await wire.close()
 
@@ -46,7 +46,7 @@ def models(serving: ModelServer) -> Iterator[ModelServer]:
 
 
 def to(transport: Model, url: str, model: str) -> Target:
-    wire_model = model.partition("/")[2] if isinstance(transport, OpenAIWire) else None
+    wire_model = model.partition("/")[2] if isinstance(transport, OpenAICompatible) else None
     return Target(model, "openai", url, "sk-x", wire_model=wire_model)
 
 
@@ -114,7 +114,7 @@ async def test_a_judge_of_a_run_is_asked_for_its_verdict_by_schema_and_in_words(
         return json.dumps({"key": form.key, field: said})
 
     models.script("gpt-4o-mini", Reply(verdict))
-    wire = OpenAIWire()
+    wire = OpenAICompatible()
 
     async def usable(alias: str) -> tuple[Target, ...]:
         return (to(wire, models.url, KNOWN if alias == "z" else f"openai/{alias}"),)

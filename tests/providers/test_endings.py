@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from moa_mcp import errors
-from moa_mcp.providers.openai.client import OpenAIWire
+from moa_mcp.providers.openai.client import OpenAICompatible
 from moa_mcp.providers.replies import limits
 from moa_mcp.values import Call, Completion, Message, Place, Target
 from tests.support.over import TRANSPORTS, over
@@ -63,7 +63,7 @@ async def ended(reason: object, *, stream: bool, text: str = "So.") -> Completio
         body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
         return web.Response(text=body, content_type="text/event-stream")
 
-    wire = OpenAIWire()
+    wire = OpenAICompatible()
     try:
         async with serving(handler) as call:
             return await wire(call)
@@ -144,7 +144,7 @@ async def test_an_answer_is_cut_under_whichever_name_its_limit_was_sent(name: st
         await request.read()
         return web.json_response({"choices": [{"message": {"content": "So on. " * 3000}, "finish_reason": "stop"}]})
 
-    wire = OpenAIWire()
+    wire = OpenAICompatible()
     async with serving(handler) as call:
         completion = await wire(call._replace(parameters={name: 512}))
     await wire.close()
@@ -163,7 +163,7 @@ async def test_a_body_without_end_is_read_to_a_bound(status: int, monkeypatch: p
         while True:
             await response.write(b"and so on " * 1000)
 
-    wire = OpenAIWire()
+    wire = OpenAICompatible()
     with anyio.fail_after(20):
         async with serving(handler) as call:
             with pytest.raises(errors.ServerFailed) as told:

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from moa_mcp.errors import ConnectionFailed
-from moa_mcp.providers.openai.client import OpenAIWire
+from moa_mcp.providers.openai.client import OpenAICompatible
 from moa_mcp.values import Call, Message, Place, Target
 
 pytestmark = pytest.mark.anyio
@@ -92,13 +92,13 @@ async def server() -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def wire() -> AsyncIterator[OpenAIWire]:
-    wire = OpenAIWire()
+async def wire() -> AsyncIterator[OpenAICompatible]:
+    wire = OpenAICompatible()
     yield wire
     await wire.close()
 
 
-async def ask(wire: OpenAIWire, server: Server, question: str) -> str:
+async def ask(wire: OpenAICompatible, server: Server, question: str) -> str:
     target = Target("openai/m", "openai", server.url, None, wire_model="m")
     call = Call("run", Place(1, 1), "m", (Message("user", question),), {}, 1, target=target)
     return (await wire(call)).text
@@ -106,7 +106,7 @@ async def ask(wire: OpenAIWire, server: Server, question: str) -> str:
 
 @pytest.mark.parametrize("close", [nothing, reset])
 async def test_a_request_on_a_connection_that_the_server_closes_is_sent_again(
-    wire: OpenAIWire, server: Server, close: Close
+    wire: OpenAICompatible, server: Server, close: Close
 ) -> None:
     server.close = close
     answers = [await ask(wire, server, question) for question in "abc"]
@@ -115,7 +115,7 @@ async def test_a_request_on_a_connection_that_the_server_closes_is_sent_again(
     assert server.connections == 3
 
 
-async def test_it_is_sent_again_until_a_connection_is_new(wire: OpenAIWire, server: Server) -> None:
+async def test_it_is_sent_again_until_a_connection_is_new(wire: OpenAICompatible, server: Server) -> None:
     async def first(question: str) -> str:
         return await ask(wire, server, question)
 
@@ -128,7 +128,7 @@ async def test_it_is_sent_again_until_a_connection_is_new(wire: OpenAIWire, serv
 
 @pytest.mark.parametrize("close", [half, late])
 async def test_a_request_that_may_have_been_read_is_not_sent_again(
-    wire: OpenAIWire, server: Server, close: Close
+    wire: OpenAICompatible, server: Server, close: Close
 ) -> None:
     server.close = close
     await ask(wire, server, "a")
@@ -138,7 +138,7 @@ async def test_a_request_that_may_have_been_read_is_not_sent_again(
     assert (server.ledger, server.connections) == (Counter("a"), 1)
 
 
-async def test_a_request_on_a_new_connection_is_not_sent_again(wire: OpenAIWire, server: Server) -> None:
+async def test_a_request_on_a_new_connection_is_not_sent_again(wire: OpenAICompatible, server: Server) -> None:
     server.answers_of = [0, 1]
     with pytest.raises(ConnectionFailed):
         await ask(wire, server, "a")
@@ -146,7 +146,7 @@ async def test_a_request_on_a_new_connection_is_not_sent_again(wire: OpenAIWire,
 
 
 async def test_no_request_is_lost_at_a_server_that_closes_connections_after_a_moment(
-    wire: OpenAIWire, server: Server
+    wire: OpenAICompatible, server: Server
 ) -> None:
     server.idle_s, server.answers_of = 0.01, [10**6]
 

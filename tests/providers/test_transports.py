@@ -14,7 +14,7 @@ import pytest
 from moa_mcp import errors
 from moa_mcp.middleware import Model
 from moa_mcp.providers.litellm.client import LiteLLM
-from moa_mcp.providers.openai.client import OpenAIWire
+from moa_mcp.providers.openai.client import OpenAICompatible
 from moa_mcp.routing.hosts import HOSTS, wire_name
 from moa_mcp.values import Call, Completion, Message, Parameters, Place, Target, Usage
 from tests.support.model_server import Behaviour, BrokenJson, Hang, HtmlPage, ModelServer, Reply, Reset, Status
@@ -362,7 +362,7 @@ async def test_of_a_web_page_in_an_errors_place_the_words_are_told_without_marku
 async def test_a_stream_that_breaks_off_is_no_answer(provider: Model, models: ModelServer, call: Call) -> None:
     models.script("m", Reply("Half of", breaks_off=True))
     asked = call._replace(on_text=lambda _: None)
-    if isinstance(provider, OpenAIWire):
+    if isinstance(provider, OpenAICompatible):
         assert isinstance(await failure(provider, asked), errors.ConnectionFailed)
         return
     try:  # before 1.109, litellm takes that for the end

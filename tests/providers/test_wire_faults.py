@@ -1,4 +1,4 @@
-"""What servers of the OpenAI wire do that they should not: no paid text is lost by it, and none is made whole."""
+"""Faults of servers with an OpenAI-compatible API: no paid text is lost by them, and none is made whole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from moa_mcp import errors
-from moa_mcp.providers.openai.client import OpenAIWire
+from moa_mcp.providers.openai.client import OpenAICompatible
 from moa_mcp.providers.transports import Real
 from moa_mcp.values import Call, Completion, Message, Place, Target, Usage
 
@@ -30,8 +30,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def wire() -> AsyncIterator[OpenAIWire]:
-    wire = OpenAIWire()
+async def wire() -> AsyncIterator[OpenAICompatible]:
+    wire = OpenAICompatible()
     yield wire
     await wire.close()
 
@@ -88,7 +88,7 @@ def events(*chunks: object) -> bytes:
     )
 
 
-async def streamed(wire: OpenAIWire, body: bytes, hold_s: float = 0.0) -> tuple[Completion, list[str]]:
+async def streamed(wire: OpenAICompatible, body: bytes, hold_s: float = 0.0) -> tuple[Completion, list[str]]:
     pieces: list[str] = []
     async with serving(body, {"Content-Type": "text/event-stream"}, hold_s=hold_s) as (_, call):
         return await wire(call._replace(on_text=pieces.append)), pieces
@@ -104,13 +104,15 @@ async def streamed(wire: OpenAIWire, body: bytes, hold_s: float = 0.0) -> tuple[
     ],
     ids=["beside choices", "in a choice", "as an object", "alone"],
 )
-async def test_a_stream_that_breaks_off_on_an_error_is_no_answer_and_may_be_billed(wire: OpenAIWire, last: Any) -> None:
+async def test_a_stream_that_breaks_off_on_an_error_is_no_answer_and_may_be_billed(
+    wire: OpenAICompatible, last: Any
+) -> None:
     with pytest.raises(errors.ServerFailed, match="upstream went away") as told:
         await streamed(wire, events(SO, last, b"[DONE]"))
     assert told.value.paid is None
 
 
-async def test_a_stream_that_breaks_off_with_its_bill_keeps_that(wire: OpenAIWire) -> None:
+async def test_a_stream_that_breaks_off_with_its_bill_keeps_that(wire: OpenAICompatible) -> None:
     with pytest.raises(errors.ServerFailed) as told:
         await streamed(wire, events(SO, {"error": FAULT, "usage": USAGE}))
     assert (told.value.paid, told.value.usage) == (True, Usage(9, 3))
@@ -118,33 +120,33 @@ async def test_a_stream_that_breaks_off_with_its_bill_keeps_that(wire: OpenAIWir
 
 
 @pytest.mark.parametrize("choice", [{"finish_reason": "error", "error": FAULT}, {"finish_reason": "error"}])
-async def test_a_whole_reply_that_broke_off_on_an_error_is_no_answer(wire: OpenAIWire, choice: Any) -> None:
+async def test_a_whole_reply_that_broke_off_on_an_error_is_no_answer(wire: OpenAICompatible, choice: Any) -> None:
     async with serving(whole(**choice)) as (_, call):
         with pytest.raises(errors.ServerFailed) as told:
             await wire(call)
     assert told.value.usage == Usage(9, 3)
 
 
-async def test_a_reply_without_choices_keeps_its_bill(wire: OpenAIWire) -> None:
+async def test_a_reply_without_choices_keeps_its_bill(wire: OpenAICompatible) -> None:
     async with serving(json.dumps({"choices": [], "usage": USAGE}).encode()) as (_, call):
         with pytest.raises(errors.ServerFailed) as told:
             await wire(call)
     assert (told.value.paid, told.value.usage) == (True, Usage(9, 3))
 
 
-async def test_an_event_without_data_is_none(wire: OpenAIWire) -> None:
+async def test_an_event_without_data_is_none(wire: OpenAICompatible) -> None:
     completion, _ = await streamed(wire, b"data:\n\n" + events(SO, END) + b"data: \n\n" + events(b"[DONE]"))
     assert completion.text == "So."
 
 
-async def test_an_answer_whose_stream_stays_open_is_taken_all_the_same(wire: OpenAIWire) -> None:
+async def test_an_answer_whose_stream_stays_open_is_taken_all_the_same(wire: OpenAICompatible) -> None:
     with anyio.fail_after(10):
         completion, _ = await streamed(wire, events(SO, END, {"choices": [], "usage": USAGE}), hold_s=60)
     assert (completion.text, completion.usage) == ("So.", Usage(9, 3))
 
 
 async def test_halves_of_a_surrogate_pair_in_two_chunks_are_one_character_and_one_alone_is_replaced(
-    wire: OpenAIWire,
+    wire: OpenAICompatible,
 ) -> None:
     halves = [b'{"choices":[{"index":0,"delta":{"content":"%s"}}]}' % half for half in (b"\\ud83d", b"\\ude00 \\ud83d")]
     completion, pieces = await streamed(wire, events(*halves, END, b"[DONE]"))
@@ -162,13 +164,13 @@ async def test_halves_of_a_surrogate_pair_in_two_chunks_are_one_character_and_on
     ],
     ids=["a lone surrogate", "a byte order mark", "a list of reasons", "reasoning among the parts"],
 )
-async def test_a_paid_text_is_read_in_spite_of_its_wrapping(wire: OpenAIWire, body: bytes, text: str) -> None:
+async def test_a_paid_text_is_read_in_spite_of_its_wrapping(wire: OpenAICompatible, body: bytes, text: str) -> None:
     async with serving(body) as (_, call):
         completion = await wire(call)
     assert (completion.text, completion.usage) == (text, Usage(9, 3))
 
 
-async def test_a_refusal_that_is_no_text_is_one_all_the_same(wire: OpenAIWire) -> None:
+async def test_a_refusal_that_is_no_text_is_one_all_the_same(wire: OpenAICompatible) -> None:
     async with serving(whole(message={"content": None, "refusal": {"reason": "no"}})) as (_, call):
         with pytest.raises(errors.AnswerRefused, match="declined"):
             await wire(call)
@@ -176,7 +178,7 @@ async def test_a_refusal_that_is_no_text_is_one_all_the_same(wire: OpenAIWire) -
 
 @pytest.mark.parametrize(("count", "usage"), [(-5, None), (1e300, None), ("9", Usage(9, 3))])
 async def test_no_count_of_tokens_makes_a_cost_that_can_not_be(
-    wire: OpenAIWire, count: object, usage: Usage | None
+    wire: OpenAICompatible, count: object, usage: Usage | None
 ) -> None:
     told = {"prompt_tokens": count, "completion_tokens": 3}
     async with serving(json.dumps({**json.loads(whole()), "usage": told}).encode()) as (_, call):
@@ -185,7 +187,7 @@ async def test_no_count_of_tokens_makes_a_cost_that_can_not_be(
     assert (completion.cost_usd is None) == (usage is None)
 
 
-async def test_answers_that_nobody_asked_for_take_no_part_of_what_was_billed(wire: OpenAIWire) -> None:
+async def test_answers_that_nobody_asked_for_take_no_part_of_what_was_billed(wire: OpenAICompatible) -> None:
     said = [{"index": at, "message": {"content": f"So {at}."}, "finish_reason": "stop"} for at in range(3)]
     async with serving(json.dumps({"choices": said, "usage": USAGE}).encode()) as (_, call):
         alone, two = await wire(call), await wire(call._replace(samples=2))
@@ -193,7 +195,7 @@ async def test_answers_that_nobody_asked_for_take_no_part_of_what_was_billed(wir
     assert [each.text for each in two.others] == ["So 1."]
 
 
-async def test_a_server_that_minds_stream_options_is_asked_without_and_from_then_on(wire: OpenAIWire) -> None:
+async def test_a_server_that_minds_stream_options_is_asked_without_and_from_then_on(wire: OpenAICompatible) -> None:
     async with serving(events(SO, END, b"[DONE]"), {"Content-Type": "text/event-stream"}) as (server, call):
         server.minds = "stream_options"
         asked = call._replace(on_text=lambda _: None)
@@ -203,7 +205,9 @@ async def test_a_server_that_minds_stream_options_is_asked_without_and_from_then
 
 
 @pytest.mark.parametrize(("milliseconds", "waits"), [("3000", 3.0), ("soon", 7.0)])
-async def test_a_pause_may_be_asked_for_in_milliseconds(wire: OpenAIWire, milliseconds: str, waits: float) -> None:
+async def test_a_pause_may_be_asked_for_in_milliseconds(
+    wire: OpenAICompatible, milliseconds: str, waits: float
+) -> None:
     headers = {"Retry-After": "7", "retry-after-ms": milliseconds}
     async with serving(b"{}", headers, status=429) as (_, call):
         with pytest.raises(errors.RateLimited) as told:
@@ -213,7 +217,7 @@ async def test_a_pause_may_be_asked_for_in_milliseconds(wire: OpenAIWire, millis
 
 @pytest.mark.parametrize(("told", "waits"), [("-5", 0.0), ("inf", None), ("1000000000", 0.0), ("1000000000000", 0.0)])
 async def test_a_pause_that_is_over_is_none_and_an_endless_one_is_not_believed(
-    wire: OpenAIWire, told: str, waits: float | None
+    wire: OpenAICompatible, told: str, waits: float | None
 ) -> None:
     async with serving(b"{}", {"Retry-After": told}, status=429) as (_, call):
         with pytest.raises(errors.RateLimited) as caught:
@@ -221,7 +225,7 @@ async def test_a_pause_that_is_over_is_none_and_an_endless_one_is_not_believed(
     assert caught.value.retry_after_s == waits
 
 
-async def test_a_reply_that_is_not_what_its_headers_say_is_a_broken_connection(wire: OpenAIWire) -> None:
+async def test_a_reply_that_is_not_what_its_headers_say_is_a_broken_connection(wire: OpenAICompatible) -> None:
     async with serving(b"no gzip", {"Content-Encoding": "gzip"}) as (_, call):
         with pytest.raises(errors.ConnectionFailed, match="was interrupted, or the reply is not valid HTTP") as told:
             await wire(call)
@@ -237,7 +241,7 @@ async def test_a_reply_that_is_not_what_its_headers_say_is_a_broken_connection(w
     ],
 )
 async def test_a_model_that_is_not_there_may_be_elsewhere_whatever_the_status(
-    wire: OpenAIWire, body: Any, status: int
+    wire: OpenAICompatible, body: Any, status: int
 ) -> None:
     async with serving(json.dumps(body).encode(), status=status) as (_, call):
         with pytest.raises(errors.ModelNotFound) as told:
@@ -245,7 +249,7 @@ async def test_a_model_that_is_not_there_may_be_elsewhere_whatever_the_status(
     assert told.value.elsewhere
 
 
-async def test_a_key_with_the_end_of_a_line_in_it_is_refused_without_being_shown(wire: OpenAIWire) -> None:
+async def test_a_key_with_the_end_of_a_line_in_it_is_refused_without_being_shown(wire: OpenAICompatible) -> None:
     async with serving(whole()) as (server, call):
         assert call.target is not None
         target = Target("openai/m", "openai", call.target.api_base, "house-key\n-of-two-lines", wire_model="m")

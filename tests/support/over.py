@@ -8,7 +8,7 @@ from importlib import import_module
 
 from moa_mcp.middleware import Model
 from moa_mcp.providers.litellm.client import LiteLLM
-from moa_mcp.providers.openai.client import OpenAIWire
+from moa_mcp.providers.openai.client import OpenAICompatible
 
 TRANSPORTS = ("openai", "litellm")
 
@@ -17,7 +17,7 @@ TRANSPORTS = ("openai", "litellm")
 async def over(transport: str) -> AsyncIterator[Model]:
     """Yield the client of a transport, and close its connections."""
     if transport == "openai":
-        wire = OpenAIWire()
+        wire = OpenAICompatible()
         yield wire
         await wire.close()
     else:

@@ -119,12 +119,12 @@ class SQLiteJournal:
         except (sqlite3.Error, OSError) as error:
             packer.forget()
             raise explained(self._file.path, error) from error
-        self.tell(News("changed", run_id))
+        self._listeners.changed(run_id)
 
     def append(self, run_id: str, event: Event) -> None:
         if self._file.writes and not isinstance(event, PASSING):
             self._file.writer.write_soon(run_id, self._packer(run_id).pack(event))
-            self.tell(News("changed", run_id))
+            self._listeners.changed(run_id)
 
     def _packer(self, run_id: str) -> Packer:
         return self._driven.get(run_id) or Packer(tells=self._texts)

@@ -43,7 +43,7 @@ class _Endpoint(NamedTuple):
     extra: Mapping[str, Any]
 
 
-class OpenAIWire:
+class OpenAICompatible:
     """Answers calls with `POST {base}/chat/completions`. Runs on asyncio only, as aiohttp does."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The OpenAI wire in the forms that its servers give it, beyond what both transports are held to."""
+"""The OpenAI-compatible API in the forms that its servers give it, beyond what both transports are held to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 
 from moa_mcp import errors
-from moa_mcp.providers.openai.client import OpenAIWire
+from moa_mcp.providers.openai.client import OpenAICompatible
 from moa_mcp.providers.replies import billing
 from moa_mcp.values import Call, Completion, Message, Place, Target, Usage
 from tests.support.model_server import ModelServer, Reply
@@ -33,8 +33,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-async def wire() -> AsyncIterator[OpenAIWire]:
-    wire = OpenAIWire()
+async def wire() -> AsyncIterator[OpenAICompatible]:
+    wire = OpenAICompatible()
     yield wire
     await wire.close()
 
@@ -71,13 +71,13 @@ class Saying:
         return web.Response(body=self._body.encode(), status=self._status, headers=self._headers)
 
 
-async def failure(wire: OpenAIWire, call: Call) -> errors.CallError:
+async def failure(wire: OpenAICompatible, call: Call) -> errors.CallError:
     with pytest.raises(errors.CallError) as raised:
         await wire(call)
     return raised.value
 
 
-async def test_what_openrouter_says_that_it_cost_is_the_cost(wire: OpenAIWire, serving: ModelServer) -> None:
+async def test_what_openrouter_says_that_it_cost_is_the_cost(wire: OpenAICompatible, serving: ModelServer) -> None:
     serving.script("m", Reply("So.", usage={"cost": 0.00012}))
     asked = call_to(serving.url, "openrouter/m")
     assert (await wire(asked)).cost_usd == Decimal("0.00012")
@@ -149,14 +149,14 @@ def test_tokens_are_read_in_every_form_that_they_are_told_in(told: Any, usage: U
     ],
     ids=str,
 )
-async def test_counts_that_can_not_be_make_a_cost_unknown_and_never_zero(wire: OpenAIWire, told: Any) -> None:
+async def test_counts_that_can_not_be_make_a_cost_unknown_and_never_zero(wire: OpenAICompatible, told: Any) -> None:
     body = {"choices": [{"message": {"content": "So."}, "finish_reason": "stop"}], "usage": told}
     async with Saying(json.dumps(body)) as url:
         completion = await wire(call_to(url, "openai/gpt-4o-mini"))
     assert (completion.text, completion.usage, completion.cost_usd) == ("So.", None, None)
 
 
-async def test_counts_of_a_stream_are_not_taken_back_by_zeros_that_come_later(wire: OpenAIWire) -> None:
+async def test_counts_of_a_stream_are_not_taken_back_by_zeros_that_come_later(wire: OpenAICompatible) -> None:
     said = {"choices": [{"delta": {"content": "So."}, "finish_reason": "stop"}]}
     counts = [{"prompt_tokens": 9, "completion_tokens": 3}, {"prompt_tokens": 0, "completion_tokens": 0}]
     chunks = [said, *({"choices": [], "usage": usage} for usage in counts)]
@@ -177,41 +177,41 @@ async def test_counts_of_a_stream_are_not_taken_back_by_zeros_that_come_later(wi
     ],
 )
 async def test_a_reply_that_holds_no_answer_is_a_failure_whatever_its_status(
-    wire: OpenAIWire, body: str, kind: type[errors.CallError]
+    wire: OpenAICompatible, body: str, kind: type[errors.CallError]
 ) -> None:
     async with Saying(body) as url:
         assert type(await failure(wire, call_to(url))) is kind
 
 
-async def test_the_parts_of_a_text_are_joined_without_the_thoughts_between(wire: OpenAIWire) -> None:
+async def test_the_parts_of_a_text_are_joined_without_the_thoughts_between(wire: OpenAICompatible) -> None:
     parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": "So."}]
     body = {"choices": [{"message": {"content": parts}, "finish_reason": "stop"}]}
     async with Saying(json.dumps(body)) as url:
         assert await wire(call_to(url)) == Completion("So.", "openai/m", reasoning="Hm.")
 
 
-async def test_a_stream_may_hold_comments_and_end_without_the_last_word(wire: OpenAIWire) -> None:
+async def test_a_stream_may_hold_comments_and_end_without_the_last_word(wire: OpenAICompatible) -> None:
     chunks = [{"choices": [{"delta": {"content": "So."}}]}, {"choices": [{"delta": {}, "finish_reason": "stop"}]}]
     body = ": waiting\r\n\r\n" + "\r\n\r\n".join(f"data:{json.dumps(chunk)}" for chunk in chunks)
     async with Saying(body, content_type="text/event-stream") as url:
         assert await wire(call_to(url)._replace(on_text=lambda _: None)) == Completion("So.", "openai/m")
 
 
-async def test_a_fault_in_a_stream_is_told_as_one(wire: OpenAIWire) -> None:
+async def test_a_fault_in_a_stream_is_told_as_one(wire: OpenAICompatible) -> None:
     body = 'data: {"choices": [{"delta": {"content": "So"}}]}\n\ndata: {"error": {"message": "no", "code": 502}}\n\n'
     async with Saying(body, content_type="text/event-stream") as url:
         told = await failure(wire, call_to(url)._replace(on_text=lambda _: None))
     assert (type(told), str(told)) == (errors.ServerFailed, f"openai/m: no (at {url}/chat/completions)")
 
 
-async def test_a_server_that_does_not_stream_is_understood(wire: OpenAIWire) -> None:
+async def test_a_server_that_does_not_stream_is_understood(wire: OpenAICompatible) -> None:
     pieces: list[str] = []
     async with Saying('{"choices": [{"message": {"content": "So."}, "finish_reason": "stop"}]}') as url:
         await wire(call_to(url)._replace(on_text=pieces.append))
     assert pieces == ["So."]
 
 
-async def test_a_key_follows_no_redirection(wire: OpenAIWire, serving: ModelServer) -> None:
+async def test_a_key_follows_no_redirection(wire: OpenAICompatible, serving: ModelServer) -> None:
     serving.clear()
     async with Saying("", status=307, location=f"{serving.url}/chat/completions") as url:
         told = await failure(wire, call_to(url, key="sk-12ab34cd56ef"))
@@ -219,7 +219,7 @@ async def test_a_key_follows_no_redirection(wire: OpenAIWire, serving: ModelServ
     assert serving.requests == ()
 
 
-async def test_a_route_without_an_address_is_refused(wire: OpenAIWire) -> None:
+async def test_a_route_without_an_address_is_refused(wire: OpenAICompatible) -> None:
     asked = call_to("")
     assert asked.target is not None
     told = await failure(wire, asked._replace(target=replace(asked.target, api_base=None)))
@@ -227,7 +227,7 @@ async def test_a_route_without_an_address_is_refused(wire: OpenAIWire) -> None:
 
 
 async def test_calls_share_connections_and_may_follow_a_close(serving: ModelServer) -> None:
-    wire = OpenAIWire()
+    wire = OpenAICompatible()
     serving.script("m")
     await wire(call_to(serving.url)._replace(on_text=lambda _: None))
     await wire(call_to(serving.url))
@@ -264,13 +264,13 @@ finally:
     assert done.stderr == "['aiohttp']\n"
 
 
-async def test_a_string_in_a_stream_is_the_message_of_its_failure(wire: OpenAIWire) -> None:
+async def test_a_string_in_a_stream_is_the_message_of_its_failure(wire: OpenAICompatible) -> None:
     async with Saying('data: "the model is gone"\n\n', content_type="text/event-stream") as url:
         error = await failure(wire, call_to(url)._replace(on_text=lambda _: None))
     assert "the model is gone" in str(error)
 
 
-async def test_an_answer_is_found_in_two_envelopes_and_not_in_three(wire: OpenAIWire) -> None:
+async def test_an_answer_is_found_in_two_envelopes_and_not_in_three(wire: OpenAICompatible) -> None:
     body: dict[str, Any] = {"choices": [{"message": {"content": "So."}, "finish_reason": "stop"}]}
     async with Saying(json.dumps({"data": {"result": body}})) as url:
         assert (await wire(call_to(url))).text == "So."
@@ -278,7 +278,7 @@ async def test_an_answer_is_found_in_two_envelopes_and_not_in_three(wire: OpenAI
         assert type(await failure(wire, call_to(url))) is errors.ServerFailed
 
 
-async def test_a_reasoning_of_one_text_is_read(wire: OpenAIWire) -> None:
+async def test_a_reasoning_of_one_text_is_read(wire: OpenAICompatible) -> None:
     said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "So."}]}
     body = {"object": "response", "status": "completed", "output": [{"type": "reasoning", "summary": "Hm."}, said]}
     async with Saying(json.dumps(body)) as url:
@@ -287,7 +287,7 @@ async def test_a_reasoning_of_one_text_is_read(wire: OpenAIWire) -> None:
 
 
 async def test_a_client_may_be_made_ready_again(serving: ModelServer) -> None:
-    wire = OpenAIWire()
+    wire = OpenAICompatible()
     await wire.ready()
     await wire.ready()
     assert (await wire(call_to(serving.url))).text
@@ -307,7 +307,7 @@ async def test_where_the_system_has_no_certificates_those_of_certifi_are_used(
         known.append(context.cert_store_stats()["x509_ca"])
 
     monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", noted)
-    wire = OpenAIWire()
+    wire = OpenAICompatible()
     with pytest.raises(errors.CallError):
         await wire(call_to(serving.url.replace("http:", "https:")))
     await wire.close()
