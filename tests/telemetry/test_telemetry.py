@@ -407,3 +407,12 @@ def test_nothing_of_opentelemetry_is_imported_unless_it_is_asked_for(variables: 
     )
     assert "moa_mcp.telemetry" in done.stderr
     assert "opentelemetry" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["TRACES", "METRICS"])
+def test_of_spans_and_metrics_only_what_is_wanted_is_sent(
+    nursery: Nursery, receiver: OtlpReceiver, models: ModelServer, tmp_path: Path, kind: str
+) -> None:
+    environ = environ_of(receiver, tmp_path, **{f"OTEL_{kind}_EXPORTER": "none"})
+    assert nursery.run("ask", "one", "Why?", "-q", environ=environ).returncode == 0
+    assert [bool(receiver.spans), bool(receiver.points)] == [kind != "TRACES", kind != "METRICS"]
