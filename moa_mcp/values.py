@@ -34,16 +34,13 @@ Every other `str` in an event may hold texts of users and models: with `record =
 """
 Role = Literal["system", "user", "assistant"]
 Status = Literal["queued", "running", "complete", "degraded", "failed", "cancelled"]
-"""`queued`: nobody executes it yet."""
+"""`queued`: nobody executes it yet. `ACTIVE` are those of a run that has not ended, `COMPLETE` one with an answer."""
 ACTIVE: frozenset[Status] = frozenset({"queued", "running"})
-"""The statuses of a run that has not ended."""
 COMPLETE: frozenset[Status] = frozenset({"complete", "degraded"})
-"""The statuses of a run that has its answer."""
 FailureReason = Literal[
     "no_provider", "question_too_long", "unpriced", "budget", "deadline", "step", "journal", "internal"
 ]
-"""Why a run has no answer: no usable provider, a question beyond the context windows, a model without a known price, no
-budget, no time, a step without enough answers, a journal that can't be written, or an error in moa-mcp."""
+"""Why a run has no answer. `step`: too few answers. `journal`: it can't be written. `internal`: an error in moa-mcp."""
 FinishReason = Literal["stop", "length", "other"]
 Hedge = Literal["auto"] | bool
 """Whether a late call gets a second request. "auto" limits their cost."""
@@ -59,11 +56,8 @@ TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 def token_limit(parameters: Parameters) -> int | None:
     """Return the token limit, whichever name it has; None if there is none."""
-    for name in TOKEN_LIMITS:
-        limit = parameters.get(name)
-        if isinstance(limit, int | float):
-            return int(limit)
-    return None
+    limits = (parameters.get(name) for name in TOKEN_LIMITS)
+    return next((int(limit) for limit in limits if isinstance(limit, int | float)), None)
 
 
 class Message(NamedTuple):

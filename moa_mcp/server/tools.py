@@ -171,12 +171,20 @@ class Tools:
         ready = await admitted(runs, context, params, request)
         if not isinstance(ready, Ready):
             return ready
-        run = await runs.start(ready)
-        if not isinstance(request, ResumedRun):
-            self._views.origins.add(runs, context, params.name, params.arguments, run.run_id)
-            await self._announce(runs)
-        calls = self._calls_of(run) if isinstance(request, ResumedRun) else plan(request.pipeline).calls
-        return await self._follow(context, run, calls, wait_s)
+        begun: list[Run] = []
+
+        def abort() -> None:
+            for run in begun:
+                runs.abort(run)
+
+        async with self._cancellation.waits(context, abort):
+            run = await runs.start(ready)  # a run that begins although its call is cancelled is aborted
+            begun.append(run)
+            calls = self._calls_of(run) if isinstance(request, ResumedRun) else plan(request.pipeline).calls
+            if not isinstance(request, ResumedRun):
+                self._views.origins.add(runs, context, params.name, params.arguments, run.run_id)
+                await self._announce(runs)
+            return await self._followed(context, run, calls, wait_s)
 
     async def _wait(self, context: Context, params: types.CallToolRequestParams) -> Answered:
         runs = self._doors.of(context)
@@ -234,10 +242,14 @@ class Tools:
     async def _follow(self, context: Context, run: Run, calls: int, wait_s: float | None) -> Answered:
         runs = self._doors.of(context)
         async with self._cancellation.waits(context, lambda: runs.abort(run)):
-            if declared(context):  # from now on, only tasks/cancel ends the run
-                return await self._tasks.handle(runs, run.run_id)
-            ends = anyio.current_time() + self._patience_s(wait_s)
-            await follow(run, context, self._patience_s(wait_s), calls)
+            return await self._followed(context, run, calls, wait_s)
+
+    async def _followed(self, context: Context, run: Run, calls: int, wait_s: float | None) -> Answered:
+        runs = self._doors.of(context)
+        if declared(context):  # from now on, only tasks/cancel ends the run
+            return await self._tasks.handle(runs, run.run_id)
+        ends = anyio.current_time() + self._patience_s(wait_s)
+        await follow(run, context, self._patience_s(wait_s), calls)
         trace = run.trace
         if trace.interrupted:  # another process may have taken it over
             trace = await _watched(runs, await runs.trace(run.run_id), max(0.0, ends - anyio.current_time()))

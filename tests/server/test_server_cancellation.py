@@ -17,6 +17,8 @@ from mcp.server.subscriptions import ResourcesListChanged
 from mcp.shared.exceptions import MCPError
 
 from moa_mcp.config import parse
+from moa_mcp.journal import RunRecord
+from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.server.app import App
 from tests.support.model_server import Hang, ModelServer, Received, Reply
 from tests.support.nursery import Nursery
@@ -129,6 +131,36 @@ async def test_a_user_who_aborts_ends_the_model_calls(client: Client, models: Mo
         asking.scope.cancel()
         await happens(models, lambda requests: requests[0].disconnected)
     assert (await waited(client, asking.run_id))["status"] == "cancelled"
+
+
+class Slow(MemoryJournal):
+    """Waits before it puts a run on record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.free = anyio.Event(), anyio.Event()
+
+    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
+        self.asked.set()
+        await self.free.wait()
+        return await super().begin(record, queued=queued)
+
+
+async def test_a_user_who_aborts_while_the_run_is_being_recorded_ends_it(models: ModelServer) -> None:
+    models.script("m", Hang())
+    journal = Slow()
+    app = App(parse(CONFIG.replace("URL", models.url)), journal=journal)
+    async with Client(app.server, mode="legacy", read_timeout_seconds=20) as client:
+        asking = Asking(client, "one")
+        async with journal.news("ended") as news, anyio.create_task_group() as tasks:
+            tasks.start_soon(asking)
+            await journal.asked.wait()
+            asking.scope.cancel()
+            await anyio.wait_all_tasks_blocked()
+            journal.free.set()
+            with anyio.fail_after(10):
+                run_id = (await anext(news)).run_id
+        assert (await waited(client, run_id))["status"] == "cancelled"
 
 
 async def test_cancelling_a_run_ends_its_model_calls(client: Client, models: ModelServer) -> None:

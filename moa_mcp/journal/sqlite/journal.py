@@ -26,7 +26,7 @@ from moa_mcp.journal.sqlite.entries import Entries
 from moa_mcp.journal.sqlite.file import File
 from moa_mcp.journal.sqlite.leases import Lease, claim, free, lease, leases
 from moa_mcp.journal.sqlite.owners import me
-from moa_mcp.journal.sqlite.reading import Reader
+from moa_mcp.journal.sqlite.reading import RunReader
 from moa_mcp.journal.sqlite.retention import Forgetting
 from moa_mcp.journal.sqlite.rows import SELECT, insert, record_of
 from moa_mcp.journal.sqlite.selection import Selection
@@ -80,7 +80,7 @@ class SQLiteJournal:
         self._driven: dict[str, Packer] = {}
         self._entries = Entries(self._me, texts=texts)
         self._file = File(path, synchronous, self._entries, only_reads=only_reads)
-        self._reader = Reader()
+        self._reader = RunReader()
         self._listeners = Listeners()
         self._watch = Watch(self._listeners, self._driven)
         if at_once and not (self._file.writes or to_read or only_reads):

@@ -31,7 +31,7 @@ _Place = tuple[str, float, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RunPart:
     """What was read of a run, not decoded yet."""
 
     record: RunRecord
@@ -57,7 +57,7 @@ class Part:
                     pass
 
 
-class Reader:
+class RunReader:
     """Reads runs after marks. It remembers what events that come refer to, so that a follower reads only what is new.
 
     `read` belongs to the thread of the connection, `page` to that of the caller.
@@ -66,7 +66,7 @@ class Reader:
     def __init__(self) -> None:
         self._unpackers: OrderedDict[_Place, Unpacker] = OrderedDict()
 
-    def read(self, db: sqlite3.Connection, run_id: str, after: int) -> Part:
+    def read(self, db: sqlite3.Connection, run_id: str, after: int) -> RunPart:
         """Read what follows a mark. Raises `RunNotFound`, `JournalDamaged`; `ValueError` for corrupt events."""
         found = db.execute(f"{SELECT} WHERE run_id = ?", (run_id,)).fetchall()
         if not found:
@@ -81,9 +81,9 @@ class Reader:
             raise ValueError("missing events")
         if not all(_is_sound(run_id, row) for row in rows):
             raise ValueError("corrupt event")
-        return Part(record, after, rows, _texts(db, run_id, rows), known.copy() if known else Unpacker())
+        return RunPart(record, after, rows, _texts(db, run_id, rows), known.copy() if known else Unpacker())
 
-    def page(self, part: Part) -> Page:
+    def page(self, part: RunPart) -> Page:
         """Decode what was read. Raises `JournalDamaged` if it is corrupt."""
         record = part.record
         with readable(record.run_id):

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from moa_mcp.errors import JournalError
 from moa_mcp.journal.damage import SENSELESS
-from moa_mcp.journal.sqlite.reading import Reader
+from moa_mcp.journal.sqlite.reading import RunReader
 from moa_mcp.journal.sqlite.rows import SELECT, record_of
 
 _TRIED = 20
@@ -26,4 +26,4 @@ def holds_a_run(db: sqlite3.Connection) -> bool:
 def _readable(db: sqlite3.Connection, rows: list[tuple[object, ...]]) -> Iterator[bool]:
     for row in rows:
         with suppress(sqlite3.Error, JournalError, *SENSELESS):
-            yield bool(tuple(Reader().read(db, record_of(row).run_id, 0).events()))
+            yield bool(tuple(RunReader().read(db, record_of(row).run_id, 0).events()))
