@@ -43,6 +43,7 @@ class OfRuns:
         self.resumed = Counter("moa_runs_resumed", "Interrupted runs taken over", pipeline, registry=registry)
         self.ended = Counter("moa_runs_ended", "Runs that ended here", ["pipeline", "status"], registry=registry)
         self.active = Gauge("moa_runs_active", "Active runs of this process", registry=registry)
+        self.unended = Gauge("moa_journal_runs", "Runs in the journal, up to 1000", ["status"], registry=registry)
         self.seconds = Histogram("moa_run_seconds", "Seconds of runs", ["status"], registry=registry, buckets=_RUN_S)
 
 

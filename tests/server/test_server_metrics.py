@@ -76,6 +76,10 @@ async def test_a_scrape_counts_runs_requests_tokens_and_failures(machine: Machin
         until(lambda: scraped(server)["moa_sessions_open"] == 0)
     assert (during["moa_runs_active"], during["moa_sessions_open"]) == (1, 1)
     assert of(during, "moa_runs_ended_total") == {}
+    assert of(during, "moa_journal_runs") == {
+        'moa_journal_runs{status="queued"}': 0,
+        'moa_journal_runs{status="running"}': 1,
+    }
     assert (after["moa_runs_active"], after['moa_runs_started_total{pipeline="p"}']) == (0, 1)
     assert of(after, "moa_runs_ended_total") == {'moa_runs_ended_total{pipeline="p",status="complete"}': 1}
     assert of(after, "moa_requests_total") == {
