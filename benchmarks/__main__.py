@@ -19,6 +19,7 @@ TITLES = {
     "memory": "Memory",
     "startup": "Start-up",
     "journal": "Journal",
+    "batch": "Batches and kills",
     "viewer": "The page of a run",
 }
 

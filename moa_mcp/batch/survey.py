@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from moa_mcp.batch.ended import concerns, left_to_run
@@ -32,17 +33,18 @@ async def survey(questions: Questions, journal: Journal, prices: Prices, *, retr
     """Return what the journal has of a batch. Raises `JournalError`."""
     found = Survey()
     settled: set[str] = set()
-    async for record in every(journal, batch=questions.identity.batch):
-        try:
-            events = (await journal.events(record.run_id)).events
-        except JournalDamaged as error:
-            if not concerns(error, record.run_id):
-                raise
-            settled.add(record.run_id)
-            continue
-        found.spent += earlier(events, prices).nanodollars
-        if not left_to_run(record, events, retry_failed=retry_failed):
-            settled.add(record.run_id)
+    async with aclosing(every(journal, batch=questions.identity.batch)) as records:
+        async for record in records:
+            try:
+                events = (await journal.events(record.run_id)).events
+            except JournalDamaged as error:
+                if not concerns(error, record.run_id):
+                    raise
+                settled.add(record.run_id)
+                continue
+            found.spent += earlier(events, prices).nanodollars
+            if not left_to_run(record, events, retry_failed=retry_failed):
+                settled.add(record.run_id)
     for position in range(len(questions)):
         if not settled or questions.identity.run_id(questions[position]) not in settled:
             found.to_run.append(position)
