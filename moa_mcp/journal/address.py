@@ -8,7 +8,7 @@ from typing import TypeGuard
 _SCHEMES = ("postgresql://", "postgres://")
 _USER = re.compile(r"(?<=://)([^:@/?]*):.*@")
 _NO_PORT = re.compile(r"(?<=://)([^:@/?]*):(?![\d,]*(?:[/?]|$))[^@/?]*(?=[/?]|$)")
-"""What stands in the place of a port: a password, if the rest of the address is missing."""
+"""What is in the place of a port: a password, if the rest of the address is missing."""
 _SECRETS = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 
 

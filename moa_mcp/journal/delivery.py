@@ -16,7 +16,7 @@ class Delivery(Protocol):
         ...
 
     async def work(self, drive: Callable[[str], Awaitable[None]], *, at_once: int, stop: anyio.Event) -> None:
-        """Take runs from the queue and execute them, so many at once, until `stop` is set and they have ended."""
+        """Execute runs of the queue, `at_once` at the same time, until `stop` is set and they have ended."""
         ...
 
     async def revive(self) -> int:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import anyio
@@ -108,7 +109,7 @@ async def test_an_outage_that_lasts_ends_the_run_which_goes_on_later_without_ask
         assert "can't be used: connection refused; see whether the server runs" in str(run.trace.error)
         own.start()
         with anyio.fail_after(20):
-            while (record := await journal.record(run.run_id)) is None or record.owned:
+            while (record := await journal.record(run.run_id)) is None or record.owned:  # noqa: ASYNC110  soon
                 await anyio.sleep(0.01)
         before = len(asked_for)
         resumed = await resume_run(runs, run.run_id)
@@ -191,7 +192,7 @@ async def test_what_nobody_waits_for_is_written_when_the_database_is_back(
         await journal.record("r")
     own.start()
     with anyio.fail_after(20):
-        while (record := await journal.record("r")) is None or record.status != "failed":
+        while (record := await journal.record("r")) is None or record.status != "failed":  # noqa: ASYNC110  soon
             await anyio.sleep(0.01)
     assert [event.kind for event in (await journal.events("r")).events] == ["call_started"]
     await journal.close()
@@ -240,12 +241,16 @@ async def test_when_the_disk_is_full_nothing_is_told_as_recorded_and_all_goes_on
     other.write_bytes(b"x" * 4_000_000)
     journal = PostgresJournal(own.shared)
     await journal.begin(record_of())
-    kept = 0
+    kept = count()
+
+    async def fill() -> None:
+        for number in kept:
+            await journal.keep("r", asked(number + 1, random.Random(number).randbytes(50_000).hex()))
+
     with pytest.raises(JournalError, match="the disk of the server is full; make room on it"):
-        for kept in range(200):
-            await journal.keep("r", asked(kept + 1, random.Random(kept).randbytes(50_000).hex()))
+        await fill()
     other.unlink()
     await journal.keep("r", asked(500, "again"))
     await journal.finish("r", "failed")
-    assert len((await journal.events("r")).events) == kept + 1
+    assert len((await journal.events("r")).events) == next(kept)
     await journal.close()

@@ -79,7 +79,7 @@ class Database:
             self._conninfo = make_conninfo("", **{**_DEFAULTS, **given})
         except (psycopg.Error, ValueError):  # their messages may quote a password
             raise JournalError(
-                f"the journal {self.shown} is no address of a database; write "
+                f"the journal {self.shown} is not the address of a database; write "
                 "postgresql://USER:PASSWORD@HOST/DATABASE, with special characters of the password encoded, such "
                 "as %40 for @"
             ) from None
@@ -148,7 +148,7 @@ class Database:
             self._idle.append(connection)
 
     async def close(self) -> None:
-        """Close idle connections; no work may be under way."""
+        """Close idle connections; no work may be in progress."""
         for each in self._idle:
             await each.close()
         self._idle.clear()

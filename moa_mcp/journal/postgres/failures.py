@@ -15,14 +15,18 @@ _UNREACHED = re.compile(r"authentication failed|no password supplied|does not ex
 """What a server says that was reached and refuses the connection, whatever is tried again."""
 _UNASKED = "No model is called if calls can't be recorded; --journal none runs without a journal"
 _STARTING = "see whether the server runs and is reachable there, and whether its log has a reason"
+_RESTORE = "restore a backup; or drop the schema moa to begin again, without the runs so far"
 _BY_STATE = {
     "53100": ("the disk of the server is full", "make room on it"),
     "53200": ("the server is out of memory", "give it more memory, or start fewer processes"),
     "53300": ("the server has no free connections", "raise its max_connections, or start fewer processes"),
     "25006": ("the server is read-only, as a standby is", "connect to the primary server"),
     "28P01": ("the server refuses the user or the password", "correct them in the address"),
-    "42P01": ("tables are missing", "restore a backup; or drop the schema moa to start anew, without the runs so far"),
-    "42703": ("columns are missing", "restore a backup; or drop the schema moa to start anew, without the runs so far"),
+    "42P01": ("tables are missing", _RESTORE),
+    "42703": (
+        "columns are missing",
+        _RESTORE,
+    ),
 }
 """What is wrong and what helps, by SQLSTATE."""
 _BY_TEXT = (

@@ -21,10 +21,10 @@ class TakenOver(LeaseLost):
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """Who waits for a job, and what came of it."""
+    """The caller that waits for a job, and the job's failure."""
 
     done: asyncio.Future[None] | None = field(default=None, kw_only=True)
-    """In the caller's event loop; None if nobody waits."""
+    """In the caller's event loop; None if no caller waits."""
     error: Exception | None = field(default=None, kw_only=True)
     late_at: float = field(default=0.0, kw_only=True)
     """When a failure is no longer retried, by the monotonic clock."""
@@ -59,7 +59,7 @@ class Renewal(Waiting):
 
 
 @dataclass(slots=True, eq=False)
-class Ending(Waiting):
+class RunEnding(Waiting):
     """Release a run; with a status, it has ended."""
 
     run_id: str
@@ -83,4 +83,4 @@ class Spending(Waiting):
     committed: Committed | None = None
 
 
-Job: TypeAlias = Beginning | Line | Renewal | Ending | Spending
+Job: TypeAlias = Beginning | Line | Renewal | RunEnding | Spending

@@ -23,14 +23,14 @@ from moa_mcp.journal.news import Listeners, News, NewsKind
 from moa_mcp.journal.owners import is_dead, me
 from moa_mcp.journal.postgres import leases
 from moa_mcp.journal.postgres.connections import Connection, Database
-from moa_mcp.journal.postgres.jobs import Beginning, Ending, Job, Line, Renewal, Spending, TakenOver
-from moa_mcp.journal.postgres.listening import Listening
+from moa_mcp.journal.postgres.jobs import Beginning, Job, Line, Renewal, RunEnding, Spending, TakenOver
+from moa_mcp.journal.postgres.listening import NewsConnection
 from moa_mcp.journal.postgres.news import CHANNEL, Herald
-from moa_mcp.journal.postgres.reading import Reader, read_record
-from moa_mcp.journal.postgres.retention import Forgetting
-from moa_mcp.journal.postgres.selection import Selection
+from moa_mcp.journal.postgres.reading import PageReader, read_record
+from moa_mcp.journal.postgres.retention import OldRuns
+from moa_mcp.journal.postgres.selection import RecordFilter
 from moa_mcp.journal.postgres.thread import LoopThread
-from moa_mcp.journal.postgres.writer import Writer, lines
+from moa_mcp.journal.postgres.writer import GroupWriter, lines
 from moa_mcp.values import Status
 
 LEASE_S = 15.0
@@ -89,11 +89,11 @@ class PostgresJournal:
         self._closed = False
         self._thread = LoopThread()
         self._database = Database(address, power=synchronous == "FULL")
-        self._writer = Writer(self._database, lease_s, delivery, self._written, texts=texts)
-        self._herald = Herald(self._send)
-        self._reader = Reader()
+        self._writer = GroupWriter(self._database, lease_s, delivery, self._written, texts=texts)
+        self._herald = Herald(self._me, self._send)
+        self._reader = PageReader()
         self._listeners = Listeners()
-        self._listening = Listening(self._database, self._hear)
+        self._listening = NewsConnection(self._database, self._me, self._hear)
         self._loop: asyncio.AbstractEventLoop | None = None
         """The event loop of those who wait for news."""
 
@@ -133,13 +133,13 @@ class PostgresJournal:
 
     def _written(self, jobs: Sequence[Job]) -> None:
         """Tell the others of what was written and that no transaction has told. In the thread of the connections."""
-        for run_id in lines(jobs):
-            self._herald.tell(News("changed", run_id))
-        for job in jobs:
-            if isinstance(job, Beginning) and job.begun and not job.queued:
-                self._herald.tell(News("changed", job.record.run_id))
+        begun = (job.record.run_id for job in jobs if isinstance(job, Beginning) and job.begun and not job.queued)
+        told = [News("changed", run_id) for run_id in {*lines(jobs), *begun}]
         if any(isinstance(job, Spending) for job in jobs):
-            self._herald.tell(News("spending"))
+            told.append(News("spending"))
+        for news in told:
+            self._hear(news)
+            self._herald.tell(news)
 
     def _token(self) -> str:
         return f"{self._me}:{next(self._tokens)}"
@@ -192,9 +192,9 @@ class PostgresJournal:
         if driven is None:
             return
         try:
-            await self._write(Ending(run_id, driven.owner, status, requeue))
+            await self._write(RunEnding(run_id, driven.owner, status, requeue))
         except JournalError:
-            self._thread.soon(self._writer.put, Ending(run_id, driven.owner, status, requeue))
+            self._thread.soon(self._writer.put, RunEnding(run_id, driven.owner, status, requeue))
             raise
 
     async def claim(self, run_id: str) -> Claim | None:
@@ -234,7 +234,7 @@ class PostgresJournal:
         changed_since: float = 0.0,
         limit: int = 1000,
     ) -> tuple[RunRecord, ...]:
-        return await self._do(Selection(statuses, caller, batch, before, changed_since, limit).read)
+        return await self._do(RecordFilter(statuses, caller, batch, before, changed_since, limit).read)
 
     async def events(self, run_id: str, after: int = 0) -> Page:
         return await self._do(partial(self._reader.page, run_id=run_id, after=after))
@@ -254,12 +254,13 @@ class PostgresJournal:
                 self._loop.call_soon_threadsafe(self._listeners.tell, news)
 
     def tell(self, news: News) -> None:
+        self._listeners.tell(news)
         if not self._closed:
             self._thread.soon(self._herald.tell, news)
 
     async def _send(self, payloads: Sequence[str]) -> None:
         async def notify(connection: Connection) -> None:
-            await connection.execute("SELECT pg_notify(%s, told) FROM unnest(%s::text[]) told", (CHANNEL, [*payloads]))
+            await connection.execute("SELECT pg_notify(%s, news) FROM unnest(%s::text[]) news", (CHANNEL, [*payloads]))
 
         with suppress(JournalError):  # news may be lost
             await self._database.do(notify)
@@ -302,7 +303,7 @@ class PostgresJournal:
     async def forget(
         self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False
     ) -> int:
-        what = Forgetting(older_than or 0.0, beyond_bytes)
+        what = OldRuns(older_than or 0.0, beyond_bytes)
         if dry:
             return await self._do(what.would)
         gone = 0

@@ -64,7 +64,7 @@ async def free(connection: Connection, lease_s: float, delivery: Delivery | None
         queued = [run_id for run_id, again in freed.items() if again]
         if queued and delivery is not None:
             await delivery.put(queued, connection)
-        await _notify(connection, [News("queued" if again else "changed", run_id) for run_id, again in freed.items()])
+        await _notify(connection, [News("queued" if again else "ended", run_id) for run_id, again in freed.items()])
     return freed
 
 

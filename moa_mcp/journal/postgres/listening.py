@@ -1,4 +1,4 @@
-"""The connection that listens to the news of all processes, while somebody in this process waits for news."""
+"""The connection that listens to the news of all processes, while a caller in this process waits for news."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ _AGAIN_S = 0.2
 _LONGEST_S = 2.0
 
 
-class Listening:
+class NewsConnection:
     """Listens until closed, and connects again after an outage. It belongs to the loop of the connections."""
 
-    def __init__(self, database: Database, tell: Callable[[News], None]) -> None:
+    def __init__(self, database: Database, own: str, tell: Callable[[News], None]) -> None:
+        """`own` is the sender of this process."""
         self._database = database
+        self._own = own
         self._tell = tell
         self._task: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
@@ -57,7 +59,7 @@ class Listening:
         """Pass on what comes, until the connection breaks."""
         while True:
             async for note in connection.notifies(timeout=PING_S):
-                for news in read(note.payload):
+                for news in read(note.payload, self._own):
                     self._tell(news)
             with watched(connection):
                 await connection.execute("SELECT 1")

@@ -23,20 +23,25 @@ _RUNS = 64
 
 
 def written(news: News) -> str:
-    """Return news as a payload, which is ASCII."""
-    return json.dumps([[news.kind, news.run_id, news.text]], separators=(",", ":"))
+    """Return news of a transaction as a payload, which is ASCII. All processes get them, this one too."""
+    return _payload("", [[news.kind, news.run_id, news.text]])
 
 
-def read(payload: str) -> Iterator[News]:
-    """Yield the news of a payload. Those of another version may make no sense and are skipped."""
+def _payload(sender: str, news: Sequence[Sequence[str]]) -> str:
+    return json.dumps([sender, news], separators=(",", ":"))
+
+
+def read(payload: str, own: str) -> Iterator[News]:
+    """Yield the news of a payload, unless `own` sent it. Those of another version may make no sense."""
     try:
-        for kind, run_id, text in json.loads(payload):
+        sender, news = json.loads(payload)
+        for kind, run_id, text in news if sender != own else ():
             yield News(kind, str(run_id), str(text))
     except (ValueError, TypeError):
         yield News("missed")
 
 
-def _payloads(news: Sequence[News]) -> list[str]:
+def _payloads(sender: str, news: Sequence[News]) -> list[str]:
     """Return the payloads of news, in order."""
     told: list[list[list[str]]] = [[]]
     size = 0
@@ -48,13 +53,15 @@ def _payloads(news: Sequence[News]) -> list[str]:
                 size = 0
             told[-1].append([kind, run_id, piece])
             size += bytes_
-    return [json.dumps(each, separators=(",", ":")) for each in told if each]
+    return [_payload(sender, each) for each in told if each]
 
 
 class Herald:
     """Collects news and sends them in the background. It belongs to the loop of the connections."""
 
-    def __init__(self, send: Callable[[Sequence[str]], Awaitable[None]]) -> None:
+    def __init__(self, sender: str, send: Callable[[Sequence[str]], Awaitable[None]]) -> None:
+        """`sender` is this process, which does not hear what it sends here."""
+        self._sender = sender
         self._send = send
         self._pending: dict[tuple[str, str], News] = {}
         self._task: asyncio.Task[None] | None = None
@@ -70,7 +77,7 @@ class Herald:
     async def _tell_all(self) -> None:
         while self._pending:
             news, self._pending = [*self._pending.values()], {}
-            await self._send(_payloads(news))
+            await self._send(_payloads(self._sender, news))
             await asyncio.sleep(_EVERY_S)
 
     async def close(self) -> None:

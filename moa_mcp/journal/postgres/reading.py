@@ -51,7 +51,7 @@ class _Part:
                     yield event
 
 
-class Reader:
+class PageReader:
     """Reads runs after marks. It remembers what later events refer to, so that a follower reads only what is new."""
 
     def __init__(self) -> None:

@@ -34,7 +34,7 @@ _WHOLE: Final = (
 )
 
 
-class Forgetting(NamedTuple):
+class OldRuns(NamedTuple):
     """Which inactive runs to delete."""
 
     older_than: float
@@ -51,7 +51,7 @@ class Forgetting(NamedTuple):
         """Return the number of runs to delete because all together are too large."""
         if self.beyond_bytes is None or await _whole(connection) <= self.beyond_bytes:
             return 0
-        return await Forgetting(0.0, self.beyond_bytes).would(connection)
+        return await OldRuns(0.0, self.beyond_bytes).would(connection)
 
     async def oldest(self, connection: Connection, most: int) -> int:
         """Delete some of the oldest runs; return their number."""

@@ -24,7 +24,7 @@ def told(text: str) -> str:
 
 
 def read(text: str) -> str:
-    """Return the text that was told."""
+    """Return the text of such a text."""
     return json.loads(f'"{text}"') if "\\" in text else text
 
 

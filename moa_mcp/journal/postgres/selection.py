@@ -17,7 +17,7 @@ from moa_mcp.values import ACTIVE, Status
 _Condition = tuple[LiteralString, Sequence[object]]
 
 
-class Selection(NamedTuple):
+class RecordFilter(NamedTuple):
     """Which records to return; None stands for any."""
 
     statuses: Collection[Status] | None

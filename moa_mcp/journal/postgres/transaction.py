@@ -1,6 +1,6 @@
 """Writes jobs in one transaction and one round trip. Each statement writes the same kind of all jobs.
 
-Every statement can be repeated: when a connection breaks during a commit, nobody knows whether it took place.
+Every statement can be repeated: when a connection breaks during a commit, it is unknown whether it took place.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from moa_mcp.journal.damage import checked
 from moa_mcp.journal.delivery import Delivery
 from moa_mcp.journal.news import News
 from moa_mcp.journal.postgres.connections import Connection
-from moa_mcp.journal.postgres.jobs import Beginning, Ending, Job, Line, Renewal, Spending, TakenOver
+from moa_mcp.journal.postgres.jobs import Beginning, Job, Line, Renewal, RunEnding, Spending, TakenOver
 from moa_mcp.journal.postgres.news import CHANNEL, written
 from moa_mcp.journal.postgres.rows import told
 
@@ -71,7 +71,7 @@ Row = tuple[Any, ...]
 Some = TypeVar("Some")
 
 
-class Batch:
+class JobBatch:
     """Jobs of one transaction."""
 
     def __init__(self, jobs: Sequence[Job], lease_s: float, known: set[tuple[str, str]], *, texts: bool) -> None:
@@ -81,7 +81,7 @@ class Batch:
         self._beginnings = [each for each in jobs if isinstance(each, Beginning)]
         self._lines = [each for each in jobs if isinstance(each, Line)]
         self._renewals = [each for each in jobs if isinstance(each, Renewal)]
-        self._endings = [each for each in jobs if isinstance(each, Ending)]
+        self._endings = [each for each in jobs if isinstance(each, RunEnding)]
         self._spending = [each for each in jobs if isinstance(each, Spending)]
         self.texts = {
             (line.owner, digest): (line.run_id, text)
@@ -185,8 +185,8 @@ def _wanted(job: Spending) -> Row:
     return job.run_id, job.owner, job.day, job.nanodollars, job.cap, job.held, job.in_turn
 
 
-def _news(ending: Ending) -> News:
-    return News("queued" if ending.requeue else "ended" if ending.status else "changed", ending.run_id)
+def _news(ending: RunEnding) -> News:
+    return News("queued" if ending.requeue else "ended", ending.run_id)
 
 
 def _columns(rows: Iterable[Sequence[Some]], number: int) -> list[list[Some]]:

@@ -21,7 +21,7 @@ from moa_mcp.journal.postgres import connections
 from moa_mcp.journal.postgres.connections import Connection, Database
 from moa_mcp.journal.postgres.failures import explained, is_passing
 from moa_mcp.journal.postgres.jobs import Job, Line
-from moa_mcp.journal.postgres.transaction import Batch
+from moa_mcp.journal.postgres.transaction import JobBatch
 
 _log = logging.getLogger(__name__)
 _BATCH = 512
@@ -34,7 +34,7 @@ CLOSING_S = 3.0
 """Seconds for which the end of a process waits for the database."""
 
 
-class Writer:
+class GroupWriter:
     """The writing connection of a process."""
 
     def __init__(
@@ -144,7 +144,7 @@ class Writer:
         """Write jobs in one transaction; return why that failed."""
         for job in jobs:
             job.error = None
-        batch = Batch(jobs, self._lease_s, self._known, texts=self._texts)
+        batch = JobBatch(jobs, self._lease_s, self._known, texts=self._texts)
         try:
             if self._connection is None:
                 self._connection = await self._database.connected()
