@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.support.database import Cluster
 from tests.support.lives import Machine
 from tests.support.model_server import ModelServer
 from tests.support.nursery import Nursery
@@ -46,3 +47,16 @@ def nursery() -> Iterator[Nursery]:
 def machine(nursery: Nursery, tmp_path: Path) -> Iterator[Machine]:
     with ModelServer() as models:
         yield Machine(nursery, models, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """The PostgreSQL server of this process of the tests."""
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def database(cluster: Cluster) -> str:
+    """The address of a database without runs."""
+    return cluster.emptied()

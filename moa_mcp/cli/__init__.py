@@ -111,7 +111,7 @@ class Commands(Group):
     context_settings={"help_option_names": ["-h", "--help"], "ignore_unknown_options": True},
 )
 @click.option("--config", "config_path", type=click.Path(path_type=Path), metavar="PATH", help="Configuration file.")
-@click.option("--journal", metavar="PATH", shell_complete=files, help="Journal file that stores runs, or 'none'.")
+@click.option("--journal", metavar="PATH", shell_complete=files, help="Journal that stores runs, or 'none'.")
 @click.option("--offline", is_flag=True, help="Simulate the models: no API key, no network, no cost.")
 @click.version_option(package_name="moa-mcp", message="%(prog)s %(version)s")
 @click.pass_context

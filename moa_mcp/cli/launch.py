@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from moa_mcp import config as configuration
-from moa_mcp.cli.options import add_keys, loaded
+from moa_mcp.cli.options import Refused, add_keys, loaded
 from moa_mcp.clients.client import Client, Server
 from moa_mcp.config import Config
+from moa_mcp.journal import address
 from moa_mcp.panels.table import known_models
 from moa_mcp.routing import credentials, env_file
 from moa_mcp.routing.hosts import host
@@ -45,8 +46,20 @@ def own_command(config_path: Path, journal: str | None) -> tuple[str, ...]:
     if config_path != configuration.users_file() or (_FOLDER in os.environ and config_path.exists()):
         words += ["--config", str(config_path.absolute())]
     if journal:
-        words += ["--journal", journal if journal == "none" else str(Path(journal).expanduser().absolute())]
+        words += ["--journal", _journal(journal)]
     return tuple(words)
+
+
+def _journal(journal: str) -> str:
+    """Return the journal as a client's file names it. Raises `Refused` for a password, which the file would show."""
+    if address.is_database(journal):
+        if address.shown(journal) != journal:
+            raise Refused(
+                f"the address {address.shown(journal)} has a password, which the client's file would show",
+                "Leave the password out of the address and put it into ~/.pgpass.",
+            )
+        return journal
+    return journal if journal == "none" else str(Path(journal).expanduser().absolute())
 
 
 def by_name(client: Client, server: Server) -> Server:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -19,6 +20,7 @@ from moa_mcp.cli.text import say
 from moa_mcp.config import Config, JournalSettings, Pipeline
 from moa_mcp.errors import ConfigError, JournalError
 from moa_mcp.journal import Journal
+from moa_mcp.journal.address import is_database, shown
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.routing import environment
 from moa_mcp.routing.environment import FileKeys
@@ -103,7 +105,8 @@ def journal_option(command: Decorated) -> Decorated:
         metavar="PATH",
         callback=also_before,
         shell_complete=files,
-        help="Journal file that stores runs, or 'none'. Default: journal.sqlite in your data folder.",
+        help="Journal that stores runs: a file, a postgresql:// address of a team's database, or 'none'. Default: "
+        "journal.sqlite in your data folder.",
     )(command)
 
 
@@ -145,6 +148,11 @@ def journal_file(path: str | None) -> Path:
     return Path(path).expanduser() if path else user_data_path("moa-mcp") / "journal.sqlite"
 
 
+def journal_name(path: str | None) -> str:
+    """Return the journal as messages name it: its file, or its address without the password."""
+    return shown(path) if is_database(path) else str(journal_file(path))
+
+
 def opened(
     path: str | None,
     settings: JournalSettings,
@@ -156,6 +164,8 @@ def opened(
     """Return the journal, opened now or on first use; the options are those of `SQLiteJournal`. Raises `Refused`."""
     if path == "none":
         return MemoryJournal()
+    if is_database(path):
+        return _database(path, settings)
     from moa_mcp.journal.sqlite import SQLiteJournal  # noqa: PLC0415  not needed for most commands
 
     try:
@@ -169,6 +179,35 @@ def opened(
         )
     except JournalError as error:
         raise Refused(str(error), "Choose another file with --journal, or use --journal none.") from error
+
+
+def _database(address: str, settings: JournalSettings) -> Journal:
+    """Return the journal in a database, whose tables are those of this version. Raises `Refused`."""
+    if find_spec("psycopg") is None:
+        raise Refused(
+            f"the journal {shown(address)} needs psycopg, which is not installed",
+            "Install it with: pip install 'moa-mcp[team]'",
+        )
+    from moa_mcp.journal.postgres import PostgresJournal  # noqa: PLC0415  the driver of an extra
+
+    try:
+        journal: Journal = PostgresJournal(
+            address,
+            synchronous="FULL" if settings.durability == "power" else "NORMAL",
+            texts=settings.record == "calls",
+        )
+        anyio.run(_open, journal)
+    except JournalError as error:
+        raise Refused(str(error), "Correct the address of --journal, or use --journal none.") from error
+    return journal
+
+
+async def _open(journal: Journal) -> None:
+    try:
+        await journal.open()
+    except JournalError:
+        await journal.close()
+        raise
 
 
 @contextmanager

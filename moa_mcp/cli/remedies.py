@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from moa_mcp.config import ENVIRONMENT_VARIABLE, Config
+from moa_mcp.journal.address import is_database, shown
 from moa_mcp.runs import other_models
 from moa_mcp.trace.trace import Trace
 
@@ -18,7 +19,7 @@ class Remedies:
 
     def __init__(self, config: Config, journal: str | None, config_path: Path | None, *, offline: bool) -> None:
         self._kept = journal != "none" and config.journal.record == "calls"
-        self._file = _option("--journal", journal, "MOA_MCP_JOURNAL")
+        self._file = _journal(journal)
         self._world = _option("--config", config_path, ENVIRONMENT_VARIABLE) + ["--offline"] * offline
 
     def driving(self, name: str, run_id: str) -> str:
@@ -61,6 +62,12 @@ class Remedies:
     def of_unwritten(self, run_id: str) -> str:
         """Return the remedy for an answer that could not be written."""
         return f"Run {self.showing(run_id)} to print it again." if self._kept else "The run was not recorded."
+
+
+def _journal(value: str | None) -> list[str]:
+    """Return the option with the journal, without its password."""
+    option = _option("--journal", value, "MOA_MCP_JOURNAL")
+    return [shown(each) for each in option] if is_database(value) else option
 
 
 def _option(name: str, value: Path | str | None, variable: str) -> list[str]:

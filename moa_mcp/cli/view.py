@@ -13,12 +13,13 @@ import anyio
 import click
 
 from moa_mcp.cli import completing
-from moa_mcp.cli.options import Refused, config_unread, journal_file, journal_option, opened
+from moa_mcp.cli.options import Refused, config_unread, journal_name, journal_option, opened
 from moa_mcp.cli.runs.record import absent, find, journal_of
 from moa_mcp.cli.text import say
 from moa_mcp.config import JournalSettings
 from moa_mcp.garbage import collecting_nothing
 from moa_mcp.journal import Journal
+from moa_mcp.journal.address import is_database
 
 
 @click.command(
@@ -43,7 +44,7 @@ def command(run_id: str | None, port: int, no_open: bool, journal: str | None) -
         from moa_mcp.viewing import CannotView, Viewing  # noqa: PLC0415  errors above need not wait for a web server
     with _journal(journal) as kept:
         try:
-            viewing = Viewing(kept, str(journal_file(journal)), port)
+            viewing = Viewing(kept, journal_name(journal), port)
         except CannotView as error:
             raise Refused(str(error), "Choose another port with --port, or none to use a free one.") from error
         with closing(viewing):
@@ -67,7 +68,8 @@ def _journal(path: str | None) -> Generator[Journal]:
     try:
         journal = opened(path, JournalSettings(), at_once=not missing, only_reads=True)
     except Refused as error:
-        raise Refused(error.message, "Choose another journal with --journal PATH.") from error
+        another = "Choose another journal with --journal PATH."
+        raise Refused(error.message, error.remedy if is_database(path) else another) from error
     try:
         yield journal
     finally:

@@ -30,3 +30,11 @@ def damaged_run(run_id: str) -> JournalDamaged:
         f"the record of run {named} can't be read: it is damaged, or from another version of moa-mcp; "
         "other runs are not affected, and a backup of the journal may still have it"
     )
+
+
+def checked(text: str, *before: object) -> int:
+    """Return a checksum of a text and its owners."""
+    crc = 0
+    for part in (*before, text):
+        crc = zlib.crc32(str(part).encode("utf-8", "surrogatepass"), crc)
+    return crc

@@ -8,6 +8,9 @@ from moa_mcp.journal import Committed, Journal
 from moa_mcp.middleware import Cap
 from moa_mcp.runs.day_cap import DayCap
 
+_LOOK_S = 0.5
+"""Seconds after which a waiting run looks at what the caller's runs of other processes have spent."""
+
 
 class CallerCap(DayCap):
     """The daily cap of a caller.
@@ -37,6 +40,11 @@ class CallerCap(DayCap):
         await self.write()  # what it had before; that may have become less in the meantime
         before = self._committed.get(run_id, 0)
         return Committed(accepted=False, day=done.day, total=total - now + before, held=others)
+
+    async def eased(self, changes: int) -> None:
+        # Not by news of spending: amounts that are stored and taken back are news, too, and runs would wake each other.
+        with anyio.move_on_after(_LOOK_S):
+            await Cap.eased(self, changes)
 
     async def can_ease(self, run_id: str) -> bool:
         if await Cap.can_ease(self, run_id):

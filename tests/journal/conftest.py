@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +11,9 @@ from tests.support.stores import STORES, Open
 
 
 @pytest.fixture(params=STORES)
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+def opened(request: pytest.FixtureRequest) -> Open:
     """Return what opens the store, as a new process does each time."""
-    return STORES[request.param](tmp_path)
+    return STORES[request.param](request.getfixturevalue("database" if request.param == "postgresql" else "tmp_path"))
 
 
 @pytest.fixture

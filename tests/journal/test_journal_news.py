@@ -133,7 +133,7 @@ async def test_the_release_of_a_dead_owners_runs_is_news(opened: Open) -> None:
 async def test_a_commitment_of_another_process_is_news(opened: Open) -> None:
     here, there = opened(), opened()
     async with here.news("spending") as news:
-        await there.begin(record_of())
+        await there.commit_spending("r", 5, None)
         with anyio.fail_after(SOON_S):
             assert await anext(news) == News("spending")
     for each in (here, there):

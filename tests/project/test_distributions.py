@@ -13,7 +13,7 @@ from tests.project.structure import PACKAGE, ROOT
 from tests.support.distributions import built, files, metadata
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-KINDS = {".py", ".js", ".css", ".toml", ".typed"}
+KINDS = {".py", ".js", ".css", ".sql", ".toml", ".typed"}
 """Endings of the files that the package has."""
 
 

@@ -7,15 +7,20 @@ import os
 import shlex
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+
+import anyio
 
 from moa_mcp.cli.doctor.diagnosis import Diagnosis, Level
 from moa_mcp.cli.doctor.hosts import HostEntry
 from moa_mcp.cli.doctor.surroundings import Shell
 from moa_mcp.cli.launch import shown
-from moa_mcp.cli.options import journal_file
+from moa_mcp.cli.options import Refused, closing, journal_file, journal_name, opened
 from moa_mcp.cli.text import counted
+from moa_mcp.config import JournalSettings
 from moa_mcp.errors import JournalError
+from moa_mcp.journal.address import is_database
 
 _MB = 1_000_000
 _LEAST_BYTES = 50 * _MB
@@ -28,16 +33,29 @@ def of_journal(host: HostEntry, shell: Shell) -> Iterator[Diagnosis]:
         message = "runs are not recorded, so none can be resumed"
         yield Diagnosis("ok", "journal", message, str(host.file or ""))
         return
+    if is_database(host.journal):
+        yield _in_database(host.journal)
+        return
     path = host.folder / journal_file(host.journal)
-    if host.journal is None and path != shell.journal:
+    if host.journal is None and str(path) != shell.journal:
         message = f"runs of the server are in {path}; in your shell, moa-mcp uses {shell.journal}"
-        command = f"{host.installing} --journal {shlex.quote(str(shell.journal))}"
+        command = f"{host.installing} --journal {shlex.quote(shell.journal)}"
         yield Diagnosis("warning", "journal", message, str(host.file or ""), commands=(command,))
     if not path.exists():
         yield _absent(path)
     else:
         yield from _present(path, shell)
     yield _space(path)
+
+
+def _in_database(address: str) -> Diagnosis:
+    """Say whether the database can be used. Its tables are upgraded if they are of an earlier version."""
+    try:
+        with closing(opened(address, JournalSettings())) as journal:
+            anyio.run(partial(journal.records, limit=1))
+    except (Refused, JournalError) as error:
+        return Diagnosis("problem", "journal", str(error), journal_name(address))
+    return Diagnosis("ok", "journal", "the database can be used", journal_name(address))
 
 
 def _absent(path: Path) -> Diagnosis:
@@ -67,7 +85,7 @@ def _present(path: Path, shell: Shell) -> Iterator[Diagnosis]:
     message = f"{counted(found.runs, 'run')}, {size}{', readable' if locked else ', writable'}"
     yield Diagnosis("ok", "journal", message, str(path))
     if found.interrupted:
-        command = shown("runs", *([] if path == shell.journal else ["--journal", str(path)]))
+        command = shown("runs", *([] if str(path) == shell.journal else ["--journal", str(path)]))
         message = f"{counted(found.interrupted, 'run')} {'was' if found.interrupted == 1 else 'were'} interrupted"
         remedy = "Resume or cancel it; paid answers are not paid again:"
         yield Diagnosis("warning", "journal", message, str(path), remedy=remedy, commands=(command,))

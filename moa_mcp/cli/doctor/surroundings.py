@@ -17,7 +17,7 @@ from moa_mcp.cli.doctor.diagnosis import Diagnosis
 from moa_mcp.cli.doctor.hosts import HostEntry, as_host
 from moa_mcp.cli.key_sources import KeySources
 from moa_mcp.cli.launch import shown, variables
-from moa_mcp.cli.options import journal_file
+from moa_mcp.cli.options import journal_name
 from moa_mcp.config import Config
 from moa_mcp.config.lines import line_of
 from moa_mcp.errors import ConfigError
@@ -50,14 +50,15 @@ class Shell:
     """What a command finds in the user's shell."""
 
     config: Path
-    journal: Path
+    journal: str
+    """As messages name it, without a password."""
     env_file: Path | None
 
     @classmethod
     def here(cls) -> Shell:
         """Return that of this process."""
         named = os.environ.get("MOA_MCP_JOURNAL")
-        return cls(configuration.find(), journal_file(None if named == "none" else named), env_file.find())
+        return cls(configuration.find(), journal_name(None if named == "none" else named), env_file.find())
 
 
 def surroundings(host: HostEntry, config: Config, in_shell: Iterable[str]) -> Surroundings:

@@ -9,10 +9,11 @@ import anyio
 import click
 
 from moa_mcp.cli import completing
-from moa_mcp.cli.options import Refused, journal_file, opened
+from moa_mcp.cli.options import Refused, journal_file, journal_name, opened
 from moa_mcp.config import JournalSettings
 from moa_mcp.errors import JournalError, RunAmbiguous, RunNotFound, RunNotResumable
 from moa_mcp.journal import Journal, RunRecord
+from moa_mcp.journal.address import is_database
 from moa_mcp.runs.lookup import LAST, find_run
 
 _ANY = JournalSettings()
@@ -27,6 +28,8 @@ def absent(path: str | None) -> bool:
     """Whether there is no journal file yet. Raises `Refused` for --journal none."""
     if path == "none":
         raise Refused("--journal none does not store runs", _ANOTHER)
+    if is_database(path):
+        return False
     try:
         return not journal_file(path).exists()
     except OSError:  # it may exist; opening it gives a better error
@@ -35,7 +38,7 @@ def absent(path: str | None) -> bool:
 
 def no_runs(path: str | None) -> str:
     """Return a message that there are no runs, with the path of the journal."""
-    return f"there are no runs yet in {journal_file(path)}"
+    return f"there are no runs yet in {journal_name(path)}"
 
 
 @contextmanager
@@ -49,7 +52,7 @@ def journal_of(path: str | None, settings: JournalSettings | None = None) -> Gen
     try:
         journal = opened(path, settings or _ANY, to_read=settings is None)
     except Refused as error:
-        raise Refused(error.message, _ANOTHER) from error
+        raise Refused(error.message, error.remedy if is_database(path) else _ANOTHER) from error
     try:
         yield journal
     except JournalError as error:

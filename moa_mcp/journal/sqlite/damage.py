@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import zlib
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,14 +47,6 @@ def explaining(path: Path) -> Generator[None]:
         raise explained(path, error) from error
     except SENSELESS as error:
         raise damaged_file(path) from error
-
-
-def checked(text: str, *before: object) -> int:
-    """Return a checksum of a text and its owners."""
-    crc = 0
-    for part in (*before, text):
-        crc = zlib.crc32(str(part).encode("utf-8", "surrogatepass"), crc)
-    return crc
 
 
 def explained(path: Path, error: sqlite3.Error | OSError) -> JournalError:

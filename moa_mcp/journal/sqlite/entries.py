@@ -12,7 +12,7 @@ from itertools import chain
 
 from moa_mcp.errors import LeaseLost
 from moa_mcp.journal.codec import CODEC, Packed
-from moa_mcp.journal.sqlite.damage import checked
+from moa_mcp.journal.damage import checked
 from moa_mcp.journal.sqlite.writer import WriteRefused
 
 _LONG = 2**14

@@ -7,9 +7,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from moa_mcp.journal.owners import is_dead
 from moa_mcp.journal.sqlite.damage import explaining
 from moa_mcp.journal.sqlite.opening import opened_to_read, require_database
-from moa_mcp.journal.sqlite.owners import is_dead
 from moa_mcp.journal.sqlite.schema import MIGRATIONS
 
 LATEST = len(MIGRATIONS)

@@ -20,12 +20,12 @@ from moa_mcp.journal import CallerSpending, Claim, Committed, Page, RunRecord
 from moa_mcp.journal.codec import Packer
 from moa_mcp.journal.damage import damaged_run, readable
 from moa_mcp.journal.news import Listeners, News, NewsKind
+from moa_mcp.journal.owners import me
 from moa_mcp.journal.sqlite import spending
 from moa_mcp.journal.sqlite.damage import explained, read_only
 from moa_mcp.journal.sqlite.entries import Entries
 from moa_mcp.journal.sqlite.file import File
 from moa_mcp.journal.sqlite.leases import Lease, claim, free, lease, leases
-from moa_mcp.journal.sqlite.owners import me
 from moa_mcp.journal.sqlite.reading import RunReader
 from moa_mcp.journal.sqlite.retention import Forgetting
 from moa_mcp.journal.sqlite.rows import SELECT, insert, record_of

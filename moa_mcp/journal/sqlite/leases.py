@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from moa_mcp.journal import Claim
 from moa_mcp.journal.damage import damaged_run
-from moa_mcp.journal.sqlite.owners import is_dead
+from moa_mcp.journal.owners import is_dead
 from moa_mcp.journal.sqlite.rows import SELECT, record_of
 from moa_mcp.values import COMPLETE
 

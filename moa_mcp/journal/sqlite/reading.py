@@ -14,8 +14,7 @@ from moa_mcp.errors import RunNotFound
 from moa_mcp.events import Event
 from moa_mcp.journal import Page, RunRecord
 from moa_mcp.journal.codec import CODEC, Unpacker
-from moa_mcp.journal.damage import readable
-from moa_mcp.journal.sqlite.damage import checked
+from moa_mcp.journal.damage import checked, readable
 from moa_mcp.journal.sqlite.rows import SELECT, record_of
 from moa_mcp.values import ACTIVE
 

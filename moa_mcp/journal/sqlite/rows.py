@@ -7,9 +7,8 @@ import time
 from typing import Any, get_args
 
 from moa_mcp.journal import RunRecord
-from moa_mcp.journal.damage import SENSELESS, damaged_run
-from moa_mcp.journal.sqlite.damage import checked
-from moa_mcp.journal.sqlite.owners import is_dead
+from moa_mcp.journal.damage import SENSELESS, checked, damaged_run
+from moa_mcp.journal.owners import is_dead
 from moa_mcp.values import Status
 
 SELECT = (

@@ -7,7 +7,7 @@ import time
 from typing import NamedTuple
 
 from moa_mcp.journal import CallerSpending, Committed
-from moa_mcp.journal.sqlite.owners import is_dead
+from moa_mcp.journal.owners import is_dead
 
 _LIVE = "runs.status = 'running' AND runs.lease_until > ?"
 

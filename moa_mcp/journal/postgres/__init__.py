@@ -1,0 +1,7 @@
+"""The journal in PostgreSQL, shared by any number of processes of any number of machines."""
+
+from __future__ import annotations
+
+from moa_mcp.journal.postgres.journal import PostgresJournal
+
+__all__ = ["PostgresJournal"]
