@@ -24,8 +24,8 @@ import pytest
 from moa_mcp.config import parse
 from moa_mcp.errors import STOPPED, AnswerEmpty, CallError, JournalError, LeaseLost, RunNotResumable, ServerFailed
 from moa_mcp.events import AttemptFinished, CallFinished, CallStarted, Event, RunStarted, StepFinished, StepStarted
-from moa_mcp.journal import Claim
-from moa_mcp.journal.sqlite import SQLiteJournal, owners
+from moa_mcp.journal import Claim, owners
+from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.journal.sqlite.schema import MIGRATIONS
 from moa_mcp.providers.backend import real
 from moa_mcp.runs import Run, Runs
@@ -178,7 +178,7 @@ def process(script: str, *arguments: object) -> subprocess.Popen[str]:
 WRITER = """
 import sys, anyio
 from pathlib import Path
-from moa_mcp.journal import Claim
+from moa_mcp.journal import Claim, owners
 from moa_mcp.journal.sqlite import SQLiteJournal
 from tests.support.journals import record_of, went_out, asked
 
@@ -279,7 +279,7 @@ async def test_what_is_cancelled_while_it_is_put_on_record_is_on_record_and_leav
 OWNER = """
 import os, sys, anyio
 from pathlib import Path
-from moa_mcp.journal import Claim
+from moa_mcp.journal import Claim, owners
 from moa_mcp.journal.sqlite import SQLiteJournal
 from tests.support.journals import record_of, went_out
 

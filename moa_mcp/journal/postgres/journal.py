@@ -16,25 +16,31 @@ import anyio
 
 from moa_mcp.errors import JournalError, LeaseLost
 from moa_mcp.events import PASSING, Event
-from moa_mcp.journal import Claim, Committed, Page, RunRecord
+from moa_mcp.journal import CallerSpending, Claim, Committed, Page, RunRecord
 from moa_mcp.journal.codec import Packer
 from moa_mcp.journal.delivery import Delivery
 from moa_mcp.journal.news import Listeners, News, NewsKind
 from moa_mcp.journal.owners import is_dead, me
-from moa_mcp.journal.postgres import leases
+from moa_mcp.journal.postgres import leases, rates
 from moa_mcp.journal.postgres.connections import Connection, Database
 from moa_mcp.journal.postgres.jobs import Beginning, Job, Line, Renewal, RunEnding, Spending, TakenOver
 from moa_mcp.journal.postgres.listening import NewsConnection
 from moa_mcp.journal.postgres.news import CHANNEL, Herald
 from moa_mcp.journal.postgres.reading import PageReader, read_record
 from moa_mcp.journal.postgres.retention import OldRuns
+from moa_mcp.journal.postgres.rows import told
 from moa_mcp.journal.postgres.selection import RecordFilter
 from moa_mcp.journal.postgres.thread import LoopThread
 from moa_mcp.journal.postgres.writer import GroupWriter, lines
+from moa_mcp.journal.rates import Share
 from moa_mcp.values import Status
 
 LEASE_S = 15.0
 """Seconds without a heartbeat after which a run has no owner."""
+_OF_CALLER = (
+    "SELECT run_id, nanodollars, held, status = 'running' AND owner IS NOT NULL AND lease_until > moa.now() "
+    "FROM moa.spending JOIN moa.runs USING(run_id) WHERE day = %s::date AND caller = %s"
+)
 _MANY = 8
 """Number of active runs from which a transaction waits for more events, which costs less CPU time."""
 _PATIENCE_S = 0.004
@@ -92,6 +98,7 @@ class PostgresJournal:
         self._writer = GroupWriter(self._database, lease_s, delivery, self._written, texts=texts)
         self._herald = Herald(self._me, self._send)
         self._reader = PageReader()
+        self._corrections = rates.Corrections(self._database)
         self._listeners = Listeners()
         self._listening = NewsConnection(self._database, self._me, self._hear)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -286,6 +293,11 @@ class PostgresJournal:
         rows = await self._rows("SELECT nanodollars FROM moa.days WHERE day = %s::date", day)
         return int(rows[0][0]) if rows else 0
 
+    async def spending_of(self, caller: str, day: str) -> CallerSpending:
+        rows = await self._rows(_OF_CALLER, day, told(caller))
+        holding = {run_id: held for run_id, _, held, live in rows if live and held > 0}
+        return CallerSpending(sum(amount for _, amount, _, _ in rows), holding)
+
     async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
         rows = await self._rows(
             "SELECT run_id, held, owner, lease_until > moa.now() FROM moa.spending JOIN moa.runs USING(run_id) "
@@ -299,6 +311,14 @@ class PostgresJournal:
             return await (await connection.execute(sql, values)).fetchall()
 
         return await self._do(select)
+
+    async def book(self, shares: Mapping[str, Share]) -> Mapping[str, Share]:
+        """Book shares of the rates of accounts, like `RateStore`."""
+        return await self._do(partial(rates.book, shares=shares))
+
+    def correct(self, account: str, share: Share) -> None:
+        """Correct what is booked, like `RateStore`."""
+        self._thread.soon(self._corrections.add, account, share)
 
     async def forget(
         self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False
@@ -327,4 +347,5 @@ class PostgresJournal:
         await self._writer.close()
         await self._herald.close()
         await self._listening.close()
+        await self._corrections.close()
         await self._database.close()
