@@ -33,6 +33,7 @@ COMMANDS = (
     "uninstall",
     "doctor",
     "serve",
+    "worker",
     "ask",
     "batch",
     "runs",

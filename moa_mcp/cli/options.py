@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import click
@@ -21,10 +21,14 @@ from moa_mcp.config import Config, JournalSettings, Pipeline
 from moa_mcp.errors import ConfigError, JournalError
 from moa_mcp.journal import Journal
 from moa_mcp.journal.address import is_database, shown
+from moa_mcp.journal.delivery import Delivery
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.routing import environment
 from moa_mcp.routing.environment import FileKeys
 from moa_mcp.text.suggest import closest
+
+if TYPE_CHECKING:
+    from moa_mcp.workers import Queue
 
 FAILED = 1
 REFUSED = 2
@@ -181,13 +185,38 @@ def opened(
         raise Refused(str(error), "Choose another file with --journal, or use --journal none.") from error
 
 
-def _database(address: str, settings: JournalSettings) -> Journal:
-    """Return the journal in a database, whose tables are those of this version. Raises `Refused`."""
-    if find_spec("psycopg") is None:
+def opened_with_queue(path: str | None, settings: JournalSettings) -> tuple[Journal, Queue]:
+    """Return the journal in a database, and the queue beside it. Raises `Refused`."""
+    if path is None or not is_database(path):
         raise Refused(
-            f"the journal {shown(address)} needs psycopg, which is not installed",
+            f"the journal {journal_name(path)} has no queue: workers need a database",
+            "Add --journal postgresql://USER:PASSWORD@HOST/DATABASE.",
+        )
+    if settings.record != "calls":
+        raise Refused(
+            f'workers can\'t execute runs whose questions are not stored (record = "{settings.record}")',
+            'Set record = "calls" in [journal].',
+        )
+    _require("psycopg", path)
+    _require("procrastinate", path)
+    from moa_mcp.journal.postgres import LEASE_S  # noqa: PLC0415  the driver of an extra
+    from moa_mcp.workers import Queue  # noqa: PLC0415  as above
+
+    queue = Queue(path, lease_s=LEASE_S)
+    return _database(path, settings, queue), queue
+
+
+def _require(package: str, address: str) -> None:
+    if find_spec(package) is None:
+        raise Refused(
+            f"the journal {shown(address)} needs {package}, which is not installed",
             "Install it with: pip install 'moa-mcp[team]'",
         )
+
+
+def _database(address: str, settings: JournalSettings, delivery: Delivery | None = None) -> Journal:
+    """Return the journal in a database, whose tables are those of this version. Raises `Refused`."""
+    _require("psycopg", address)
     from moa_mcp.journal.postgres import PostgresJournal  # noqa: PLC0415  the driver of an extra
 
     try:
@@ -195,6 +224,7 @@ def _database(address: str, settings: JournalSettings) -> Journal:
             address,
             synchronous="FULL" if settings.durability == "power" else "NORMAL",
             texts=settings.record == "calls",
+            delivery=delivery,
         )
         anyio.run(_open, journal)
     except JournalError as error:

@@ -19,6 +19,7 @@ from moa_mcp.cli.options import (
     loaded,
     offline_option,
     opened,
+    opened_with_queue,
     show_notes,
 )
 from moa_mcp.cli.text import say
@@ -118,6 +119,11 @@ _LISTENING = {
     show_envvar=True,
     help="Serve /metrics for Prometheus, /health and /ready on this port, without a token. Default host: 127.0.0.1.",
 )
+@click.option(
+    "--submit",
+    is_flag=True,
+    help="Put runs into the queue of a PostgreSQL journal, for moa-mcp worker, instead of executing them here.",
+)
 @offline_option
 @journal_option
 @config_option
@@ -136,6 +142,7 @@ def command(
     log_format: LogFormat,
     drain_s: float,
     metrics: str | None,
+    submit: bool,
     offline: bool,
     journal: str | None,
     config_path: Path | None,
@@ -155,7 +162,7 @@ def command(
     with collecting_nothing():
         from moa_mcp.server import transports  # noqa: PLC0415  takes a second; errors above need not wait
     monitoring = None if metrics is None else _monitoring(metrics, log)
-    kept = opened(journal, config.journal, at_once=False)
+    kept = opened_with_queue(journal, config.journal)[0] if submit else opened(journal, config.journal, at_once=False)
     collect_seldom()
     if http or sse:
         over_http = transports.serve_http if http else transports.serve_sse
@@ -164,7 +171,15 @@ def command(
         _greet()
         serve = partial(transports.serve_stdio)
     try:
-        serve(config, journal=kept, offline=offline, log=log, reloading=reloading, monitoring=monitoring)
+        serve(
+            config,
+            journal=kept,
+            submits=submit,
+            offline=offline,
+            log=log,
+            reloading=reloading,
+            monitoring=monitoring,
+        )
     except MoaError as error:
         raise Refused(str(error), "See moa-mcp serve --help.") from error
 

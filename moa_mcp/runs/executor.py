@@ -25,7 +25,7 @@ from moa_mcp.runs.admission import Work
 from moa_mcp.runs.budgets import BudgetUnavailable, open_budget
 from moa_mcp.runs.caps import Caps
 from moa_mcp.runs.observers import marked
-from moa_mcp.runs.record import StartPoint, StoredRun, record_of
+from moa_mcp.runs.record import StartPoint, record_of
 from moa_mcp.runs.run import Run
 from moa_mcp.values import FailureReason, State, Tokens
 
@@ -55,7 +55,9 @@ def limits_of(settings: LimitSettings) -> Limits:
 class Executor:
     """Executes the runs of a process, which share rate limits, caps and the journal."""
 
-    def __init__(self, config: Config, backend: Backend, journal: Journal) -> None:
+    def __init__(self, config: Config, backend: Backend, journal: Journal, *, requeues: bool = False) -> None:
+        """With `requeues`, runs that are stopped go back into the queue."""
+        self._requeues = requeues
         self._settings = config.budget
         self._limits = config.limits
         self._backend = backend
@@ -113,15 +115,16 @@ class Executor:
         finally:
             await self._leave(run, budget)
 
-    async def record(self, stored: StoredRun) -> bool:
-        """Put a new run on record; return whether its ID was not known. Raises `JournalError`.
+    async def record(self, work: Work, *, queued: bool = False) -> bool:
+        """Put a new run on record, or into the queue; return whether its ID was not known. Raises `JournalError`.
 
         A caller that is cancelled either learns of it, at once, or the run is not recorded.
         """
         async with self._starting:
             begun = False
             with anyio.CancelScope(shield=True):
-                begun = await self._journal.begin(record_of(stored, texts=self._journal.keeps_texts))
+                record = record_of(work.stored, texts=self._journal.keeps_texts)
+                begun = await self._journal.begin(record, queued=queued)
         return begun
 
     async def _keep(self, run_id: str, tell: Emit, event: Event) -> None:
@@ -138,9 +141,10 @@ class Executor:
             budget.close()
         with anyio.move_on_after(_END_S, shield=True):
             await _warned(self._caps.leave(run.run_id, budget))
-            ended = run.trace.status != "running"
-            journal = self._journal
-            await _warned(journal.finish(run.run_id, run.trace.status) if ended else journal.release(run.run_id))
+            if run.trace.status == "running":
+                await _warned(self._journal.release(run.run_id, requeue=self._requeues))
+            else:
+                await _warned(self._journal.finish(run.run_id, run.trace.status))
 
 
 def _shared(limits: LimitSettings, journal: Journal, before: Shared | None = None) -> Shared:

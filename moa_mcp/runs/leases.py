@@ -87,7 +87,7 @@ class Leases:
     async def _renew(self) -> None:
         """Renew all leases. Stop runs that another process has claimed or cancelled."""
         now = time.monotonic()
-        mine = dict(self._active)
+        mine = {run_id: run for run_id, run in self._active.items() if not run.followed}
         try:
             for run_id in mine.keys() - await self._journal.renew(tuple(mine)):
                 record = await self._journal.record(run_id)

@@ -19,6 +19,8 @@ class Run:
     owner: str = ""
     """The name of the caller whose run it is; empty for the local user."""
     ended: anyio.Event = field(default_factory=anyio.Event)
+    followed: bool = False
+    """Whether a worker executes it, which has its lease."""
     cancel_requested: bool = False
     """Whether it was cancelled. Otherwise it stops because its process does, and can be resumed."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
@@ -44,7 +46,7 @@ class Run:
 
     def end(self) -> None:
         """Mark the run as ended in this process, whether or not it has an answer."""
-        self.trace.interrupted = self.trace.status == "running"
+        self.trace.interrupted = self.trace.status == "running" and not self.followed
         self.trace.waiting = ""
         self.ended.set()
         self._wake()

@@ -48,7 +48,12 @@ class Runs:
     """The active runs of this process, and the recorded runs of the journal."""
 
     def __init__(
-        self, config: Config, backend: Backend, journal: Journal | None = None, observers: Sequence[Observer] = ()
+        self,
+        config: Config,
+        backend: Backend,
+        journal: Journal | None = None,
+        observers: Sequence[Observer] = (),
+        executor: Callable[[Config, Backend, Journal], Executor] = Executor,
     ) -> None:
         self.config = config
         self._observers = observers
@@ -59,7 +64,7 @@ class Runs:
         self._in_memory = InMemoryRuns()
         self._store = RunStore(self.journal, self._in_memory, simulated=backend.simulated)
         self._admission = Admission(config, backend, self._store)
-        self._executor = Executor(config, backend, self.journal)
+        self._executor = executor(config, backend, self.journal)
         self._retention = Retention(config.journal, self.journal)
         self._active: dict[str, Run] = {}
         self._leases = Leases(self.journal, self._active)
@@ -139,7 +144,7 @@ class Runs:
             return await self._resume(ready.run_id, work, watch)
         spec = work.stored.spec
         self._require_open()
-        if not await self._executor.record(work.stored):
+        if not await self._executor.record(work):
             raise RunNotResumable(f"run {spec.run_id} was begun before; wait for it, or resume it")
         return self._begin(_fresh(work.stored), work, work.start, watch)
 

@@ -89,12 +89,15 @@ class App:
         offline: bool = False,
         backend: Backend | None = None,
         journal: Journal | None = None,
+        submits: bool = False,
         caller_of: CallerOf = everyone_is_local,
         audit: AuditLog | None = None,
         reloading: Reloading | None = None,
         monitoring: Monitoring | None = None,
     ) -> None:
         """Serve a configuration; `reloading` replaces it when its files change, and `monitoring` counts runs.
+
+        With `submits`, runs go into the queue of the journal, and workers execute them.
 
         `caller_of` tells callers apart; by default, each client is the local user, who sees all runs.
         """
@@ -107,7 +110,9 @@ class App:
             backend, routes = real(config.models, dict(os.environ), Keychain(), self._provider)
         self._reloading = reloading
         self._monitoring = monitoring
-        self.runs = Runs(config, backend, journal, self._observers())
+        self.runs = (
+            _submitting(config, backend, journal) if submits else Runs(config, backend, journal, self._observers())
+        )
         self.health = Health(self.runs, self._can_run)
         self._doors = doors = Doors(self.runs, caller_of, audit)
         self.listening = listening = Listening(doors)
@@ -246,3 +251,10 @@ def _boundary(doors: Doors, name: str) -> RequestStateBoundary:
         keys=[key], ttl=STATE_S, bind_principal=lambda context: doors.caller_of(context).name or None
     )
     return RequestStateBoundary(security, default_audience=name)
+
+
+def _submitting(config: Config, backend: Backend, journal: Journal | None) -> Runs:
+    """Return the runs of a server whose workers execute and observe them."""
+    from moa_mcp.workers.submitting import Submitting  # noqa: PLC0415  few servers have workers
+
+    return Runs(config, backend, journal, (), Submitting)

@@ -56,6 +56,7 @@ def serve_stdio(
     config: Config,
     *,
     journal: Journal | None = None,
+    submits: bool = False,
     offline: bool = False,
     log: LogSettings = _LOG,
     reloading: Reloading | None = None,
@@ -64,7 +65,8 @@ def serve_stdio(
     """Serve one client over stdin and stdout, until it closes them."""
     log.start()
     try:
-        anyio.run(_stdio, App(config, offline=offline, journal=journal, reloading=reloading, monitoring=monitoring))
+        app = App(config, offline=offline, journal=journal, submits=submits, reloading=reloading, monitoring=monitoring)
+        anyio.run(_stdio, app)
     except* BrokenPipeError:  # the client has closed its end
         os._exit(0)  # the thread that reads would wait for stdin to close
 
@@ -76,6 +78,7 @@ def serve_http(
     port: int,
     access: ServerAccess = _OPEN,
     journal: Journal | None = None,
+    submits: bool = False,
     offline: bool = False,
     log: LogSettings = _LOG,
     drain_s: float = DRAIN_S,
@@ -91,6 +94,7 @@ def serve_http(
         config,
         offline=offline,
         journal=journal,
+        submits=submits,
         caller_of=site.caller_of,
         audit=site.audit,
         reloading=reloading,
@@ -109,6 +113,7 @@ def serve_sse(
     port: int,
     access: ServerAccess = _OPEN,
     journal: Journal | None = None,
+    submits: bool = False,
     offline: bool = False,
     log: LogSettings = _LOG,
     drain_s: float = DRAIN_S,
@@ -124,6 +129,7 @@ def serve_sse(
         config,
         offline=offline,
         journal=journal,
+        submits=submits,
         caller_of=site.caller_of,
         audit=site.audit,
         reloading=reloading,

@@ -211,8 +211,10 @@ class Queue:
     def __init__(self) -> None:
         self.refuses = False
 
-    async def put(self, run_ids: Sequence[str], connection: Any) -> None:
+    async def migrate(self, connection: Any) -> None:
         await connection.execute("CREATE TABLE IF NOT EXISTS queue(run_id TEXT)")
+
+    async def put(self, run_ids: Sequence[str], connection: Any) -> None:
         for run_id in run_ids:
             await connection.execute("INSERT INTO queue VALUES(%s)", (run_id,))
         if self.refuses:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from moa_mcp.journal.postgres.journal import PostgresJournal
+from moa_mcp.journal.postgres.journal import LEASE_S, PostgresJournal
 
-__all__ = ["PostgresJournal"]
+__all__ = ["LEASE_S", "PostgresJournal"]

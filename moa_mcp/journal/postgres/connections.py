@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from moa_mcp.errors import JournalError
 from moa_mcp.journal.address import shown
+from moa_mcp.journal.delivery import Delivery
 from moa_mcp.journal.postgres.failures import explained, is_passing
 from moa_mcp.journal.postgres.migrating import migrated
 from moa_mcp.journal.postgres.pooling import require_news
@@ -64,14 +65,17 @@ def _shut(connection: Connection) -> None:
 class Database:
     """A database of runs. It belongs to the loop of its connections."""
 
-    def __init__(self, address: str, *, power: bool) -> None:
-        """With `power`, a commit survives a power failure, whatever the server's default is.
+    def __init__(self, address: str, delivery: Delivery | None, *, power: bool) -> None:
+        """Take an address, and the queue that has its tables there, if there is one.
+
+        With `power`, a commit survives a power failure, whatever the server's default is.
 
         Raises:
             JournalError: the address is not one.
 
         """
         self.shown = shown(address)
+        self._delivery = delivery
         self._power = power
         try:
             given = conninfo_to_dict(address)
@@ -97,7 +101,7 @@ class Database:
                 connection = await self.connected()
                 try:
                     await require_news(connection, self.connected, self.shown)
-                    await migrated(connection, self.shown)
+                    await migrated(connection, self.shown, self._delivery)
                 except BaseException:
                     await connection.close()
                     raise

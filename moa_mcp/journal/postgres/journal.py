@@ -94,7 +94,7 @@ class PostgresJournal:
         self._driven: dict[str, _Driven] = {}
         self._closed = False
         self._thread = LoopThread()
-        self._database = Database(address, power=synchronous == "FULL")
+        self._database = Database(address, delivery, power=synchronous == "FULL")
         self._writer = GroupWriter(self._database, lease_s, delivery, self._written, texts=texts)
         self._herald = Herald(self._me, self._send)
         self._reader = PageReader()

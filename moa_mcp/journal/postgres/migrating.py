@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 
 from moa_mcp.errors import JournalError
+from moa_mcp.journal.delivery import Delivery
 
 _VERSION = "SELECT to_regclass('moa.migrations') IS NOT NULL, current_setting('server_encoding'), current_database()"
 
@@ -21,7 +22,9 @@ def migrations() -> tuple[bytes, ...]:
     return tuple(each.read_bytes() for each in steps)
 
 
-async def migrated(connection: psycopg.AsyncConnection[tuple[Any, ...]], shown: str) -> None:
+async def migrated(
+    connection: psycopg.AsyncConnection[tuple[Any, ...]], shown: str, delivery: Delivery | None = None
+) -> None:
     """Make the tables those of this version. Processes that do so at once wait for each other.
 
     Raises:
@@ -35,7 +38,7 @@ async def migrated(connection: psycopg.AsyncConnection[tuple[Any, ...]], shown: 
             f"the journal {shown} was upgraded by a newer moa-mcp (version {found}, this one knows {latest}); "
             "update moa-mcp, or use another database"
         )
-    if found == latest:
+    if found == latest and delivery is None:
         return
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(hashtext('moa-mcp migrations'))")
@@ -45,6 +48,8 @@ async def migrated(connection: psycopg.AsyncConnection[tuple[Any, ...]], shown: 
         for number in range(await _version(connection, shown) + 1, latest + 1):
             await connection.execute(migrations()[number - 1])
             await connection.execute("INSERT INTO moa.migrations VALUES(%s)", (number,))
+        if delivery is not None:
+            await delivery.migrate(connection)
 
 
 async def _has_schema(connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> bool:

@@ -1,0 +1,135 @@
+"""``moa-mcp worker``: executes the runs that servers put into the queue of a database."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import anyio
+import click
+
+from moa_mcp import telemetry
+from moa_mcp.cli.options import (
+    Refused,
+    add_keys,
+    config_option,
+    journal_option,
+    loaded,
+    offline_option,
+    opened_with_queue,
+    show_notes,
+)
+from moa_mcp.cli.text import counted
+from moa_mcp.config import Config
+from moa_mcp.errors import MoaError
+from moa_mcp.garbage import collect_seldom
+from moa_mcp.journal import Journal
+from moa_mcp.journal.delivery import Delivery
+from moa_mcp.providers.backend import real, simulated
+from moa_mcp.routing.keychain import Keychain
+from moa_mcp.runs import Runs
+from moa_mcp.runs.executor import Executor
+from moa_mcp.runs.observers import Observer
+from moa_mcp.server.logs import FORMATS, LEVELS, Level, LogFormat, LogSettings
+from moa_mcp.server.run_log import RunLog
+
+
+@click.command(
+    "worker",
+    epilog="Exit codes: 0 stopped by SIGTERM, 2 wrong usage, unusable journal or error in the configuration, 130 "
+    "interrupted.",
+)
+@click.option(
+    "--concurrency",
+    "at_once",
+    type=click.IntRange(1),
+    default=32,
+    show_default=True,
+    help="Maximum number of runs at once.",
+)
+@click.option(
+    "--drain",
+    "drain_s",
+    type=click.FloatRange(0),
+    default=20.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Seconds that active runs may go on after SIGTERM; then other workers continue them.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(LEVELS),
+    default="warning",
+    show_default=True,
+    envvar="MOA_MCP_LOG_LEVEL",
+    show_envvar=True,
+    help="What to log to stderr: info adds runs, debug adds requests to models.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    envvar="MOA_MCP_LOG_FORMAT",
+    show_envvar=True,
+    help="Format of the log; json writes one object per line.",
+)
+@offline_option
+@journal_option
+@config_option
+def command(
+    at_once: int,
+    drain_s: float,
+    log_level: Level,
+    log_format: LogFormat,
+    offline: bool,
+    journal: str | None,
+    config_path: Path | None,
+) -> None:
+    """Execute the runs that servers with --submit put into the queue of a PostgreSQL journal."""
+    config = loaded(config_path)
+    show_notes(config)
+    if not offline:
+        add_keys(config)
+    kept, queue = opened_with_queue(journal, config.journal)
+    log = LogSettings(log_level, log_format)
+    log.start()
+    collect_seldom()
+    log.announce(f"moa-mcp worker executes {counted(at_once, 'run')} at once")
+    try:
+        interrupted = anyio.run(partial(_work, config, kept, queue, at_once=at_once, drain_s=drain_s, offline=offline))
+    except MoaError as error:
+        raise Refused(str(error), "See moa-mcp worker --help.") from error
+    if interrupted:
+        raise click.exceptions.Exit(128 + signal.SIGINT)
+
+
+async def _work(
+    config: Config, journal: Journal, queue: Delivery, *, at_once: int, drain_s: float, offline: bool
+) -> bool:
+    """Work until a signal. Return whether it was an interruption."""
+    from moa_mcp.workers import Worker  # noqa: PLC0415  the libraries of an extra
+
+    backend = simulated() if offline else real(config.models, dict(os.environ), Keychain())[0]
+    observers: Sequence[Observer] = (*telemetry.observers(os.environ), RunLog())
+    stop, hurry = anyio.Event(), anyio.Event()
+    interrupted = False
+
+    async def listen() -> None:
+        nonlocal interrupted
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                interrupted |= number == signal.SIGINT
+                if stop.is_set() or number == signal.SIGINT:
+                    hurry.set()
+                stop.set()
+
+    runs = Runs(config, backend, journal, observers, partial(Executor, requeues=True))
+    async with runs.open(), anyio.create_task_group() as tasks:
+        tasks.start_soon(listen)
+        await Worker(runs, queue, at_once=at_once, drain_s=drain_s).work(stop, hurry)
+        tasks.cancel_scope.cancel()
+    return interrupted
