@@ -34,7 +34,7 @@ Every other `str` in an event may hold texts of users and models: with `record =
 """
 Role = Literal["system", "user", "assistant"]
 Status = Literal["queued", "running", "complete", "degraded", "failed", "cancelled"]
-"""`queued`: nobody executes it yet. `ACTIVE` are those of a run that has not ended, `COMPLETE` one with an answer."""
+"""`queued`: not executed yet. `ACTIVE` are those of a run that has not ended, `COMPLETE` one with an answer."""
 ACTIVE: frozenset[Status] = frozenset({"queued", "running"})
 COMPLETE: frozenset[Status] = frozenset({"complete", "degraded"})
 FailureReason = Literal[

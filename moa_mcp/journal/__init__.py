@@ -36,7 +36,7 @@ class RunRecord:
     damaged: bool = False
     """Whether its record is corrupt, so that only its ID is valid."""
     caller: str = ""
-    """The name of the caller whose run it is; empty for nobody's: the local user's or the operator's."""
+    """The name of the caller whose run it is; empty if it is the local user's or the operator's."""
     batch: str = ""
     """The batch that it belongs to; empty for none."""
 
@@ -56,7 +56,7 @@ class Claim(NamedTuple):
 
     record: RunRecord
     began: bool
-    """Whether it was ever executed; False for a queued run that nobody has executed yet."""
+    """Whether it was ever executed; False for a queued run that was never executed."""
 
 
 class Committed(NamedTuple):
@@ -114,10 +114,10 @@ class Journal(Protocol):
         ...
 
     async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
-        """Store a new run: owned by this process, or `queued` for whoever claims it first.
+        """Store a new run: owned by this process, or `queued` for the first process that claims it.
 
         Returns False and changes nothing if there is a run with that ID already, whichever process began it. Only when
-        this returns True is the run on record; nobody may be told its ID before.
+        this returns True is the run recorded; its ID must not be used before.
         """
         ...
 
@@ -188,7 +188,7 @@ class Journal(Protocol):
 
         Args:
             statuses: Only runs with one of these statuses; None for any.
-            caller: Only runs of this caller, an empty text for nobody's; None for any.
+            caller: Only runs of this caller, an empty text for those without one; None for any.
             batch: Only runs of this batch, an empty text for none; None for any.
             before: Only runs older than the one with this ID: the last one of the page before.
             changed_since: Only runs that began, ended or were claimed since this time. The loss of an owner is no such

@@ -1,4 +1,4 @@
-"""News of runs: hints that something changed, so that whoever waits looks at the journal at once instead of polling.
+"""News of runs: hints that something changed, so that those who wait look at the journal at once instead of polling.
 
 News may be lost or late; the journal is the truth. Within a process, `Listeners` delivers them.
 """
@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple, TypeAlias
 import anyio
 
 NewsKind: TypeAlias = Literal["queued", "changed", "cancelled", "ended", "text", "spending", "missed"]
-"""`queued`: a run waits for somebody to execute it. `changed`: a run began, was claimed, or has new events. `ended`:
-nobody executes a run any longer: it has ended, or its process has released it. `spending`: what runs have committed of
+"""`queued`: a run waits for a process to execute it. `changed`: a run began, was claimed, or has new events. `ended`:
+no process executes a run any longer: it has ended, or its process has released it. `spending`: what runs have committed of
 the day's budget may have changed. `missed`: other news may have been lost."""
 _MOST = 1000
 """News that wait for a listener. If there are more, it gets `missed` instead of them."""
@@ -73,7 +73,7 @@ class Listeners:
 
 
 class Listener:
-    """The news that one waits for. Equal hints are told once; pieces of text each."""
+    """The news that one waits for. Equal hints come once; pieces of text each."""
 
     def __init__(self, kinds: tuple[NewsKind, ...] = ()) -> None:
         self._kinds = frozenset(kinds)
@@ -82,7 +82,7 @@ class Listener:
         self._wake: anyio.Event | None = None
 
     def put(self, news: News) -> None:
-        """Add news, unless they are of a kind that nobody waits for."""
+        """Add news, unless they are of a kind that it does not wait for."""
         if self._kinds and news.kind not in self._kinds and news.kind != "missed":
             return
         if len(self._pending) >= _MOST:

@@ -116,7 +116,7 @@ class Executor:
             await self._leave(run, budget)
 
     async def record(self, work: Work, *, queued: bool = False) -> bool:
-        """Put a new run on record, or into the queue; return whether its ID was not known. Raises `JournalError`.
+        """Record a new run, or put it into the queue; return whether its ID was not known. Raises `JournalError`.
 
         A caller that is cancelled either learns of it, at once, or the run is not recorded.
         """

@@ -126,7 +126,7 @@ class Runs:
         return await self._admission.admit(request)
 
     async def start(self, ready: Ready, watch: Emit | None = None) -> Run:
-        """Start an admitted run and return when it is on record. If a run to resume is active here, return that one.
+        """Start an admitted run and return when it is recorded. If a run to resume is active here, return that one.
 
         `watch` also gets every event, with the streamed text of the last answer.
 
@@ -134,7 +134,7 @@ class Runs:
             TypeError: the value is not a `Ready`.
             RuntimeError: the run was started before, or admitted by other `Runs`.
             RunNotResumable: the run to resume has become complete, or active in another process; or a run with the ID
-                of a new one is on record already.
+                of a new one is recorded already.
             JournalError: the run can't be recorded. No model was called.
 
         """

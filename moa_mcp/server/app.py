@@ -97,9 +97,7 @@ class App:
     ) -> None:
         """Serve a configuration; `reloading` replaces it when its files change, and `monitoring` counts runs.
 
-        With `submits`, runs go into the queue of the journal, and workers execute them.
-
-        `caller_of` tells callers apart; by default, each client is the local user, who sees all runs.
+        With `submits`, runs go into the queue of the journal, and workers execute them. `caller_of` tells callers apart; by default, each client is the local user, who sees all runs.
         """
         routes: Routes | None = None
         self._provider: Real | None = None
@@ -110,9 +108,7 @@ class App:
             backend, routes = real(config.models, dict(os.environ), Keychain(), self._provider)
         self._reloading = reloading
         self._monitoring = monitoring
-        self.runs = (
-            _submitting(config, backend, journal) if submits else Runs(config, backend, journal, self._observers())
-        )
+        self.runs = self._runs(config, backend, journal, submits=submits)
         self.health = Health(self.runs, self._can_run)
         self._doors = doors = Doors(self.runs, caller_of, audit)
         self.listening = listening = Listening(doors)
@@ -159,6 +155,13 @@ class App:
         server.extensions[apps.EXTENSION] = {}
         server.tools_change = self._reloading is not None
         announce(server)
+
+    def _runs(self, config: Config, backend: Backend, journal: Journal | None, *, submits: bool) -> Runs:
+        if not submits:
+            return Runs(config, backend, journal, self._observers())
+        from moa_mcp.workers.submitting import Submitting  # noqa: PLC0415  few servers have workers
+
+        return Runs(config, backend, journal, (), Submitting)  # the workers observe them
 
     def _observers(self) -> Sequence[Observer]:
         counted = () if self._monitoring is None else (self._monitoring.observer,)
@@ -251,10 +254,3 @@ def _boundary(doors: Doors, name: str) -> RequestStateBoundary:
         keys=[key], ttl=STATE_S, bind_principal=lambda context: doors.caller_of(context).name or None
     )
     return RequestStateBoundary(security, default_audience=name)
-
-
-def _submitting(config: Config, backend: Backend, journal: Journal | None) -> Runs:
-    """Return the runs of a server whose workers execute and observe them."""
-    from moa_mcp.workers.submitting import Submitting  # noqa: PLC0415  few servers have workers
-
-    return Runs(config, backend, journal, (), Submitting)

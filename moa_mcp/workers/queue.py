@@ -1,6 +1,6 @@
 """The queue of run IDs, in tables of Procrastinate beside those of the journal.
 
-A run and its message are stored in one transaction, so no run is on record that nobody delivers. Messages are taken
+A run and its message are stored in one transaction, so every recorded run is delivered. Messages are taken
 with Procrastinate's statements, but not with its worker: that one ends running jobs in an outage, and may hang on a
 connection that is half open (its issues 1513 and 1598). Here each statement has a time limit, and a broken pool is
 replaced.
@@ -130,6 +130,7 @@ class Queue:
     async def _next(self) -> Job:
         while True:
             self._woken = anyio.Event()
+            job: Job | None = None
             try:
                 with anyio.CancelScope(shield=True):  # a message that is taken is delivered
                     job = await self._do(self._fetched)

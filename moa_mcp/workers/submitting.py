@@ -22,12 +22,13 @@ class Submitting(Executor):
     """Has workers execute the runs. If this process ends, they go on; cancelling a run here cancels it there."""
 
     async def record(self, work: Work, *, queued: bool = True) -> bool:
-        """Put a new run on record and into the queue; return whether its ID was not known. Raises `JournalError`.
+        """Record a new run and put it into the queue; return whether its ID was not known. Raises `JournalError`.
 
         A fork has events already, which are stored before it is queued.
         """
         if work.start.checkpoint is None:
             return await super().record(work, queued=queued)
+        begun = False
         with anyio.CancelScope(shield=True):
             begun = await super().record(work)
             if begun:

@@ -7,7 +7,7 @@ import ast
 from tests.project.structure import PACKAGE, ROOT
 
 SERVER = ROOT / PACKAGE / "server"
-WITHOUT_REQUESTS = {"app.py", "doors.py", "health.py", "transports.py"}
+WITHOUT_REQUESTS = {"app.py", "doors.py", "health.py", "monitoring.py", "transports.py"}
 """Modules that own the runs of a process, or look after them without a request of a caller."""
 
 

@@ -1,4 +1,4 @@
-"""Notices what other processes write to a SQLite file. SQLite notifies nobody, but has a number that changes."""
+"""Notices what other processes write to a SQLite file. SQLite sends no notifications, but has a number that changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Watch:
         self._active: _Active = {}
 
     def start(self, writer: Writer[Any], loop: asyncio.AbstractEventLoop, db: sqlite3.Connection) -> None:
-        """Look at the file for as long as somebody listens, from its present state on. This is work for the writer."""
+        """Look at the file for as long as there are listeners, from its present state on. This is work for the writer."""
 
         def look(db: sqlite3.Connection) -> bool:
             found = tuple(self.news(db))

@@ -28,7 +28,7 @@ _PAGES = 240
 _RETRY_S = 1.0
 """Seconds until failed writes are retried if there is no other write."""
 LOOK_S = 0.05
-"""Seconds between looks at what other processes write, while somebody waits for that."""
+"""Seconds between looks at what other processes write, while there are listeners for that."""
 
 Value = TypeVar("Value")
 Line_contra = TypeVar("Line_contra", contravariant=True)
