@@ -13,9 +13,9 @@ from typing import Literal, NamedTuple, TypeAlias
 import anyio
 
 NewsKind: TypeAlias = Literal["queued", "changed", "cancelled", "ended", "text", "spending", "missed"]
-"""`queued`: a run waits for a process to execute it. `changed`: a run began, was claimed, or has new events. `ended`:
-no process executes a run any longer: it has ended, or its process has released it. `spending`: what runs have committed of
-the day's budget may have changed. `missed`: other news may have been lost."""
+"""`queued`: a run waits for a process to execute it. `changed`: a run began, was claimed, or has new events. `ended`: a
+run has ended, or its process has released it. `spending`: what runs have committed of the day's budget may have
+changed. `missed`: other news may have been lost."""
 _MOST = 1000
 """News that wait for a listener. If there are more, it gets `missed` instead of them."""
 

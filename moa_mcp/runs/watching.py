@@ -10,7 +10,7 @@ import anyio
 from moa_mcp.journal import Journal, RunRecord
 
 LOOK_S = 1.0
-"""Seconds after which a run is looked at without news: the death of a process is no news."""
+"""Seconds after which a run is looked at without news: a process that dies sends none."""
 
 
 @asynccontextmanager

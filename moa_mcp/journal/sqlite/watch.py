@@ -28,7 +28,7 @@ class Watch:
         self._active: _Active = {}
 
     def start(self, writer: Writer[Any], loop: asyncio.AbstractEventLoop, db: sqlite3.Connection) -> None:
-        """Look at the file for as long as there are listeners, from its present state on. This is work for the writer."""
+        """Look at the file while there are listeners, from its present state on. This is work for the writer."""
 
         def look(db: sqlite3.Connection) -> bool:
             found = tuple(self.news(db))
