@@ -97,8 +97,8 @@ class App:
     ) -> None:
         """Serve a configuration; `reloading` replaces it when its files change, and `monitoring` counts runs.
 
-        With `submits`, runs go into the queue of the journal, and workers execute them. `caller_of` tells callers apart;
-        by default, each client is the local user, who sees all runs.
+        With `submits`, runs go into the queue of the journal, and workers execute them. `caller_of` tells callers
+        apart; by default, each client is the local user, who sees all runs.
         """
         routes: Routes | None = None
         self._provider: Real | None = None

@@ -493,7 +493,7 @@ async def test_a_text_goes_with_the_last_run_that_said_it(journal: SQLiteJournal
 async def test_forgetting_by_size_takes_the_oldest_that_nobody_drives(journal: SQLiteJournal, path: Path) -> None:
     for number in range(30):
         await journal.begin(record_of(f"r{number:02}"))
-        await journal.keep(f"r{number:02}", asked(1, os.urandom(20_000).hex()))
+        await journal.keep(f"r{number:02}", asked(1, os.urandom(40_000).hex()))
         if number:
             await journal.finish(f"r{number:02}", "complete")
     whole = int(sum(pages * size for pages, size in look(path, "SELECT * FROM pragma_page_count, pragma_page_size")))
