@@ -142,10 +142,10 @@ class Runs:
         work = ready.work
         if work is None or isinstance(ready.request, ResumedRun):
             return await self._resume(ready.run_id, work, watch)
-        spec = work.stored.spec
         self._require_open()
+        work = _streaming(work, watch)
         if not await self._executor.record(work):
-            raise RunNotResumable(f"run {spec.run_id} was begun before; wait for it, or resume it")
+            raise RunNotResumable(f"run {ready.run_id} was begun before; wait for it, or resume it")
         return self._begin(_fresh(work.stored), work, work.start, watch)
 
     async def _resume(self, run_id: str, work: Work | None, watch: Emit | None) -> Run:
@@ -217,8 +217,8 @@ class Runs:
 
     def _begin(self, run: Run, work: Work, start: StartPoint, watch: Emit | None) -> Run:
         tasks = self._require_open()
-        spec = replace(work.stored.spec, stream=watch is not None)
-        work = work._replace(stored=replace(work.stored, spec=spec))
+        work = _streaming(work, watch)
+        spec = work.stored.spec
         self._active[run.run_id] = run
         self._leases.begun()
         if not self.journal.keeps_texts:
@@ -307,6 +307,12 @@ class Runs:
         if run is not None:
             return run.trace
         return await self._store.trace(run_id)
+
+
+def _streaming(work: Work, watch: Emit | None) -> Work:
+    """Return a run whose last answer is streamed if there is who watches."""
+    spec = replace(work.stored.spec, stream=watch is not None)
+    return work._replace(stored=replace(work.stored, spec=spec))
 
 
 def _fresh(stored: StoredRun) -> Run:

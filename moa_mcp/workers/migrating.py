@@ -27,8 +27,8 @@ async def migrated(connection: Connection) -> None:
         await connection.execute("CREATE SCHEMA moa_queue")
     await connection.execute(_TABLE)
     last = await _first(connection, "SELECT max(name) FROM moa_queue.migrations")
-    steps = _steps()
-    newest = max(steps)
+    known = steps()
+    newest = max(known)
     if last is not None and last > newest:
         raise JournalError(
             f"the queue was upgraded by a newer version (step {last}, this one knows {newest}); update moa-mcp[team]"
@@ -37,8 +37,8 @@ async def migrated(connection: Connection) -> None:
     if last is None:
         await connection.execute(SchemaManager.get_schema())
     else:
-        for name in sorted(each for each in steps if each > last):
-            await connection.execute(steps[name])
+        for name in sorted(each for each in known if each > last):
+            await connection.execute(known[name])
     await connection.execute("SET LOCAL search_path TO DEFAULT")
     if last != newest:
         await connection.execute("INSERT INTO moa_queue.migrations VALUES(%s)", (newest,))
@@ -49,7 +49,7 @@ async def _first(connection: Connection, sql: LiteralString) -> Any:  # noqa: AN
     return row[0] if row else None
 
 
-def _steps() -> dict[str, bytes]:
+def steps() -> dict[str, bytes]:
     """Return the statements of each step, by its name; the names are in order."""
     found = Path(SchemaManager.get_migrations_path()).glob("*.sql")
     return {each.stem: each.read_bytes() for each in found}
