@@ -19,5 +19,5 @@ STORES: dict[str, Callable[[Any], Open]] = {
     "postgresql": lambda address: partial(PostgresJournal, address),
 }
 """By name: makes an empty store in a folder, or in an empty database."""
-EXPIRES: frozenset[str] = frozenset(STORES) - {"memory"}
+EXPIRES: tuple[str, ...] = tuple(name for name in STORES if name != "memory")
 """Those with leases, whose journals take `lease_s`."""
