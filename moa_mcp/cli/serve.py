@@ -6,11 +6,11 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
+from moa_mcp.cli.monitored import metrics_option, monitoring_at
 from moa_mcp.cli.options import (
     Refused,
     add_keys,
@@ -25,15 +25,10 @@ from moa_mcp.cli.options import (
 from moa_mcp.cli.text import say
 from moa_mcp.errors import ConfigError, MoaError
 from moa_mcp.garbage import collect_seldom, collecting_nothing
-from moa_mcp.metrics import is_installed
 from moa_mcp.server.access import CannotServe, ServerAccess, public
 from moa_mcp.server.logs import FORMATS, LEVELS, Level, LogFormat, LogSettings
 from moa_mcp.server.reloading import Reloading
 
-if TYPE_CHECKING:
-    from moa_mcp.server.monitoring import Monitoring
-
-_PORTS = 2**16
 _LISTENING = {
     "host": "--host",
     "port": "--port",
@@ -112,13 +107,7 @@ _LISTENING = {
     show_envvar=True,
     help="Seconds that active runs may go on after SIGTERM; no new runs start.",
 )
-@click.option(
-    "--metrics",
-    metavar="[HOST:]PORT",
-    envvar="MOA_MCP_METRICS",
-    show_envvar=True,
-    help="Serve /metrics for Prometheus, /health and /ready on this port, without a token. Default host: 127.0.0.1.",
-)
+@metrics_option
 @click.option(
     "--submit",
     is_flag=True,
@@ -161,7 +150,7 @@ def command(
     access = _access(token, callers, public_url, audit, host) if http or sse else ServerAccess()
     with collecting_nothing():
         from moa_mcp.server import transports  # noqa: PLC0415  takes a second; errors above need not wait
-    monitoring = None if metrics is None else _monitoring(metrics, log)
+    monitoring = None if metrics is None else monitoring_at(metrics, log)
     kept = opened_with_queue(journal, config.journal)[0] if submit else opened(journal, config.journal, at_once=False)
     collect_seldom()
     if http or sse:
@@ -226,26 +215,6 @@ def _access(
     except CannotServe as error:
         raise Refused(str(error), "Set MOA_MCP_TOKEN to a token, add --callers, or use --host 127.0.0.1.") from error
     return access
-
-
-def _monitoring(address: str, log: LogSettings) -> Monitoring:
-    """Return what counts runs, listening on an address. Raises `Refused`."""
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]") or "127.0.0.1"
-    if not (port.isdecimal() and int(port) < _PORTS):
-        raise Refused(f"{address!r} of --metrics is not [HOST:]PORT", "Give a port, such as 9464 or 0.0.0.0:9464.")
-    if not is_installed():
-        raise Refused("--metrics needs the package prometheus-client", "Run pip install 'moa-mcp[team]'.")
-    from moa_mcp.server.listeners import listening  # noqa: PLC0415
-    from moa_mcp.server.monitoring import Monitoring  # noqa: PLC0415  it loads prometheus-client
-
-    try:
-        listener = listening(host, int(port))
-    except CannotServe as error:
-        raise Refused(str(error), "Give another port with --metrics.") from error
-    shown = f"[{host}]" if ":" in host else host
-    log.announce(f"moa-mcp serves metrics at http://{shown}:{listener.getsockname()[1]}/metrics")
-    return Monitoring(listener)
 
 
 def _greet() -> None:

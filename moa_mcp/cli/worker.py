@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import click
 
 from moa_mcp import telemetry
+from moa_mcp.cli.monitored import metrics_option, monitoring_at
 from moa_mcp.cli.options import (
     Refused,
     add_keys,
@@ -33,8 +36,13 @@ from moa_mcp.routing.keychain import Keychain
 from moa_mcp.runs import Runs
 from moa_mcp.runs.executor import Executor
 from moa_mcp.runs.observers import Observer
+from moa_mcp.server.health import Health
 from moa_mcp.server.logs import FORMATS, LEVELS, Level, LogFormat, LogSettings
 from moa_mcp.server.run_log import RunLog
+from moa_mcp.server.sessions import Sessions
+
+if TYPE_CHECKING:
+    from moa_mcp.server.monitoring import Monitoring
 
 
 @click.command(
@@ -77,6 +85,7 @@ from moa_mcp.server.run_log import RunLog
     show_envvar=True,
     help="Format of the log; json writes one object per line.",
 )
+@metrics_option
 @offline_option
 @journal_option
 @config_option
@@ -85,6 +94,7 @@ def command(
     drain_s: float,
     log_level: Level,
     log_format: LogFormat,
+    metrics: str | None,
     offline: bool,
     journal: str | None,
     config_path: Path | None,
@@ -97,10 +107,12 @@ def command(
     kept, queue = opened_with_queue(journal, config.journal)
     log = LogSettings(log_level, log_format)
     log.start()
+    monitoring = None if metrics is None else monitoring_at(metrics, log)
     collect_seldom()
     log.announce(f"moa-mcp worker executes {counted(at_once, 'run')} at once")
     try:
-        interrupted = anyio.run(partial(_work, config, kept, queue, at_once=at_once, drain_s=drain_s, offline=offline))
+        work = partial(_work, config, kept, queue, monitoring, at_once=at_once, drain_s=drain_s, offline=offline)
+        interrupted = anyio.run(work)
     except MoaError as error:
         raise Refused(str(error), "See moa-mcp worker --help.") from error
     if interrupted:
@@ -108,13 +120,21 @@ def command(
 
 
 async def _work(
-    config: Config, journal: Journal, queue: Delivery, *, at_once: int, drain_s: float, offline: bool
+    config: Config,
+    journal: Journal,
+    queue: Delivery,
+    monitoring: Monitoring | None,
+    *,
+    at_once: int,
+    drain_s: float,
+    offline: bool,
 ) -> bool:
     """Work until a signal. Return whether it was an interruption."""
     from moa_mcp.workers import Worker  # noqa: PLC0415  the libraries of an extra
 
     backend = simulated() if offline else real(config.models, dict(os.environ), Keychain())[0]
-    observers: Sequence[Observer] = (*telemetry.observers(os.environ), RunLog())
+    counted_by = () if monitoring is None else (monitoring.observer,)
+    observers: Sequence[Observer] = (*telemetry.observers(os.environ), RunLog(), *counted_by)
     stop, hurry = anyio.Event(), anyio.Event()
     interrupted = False
 
@@ -128,8 +148,19 @@ async def _work(
                 stop.set()
 
     runs = Runs(config, backend, journal, observers, partial(Executor, requeues=True))
-    async with runs.open(), anyio.create_task_group() as tasks:
+    async with runs.open(), _monitored(runs, monitoring), anyio.create_task_group() as tasks:
         tasks.start_soon(listen)
         await Worker(runs, queue, at_once=at_once, drain_s=drain_s).work(stop, hurry)
         tasks.cancel_scope.cancel()
     return interrupted
+
+
+def _monitored(runs: Runs, monitoring: Monitoring | None) -> AbstractAsyncContextManager[None]:
+    """Return the block in which metrics are served, if they are wanted."""
+    if monitoring is None:
+        return nullcontext()
+    return monitoring.serve(runs, Health(runs, _always), Sessions())
+
+
+async def _always() -> bool:
+    return True  # which pipelines can run is the matter of the servers

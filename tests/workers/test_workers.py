@@ -6,6 +6,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -36,6 +37,20 @@ def test_a_worker_executes_what_a_server_submits_and_the_client_sees_progress(
     assert team.asked.total() == CALLS
     assert sum("notifications/progress" in line for line in server.stdout) >= 3
     assert team.messages() == []
+
+
+def test_a_worker_counts_what_it_executes_and_says_that_it_is_ready(team: WorkerMachine) -> None:
+    with team.worker("--metrics", "0") as worker, team.server() as server:
+        announced = next(line for line in worker.stderr if "metrics at" in line)
+        url = announced.split()[-1]
+        run_id = begun(server)
+        assert called(server, 2, "moa_wait", run_id=run_id, wait_s=30)["status"] == "complete"
+        counts = urlopen(url).read().decode()
+        ready = urlopen(url.replace("/metrics", "/ready")).status
+        worker.terminate()
+        worker.wait(10)
+    assert f'moa_runs_ended_total{{pipeline="{POOL}",status="complete"}} 1.0' in counts
+    assert ready == 200
 
 
 def test_a_run_waits_in_the_queue_until_there_is_a_worker_and_says_so(team: WorkerMachine) -> None:
