@@ -57,6 +57,8 @@ class Claim(NamedTuple):
     record: RunRecord
     began: bool
     """Whether it was ever executed; False for a queued run that was never executed."""
+    before: Status
+    """Its status before the claim: one that was just cancelled may be of no use to a worker."""
 
 
 class Committed(NamedTuple):

@@ -75,7 +75,8 @@ class MemoryJournal:
             return None
         self._set(run_id, status="running", owned=True)
         self.tell(News("changed", run_id))
-        return Claim(self._records[run_id], record.status != "queued" or bool(self._events[run_id]))
+        began = record.status != "queued" or bool(self._events[run_id])
+        return Claim(self._records[run_id], began, record.status)
 
     async def renew(self, run_ids: Sequence[str]) -> frozenset[str]:
         return frozenset(each for each in run_ids if each in self._records and self._records[each].owned)

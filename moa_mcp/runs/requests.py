@@ -59,6 +59,8 @@ class ResumedRun(Terms):
     """A run that was interrupted, failed or cancelled and is to continue. Its paid calls are not paid again."""
 
     run_id: str
+    unless_ended: bool = False
+    """Whether a failed or cancelled run is not to continue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ from moa_mcp.runs.run import Run
 from moa_mcp.runs.store import RunStore, not_resumable
 from moa_mcp.runs.watching import changes, inactive
 from moa_mcp.trace.trace import Trace
+from moa_mcp.values import ACTIVE
 
 _log = logging.getLogger(__name__)
 _END_S = 5.0
@@ -141,14 +142,15 @@ class Runs:
         ready = self._admission.take(ready)
         work = ready.work
         if work is None or isinstance(ready.request, ResumedRun):
-            return await self._resume(ready.run_id, work, watch)
+            unless_ended = isinstance(ready.request, ResumedRun) and ready.request.unless_ended
+            return await self._resume(ready.run_id, work, watch, unless_ended=unless_ended)
         self._require_open()
         work = _streaming(work, watch)
         if not await self._executor.record(work):
             raise RunNotResumable(f"run {ready.run_id} was begun before; wait for it, or resume it")
         return self._begin(_fresh(work.stored), work, work.start, watch)
 
-    async def _resume(self, run_id: str, work: Work | None, watch: Emit | None) -> Run:
+    async def _resume(self, run_id: str, work: Work | None, watch: Emit | None, *, unless_ended: bool) -> Run:
         lock = self._resuming.setdefault(run_id, anyio.Lock())
         async with lock:
             running = await self.active(run_id)
@@ -162,6 +164,9 @@ class Runs:
             claim = await self.journal.claim(run_id)
             if claim is None:
                 raise not_resumable(await self._store.record(run_id))
+            if unless_ended and claim.before not in ACTIVE:  # it was cancelled while it was admitted
+                await self.journal.finish(run_id, claim.before)
+                raise RunNotResumable(f"run {run_id} is {claim.before}")
             if not claim.began:
                 return self._begin(_fresh(work.stored), work, StartPoint(), watch)
             events = before.events

@@ -63,7 +63,7 @@ class Worker:
         if record is None or record.status not in ACTIVE:
             return None
         try:
-            admitted = await self._runs.admit(ResumedRun(run_id=run_id, consent="given"))
+            admitted = await self._runs.admit(ResumedRun(run_id=run_id, consent="given", unless_ended=True))
             if isinstance(admitted, Ready):
                 stream = admitted.work is not None and admitted.work.stored.spec.stream
                 run = await self._runs.start(admitted, partial(self._tell_text, run_id) if stream else None)

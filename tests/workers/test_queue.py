@@ -10,18 +10,18 @@ import anyio
 import pytest
 
 from moa_mcp.config import Config
-from moa_mcp.errors import JournalError
+from moa_mcp.errors import JournalError, RunNotResumable
 from moa_mcp.events import Event, TextReceived
 from moa_mcp.journal.postgres import LEASE_S, PostgresJournal
 from moa_mcp.providers.backend import Backend
-from moa_mcp.runs import Runs
+from moa_mcp.runs import ResumedRun, Runs
 from moa_mcp.runs.executor import Executor
 from moa_mcp.values import Call, Completion, Question
 from moa_mcp.workers import Queue, Submitting, Worker, migrating
 from tests.support.database import Cluster, rows
 from tests.support.journals import PANEL, record_of
 from tests.support.layers import at
-from tests.support.starting import start_run
+from tests.support.starting import ready, start_run
 
 pytestmark = pytest.mark.anyio
 _JOBS = "SELECT args->>'run_id', status::text FROM moa_queue.procrastinate_jobs ORDER BY id"
@@ -147,6 +147,28 @@ async def test_the_tables_of_a_newer_queue_are_refused_and_of_an_older_one_upgra
         await older.close()
     finally:
         rows(database, "DROP TABLE moa_queue.later; DELETE FROM moa_queue.migrations WHERE name > '99'")
+
+
+async def test_a_run_that_is_cancelled_while_a_worker_takes_it_is_not_executed(database: str) -> None:
+    asked = list[Call]()
+
+    async def model(call: Call) -> Completion:
+        asked.append(call)
+        return Completion("An answer.", "p/m")
+
+    journal = PostgresJournal(database, delivery=Queue(database, lease_s=LEASE_S))
+    backend = Backend(model, lambda _: at("p/m"))
+    async with (
+        Runs(PANEL, backend, journal, (), Submitting).open() as submits,
+        Runs(PANEL, backend, PostgresJournal(database), ()).open() as works,
+    ):
+        run = await start_run(submits, PANEL.pipelines["p"], Question("Why?"))
+        admitted = await ready(works, ResumedRun(run_id=run.run_id, consent="given", unless_ended=True))
+        await submits.cancel(run.run_id)
+        with pytest.raises(RunNotResumable, match=f"run {run.run_id} is cancelled"):
+            await works.start(admitted)
+        record = await works.record(run.run_id)
+    assert (record.status, record.owned, asked) == ("cancelled", False, [])
 
 
 async def test_the_text_of_the_last_answer_reaches_who_watches_at_the_server(database: str) -> None:

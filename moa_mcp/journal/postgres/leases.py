@@ -51,7 +51,7 @@ async def claim(connection: Connection, run_id: str, token: str, lease_s: float)
     if row is None:
         return None
     before, last, *columns = row
-    return Claim(record_of(tuple(columns)), before != "queued" or last > 0), last
+    return Claim(record_of(tuple(columns)), before != "queued" or last > 0, before), last
 
 
 async def free(connection: Connection, lease_s: float, delivery: Delivery | None) -> dict[str, bool]:

@@ -60,7 +60,7 @@ def claim(db: sqlite3.Connection, run_id: str, owner: str, lease_s: float) -> Cl
     db.execute(sql, (owner, now + lease_s, now, run_id))
     events = db.execute("SELECT 1 FROM events WHERE run_id = ? LIMIT 1", (run_id,)).fetchall()
     claimed = replace(record, status="running", updated_at=now, owned=True)
-    return Claim(claimed, record.status != "queued" or bool(events))
+    return Claim(claimed, record.status != "queued" or bool(events), record.status)
 
 
 def free(db: sqlite3.Connection, dead: Collection[Lease]) -> dict[str, bool]:
