@@ -10,8 +10,20 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.support.lives import CALLS, POOL, QUESTION, WIDTH, answered, assert_whole, begun, called, until
-from tests.support.model_server import ModelServer
+from tests.support.lives import (
+    CALLS,
+    LAYERS,
+    NAMES,
+    POOL,
+    QUESTION,
+    WIDTH,
+    answered,
+    assert_whole,
+    begun,
+    called,
+    until,
+)
+from tests.support.model_server import ModelServer, Reply
 from tests.support.nursery import Nursery
 from tests.support.worker_machine import WorkerMachine
 
@@ -25,6 +37,8 @@ def team(nursery: Nursery, tmp_path: Path, database: str) -> Iterator[WorkerMach
 def test_a_worker_executes_what_a_server_submits_and_the_client_sees_progress(
     team: WorkerMachine,
 ) -> None:
+    for name in NAMES:  # slow enough that the client hears of each layer
+        team.models.script(name, *[Reply("An answer.", delay_s=0.4)] * (LAYERS + 1))
     with team.worker() as worker, team.server() as server:
         server.initialize()
         arguments = {"name": POOL, "arguments": {**QUESTION, "wait_s": 30}, "_meta": {"progressToken": "p"}}
