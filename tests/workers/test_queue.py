@@ -122,6 +122,53 @@ async def test_runs_are_delivered_after_all_connections_of_the_queue_broke(
     assert "pass-of-tests" not in caplog.text
 
 
+async def test_runs_are_delivered_after_an_outage_of_the_database_of_which_one_line_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with Cluster() as own:
+        address = own.create()
+        journal = PostgresJournal(address, delivery=Queue(address, lease_s=LEASE_S))
+        taken = Taken()
+        async with working(Queue(address, lease_s=0.3), taken):
+            assert await journal.begin(record_of("before"), queued=True)
+            await taken.number(1)
+            own.stop()
+            with anyio.fail_after(30):
+                while "can't be reached" not in caplog.text:  # noqa: ASYNC110  a log tells of no changes
+                    await anyio.sleep(0.01)
+            own.start()
+            assert await journal.begin(record_of("after"), queued=True)
+            await taken.number(2)
+        await journal.close()
+    assert taken.run_ids == ["before", "after"]
+    assert caplog.text.count("the queue can't be reached") == caplog.text.count("can be reached again") == 1
+
+
+async def test_a_run_without_a_provider_at_the_worker_fails_with_the_reason_and_an_unknown_one_is_left_out(
+    database: str,
+) -> None:
+    async def model(call: Call) -> Completion:
+        raise AssertionError(call)
+
+    queue = Queue(database, lease_s=LEASE_S)
+    here, there = (PostgresJournal(database, delivery=queue) for _ in range(2))
+    able, stop = Backend(model, lambda _: at("p/m")), anyio.Event()
+    async with (
+        Runs(PANEL, Backend(model, lambda _: at()), there, (), partial(Executor, requeues=True)).open() as works,
+        Runs(PANEL, able, here, (), Submitting).open() as submits,
+        anyio.create_task_group() as tasks,
+    ):
+        run = await start_run(submits, PANEL.pipelines["p"], Question("Why?"))
+        assert await here.begin(record_of("gone"), queued=True)
+        rows(database, "DELETE FROM moa.runs WHERE run_id = 'gone'")
+        tasks.start_soon(Worker(works, queue, at_once=2, drain_s=0).work, stop, anyio.Event())
+        with anyio.fail_after(30):
+            await run.ended.wait()
+        stop.set()
+    assert (run.trace.status, run.trace.reason) == ("failed", "no_provider")
+    assert rows(database, _JOBS) == []
+
+
 async def test_without_its_database_a_queue_says_that_it_can_not_be_reached() -> None:
     queue = Queue("postgresql://moa:secret@127.0.0.1:1/none?connect_timeout=1", lease_s=LEASE_S)
     with pytest.raises(JournalError, match="the queue can't be reached"):
