@@ -1,4 +1,4 @@
-"""The option --metrics of processes that execute runs or take requests for them."""
+"""What servers and workers share: the options of their log and their metrics."""
 
 from __future__ import annotations
 
@@ -9,12 +9,35 @@ import click
 from moa_mcp.cli.options import Decorated, Refused
 from moa_mcp.metrics import is_installed
 from moa_mcp.server.access import CannotServe
-from moa_mcp.server.logs import LogSettings
+from moa_mcp.server.logs import FORMATS, LEVELS, LogSettings
 
 if TYPE_CHECKING:
     from moa_mcp.server.monitoring import Monitoring
 
 _PORTS = 2**16
+
+
+def log_options(command: Decorated) -> Decorated:
+    """Add --log-level and --log-format."""
+    level = click.option(
+        "--log-level",
+        type=click.Choice(LEVELS),
+        default="warning",
+        show_default=True,
+        envvar="MOA_MCP_LOG_LEVEL",
+        show_envvar=True,
+        help="What to log to stderr: info adds runs, debug adds requests to models.",
+    )
+    form = click.option(
+        "--log-format",
+        type=click.Choice(FORMATS),
+        default="text",
+        show_default=True,
+        envvar="MOA_MCP_LOG_FORMAT",
+        show_envvar=True,
+        help="Format of the log; json writes one object per line.",
+    )
+    return level(form(command))
 
 
 def metrics_option(command: Decorated) -> Decorated:

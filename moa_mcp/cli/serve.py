@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from moa_mcp.cli.monitored import metrics_option, monitoring_at
+from moa_mcp.cli.monitored import log_options, metrics_option, monitoring_at
 from moa_mcp.cli.options import (
     Refused,
     add_keys,
@@ -26,7 +26,7 @@ from moa_mcp.cli.text import say
 from moa_mcp.errors import ConfigError, MoaError
 from moa_mcp.garbage import collect_seldom, collecting_nothing
 from moa_mcp.server.access import CannotServe, ServerAccess, public
-from moa_mcp.server.logs import FORMATS, LEVELS, Level, LogFormat, LogSettings
+from moa_mcp.server.logs import Level, LogFormat, LogSettings
 from moa_mcp.server.reloading import Reloading
 
 _LISTENING = {
@@ -78,24 +78,7 @@ _LISTENING = {
     metavar="FILE",
     help="Audit log: who starts, cancels or may not see which run. With --callers, stderr by default.",
 )
-@click.option(
-    "--log-level",
-    type=click.Choice(LEVELS),
-    default="warning",
-    show_default=True,
-    envvar="MOA_MCP_LOG_LEVEL",
-    show_envvar=True,
-    help="What to log to stderr: info adds runs, debug adds requests to models.",
-)
-@click.option(
-    "--log-format",
-    type=click.Choice(FORMATS),
-    default="text",
-    show_default=True,
-    envvar="MOA_MCP_LOG_FORMAT",
-    show_envvar=True,
-    help="Format of the log; json writes one object per line.",
-)
+@log_options
 @click.option(
     "--drain",
     "drain_s",

@@ -14,7 +14,7 @@ import anyio
 import click
 
 from moa_mcp import telemetry
-from moa_mcp.cli.monitored import metrics_option, monitoring_at
+from moa_mcp.cli.monitored import log_options, metrics_option, monitoring_at
 from moa_mcp.cli.options import (
     Refused,
     add_keys,
@@ -25,6 +25,7 @@ from moa_mcp.cli.options import (
     opened_with_queue,
     show_notes,
 )
+from moa_mcp.cli.signals import INTERRUPTED
 from moa_mcp.cli.text import counted
 from moa_mcp.config import Config
 from moa_mcp.errors import MoaError
@@ -37,7 +38,7 @@ from moa_mcp.runs import Runs
 from moa_mcp.runs.executor import Executor
 from moa_mcp.runs.observers import Observer
 from moa_mcp.server.health import Health
-from moa_mcp.server.logs import FORMATS, LEVELS, Level, LogFormat, LogSettings
+from moa_mcp.server.logs import Level, LogFormat, LogSettings
 from moa_mcp.server.run_log import RunLog
 from moa_mcp.server.sessions import Sessions
 
@@ -67,24 +68,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="Seconds that active runs may go on after SIGTERM; then other workers continue them.",
 )
-@click.option(
-    "--log-level",
-    type=click.Choice(LEVELS),
-    default="warning",
-    show_default=True,
-    envvar="MOA_MCP_LOG_LEVEL",
-    show_envvar=True,
-    help="What to log to stderr: info adds runs, debug adds requests to models.",
-)
-@click.option(
-    "--log-format",
-    type=click.Choice(FORMATS),
-    default="text",
-    show_default=True,
-    envvar="MOA_MCP_LOG_FORMAT",
-    show_envvar=True,
-    help="Format of the log; json writes one object per line.",
-)
+@log_options
 @metrics_option
 @offline_option
 @journal_option
@@ -116,7 +100,7 @@ def command(
     except MoaError as error:
         raise Refused(str(error), "See moa-mcp worker --help.") from error
     if interrupted:
-        raise click.exceptions.Exit(128 + signal.SIGINT)
+        raise click.exceptions.Exit(INTERRUPTED)
 
 
 async def _work(
