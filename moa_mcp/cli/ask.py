@@ -17,7 +17,7 @@ from moa_mcp.budget.worst_case import data
 from moa_mcp.cli import completing, costs, draw
 from moa_mcp.cli.admitting import admitted, begins, consent, yes_option
 from moa_mcp.cli.arguments import QuestionCommand
-from moa_mcp.cli.asked import context_of, decoded, models_chosen, refused_for_keys
+from moa_mcp.cli.asked import asked_options, context_of, decoded, models_chosen, refused_for_keys
 from moa_mcp.cli.options import (
     Refused,
     closing,
@@ -58,19 +58,7 @@ _EXAMPLE = "vote"
     metavar="FILE",
     help="File with context for the question.",
 )
-@click.option("--system", metavar="TEXT", help="System prompt for all models.")
-@click.option(
-    "--models",
-    metavar="NAMES",
-    shell_complete=completing.models,
-    help="Models or panels that answer, separated by commas: balanced:4.",
-)
-@click.option(
-    "--aggregator",
-    metavar="NAME",
-    shell_complete=completing.model,
-    help="Model or panel that merges or judges the answers.",
-)
+@asked_options
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Random seed.")
 @max_cost_option
 @click.option(

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
+import click
 
+from moa_mcp.cli import completing
 from moa_mcp.cli.admitting import refusal
-from moa_mcp.cli.options import KeysMissing, Refused
+from moa_mcp.cli.options import Decorated, KeysMissing, Refused
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import ChangeRefused
 from moa_mcp.panels import PROVIDERS, all_known, needs, replaceable
@@ -16,6 +18,24 @@ from moa_mcp.planning.plan import Reach, reach, sufficient
 from moa_mcp.routing.routes import Routes, remedy
 from moa_mcp.runs import RunRefused, Runs
 from moa_mcp.runs import chosen as with_models
+
+
+def asked_options(command: Decorated) -> Decorated:
+    """Add --system, --models and --aggregator."""
+    system = click.option("--system", metavar="TEXT", help="System prompt for all models.")
+    models = click.option(
+        "--models",
+        metavar="NAMES",
+        shell_complete=completing.models,
+        help="Models or panels that answer, separated by commas: balanced:4.",
+    )
+    aggregator = click.option(
+        "--aggregator",
+        metavar="NAME",
+        shell_complete=completing.model,
+        help="Model or panel that merges or judges the answers.",
+    )
+    return system(models(aggregator(command)))
 
 
 def models_chosen(pipeline: Pipeline, models: str | None, aggregator: str | None, config: Config) -> Pipeline:

@@ -16,7 +16,7 @@ from moa_mcp.batch.reading import Format
 from moa_mcp.batch.spool import spool
 from moa_mcp.cli import completing
 from moa_mcp.cli.admitting import yes_option
-from moa_mcp.cli.asked import context_of, models_chosen
+from moa_mcp.cli.asked import asked_options, context_of, models_chosen
 from moa_mcp.cli.batch.source import STDIN, name_of, stored
 from moa_mcp.cli.batch.start import StartOptions, prepared
 from moa_mcp.cli.options import (
@@ -54,19 +54,7 @@ problems in FILE, 3 no usable provider, 130 or 143 interrupted.
 @click.option(
     "--context", "context_file", type=click.Path(path_type=Path), metavar="FILE", help="Context for all items."
 )
-@click.option("--system", metavar="TEXT", help="System prompt for all models.")
-@click.option(
-    "--models",
-    metavar="NAMES",
-    shell_complete=completing.models,
-    help="Models or panels that answer, separated by commas: balanced:4.",
-)
-@click.option(
-    "--aggregator",
-    metavar="NAME",
-    shell_complete=completing.model,
-    help="Model or panel that merges or judges the answers.",
-)
+@asked_options
 @click.option(
     "--seed", type=click.IntRange(min=0), metavar="N", help="Random seed of all items. Default: one for each."
 )
