@@ -69,11 +69,13 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The user's question, with optional context and system prompt."""
+    """The user's question, with optional context, system prompt and earlier turns of the conversation."""
 
     text: str
     context: str | None = None
     system: str | None = None
+    turns: tuple[Message, ...] = ()
+    """Earlier turns of the user and the assistant, oldest first. Every prompt has them before the question."""
 
 
 class Place(NamedTuple):

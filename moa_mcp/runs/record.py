@@ -62,7 +62,8 @@ _adapter = TypeAdapter(StoredRun)
 def whole(question: Question) -> Question:
     """Return a question without lone surrogates: command arguments may have them, and providers reject them."""
     context, system = (text and mended(text) for text in (question.context, question.system))
-    return Question(mended(question.text), context, system)
+    turns = tuple(turn._replace(content=mended(turn.content)) for turn in question.turns)
+    return replace(question, text=mended(question.text), context=context, system=system, turns=turns)
 
 
 def record_of(stored: StoredRun, *, texts: bool) -> RunRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
 from typing import Annotated, Self, TypeAlias
@@ -56,7 +57,7 @@ def addressed(question: Question, system: str | None) -> Question:
     if system is None:
         return question
     own = f"\n\n{question.system}" if question.system else ""
-    return Question(question.text, question.context, f"{system}{own}")
+    return replace(question, system=f"{system}{own}")
 
 
 @lru_cache

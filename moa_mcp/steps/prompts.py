@@ -126,7 +126,8 @@ def key(question: Question, answers: Sequence[Answer], instruction: str | None) 
     """
     asked = [question.text, question.context or "", *_texts(answers)]
     seed = hashlib.sha256("\0".join(asked).encode("utf-8", "replace")).digest()
-    shown = "\0".join([question.system or "", instruction or "", *asked]).casefold()
+    earlier = [turn.content for turn in question.turns]
+    shown = "\0".join([question.system or "", instruction or "", *earlier, *asked]).casefold()
     drawn = (_key(seed + number.to_bytes(4)) for number in count())
     return next(each for each in drawn if each not in shown)
 
@@ -179,7 +180,7 @@ def _schema(name: str, field: str, held: dict[str, object]) -> ReplySchema:
 def _conversation(question: Question, *system: str | None) -> tuple[Message, ...]:
     parts = [part for part in (question.system, *system) if part]
     head = (Message("system", "\n\n".join(parts)),) if parts else ()
-    return (*head, Message("user", _user(question)))
+    return (*head, *question.turns, Message("user", _user(question)))
 
 
 def _user(question: Question) -> str:
