@@ -157,6 +157,8 @@ class Pipeline(Table):
     """The name that clients show to people."""
     description: str
     """Tells an agent when to use it."""
+    listed: bool = True
+    """Whether MCP clients list it as a tool. Its name can be called either way."""
     max_cost_usd: USDollars | None = None
     """Maximum cost of a run, in US dollars."""
     deadline_s: Annotated[float, Field(gt=0)] | None = None

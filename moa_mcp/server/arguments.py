@@ -26,14 +26,12 @@ _TEXT, _WHOLE, _NUMBER = map(BeforeValidator, (spellings.text, spellings.whole, 
 
 Text = Annotated[str, _TEXT]
 Name = Annotated[str, Field(min_length=1), _TEXT]
-Seed = Annotated[int, Field(ge=0, le=2**53 - 1), _WHOLE, WithJsonSchema({"type": "integer", "minimum": 0})]
-"""The schema omits the upper bound to save tokens: few callers use such seeds."""
+Seed = Annotated[int, Field(ge=0, le=2**53 - 1), _WHOLE, WithJsonSchema({"type": "integer"})]
+"""The schema omits the bounds to save tokens: few callers use such seeds."""
 Position = Annotated[int, Field(ge=1), _WHOLE]
 """Counted from 1."""
-Wait = Annotated[
-    float, Field(ge=0, le=3600, allow_inf_nan=False), _NUMBER, WithJsonSchema({"type": "number", "minimum": 0})
-]
-"""Seconds to wait before a call returns the status running. The schema omits the upper bound, too."""
+Wait = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False), _NUMBER, WithJsonSchema({"type": "number"})]
+"""Seconds to wait before a call returns the status running. The schema omits the bounds, too."""
 MoreThanZero = Annotated[float, Field(gt=0, allow_inf_nan=False), _NUMBER]
 
 
@@ -56,7 +54,7 @@ class AskArguments(ChosenArguments):
     explain all.
     """
 
-    question: Name = Field(description="Self-contained.")
+    question: Name
     context: Text | None = None
     system: Text | None = None
     seed: Seed | None = None
@@ -216,7 +214,7 @@ def _plain(value: dict[str, Any]) -> dict[str, Any]:
     return {key: item for key, item in whole.items() if key not in _OMITTED}
 
 
-_OMITTED = {"title", "default", "anyOf", "exclusiveMinimum"}
-"""Keywords that only use up a model's context, and exclusive bounds, since some providers reject all tools with them.
+_OMITTED = {"title", "default", "anyOf", "minLength", "minimum", "exclusiveMinimum"}
+"""Keywords that only use up a model's context, and bounds, some of which make providers reject all tools.
 
 The server still checks the bounds."""

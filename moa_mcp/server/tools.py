@@ -116,9 +116,10 @@ class Tools:
         self._in_apps.append(VIEW_TOOL)
 
     async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        """Return the tools that the caller may call, the pipelines first, in the order of the configuration."""
+        """Return the listed tools that the caller may call, the pipelines first, as the configuration has them."""
         only_page(params, "tools")
-        hidden = (await self.described()).keys() - self._doors.of(context).config.pipelines.keys()
+        allowed = self._doors.of(context).config.pipelines
+        hidden = {name for name in await self.described() if name not in allowed or not allowed[name].listed}
         every = self._in_apps if apps.renders(context) else self._tools.values()
         return types.ListToolsResult(tools=[each for each in every if each.name not in hidden])
 

@@ -78,8 +78,8 @@ def test_a_token_of_the_issuer_is_a_caller_with_the_permissions_of_its_scopes(
     denied, seen = (send(guarded, each, "tools/call", **look).result for each in (bea, operator))
     assert denied["content"][0]["text"] == f"there is no run '{run['run_id']}' in the journal"
     assert seen["structuredContent"]["run_id"] == run["run_id"]
-    assert "moa_lite" not in send(guarded, ann, "tools/list").text
-    assert "moa_lite" in send(guarded, operator, "tools/list").text
+    assert "self_moa" not in send(guarded, ann, "tools/list").text
+    assert "self_moa" in send(guarded, operator, "tools/list").text
 
 
 def test_a_request_without_a_token_learns_where_to_get_one(issuer: AuthorizationServer, guarded: str) -> None:
