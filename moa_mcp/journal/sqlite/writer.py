@@ -75,7 +75,12 @@ class Writer(Generic[Line_contra]):
         """Start the thread; `writes` is whether the connection can write."""
         self._connection = connection
         self._book = book
-        self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[list[_Job[Any]] | None] = queue.SimpleQueue()
+        self._handed: list[_Job[Any]] = []
+        """Jobs of the current turn of the event loop. The thread gets them together, because each wake-up of it takes
+        the interpreter lock from the loop."""
+        self._hands: asyncio.AbstractEventLoop | None = None
+        """The event loop that will hand them over; None if there are none."""
         self._writes = writes
         self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
         self._left: list[_Job[Any]] = []
@@ -125,7 +130,7 @@ class Writer(Generic[Line_contra]):
             raise sqlite3.ProgrammingError("it is closed")
         self._loop = self._loop or asyncio.get_running_loop()
         job.done = self._loop.create_future()
-        self._jobs.put(job)
+        self._hand(self._loop, job)
         await job.done
         if job.error is not None:
             raise job.error
@@ -139,11 +144,22 @@ class Writer(Generic[Line_contra]):
 
     def soon(self, work: Work[object]) -> None:
         """Queue work without waiting for it."""
-        self._jobs.put(_Job(work))
+        self._hand(asyncio.get_running_loop(), _Job(work))
 
     def write_soon(self, page: str, line: Line_contra) -> None:
-        """Queue a line without waiting for it."""
-        self._jobs.put(_Job(None, page=page, line=line))
+        """Queue a line without waiting for it. The same holds as for `write`."""
+        self._hand(self._loop or asyncio.get_running_loop(), _Job(None, page=page, line=line))
+
+    def _hand(self, loop: asyncio.AbstractEventLoop, job: _Job[Any]) -> None:
+        self._handed.append(job)
+        if self._hands is not loop:
+            self._hands = loop
+            loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        handed, self._handed, self._hands = self._handed, [], None
+        if handed:
+            self._jobs.put(handed)
 
     @property
     def is_looking(self) -> bool:
@@ -160,6 +176,7 @@ class Writer(Generic[Line_contra]):
     async def close(self) -> None:
         """Finish all pending work and close the connection."""
         self._closed = True
+        self._hand_over()
         self._jobs.put(None)
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._thread.join)
@@ -182,13 +199,13 @@ class Writer(Generic[Line_contra]):
         """Return pending work and whether the writer is closed. Without work, this is a retry or the end."""
         jobs: list[_Job[Any]] = []
         try:
-            job = self._jobs.get(timeout=LOOK_S if self._look else _RETRY_S if self._left else None)
-            time.sleep(self.patience_s if job is not None else 0)
-            while job is not None:
-                jobs.append(job)
-                if len(jobs) == _BATCH:
+            handed = self._jobs.get(timeout=LOOK_S if self._look else _RETRY_S if self._left else None)
+            time.sleep(self.patience_s if handed is not None else 0)
+            while handed is not None:
+                jobs += handed
+                if len(jobs) >= _BATCH:
                     return jobs, False
-                job = self._jobs.get_nowait()
+                handed = self._jobs.get_nowait()
         except queue.Empty:
             return jobs, False
         return jobs, True
