@@ -10,7 +10,8 @@
     │   └── DeadlinePassed          the deadline passed before enough calls were answered
     ├── RunNotFound             the journal has no run with that ID
     ├── RunAmbiguous            several runs have an ID with that start
-    ├── RunNotResumable         the run can't be resumed or forked: it is complete, active or incomplete in the journal
+    ├── RunNotResumable         the run can't be resumed or forked: it is complete or incomplete in the journal
+    │   └── RunActive               another process executes it, or did so until a moment ago
     ├── TooManyRuns             a caller has as many runs at the same time as it may
     ├── ChangeRefused           an override of a fork is invalid
     ├── JournalError            the journal can't be read or written
@@ -110,6 +111,13 @@ class RunAmbiguous(MoaError):
 
 class RunNotResumable(MoaError):
     """The run can't be resumed or forked from here; the message has the reason."""
+
+
+class RunActive(RunNotResumable):
+    """Another process owns the run, or its death is not noticed yet."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run {run_id} is active in another process; wait for it, or cancel it")
 
 
 class TooManyRuns(MoaError):

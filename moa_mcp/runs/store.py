@@ -5,7 +5,7 @@ If the journal stores no texts, a run is read from memory, in the process that s
 
 from __future__ import annotations
 
-from moa_mcp.errors import RunNotFound, RunNotResumable
+from moa_mcp.errors import RunActive, RunNotFound, RunNotResumable
 from moa_mcp.journal import Journal, Page, RunRecord
 from moa_mcp.runs.in_memory import InMemoryRuns
 from moa_mcp.runs.record import StoredRun, stored_run, traced
@@ -51,4 +51,4 @@ def not_resumable(record: RunRecord) -> RunNotResumable:
     """Return why a recorded run can't be resumed."""
     if record.status in COMPLETE:
         return RunNotResumable(f"run {record.run_id} is {record.status}; there is nothing to resume")
-    return RunNotResumable(f"run {record.run_id} is active in another process; wait for it, or cancel it")
+    return RunActive(record.run_id)

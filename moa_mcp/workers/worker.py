@@ -7,7 +7,7 @@ from functools import partial
 
 import anyio
 
-from moa_mcp.errors import JournalError, RunNotFound, RunNotResumable
+from moa_mcp.errors import JournalError, RunActive, RunNotFound, RunNotResumable
 from moa_mcp.events import Event, RunFinished, TextReceived
 from moa_mcp.journal import Journal
 from moa_mcp.journal.delivery import Delivery
@@ -69,7 +69,7 @@ class Worker:
                 run = await self._runs.start(admitted, partial(self._tell_text, run_id) if stream else None)
                 return run.ended
             await self._fail(run_id, str(admitted), _reason(admitted))
-        except RunNotFound as error:
+        except (RunNotFound, RunActive) as error:  # if the owner of an active run is dead, it is queued again
             _log.info("%s", error)
         except RunNotResumable as error:
             await self._fail(run_id, str(error), "internal")

@@ -12,6 +12,8 @@ import pytest
 from moa_mcp.config import Config
 from moa_mcp.errors import JournalError, RunNotResumable
 from moa_mcp.events import Event, TextReceived
+from moa_mcp.journal import Page
+from moa_mcp.journal.owners import me
 from moa_mcp.journal.postgres import LEASE_S, PostgresJournal
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs import ResumedRun, Runs
@@ -166,6 +168,47 @@ async def test_a_run_without_a_provider_at_the_worker_fails_with_the_reason_and_
             await run.ended.wait()
         stop.set()
     assert (run.trace.status, run.trace.reason) == ("failed", "no_provider")
+    assert rows(database, _JOBS) == []
+
+
+class FreedMeanwhile(PostgresJournal):
+    """A journal in which another worker frees the runs of a dead one just after this one has read of them."""
+
+    async def events(self, run_id: str, after: int = 0) -> Page:
+        page = await super().events(run_id, after)
+        if page.record.owned:
+            self.own(f"{me().partition(':')[0]}:4194305:1:x:1")  # no process has so large an ID
+            await self.free_dead()
+        return page
+
+    def own(self, owner: str) -> None:
+        rows(self.address, "UPDATE moa.runs SET status = 'running', owner = %s, lease_until = moa.now() + 60", owner)
+
+    address = ""
+
+
+async def test_a_run_does_not_fail_when_its_message_comes_before_the_death_of_its_worker_is_noticed(
+    database: str,
+) -> None:
+    async def model(call: Call) -> Completion:
+        return Completion("An answer.", call.agent)
+
+    queue = Queue(database, lease_s=LEASE_S)
+    here, there = PostgresJournal(database, delivery=queue), FreedMeanwhile(database, delivery=queue)
+    there.address = database
+    backend, stop = Backend(model, lambda _: at("p/m")), anyio.Event()
+    async with (
+        Runs(PANEL, backend, there, (), partial(Executor, requeues=True)).open() as works,
+        Runs(PANEL, backend, here, (), Submitting).open() as submits,
+        anyio.create_task_group() as tasks,
+    ):
+        run = await start_run(submits, PANEL.pipelines["p"], Question("Why?"))
+        there.own("another-machine/1:1:1:x:1")
+        tasks.start_soon(Worker(works, queue, at_once=2, drain_s=0).work, stop, anyio.Event())
+        with anyio.fail_after(30):
+            await run.ended.wait()
+        stop.set()
+    assert (run.trace.status, run.trace.error) == ("complete", None)
     assert rows(database, _JOBS) == []
 
 
