@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,8 +26,17 @@ from tests.support.lives import (
     until,
 )
 from tests.support.model_server import ModelServer, Reply
+from tests.support.namespaces import elsewhere
 from tests.support.nursery import Nursery
 from tests.support.worker_machine import WorkerMachine
+
+SHORT_LEASES = (
+    "from moa_mcp.journal.postgres import PostgresJournal\n"
+    "from moa_mcp.runs import leases\n"
+    "PostgresJournal.__init__.__kwdefaults__['lease_s'], leases.RENEW_S = 2.0, 0.5"
+)
+"""A prelude with which a process on another machine counts as dead after two seconds."""
+RUN = "from moa_mcp.__main__ import main; main()"
 
 
 @pytest.fixture
@@ -97,6 +108,27 @@ def test_another_worker_takes_over_the_run_of_a_killed_one_and_pays_nothing_agai
     assert team.asked & known == Counter()
     assert team.asked.total() == CALLS - 9
     assert_whole(team.trace)
+
+
+@pytest.mark.skipif(not elsewhere(), reason="this system lets no process into a PID namespace of its own")
+def test_a_worker_takes_over_the_run_of_a_killed_one_on_another_machine_when_its_lease_ends(
+    team: WorkerMachine,
+) -> None:
+    team.answers(9)
+    command = [*elsewhere(), sys.executable, "-c", f"{SHORT_LEASES}\n{RUN}", *team.options, "worker"]
+    with team.server() as server, subprocess.Popen(command, stderr=subprocess.DEVNULL) as there:
+        run_id = begun(server)
+        team.settles(9)
+        known = answered(team.look()[1])
+        with team.worker(prelude=SHORT_LEASES) as here:
+            there.kill()
+            team.answers_all()
+            ended = called(server, 2, "moa_wait", run_id=run_id, wait_s=30)
+            here.terminate()
+            here.wait(10)
+    assert ended["status"] == "complete"
+    assert team.asked & known == Counter()
+    assert team.asked.total() == CALLS - 9
 
 
 def test_a_run_goes_on_when_its_server_is_killed_and_another_server_returns_its_answer(team: WorkerMachine) -> None:
