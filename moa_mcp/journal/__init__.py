@@ -161,6 +161,10 @@ class Journal(Protocol):
         """
         ...
 
+    async def redefine(self, run_id: str, spec: str) -> None:
+        """Replace everything that determines an unfinished run, if this process owns it."""
+        ...
+
     async def free_dead(self) -> frozenset[str]:
         """Release the runs whose owners are dead, and return their IDs. It waits for heartbeats as `claim` does.
 

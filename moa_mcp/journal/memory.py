@@ -87,6 +87,11 @@ class MemoryJournal:
             self._records[run_id] = replace(record, status="queued" if requeue else record.status, owned=False)
             self.tell(News("queued" if requeue else "ended", run_id))
 
+    async def redefine(self, run_id: str, spec: str) -> None:
+        record = self._records.get(run_id)
+        if record is not None and record.owned:
+            self._records[run_id] = replace(record, spec=spec)
+
     async def free_dead(self) -> frozenset[str]:
         return frozenset()  # the owner of every run is this process
 

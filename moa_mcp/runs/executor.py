@@ -55,6 +55,9 @@ def limits_of(settings: LimitSettings) -> Limits:
 class Executor:
     """Executes the runs of a process, which share rate limits, caps and the journal."""
 
+    is_local = True
+    """Whether the runs are executed in this process, so that it counts and observes them."""
+
     def __init__(self, config: Config, backend: Backend, journal: Journal, *, requeues: bool = False) -> None:
         """With `requeues`, runs that are stopped go back into the queue."""
         self._requeues = requeues

@@ -38,6 +38,8 @@ class StoredRun:
     owner: Owner = field(default_factory=Owner)
     batch: str = ""
     """The batch that the run belongs to; empty for none."""
+    traceparent: str = ""
+    """Trace context of the request that put the run into the queue; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ class Runs:
         self._store = RunStore(self.journal, self._in_memory, simulated=backend.simulated)
         self._admission = Admission(config, backend, self._store)
         self._executor = executor(config, backend, self.journal)
+        self.executes = self._executor.is_local
+        """Whether this process executes its runs. Otherwise it puts them into a queue and follows them."""
         self._retention = Retention(config.journal, self.journal)
         self._active: dict[str, Run] = {}
         self._leases = Leases(self.journal, self._active)
@@ -230,7 +232,8 @@ class Runs:
             watch = self._in_memory.begin(work.stored, watch)
         self._retention.due.set()
         # Here, and not in the task of the run: observers see the request that starts it.
-        observed = [each.begin(run.run_id, spec.pipeline.name, start.traceparents) for each in self._observers]
+        observers = self._observers if self.executes else ()
+        observed = [each.begin(run.run_id, spec.pipeline.name, start.traceparents) for each in observers]
         tasks.start_soon(self._execute, run, work, start, watch, observed)
         return run
 

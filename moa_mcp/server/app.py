@@ -162,7 +162,7 @@ class App:
             return Runs(config, backend, journal, self._observers())
         from moa_mcp.workers.submitting import Submitting  # noqa: PLC0415  few servers have workers
 
-        return Runs(config, backend, journal, (), Submitting)  # the workers observe them
+        return Runs(config, backend, journal, self._observers(), Submitting)
 
     def _observers(self) -> Sequence[Observer]:
         counted = () if self._monitoring is None else (self._monitoring.observer,)

@@ -52,6 +52,15 @@ def parent_trace(environ: Mapping[str, str]) -> AbstractContextManager[None]:
     return client_trace(environ, {name.lower().replace("_", "-"): value for name, value in environ.items()})
 
 
+def traceparent(environ: Mapping[str, str]) -> str:
+    """Return the trace context of the current span, to hand it to another process; empty if there is none."""
+    if not destinations(environ).any or not _is_installed():
+        return ""
+    from moa_mcp.telemetry.propagation import traceparent_of_current  # noqa: PLC0415  it loads the API
+
+    return traceparent_of_current()
+
+
 def _is_installed() -> bool:
     try:
         return find_spec("opentelemetry.sdk") is not None

@@ -29,6 +29,11 @@ def traceparent_of(span: Span) -> str:
     return carrier.get("traceparent", "")
 
 
+def traceparent_of_current() -> str:
+    """Return the `traceparent` of the current span; empty if it has no trace."""
+    return traceparent_of(trace.get_current_span())
+
+
 def links_to(traceparents: tuple[str, ...]) -> list[Link]:
     """Return links to the spans of earlier parts of a run, without those that can't be read."""
     contexts = [

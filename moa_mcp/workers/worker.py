@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
 from functools import partial
 
 import anyio
 
+from moa_mcp import telemetry
 from moa_mcp.errors import JournalError, RunActive, RunNotFound, RunNotResumable
 from moa_mcp.events import Event, RunFinished, TextReceived
 from moa_mcp.journal import Journal
 from moa_mcp.journal.delivery import Delivery
 from moa_mcp.journal.news import News
-from moa_mcp.runs import ConfirmationRequired, Ready, ResumedRun, RunRefused, Runs
+from moa_mcp.runs import ConfirmationRequired, Ready, ResumedRun, Run, RunRefused, Runs
 from moa_mcp.values import ACTIVE, FailureReason
 
 SWEEP_S = 1.0
@@ -65,15 +67,20 @@ class Worker:
         try:
             admitted = await self._runs.admit(ResumedRun(run_id=run_id, consent="given", unless_ended=True))
             if isinstance(admitted, Ready):
-                stream = admitted.work is not None and admitted.work.stored.spec.stream
-                run = await self._runs.start(admitted, partial(self._tell_text, run_id) if stream else None)
-                return run.ended
+                return (await self._started(admitted)).ended
             await self._fail(run_id, str(admitted), _reason(admitted))
         except (RunNotFound, RunActive) as error:  # if the owner of an active run is dead, it is queued again
             _log.info("%s", error)
         except RunNotResumable as error:
             await self._fail(run_id, str(error), "internal")
         return None
+
+    async def _started(self, ready: Ready) -> Run:
+        """Start a run in the trace of the request that submitted it, and stream its text if it has a reader."""
+        stored = None if ready.work is None else ready.work.stored
+        tell = partial(self._tell_text, ready.run_id) if stored is not None and stored.spec.stream else None
+        with telemetry.client_trace(os.environ, {"traceparent": "" if stored is None else stored.traceparent}):
+            return await self._runs.start(ready, tell)
 
     async def _fail(self, run_id: str, error: str, reason: FailureReason) -> None:
         """End a run that can't be executed here, unless it has ended or another worker has it."""

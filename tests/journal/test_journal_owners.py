@@ -94,6 +94,20 @@ async def test_only_its_owner_releases_a_run(journal: Journal, rival: Journal, o
     await journal.keep("r", went_out())
 
 
+async def test_only_its_owner_redefines_a_run(journal: Journal, rival: Journal) -> None:
+    record = record_of()
+    await journal.redefine("r", "unknown")
+    await journal.begin(record)
+    if rival is not journal:
+        await rival.redefine("r", "stolen")
+    await journal.redefine("r", '{"seed": 7}')
+    await journal.release("r")
+    await journal.redefine("r", "late")
+    found = await rival.record("r")
+    assert found is not None
+    assert found == replace(record, spec='{"seed": 7}', owned=False, updated_at=found.updated_at)
+
+
 async def test_a_run_that_has_ended_is_not_queued_again(journal: Journal) -> None:
     await journal.begin(record_of())
     await journal.finish("r", "complete")

@@ -188,6 +188,23 @@ def test_a_trace_in_the_environment_that_can_not_be_read_is_ignored(
     assert named(receiver.spans, "invoke_workflow one").parent_id == ""
 
 
+def test_a_run_that_a_worker_executes_belongs_to_the_request_of_the_server_that_submitted_it(
+    nursery: Nursery, receiver: OtlpReceiver, models: ModelServer, tmp_path: Path, database: str
+) -> None:
+    environ = environ_of(receiver, tmp_path, MOA_MCP_JOURNAL=database)
+    with ServerProcess("--submit", nursery=nursery, **environ) as server:
+        server.initialize()
+        with nursery.start("worker", environ=environ) as worker:
+            server.ask(1, "tools/call", name="one", arguments={"question": "Why?"}, _meta={"traceparent": TRACEPARENT})
+            worker.terminate()
+            worker.communicate()
+        server.close_stdin()
+        server.ended()
+    spans = receiver.spans
+    assert above(spans, "chat last")[-2:] == ["invoke_workflow one", "tools/call one"]
+    assert {span.trace_id for span in spans if span.name.startswith(("tools", "invoke", "step", "chat"))} == {TRACE}
+
+
 def test_nothing_is_sent_if_the_sdk_is_disabled(
     nursery: Nursery, receiver: OtlpReceiver, models: ModelServer, tmp_path: Path
 ) -> None:

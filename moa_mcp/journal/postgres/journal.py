@@ -221,6 +221,10 @@ class PostgresJournal:
             await self._write(job)
         return job.renewed
 
+    async def redefine(self, run_id: str, spec: str) -> None:
+        if driven := self._driven.get(run_id):
+            await self._do(partial(leases.redefine, run_id=run_id, owner=driven.owner, spec=spec))
+
     async def free_dead(self) -> frozenset[str]:
         freed = await self._do(partial(leases.free, lease_s=self._lease_s, delivery=self._delivery))
         return frozenset(freed)

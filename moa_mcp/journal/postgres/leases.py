@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from moa_mcp.journal import Claim
+from moa_mcp.journal.codec import CODEC
 from moa_mcp.journal.delivery import Delivery
 from moa_mcp.journal.news import News
 from moa_mcp.journal.owners import is_dead
@@ -66,6 +67,12 @@ async def free(connection: Connection, lease_s: float, delivery: Delivery | None
             await delivery.put(queued, connection)
         await _notify(connection, [News("queued" if again else "ended", run_id) for run_id, again in freed.items()])
     return freed
+
+
+async def redefine(connection: Connection, run_id: str, owner: str, spec: str) -> None:
+    """Replace the definition of a run that has this owner."""
+    sql = "UPDATE moa.runs SET spec = %b WHERE run_id = %s AND owner = %s"
+    await connection.execute(sql, (spec.encode(*CODEC), run_id, owner))
 
 
 async def cancel(connection: Connection, run_id: str) -> bool:

@@ -28,7 +28,7 @@ from moa_mcp.journal.sqlite.file import File
 from moa_mcp.journal.sqlite.leases import Lease, claim, free, lease, leases
 from moa_mcp.journal.sqlite.reading import RunReader
 from moa_mcp.journal.sqlite.retention import Forgetting
-from moa_mcp.journal.sqlite.rows import SELECT, insert, record_of
+from moa_mcp.journal.sqlite.rows import SELECT, insert, record_of, redefine
 from moa_mcp.journal.sqlite.selection import Selection
 from moa_mcp.journal.sqlite.watch import Watch
 from moa_mcp.text.surrogates import is_encodable
@@ -195,6 +195,9 @@ class SQLiteJournal:
         queued = "status = 'queued', delivered = 1, " if requeue else ""
         sql = f"UPDATE runs SET {queued}owner = NULL, lease_until = 0 WHERE run_id = ? AND owner = ?"  # noqa: S608
         await self._last(News("queued" if requeue else "ended", run_id), sql, (run_id, self._me))
+
+    async def redefine(self, run_id: str, spec: str) -> None:
+        await self._file.do(lambda db: redefine(db, run_id, self._me, spec))
 
     async def free_dead(self) -> frozenset[str]:
         now = time.time()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from dataclasses import replace
 from typing import Any, get_args
 
 from moa_mcp.journal import RunRecord
@@ -30,6 +31,14 @@ def insert(db: sqlite3.Connection, record: RunRecord, owner: str | None, until: 
     times = (until, record.created_at, record.updated_at)
     whose = (record.caller, record.batch, record.status == "queued")
     return bool(db.execute(sql, (*told, owner, *times, _crc(record), *whose)).rowcount)
+
+
+def redefine(db: sqlite3.Connection, run_id: str, owner: str, spec: str) -> None:
+    """Replace the definition of a run that has this owner. Raises `JournalDamaged` if its record is corrupt."""
+    row = db.execute(f"{SELECT} WHERE run_id = ? AND owner = ?", (run_id, owner)).fetchone()
+    if row is not None:
+        crc = _crc(replace(record_of(row), spec=spec))
+        db.execute("UPDATE runs SET spec = ?, crc = ? WHERE run_id = ?", (spec, crc, run_id))
 
 
 def record_of(row: tuple[Any, ...]) -> RunRecord:
