@@ -32,13 +32,15 @@ from moa_mcp.errors import MoaError
 from moa_mcp.garbage import collect_seldom
 from moa_mcp.journal import Journal
 from moa_mcp.journal.delivery import Delivery
-from moa_mcp.providers.backend import real, simulated
+from moa_mcp.providers.backend import Backend, real, simulated
+from moa_mcp.providers.transports import Real
 from moa_mcp.routing.keychain import Keychain
 from moa_mcp.runs import Runs
 from moa_mcp.runs.executor import Executor
 from moa_mcp.runs.observers import Observer
 from moa_mcp.server.health import Health
 from moa_mcp.server.logs import Level, LogFormat, LogSettings
+from moa_mcp.server.reloading import Reloading
 from moa_mcp.server.run_log import RunLog
 from moa_mcp.server.sessions import Sessions
 
@@ -86,16 +88,18 @@ def command(
     """Execute the runs that servers with --submit put into the queue of a PostgreSQL journal."""
     config = loaded(config_path)
     show_notes(config)
-    if not offline:
-        add_keys(config)
+    keys = None if offline else add_keys(config)
     kept, queue = opened_with_queue(journal, config.journal)
     log = LogSettings(log_level, log_format)
     log.start()
+    reloading = Reloading(config, config_path, keys, say=log.announce)
     monitoring = None if metrics is None else monitoring_at(metrics, log)
     collect_seldom()
     log.announce(f"moa-mcp worker executes {counted(at_once, 'run')} at once")
     try:
-        work = partial(_work, config, kept, queue, monitoring, at_once=at_once, drain_s=drain_s, offline=offline)
+        work = partial(
+            _work, config, kept, queue, monitoring, reloading, at_once=at_once, drain_s=drain_s, offline=offline
+        )
         interrupted = anyio.run(work)
     except MoaError as error:
         raise Refused(str(error), "See moa-mcp worker --help.") from error
@@ -108,6 +112,7 @@ async def _work(
     journal: Journal,
     queue: Delivery,
     monitoring: Monitoring | None,
+    reloading: Reloading,
     *,
     at_once: int,
     drain_s: float,
@@ -116,7 +121,11 @@ async def _work(
     """Work until a signal. Return whether it was an interruption."""
     from moa_mcp.workers import Worker  # noqa: PLC0415  the libraries of an extra
 
-    backend = simulated() if offline else real(config.models, dict(os.environ), Keychain())[0]
+    provider = Real()
+
+    def backend(config: Config) -> Backend:
+        return simulated() if offline else real(config.models, dict(os.environ), Keychain(), provider)[0]
+
     counted_by = () if monitoring is None else (monitoring.observer,)
     observers: Sequence[Observer] = (*telemetry.observers(os.environ), RunLog(), *counted_by)
     stop, hurry = anyio.Event(), anyio.Event()
@@ -131,9 +140,13 @@ async def _work(
                     hurry.set()
                 stop.set()
 
-    runs = Runs(config, backend, journal, observers, partial(Executor, requeues=True))
+    async def use(config: Config) -> None:
+        runs.use(config, backend(config))
+
+    runs = Runs(config, backend(config), journal, observers, partial(Executor, requeues=True))
     async with runs.open(), _monitored(runs, monitoring), anyio.create_task_group() as tasks:
         tasks.start_soon(listen)
+        tasks.start_soon(reloading.keep_current, use)
         await Worker(runs, queue, at_once=at_once, drain_s=drain_s).work(stop, hurry)
         tasks.cancel_scope.cancel()
     return interrupted

@@ -64,18 +64,36 @@ def test_a_worker_executes_what_a_server_submits_and_the_client_sees_progress(
     assert team.messages() == []
 
 
-def test_a_worker_counts_what_it_executes_and_says_that_it_is_ready(team: WorkerMachine) -> None:
-    with team.worker("--metrics", "0") as worker, team.server() as server:
-        announced = next(line for line in worker.stderr if "metrics at" in line)
-        url = announced.split()[-1]
+def test_a_worker_counts_what_it_executes_and_the_server_does_not_count_it_again(team: WorkerMachine) -> None:
+    ended = f'moa_runs_ended_total{{pipeline="{POOL}",status="complete"}} 1.0'
+    with team.worker("--metrics", "0") as worker, team.server("--metrics", "0") as server:
+        url = next(line for line in worker.stderr if "metrics at" in line).split()[-1]
         run_id = begun(server)
         assert called(server, 2, "moa_wait", run_id=run_id, wait_s=30)["status"] == "complete"
-        counts = urlopen(url).read().decode()
+        until(lambda: ended in urlopen(url).read().decode())
         ready = urlopen(url.replace("/metrics", "/ready")).status
+        of_server = next(line for line in server.stderr if "metrics at" in line).split()[-1]
+        counts = urlopen(of_server).read().decode()
         worker.terminate()
         worker.wait(10)
-    assert f'moa_runs_ended_total{{pipeline="{POOL}",status="complete"}} 1.0' in counts
     assert ready == 200
+    assert 'moa_journal_runs{status="queued"} 0.0' in counts
+    assert POOL not in counts
+
+
+def test_a_worker_reads_its_configuration_again_on_sighup(team: WorkerMachine) -> None:
+    path = team.folder / "pipelines.toml"
+    with team.server() as server, team.worker() as worker:
+        assert called(server, 2, "moa_wait", run_id=begun(server), wait_s=30)["status"] == "complete"
+        assert "executes 32 runs" in worker.stderr.readline()
+        path.write_text(path.read_text().replace("attempts = 4", "attempts = 5"))
+        worker.send_signal(signal.SIGHUP)
+        assert "was read again: limits" in worker.stderr.readline()
+        path.write_text("models = 1")
+        worker.send_signal(signal.SIGHUP)
+        assert "the configuration was not changed" in worker.stderr.readline()
+        worker.terminate()
+        assert worker.wait(10) == 0
 
 
 def test_a_run_waits_in_the_queue_until_there_is_a_worker_and_says_so(team: WorkerMachine) -> None:
