@@ -4,7 +4,7 @@
 
     not recorded -> start it          interrupted, or without budget -> resume it
     complete, degraded -> read it     failed, cancelled -> read it; with `retry_failed`, resume it once
-    active elsewhere -> follow it
+    active elsewhere, or in the queue of this batch's workers -> follow it
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ async def ended(runs: Runs, new: NewRun, again: ResumedRun) -> Trace | RunRefuse
         record = await runs.journal.record(again.run_id)
         if record is None:
             outcome = await _executed(runs, new, again.run_id)
-        elif record.owned:
+        elif record.owned or (record.status == "queued" and not runs.executes):
             outcome = None
             await runs.inactive(record.run_id)
         elif record.status in COMPLETE or (tried and record.status not in ACTIVE):
@@ -64,7 +64,7 @@ async def ended(runs: Runs, new: NewRun, again: ResumedRun) -> Trace | RunRefuse
 
 
 async def _executed(runs: Runs, request: NewRun | ResumedRun, run_id: str) -> Trace | RunRefused | None:
-    """Execute a run in this process; None if another process is faster, or takes it over."""
+    """Execute a run, here or by workers; None if another process is faster, or takes it over."""
     try:
         admitted = await runs.admit(request)
         if isinstance(admitted, RunRefused):
@@ -75,9 +75,10 @@ async def _executed(runs: Runs, request: NewRun | ResumedRun, run_id: str) -> Tr
             raise
         return None
     await run.ended.wait()
-    if run.trace.reason == "journal" and not await _is_elsewhere(runs, run_id):
-        raise JournalError(run.trace.error)
-    return None if run.trace.status == "running" or run.trace.reason == "journal" else run.trace
+    unrecorded = run.trace.reason == "journal" or (run.trace.status == "failed" and run.trace.error is None)
+    if unrecorded and not await _is_elsewhere(runs, run_id):
+        raise JournalError(run.trace.error or f"the worker of run {run_id} could not record it")
+    return None if run.trace.status in ACTIVE or unrecorded else run.trace
 
 
 async def _is_elsewhere(runs: Runs, run_id: str) -> bool:

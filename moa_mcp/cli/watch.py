@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import anyio
 
@@ -32,6 +33,7 @@ from moa_mcp.providers.backend import Backend, real, simulated
 from moa_mcp.routing.keychain import Keychain
 from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Run, Runs
+from moa_mcp.runs.executor import Executor
 from moa_mcp.text.redact import redact
 from moa_mcp.text.visible import visible
 from moa_mcp.trace import json
@@ -39,6 +41,7 @@ from moa_mcp.trace.trace import Trace
 
 _REDRAWN_S = 0.1
 
+Executing: TypeAlias = Callable[[Config, Backend, Journal], Executor]
 Begin = Callable[[Runs, Emit | None], Awaitable[Run]]
 """Starts the run, which sends its events to the `Emit` if there is one."""
 
@@ -62,11 +65,11 @@ def ready(config: Config, *, offline: bool) -> tuple[Backend, Routes | None]:
     return real(config.models, dict(os.environ), Keychain())
 
 
-def runs_of(config: Config, backend: Backend, journal: Journal) -> Runs:
+def runs_of(config: Config, backend: Backend, journal: Journal, executor: Executing = Executor) -> Runs:
     """Return the runs of a command. Only a server resumes interrupted runs on its own, whatever the setting."""
     _silence_libraries()
     settings = config.journal.model_copy(update={"resume": "on-request"})
-    return Runs(replace(config, journal=settings), backend, journal, telemetry.observers(os.environ))
+    return Runs(replace(config, journal=settings), backend, journal, telemetry.observers(os.environ), executor)
 
 
 def watch(runs: Runs, pipeline: Pipeline, begin: Begin, options: DisplayOptions) -> Seen:

@@ -28,11 +28,13 @@ from moa_mcp.cli.options import (
     named,
     offline_option,
     opened,
+    opened_with_queue,
     seconds,
     us_dollars,
 )
-from moa_mcp.cli.watch import ready, runs_of
+from moa_mcp.cli.watch import Executing, ready, runs_of
 from moa_mcp.errors import JournalError
+from moa_mcp.runs.executor import Executor
 
 _EPILOG = """\b
 FILE has a question on each line: a text in quotes, or a JSON object with
@@ -80,6 +82,11 @@ problems in FILE, 3 no usable provider, 130 or 143 interrupted.
     metavar="N",
     help="Items that run at the same time.",
 )
+@click.option(
+    "--submit",
+    is_flag=True,
+    help="Put runs into the queue of a PostgreSQL journal, for moa-mcp worker, instead of executing them here.",
+)
 @click.option("--retry-failed", is_flag=True, help="Try runs again that failed or were cancelled in earlier starts.")
 @click.option("--estimate", "estimating", is_flag=True, help="Estimate calls, tokens and cost without calling a model.")
 @click.option("--force", is_flag=True, help="Replace OUT even if it is not of this batch.")
@@ -102,6 +109,7 @@ def command(
     max_cost_usd: Decimal | None,
     deadline_s: float | None,
     concurrency: int,
+    submit: bool,
     retry_failed: bool,
     estimating: bool,
     force: bool,
@@ -123,23 +131,34 @@ def command(
     _check_output(file, output, estimating=estimating)
     settings = BatchSettings(name or name_of(file), seed, context_of(context_file), system)
     options = StartOptions(
-        output, force, max_cost_usd, concurrency, retry_failed, yes, quiet, recorded=journal != "none"
+        output, force, max_cost_usd, concurrency, retry_failed, yes, quiet, submit, recorded=journal != "none"
     )
     with spool() as items:
         stored(file, form, items)
         every = questions(config, chosen, settings, items, simulated=offline)
         backend, routes = ready(config, offline=offline)
-        with closing(opened(journal, config.journal)) as kept:
+        store = opened_with_queue(journal, config.journal)[0] if submit else opened(journal, config.journal)
+        with closing(store) as kept:
             if not kept.keeps_texts:
                 raise Refused(
                     'a batch reads its answers from the journal, and record = "hashes" does not store them',
                     'Set record = "calls" in [journal], or add --journal none: the batch can\'t be continued then.',
                 )
             try:
-                start = anyio.run(prepared, runs_of(config, backend, kept), routes, every, options)
+                start = anyio.run(
+                    prepared, runs_of(config, backend, kept, _executor(submit=submit)), routes, every, options
+                )
                 (start.estimate if estimating else start.execute)()
             except JournalError as error:
                 raise Refused(str(error), "Choose another journal with --journal.") from error
+
+
+def _executor(*, submit: bool) -> Executing:
+    if not submit:
+        return Executor
+    from moa_mcp.workers import Submitting  # noqa: PLC0415  the libraries of an extra
+
+    return Submitting
 
 
 def _check_output(file: str, output: Path | None, *, estimating: bool) -> None:

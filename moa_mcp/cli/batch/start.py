@@ -48,6 +48,8 @@ class StartOptions:
     retry_failed: bool
     yes: bool
     quiet: bool
+    submits: bool
+    """Whether workers execute the runs."""
     recorded: bool
     """Whether the runs are stored, so that the batch can be continued."""
 
@@ -138,6 +140,8 @@ class PreparedBatch:
     def _interrupted(self, progress: BatchProgress, output: OrderedOutput) -> str:
         path = self.options.output
         has = f" {path}{SUFFIX} has the first {output.written}." if path and output.written else ""
+        if self.options.submits:
+            has += " Workers finish the runs that they have or that wait for them."
         again = _AGAIN if self.options.recorded else "No run was recorded, because of --journal none."
         return f"Interrupted: {progress.done} of {counted(progress.total, 'item')} have a result.{has} {again}"
 
