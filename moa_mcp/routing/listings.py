@@ -162,10 +162,13 @@ async def _body(client: httpx2.AsyncClient, address: ListAddress, parameters: Pa
         if not reply.is_success:
             return _refused(address, reply.status_code)
         read = bytearray()
-        async for piece in reply.aiter_bytes():
-            read += piece
-            if len(read) > _MOST_BYTES:
-                return _unlisted(address)
+        with anyio.CancelScope() as too_long:  # to leave the loop early would leave generators of httpx open
+            async for piece in reply.aiter_bytes():
+                read += piece
+                if len(read) > _MOST_BYTES:
+                    too_long.cancel()
+    if too_long.cancel_called:
+        return _unlisted(address)
     try:
         return json.loads(bytes(read))
     except ValueError:
