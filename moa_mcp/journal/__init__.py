@@ -71,6 +71,8 @@ class Committed(NamedTuple):
     """Nanodollars that all runs have committed on that day."""
     held: int
     """The part of it that is not spent yet and that other runs with a live owner hold."""
+    spent: int = 0
+    """What the run itself had spent on that day by the commitment before."""
 
 
 class CallerSpending(NamedTuple):
@@ -260,7 +262,8 @@ class Journal(Protocol):
     async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
         """Return the unspent part of the committed amount on a day, for each run with a live owner.
 
-        With `dead`, for each unfinished run without a live owner instead, which can't release it.
+        With `dead`, for each other run that does not go on by itself: its process died before it could release it. That
+        is no queued run, and none that a queue will offer again.
         """
         ...
 

@@ -27,6 +27,7 @@ class Ledger:
         day = day or datetime.now(UTC).date().isoformat()
         runs = self._committed.setdefault(day, {})
         before = runs.get(run_id, 0)
+        spent = before - self._held.get(day, {}).get(run_id, 0)
         fits = cap is None or self.total(day) - before + nanodollars <= cap
         accepted = nanodollars <= before or (fits and not (in_turn and self._is_behind(run_id)))
         if accepted:
@@ -36,7 +37,7 @@ class Ledger:
         elif in_turn:
             self._line.setdefault(run_id)
         others = (held for each, held in self.held(day).items() if each != run_id and self._is_live(each))
-        return Committed(accepted, day, self.total(day), sum(others))
+        return Committed(accepted, day, self.total(day), sum(others), spent)
 
     def _is_behind(self, run_id: str) -> bool:
         """Whether another run waits in line before this one."""

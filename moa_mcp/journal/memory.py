@@ -170,9 +170,10 @@ class MemoryJournal:
         return CallerSpending(total, {each: held[each] for each in own if each in held})
 
     async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
-        running = {each.run_id for each in self._records.values() if each.status == "running"}
+        known = {each.run_id: each for each in self._records.values() if each.status != "queued"}
+        live = {run_id for run_id, each in known.items() if each.status == "running" and each.owned}
         held = self._ledger.held(day).items()
-        return {run_id: held for run_id, held in held if run_id in running and self._is_live(run_id) != dead}
+        return {run_id: amount for run_id, amount in held if run_id in known and (run_id in live) != dead}
 
     def _is_live(self, run_id: str) -> bool:
         record = self._records.get(run_id)

@@ -1,4 +1,7 @@
-"""Releases what the runs of dead processes hold under a daily cap. They can still be resumed."""
+"""Releases what the runs of dead processes hold under a daily cap. They can still be resumed.
+
+A run that was cancelled by another process may hold something, too, if its own process died before it noticed.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from moa_mcp.journal import Journal, Page
 from moa_mcp.journal.damage import readable
 from moa_mcp.runs.record import prices_of
 from moa_mcp.trace.replay import own
+from moa_mcp.values import ACTIVE
 
 
 class Abandoned:
@@ -34,8 +38,9 @@ class Abandoned:
         return any([await self._release(run_id, day) for run_id in dead])
 
     async def _release(self, run_id: str, day: str) -> bool:
-        """Release what one run holds, as its owner for a moment, so that no other process resumes it meanwhile."""
-        if await self._journal.claim(run_id) is None:
+        """Release what one run holds; an unfinished one is owned meanwhile, so that no other process resumes it."""
+        record = await self._journal.record(run_id)
+        if record is None or (record.status in ACTIVE and await self._journal.claim(run_id) is None):
             return False
         with anyio.CancelScope(shield=True):
             try:
@@ -45,7 +50,7 @@ class Abandoned:
                 self._unreadable.add(run_id)
                 return False
             finally:
-                await self._journal.release(run_id)
+                await self._journal.release(run_id)  # no effect without a claim
         return True
 
 

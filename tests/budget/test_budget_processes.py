@@ -166,3 +166,17 @@ def test_what_a_killed_process_held_and_had_not_sent_comes_back_to_a_run_that_wa
         team.models.script("a", CHEAP)
         assert team.call(there, "moa_resume", run_id=left)["answer"] == "Yes."
     assert spent < team.committed() < spent + 50_000_000
+
+
+def test_what_a_run_held_comes_back_though_it_was_cancelled_elsewhere_before_its_process_was_killed(team: Team) -> None:
+    team.models.script("a", CHEAP, Held())
+    with team.servers(2) as (here, there):
+        left = team.begin(here, "two")
+        team.models.wait_for(lambda seen: len(seen) == 2 and seen[0].finished)
+        here.signal(signal.SIGSTOP)  # it does not learn of it
+        team.call(there, "moa_cancel", run_id=left)
+        here.signal(signal.SIGKILL)
+        here.ended()
+        assert team.call(there, "large", question="Why?", wait_s=20)["status"] == "complete"
+        assert team.end(there, left) == "cancelled"
+    assert 500_000_000 < team.committed() - 2 * 20_000_000 < 700_000_000  # the call in progress may have been billed

@@ -355,14 +355,16 @@ async def test_of_many_that_commit_at_once_the_cap_lets_through_as_many_as_fit(
 
 
 async def test_what_others_hold_is_told_and_what_nobody_can_release_any_more(journal: Journal, rival: Journal) -> None:
-    for run_id, owner in (("r", journal), ("s", rival), ("t", rival)):
+    for run_id, owner in (("r", journal), ("s", rival), ("t", rival), ("u", rival), ("v", rival)):
         await owner.begin(record_of(run_id))
         await owner.commit_spending(run_id, 50, None, 30)
     await rival.release("t")
+    await journal.cancel("u")
+    await rival.release("v", requeue=True)
     assert (await journal.commit_spending("r", 60, None, 40)).held == 30
     assert (await rival.commit_spending("s", 120, 200, 0)).held == 40
     assert await journal.held(TODAY) == {"r": 40, "s": 30}
-    assert await journal.held(TODAY, dead=True) == {"t": 30}
+    assert await journal.held(TODAY, dead=True) == {"t": 30, "u": 30}
     assert await journal.held("2001-01-01") == {}
 
 

@@ -26,6 +26,8 @@ from tests.support.layers import at
 from tests.support.starting import ready, start_run
 
 pytestmark = pytest.mark.anyio
+DEAD = f"{me().partition(':')[0]}:4194305:1:x:1"
+"""An owner on this machine. No process has so large an ID."""
 _JOBS = "SELECT args->>'run_id', status::text FROM moa_queue.procrastinate_jobs ORDER BY id"
 
 
@@ -177,7 +179,7 @@ class FreedMeanwhile(PostgresJournal):
     async def events(self, run_id: str, after: int = 0) -> Page:
         page = await super().events(run_id, after)
         if page.record.owned:
-            self.own(f"{me().partition(':')[0]}:4194305:1:x:1")  # no process has so large an ID
+            self.own(DEAD)
             await self.free_dead()
         return page
 
@@ -210,6 +212,18 @@ async def test_a_run_does_not_fail_when_its_message_comes_before_the_death_of_it
         stop.set()
     assert (run.trace.status, run.trace.error) == ("complete", None)
     assert rows(database, _JOBS) == []
+
+
+async def test_what_the_run_of_a_dead_worker_holds_is_left_to_the_next_worker(
+    database: str, journal: PostgresJournal
+) -> None:
+    assert await journal.begin(record_of(), queued=True)
+    assert await journal.claim("r")
+    day = (await journal.commit_spending("r", 50, None, 30)).day
+    rows(database, "UPDATE moa.runs SET owner = %s", DEAD)
+    assert (await journal.held(day), await journal.held(day, dead=True)) == ({}, {})
+    assert await journal.free_dead() == {"r"}
+    assert rows(database, _JOBS) == [("r", "todo"), ("r", "todo")]
 
 
 async def test_without_its_database_a_queue_says_that_it_can_not_be_reached() -> None:

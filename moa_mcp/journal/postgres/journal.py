@@ -304,11 +304,16 @@ class PostgresJournal:
 
     async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
         rows = await self._rows(
-            "SELECT run_id, held, owner, lease_until > moa.now() FROM moa.spending JOIN moa.runs USING(run_id) "
-            "WHERE day = %s::date AND held > 0 AND status = 'running'",
+            "SELECT run_id, held, owner, status = 'running', lease_until > moa.now(), delivered "
+            "FROM moa.spending JOIN moa.runs USING(run_id) WHERE day = %s::date AND held > 0 AND status <> 'queued'",
             day,
         )
-        return {run_id: held for run_id, held, owner, leased in rows if (not leased or is_dead(owner)) == dead}
+        found: dict[bool, dict[str, int]] = {True: {}, False: {}}
+        for run_id, held, owner, running, leased, delivered in rows:
+            live = running and leased and not is_dead(owner)
+            if live or not (running and delivered):  # a queue offers the others again
+                found[live][run_id] = held
+        return found[not dead]
 
     async def _rows(self, sql: Any, *values: object) -> list[tuple[Any, ...]]:  # noqa: ANN401  a literal text
         async def select(connection: Connection) -> list[tuple[Any, ...]]:

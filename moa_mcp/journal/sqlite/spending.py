@@ -26,8 +26,8 @@ class Commitment(NamedTuple):
 def commit(db: sqlite3.Connection, wanted: Commitment, me: str) -> Committed:
     """Set the committed amount of a run. `me` is the owner of the runs of this process."""
     day = wanted.day or str(db.execute("SELECT date('now')").fetchone()[0])
-    sql = "SELECT nanodollars FROM spending WHERE day = ? AND run_id = ?"
-    (before,) = db.execute(sql, (day, wanted.run_id)).fetchone() or (0,)
+    sql = "SELECT nanodollars, nanodollars - held FROM spending WHERE day = ? AND run_id = ?"
+    before, spent = db.execute(sql, (day, wanted.run_id)).fetchone() or (0, 0)
     after = total(db, day) - before + wanted.nanodollars
     fits = wanted.cap is None or after <= wanted.cap
     accepted = wanted.nanodollars <= before or (fits and not (wanted.in_turn and _is_behind(db, wanted.run_id)))
@@ -39,7 +39,7 @@ def commit(db: sqlite3.Connection, wanted: Commitment, me: str) -> Committed:
         sql = "INSERT OR IGNORE INTO spending_line(run_id, owner) VALUES(?,?)"
         db.execute(sql, (wanted.run_id, me))
     others = sum(amount for run_id, amount in held(db, day).items() if run_id != wanted.run_id)
-    return Committed(accepted, day, after if accepted else after - wanted.nanodollars + before, others)
+    return Committed(accepted, day, after if accepted else after - wanted.nanodollars + before, others, spent)
 
 
 def _is_behind(db: sqlite3.Connection, run_id: str) -> bool:
@@ -77,7 +77,7 @@ def held(db: sqlite3.Connection, day: str, *, dead: bool = False) -> dict[str, i
     """Return the unspent part of the committed amount on a day, like `Journal.held`."""
     sql = (
         f"SELECT run_id, held, owner, {_LIVE} FROM spending JOIN runs USING(run_id) "  # noqa: S608  no value is in it
-        "WHERE day = ? AND held > 0 AND status = 'running'"
+        "WHERE day = ? AND held > 0 AND status <> 'queued'"
     )
     rows = db.execute(sql, (time.time(), day)).fetchall()
     return {run_id: amount for run_id, amount, owner, leased in rows if (not leased or is_dead(owner)) == dead}
