@@ -35,11 +35,11 @@ class CallerCap(DayCap):
         total, holding = await self._journal.spending_of(self._caller, done.day)
         others = sum(amount for each, amount in holding.items() if each != run_id)
         if total <= limit:
-            return Committed(accepted=True, day=done.day, total=total, held=others)
+            return done._replace(accepted=True, total=total, held=others)
         self._stale.add(run_id)
         await self.write()  # what it had before; that may have become less in the meantime
         before = self._committed.get(run_id, 0)
-        return Committed(accepted=False, day=done.day, total=total - now + before, held=others)
+        return done._replace(accepted=False, total=total - now + before, held=others)
 
     async def eased(self, changes: int) -> None:
         # Not by news of spending: amounts that are stored and taken back are news, too, and runs would wake each other.

@@ -41,6 +41,8 @@ class Caps:
         self._journal = journal
         self._earlier: WeakKeyDictionary[Budget, Callable[[str], Amount]] = WeakKeyDictionary()
         """By budget: returns what the run spent before a day, according to its earlier events."""
+        self._resumed_at: WeakKeyDictionary[Budget, Amount] = WeakKeyDictionary()
+        """By budget: what the run had spent in all before this process started or resumed it."""
         self._day: DayCap | None = None
         self._server: Cap | None = None
         self._callers: dict[str, CallerCap] = {}
@@ -66,6 +68,7 @@ class Caps:
         days = [each for each in (self._day, self._of_caller(stored.owner)) if each is not None]
         caps += days
         budget = Budget(spec.run_id, caps, tariff, before, start.paid_calls.paid)
+        self._resumed_at[budget] = before
         self._earlier[budget] = earlier_on = partial(_before, start.history, prices, before)
         if self._server is not None:
             self._server.enter(spec.run_id, before, lambda: budget.spent)
@@ -168,12 +171,15 @@ class Caps:
 
     async def _record(self, run_id: str, budget: Budget) -> None:
         """Store what a run without a daily cap has spent, for the day on which it ends."""
-        day = datetime.now(UTC).date().isoformat()  # a guess; the journal has the clock
-        while spent := budget.spent.nanodollars - self._earlier[budget](day).nanodollars:
-            committed = await self._journal.commit_spending(run_id, spent, None)
-            if committed.day == day:
-                break
-            day = committed.day
+        spent, earlier_on = budget.spent.nanodollars, self._earlier[budget]
+        guess = spent - earlier_on(datetime.now(UTC).date().isoformat()).nanodollars
+        if not guess:
+            return
+        done = await self._journal.commit_spending(run_id, guess, None)  # it has the clock, and what was spent before
+        new = spent - self._resumed_at[budget].nanodollars
+        amount = max(spent - earlier_on(done.day).nanodollars, done.spent + new)
+        if amount != guess:
+            await self._journal.commit_spending(run_id, amount, None, day=done.day)
 
 
 def _capped(cap: AnyCap | None, limit_usd: Decimal | None, new: Callable[[int], AnyCap]) -> AnyCap | None:

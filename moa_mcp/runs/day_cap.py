@@ -148,6 +148,8 @@ class DayCap(Cap):
             done = await self._store(run_id, now, limit, held, day, in_turn=in_turn)
             if done.day != share.day:
                 self._count_for(run_id, done.day)
+            if done.spent > share.spent:
+                self._count_again(run_id, done.spent - share.spent)
             if amount - self._earlier[run_id] == now:
                 return done
 
@@ -159,9 +161,14 @@ class DayCap(Cap):
     def _count_for(self, run_id: str, day: str) -> None:
         """Count a run for another day, on which less of its cost may have been spent earlier."""
         share = self._shares[run_id]
-        earlier = self.measure(share.earlier(day))
-        self._committed[run_id] = self._committed.get(run_id, 0) + self._earlier[run_id] - earlier
-        self._earlier[run_id], share.day = earlier, day
+        share.day = day
+        self._count_again(run_id, self._earlier[run_id] - self.measure(share.earlier(day)))
+
+    def _count_again(self, run_id: str, spent: int) -> None:
+        """Count for its day what counted as spent earlier, by another day or by the clock of a computer."""
+        self._committed[run_id] = self._committed.get(run_id, 0) + spent
+        self._earlier[run_id] -= spent
+        self._shares[run_id].spent += spent
 
 
 async def _heard(news: AsyncIterator[News], scope: anyio.CancelScope) -> None:

@@ -349,18 +349,24 @@ class Behind(Dated):
         return page._replace(events=tuple(replace(each, at=each.at - 86_400) for each in page.events))
 
 
+class Ahead(Dated):
+    """Its clock is two days ahead of that of this process, as `Dated` is a day behind it."""
+
+    today = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
+
+
 @pytest.mark.parametrize("cap", ["", "max_cost_usd_per_day = 60"])
-@pytest.mark.parametrize("clock", [Dated, Behind])
+@pytest.mark.parametrize("clock", [Dated, Behind, Ahead])
 async def test_what_a_resumed_run_spends_counts_on_the_day_of_the_journal_once(cap: str, clock: type[Dated]) -> None:
     provider, journal = saying(tokens=100, seconds=0), clock()
     plenty = provider.fails_at("z", ServerFailed("no"))  # unpaid
     runs = provider.runs(cap, PROPOSE, AGGREGATE, journal=journal)
     async with runs.open():
         (run,) = await all_ended(await at_once(runs, 1))
-        assert await journal.spending(YESTERDAY) == provider.billed * 10**9 == 6 * 10**9
+        assert await journal.spending(clock.today) == provider.billed * 10**9 == 6 * 10**9
         provider.answer = plenty
         assert [trace.status for trace in await all_ended([await resume_run(runs, run.run_id)])] == ["complete"]
-    assert await journal.spending(YESTERDAY) == provider.billed * 10**9 == 8 * 10**9
+    assert await journal.spending(clock.today) == provider.billed * 10**9 == 8 * 10**9
 
 
 async def test_what_a_run_spends_is_on_record_though_a_cap_is_set_while_it_is_active() -> None:

@@ -62,10 +62,15 @@ WITH ended AS (
     WHERE runs.run_id = ours.run_id AND runs.owner = ours.owner RETURNING runs.run_id, requeue, payload)
 SELECT run_id, requeue, pg_notify(%s, payload)::text FROM ended
 """
-_SPEND = (
-    "SELECT * FROM moa.commit_spending("
-    "%b::text[], %b::text[], %s::text[]::date[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bool[])"
-)
+_SPEND = """
+SELECT done.accepted, done.on_day, done.total, done.held, coalesce(before.nanodollars - before.held, 0)
+FROM moa.commit_spending(
+    %b::text[], %b::text[], %s::text[]::date[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bool[])
+    WITH ORDINALITY AS done(accepted, on_day, total, held, number)
+LEFT JOIN moa.spending AS before ON before.day = done.on_day AND before.run_id = (%b::text[])[done.number]
+ORDER BY done.number
+"""
+"""A statement does not see what the functions in it write, so `before` is how it was."""
 
 Row = tuple[Any, ...]
 Some = TypeVar("Some")
@@ -100,7 +105,8 @@ class JobBatch:
                 renewals = {pair for each in self._renewals for pair in each.owners.items()}
                 renewed = await self._rows(connection, _RENEW, *_columns(sorted(renewals), 2), before=(self._lease_s,))
                 await self._end(connection, delivery)
-                spent = await self._rows(connection, _SPEND, *_columns(map(_wanted, self._spending), 7))
+                wanted = _columns(map(_wanted, self._spending), 7)
+                spent = await self._rows(connection, _SPEND, *wanted, wanted[0])
             self._settle(
                 {(run_id, owner) for run_id, owner in await fetched(owned)},
                 {token for (token,) in await fetched(begun)},
@@ -169,8 +175,8 @@ class JobBatch:
             line.error = None if (line.run_id, line.owner) in owned else TakenOver(line.run_id)
         for renewal in self._renewals:
             renewal.renewed = renewed & renewal.owners.keys()
-        for spending, (accepted, day, total, held) in zip(self._spending, spent, strict=True):
-            spending.committed = Committed(accepted, day.isoformat(), total, held)
+        for spending, (accepted, day, total, held, own) in zip(self._spending, spent, strict=True):
+            spending.committed = Committed(accepted, day.isoformat(), total, held, own)
 
 
 def _row(beginning: Beginning) -> Row:
