@@ -20,6 +20,7 @@ TITLES = {
     "startup": "Start-up",
     "journal": "Journal",
     "batch": "Batches and kills",
+    "team": "A team and kills",
     "viewer": "The page of a run",
 }
 
