@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from functools import cache
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -13,7 +14,7 @@ _ENDED = frozenset("ZX")
 
 def me() -> str:
     """Return the identity of a new owner: this process and a random part."""
-    return f"{_space()}:{os.getpid()}:{_start(os.getpid())}:{uuid.uuid4().hex}"
+    return f"{_space(_PROC, os.getpid())}:{os.getpid()}:{_start(os.getpid())}:{uuid.uuid4().hex}"
 
 
 def is_dead(owner: str | None) -> bool:
@@ -27,16 +28,20 @@ def is_dead(owner: str | None) -> bool:
     space, _, process = owner.partition(":")
     pid, _, rest = process.partition(":")
     start, _, _ = rest.partition(":")
-    if not space or space != _space() or not pid.isascii() or not pid.isdecimal():
+    if not space or space != _space(_PROC, os.getpid()) or not pid.isascii() or not pid.isdecimal():
         return False
     return _start(int(pid)) != start
 
 
-def _space() -> str:
-    """Return the boot ID and PID namespace; empty if they are unknown."""
+@cache
+def _space(proc: Path, own: int) -> str:
+    """Return the boot ID and PID namespace of the process with this ID; empty if they are unknown.
+
+    They do not change, and each record that is read needs them.
+    """
     try:
-        boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{(_PROC / 'self/ns/pid').stat().st_ino}" if _start(os.getpid()) else ""
+        boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{(proc / 'self/ns/pid').stat().st_ino}" if _start(own) else ""
     except OSError:
         return ""
 
