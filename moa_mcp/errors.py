@@ -12,6 +12,7 @@
     ├── RunAmbiguous            several runs have an ID with that start
     ├── RunNotResumable         the run can't be resumed or forked: it is complete or incomplete in the journal
     │   └── RunActive               another process executes it, or did so until a moment ago
+    ├── BatchActive             another process executes the batch
     ├── TooManyRuns             a caller has as many runs at the same time as it may
     ├── ChangeRefused           an override of a fork is invalid
     ├── JournalError            the journal can't be read or written
@@ -118,6 +119,16 @@ class RunActive(RunNotResumable):
 
     def __init__(self, run_id: str) -> None:
         super().__init__(f"run {run_id} is active in another process; wait for it, or cancel it")
+
+
+class BatchActive(MoaError):
+    """Another process executes the batch, so that a budget would not limit both."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another process executes this batch, and two of them can't share --max-cost; wait for it, or leave out "
+            "--max-cost"
+        )
 
 
 class TooManyRuns(MoaError):

@@ -16,7 +16,8 @@ from moa_mcp.batch.output import OrderedOutput
 from moa_mcp.batch.progress import BatchProgress
 from moa_mcp.batch.questions import Questions
 from moa_mcp.batch.spending import BatchBudget
-from moa_mcp.errors import JournalDamaged, MoaError, RunNotFound, RunNotResumable
+from moa_mcp.batch.survey import survey
+from moa_mcp.errors import BatchActive, JournalDamaged, MoaError, RunNotFound, RunNotResumable
 from moa_mcp.runs import NewRun, ResumedRun, RunRefused, Runs, traced
 from moa_mcp.runs.caps import earlier
 from moa_mcp.text.money import dollars
@@ -51,9 +52,25 @@ class Execution:
         """Write the line of every item. On cancellation, active runs stop and can be resumed.
 
         Raises:
-            BatchStopped: the journal or the output can't be read or written.
+            BatchStopped: the journal or the output can't be read or written, or another process would spend as well.
 
         """
+        try:
+            async with self.runs.journal.alone(self.questions.identity.batch) as alone:
+                if self.budget.limit is not None:
+                    await self._count(alone=alone)
+                await self._write_all()
+        except MoaError as error:
+            raise BatchStopped(error) from error
+
+    async def _count(self, *, alone: bool) -> None:
+        """Count what other processes have spent until now. Raises `BatchActive` if one is still at it."""
+        if not alone:
+            raise BatchActive
+        prices, retry_failed = self.tariffs.prices, self.retry_failed
+        self.budget.spent = (await survey(self.questions, self.runs.journal, prices, retry_failed=retry_failed)).spent
+
+    async def _write_all(self) -> None:
         positions = iter(range(len(self.questions)))
         async with anyio.create_task_group() as tasks:
             for _ in range(min(self.concurrency, len(self.questions))):

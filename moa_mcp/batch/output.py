@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast
 
 from moa_mcp.batch.spool import Spool
+from moa_mcp.journal.locks import locked
 
 SUFFIX = ".partial"
 _LONGEST_FIRST = 2**26
@@ -70,7 +70,11 @@ def opened(path: Path, batch: str, *, force: bool) -> Generator[IO[bytes]]:
             yield file
         return
     partial = path.with_name(path.name + SUFFIX)
-    with _locked(partial) as file:
+    with locked(partial) as file:
+        if file is None:
+            raise OutputRefused(
+                f"{partial} is written by another process", "Wait for it, or choose another file with -o."
+            )
         for each in () if force else (path, partial):
             _check(each, batch)
         file.truncate()
@@ -83,47 +87,6 @@ def opened(path: Path, batch: str, *, force: bool) -> Generator[IO[bytes]]:
                     partial.unlink()
             raise
         partial.replace(path)
-
-
-@contextmanager
-def _locked(partial: Path) -> Generator[IO[bytes]]:
-    """Open a file to write, if no other process does."""
-    while True:
-        with partial.open("ab", buffering=0) as file:
-            if not _lock(file):
-                raise OutputRefused(
-                    f"{partial} is written by another process", "Wait for it, or choose another file with -o."
-                )
-            if _is(file, partial):  # otherwise another process has just renamed it
-                file.seek(0)
-                yield file
-                return
-
-
-def _is(file: IO[bytes], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-if sys.platform == "win32":
-
-    def _lock(file: IO[bytes]) -> bool:
-        """Windows renames no file that another process has open."""
-        return file.writable()
-
-else:
-    import fcntl
-
-    def _lock(file: IO[bytes]) -> bool:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a file system without locks
-            return True
-        return True
 
 
 def _check(path: Path, batch: str) -> None:

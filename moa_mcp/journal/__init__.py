@@ -255,6 +255,15 @@ class Journal(Protocol):
         """
         ...
 
+    def alone(self, name: str) -> AbstractAsyncContextManager[bool]:
+        """Yield whether this process alone has entered this with that name; it leaves with the block, or when it ends.
+
+        Raises:
+            JournalError: the store can't be reached or written.
+
+        """
+        ...
+
     async def spending(self, day: str) -> int:
         """Return the committed amount of all runs on a day, in nanodollars, including deleted runs."""
         ...

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from itertools import islice
 
@@ -159,6 +159,11 @@ class MemoryJournal:
         if committed.accepted:
             self.tell(News("spending", run_id))
         return committed
+
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncGenerator[bool]:
+        del name
+        yield True  # no other process has this journal
 
     async def spending(self, day: str) -> int:
         return self._ledger.total(day)

@@ -194,3 +194,10 @@ async def test_a_run_that_was_claimed_by_hand_after_its_queue_is_queued_again_wh
     assert await state(live) == ("queued", False)
     for each in (dead, live):
         await each.close()
+
+
+async def test_one_process_at_a_time_is_alone(journal: Journal, rival: Journal) -> None:
+    async with journal.alone("b") as first, rival.alone("b") as second, rival.alone("c") as other:
+        assert (first, second, other) == (True, rival is journal, True)
+    async with rival.alone("b") as after:
+        assert after

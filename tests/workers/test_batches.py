@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.batches import Desk
 from tests.support.lives import until
-from tests.support.model_server import Hang, ModelServer, Reply
+from tests.support.model_server import Hang, Held, ModelServer, Reply
 from tests.support.nursery import Forked, Nursery
 from tests.support.worker_machine import WorkerMachine
 
@@ -128,3 +128,22 @@ def test_without_a_database_a_batch_can_not_be_submitted(team: BatchMachine) -> 
         2,
         "Add --journal postgresql://USER:PASSWORD@HOST/DATABASE.",
     )
+
+
+def test_two_processes_do_not_execute_one_batch_if_one_of_them_has_a_budget(team: BatchMachine) -> None:
+    team.models.script("*", Held())
+    file = team.desk.ask("Why?")
+    other = ("--max-cost", "0.5", "-o", str(team.folder / "other.jsonl"))
+    with team.worker() as worker, team.start(*team.batch(file, "--max-cost", "0.5")) as first:
+        team.waits(lambda seen: len(seen) == 1)
+        refused = team.done(file, *other)
+        with team.start(*team.batch(file, "-o", str(team.folder / "third.jsonl"))) as third:
+            team.models.release()
+            third.communicate()
+            first.communicate()
+            assert [first.wait(10), third.wait(10)] == [0, 0]
+        again = team.done(file, *other)
+        ended(worker)
+    assert "another process executes this batch, and two of them can't share --max-cost" in refused.stderr
+    assert (refused.returncode, again.returncode) == (1, 0), again.stderr
+    assert team.models.requests[1:] == ()

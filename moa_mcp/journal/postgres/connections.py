@@ -42,6 +42,11 @@ _DEFAULTS: dict[str, Any] = {
 """A host that is gone is noticed within seconds; the address may say otherwise."""
 
 
+_NOTICE_DEATH = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
+"""The server notices within seconds that a host with a lock is gone."""
+_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
+
+
 @contextmanager
 def watched(connection: Connection) -> Generator[None]:
     """Break a connection on which work takes too long: the server, or the network to it, no longer answers."""
@@ -116,6 +121,21 @@ class Database:
         if self._power:
             await connection.execute("SET synchronous_commit TO on")
         return connection
+
+    async def locked(self, name: str) -> tuple[Connection, bool]:
+        """Return a connection, and whether it alone has the lock of that name, until it is closed or breaks.
+
+        Raises:
+            JournalError: the database can't be reached.
+
+        """
+        try:
+            connection = await self.connected()
+            await connection.execute(_NOTICE_DEATH)
+            row = await (await connection.execute(_LOCK, (name,))).fetchone()
+        except (psycopg.Error, OSError) as error:
+            raise explained(self.shown, error) from None
+        return connection, bool(row and row[0])
 
     async def do(self, work: Callable[[Connection], Awaitable[Value]]) -> Value:
         """Do work on a connection. During an outage it waits and is done again, so it must bear that.

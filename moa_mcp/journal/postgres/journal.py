@@ -293,6 +293,16 @@ class PostgresJournal:
             raise JournalError(f"the journal {self._database.shown} returned nothing for what run {run_id} spends")
         return job.committed
 
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncGenerator[bool]:
+        await self.open()
+        connection, alone = await self._thread.run(self._database.locked(name))
+        try:
+            yield alone
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._thread.run(connection.close())
+
     async def spending(self, day: str) -> int:
         rows = await self._rows("SELECT nanodollars FROM moa.days WHERE day = %s::date", day)
         return int(rows[0][0]) if rows else 0

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from moa_mcp.events import PASSING, Event
 from moa_mcp.journal import CallerSpending, Claim, Committed, Page, RunRecord
 from moa_mcp.journal.codec import Packer
 from moa_mcp.journal.damage import damaged_run, readable
+from moa_mcp.journal.locks import locked
 from moa_mcp.journal.news import Listeners, News, NewsKind
 from moa_mcp.journal.owners import me
 from moa_mcp.journal.sqlite import spending
@@ -277,6 +278,19 @@ class SQLiteJournal:
         if committed.accepted:
             self.tell(News("spending", run_id))
         return committed
+
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncGenerator[bool]:
+        path = self._file.path.with_name(f"{self._file.path.name}-{name}.lock")
+        with ExitStack() as stack:
+            try:
+                file = stack.enter_context(locked(path))
+            except OSError as error:
+                raise explained(path, error) from error
+            yield file is not None
+            if file is not None:
+                with suppress(OSError):  # Windows deletes no open file
+                    path.unlink()
 
     async def spending(self, day: str) -> int:
         return 0 if self._file.is_empty else await self._file.read(lambda db: spending.total(db, day))
