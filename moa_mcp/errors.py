@@ -125,10 +125,7 @@ class BatchActive(MoaError):
     """Another process executes the batch, so that a budget would not limit both."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "another process executes this batch, and two of them can't share --max-cost; wait for it, or leave out "
-            "--max-cost"
-        )
+        super().__init__("another process executes this batch, and they can't share --max-cost; wait, or leave it out")
 
 
 class TooManyRuns(MoaError):

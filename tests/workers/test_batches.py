@@ -144,6 +144,6 @@ def test_two_processes_do_not_execute_one_batch_if_one_of_them_has_a_budget(team
             assert [first.wait(10), third.wait(10)] == [0, 0]
         again = team.done(file, *other)
         ended(worker)
-    assert "another process executes this batch, and two of them can't share --max-cost" in refused.stderr
+    assert "another process executes this batch, and they can't share --max-cost" in refused.stderr
     assert (refused.returncode, again.returncode) == (1, 0), again.stderr
     assert team.models.requests[1:] == ()
