@@ -271,8 +271,8 @@ class Journal(Protocol):
     async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
         """Return the unspent part of the committed amount on a day, for each run with a live owner.
 
-        With `dead`, for each other run whose process died before it could release it. Runs that a queue offers again are
-        not among them.
+        With `dead`, for each other run whose process died before it could release it, except runs that a queue offers
+        again.
         """
         ...
 

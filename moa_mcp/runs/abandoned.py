@@ -39,18 +39,19 @@ class Abandoned:
 
     async def _release(self, run_id: str, day: str) -> bool:
         """Release what one run holds; an unfinished one is owned meanwhile, so that no other process resumes it."""
-        record = await self._journal.record(run_id)
-        if record is None or (record.status in ACTIVE and await self._journal.claim(run_id) is None):
-            return False
-        with anyio.CancelScope(shield=True):
-            try:
-                amount = _spent_on(day, await self._journal.events(run_id))
-                await self._journal.commit_spending(run_id, amount, None, 0, day)
-            except JournalDamaged:
-                self._unreadable.add(run_id)
+        try:
+            record = await self._journal.record(run_id)
+            if record is None or (record.status in ACTIVE and await self._journal.claim(run_id) is None):
                 return False
-            finally:
-                await self._journal.release(run_id)  # no effect without a claim
+            with anyio.CancelScope(shield=True):
+                try:
+                    amount = _spent_on(day, await self._journal.events(run_id))
+                    await self._journal.commit_spending(run_id, amount, None, 0, day)
+                finally:
+                    await self._journal.release(run_id)  # no effect without a claim
+        except JournalDamaged:
+            self._unreadable.add(run_id)
+            return False
         return True
 
 
