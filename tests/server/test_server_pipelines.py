@@ -88,7 +88,7 @@ async def asked(request: pytest.FixtureRequest, client: Client, models: ModelSer
 
 
 def said(model: str, messages: object) -> str:
-    return json.dumps([model.removeprefix("openai/").removeprefix("openrouter/"), messages])
+    return json.dumps([model.removeprefix("openrouter/").removeprefix("openai/"), messages])
 
 
 def answered(call: dict[str, Any]) -> str:
