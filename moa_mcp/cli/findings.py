@@ -8,6 +8,7 @@ from rich.text import Text
 
 from moa_mcp.cli.text import counted, line, shortened
 from moa_mcp.findings import Analysis, PeerReview, Point
+from moa_mcp.trace.findings import members_of
 from moa_mcp.trace.trace import Trace
 
 _MOST = 4
@@ -29,7 +30,7 @@ def findings(trace: Trace) -> Iterator[Text]:
 
 def _analysis(analysis: Analysis, agents: Sequence[str]) -> Iterator[Text]:
     def said(point: Point) -> str:
-        members = [*dict.fromkeys(agents[number - 1] for number in point.answers)]
+        members = members_of(point.answers, agents)
         return f"{point.text} ({', '.join(members)})" if members else point.text
 
     opposed = [

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from moa_mcp.steps import Step
-from moa_mcp.steps.comparisons import listed
+from moa_mcp.steps.comparisons import EMPTY, listed
 from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers, ExpectedCalls, Forecast, Form
 from moa_mcp.steps.members import addressed
 from moa_mcp.text.tokens import EXPECTED
@@ -102,7 +102,8 @@ _PROMPT = ExpectedCalls._fields.index("form")
 
 def known(answers: Sequence[Answer], analysis: Analysis | None, tokens: Callable[[str], int]) -> ExpectedAnswers:
     """Return the answers with which a run continues, and their analysis, as expected ones."""
-    compared = 0 if analysis is None else tokens(listed(analysis, answers))
+    frame = tokens(listed(EMPTY, ()))  # is in the prompt of `synthesize_compared`
+    compared = 0 if analysis is None else max(0, tokens(listed(analysis, answers)) - frame) + 1
     return tuple(
         ExpectedAnswer(
             sum(map(tokens, answer.texts)), answer.agent, len(answer.comments), answer.rank is not None, compared

@@ -21,7 +21,7 @@ def analysis_of(step: StepTrace, longest: int = sys.maxsize) -> dict[str, object
 
     def points(of: Iterable[Point], name: str = "point") -> list[dict[str, object]]:
         return [
-            {name: text(each.text), "answers": [*each.answers], "members": _members(each.answers, agents)}
+            {name: text(each.text), "answers": [*each.answers], "members": members_of(each.answers, agents)}
             for each in of
         ]
 
@@ -38,7 +38,7 @@ def analysis_of(step: StepTrace, longest: int = sys.maxsize) -> dict[str, object
     }
 
 
-def _members(numbers: Iterable[int], agents: Sequence[str]) -> list[str]:
+def members_of(numbers: Iterable[int], agents: Sequence[str]) -> list[str]:
     """Return the authors of the answers with these numbers, each once."""
     return [*dict.fromkeys(agents[number - 1] for number in numbers if number <= len(agents))]
 
