@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from moa_mcp.errors import Failure
 from moa_mcp.values import (
+    Analysis,
     Answer,
     Completion,
     Dollars,
@@ -17,6 +18,7 @@ from moa_mcp.values import (
     Message,
     Note,
     Parameters,
+    PeerReview,
     Place,
     Question,
     Status,
@@ -211,6 +213,10 @@ class StepFinished(Happened):
     seconds: float
     tally: Tally | None = None
     """The votes that it counted; None if it does not count."""
+    analysis: Analysis | None = None
+    """Its comparison of the answers; None if it does not compare."""
+    review: PeerReview | None = None
+    """Its ranking by reviewers; None if it has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

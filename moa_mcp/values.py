@@ -9,29 +9,33 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import JsonValue
 
+from moa_mcp.findings import Analysis, PeerReview, Placement, Tally, Votes
+from moa_mcp.places import PLAIN, Place, Word
 from moa_mcp.prices import Dollars, Price, Rates, Tokens, Usage
 from moa_mcp.targets import NO_SETTINGS, CallSettings, Program, Target, Transport
 
 __all__ = [
     "NO_SETTINGS",
+    "PLAIN",
+    "Analysis",
     "CallSettings",
     "Dollars",
+    "PeerReview",
+    "Place",
+    "Placement",
     "Price",
     "Program",
     "Rates",
+    "Tally",
     "Target",
     "Tokens",
     "Transport",
     "Usage",
+    "Votes",
+    "Word",
 ]
-"""What is defined in `prices` and `targets`, and is also imported from here."""
+"""What is defined in `findings`, `places`, `prices` and `targets`, and is also imported from here."""
 
-PLAIN = "plain"
-Word = Annotated[str, PLAIN]
-"""A name, an id or another word of the configuration or of moa-mcp.
-
-Every other `str` in an event may hold texts of users and models: with `record = "hashes"` only its hash is stored.
-"""
 Role = Literal["system", "user", "assistant"]
 Status = Literal["queued", "running", "complete", "degraded", "failed", "cancelled"]
 """`queued`: not executed yet. `ACTIVE` are those of a run that has not ended, `COMPLETE` one with an answer."""
@@ -76,19 +80,6 @@ class Question:
     system: str | None = None
     turns: tuple[Message, ...] = ()
     """Earlier turns of the user and the assistant, oldest first. Every prompt has them before the question."""
-
-
-class Place(NamedTuple):
-    """The position of a call in a run. All three numbers count from 1."""
-
-    step: int
-    number: int
-    """Number of the call in its step."""
-    sample: int = 1
-    """Number among the equal calls of the step: six samples of one model have samples 1 to 6."""
-
-    def __str__(self) -> str:
-        return f"{self.step}.{self.number}"
 
 
 class ReplySchema(NamedTuple):
@@ -240,6 +231,8 @@ class Answer:
     """Whether only its beginning fits the window of the model that reads it. Prompts say so."""
     comments: tuple[Comment, ...] = ()
     """What agents said about it. Prompts show them beside it; they are not part of it."""
+    rank: Placement | None = None
+    """How reviewers ranked it. Prompts that merge answers show it."""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -258,28 +251,6 @@ class Note:
     """Number of calls that were not needed."""
 
 
-class Votes(NamedTuple):
-    """The number of votes for a value."""
-
-    value: str
-    votes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """The result of a count."""
-
-    values: tuple[Votes, ...]
-    """The values of the answers, or the numbers of the answers that a judge chose; most votes first."""
-    abstained: int = 0
-    """Number of answers without a readable value."""
-
-    @property
-    def of(self) -> int:
-        """Number of votes, including abstentions."""
-        return sum(votes for _, votes in self.values) + self.abstained
-
-
 @dataclass(frozen=True, slots=True)
 class State:
     """The input and output of steps."""
@@ -290,7 +261,24 @@ class State:
     """Notes of the step that returned this state."""
     tally: Tally | None = None
     """The count of that step, if it counted."""
+    analysis: Analysis | None = None
+    """The last comparison of these answers, whichever step made it."""
+    review: PeerReview | None = None
+    """The review of that step, if it reviewed."""
 
-    def then(self, answers: tuple[Answer, ...], *notes: Note, tally: Tally | None = None) -> State:
-        """Return the state after a step, with its answers instead of the previous ones."""
-        return State(self.question, answers, notes, tally)
+    def then(
+        self,
+        answers: tuple[Answer, ...],
+        *notes: Note,
+        tally: Tally | None = None,
+        analysis: Analysis | None = None,
+        review: PeerReview | None = None,
+    ) -> State:
+        """Return the state after a step, with its answers instead of the previous ones.
+
+        An analysis is kept while the answers are those that it compared, in any order.
+        """
+        kept = analysis or self.analysis
+        if kept is not None and not kept.is_about(tuple(answer.place for answer in answers)):
+            kept = None
+        return State(self.question, answers, notes, tally, kept, review)

@@ -14,7 +14,7 @@ from moa_mcp.budget.worst_case import enough_usd, least_usd, rounded
 from moa_mcp.config import Pipeline
 from moa_mcp.planning.estimate import Estimate, Prices
 from moa_mcp.text.money import dollars
-from moa_mcp.values import Answer, Question
+from moa_mcp.values import Analysis, Answer, Question
 
 
 class CostLimits(NamedTuple):
@@ -65,6 +65,7 @@ def needed(
     prices: Prices,
     limits: CostLimits,
     answers: Sequence[Answer] = (),
+    analysis: Analysis | None = None,
 ) -> Confirmation | None:
     """Return what has to be confirmed before a run of a pipeline starts from some answers; None if nothing has.
 
@@ -79,7 +80,7 @@ def needed(
     left = expected if limits.max_cost_usd is None else limits.max_cost_usd - limits.spent_usd
     if not unknown and min(expected, left) <= limits.confirm_above_usd:
         return None
-    least, enough = (each(pipeline, question, prices, answers) for each in (least_usd, enough_usd))
+    least, enough = (each(pipeline, question, prices, answers, analysis) for each in (least_usd, enough_usd))
     return Confirmation(
         estimated.pipeline,
         sum(each.calls for each in reachable),

@@ -21,12 +21,24 @@ from moa_mcp.errors import CallError, Failure, Unpriced
 from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, CallStarted, Event
 from moa_mcp.planning.estimate import Estimate, Priced
 from moa_mcp.planning.estimate import data as estimate_data
-from moa_mcp.planning.forecast import Count, Drafts, ModelCalls, model_calls, step_forecast
+from moa_mcp.planning.forecast import Count, Drafts, ModelCalls, known, model_calls, step_forecast
 from moa_mcp.routing import catalog
 from moa_mcp.steps import Step
-from moa_mcp.steps.forecast import ExpectedAnswer, ExpectedAnswers, ExpectedCalls, Forecast
+from moa_mcp.steps.forecast import ExpectedAnswers, ExpectedCalls, Forecast
 from moa_mcp.text.tokens import UPPER
-from moa_mcp.values import Answer, Call, Completion, Message, Parameters, Place, Price, Question, Usage, token_limit
+from moa_mcp.values import (
+    Analysis,
+    Answer,
+    Call,
+    Completion,
+    Message,
+    Parameters,
+    Place,
+    Price,
+    Question,
+    Usage,
+    token_limit,
+)
 
 SCHEMA_TOKENS = 512
 """Maximum prompt tokens of a reply schema, with the text that providers add around it."""
@@ -88,7 +100,7 @@ class RunTariff:
             self._made = tuple(sum(call.times for call in forecast.calls) for forecast in self._forecasts())
         return self._steps[step - 1].required(self._made[step - 1])
 
-    def smallest(self, finished: int, answers: Sequence[Answer]) -> Amount:
+    def smallest(self, finished: int, answers: Sequence[Answer], analysis: Analysis | None = None) -> Amount:
         """Return the worst-case cost of the smallest form of the rest of a run, from these answers.
 
         The smallest form is the last layer, after the first one if there are no answers yet, each with the fewest
@@ -96,7 +108,7 @@ class RunTariff:
         """
         layers = self._left(finished)
         kept = {*layers[-1:], *([] if answers else layers[:1])}
-        return self._least(finished, kept, _expected(answers))
+        return self._least(finished, kept, known(answers, analysis, UPPER.unwritten))
 
     def reserves(self, step: int, answers: int | None) -> Iterator[Amount]:
         """Yield the worst-case cost of the later steps, given the number of answers of this one; None for all answers.
@@ -246,7 +258,11 @@ def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: fl
 
 
 def enough_usd(
-    pipeline: Pipeline, question: Question, priced: Mapping[str, Priced], answers: Sequence[Answer] = ()
+    pipeline: Pipeline,
+    question: Question,
+    priced: Mapping[str, Priced],
+    answers: Sequence[Answer] = (),
+    analysis: Analysis | None = None,
 ) -> Decimal:
     """Return the worst-case cost of all calls of a run that starts with these answers, in US dollars.
 
@@ -254,7 +270,7 @@ def enough_usd(
     """
     total = Amount()
     drafts = Drafts(question)
-    given = _expected(answers)
+    given = known(answers, analysis, UPPER.unwritten)
     for step in pipeline.steps:
         calls, given = step_forecast(step, given, "max")
         for each in _most(calls, drafts):
@@ -268,18 +284,15 @@ def data(estimated: Estimate, enough: Decimal) -> dict[str, object]:
 
 
 def least_usd(
-    pipeline: Pipeline, question: Question, priced: Mapping[str, Priced], answers: Sequence[Answer] = ()
+    pipeline: Pipeline,
+    question: Question,
+    priced: Mapping[str, Priced],
+    answers: Sequence[Answer] = (),
+    analysis: Analysis | None = None,
 ) -> Decimal:
     """Return the smallest budget with which a run that starts with these answers is admitted, in US dollars."""
     tariff = RunTariff(pipeline, question, {alias: each.price for alias, each in priced.items()})
-    return Decimal(tariff.smallest(0, answers).nanodollars) / _NANO
-
-
-def _expected(answers: Sequence[Answer]) -> ExpectedAnswers:
-    return tuple(
-        ExpectedAnswer(sum(map(UPPER.unwritten, answer.texts)), answer.agent, len(answer.comments))
-        for answer in answers
-    )
+    return Decimal(tariff.smallest(0, answers, analysis).nanodollars) / _NANO
 
 
 def rounded(usd: Decimal) -> Decimal:

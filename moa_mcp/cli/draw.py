@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from moa_mcp.cli.findings import findings
 from moa_mcp.cli.text import counted, line
 from moa_mcp.text.money import dollars
 from moa_mcp.trace.trace import Trace
@@ -67,7 +68,8 @@ _COLOURS = {
 
 
 def summary(trace: Trace) -> Iterator[Text]:
-    """Yield what a run used, compared with its estimate, its notes, its status and its ID."""
+    """Yield what a run found out, its notes, what it used, compared with its estimate, its status and its ID."""
+    yield from findings(trace)
     yield from notes(trace)
     if trace.steps:
         yield Text(f"- {_used(trace)}", style="dim")

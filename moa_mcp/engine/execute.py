@@ -153,7 +153,17 @@ async def _step(
     notes = (*turn.notes, *after.state.notes)
     answers = after.state.answers
     seconds = time.monotonic() - began
-    emit(StepFinished(step=number, answers=answers, notes=notes, seconds=seconds, tally=after.state.tally))
+    emit(
+        StepFinished(
+            step=number,
+            answers=answers,
+            notes=notes,
+            seconds=seconds,
+            tally=after.state.tally,
+            analysis=None if after.state.analysis is state.analysis else after.state.analysis,
+            review=after.state.review,
+        )
+    )
     return _After(after.state.then(answers, *notes), after.over)
 
 

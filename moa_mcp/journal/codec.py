@@ -111,7 +111,7 @@ class Packer:
                     told["first_text_s"] = event.first_text_s
             case CallFinished():
                 told = {"completion": self._ended(event, ref), "seconds": event.seconds}
-            case StepFinished():
+            case StepFinished(analysis=None, review=None):
                 finished: dict[str, object] = {
                     "at": event.at,
                     "kind": event.kind,
@@ -161,6 +161,8 @@ def _answer(answer: Answer, ref: _Say) -> dict[str, object]:
     plain = _written(answer, ref)
     if answer.comments:
         plain["comments"] = [_written(comment, ref) for comment in answer.comments]
+    if answer.rank is not None:
+        plain["rank"] = [*answer.rank]
     return plain
 
 
@@ -250,7 +252,9 @@ def _finder(path: Sequence[str]) -> _Find:
     inner = _finder(rest)
     if first == "*":
         return lambda held: [place for each in held for place in inner(each)]
-    return lambda held: inner(held.get(first) or {})
+    if isinstance(key, int):
+        return lambda held: inner(held[key])
+    return lambda held: inner(held.get(key) or {})
 
 
 @cache

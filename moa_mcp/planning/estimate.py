@@ -15,12 +15,12 @@ from typing import TypeAlias
 
 from moa_mcp.config import Pipeline, models_of
 from moa_mcp.model import Usable, targets_of
-from moa_mcp.planning.forecast import Drafts, ModelCalls, model_calls, step_forecast
+from moa_mcp.planning.forecast import Drafts, ModelCalls, known, model_calls, step_forecast
 from moa_mcp.routing import catalog
 from moa_mcp.steps import Step
-from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers
+from moa_mcp.steps.forecast import Bound, ExpectedAnswers
 from moa_mcp.text.tokens import EXPECTED
-from moa_mcp.values import Answer, Dollars, Price, Question, Target, Tokens, Usage
+from moa_mcp.values import Analysis, Answer, Dollars, Price, Question, Target, Tokens, Usage
 
 NOTES = (
     f"Tokens are estimated at {EXPECTED.per_token} characters each; non-Latin scripts use more tokens.",
@@ -137,8 +137,9 @@ def estimate(
     prices: Mapping[str, Priced],
     answers: Sequence[Answer] = (),
     drafts: Drafts | None = None,
+    analysis: Analysis | None = None,
 ) -> Estimate:
-    """Return the estimate for a run that starts with `answers`, if no call fails.
+    """Return the estimate for a run that starts with `answers` and their `analysis`, if no call fails.
 
     If an agent has no usable route, its fallback is counted.
 
@@ -147,14 +148,10 @@ def estimate(
     """
     steps = [_reachable(step, prices) for step in pipeline.steps]
     drafts = drafts or Drafts(question)
-    given = tuple(_expected(answer) for answer in answers)
+    given = known(answers, analysis, EXPECTED.text)
     walks = [_walk(steps, drafts, given, bound) for bound in ("min", "expected", "max")]
     each_step = zip(steps, *walks, strict=True)
     return Estimate(pipeline.name, tuple(_step(step.step, tuple(asked), prices) for step, *asked in each_step))
-
-
-def _expected(answer: Answer) -> ExpectedAnswer:
-    return ExpectedAnswer(sum(map(EXPECTED.text, answer.texts)), answer.agent, len(answer.comments))
 
 
 def _reachable(step: Step, prices: Mapping[str, Priced]) -> Step:

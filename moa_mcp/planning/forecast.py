@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from moa_mcp.steps import Step
-from moa_mcp.steps.forecast import Bound, ExpectedAnswers, ExpectedCalls, Forecast, Form
+from moa_mcp.steps.comparisons import EMPTY, listed
+from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers, ExpectedCalls, Forecast, Form
 from moa_mcp.steps.members import addressed
 from moa_mcp.text.tokens import EXPECTED
-from moa_mcp.values import Answer, Comment, Message, Place, Question, Usage
+from moa_mcp.values import Analysis, Answer, Comment, Message, Place, Placement, Question, Usage
 
 ASSUMED_TOKENS = 200
 """Assumed tokens of a question that is unknown."""
@@ -55,15 +56,22 @@ class Drafts:
 
     def __init__(self, question: Question) -> None:
         self._question = question
-        self._written: dict[tuple[Form, str | None, str | None, tuple[int, ...], bool], tuple[Message, ...]] = {}
+        self._written: dict[
+            tuple[Form, str | None, str | None, tuple[tuple[int, bool], ...], bool], tuple[Message, ...]
+        ] = {}
 
     def of(self, call: ExpectedCalls, *, cut: bool) -> tuple[Message, ...]:
         """Return the prompt of a call; with `cut`, all answers and comments in it are marked as cut off."""
-        key = call.form, call.instruction, call.system, tuple([answer.comments for answer in call.shown]), cut
+        shown = tuple([(answer.comments, answer.ranked) for answer in call.shown])
+        key = call.form, call.instruction, call.system, shown, cut
         written = self._written.get(key)
         if written is None:
             place, comment = Place(0, 0), Comment("", "", Place(0, 0), cut=cut)
-            empty = [Answer("", "", place, cut=cut, comments=(comment,) * each.comments) for each in call.shown]
+            rank = Placement(99, 99, 0.0) if cut else Placement(1, 1, 0.0)
+            empty = [
+                Answer("", "", place, cut=cut, comments=(comment,) * each.comments, rank=rank if each.ranked else None)
+                for each in call.shown
+            ]
             written = self._written[key] = call.form(addressed(self._question, call.system), empty, call.instruction)
         return written
 
@@ -82,13 +90,26 @@ def model_calls(
     for call in calls:
         if before is None or call[_PROMPT:] != before[_PROMPT:]:  # the agents of a step have one prompt
             messages = drafts.of(call, cut=bound == "max")  # prompts mark answers that reached max_tokens as cut off
-            usage = Usage(count(messages, sum([answer.tokens for answer in call.shown])), call.tokens)
+            unwritten = sum([answer.tokens for answer in call.shown]) + call.analysis
+            usage = Usage(count(messages, unwritten), call.tokens)
         before = call
         yield ModelCalls(call.model, call.times, usage)
 
 
 _PROMPT = ExpectedCalls._fields.index("form")
 """The first of the fields that decide what a call takes."""
+
+
+def known(answers: Sequence[Answer], analysis: Analysis | None, tokens: Callable[[str], int]) -> ExpectedAnswers:
+    """Return the answers with which a run continues, and their analysis, as expected ones."""
+    frame = tokens(listed(EMPTY, ()))  # is in the prompt of `synthesize_compared`
+    compared = 0 if analysis is None else max(0, tokens(listed(analysis, answers)) - frame) + 1
+    return tuple(
+        ExpectedAnswer(
+            sum(map(tokens, answer.texts)), answer.agent, len(answer.comments), answer.rank is not None, compared
+        )
+        for answer in answers
+    )
 
 
 def assumed() -> Question:

@@ -31,7 +31,7 @@ from moa_mcp.runs.record import StartPoint, StoredRun, whole
 from moa_mcp.runs.requests import ForkedRun, NewRun, Owner, ResumedRun, RunRequest, Terms
 from moa_mcp.runs.store import RunStore, not_resumable
 from moa_mcp.trace import replay
-from moa_mcp.values import COMPLETE, Answer
+from moa_mcp.values import COMPLETE, Analysis, Answer
 
 RefusalReason: TypeAlias = Literal["no_provider", "question_too_long", "unpriced", "draining"]
 _SEEDS = 2**32
@@ -119,6 +119,10 @@ class _Task(NamedTuple):
         return self.checkpoint.state.answers if self.checkpoint else ()
 
     @property
+    def analysis(self) -> Analysis | None:
+        return self.checkpoint.state.analysis if self.checkpoint else None
+
+    @property
     def left(self) -> Pipeline:
         """The pipeline without its finished steps."""
         pipeline = self.stored.spec.pipeline
@@ -152,7 +156,7 @@ class Admission:
         drafts = Drafts(spec.question)
         if refused := await self._refused(spec, left, drafts, priced, usable):
             return refused
-        estimated = estimate(left, spec.question, priced, task.answers, drafts)
+        estimated = estimate(left, spec.question, priced, task.answers, drafts, task.analysis)
         ready = Ready(self, request, spec.run_id, Work(task.stored, task.start, usable, priced, estimated, drafts))
         confirmation = None if request.consent == "given" else _confirmation(task, left, priced, estimated)
         if confirmation is None or (request.consent == "budget" and confirmation.covered_by(request.max_cost_usd)):
@@ -309,4 +313,4 @@ def _confirmation(task: _Task, left: Pipeline, priced: Prices, estimated: Estima
     spec = task.stored.spec
     spent = Decimal(earlier(task.history, priced).nanodollars) / 10**9
     limits = CostLimits(task.confirm_above_usd, spec.max_cost_usd, spent)
-    return needed(estimated, left, spec.question, priced, limits, task.answers)
+    return needed(estimated, left, spec.question, priced, limits, task.answers, task.analysis)

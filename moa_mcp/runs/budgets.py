@@ -10,12 +10,13 @@ import anyio
 
 from moa_mcp.budget.worst_case import RunTariff
 from moa_mcp.config import BudgetSettings
+from moa_mcp.engine.execute import Checkpoint
 from moa_mcp.middleware import Amount, Budget
 from moa_mcp.planning.estimate import Prices
 from moa_mcp.planning.forecast import Drafts
 from moa_mcp.runs.caps import Caps, Refusal
 from moa_mcp.runs.record import StartPoint, StoredRun
-from moa_mcp.values import FailureReason
+from moa_mcp.values import FailureReason, State
 
 
 class BudgetUnavailable(Exception):
@@ -44,11 +45,12 @@ async def open_budget(
 
     """
     spec = stored.spec
-    finished, answers = (start.checkpoint.steps, start.checkpoint.state.answers) if start.checkpoint else (0, ())
+    begins = start.checkpoint or Checkpoint(0, State(spec.question))
+    finished = begins.steps
     by_alias = {alias: each.price for alias, each in prices.items()}
     tariff = RunTariff(spec.pipeline, spec.question, by_alias, settings.unpriced, drafts)
     budget = caps.budget(stored, start, tariff, prices)
-    smallest = tariff.smallest(finished, answers)
+    smallest = tariff.smallest(finished, begins.state.answers, begins.state.analysis)
     refusal: Refusal | None = None
     with anyio.move_on_after(math.inf if spec.deadline_s is None else spec.deadline_s) as time_up:
         refusal = await caps.open(budget, smallest, partial(tariff.whole, finished), waits)

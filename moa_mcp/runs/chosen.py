@@ -25,10 +25,10 @@ def chosen(pipeline: Pipeline, models: str, aggregator: str, config: Config) -> 
     """Return the pipeline with other models for one run; an empty text changes nothing.
 
     `models` are names separated by commas. They replace the agents of every step that adds answers (propose,
-    synthesize) or has these criticise their own, with the settings of these agents. A name is an alias, or a panel with
-    the number of its members, ``balanced:4``; a single panel without a number has as many members as the step had
-    calls. `aggregator` is an alias or a panel. It replaces the agent of the last step that calls models. An alias
-    precedes a panel of the same name.
+    synthesize) or has these rank each other or criticise their own, with the settings of these agents. A name is an
+    alias, or a panel with the number of its members, ``balanced:4``; a single panel without a number has as many
+    members as the step had calls. `aggregator` is an alias or a panel. It replaces the agent of the last step that
+    calls models. An alias precedes a panel of the same name.
 
     Raises:
         ChangeRefused: a name is not configured, or the pipeline has no such step, or there are too many models.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from moa_mcp.steps.analyzing import Analyze
 from moa_mcp.steps.answering import Aggregate, Propose, Refine, Synthesize
 from moa_mcp.steps.critiquing import Critique
 from moa_mcp.steps.extracting import Ahead, Stop
@@ -11,6 +12,7 @@ from moa_mcp.steps.judging import Vote
 from moa_mcp.steps.layer import Agent, ModelStep, MultiAgentStep, SingleAgentStep
 from moa_mcp.steps.members import Member
 from moa_mcp.steps.ranking import Rank
+from moa_mcp.steps.reviewing import Review
 from moa_mcp.steps.selecting import Dropout, Sample, Shuffle, Take
 from moa_mcp.steps.step import StepBase, Turn
 
@@ -18,6 +20,7 @@ __all__ = [
     "Agent",
     "Aggregate",
     "Ahead",
+    "Analyze",
     "Critique",
     "Dropout",
     "Member",
@@ -26,6 +29,7 @@ __all__ = [
     "Propose",
     "Rank",
     "Refine",
+    "Review",
     "Sample",
     "Shuffle",
     "SingleAgentStep",
@@ -38,4 +42,18 @@ __all__ = [
     "Vote",
 ]
 
-Step: TypeAlias = Propose | Synthesize | Aggregate | Refine | Critique | Rank | Vote | Shuffle | Dropout | Sample | Take
+Step: TypeAlias = (
+    Propose
+    | Synthesize
+    | Aggregate
+    | Refine
+    | Critique
+    | Analyze
+    | Review
+    | Rank
+    | Vote
+    | Shuffle
+    | Dropout
+    | Sample
+    | Take
+)

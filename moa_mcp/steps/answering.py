@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from moa_mcp.steps import prompts, tally
 from moa_mcp.steps.extracting import Stop, extract, short, stopped
-from moa_mcp.steps.fan_in import fan_in
+from moa_mcp.steps.fan_in import expected_fan_in, fan_in
 from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers, Forecast
 from moa_mcp.steps.layer import Agent, MultiAgentStep, SingleAgentStep, asked_of, given
 from moa_mcp.steps.members import Member
@@ -129,7 +129,7 @@ class Synthesize(MultiAgentStep):
 
     def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
         made = tuple(ExpectedAnswer(self.reply_tokens(bound), model) for model in self.models)
-        return Forecast(self.expected(self.members, prompts.synthesize, answers, bound), made)
+        return Forecast(expected_fan_in(self, answers, bound), made)
 
     async def run(self, state: State, turn: Turn) -> State:
         quorum = self.required(len(self.models))
@@ -153,7 +153,7 @@ class Aggregate(SingleAgentStep):
 
     def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
         made = ExpectedAnswer(self.reply_tokens(bound), self.agent.model)
-        return Forecast(self.expected(self.members, prompts.synthesize, answers, bound), (made,))
+        return Forecast(expected_fan_in(self, answers, bound), (made,))
 
     async def run(self, state: State, turn: Turn) -> State:
         async def ask(agent: Member) -> tuple[tuple[Answer, ...], tuple[Note, ...]]:

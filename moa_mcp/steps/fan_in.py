@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
 
 from moa_mcp.errors import PromptTooLong, StepFailed
 from moa_mcp.steps import prompts
+from moa_mcp.steps.forecast import Bound, ExpectedAnswers, ExpectedCalls, analysis_of
 from moa_mcp.steps.layer import ModelStep, given
 from moa_mcp.steps.members import Member
 from moa_mcp.steps.step import Turn
 from moa_mcp.steps.windows import Compose, Fit, Part, part
 from moa_mcp.values import Answer, Grace, Message, Note, Question, Request, State, Window
+
+
+def expected_fan_in(step: ModelStep, answers: ExpectedAnswers, bound: Bound) -> tuple[ExpectedCalls, ...]:
+    """Return the calls of `fan_in` to all members of a step, if all answers fit in one prompt."""
+    analysis = analysis_of(answers)
+    form = prompts.synthesize_compared if analysis else prompts.synthesize
+    return step.expected(step.members, form, answers, bound, analysis=analysis)
 
 
 async def fan_in(
@@ -28,17 +36,14 @@ async def fan_in(
 
     The first calls of all agents run concurrently, then the second calls of those that need one, and so on. So a
     resumed run makes the same calls in the same order. If a provider rejects the first prompt as too long, the next
-    prompts contain half as many answers.
+    prompts contain half as many answers. The analysis of the answers is shown only with all of them in one prompt.
 
     Raises:
         StepFailed: fewer than `quorum` agents returned an answer.
 
     """
     composed = cache(partial(_composing, step, state))
-    ways = [
-        _Way(agent, step, state.answers, composed(agent.asked(state.question)), turn.window(agent.model))
-        for agent in agents
-    ]
+    ways = [_Way(agent, step, state, partial(composed, agent.asked(state.question)), turn) for agent in agents]
     can_show_less = len(state.answers) > 1
     while True:
         asked = [way for way in ways if way.prepare()]
@@ -63,9 +68,10 @@ async def fan_in(
     return given([way.so_far for way in ways if way.ended]), tuple(notes)
 
 
-def _composing(step: ModelStep, state: State, question: Question) -> Compose:
+def _composing(step: ModelStep, state: State, question: Question, *, analysed: bool) -> Compose:
     """Return the function that writes the prompts of the agents that get this question."""
-    whole = prompts.synthesize(question, state.answers, step.prompt)
+    analysis = state.analysis if analysed else None
+    whole = prompts.synthesize(question, state.answers, step.prompt, analysis)
 
     @cache
     def of_some(answers: tuple[Answer, ...]) -> tuple[Message, ...]:
@@ -81,7 +87,7 @@ class _Way:
     """The sequence of calls of one agent."""
 
     def __init__(
-        self, agent: Member, step: ModelStep, answers: tuple[Answer, ...], compose: Compose, window: int | None
+        self, agent: Member, step: ModelStep, state: State, composing: Callable[..., Compose], turn: Turn
     ) -> None:
         self.so_far: Answer | None = None
         """The last reply, which combines all answers that the agent was shown."""
@@ -89,12 +95,17 @@ class _Way:
         """Why the agent can't be called; empty if it can."""
         self._agent = agent
         self._step = step
-        self._all = len(answers)
-        self._rest = answers
-        self._window = window
+        self._all = len(state.answers)
+        self._rest = state.answers
+        self._window = turn.window(agent.model)
         self._reserved = step.max_tokens or 0
-        self._fit = Fit(compose, None if window is None else window - self._reserved)
-        self._next = Part((), answers)
+        room = None if self._window is None else self._window - self._reserved
+        self._fit = Fit(composing(analysed=True), room)
+        self._analysed = state.analysis is not None
+        self._without_analysis = self._analysed and not self._fit(state.answers)
+        if self._without_analysis:
+            self._fit = Fit(composing(analysed=False), room)
+        self._next = Part((), state.answers)
         self._asked = 0
         self._failed = False
         self._cut: list[str] = []
@@ -131,6 +142,7 @@ class _Way:
     def show_half(self) -> None:
         """Show half as many answers in each of the next prompts."""
         self._fit = replace(self._fit, most=-(-self._all // 2))
+        self._without_analysis = self._analysed
 
     def take(self, reply: Answer | None) -> None:
         """Record the reply to the last prompt; None if the call failed."""
@@ -151,6 +163,8 @@ class _Way:
         window = f"the context window of {self._agent.model}" + (f" ({self._window} tokens)" if self._window else "")
         if self.obstacle:
             yield Note(self.obstacle, degrades=True)
+        if self._without_analysis:
+            yield Note(f"the analysis was left out: it did not fit {window} beside the answers", degrades=True)
         if self._asked > 1:
             yield Note(f"the {self._all} answers did not fit {window}: combined in {self._asked} calls")
         if self._cut:

@@ -33,6 +33,10 @@ class ExpectedAnswer(NamedTuple):
     """Alias of the model that writes it; None if it depends on the run."""
     comments: int = 0
     """Number of comments."""
+    ranked: bool = False
+    """Whether reviewers ranked it."""
+    analysis: int = 0
+    """Tokens of the analysis of this answer and the others; 0 if there is none."""
 
 
 ExpectedAnswers: TypeAlias = tuple[ExpectedAnswer, ...]
@@ -52,9 +56,11 @@ class ExpectedCalls(NamedTuple):
     tokens: int
     """Tokens of each reply, with its reasoning."""
     verdict: bool = False
-    """Whether the reply is a verdict, whose JSON schema is sent with the request."""
+    """Whether the reply is a verdict or an analysis, whose JSON schema is sent with the request."""
     system: str | None = None
     """The system prompt of the member."""
+    analysis: int = 0
+    """Tokens of an analysis in the prompt, besides its frame."""
 
 
 class Forecast(NamedTuple):
@@ -97,7 +103,17 @@ def drawn(answers: ExpectedAnswers, count: int, bound: Bound) -> ExpectedAnswers
     agent = agents.pop() if len(agents) == 1 else None
     lengths = _picked([answer.tokens for answer in answers], count, bound)
     comments = _picked([answer.comments for answer in answers], count, bound)
-    return tuple(ExpectedAnswer(tokens, agent, each) for tokens, each in zip(lengths, comments, strict=True))
+    ranked = _picked([int(answer.ranked) for answer in answers], count, bound)
+    analysis = analysis_of(answers) if count == len(answers) and bound != "min" else 0
+    return tuple(
+        ExpectedAnswer(tokens, agent, said, bool(place), analysis)
+        for tokens, said, place in zip(lengths, comments, ranked, strict=True)
+    )
+
+
+def analysis_of(answers: ExpectedAnswers) -> int:
+    """Return the tokens of the analysis of these answers; 0 if there is none."""
+    return max((answer.analysis for answer in answers), default=0)
 
 
 def _picked(sizes: list[int], count: int, bound: Bound) -> list[int]:

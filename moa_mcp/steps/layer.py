@@ -119,9 +119,16 @@ class ModelStep(Settable, StepBase):
         return reply_tokens(self.max_tokens or MAX_TOKENS, bound, verdict=verdict)
 
     def expected(
-        self, members: tuple[Member, ...], form: Form, shown: ExpectedAnswers, bound: Bound, *, verdict: bool = False
+        self,
+        members: tuple[Member, ...],
+        form: Form,
+        shown: ExpectedAnswers,
+        bound: Bound,
+        *,
+        verdict: bool = False,
+        analysis: int = 0,
     ) -> tuple[ExpectedCalls, ...]:
-        """Return one call to each of the members, all with the same question and answers."""
+        """Return one call to each of the members, all with the same question and answers, and their analysis."""
         limit = self.max_tokens or MAX_TOKENS
         reply = self.reply_tokens(bound, verdict=verdict)
         return tuple(
@@ -134,6 +141,7 @@ class ModelStep(Settable, StepBase):
                 min(limit, reply + reasoning_tokens(limit, bound, prevailing(self.settings, member.settings))),
                 verdict,
                 member.system,
+                analysis,
             )
             for member, times in in_turn(members)
         )

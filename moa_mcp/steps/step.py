@@ -202,6 +202,11 @@ def numbered(numbers: Iterable[int]) -> str:
     return ", ".join(str(number) for number in numbers)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun for a note: ``1 review``, ``3 reviews``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def keeps_all(n: int, answers: int) -> Iterator[str]:
     """Yield a lint message if a step that keeps `n` answers removes none."""
     if n >= answers:

@@ -10,11 +10,14 @@ from decimal import Decimal
 
 from moa_mcp.errors import Failure
 from moa_mcp.events import RunEstimated
+from moa_mcp.trace.findings import analysis_of, review_of
 from moa_mcp.trace.trace import AttemptTrace, CallTrace, StepTrace, Trace
 from moa_mcp.values import Answer, Comment, Completion, Place, Usage
 
 _LONGEST_VALUE = 200
 """Maximum characters of a tally's value in a summary."""
+_LONGEST_POINT = 400
+"""Maximum characters of a text of an analysis in a summary."""
 
 
 def summary(trace: Trace) -> dict[str, object]:
@@ -30,6 +33,8 @@ def summary(trace: Trace) -> dict[str, object]:
         "cost_usd": _dollars(trace.cost_usd),
         "estimate": _estimate(trace.estimated),
         "tally": _last_tally(trace),
+        "analysis": _last_analysis(trace),
+        "review": _last_review(trace),
         "notes": list(trace.notes),
     }
 
@@ -100,6 +105,8 @@ def step_with(step: StepTrace, calls: list[dict[str, object]]) -> dict[str, obje
         "answers": [_answer(answer) for answer in step.answers],
         "notes": [{"text": note.text, "degrades": note.degrades} for note in step.notes],
         "tally": _tally(step),
+        "analysis": analysis_of(step),
+        "review": review_of(step),
     }
 
 
@@ -107,6 +114,15 @@ def _last_tally(trace: Trace) -> dict[str, object] | None:
     """Return the tally of the last step that has one. Long values are shortened to keep the result small."""
     step = next((step for step in reversed(trace.steps) if step.tally is not None), None)
     return None if step is None else _tally(step, _LONGEST_VALUE)
+
+
+def _last_analysis(trace: Trace) -> dict[str, object] | None:
+    """Return the last analysis. Long texts are shortened to keep the result small."""
+    return next((analysis_of(each, _LONGEST_POINT) for each in reversed(trace.steps) if each.analysis), None)
+
+
+def _last_review(trace: Trace) -> dict[str, object] | None:
+    return next((review_of(each) for each in reversed(trace.steps) if each.review), None)
 
 
 def _tally(step: StepTrace, longest: int = sys.maxsize) -> dict[str, object] | None:

@@ -29,8 +29,10 @@ def checkpoint(question: Question, events: Sequence[Event]) -> Checkpoint:
     """Return the state after the last finished step."""
     finished = [event for event in events if isinstance(event, StepFinished)]
     degraded = any(note.degrades for event in finished for note in event.notes)
-    answers = finished[-1].answers if finished else ()
-    return Checkpoint(len(finished), State(question, answers), degraded, recorded=True)
+    state = State(question)
+    for event in finished:
+        state = state.then(event.answers, analysis=event.analysis)
+    return Checkpoint(len(finished), state, degraded, recorded=True)
 
 
 def until(events: Sequence[Event], step: int) -> tuple[Event, ...]:

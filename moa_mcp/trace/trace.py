@@ -28,12 +28,14 @@ from moa_mcp.events import (
 )
 from moa_mcp.middleware.shares import shares
 from moa_mcp.values import (
+    Analysis,
     Answer,
     Completion,
     FailureReason,
     Message,
     Note,
     Parameters,
+    PeerReview,
     Place,
     Question,
     Status,
@@ -115,6 +117,10 @@ class StepTrace:
     notes: tuple[Note, ...] = ()
     tally: Tally | None = None
     """The votes that it counted, if it did."""
+    analysis: Analysis | None = None
+    """Its comparison of the answers, if it compared them."""
+    review: PeerReview | None = None
+    """Its ranking by reviewers, if it has one."""
     seconds: float | None = None
     """None while the step runs, or if it failed."""
 
@@ -278,7 +284,7 @@ class Trace:
             case StepFinished():
                 step = self.steps[-1]
                 step.answers, step.notes, step.seconds = event.answers, event.notes, event.seconds
-                step.tally = event.tally
+                step.tally, step.analysis, step.review = event.tally, event.analysis, event.review
             case RunFinished():
                 self.status, self.answer = event.status, event.answer
                 self.error, self.reason = event.error, event.reason

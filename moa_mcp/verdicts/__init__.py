@@ -1,8 +1,10 @@
 """Reads the verdict in a judge's reply. Pure, in linear time. An ambiguous reply has no verdict.
 
-`objects` finds JSON-like objects, `values` reads their numbers, and `reading` decides which object counts.
+`objects` finds JSON-like objects, `values` reads their numbers, and `reading` decides which object counts. `analyses`
+reads comparisons of answers.
 """
 
+from moa_mcp.verdicts.analyses import read_analysis
 from moa_mcp.verdicts.reading import Asked, read_ranking, read_vote
 
-__all__ = ["Asked", "read_ranking", "read_vote"]
+__all__ = ["Asked", "read_analysis", "read_ranking", "read_vote"]

@@ -12,9 +12,6 @@ The rules, in this order:
 
 from __future__ import annotations
 
-import json
-import re
-import unicodedata
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,6 +20,7 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 from moa_mcp.values import Message
 from moa_mcp.verdicts import values
 from moa_mcp.verdicts.objects import Object, Value, alone, objects, pairs, value
+from moa_mcp.verdicts.replies import bare, spoken, unwrapped
 from moa_mcp.verdicts.values import name
 
 Said = TypeVar("Said", bound=Hashable)
@@ -37,10 +35,6 @@ _OTHER_ORDERS = {
     "rankings", "ranked", "rank", "order", "ordering", "finalranking", "rankedanswers", "result", "answers",
     "numbers", "排名", "rangfolge", "classement",
 }  # fmt: skip
-_TAG = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection)"
-_OPENS = re.compile(rf"\s*(?:<{_TAG}>|\[THINK\]|◁think▷)", re.IGNORECASE)
-_CLOSES = re.compile(rf"</{_TAG}>|\[/THINK\]|◁/think▷", re.IGNORECASE)
-_ELEMENT = re.compile(r"<([A-Za-z]\w{0,30})>([^<]*)</\1>")
 
 
 class Asked(NamedTuple):
@@ -104,8 +98,8 @@ class _Reply(Generic[Said]):
     def __init__(self, text: str, asked: Asked, form: _Form[Said]) -> None:
         self._asked = asked
         self._form = form
-        spoken, self._sure = _spoken(text)
-        self._text = _unwrapped(spoken)
+        said, self._sure = spoken(text)
+        self._text = unwrapped(said)
 
     def verdict(self) -> Said | None:
         """Return the verdict if it is unambiguous."""
@@ -134,7 +128,7 @@ class _Reply(Generic[Said]):
 
     def _planted(self, statement: _Statement[Said]) -> bool:
         """Whether the judge's prompt contained the same verdict, ignoring spaces and quotes."""
-        source = _bare(self._text[statement.source.start : statement.source.end])
+        source = bare(self._text[statement.source.start : statement.source.end])
         return self._shown is None or statement.said in self._shown or source in self._bare_shown
 
     @cached_property
@@ -147,7 +141,7 @@ class _Reply(Generic[Said]):
 
     @cached_property
     def _bare_shown(self) -> str:
-        return _bare(self._asked.shown)
+        return bare(self._asked.shown)
 
     def _plain(self) -> Said | None:
         """Read a reply without objects: a list, lines of names and values, or the bare value."""
@@ -200,40 +194,3 @@ def _agreed(said: Iterable[Said | None]) -> Said | None:
     """Return the common value; None if they differ or one can't be read."""
     different = set(said)
     return different.pop() if len(different) == 1 else None
-
-
-def _spoken(reply: str) -> tuple[str, bool]:
-    """Return a reply without its reasoning, and whether that was clearly delimited."""
-    begins = 0
-    while opening := _OPENS.match(reply, begins):
-        closing = _CLOSES.search(reply, opening.end())
-        if closing is None:
-            return "", True
-        begins = closing.end()
-    closings = [closing.end() for closing in _CLOSES.finditer(reply, begins)]
-    return (reply[closings[-1] :], False) if closings else (reply[begins:], True)
-
-
-def _unwrapped(text: str) -> str:
-    """Return the content of a code fence, an element or quotes that enclose the whole text."""
-    text = text.strip().strip("*").strip()
-    for fence in ("```", "~~~", "`"):
-        if text.startswith(fence):
-            text = text.removesuffix(fence).removeprefix(fence)
-            head, end, rest = text.partition("\n")
-            text = rest if end and (not head.strip() or head.strip().isalnum()) else text
-            text = text.strip().removeprefix("json").strip()
-    if element := _ELEMENT.fullmatch(text):
-        return element[2].strip()
-    if text.startswith('"') and text.endswith('}"'):
-        try:
-            held = json.loads(text)
-        except ValueError:
-            return text
-        return held.strip() if isinstance(held, str) else text
-    return text
-
-
-def _bare(text: str) -> str:
-    """Return a text reduced to letters, digits and brackets, to compare quotes."""
-    return re.sub(r"[^\w{}\[\]:,]+|_", "", unicodedata.normalize("NFKC", text).casefold())

@@ -71,7 +71,7 @@ function vote({name, votes, note, quiet}, of) {
 function remaining(before, kept) {
   const gone = before.map((_, at) => at).filter(at => !kept.includes(at));
   const chip = (at, rank) => el("li", {class: rank == null ? "gone" : ""}, rank != null && kept.length > 1 ? [el("b", `${rank + 1}.`), " "] : null, rank == null ? el("s", `answer ${at + 1}`) : `answer ${at + 1}`, " ", quiet(before[at].agent, rank == null ? ", removed" : ""));
-  return el("ol.chips", {"aria-label": "answers in their new order, then those that were removed"}, few([...kept.map(chip), ...gone.map(at => chip(at, null))]));
+  return el("ol.chips", {"aria-label": "answers in their new order, then removed ones"}, few([...kept.map(chip), ...gone.map(at => chip(at, null))]));
 }
 
 const few = chips => chips.length > MOST_CHIPS ? [...chips.slice(0, MOST_CHIPS), el("li.quiet", `and ${chips.length - MOST_CHIPS} more`)] : chips;
@@ -79,6 +79,6 @@ const few = chips => chips.length > MOST_CHIPS ? [...chips.slice(0, MOST_CHIPS),
 function sayingList(step, sayings, pick) {
   const line = ({call, names}) => el("li", el("button.plain", {title: "Show its prompt", onclick: () => pick(call)}, call.agent), " ",
     names.length ? names.join(" > ") : el("span.error", "no valid verdict"));
-  return el("details", {open: sayings.some(each => !each.names.length)}, el("summary", sayings.length === 1 ? "What the judge said" : `What the judge said in ${sayings.length} calls`),
+  return el("details", {open: sayings.some(each => !each.names.length)}, el("summary", `What judges said in ${counted(sayings.length, "call")}`),
     el("ol.said", sayings.slice(0, MOST_SAYINGS).map(line)), sayings.some(each => each.names.some(name => name.includes("/"))) && el("p.key", "1/2: answers 1 and 2 have the same text"), sayings.length > MOST_SAYINGS && el("p.quiet", `and ${sayings.length - MOST_SAYINGS} more`));
 }

@@ -33,7 +33,7 @@ export const tokens = usage => usage.prompt_tokens + usage.completion_tokens;
 export const answered = call => call.text != null;
 export const total = costs => costs.reduce((sum, cost) => sum == null || cost == null ? null : sum + cost, 0);
 export const layers = run => run.steps.filter(step => step.calls.length);
-export const otherModel = step => /^(propose|synthesize|refine|critique)$/.test(step.kind) ? "agents=MODEL,MODEL" : "agent=MODEL";
+export const otherModel = step => /^(propose|synthesize|refine|critique|review)$/.test(step.kind) ? "agents=MODEL,MODEL" : "agent=MODEL";
 export const callsOf = run => run.steps.flatMap(step => step.calls);
 export const statusOf = run => run.interrupted ? "interrupted" : run.status;
 export const ownCalls = run => run.steps.slice(run.inherited_steps ?? 0).flatMap(step => step.calls);

@@ -4,7 +4,7 @@ import {callsOf, counted, keyOf, named} from "./figures.js";
 const LONGEST_PROMPT = 500000;
 const MOST_BLOCKS = 300;
 const MOST_NAMED = 24;
-const HEAD = /^----- ((?:comment \d+ on )?answer \d+)(?: of \d+)? \(([0-9a-f]+)\)(, cut off at its token limit|, only its beginning)? -----\n/gm;
+const HEAD = /^----- ((?:comment \d+ on )?answer \d+)(?: of \d+)? \(([0-9a-f]+)\)(?:, rank.*?\))?(, cut off at its token limit|, only its beginning)? -----\n/gm;
 
 export function blocks(text) {  // the answers and comments in a prompt, as moa_mcp/steps/prompts.py fences them: [{name, short, from, to}]
   const found = [];

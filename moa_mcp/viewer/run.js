@@ -11,11 +11,11 @@ const LONG_ANSWER = 6000;
 
 export function drawRun(run, trees, view, source, change) {
   const pick = call => change({picked: keyOf(call), layer: call.place.step}, call);
-  return [head(run), answer(run, trees), facts(run), notes(run), choices(run, pick), timeline(run, view.picked, pick),
+  return [head(run), answer(run, trees), facts(run), notes(run), drawings.findings?.(run), choices(run, pick), timeline(run, view.picked, pick),
     answers(run, trees, view.layer, view.picked, layer => change({layer}), pick), prompt(run, view.picked), commands(run, source)].filter(Boolean);
 }
 
-export const drawings = {run: ({run, trees}, ...rest) => drawRun(run, trees, ...rest)};  // compare.js adds that of two runs
+export const drawings = {run: ({run, trees}, ...rest) => drawRun(run, trees, ...rest)};  // compare.js adds that of two runs, findings.js that of what members found
 
 function head(run) {
   return el("header.head", el("p.row", el("span", {class: `chip ${statusOf(run)}`, role: "status"}, statusOf(run)), quiet(run.pipeline), el("code.quiet", run.run_id),

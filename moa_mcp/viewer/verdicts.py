@@ -11,11 +11,11 @@ def verdict(call: CallTrace) -> tuple[int, ...] | None:
     """Return the numbers that a judge named, as its prompt numbers the answers, best first.
 
     Empty if the reply is not valid. A ranking may have fewer answers than its step keeps, which the step rejects. None
-    if the call has no answer yet, or if its prompt does not ask for a verdict.
+    if the call has no answer yet, or if its prompt asks for no verdict, or for an analysis.
     """
     system = next((message.content for message in call.messages if message.role == "system"), "")
     form = prompts.asked_form(system)
-    if form is None or call.completion is None:
+    if form is None or form.field == "consensus" or call.completion is None:
         return None
     asked = Asked.of(len(prompts.unfenced(system)), form.key, call.messages)
     if form.field == "ranking":

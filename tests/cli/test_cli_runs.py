@@ -118,6 +118,27 @@ def test_a_run_is_shown_with_its_question_its_layers_and_last_its_answer(asked: 
     assert "seed 7" in shown
 
 
+def test_what_members_found_is_shown_with_their_names(nursery: Nursery, environ: dict[str, str]) -> None:
+    run = partial(nursery.run, environ=environ, prelude=AT_ONCE)
+    fused = run("ask", "fusion", "What is 17 * 23?", "--offline", "--seed", "3")
+    assert fused.returncode == 0, fused.stderr
+    shown = run("runs", "show", "last").stdout
+    for text in (fused.stderr, shown):
+        lines = " ".join(text.split())
+        assert "Analysis (step 2) - agreement: The answer is 391 (gemini-3.8-flash, mistral-medium-3-5)" in lines
+        assert "- contradiction: The result: The answer is 392 (claude-sonnet-5-5); The answer is 390 (gpt" in lines
+        assert "- missing in all: No simulated answer shows how it was calculated." in lines
+    assert run("ask", "council", "What is 17 * 23?", "--offline", "-q", "--seed", "3").returncode == 0
+    lines = run("runs", "show", "last").stdout.splitlines()
+    at = lines.index("Review (step 2)")
+    assert [line.partition("  ")[0] for line in lines[at + 1 : at + 5]] == [
+        "1. answer 1, claude-sonnet-5-5",
+        "2. answer 3, gemini-3.8-flash",
+        "3. answer 4, mistral-medium-3-5",
+        "4. answer 2, gpt-6.1-terra",
+    ]
+
+
 def test_a_run_is_shown_with_its_context_in_short_and_a_fork_with_its_origin(
     nursery: Nursery, environ: dict[str, str], tmp_path: Path
 ) -> None:

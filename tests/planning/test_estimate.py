@@ -29,6 +29,7 @@ from moa_mcp.steps import prompts
 from moa_mcp.testing import ScriptedModel, pipeline, run_pipeline
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import (
+    Analysis,
     Answer,
     Call,
     Completion,
@@ -458,3 +459,13 @@ class TestTool:
         assert (data["calls"], data["cost_usd"]) == (5, {"min": 0, "expected": 0, "max": 0})
         assert {model["source"] for step in data["steps"] for model in step["models"]} == {"simulated"}
         assert "max_cost_usd" not in text(result)
+
+
+def test_the_estimate_of_a_fork_has_the_analysis_that_its_next_step_sees() -> None:
+    answers = tuple(Answer(f"{agent} says so", agent, Place(1, number)) for number, agent in enumerate("abc", 1))
+    analysis = Analysis(tuple(each.place for each in answers), blind_spots=("It depends on the weather.",) * 9)
+    whole = pipeline(steps(propose("a", "b", "c"), LAST))
+    left = whole.model_copy(update={"steps": whole.steps[1:]})
+    found = estimate(left, WHY, {}, answers, analysis=analysis)
+    sent = prompt_tokens(prompts.synthesize(WHY, answers, None, analysis))
+    assert sent <= found.prompt.expected <= sent + 8

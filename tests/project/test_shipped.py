@@ -19,6 +19,7 @@ SIX = (
     "dbrx-instruct",
 )
 NANO, SONNET, LLAMA, GEMINI = "gpt-5-nano-2025-08-07", "claude-sonnet-4-5", "llama-3.3-70b", "gemini-2.5-flash"
+BALANCED = tuple(f"panel:balanced:{number}" for number in range(1, 5))
 
 
 class Line(NamedTuple):
@@ -76,6 +77,14 @@ SHIPPED = {
             layer("aggregate", NANO),
         ],
     ),
+    "council": (
+        9,
+        [layer("propose", *BALANCED), layer("review", *BALANCED), layer("aggregate", "panel:strong:1")],
+    ),
+    "fusion": (
+        6,
+        [layer("propose", *BALANCED), layer("analyze", "panel:strong:1"), layer("aggregate", "panel:strong:1")],
+    ),
     "together_moa_paper": (
         13,
         [layer("propose", *SIX), layer("synthesize", *SIX), layer("aggregate", "qwen1.5-110b-chat")],
@@ -101,7 +110,7 @@ def line_of(step: Step) -> Line:
     return Line(step.step, step.models, step.temperature, step.max_tokens, more)
 
 
-def test_there_are_the_nine_of_the_source_page_and_three_of_the_papers() -> None:
+def test_there_are_the_nine_of_the_source_page_two_of_panels_and_three_of_the_papers() -> None:
     assert list(PIPELINES) == list(SHIPPED)
 
 

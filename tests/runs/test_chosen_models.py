@@ -98,6 +98,15 @@ def test_agents_that_criticise_their_own_answers_follow_those_who_propose() -> N
     assert called(PROPOSE, own, all_answers, AGGREGATE, models="b,c,b") == [("b", "c", "b"), ("b", "c"), ("a",), ("a",)]
 
 
+def test_reviewers_follow_those_who_propose_and_analysts_do_not() -> None:
+    review = '{ step = "review", agents = ["a", "b"], quorum = 2 }'
+    analyze = '{ step = "analyze", agent = "a" }'
+    steps = (PROPOSE, review, analyze, AGGREGATE)
+    assert called(*steps, models="b,c,b") == [("b", "c", "b"), ("b", "c"), ("a",), ("a",)]
+    assert called(*steps, aggregator="c") == [("a",) * 3, ("a", "b"), ("a",), ("c",)]
+    assert changed(*steps, models="c")[1]["quorum"] == 1
+
+
 @pytest.mark.parametrize(
     ("last", "expected"),
     [

@@ -22,6 +22,7 @@ from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.middleware import Usable
 from moa_mcp.providers.backend import Backend, Models
 from moa_mcp.runs import Run, Runs, leases
+from moa_mcp.steps.prompts import asked_form
 from moa_mcp.testing import ScriptedModel, by_place
 from moa_mcp.trace import replay
 from moa_mcp.trace.trace import Trace, trace_of
@@ -49,17 +50,21 @@ JUDGED = config_of(
     '{ step = "dropout", rate = 0.3 }',
     '{ step = "refine", agents = ["x", "y"], hedge = true, grace_s = 9 }',
     '{ step = "critique", agents = ["b", "x"] }',
+    '{ step = "review", agents = ["b", "x"], grace_s = 9 }',
     '{ step = "rank", agent = "y", n = 2 }',
     f'{{ step = "propose", agents = [{{ model = "a", samples = 3 }}], keep = 2, {STOP} }}',
     '{ step = "sample", n = 3 }',
+    '{ step = "analyze", agent = "y" }',
     '{ step = "synthesize", agents = ["x"] }',
     '{ step = "vote", agent = "y", method = "restate" }',
 )
-"""Chance, samples, judges and criticism in one pipeline."""
+"""Chance, samples, judges, reviews, an analysis and criticism in one pipeline."""
 
 
 def paid(call: Call) -> Completion:
-    text = '{"ranking": [2, 1, 3]}' if "ranking" in str(call.messages) else by_place(call)
+    form = asked_form(call.messages[0].content)
+    said = {"ranking": '{"ranking": [2, 1]}', "consensus": '{"blind_spots": ["time"]}'}
+    text = said[form.field] if form is not None else by_place(call)
     return Completion(text, "p/m", usage=Usage(10, 5), cost_usd=Decimal("0.01"))
 
 

@@ -75,7 +75,8 @@ def tools_of(listed: types.ListToolsResult) -> dict[str, dict[str, Any]]:
 async def test_a_client_that_renders_apps_learns_which_calls_show_a_run(app_client: Client) -> None:
     tools = tools_of(await app_client.list_tools())
     shows = {name for name, meta in tools.items() if meta.get("ui", {}).get("resourceUri") == URI}
-    assert shows == {*load(shipped()).pipelines, "moa_resume", "moa_fork", "moa_trace"}
+    listed = {name for name, pipeline in load(shipped()).pipelines.items() if pipeline.listed}
+    assert shows == {*listed, "moa_resume", "moa_fork", "moa_trace"}
     assert {name for name, meta in tools.items() if meta.get("ui/resourceUri") == URI} == shows
     assert tools["moa_view"] == {"ui": {"visibility": ["app"]}}
 

@@ -29,6 +29,8 @@ CALLS = {
     "rank_aggregate": {1: 5, 2: 1, 3: 1},
     "vote": {1: 3, 2: 1},
     "refine": {1: 3, 2: 3, 3: 1},
+    "council": {1: 4, 2: 4, 3: 1},
+    "fusion": {1: 4, 2: 1, 3: 1},
     "together_moa_paper": {1: 6, 2: 6, 3: 1},
     "moa_lite_paper": {1: 6, 2: 1},
     "self_moa_seq_paper": {1: 6, 2: 1, 3: 3, 4: 1, 5: 3, 6: 1},
@@ -51,7 +53,8 @@ def models() -> Iterator[ModelServer]:
 @pytest.fixture(scope="module")
 async def client(models: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
     config: Path = served_file(models.url, tmp_path_factory.mktemp("config"))
-    async with Client(parameters("--config", str(config)), read_timeout_seconds=30, cache=None) as client:
+    keys = {"OPENROUTER_API_KEY": "key", "OPENROUTER_API_BASE": models.url}  # for panels
+    async with Client(parameters("--config", str(config), **keys), read_timeout_seconds=30, cache=None) as client:
         yield client
 
 
@@ -85,7 +88,7 @@ async def asked(request: pytest.FixtureRequest, client: Client, models: ModelSer
 
 
 def said(model: str, messages: object) -> str:
-    return json.dumps([model.removeprefix("openai/"), messages])
+    return json.dumps([model.removeprefix("openrouter/").removeprefix("openai/"), messages])
 
 
 def answered(call: dict[str, Any]) -> str:

@@ -34,11 +34,15 @@ def three(tokens: int) -> Propose:
 
 
 def longest(call: Call) -> Completion:
-    """Reply with a verdict if the prompt asks for one, else with as many characters as the call's limit stands for."""
+    """Reply with as many characters as the call's limit stands for; with a verdict if the prompt asks for one."""
     system = call.messages[0].content
     form = prompts.asked_form(system)
+    limit = 4 * (token_limit(call.parameters) or 0)
     if form is None:
-        return Completion("x" * 4 * (token_limit(call.parameters) or 0), call.agent, "length")
+        return Completion("x" * limit, call.agent, "length")
+    if form.field == "consensus":
+        missing = "x" * max(1, limit - len(json.dumps({"key": form.key, "blind_spots": [""]})))
+        return Completion(json.dumps({"key": form.key, "blind_spots": [missing]}), call.agent)
     ranking = list(range(len(prompts.unfenced(system)), 0, -1))
     value: object = ranking if form.field == "ranking" else 1
     return Completion(json.dumps({"key": form.key, form.field: value}), call.agent)
@@ -60,9 +64,13 @@ def forecasts(step: Step, tokens: list[int]) -> list[Forecast]:
 
 
 def is_sure(step: Step) -> bool:
-    """Whether the number of the step's calls and answers does not depend on chance or on replies."""
+    """Whether neither its calls and answers nor what is shown beside these depends on chance or on replies."""
     counts = {
-        (len(each.calls), sum(call.times for call in each.calls), len(each.answers))
+        (
+            len(each.calls),
+            sum(call.times for call in each.calls),
+            tuple((answer.ranked, answer.analysis > 0) for answer in each.answers),
+        )
         for each in forecasts(step, [1] * 3)
     }
     return len(counts) == 1

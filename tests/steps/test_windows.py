@@ -456,3 +456,46 @@ async def test_an_agent_whose_window_takes_no_answer_is_not_called_and_the_step_
     trace = await ended(runs, Question("Why? " * 100))
     assert (trace.status, model.calls_of("x")) == ("degraded", [])
     assert "no answer fits the context window of x (400 tokens)" in " ".join(trace.degradations)
+
+
+def compares(call: Call) -> str:
+    """Return an analysis if the call asks for one."""
+    form = prompts.asked_form(call.messages[0].content)
+    return words(call) if form is None else json.dumps({"key": form.key, "blind_spots": ["word " * 100]})
+
+
+@pytest.mark.parametrize(("window", "is_shown"), [(3000, True), (2700, False)])
+async def test_an_analysis_is_left_out_before_answers_are_divided_among_several_prompts(
+    window: int, is_shown: bool
+) -> None:
+    model = ScriptedModel({"a": words, "x": words, "z": compares})
+    analyze = '{ step = "analyze", agent = "z" }'
+    trace = await ended(runs_of(model, {"x": window}, PROPOSE, analyze, AGGREGATE))
+    (call,) = model.calls_of("x")
+    assert len(shown(call)) == 12
+    assert ("comparison of the answers" in call.messages[0].content) is is_shown
+    what = f"it did not fit the context window of x ({window} tokens) beside the answers"
+    assert trace.notes[1:] == (() if is_shown else (f"aggregate: the analysis was left out: {what}",))
+    assert trace.status == ("complete" if is_shown else "degraded")
+
+
+async def test_reviewers_and_analysts_see_the_beginnings_of_answers_that_do_not_fit() -> None:
+    def says(call: Call) -> str:
+        form = prompts.asked_form(call.messages[0].content)
+        said = {"ranking": [*range(1, len(shown(call)) + 1)], "blind_spots": ["time"]}
+        return words(call, 400) if form is None else json.dumps({"key": form.key, **said})
+
+    three = '{ step = "propose", agents = ["a", "b", "c"] }'
+    review = '{ step = "review", agents = ["a", "x"] }'
+    model = ScriptedModel(otherwise=says)
+    trace = await ended(
+        runs_of(model, {"a": 900, "x": 900}, three, review, '{ step = "analyze", agent = "x" }', AGGREGATE)
+    )
+    cut = [note for note in trace.notes if ": cut to fit the context window of " in note]
+    assert cut[:3] == [
+        "review: cut to fit the context window of a (900 tokens): answers 2, 3",
+        "review: cut to fit the context window of x (900 tokens): answers 1, 2, 3",
+        "analyze: cut to fit the context window of x (900 tokens): answers 1, 2, 3",
+    ]
+    assert all(tokens(call.messages) <= 800 for call in model.calls if call.place.step in {2, 3})
+    assert (trace.steps[1].review is None, trace.steps[2].analysis is None) == (False, False)

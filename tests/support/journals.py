@@ -11,6 +11,7 @@ from moa_mcp import events as happened
 from moa_mcp.config import Config, parse
 from moa_mcp.errors import Failure
 from moa_mcp.events import AttemptStarted, CallStarted, Event
+from moa_mcp.findings import Analysis, Contradiction, PeerReview, Placement, Point, Standing
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.middleware import Model
 from moa_mcp.providers.backend import Backend
@@ -90,9 +91,23 @@ _COMPLETIONS = st.builds(Completion, *_COMPLETION, _OTHERS, TEXTS)
 _MAYBE = st.sampled_from([True, False, None])
 _FAILURES = st.builds(Failure, _NAMES, TEXTS, st.booleans(), _MAYBE, _USAGES, _MONEY, TEXTS)
 _COMMENTS = st.lists(st.builds(Comment, TEXTS, _NAMES, _PLACES, st.booleans()), max_size=2).map(tuple)
-_ANSWERS = st.lists(st.builds(Answer, TEXTS, _NAMES, _PLACES, st.booleans(), st.booleans(), _COMMENTS), max_size=3).map(
-    tuple
+_POINTS_UP_TO_1 = st.floats(0, 1)
+_RANKS = st.none() | st.builds(Placement, _NUMBERS, _NUMBERS, _POINTS_UP_TO_1)
+_ANSWERS = st.lists(
+    st.builds(Answer, TEXTS, _NAMES, _PLACES, st.booleans(), st.booleans(), _COMMENTS, _RANKS), max_size=3
+).map(tuple)
+_STATEMENTS = st.lists(st.builds(Point, TEXTS, st.lists(_NUMBERS, max_size=2).map(tuple)), max_size=2).map(tuple)
+_ANALYSES = st.builds(
+    Analysis,
+    st.lists(_PLACES, max_size=2).map(tuple),
+    _STATEMENTS,
+    st.lists(st.builds(Contradiction, TEXTS, _STATEMENTS), max_size=2).map(tuple),
+    _STATEMENTS,
+    _STATEMENTS,
+    st.lists(TEXTS, max_size=2).map(tuple),
 )
+_STANDINGS = st.builds(Standing, _NAMES, _PLACES, _NUMBERS, _POINTS_UP_TO_1, _NUMBERS, _NUMBERS)
+_REVIEWS = st.builds(PeerReview, st.lists(_STANDINGS, max_size=2).map(tuple), _NUMBERS)
 _NOTES = st.lists(st.builds(Note, TEXTS, st.booleans()), max_size=2).map(tuple)
 _PARAMETERS = st.dictionaries(_NAMES, st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False))
 _STATUSES = st.sampled_from(get_args(Status))
@@ -147,7 +162,14 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         happened.CallFailed, at=_SECONDS, place=_PLACES, failure=_FAILURES, seconds=_SECONDS
     ),
     happened.StepFinished: st.builds(
-        happened.StepFinished, at=_SECONDS, step=_NUMBERS, answers=_ANSWERS, notes=_NOTES, seconds=_SECONDS
+        happened.StepFinished,
+        at=_SECONDS,
+        step=_NUMBERS,
+        answers=_ANSWERS,
+        notes=_NOTES,
+        seconds=_SECONDS,
+        analysis=st.none() | _ANALYSES,
+        review=st.none() | _REVIEWS,
     ),
     happened.RunFinished: st.builds(
         happened.RunFinished,

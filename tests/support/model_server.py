@@ -356,8 +356,10 @@ def _unsupported(refused: RefuseParameter) -> Status:
 
 
 def _default(body: Body, count: int) -> Reply:
-    """Rank or choose if the messages ask for that as JSON; otherwise number the answer."""
+    """Rank, choose or compare if the messages ask for that as JSON; otherwise number the answer."""
     asked = "\n".join(_contents(body))
+    if "JSON" in asked and '"consensus"' in asked:
+        return Reply(json.dumps({"consensus": [{"point": "It is food.", "answers": [1, 2]}], "blind_spots": ["Law"]}))
     if "JSON" in asked and '"ranking"' in asked:
         answers = max(map(int, re.findall(r"answer \d+ of (\d+)", asked)), default=3)
         return Reply(json.dumps({"ranking": list(range(answers, 0, -1))}))

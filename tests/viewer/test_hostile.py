@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from moa_mcp.findings import Analysis, Contradiction, PeerReview, Point, Standing
 from moa_mcp.trace.trace import CallTrace, StepTrace, Trace
-from moa_mcp.values import Comment, Completion, Message, Tally, Votes
+from moa_mcp.values import Comment, Completion, Message, Place, Tally, Votes
 from moa_mcp.viewer import compared_page, page
 from tests.support.browser import Opened
 from tests.viewer.examples import example, replaced
@@ -73,6 +74,9 @@ def everywhere(text: str) -> Trace:
     first = trace.steps[0]
     first.answers = tuple(replace(each, comments=(Comment("0", "0", each.place),)) for each in first.answers)
     first.tally = Tally((Votes("0", 2), Votes("1", 2)), 1)
+    point, place = Point("0", (1,)), Place(1, 1)
+    first.analysis = Analysis((place,), (point,), (Contradiction("0", (point,)),), (point,), (point,), ("0",))
+    first.review = PeerReview((Standing("0", place, 1, 0.5, 1, 1),), 1)
     for call in (call for step in trace.steps for call in step.calls):
         call.window = "0"
         _noted(call)

@@ -11,6 +11,7 @@ from importlib.resources import files
 import pytest
 
 from moa_mcp.errors import STOPPED
+from moa_mcp.findings import Analysis, Contradiction, PeerReview, Point, Standing
 from moa_mcp.trace.trace import AttemptTrace, StepTrace, Trace
 from moa_mcp.values import Answer, Comment, Completion, Place
 from moa_mcp.viewer import page
@@ -209,6 +210,56 @@ def test_a_criticism_says_which_answer_it_is_about(opened: Opened) -> None:
     ]
     tab.locator(".card summary", has_text="Answer 2").click()
     assert "Plan the migration path" in tab.locator(".card", has_text="about answer 2").inner_text()
+
+
+def test_an_analysis_is_shown_in_five_parts_with_the_members_that_say_so(opened: Opened) -> None:
+    trace = example()
+    first = trace.steps[0]
+    first.analysis = Analysis(
+        tuple(answer.place for answer in first.answers),
+        (Point("Both tables work.", (1, 2, 3)),),
+        (Contradiction("The limit", (Point("50 attributes", (1,)), Point("No limit", (2, 3)))),),
+        (),
+        (Point("Triggers cost time."),),
+        ("Backups",),
+    )
+    tab = opened(page(trace))
+    shown = tab.get_by_role("region", name="Where the answers differ")
+    assert shown.locator("h4").all_inner_texts() == [
+        "Agreement",
+        "Contradictions",
+        "Treated by some only",
+        "Found by one only",
+        "Missing in all",
+    ]
+    assert shown.locator("ul ul li").all_inner_texts() == [
+        f"50 attributes 1 {first.answers[0].agent}",
+        f"No limit 2 {first.answers[1].agent}, 3 {first.answers[2].agent}",
+    ]
+    assert shown.locator("p").all_inner_texts() == ["none"]
+    assert opened.quiet
+    assert opened.violations(page(trace)) == []
+
+
+def test_a_review_is_shown_as_a_table_best_first(opened: Opened) -> None:
+    trace = example()
+    first = trace.steps[0]
+    ranked = [(2, 1.0, 2), (1, 0.5, 1), (3, 0.0, 0)]
+    first.review = PeerReview(
+        tuple(
+            Standing(first.answers[number - 1].agent, Place(1, number), number, points, 2, firsts)
+            for number, points, firsts in ranked
+        ),
+        3,
+    )
+    tab = opened(page(trace))
+    shown = tab.get_by_role("region", name="Where the answers differ").locator("tbody tr")
+    assert [" ".join(row.split()) for row in shown.all_inner_texts()] == [
+        f"{place}. answer {number}, {first.answers[number - 1].agent} {points:.2f} 2 {firsts}"
+        for place, (number, points, firsts) in enumerate(ranked, 1)
+    ]
+    assert opened.quiet
+    assert opened.violations(page(trace)) == []
 
 
 def test_an_answer_in_json_is_indented_with_its_numbers_as_they_are(opened: Opened) -> None:

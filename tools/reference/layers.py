@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from moa_mcp.config import Pipeline
 from moa_mcp.planning.plan import StepPlan, plan
-from moa_mcp.steps import Critique, Dropout, Propose, Rank, Refine, Sample, Shuffle, Step, Take, Vote
+from moa_mcp.steps import Analyze, Critique, Dropout, Propose, Rank, Refine, Review, Sample, Shuffle, Step, Take, Vote
 from moa_mcp.steps.panel import panel_member
 from tools.reference.drawing import Dot, Row
 
@@ -44,19 +44,29 @@ def _dots(step: Step, calls: int, answers: Makers) -> tuple[Dot, ...]:
             return (Dot("call", reads),) * calls + (Dot("copy", (0,)),) * (step.keep if answers else 0)
         case Refine() | Critique():
             return tuple(Dot("call", made) for made in answers for _ in range(calls // len(answers)))
+        case Review() if calls == len(answers):
+            return tuple(Dot("call", tuple(dot for dot in whole if dot not in own)) for own in answers)
         case Dropout():
             return tuple(Dot("maybe", made) for made in answers)
-        case Shuffle():
-            return tuple(Dot("kept", made) for made in (*answers[1::2], *answers[::2]))
-        case Sample() | Take():
-            return tuple(Dot("kept", made) for made in (answers if isinstance(step, Take) else answers[::-1])[: step.n])
+        case Shuffle() | Sample() | Take():
+            return tuple(Dot("kept", made) for made in _selected(step, answers))
         case _:
             return (Dot("call", whole),) * calls or (Dot("kept", whole),)
 
 
+def _selected(step: Shuffle | Sample | Take, answers: Makers) -> Makers:
+    match step:
+        case Shuffle():
+            return (*answers[1::2], *answers[::2])
+        case Sample():
+            return answers[::-1][: step.n]
+        case Take():
+            return answers[: step.n]
+
+
 def _makers(step: Step, answers: int, dots: int) -> Makers:
     """Return the makers of a step's answers: equal parts of its dots, or all dots of a judge."""
-    if isinstance(step, Rank | Vote):
+    if isinstance(step, Analyze | Review | Rank | Vote):
         return (tuple(range(dots)),) * answers
     part = dots // answers
     return tuple(tuple(range(index * part, (index + 1) * part)) for index in range(answers))
@@ -69,12 +79,23 @@ def _details(step: Step, planned: StepPlan, before: int) -> Iterator[str]:
     match step:
         case Propose() if before and step.keep:
             yield f"keeps the previous answer {step.keep} times"
+        case Analyze():
+            yield f"compares {before} answers and keeps them"
+        case Review():
+            yield "each ranks the answers of the others"
+            yield f"keeps the best {step.n} of {before}" if step.n else f"{before} answers, best first"
         case Rank():
             yield f"keeps the best {step.n} of {before}"
         case Vote():
             yield {"judge": "chooses one", "majority": "counts equal answers", "restate": "writes the consensus"}[
                 step.method
             ]
+        case _:
+            yield from _selection(step, before)
+
+
+def _selection(step: Step, before: int) -> Iterator[str]:
+    match step:
         case Shuffle():
             yield f"{before} answers in another order"
         case Dropout():

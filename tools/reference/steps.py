@@ -24,6 +24,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "aggregate": (_PROPOSE, f'{{ step = "aggregate", agent = {_NANO}, fallback_agent = {_OSS} }}'),
     "refine": (_PROPOSE, f'{{ step = "refine", agents = [{_NANO}] }}', _AGGREGATE),
     "critique": (_PROPOSE, f'{{ step = "critique", agents = [{_NANO}, {_OSS}] }}', _AGGREGATE),
+    "analyze": (_PROPOSE, f'{{ step = "analyze", agent = {_NANO} }}', _AGGREGATE),
+    "review": (_PROPOSE, f'{{ step = "review", agents = {_THREE} }}', _AGGREGATE),
     "rank": (_PROPOSE, f'{{ step = "rank", agent = {_NANO}, n = 2 }}', _AGGREGATE),
     "vote": (_PROPOSE, f'{{ step = "vote", agent = {_NANO} }}'),
     "shuffle": (_PROPOSE, '{ step = "shuffle" }', _AGGREGATE),

@@ -7,6 +7,7 @@ vote or an aggregate beats a single model on arithmetic. To any other question, 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -71,6 +72,8 @@ def _reply(call: Call, rng: Random) -> str:
     puzzle = puzzles.read(question)
     own = None if puzzle is None else puzzle.attempt(competence(call.agent), rng)
     form = prompts.asked_form(system)
+    if form is not None and form.field == "consensus":
+        return _analyzed(form.key, answers)
     if form is not None:
         return _judged(form, answers, solved=own is not None)
     comments = prompts.asks_for_comments(system)
@@ -121,6 +124,25 @@ def _judged(form: prompts.VerdictForm, answers: Sequence[str], *, solved: bool) 
     ranking = _by_agreement(answers) if solved else list(range(1, len(answers) + 1))
     said = ranking if form.field == "ranking" else ranking[0]
     return f'{{"key": "{form.key}", "{form.field}": {said}, "simulated": true}}'
+
+
+def _analyzed(key: str, answers: Sequence[str]) -> str:
+    """Return the comparison of the results that answers state."""
+    stated: dict[str, list[int]] = {}
+    for number, verdict in enumerate(map(_verdict, answers), 1):
+        if verdict is not None:
+            stated.setdefault(verdict, []).append(number)
+    positions = [{"position": f"{_VERDICT}{verdict}", "answers": numbers} for verdict, numbers in stated.items()]
+    shared = [each for each in positions if len(each["answers"]) > 1]
+    unclear = "No model was called. A model would compare the answers here."
+    analysis = {
+        "consensus": [{"point": each["position"], "answers": each["answers"]} for each in shared],
+        "contradictions": [{"topic": "The result", "positions": positions}] if len(stated) > 1 else [],
+        "partial_coverage": [],
+        "unique_insights": [],
+        "blind_spots": ["No simulated answer shows how it was calculated."] if stated else [unclear],
+    }
+    return json.dumps({"key": key, **analysis, "simulated": True})
 
 
 def _by_agreement(answers: Sequence[str]) -> list[int]:
