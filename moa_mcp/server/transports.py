@@ -29,6 +29,7 @@ from starlette.types import ASGIApp
 
 from moa_mcp.config import Config
 from moa_mcp.journal import Journal
+from moa_mcp.journal.rates import rates_of
 from moa_mcp.runs import Runs
 from moa_mcp.server.access import ServerAccess
 from moa_mcp.server.app import App
@@ -89,7 +90,7 @@ def serve_http(
     from moa_mcp.server.site import Site  # noqa: PLC0415  stdio needs no guards
 
     log.start()
-    site = Site(host, port, access, "/mcp")
+    site = Site(host, port, access, "/mcp", rates=rates_of(journal))
     app = App(
         config,
         offline=offline,
@@ -124,7 +125,7 @@ def serve_sse(
     from moa_mcp.server.site import Site  # noqa: PLC0415  stdio needs no guards
 
     log.start()
-    site = Site(host, port, access, "/sse")
+    site = Site(host, port, access, "/sse", rates=rates_of(journal))
     app = App(
         config,
         offline=offline,

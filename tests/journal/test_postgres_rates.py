@@ -114,3 +114,17 @@ async def test_a_correction_during_an_outage_is_lost_and_breaks_nothing(
         cluster.start()
     with pytest.raises(JournalError, match="is closed"):
         await journal.book({"a": Share()})
+
+
+async def test_requests_are_booked_only_as_far_as_they_fit_and_what_is_over_is_forgotten(
+    journal: PostgresJournal, database: str
+) -> None:
+    other = PostgresJournal(database)
+    taken = [await each.take("a", 20.0, 60.0) for each in (journal, other, journal)]
+    refused = [await each.take("a", 20.0, 60.0) for each in (other, journal)]
+    await other.close()
+    assert taken == [0.0] * 3
+    assert refused == [pytest.approx(20.0, abs=1.0)] * 2
+    await journal.take("over", 0.0, 60.0)
+    await journal.forget()
+    assert rows(database, "SELECT account FROM moa.rates") == [("a",)]

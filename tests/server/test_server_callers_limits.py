@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,12 @@ from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
-from moa_mcp.callers import Permissions
+from moa_mcp.callers import Caller, Permissions
+from moa_mcp.journal.postgres import PostgresJournal
 from moa_mcp.server.audit import AuditLog
+from moa_mcp.server.auth.challenges import Denied
+from moa_mcp.server.auth.rates import RequestRates
+from tests.support.database import Cluster
 from tests.support.nursery import Nursery
 from tests.support.serving import AT_ONCE, ServerProcess, content, text
 from tests.support.team import Team, send
@@ -98,6 +102,38 @@ def test_a_caller_with_too_many_requests_learns_when_to_try_again(shared: Shared
     assert 1 <= int(refusal.headers["retry-after"]) <= 30
     assert json.loads(refusal.text)["error_description"] == "more than 2 requests per minute"
     assert shared.team.send(shared.url, "bob", "tools/list").status == 200
+
+
+def test_requests_per_minute_hold_over_all_servers_of_a_journal(
+    nursery: Nursery, tmp_path: Path, database: str
+) -> None:
+    team = Team(tmp_path, {"carol": Permissions(requests_per_minute=4), "bob": Permissions(requests_per_minute=4)})
+    with ExitStack() as servers:
+        urls = [servers.enter_context(team.served(nursery, "--journal", database))[1] for _ in range(2)]
+        replies = [team.send(urls[number % 2], "carol", "tools/list") for number in range(6)]
+        assert [each.status for each in replies] == [200, 200, 200, 200, 429, 429]
+        assert all(1 <= int(each.headers["retry-after"]) <= 15 for each in replies[4:])
+        assert team.send(urls[0], "bob", "tools/list").status == 200
+
+
+async def test_without_an_answer_of_the_journal_the_requests_to_this_process_count(
+    cluster: Cluster, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    carol = Caller("carol", Permissions(requests_per_minute=2))
+    journal = PostgresJournal(database)
+    rates = RequestRates(journal)
+    await rates.take(carol)
+    cluster.stop()
+    try:
+        await rates.take(carol)
+        with pytest.raises(Denied):
+            await rates.take(carol)
+    finally:
+        cluster.start()
+    await journal.close()
+    assert [each.getMessage() for each in caplog.records if each.levelname == "WARNING"] == [
+        "requests_per_minute of callers holds for this process alone: the journal does not answer"
+    ]
 
 
 def test_a_caller_has_no_more_runs_at_once_than_allowed(shared: Shared) -> None:

@@ -335,6 +335,10 @@ class PostgresJournal:
         """Book shares of the rates of accounts, like `RateStore`."""
         return await self._do(partial(rates.book, shares=shares))
 
+    async def take(self, account: str, cost_s: float, most_s: float) -> float:
+        """Book requests, like `RateStore`."""
+        return await self._do(partial(rates.take, account=account, cost_s=cost_s, most_s=most_s))
+
     def correct(self, account: str, share: Share) -> None:
         """Correct what is booked, like `RateStore`."""
         self._thread.soon(self._corrections.add, account, share)

@@ -21,6 +21,10 @@ texts AS (DELETE FROM moa.texts USING old WHERE texts.run_id = old.run_id)
 SELECT count(*) FROM old
 """  # noqa: S608  no value is in it
 _PAST: Final = "WITH past AS (DELETE FROM moa.days WHERE day < %s::date) DELETE FROM moa.spending WHERE day < %s::date"
+_UNBOOKED: Final = """
+DELETE FROM moa.rates WHERE account IN (
+    SELECT account FROM moa.rates WHERE greatest(requests_until, tokens_until) < moa.now() FOR UPDATE SKIP LOCKED)
+"""
 _SIZES: Final = f"""
 SELECT {_FREE}, updated_at,
     pg_column_size(spec) + 200
@@ -45,6 +49,7 @@ class OldRuns(NamedTuple):
     async def old(self, connection: Connection) -> int:
         """Delete some runs that are old enough; return their number."""
         await connection.execute(_PAST, (oldest_day(), oldest_day()))
+        await connection.execute(_UNBOOKED)
         return await _deleted(connection, self.older_than, _SLICE)
 
     async def excess(self, connection: Connection) -> int:

@@ -7,6 +7,7 @@ from mcp.server.auth.provider import AccessToken
 
 from moa_mcp.callers import Caller, CallersFile, OAuthSettings
 from moa_mcp.callers.tokens import hashed
+from moa_mcp.journal.rates import RateStore
 from moa_mcp.server.auth.access_tokens import AccessTokens
 from moa_mcp.server.auth.challenges import Denied
 from moa_mcp.server.auth.rates import RequestRates
@@ -23,12 +24,12 @@ class CallerUser(AuthenticatedUser):
 class Authenticator:
     """Authenticates the callers of one server."""
 
-    def __init__(self, file: CallersFile, resource: str) -> None:
-        """`resource` is the URL of the MCP endpoint."""
+    def __init__(self, file: CallersFile, resource: str, rates: RateStore | None = None) -> None:
+        """`resource` is the URL of the MCP endpoint; `rates` has the requests to other processes."""
         self._file = file
         self._resource = resource
         self._tokens: AccessTokens | None = None
-        self._rates = RequestRates()
+        self._rates = RequestRates(rates)
 
     @property
     def oauth(self) -> OAuthSettings | None:
@@ -41,7 +42,7 @@ class Authenticator:
         caller = callers.named.get(hashed(token))
         if caller is None:
             caller = await self._by_oauth(token, callers.oauth)
-        self._rates.take(caller)
+        await self._rates.take(caller)
         return CallerUser(caller)
 
     async def _by_oauth(self, token: str, settings: OAuthSettings | None) -> Caller:
