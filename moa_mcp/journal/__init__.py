@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from moa_mcp.events import Event
 from moa_mcp.journal.news import News, NewsKind
+from moa_mcp.journal.spending import Commitment, Committed
 from moa_mcp.values import Status
 
 
@@ -59,36 +59,6 @@ class Claim(NamedTuple):
     """Whether it was ever executed; False for a queued run that was never executed."""
     before: Status
     """Its status before the claim: one that was just cancelled may be of no use to a worker."""
-
-
-class Committed(NamedTuple):
-    """What a commitment of spending led to."""
-
-    accepted: bool
-    day: str
-    """The day that it counts for: ISO date, UTC, by the clock of the store."""
-    total: int
-    """Nanodollars that all runs have committed on that day."""
-    held: int
-    """The part of it that is not spent yet and that other runs with a live owner hold."""
-    spent: int = 0
-    """What the run itself had spent on that day by the commitment before."""
-
-
-class CallerSpending(NamedTuple):
-    """What the runs of a caller have committed on a day, in nanodollars; deleted runs are not among them."""
-
-    total: int
-    held: Mapping[str, int]
-    """The part of it that is not spent yet, for each run with a live owner."""
-
-
-_SPENDING_DAYS = 35
-
-
-def oldest_day() -> str:
-    """Return the first day whose spending is stored; daily budgets need it even if runs are deleted."""
-    return (datetime.now(UTC).date() - timedelta(days=_SPENDING_DAYS)).isoformat()
 
 
 class Journal(Protocol):
@@ -233,25 +203,15 @@ class Journal(Protocol):
         """Send news to all processes, or as far as the store can; they may be lost. Returns at once, never raises."""
         ...
 
-    async def commit_spending(
-        self,
-        run_id: str,
-        nanodollars: int,
-        cap: int | None,
-        held: int = 0,
-        day: str | None = None,
-        *,
-        in_turn: bool = False,
-    ) -> Committed:
-        """Set the committed amount of a run on a day (ISO date, UTC): spent, in flight and reserved.
+    async def commit_spending(self, wanted: Commitment) -> Committed:
+        """Set the committed amount of a run on a day. Safe across processes.
 
-        `held` is the part that is not spent yet. Without `day`, it is today by the clock of the store. An amount that
-        grows is not accepted if the sum over all runs of the day would exceed the cap; then the amount stays as it is.
-        Safe across processes.
+        An amount that grows is not accepted if all runs, or those of its caller, would then exceed their cap of the
+        day; it then stays as it is.
 
-        With `in_turn`, an amount that is not accepted gets a place in line, and no other amount is accepted in turn
-        before it. The place ends with the next accepted amount of the run, such as 0, or when the run has no owner any
-        longer or another one.
+        There is a line for each cap. An amount in turn that is not accepted gets a place in the line of the cap that
+        does not allow it, and no other amount is accepted in turn under that cap before it. The place ends with the
+        next accepted amount of the run, such as 0, or when the run has no owner any longer or another one.
         """
         ...
 
@@ -264,20 +224,16 @@ class Journal(Protocol):
         """
         ...
 
-    async def spending(self, day: str) -> int:
-        """Return the committed amount of all runs on a day, in nanodollars, including deleted runs."""
+    async def spending(self, day: str, caller: str | None = None) -> int:
+        """Return what all runs, or those of a caller, have committed on a day, in nanodollars; deleted runs count."""
         ...
 
-    async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
+    async def held(self, day: str, *, caller: str | None = None, dead: bool = False) -> Mapping[str, int]:
         """Return the unspent part of the committed amount on a day, for each run with a live owner.
 
-        With `dead`, for each other run whose process died before it could release it, except runs that a queue offers
-        again.
+        With a `caller`, only for the runs of that caller. With `dead`, for each other run whose process died before it
+        could release it, except runs that a queue offers again.
         """
-        ...
-
-    async def spending_of(self, caller: str, day: str) -> CallerSpending:
-        """Return what the runs of a caller have committed on a day, all at one moment."""
         ...
 
     async def forget(

@@ -10,9 +10,10 @@ from itertools import islice
 
 from moa_mcp.errors import LeaseLost, RunNotFound
 from moa_mcp.events import PASSING, Event
-from moa_mcp.journal import CallerSpending, Claim, Committed, Page, RunRecord
+from moa_mcp.journal import Claim, Page, RunRecord
 from moa_mcp.journal.ledger import Ledger
 from moa_mcp.journal.news import Listeners, News, NewsKind
+from moa_mcp.journal.spending import Commitment, Committed
 from moa_mcp.values import ACTIVE, COMPLETE, Status
 
 
@@ -145,19 +146,11 @@ class MemoryJournal:
     def tell(self, news: News) -> None:
         self._listeners.tell(news)
 
-    async def commit_spending(
-        self,
-        run_id: str,
-        nanodollars: int,
-        cap: int | None,
-        held: int = 0,
-        day: str | None = None,
-        *,
-        in_turn: bool = False,
-    ) -> Committed:
-        committed = self._ledger.commit(run_id, nanodollars, cap, held, day, in_turn=in_turn)
+    async def commit_spending(self, wanted: Commitment) -> Committed:
+        record = self._records.get(wanted.run_id)
+        committed = self._ledger.commit(wanted, record.caller if record else "")
         if committed.accepted:
-            self.tell(News("spending", run_id))
+            self.tell(News("spending", wanted.run_id))
         return committed
 
     @asynccontextmanager
@@ -165,19 +158,13 @@ class MemoryJournal:
         del name
         yield True  # no other process has this journal
 
-    async def spending(self, day: str) -> int:
-        return self._ledger.total(day)
+    async def spending(self, day: str, caller: str | None = None) -> int:
+        return self._ledger.total(day, caller)
 
-    async def spending_of(self, caller: str, day: str) -> CallerSpending:
-        own = [each.run_id for each in self._records.values() if each.caller == caller]
-        committed, held = self._ledger.committed(day), await self.held(day)
-        total = sum(committed.get(each, 0) for each in own)
-        return CallerSpending(total, {each: held[each] for each in own if each in held})
-
-    async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
+    async def held(self, day: str, *, caller: str | None = None, dead: bool = False) -> Mapping[str, int]:
         known = {each.run_id: each for each in self._records.values() if each.status != "queued"}
         live = {run_id for run_id, each in known.items() if each.status == "running" and each.owned}
-        held = self._ledger.held(day).items()
+        held = self._ledger.held(day, caller).items()
         return {run_id: amount for run_id, amount in held if run_id in known and (run_id in live) != dead}
 
     def _is_live(self, run_id: str) -> bool:

@@ -24,6 +24,7 @@ WORK = """
 import json, time
 import anyio
 from moa_mcp.journal.postgres import PostgresJournal
+from moa_mcp.journal.spending import Commitment
 from moa_mcp.middleware import Limits
 from moa_mcp.middleware.shared_rates import SharedRates
 from moa_mcp.values import Call, Message, Place, Target
@@ -41,7 +42,7 @@ async def main():
             starts.append(time.time())
         run_id = f"{SETTINGS['process']}-{number}"
         for amount in (70, 30, 50, 10, 60):
-            if (await journal.commit_spending(run_id, amount, SETTINGS["cap"], amount // 2)).accepted:
+            if (await journal.commit_spending(Commitment(run_id, amount, SETTINGS["cap"], amount // 2))).accepted:
                 committed[run_id] = amount
 
     await anyio.amap(caller, range(SETTINGS["callers"]))

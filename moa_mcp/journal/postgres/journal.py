@@ -16,7 +16,7 @@ import anyio
 
 from moa_mcp.errors import JournalError, LeaseLost
 from moa_mcp.events import PASSING, Event
-from moa_mcp.journal import CallerSpending, Claim, Committed, Page, RunRecord
+from moa_mcp.journal import Claim, Page, RunRecord
 from moa_mcp.journal.codec import Packer
 from moa_mcp.journal.delivery import Delivery
 from moa_mcp.journal.news import Listeners, News, NewsKind
@@ -33,13 +33,16 @@ from moa_mcp.journal.postgres.selection import RecordFilter
 from moa_mcp.journal.postgres.thread import LoopThread
 from moa_mcp.journal.postgres.writer import GroupWriter, lines
 from moa_mcp.journal.rates import Share
+from moa_mcp.journal.spending import Commitment, Committed
 from moa_mcp.values import Status
 
 LEASE_S = 15.0
 """Seconds without a heartbeat after which a run has no owner."""
-_OF_CALLER = (
-    "SELECT run_id, nanodollars, held, status = 'running' AND owner IS NOT NULL AND lease_until > moa.now() "
-    "FROM moa.spending JOIN moa.runs USING(run_id) WHERE day = %s::date AND caller = %s"
+_OF_CALLER = "SELECT nanodollars FROM moa.caller_days WHERE day = %s::date AND caller = %s"
+_HELD = (
+    "SELECT run_id, held, owner, status = 'running', lease_until > moa.now(), delivered "
+    "FROM moa.spending JOIN moa.runs USING(run_id) "
+    "WHERE day = %s::date AND held > 0 AND status <> 'queued' AND (%s::text IS NULL OR caller = %s)"
 )
 _MANY = 8
 """Number of active runs from which a transaction waits for more events, which costs less CPU time."""
@@ -276,21 +279,12 @@ class PostgresJournal:
         with suppress(JournalError):  # news may be lost
             await self._database.do(notify)
 
-    async def commit_spending(
-        self,
-        run_id: str,
-        nanodollars: int,
-        cap: int | None,
-        held: int = 0,
-        day: str | None = None,
-        *,
-        in_turn: bool = False,
-    ) -> Committed:
-        driven = self._driven.get(run_id)
-        job = Spending(run_id, day, nanodollars, cap, held, driven.owner if driven else None, in_turn)
+    async def commit_spending(self, wanted: Commitment) -> Committed:
+        driven = self._driven.get(wanted.run_id)
+        job = Spending(wanted, driven.owner if driven else None)
         await self._write(job)
         if job.committed is None:
-            raise JournalError(f"the journal {self._database.shown} returned nothing for what run {run_id} spends")
+            raise JournalError(f"the journal {self._database.shown} returned nothing for what {wanted.run_id} spends")
         return job.committed
 
     @asynccontextmanager
@@ -303,21 +297,17 @@ class PostgresJournal:
             with anyio.CancelScope(shield=True):
                 await self._thread.run(connection.close())
 
-    async def spending(self, day: str) -> int:
-        rows = await self._rows("SELECT nanodollars FROM moa.days WHERE day = %s::date", day)
+    async def spending(self, day: str, caller: str | None = None) -> int:
+        rows = (
+            await self._rows("SELECT nanodollars FROM moa.days WHERE day = %s::date", day)
+            if caller is None
+            else await self._rows(_OF_CALLER, day, told(caller))
+        )
         return int(rows[0][0]) if rows else 0
 
-    async def spending_of(self, caller: str, day: str) -> CallerSpending:
-        rows = await self._rows(_OF_CALLER, day, told(caller))
-        holding = {run_id: held for run_id, _, held, live in rows if live and held > 0}
-        return CallerSpending(sum(amount for _, amount, _, _ in rows), holding)
-
-    async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
-        rows = await self._rows(
-            "SELECT run_id, held, owner, status = 'running', lease_until > moa.now(), delivered "
-            "FROM moa.spending JOIN moa.runs USING(run_id) WHERE day = %s::date AND held > 0 AND status <> 'queued'",
-            day,
-        )
+    async def held(self, day: str, *, caller: str | None = None, dead: bool = False) -> Mapping[str, int]:
+        whose = None if caller is None else told(caller)
+        rows = await self._rows(_HELD, day, whose, whose)
         found: dict[bool, dict[str, int]] = {True: {}, False: {}}
         for run_id, held, owner, running, leased, delivered in rows:
             live = running and leased and not is_dead(owner)

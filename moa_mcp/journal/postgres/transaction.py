@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, LiteralString, TypeVar
 
-from moa_mcp.journal import Committed
 from moa_mcp.journal.codec import CODEC
 from moa_mcp.journal.damage import checked
 from moa_mcp.journal.delivery import Delivery
@@ -17,6 +16,7 @@ from moa_mcp.journal.postgres.connections import Connection
 from moa_mcp.journal.postgres.jobs import Beginning, Job, Line, Renewal, RunEnding, Spending, TakenOver
 from moa_mcp.journal.postgres.news import CHANNEL, written
 from moa_mcp.journal.postgres.rows import told
+from moa_mcp.journal.spending import Committed
 
 _LOCK = """
 SELECT runs.run_id, runs.owner FROM moa.runs JOIN unnest(%b::text[], %b::text[]) AS ours(run_id, owner)
@@ -62,15 +62,11 @@ WITH ended AS (
     WHERE runs.run_id = ours.run_id AND runs.owner = ours.owner RETURNING runs.run_id, requeue, payload)
 SELECT run_id, requeue, pg_notify(%s, payload)::text FROM ended
 """
-_SPEND = """
-SELECT done.accepted, done.on_day, done.total, done.held, coalesce(before.nanodollars - before.held, 0)
-FROM moa.commit_spending(
-    %b::text[], %b::text[], %s::text[]::date[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bool[])
-    WITH ORDINALITY AS done(accepted, on_day, total, held, number)
-LEFT JOIN moa.spending AS before ON before.day = done.on_day AND before.run_id = (%b::text[])[done.number]
-ORDER BY done.number
-"""
-"""A statement does not see what the functions in it write, so `before` is how it was."""
+_SPEND = (
+    "SELECT * FROM moa.commit_spending("
+    "%b::text[], %b::text[], %s::text[]::date[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], "
+    "%b::bool[])"
+)
 
 Row = tuple[Any, ...]
 Some = TypeVar("Some")
@@ -105,8 +101,7 @@ class JobBatch:
                 renewals = {pair for each in self._renewals for pair in each.owners.items()}
                 renewed = await self._rows(connection, _RENEW, *_columns(sorted(renewals), 2), before=(self._lease_s,))
                 await self._end(connection, delivery)
-                wanted = _columns(map(_wanted, self._spending), 7)
-                spent = await self._rows(connection, _SPEND, *wanted, wanted[0])
+                spent = await self._rows(connection, _SPEND, *_columns(map(_wanted, self._spending), 8))
             self._settle(
                 {(run_id, owner) for run_id, owner in await fetched(owned)},
                 {token for (token,) in await fetched(begun)},
@@ -175,8 +170,8 @@ class JobBatch:
             line.error = None if (line.run_id, line.owner) in owned else TakenOver(line.run_id)
         for renewal in self._renewals:
             renewal.renewed = renewed & renewal.owners.keys()
-        for spending, (accepted, day, total, held, own) in zip(self._spending, spent, strict=True):
-            spending.committed = Committed(accepted, day.isoformat(), total, held, own)
+        for spending, (accepted, day, *sums) in zip(self._spending, spent, strict=True):
+            spending.committed = Committed(accepted, day.isoformat(), *sums)
 
 
 def _row(beginning: Beginning) -> Row:
@@ -188,7 +183,9 @@ def _row(beginning: Beginning) -> Row:
 
 
 def _wanted(job: Spending) -> Row:
-    return job.run_id, job.owner, job.day, job.nanodollars, job.cap, job.held, job.in_turn
+    wanted = job.wanted
+    caps = wanted.cap, wanted.caller_cap
+    return wanted.run_id, job.owner, wanted.day, wanted.nanodollars, *caps, wanted.held, wanted.in_turn
 
 
 def _news(ending: RunEnding) -> News:

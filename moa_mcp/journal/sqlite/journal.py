@@ -16,12 +16,13 @@ import anyio
 
 from moa_mcp.errors import JournalDamaged, JournalError, RunNotFound
 from moa_mcp.events import PASSING, Event
-from moa_mcp.journal import CallerSpending, Claim, Committed, Page, RunRecord
+from moa_mcp.journal import Claim, Page, RunRecord
 from moa_mcp.journal.codec import Packer
 from moa_mcp.journal.damage import damaged_run, readable
 from moa_mcp.journal.locks import locked
 from moa_mcp.journal.news import Listeners, News, NewsKind
 from moa_mcp.journal.owners import me
+from moa_mcp.journal.spending import Commitment, Committed
 from moa_mcp.journal.sqlite import spending
 from moa_mcp.journal.sqlite.damage import explained, read_only
 from moa_mcp.journal.sqlite.entries import Entries
@@ -263,20 +264,10 @@ class SQLiteJournal:
     def tell(self, news: News) -> None:
         self._listeners.tell(news)
 
-    async def commit_spending(
-        self,
-        run_id: str,
-        nanodollars: int,
-        cap: int | None,
-        held: int = 0,
-        day: str | None = None,
-        *,
-        in_turn: bool = False,
-    ) -> Committed:
-        wanted = spending.Commitment(run_id, nanodollars, cap, held, day, in_turn)
+    async def commit_spending(self, wanted: Commitment) -> Committed:
         committed = await self._file.do(lambda db: spending.commit(db, wanted, self._me))
         if committed.accepted:
-            self.tell(News("spending", run_id))
+            self.tell(News("spending", wanted.run_id))
         return committed
 
     @asynccontextmanager
@@ -292,14 +283,11 @@ class SQLiteJournal:
                 with suppress(OSError):  # Windows deletes no open file
                     path.unlink()
 
-    async def spending(self, day: str) -> int:
-        return 0 if self._file.is_empty else await self._file.read(lambda db: spending.total(db, day))
+    async def spending(self, day: str, caller: str | None = None) -> int:
+        return 0 if self._file.is_empty else await self._file.read(lambda db: spending.total(db, day, caller))
 
-    async def spending_of(self, caller: str, day: str) -> CallerSpending:
-        return await self._file.read(lambda db: spending.of_caller(db, caller, day))
-
-    async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
-        return await self._file.read(lambda db: spending.held(db, day, dead=dead))
+    async def held(self, day: str, *, caller: str | None = None, dead: bool = False) -> Mapping[str, int]:
+        return await self._file.read(lambda db: spending.held(db, day, caller, dead=dead))
 
     async def forget(
         self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False
