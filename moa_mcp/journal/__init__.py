@@ -40,6 +40,11 @@ class RunRecord:
     batch: str = ""
     """The batch that it belongs to; empty for none."""
 
+    @property
+    def is_active(self) -> bool:
+        """Whether it is queued, or a live process executes it."""
+        return self.status == "queued" or (self.status == "running" and self.owned)
+
 
 class Page(NamedTuple):
     """The events of a run after a mark, and the state of the run at the same moment."""
@@ -87,11 +92,19 @@ class Journal(Protocol):
         """
         ...
 
-    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
+    async def begin(self, record: RunRecord, *, queued: bool = False, max_runs: int | None = None) -> bool:
         """Store a new run: owned by this process, or `queued` for the first process that claims it.
 
         Returns False and changes nothing if there is a run with that ID already, whichever process began it. Only when
         this returns True is the run recorded; its ID must not be used before.
+
+        With `max_runs`, the caller of the run has so many active ones at most, this one among them, whichever
+        processes begin or claim runs at the same time.
+
+        Raises:
+            TooManyRuns: the caller has as many; nothing was stored.
+            JournalError: the run can't be written.
+
         """
         ...
 
@@ -113,12 +126,12 @@ class Journal(Protocol):
         """Store the final status of a run and all its events, and release it."""
         ...
 
-    async def claim(self, run_id: str) -> Claim | None:
+    async def claim(self, run_id: str, *, max_runs: int | None = None) -> Claim | None:
         """Become the owner of a run; its status is then `running`. None if it is unknown, complete or has a live owner.
 
         If the lease leaves open whether its owner lives, this waits for a heartbeat of it: an expired lease proves
         nothing, since the clock may have changed, or the machine may have been suspended. A caller that is cancelled
-        either gets its claim, at once, or has not claimed the run.
+        either gets its claim, at once, or has not claimed the run. `max_runs` is as for `begin`.
         """
         ...
 

@@ -13,6 +13,7 @@ from moa_mcp.events import PASSING, Event
 from moa_mcp.journal import Claim, Page, RunRecord
 from moa_mcp.journal.ledger import Ledger
 from moa_mcp.journal.news import Listeners, News, NewsKind
+from moa_mcp.journal.room import require_room
 from moa_mcp.journal.spending import Commitment, Committed
 from moa_mcp.values import ACTIVE, COMPLETE, Status
 
@@ -38,14 +39,19 @@ class MemoryJournal:
     async def open(self) -> None:
         """Do nothing: there is nothing to open."""
 
-    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
+    async def begin(self, record: RunRecord, *, queued: bool = False, max_runs: int | None = None) -> bool:
         if record.run_id in self._records:
             return False
+        self._require_room(record, max_runs)
         record = replace(record, status="queued") if queued else replace(record, owned=True)
         self._records[record.run_id] = record
         self._events[record.run_id] = []
         self.tell(News("queued" if queued else "changed", record.run_id))
         return True
+
+    def _require_room(self, run: RunRecord, max_runs: int | None) -> None:
+        if run.caller and max_runs is not None:
+            require_room(run.run_id, [each for each in self._records.values() if each.caller == run.caller], max_runs)
 
     async def keep(self, run_id: str, event: Event) -> None:
         if run_id not in self._records or not self._records[run_id].owned:
@@ -70,10 +76,11 @@ class MemoryJournal:
         for each in ended[: max(0, len(ended) - self._keep)]:
             del self._records[each], self._events[each]
 
-    async def claim(self, run_id: str) -> Claim | None:
+    async def claim(self, run_id: str, *, max_runs: int | None = None) -> Claim | None:
         record = self._records.get(run_id)
         if record is None or record.status in COMPLETE or record.owned:
             return None
+        self._require_room(record, max_runs)
         self._set(run_id, status="running", owned=True)
         self.tell(News("changed", run_id))
         began = record.status != "queued" or bool(self._events[run_id])

@@ -118,8 +118,8 @@ class Executor:
         finally:
             await self._leave(run, budget)
 
-    async def record(self, work: Work, *, queued: bool = False) -> bool:
-        """Record a new run, or put it into the queue; return whether its ID was not known. Raises `JournalError`.
+    async def record(self, work: Work, *, queued: bool = False, max_runs: int | None = None) -> bool:
+        """Record a new run, or put it into the queue; return whether its ID was not known. Raises as `Journal.begin`.
 
         A caller that is cancelled either learns of it, at once, or the run is not recorded.
         """
@@ -127,7 +127,7 @@ class Executor:
             begun = False
             with anyio.CancelScope(shield=True):
                 record = record_of(work.stored, texts=self._journal.keeps_texts)
-                begun = await self._journal.begin(record, queued=queued)
+                begun = await self._journal.begin(record, queued=queued, max_runs=max_runs)
         return begun
 
     async def _keep(self, run_id: str, tell: Emit, event: Event) -> None:

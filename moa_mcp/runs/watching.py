@@ -28,12 +28,7 @@ async def changes(journal: Journal, run_id: str) -> AsyncGenerator[Callable[[], 
 async def inactive(journal: Journal, run_id: str) -> RunRecord | None:
     """Return the record of a run when it has ended or is interrupted; None if it is not recorded."""
     async with journal.news("cancelled", "ended", run_id=run_id) as news:
-        while (record := await journal.record(run_id)) is not None and is_active(record):
+        while (record := await journal.record(run_id)) is not None and record.is_active:
             with anyio.move_on_after(LOOK_S):
                 await anext(news)
         return record
-
-
-def is_active(record: RunRecord) -> bool:
-    """Whether a run is queued, or a live process executes it."""
-    return record.status == "queued" or (record.status == "running" and record.owned)

@@ -14,7 +14,7 @@ import pytest
 from moa_mcp.callers import Caller, Permissions
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
-from moa_mcp.runs import CallerRuns, Concurrency, NewRun, Ready, ResumedRun, Run, Runs
+from moa_mcp.runs import CallerRuns, NewRun, Ready, ResumedRun, Run, Runs
 from tests.budget.test_budget import WHY, saying
 from tests.budget.test_budget_waiting import COST, TODAY, all_ended
 from tests.support.clocks import jumping
@@ -33,7 +33,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
 
 def of(runs: Runs, name: str, dollars: int | None) -> CallerRuns:
     limit = None if dollars is None else Decimal(dollars)
-    return CallerRuns(runs, Caller(name, Permissions(max_cost_usd_per_day=limit)), Concurrency())
+    return CallerRuns(runs, Caller(name, Permissions(max_cost_usd_per_day=limit)))
 
 
 async def begun(mine: CallerRuns, count: int) -> list[Run]:

@@ -349,8 +349,8 @@ async def test_what_a_run_spends_is_on_record_though_a_cap_is_set_while_it_is_ac
 class Contested(MemoryJournal):
     """Another process is always the first to claim a run."""
 
-    async def claim(self, run_id: str) -> Claim | None:
-        del run_id
+    async def claim(self, run_id: str, *, max_runs: int | None = None) -> Claim | None:
+        del run_id, max_runs
         return None
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from moa_mcp.errors import LeaseLost, RunNotFound
+from moa_mcp.errors import LeaseLost, RunNotFound, TooManyRuns
 from moa_mcp.events import (
     PASSING,
     AttemptFinished,
@@ -334,6 +334,33 @@ async def test_what_the_runs_of_a_caller_have_committed_is_told_apart_from_other
     assert await rival.held(TODAY, caller="carol") == {}
     await journal.forget(older_than=LATER)
     assert await rival.spending(TODAY, "alice") == 66
+
+
+async def test_a_caller_has_so_many_active_runs_at_most_whoever_begins_or_claims_them_at_once(
+    journal: Journal, rival: Journal
+) -> None:
+    for run_id in ("left", "ended", "other"):
+        await journal.begin(replace(record_of(run_id), caller="" if run_id == "other" else "alice"))
+    await journal.release("left")
+    await journal.finish("ended", "complete")
+
+    async def begin(number: int) -> bool:
+        owner, record = (journal, rival)[number % 2], replace(record_of(f"r{number:02}"), caller="alice")
+        try:
+            return await owner.begin(record, queued=number % 3 == 0, max_runs=3)
+        except TooManyRuns:
+            assert await owner.record(record.run_id) is None
+            return False
+
+    assert (await anyio.amap(begin, range(12))).count(True) == 3
+    active = sorted(each.run_id for each in await journal.records(caller="alice") if each.is_active)
+    with pytest.raises(TooManyRuns) as refused:
+        await rival.claim("left", max_runs=3)
+    assert str(refused.value) == str(TooManyRuns(3, active))
+    assert await rival.begin(replace(record_of("bob"), caller="bob"), max_runs=1)
+    assert await rival.begin(replace(record_of("local"), caller=""), max_runs=1)
+    await journal.cancel(active[1])
+    assert await rival.claim("left", max_runs=3)
 
 
 async def test_the_cap_of_a_caller_and_that_of_the_day_are_checked_at_once(journal: Journal, rival: Journal) -> None:

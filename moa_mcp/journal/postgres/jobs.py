@@ -38,6 +38,8 @@ class Beginning(Waiting):
     record: RunRecord
     token: str
     queued: bool
+    max_runs: int | None = None
+    """The most active runs of its caller, this one among them; None for any number."""
     begun: bool = False
 
 

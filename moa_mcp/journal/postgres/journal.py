@@ -166,8 +166,8 @@ class PostgresJournal:
     def _set_patience(self) -> None:
         self._writer.patience_s = _PATIENCE_S if len(self._driven) >= _MANY else 0
 
-    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
-        job = Beginning(record, self._token(), queued)
+    async def begin(self, record: RunRecord, *, queued: bool = False, max_runs: int | None = None) -> bool:
+        job = Beginning(record, self._token(), queued, max_runs)
         await self._write(job)
         if job.begun and not queued:
             self._drive(record.run_id, job.token, 0)
@@ -207,9 +207,10 @@ class PostgresJournal:
             self._thread.soon(self._writer.put, RunEnding(run_id, driven.owner, status, requeue))
             raise
 
-    async def claim(self, run_id: str) -> Claim | None:
+    async def claim(self, run_id: str, *, max_runs: int | None = None) -> Claim | None:
         token = self._token()
-        claimed = await self._do(partial(leases.claim, run_id=run_id, token=token, lease_s=self._lease_s))
+        work = partial(leases.claim, run_id=run_id, token=token, lease_s=self._lease_s, max_runs=max_runs)
+        claimed = await self._do(work)
         if claimed is None:
             return None
         claim, last = claimed

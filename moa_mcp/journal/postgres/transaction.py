@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, LiteralString, TypeVar
 
+from moa_mcp.errors import TooManyRuns
 from moa_mcp.journal.codec import CODEC
 from moa_mcp.journal.damage import checked
 from moa_mcp.journal.delivery import Delivery
@@ -15,6 +16,7 @@ from moa_mcp.journal.news import News
 from moa_mcp.journal.postgres.connections import Connection
 from moa_mcp.journal.postgres.jobs import Beginning, Job, Line, Renewal, RunEnding, Spending, TakenOver
 from moa_mcp.journal.postgres.news import CHANNEL, written
+from moa_mcp.journal.postgres.room import refused
 from moa_mcp.journal.postgres.rows import told
 from moa_mcp.journal.spending import Committed
 
@@ -84,6 +86,8 @@ class JobBatch:
         self._renewals = [each for each in jobs if isinstance(each, Renewal)]
         self._endings = [each for each in jobs if isinstance(each, RunEnding)]
         self._spending = [each for each in jobs if isinstance(each, Spending)]
+        self._refused: dict[str, TooManyRuns] = {}
+        """Why new runs find no room, by their tokens."""
         self.texts = {
             (line.owner, digest): (line.run_id, text)
             for line in (self._lines if texts else ())
@@ -95,6 +99,7 @@ class JobBatch:
         """Write all jobs, or none; then set their results."""
         async with connection.pipeline():
             async with connection.transaction():
+                self._refused = await refused(connection, self._beginnings)
                 owned = await self._rows(connection, _LOCK, *_columns(sorted(self._owned()), 2))
                 begun = await self._begin(connection, delivery)
                 await self._write_lines(connection)
@@ -123,16 +128,17 @@ class JobBatch:
         return await connection.execute(sql, (*before, *columns, *after)) if columns and columns[0] else None
 
     async def _begin(self, connection: Connection, delivery: Delivery | None) -> Any:  # noqa: ANN401
-        if not self._beginnings:
+        beginnings = [each for each in self._beginnings if each.token not in self._refused]
+        if not beginnings:
             return None
-        rows = [_row(each) for each in sorted(self._beginnings, key=lambda each: each.record.run_id)]
+        rows = [_row(each) for each in sorted(beginnings, key=lambda each: each.record.run_id)]
         new = await self._rows(connection, _BEGIN, *_columns(rows, 11), before=(self._lease_s,))
-        if any(each.queued for each in self._beginnings):
+        if any(each.queued for each in beginnings):
             queued = [run_id for run_id, is_queued in await new.fetchall() if is_queued]
             await self._put(connection, delivery, queued)
             payloads = [written(News("queued", run_id)) for run_id in queued]
             await self._rows(connection, _NOTIFY, payloads, before=(CHANNEL,))
-        tokens = [(each.record.run_id, each.token) for each in self._beginnings]
+        tokens = [(each.record.run_id, each.token) for each in beginnings]
         return await self._rows(connection, _BEGUN, *_columns(tokens, 2))
 
     @staticmethod
@@ -166,6 +172,7 @@ class JobBatch:
     ) -> None:
         for beginning in self._beginnings:
             beginning.begun = beginning.token in begun
+            beginning.error = self._refused.get(beginning.token)
         for line in self._lines:
             line.error = None if (line.run_id, line.owner) in owned else TakenOver(line.run_id)
         for renewal in self._renewals:

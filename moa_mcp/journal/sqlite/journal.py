@@ -31,7 +31,7 @@ from moa_mcp.journal.sqlite.leases import Lease, claim, free, lease, leases
 from moa_mcp.journal.sqlite.reading import RunReader
 from moa_mcp.journal.sqlite.retention import Forgetting
 from moa_mcp.journal.sqlite.rows import SELECT, insert, record_of, redefine
-from moa_mcp.journal.sqlite.selection import Selection
+from moa_mcp.journal.sqlite.selection import Selection, require_room_for
 from moa_mcp.journal.sqlite.watch import Watch
 from moa_mcp.text.surrogates import is_encodable
 from moa_mcp.values import Status
@@ -100,8 +100,9 @@ class SQLiteJournal:
     async def open(self) -> None:
         _ = self._file.writer
 
-    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
+    async def begin(self, record: RunRecord, *, queued: bool = False, max_runs: int | None = None) -> bool:
         def work(db: sqlite3.Connection) -> bool:
+            require_room_for(db, record.run_id, record.caller, max_runs)
             if queued:
                 return insert(db, replace(record, status="queued"), None, 0.0)
             self._entries.begins(record.run_id)
@@ -156,7 +157,7 @@ class SQLiteJournal:
                 self._file.writer.soon(lambda db: db.execute(sql, values))
             raise
 
-    async def claim(self, run_id: str) -> Claim | None:
+    async def claim(self, run_id: str, *, max_runs: int | None = None) -> Claim | None:
         held = await self._file.read(lambda db: lease(db, run_id))
         if held.until >= time.time() or held.owner == self._me:  # this process renews the leases of all its runs
             dead = held.is_over or held.until < time.time()
@@ -166,7 +167,7 @@ class SQLiteJournal:
             return None
         claimed: Claim | None = None
         with anyio.CancelScope(shield=True):  # whoever claims a run must learn of it
-            claimed = await self._file.do(lambda db: claim(db, run_id, self._me, self._lease_s))
+            claimed = await self._file.do(lambda db: claim(db, run_id, self._me, self._lease_s, max_runs))
         if claimed is not None:
             self._drives(run_id)
             self.tell(News("changed", run_id))
