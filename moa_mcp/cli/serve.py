@@ -37,6 +37,7 @@ _LISTENING = {
     "public_url": "--public-url",
     "audit": "--audit",
     "drain_s": "--drain",
+    "max_requests": "--max-requests",
 }
 
 
@@ -90,6 +91,14 @@ _LISTENING = {
     show_envvar=True,
     help="Seconds that active runs may go on after SIGTERM; no new runs start.",
 )
+@click.option(
+    "--max-requests",
+    type=click.IntRange(1),
+    default=2000,  # as `MAX_REQUESTS` of the transports
+    show_default=True,
+    metavar="N",
+    help="Requests that are answered at once; others get status 503 with Retry-After. Calls that wait count.",
+)
 @metrics_option
 @click.option(
     "--submit",
@@ -113,6 +122,7 @@ def command(
     log_level: Level,
     log_format: LogFormat,
     drain_s: float,
+    max_requests: int,
     metrics: str | None,
     submit: bool,
     offline: bool,
@@ -138,7 +148,8 @@ def command(
     collect_seldom()
     if http or sse:
         over_http = transports.serve_http if http else transports.serve_sse
-        serve = partial(over_http, host=host, port=port, access=access, drain_s=drain_s)
+        at = partial(over_http, host=host, port=port, access=access)
+        serve = partial(at, drain_s=drain_s, max_requests=max_requests)
     else:
         _greet()
         serve = partial(transports.serve_stdio)
