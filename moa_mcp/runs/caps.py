@@ -177,7 +177,7 @@ class Caps:
             return
         done = await self._journal.commit_spending(
             Commitment(run_id, guess)
-        )  # it has the clock, and the earlier amount
+        )  # it has the clock, and what was before
         new = spent - self._resumed_at[budget].nanodollars
         amount = max(spent - earlier_on(done.day).nanodollars, done.spent + new)
         if amount != guess:
