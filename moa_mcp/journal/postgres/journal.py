@@ -20,6 +20,7 @@ from moa_mcp.journal import Claim, Page, RunRecord
 from moa_mcp.journal.codec import Packer
 from moa_mcp.journal.delivery import Delivery
 from moa_mcp.journal.news import Listeners, News, NewsKind
+from moa_mcp.journal.own_runs import OwnRuns
 from moa_mcp.journal.owners import is_dead, me
 from moa_mcp.journal.postgres import leases, rates
 from moa_mcp.journal.postgres.connections import Connection, Database
@@ -44,9 +45,8 @@ _HELD = (
     "FROM moa.spending JOIN moa.runs USING(run_id) "
     "WHERE day = %s::date AND held > 0 AND status <> 'queued' AND (%s::text IS NULL OR caller = %s)"
 )
-_MANY = 8
-"""Number of active runs from which a transaction waits for more events, which costs less CPU time."""
 _PATIENCE_S = 0.004
+"""Seconds for which a transaction waits for more events."""
 
 Value = TypeVar("Value")
 
@@ -94,7 +94,7 @@ class PostgresJournal:
         self._delivery = delivery
         self._me = me()
         self._tokens = count(1)
-        self._driven: dict[str, _Driven] = {}
+        self._driven: OwnRuns[_Driven] = OwnRuns(self._set_patience)
         self._closed = False
         self._thread = LoopThread()
         self._database = Database(address, delivery, power=synchronous == "FULL")
@@ -155,16 +155,10 @@ class PostgresJournal:
         return f"{self._me}:{next(self._tokens)}"
 
     def _drive(self, run_id: str, owner: str, last: int) -> None:
-        self._driven[run_id] = _Driven(run_id, owner, last, texts=self._texts)
-        self._set_patience()
+        self._driven.add(run_id, _Driven(run_id, owner, last, texts=self._texts))
 
-    def _drop(self, run_id: str) -> _Driven | None:
-        driven = self._driven.pop(run_id, None)
-        self._set_patience()
-        return driven
-
-    def _set_patience(self) -> None:
-        self._writer.patience_s = _PATIENCE_S if len(self._driven) >= _MANY else 0
+    def _set_patience(self, waits: bool) -> None:
+        self._writer.patience_s = _PATIENCE_S if waits else 0
 
     async def begin(self, record: RunRecord, *, queued: bool = False, max_runs: int | None = None) -> bool:
         job = Beginning(record, self._token(), queued, max_runs)
@@ -198,7 +192,7 @@ class PostgresJournal:
 
     async def _end(self, run_id: str, status: Status | None, *, requeue: bool = False) -> None:
         """Make the last write of a run. If it fails now, it is retried later."""
-        driven = self._drop(run_id)
+        driven = self._driven.drop(run_id)
         if driven is None:
             return
         try:

@@ -21,6 +21,7 @@ from moa_mcp.journal.codec import Packer
 from moa_mcp.journal.damage import damaged_run, readable
 from moa_mcp.journal.locks import locked
 from moa_mcp.journal.news import Listeners, News, NewsKind
+from moa_mcp.journal.own_runs import OwnRuns
 from moa_mcp.journal.owners import me
 from moa_mcp.journal.spending import Commitment, Committed
 from moa_mcp.journal.sqlite import spending
@@ -40,10 +41,8 @@ LEASE_S = 15.0
 """Seconds without a heartbeat after which a run has no owner."""
 _LOOK_S = 0.2
 """Seconds between checks for a heartbeat of an owner."""
-_MANY = 8
-"""Number of active runs from which a transaction waits for more events, because a transaction for each answer costs
-more CPU time than its content."""
 _PATIENCE_S = 0.006
+"""Seconds for which a transaction waits for more events."""
 
 
 class SQLiteJournal:
@@ -79,7 +78,7 @@ class SQLiteJournal:
         self._texts = texts
         self._lease_s = lease_s
         self._me = me()
-        self._driven: dict[str, Packer] = {}
+        self._driven: OwnRuns[Packer] = OwnRuns(self._set_patience)
         self._entries = Entries(self._me, texts=texts)
         self._file = File(path, synchronous, self._entries, only_reads=only_reads)
         self._reader = RunReader()
@@ -109,8 +108,9 @@ class SQLiteJournal:
             return insert(db, record, self._me, time.time() + self._lease_s)
 
         begun = await self._file.do(work)
+        if begun and not queued:
+            self._drive(record.run_id)
         if begun:
-            self._drives(record.run_id, still=not queued)
             self.tell(News("queued" if queued else "changed", record.run_id))
         return begun
 
@@ -132,12 +132,11 @@ class SQLiteJournal:
     def _packer(self, run_id: str) -> Packer:
         return self._driven.get(run_id) or Packer(tells=self._texts)
 
-    def _drives(self, run_id: str, *, still: bool = True) -> None:
-        if still:
-            self._driven[run_id] = Packer(tells=self._texts)
-        else:
-            self._driven.pop(run_id, None)
-        self._file.writer.patience_s = _PATIENCE_S if len(self._driven) >= _MANY else 0
+    def _drive(self, run_id: str) -> None:
+        self._driven.add(run_id, Packer(tells=self._texts))
+
+    def _set_patience(self, waits: bool) -> None:
+        self._file.writer.patience_s = _PATIENCE_S if waits else 0
 
     async def finish(self, run_id: str, status: Status) -> None:
         sql = (
@@ -148,7 +147,7 @@ class SQLiteJournal:
 
     async def _last(self, news: News, sql: str, values: tuple[object, ...]) -> None:
         """Make the last write of a run and tell it. If it fails now, it is retried later."""
-        self._drives(news.run_id, still=False)
+        self._driven.drop(news.run_id)
         try:
             if await self._file.do(lambda db: db.execute(sql, values).rowcount):
                 self.tell(news)
@@ -169,7 +168,7 @@ class SQLiteJournal:
         with anyio.CancelScope(shield=True):  # whoever claims a run must learn of it
             claimed = await self._file.do(lambda db: claim(db, run_id, self._me, self._lease_s, max_runs))
         if claimed is not None:
-            self._drives(run_id)
+            self._drive(run_id)
             self.tell(News("changed", run_id))
         return claimed
 
