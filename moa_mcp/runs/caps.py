@@ -175,9 +175,7 @@ class Caps:
         guess = spent - earlier_on(datetime.now(UTC).date().isoformat()).nanodollars
         if not guess:
             return
-        done = await self._journal.commit_spending(
-            Commitment(run_id, guess)
-        )  # it has the clock, and what was before
+        done = await self._journal.commit_spending(Commitment(run_id, guess))  # it has the clock, and what was before
         new = spent - self._resumed_at[budget].nanodollars
         amount = max(spent - earlier_on(done.day).nanodollars, done.spent + new)
         if amount != guess:

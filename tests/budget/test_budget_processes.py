@@ -92,6 +92,11 @@ class Team:
             ((committed,),) = db.execute("SELECT coalesce(sum(nanodollars), 0) FROM spending WHERE day = date('now')")
         return int(committed)
 
+    def answered(self) -> int:
+        """Return how many answers are on record."""
+        with closing(sqlite3.connect(self.path)) as db:
+            return sum(body.count('"kind":"attempt_finished"') for (body,) in db.execute("SELECT body FROM events"))
+
 
 @pytest.fixture
 def team(nursery: Nursery, tmp_path: Path) -> Iterator[Team]:
@@ -173,6 +178,7 @@ def test_what_a_run_held_comes_back_though_it_was_cancelled_elsewhere_before_its
     with team.servers(2) as (here, there):
         left = team.begin(here, "two")
         team.models.wait_for(lambda seen: len(seen) == 2 and seen[0].finished)
+        until(lambda: team.answered() == 1)
         here.signal(signal.SIGSTOP)  # it does not learn of it
         team.call(there, "moa_cancel", run_id=left)
         here.signal(signal.SIGKILL)

@@ -72,7 +72,7 @@ async def test_what_callers_had_spent_before_an_upgrade_counts_after_it(cluster:
     assert [await journal.spending("2026-01-01", each) for each in (None, "alice")] == [21, 14]
     done = await journal.commit_spending(Commitment("a", 8, day="2026-01-01", caller_cap=14))
     await journal.close()
-    assert done == Committed(accepted=False, day="2026-01-01", total=14, held=0, by_caller=True)
+    assert done == Committed(accepted=False, day="2026-01-01", total=14, held=0, spent=7, by_caller=True)
 
 
 async def test_tables_of_a_newer_version_are_refused(cluster: Cluster) -> None:

@@ -75,7 +75,7 @@ def held(db: sqlite3.Connection, day: str, caller: str | None = None, *, dead: b
     """Return the unspent part of the committed amount on a day, like `Journal.held`."""
     sql = (
         f"SELECT run_id, held, owner, {_LIVE} FROM spending JOIN runs USING(run_id) "  # noqa: S608  no value is in it
-        "WHERE day = ? AND held > 0 AND status = 'running' AND (? IS NULL OR spending.caller = ?)"
+        "WHERE day = ? AND held > 0 AND status <> 'queued' AND (? IS NULL OR spending.caller = ?)"
     )
     rows = db.execute(sql, (time.time(), day, caller, caller)).fetchall()
     return {run_id: amount for run_id, amount, owner, leased in rows if (not leased or is_dead(owner)) == dead}
