@@ -18,7 +18,6 @@ from moa_mcp.journal import Page, RunRecord
 from moa_mcp.panels import Resolved
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs.admission import Admitted, Ready
-from moa_mcp.runs.concurrency import Concurrency
 from moa_mcp.runs.lookup import every
 from moa_mcp.runs.requests import ForkedRun, NewRun, Owner, ResumedRun, RunRequest
 from moa_mcp.runs.run import Run
@@ -44,13 +43,10 @@ class CallerRuns:
     A method with the ID of a run raises `RunNotFound` for a run that the caller may not see.
     """
 
-    def __init__(
-        self, runs: Runs, caller: Caller, concurrency: Concurrency, note: Callable[[Deed], None] = lambda _: None
-    ) -> None:
+    def __init__(self, runs: Runs, caller: Caller, note: Callable[[Deed], None] = lambda _: None) -> None:
         """`note` is called for each run that the caller starts, continues or cancels, and for each one refused."""
         self._runs = runs
         self.caller = caller
-        self._concurrency = concurrency
         self._note = note
 
     @property
@@ -84,15 +80,15 @@ class CallerRuns:
             pipeline = await self._runs.pipeline_of(request.run_id)
             if not self.caller.may_call(pipeline.name):
                 raise RunNotResumable(f"run {request.run_id} can't continue: its pipeline is not available to you")
-        owner = Owner(self.caller.name, self.caller.permissions.max_cost_usd_per_day)
-        return await self._runs.admit(replace(request, owner=owner))
+        permissions = self.caller.permissions
+        owner = Owner(self.caller.name, permissions.max_cost_usd_per_day)
+        return await self._runs.admit(replace(request, owner=owner, max_runs=permissions.max_runs))
 
     async def start(self, ready: Ready) -> Run:
-        """Start an admitted run, as `Runs.start` does. Raises also `TooManyRuns`."""
+        """Start an admitted run, as `Runs.start` does."""
         action = _ACTIONS[type(ready.request)]
         try:
-            async with self._concurrency.room(self._runs, self.caller, ready.run_id):
-                run = await self._runs.start(ready)
+            run = await self._runs.start(ready)
         except MoaError as error:
             self._note(Deed(action, "refused", ready.run_id, str(error)))
             raise
@@ -187,7 +183,7 @@ class CallerRuns:
 
     def quiet(self) -> CallerRuns:
         """Return the same runs for what outlives the request. It notes nothing."""
-        return CallerRuns(self._runs, self.caller, self._concurrency)
+        return CallerRuns(self._runs, self.caller)
 
     def _denied(self, run_id: str) -> None:
         """Note that the caller asked for a run that it may not see. Whether there is one must not even show in time."""

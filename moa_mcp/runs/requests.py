@@ -36,6 +36,8 @@ class Terms:
     owner: Owner | None = None
     """Whose run it will be. A resumed run keeps its owner, and is limited by the budget of this one; None changes
     neither."""
+    max_runs: int | None = None
+    """Maximum number of active runs of its owner, this one among them; None for any number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

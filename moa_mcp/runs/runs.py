@@ -138,6 +138,7 @@ class Runs:
             RuntimeError: the run was started before, or admitted by other `Runs`.
             RunNotResumable: the run to resume has become complete, or active in another process; or a run with the ID
                 of a new one is recorded already.
+            TooManyRuns: its owner has as many active runs as it may.
             JournalError: the run can't be recorded. No model was called.
 
         """
@@ -145,14 +146,17 @@ class Runs:
         work = ready.work
         if work is None or isinstance(ready.request, ResumedRun):
             unless_ended = isinstance(ready.request, ResumedRun) and ready.request.unless_ended
-            return await self._resume(ready.run_id, work, watch, unless_ended=unless_ended)
+            max_runs = ready.request.max_runs
+            return await self._resume(ready.run_id, work, watch, unless_ended=unless_ended, max_runs=max_runs)
         self._require_open()
         work = _streaming(work, watch)
-        if not await self._executor.record(work):
+        if not await self._executor.record(work, max_runs=ready.request.max_runs):
             raise RunNotResumable(f"run {ready.run_id} was begun before; wait for it, or resume it")
         return self._begin(_fresh(work.stored), work, work.start, watch)
 
-    async def _resume(self, run_id: str, work: Work | None, watch: Emit | None, *, unless_ended: bool) -> Run:
+    async def _resume(
+        self, run_id: str, work: Work | None, watch: Emit | None, *, unless_ended: bool, max_runs: int | None
+    ) -> Run:
         lock = self._resuming.setdefault(run_id, anyio.Lock())
         async with lock:
             running = await self.active(run_id)
@@ -163,7 +167,7 @@ class Runs:
             self._require_open()
             before = await self._store.events(run_id)
             reopened(work.stored, before.events)  # raises before the claim if the events can't be read
-            claim = await self.journal.claim(run_id)
+            claim = await self.journal.claim(run_id, max_runs=max_runs)
             if claim is None:
                 raise not_resumable(await self._store.record(run_id))
             if unless_ended and claim.before not in ACTIVE:  # it was cancelled while it was admitted
@@ -253,10 +257,6 @@ class Runs:
     def find(self, run_id: str) -> Run | None:
         """Return a run that is active in this process; None if it is not."""
         return self._active.get(run_id)
-
-    def active_of(self, caller: str) -> Sequence[str]:
-        """Return the IDs of a caller's runs that are active in this process."""
-        return [each.run_id for each in self._active.values() if each.owner == caller]
 
     async def active(self, run_id: str) -> Run | None:
         """Like `find`, but None if another process claimed the run while this process was suspended."""

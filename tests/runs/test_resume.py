@@ -510,9 +510,9 @@ class _Slow(MemoryJournal):
         super().__init__()
         self._renewed, self._begun = anyio.Event(), anyio.Event()
 
-    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
+    async def begin(self, record: RunRecord, *, queued: bool = False, max_runs: int | None = None) -> bool:
         await self._renewed.wait()
-        begun = await super().begin(record, queued=queued)
+        begun = await super().begin(record, queued=queued, max_runs=max_runs)
         self._begun.set()
         return begun
 
