@@ -217,6 +217,10 @@ class StepFinished(Happened):
     """Its comparison of the answers; None if it does not compare."""
     review: PeerReview | None = None
     """Its ranking by reviewers; None if it has none."""
+    verdict: Word = ""
+    """What its judge said, in words; empty if it has none."""
+    final: bool = False
+    """Whether the run ends with it, because the later steps are not needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

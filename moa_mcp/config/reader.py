@@ -205,7 +205,12 @@ class Reader:
 
     def _check_flow(self, place: str, steps: list[Step]) -> None:
         answers = 0
+        stated = False
         for index, step in enumerate(steps):
+            if step.reads_confidence and not stated:
+                fault = "no step before it asks for a confidence; set confidence = true in propose"
+                self._say(within(place, "steps", index, "confidence"), fault)
+            stated = stated or step.asks_for_confidence
             if step.needs_answers and answers == 0:
                 fault = f"{step.step} needs answers from a previous step; {step.first_remedy}"
                 self._say(within(place, "steps", index), fault)

@@ -17,7 +17,7 @@ from pydantic import Field, TypeAdapter
 from moa_mcp.errors import CallError, CallSkipped, StragglerDropped
 from moa_mcp.events import AttemptFinished, AttemptStarted, CallFinished, CallStarted, Event, StepFinished
 from moa_mcp.journal.text_fields import text_paths
-from moa_mcp.values import Answer, Comment, Completion, Place
+from moa_mcp.values import Answer, Comment, Completion, Place, Votes
 
 _REF = "sha256"
 _TOLD = "told"
@@ -112,20 +112,7 @@ class Packer:
             case CallFinished():
                 told = {"completion": self._ended(event, ref), "seconds": event.seconds}
             case StepFinished(analysis=None, review=None):
-                finished: dict[str, object] = {
-                    "at": event.at,
-                    "kind": event.kind,
-                    "step": event.step,
-                    "answers": [_answer(each, ref) for each in event.answers],
-                    "notes": [
-                        {"text": ref(note.text), "degrades": note.degrades, "saved": note.saved} for note in event.notes
-                    ],
-                    "seconds": event.seconds,
-                }
-                if event.tally is not None:
-                    values = [[ref(value), votes] for value, votes in event.tally.values]
-                    finished["tally"] = {"values": values, "abstained": event.tally.abstained}
-                return finished
+                return _finished(event, ref)
             case _:
                 return _dumped(event, ref)
         if isinstance(event, AttemptStarted | AttemptFinished) and event.others:
@@ -157,8 +144,35 @@ def _completion(completion: Completion, ref: _Say, tell: _Say) -> dict[str, obje
     return told
 
 
+def _finished(event: StepFinished, ref: _Say) -> dict[str, object]:
+    """Return the end of a step without its default values."""
+    told: dict[str, object] = {
+        "at": event.at,
+        "kind": event.kind,
+        "step": event.step,
+        "answers": [_answer(each, ref) for each in event.answers],
+        "notes": [{"text": ref(note.text), "degrades": note.degrades, "saved": note.saved} for note in event.notes],
+        "seconds": event.seconds,
+    }
+    if event.tally is not None:
+        values = [_votes(each, ref) for each in event.tally.values]
+        told["tally"] = {"values": values, "abstained": event.tally.abstained}
+    if event.verdict:
+        told["verdict"] = event.verdict
+    if event.final:
+        told["final"] = True
+    return told
+
+
+def _votes(votes: Votes, ref: _Say) -> list[object]:
+    told = [ref(votes.value), votes.votes, [*votes.answers], votes.weight]
+    return told if votes.weight is not None else told[:3] if votes.answers else told[:2]
+
+
 def _answer(answer: Answer, ref: _Say) -> dict[str, object]:
     plain = _written(answer, ref)
+    if answer.confidence is not None:
+        plain["confidence"] = answer.confidence
     if answer.comments:
         plain["comments"] = [_written(comment, ref) for comment in answer.comments]
     if answer.rank is not None:

@@ -20,6 +20,7 @@ from moa_mcp.errors import MissingKey, RunNotResumable
 from moa_mcp.events import Event, RunForked
 from moa_mcp.journal.damage import readable
 from moa_mcp.middleware import PaidCalls, Usable, remembered
+from moa_mcp.panels import makers
 from moa_mcp.planning.context_windows import largest, too_long, windows
 from moa_mcp.planning.estimate import Estimate, Prices, estimate, prices
 from moa_mcp.planning.forecast import Drafts
@@ -149,7 +150,7 @@ class Admission:
         if not isinstance(request, ResumedRun):  # a resumed run repeats its earlier prompts
             pipeline = task.stored.spec.pipeline
             known, reason = await windows(pipeline, usable), await reasoning(pipeline, usable)
-            spec = replace(task.stored.spec, windows=known, reasoning=reason)
+            spec = replace(task.stored.spec, windows=known, reasoning=reason, makers=await makers(pipeline, usable))
             task = task._replace(stored=replace(task.stored, spec=spec))
         priced = await prices(task.stored.spec.pipeline, usable)
         spec, left = task.stored.spec, task.left

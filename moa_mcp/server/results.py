@@ -9,6 +9,7 @@ import mcp_types as types
 from moa_mcp.runs import other_models
 from moa_mcp.server.status_line import imitated, one_line
 from moa_mcp.text.money import dollars
+from moa_mcp.trace.agreement import dissent_lines
 from moa_mcp.trace.json import summary
 from moa_mcp.trace.trace import StepTrace, Trace
 
@@ -109,7 +110,7 @@ def _footer(trace: Trace, notes: list[str], *, shared: bool) -> str:
         f"[{trace.pipeline}, run {trace.run_id}, {trace.status}: {_calls(trace)}, "
         f"{trace.seconds or 0:.1f} s, {usage.prompt_tokens} + {usage.completion_tokens} tokens, {cost}{view}]"
     )
-    return "\n".join([line, *(f"- {one_line(note)}" for note in notes)])
+    return "\n".join([line, *(f"- {one_line(note)}" for note in (*notes, *dissent_lines(trace)))])
 
 
 def _calls(trace: Trace) -> str:

@@ -121,6 +121,10 @@ class StepTrace:
     """Its comparison of the answers, if it compared them."""
     review: PeerReview | None = None
     """Its ranking by reviewers, if it has one."""
+    verdict: str = ""
+    """What its judge said, in words; empty if it has none."""
+    final: bool = False
+    """Whether the run ended with it, because the later steps were not needed."""
     seconds: float | None = None
     """None while the step runs, or if it failed."""
 
@@ -212,6 +216,16 @@ class Trace:
         return _total(step.cost_usd for step in self.steps[self.inherited :])
 
     @property
+    def not_needed(self) -> tuple[str, ...]:
+        """Return the kinds of the steps that were not needed, because an earlier one ended the run."""
+        return self.planned[len(self.steps) :] if self.steps and self.steps[-1].final else ()
+
+    @property
+    def saved(self) -> int:
+        """Return how many calls were not needed."""
+        return sum(step.saved for step in self.steps)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Return the notes of steps and calls, in order, each once."""
         lines = [*self.about_models, *self._unpriced()]
@@ -285,6 +299,7 @@ class Trace:
                 step = self.steps[-1]
                 step.answers, step.notes, step.seconds = event.answers, event.notes, event.seconds
                 step.tally, step.analysis, step.review = event.tally, event.analysis, event.review
+                step.verdict, step.final = event.verdict, event.final
             case RunFinished():
                 self.status, self.answer = event.status, event.answer
                 self.error, self.reason = event.error, event.reason

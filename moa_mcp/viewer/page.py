@@ -18,9 +18,9 @@ _RUN = (
     *("run", "update", "source", "live"),
 )
 """The modules of every page of a run, each after those that it imports."""
-MODULES = (*_RUN, "findings", "whole", "main")
+MODULES = (*_RUN, "agreement", "findings", "whole", "main")
 """The modules of the page of one run."""
-LOCAL_RUN = (*_RUN, "findings", "served", "shown", "local_run")
+LOCAL_RUN = (*_RUN, "agreement", "findings", "served", "shown", "local_run")
 """Those of the page of a run of `moa-mcp view`."""
 LOCAL_LIST = ("elements", "figures", "source", "live", "update", "served", "shown", "list", "local_list")
 """Those of its list of runs."""

@@ -23,6 +23,7 @@ from moa_mcp.values import Call, Completion, Target, Usage
 
 PROVIDER = "simulated"
 _VERDICT = "The answer is "
+_ASKS_FOR_VERDICT = "Verdict: yes, Verdict: no"
 _SIGNATURE = re.compile(r"\[simulated (.*?)\] ")
 _SCOPE = "Simulated models only answer plain arithmetic, such as “What is 17 * 23?”."
 _COMPETENCES = (0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
@@ -76,12 +77,25 @@ def _reply(call: Call, rng: Random) -> str:
         return _analyzed(form.key, answers)
     if form is not None:
         return _judged(form, answers, solved=own is not None)
+    if own is None and not answers and _ASKS_FOR_VERDICT in system:
+        return _decided(call.agent, rng) + _confidence(system, rng)
     comments = prompts.asks_for_comments(system)
     if own is None:
         said = _explained(question, answers, comments=comments)
     else:
         said = _compared(answers[0], own) if comments else _settled(answers, own)
-    return f"[simulated {call.agent}] {said}"
+    return f"[simulated {call.agent}] {said}{_confidence(system, rng)}"
+
+
+def _decided(agent: str, rng: Random) -> str:
+    """Return a random verdict, for a question that is not a puzzle."""
+    verdict = rng.choice(("yes", "yes", "no", "unsure"))
+    return f"Verdict: {verdict}\nReason: [simulated {agent}] No model was called; this verdict is random."
+
+
+def _confidence(system: str, rng: Random) -> str:
+    """Return the line that states a confidence, if the prompt asks for one."""
+    return f"\nConfidence: {rng.randint(50, 99)}" if prompts.asks_for_confidence(system) else ""
 
 
 def _explained(question: str, answers: Sequence[str], *, comments: bool) -> str:
@@ -121,6 +135,9 @@ def _compared(answer: str, own: str) -> str:
 
 
 def _judged(form: prompts.VerdictForm, answers: Sequence[str], *, solved: bool) -> str:
+    if form.field == "equivalent":
+        equivalent = len({_verdict(answer) or _SIGNATURE.sub("", answer) for answer in answers}) == 1
+        return f'{{"key": "{form.key}", "equivalent": {str(equivalent).lower()}, "simulated": true}}'
     ranking = _by_agreement(answers) if solved else list(range(1, len(answers) + 1))
     said = ranking if form.field == "ranking" else ranking[0]
     return f'{{"key": "{form.key}", "{form.field}": {said}, "simulated": true}}'
