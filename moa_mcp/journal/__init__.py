@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -39,6 +39,8 @@ class RunRecord:
     """The name of the caller whose run it is; empty if it is the local user's or the operator's."""
     batch: str = ""
     """The batch that it belongs to; empty for none."""
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By hash: texts that `spec` refers to, which are stored once. Only `Journal.record` returns them."""
 
 
 class Page(NamedTuple):
@@ -179,7 +181,7 @@ class Journal(Protocol):
         ...
 
     async def record(self, run_id: str) -> RunRecord | None:
-        """Return the record of a run; None if it is not known."""
+        """Return the record of a run, with its texts; None if it is not known."""
         ...
 
     async def records(

@@ -104,9 +104,10 @@ def _footer(trace: Trace, notes: list[str], *, shared: bool) -> str:
     if trace.estimated is not None and trace.estimated.cost_usd is not None:
         cost += f" of {dollars(trace.estimated.cost_usd.expected)} expected"
     usage = trace.usage
+    follows = f", continues run {trace.continues}" if trace.continues else ""
     view = f"; details: moa-mcp view {trace.run_id}" if shared else ""
     line = (
-        f"[{trace.pipeline}, run {trace.run_id}, {trace.status}: {_calls(trace)}, "
+        f"[{trace.pipeline}, run {trace.run_id}, {trace.status}: {_calls(trace)}{follows}, "
         f"{trace.seconds or 0:.1f} s, {usage.prompt_tokens} + {usage.completion_tokens} tokens, {cost}{view}]"
     )
     return "\n".join([line, *(f"- {one_line(note)}" for note in notes)])

@@ -26,6 +26,7 @@ def summary(trace: Trace) -> dict[str, object]:
         "status": trace.status,
         "run_id": trace.run_id,
         "pipeline": trace.pipeline,
+        "continues": trace.continues,
         "seed": trace.seed,
         "answer": trace.answer,
         "layers": [_layer(step) for step in trace.steps if step.calls],
@@ -61,6 +62,7 @@ def facts(trace: Trace) -> dict[str, object]:
             "text": trace.question.text,
             "context": trace.question.context,
             "system": trace.question.system,
+            "turns": [{"role": role, "content": content} for role, content in trace.question.turns],
         },
         "planned": list(trace.planned),
     }

@@ -194,6 +194,8 @@ class Trace:
     """How many steps it inherited; they add no cost to this run."""
     resumed: int = 0
     """How often it was resumed."""
+    continues: str | None = None
+    """The earlier run that its question follows; None if it follows none."""
     _earlier_s: float = field(default=0.0, init=False, repr=False)
     """Its duration before it was last resumed."""
     _since: float = field(default=0.0, init=False, repr=False)
@@ -262,6 +264,7 @@ class Trace:
                 self.run_id, self.pipeline, self.seed = event.run_id, event.pipeline, event.seed
                 self.question, self.planned, self.started_at = event.question, event.steps, event.at
                 self._since, self.about_models = event.at, event.notes
+                self.continues = event.continues or None
             case RunEstimated():
                 self.estimated = event
             case RunResumed():
