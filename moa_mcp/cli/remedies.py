@@ -30,6 +30,11 @@ class Remedies:
         """Return the command that shows a run."""
         return shlex.join(["moa-mcp", "runs", "show", run_id, *self._file])
 
+    def chatting(self, run_id: str) -> str:
+        """Return the command that goes on with the conversation of a run; empty if it was not recorded."""
+        command = ["moa-mcp", "chat", "--continue", run_id, *self._file, *self._world]
+        return shlex.join(command) if self._kept else ""
+
     def of_failed(self, trace: Trace) -> str:
         """Return the remedy for a run without an answer."""
         if not trace.steps:
