@@ -20,7 +20,7 @@ from moa_mcp.cli.asked import (
     deadline_option,
     models_chosen,
 )
-from moa_mcp.cli.conversation import Conversation, Surroundings
+from moa_mcp.cli.conversation import Conversation, ChatSetup
 from moa_mcp.cli.options import (
     Refused,
     config_option,
@@ -105,7 +105,7 @@ def command(
     options = DisplayOptions(offline, as_json=False, quiet=quiet, remedies=remedies)
     in_memory = MemoryJournal()
     texts = journal == "none" or config.journal.record == "calls"
-    surroundings = Surroundings(
+    setup = ChatSetup(
         config,
         (lambda: in_memory) if journal == "none" else (lambda: opened(journal, config.journal)),
         texts,
@@ -119,7 +119,7 @@ def command(
     stored = texts and journal != "none"
     questions = TypedQuestions(user_data_path("moa-mcp") / "chat_history" if stored else None)
     try:
-        _Chat(config, Conversation(surroundings, template), questions, change, remedies).run()
+        _Chat(config, Conversation(setup, template), questions, change, remedies).run()
     finally:
         questions.close()
 
@@ -216,10 +216,10 @@ class _Chat:
         self._ended = True
 
     def _conclude(self, *, terminal: bool) -> None:
-        """Print how to go on with the conversation."""
+        """Print how to continue the conversation."""
         if terminal and not self._ended:
             click.echo(err=True)
         last = self._conversation.last
         go_on = self._remedies.chatting(last) if last and self._conversation.exchanges else ""
         if terminal and go_on:
-            say(f"To go on: {go_on}")
+            say(f"To continue: {go_on}")

@@ -39,7 +39,7 @@ class Exchange(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ChatSetup:
     """What all runs of a conversation share."""
 
     config: Config
@@ -54,9 +54,9 @@ class Surroundings:
 class Conversation:
     """The runs of a conversation so far, and the next one."""
 
-    def __init__(self, surroundings: Surroundings, template: NewRun) -> None:
+    def __init__(self, setup: ChatSetup, template: NewRun) -> None:
         """`template` has the pipeline, the run that the first question follows, and the settings of all runs."""
-        self._surroundings = surroundings
+        self._setup = setup
         self._template = template
         self._next = template
         self.exchanges: list[Exchange] = []
@@ -89,7 +89,7 @@ class Conversation:
             Refused: the run can't start, or has no answer. The next question then follows the same run as this one.
 
         """
-        where = self._surroundings
+        where = self._setup
         request = replace(self._next, question=replace(self._next.question, text=text))
         with closing(where.journal()) as journal:
             seen = answered(where.config, journal, request, where.providers, where.options)
@@ -100,13 +100,13 @@ class Conversation:
         self._add(trace)
         if trace.answer is not None:
             self._follow(trace, request)
-        conclude(seen, self._surroundings.options)
-        if not self._surroundings.options.quiet:
+        conclude(seen, self._setup.options)
+        if not self._setup.options.quiet:
             say(f"Conversation: {self.total()}.")
 
     def _follow(self, trace: Trace, request: NewRun) -> None:
         question = replace(self._template.question, context=None)
-        if self._surroundings.texts:
+        if self._setup.texts:
             self._next = replace(request, question=question, continues=trace.run_id)
         else:
             turns = (Message("user", user_text(trace.question)), Message("assistant", trace.answer or ""))
@@ -116,7 +116,7 @@ class Conversation:
     def cancel(self, run_ids: Sequence[str]) -> None:
         """Mark runs that were stopped as cancelled, so that no server resumes them. No question follows them."""
         for run_id in run_ids:
-            with closing(self._surroundings.journal()) as journal:
+            with closing(self._setup.journal()) as journal:
                 self._add(anyio.run(_cancelled, journal, run_id))
 
     def _add(self, trace: Trace) -> None:

@@ -31,7 +31,7 @@ class Remedies:
         return shlex.join(["moa-mcp", "runs", "show", run_id, *self._file])
 
     def chatting(self, run_id: str) -> str:
-        """Return the command that goes on with the conversation of a run; empty if it was not recorded."""
+        """Return the command that continues the conversation of a run; empty if it was not recorded."""
         command = ["moa-mcp", "chat", "--continue", run_id, *self._file, *self._world]
         return shlex.join(command) if self._kept else ""
 
@@ -41,6 +41,14 @@ class Remedies:
             return "No model was called and nothing was spent."
         if not self._kept:
             return _KEPT_NOWHERE
+        if trace.too_long_for:
+            models = ", ".join(trace.too_long_for)
+            earlier = f" --continue {trace.continues}" if trace.continues else ""
+            return (
+                f"The conversation is too long for {models}. Set window = TOKENS for the route in the configuration, "
+                f"which shortens earlier turns, or choose other --models, and ask again with moa-mcp ask{earlier}; or "
+                "start a new conversation."
+            )
         resume = self.driving("resume", trace.run_id)
         match trace.reason:
             case "budget":

@@ -80,7 +80,7 @@ def _named(config: Config, name: str, question: str | None) -> Pipeline:
         return named(config, name)  # raises
     raise Refused(
         f"there is no pipeline {name!r}",
-        f"If it begins the question, put the question in quotes. Pipelines: {', '.join(config.pipelines)}.",
+        f"Write the whole question in quotes, or name a pipeline before it. Pipelines: {', '.join(config.pipelines)}.",
     )
 
 

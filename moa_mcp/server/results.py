@@ -78,6 +78,14 @@ def _ways_on(trace: Trace) -> str:
             f"There is no answer. Completed calls are recorded. To continue with a higher budget, call moa_resume with "
             f"{run} and max_cost_usd."
         )
+    if trace.too_long_for:
+        earlier = f'continue_run = "{trace.continues}" and ' if trace.continues else ""
+        return (
+            f"There is no answer: with its earlier turns, the conversation is too long for "
+            f"{', '.join(trace.too_long_for)}, and resuming the run repeats that. Call the pipeline again with "
+            f"{earlier}models that have larger context windows, or without continue_run and with what matters in "
+            "context. If the configuration has window for the route, earlier turns are shortened to fit."
+        )
     other = other_models(trace)
     fork = f'; to use another model, moa_fork with step = {other[0]} and changes = ["{other[1]}"]' if other else ""
     return (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import zip_longest
 
-from moa_mcp.errors import STOPPED, Failure
+from moa_mcp.errors import STOPPED, ContextTooLong, Failure
 from moa_mcp.events import (
     AttemptFailed,
     AttemptFinished,
@@ -224,6 +224,13 @@ class Trace:
             lines += [f"{step.kind}: {note.text}" for note in step.notes]
         lines += self._unknown()
         return tuple(dict.fromkeys(lines))
+
+    @property
+    def too_long_for(self) -> tuple[str, ...]:
+        """Return the models whose windows a prompt with earlier turns exceeds; without such turns, none."""
+        calls = (call for step in self.steps for call in step.calls if self.question.turns)
+        kinds = ((call.agent, call.failure.kind) for call in calls if call.failure)
+        return tuple(dict.fromkeys(agent for agent, kind in kinds if kind == ContextTooLong.__name__))
 
     def _unpriced(self) -> Iterator[str]:
         if self.estimated is not None and self.estimated.max_cost_usd is not None:
