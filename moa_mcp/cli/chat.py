@@ -20,7 +20,7 @@ from moa_mcp.cli.asked import (
     deadline_option,
     models_chosen,
 )
-from moa_mcp.cli.conversation import Conversation, ChatSetup
+from moa_mcp.cli.conversation import ChatSetup, Conversation
 from moa_mcp.cli.options import (
     Refused,
     config_option,
