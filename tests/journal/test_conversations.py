@@ -16,7 +16,7 @@ from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs import NewRun, Run, Runs
 from moa_mcp.testing import ScriptedModel
-from moa_mcp.values import Message, Question, Target
+from moa_mcp.values import Call, Message, Question, Target
 from tests.support.journals import config_of, runs_of
 from tests.support.starting import fork_run, ready, resume_run
 from tests.support.stores import Open
@@ -99,7 +99,11 @@ async def test_a_failed_run_can_not_be_followed_until_it_is_resumed_with_its_tur
 
 
 async def test_a_run_in_progress_can_not_be_followed(journal: Journal) -> None:
-    async with runs_of(ScriptedModel(otherwise=lambda _: anyio.sleep_forever()), journal, CONFIG).open() as runs:
+    async def never(_: Call) -> str:
+        await anyio.sleep_forever()
+        raise NotImplementedError
+
+    async with runs_of(ScriptedModel(otherwise=never), journal, CONFIG).open() as runs:
         run = await runs.start(await ready(runs, NewRun(pipeline=P, question=WHY)))
         with pytest.raises(RunNotResumable, match="is running and has no answer yet; wait for it first"):
             await follow(runs, "How?", run.run_id)
@@ -183,8 +187,8 @@ def windowed(model: ScriptedModel, journal: Journal | None, **windows: int) -> R
 async def test_the_smallest_window_decides_which_turns_all_members_get_and_a_resumed_run_repeats_them(
     opened: Open,
 ) -> None:
-    answers = {"z": [f"{number} {'word ' * 600}" for number in range(6)] + [ServerFailed("down"), "done"]}
-    model = ScriptedModel(answers, otherwise="x")
+    answers = [f"{number} {'word ' * 600}" for number in range(6)]
+    model = ScriptedModel({"z": [*answers, ServerFailed("down"), "done"]}, otherwise="x")
     async with windowed(model, opened(), a=200_000, b=6_000).open() as runs:
         run = await follow(runs, WHY)
         for number in range(6):
@@ -194,7 +198,7 @@ async def test_the_smallest_window_decides_which_turns_all_members_get_and_a_res
         turns = failed.question.turns
         prompts = {call.messages for call in model.calls if call.messages[-1].content == "And 5?" and call.agent != "z"}
         assert len(prompts) == 1
-        assert turns[-1].content == answers["z"][5]
+        assert turns[-1].content == answers[5]
         assert turns[1].content.endswith("----- only the beginning of this message -----")
         assert turns[1].content.startswith("0 word")
         assert failed.notes[0].startswith("of 12 earlier turns, ")
