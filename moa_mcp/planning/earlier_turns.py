@@ -107,8 +107,6 @@ def _note(before: _Turns, after: _Turns, room: _Room) -> str:
     missing = len(before) - len(after)
     kept = before[missing:]
     cut = sum(one != other for one, other in zip(kept, after, strict=True))
-    parts = [*([f"{cut} are shown only in part"] if cut else []), *([f"{missing} are left out"] if missing else [])]
-    return (
-        f"of {len(before)} earlier turns, {' and '.join(parts)}, to fit the context window of {room.model} "
-        f"({room.window} tokens)"
-    )
+    parts = [*([f"{cut} shown only in part"] if cut else []), *([f"{missing} left out"] if missing else [])]
+    window = f"the context window of {room.model} ({room.window} tokens)"
+    return f"of {len(before)} earlier turns, {' and '.join(parts)}, to fit {window}"

@@ -330,4 +330,5 @@ def _streaming(work: Work, watch: Emit | None) -> Work:
 
 def _fresh(stored: StoredRun) -> Run:
     spec = stored.spec
-    return Run(spec.run_id, Trace(spec.run_id, spec.pipeline.name, spec.question, spec.seed), stored.owner.name)
+    trace = Trace(spec.run_id, spec.pipeline.name, spec.question, spec.seed, continues=spec.continues or None)
+    return Run(spec.run_id, trace, stored.owner.name)

@@ -219,7 +219,7 @@ async def test_turns_are_left_out_oldest_first_where_even_their_beginnings_do_no
     assert len(kept) < 40
     assert kept[-2:] == turns[-2:]
     assert [turn.content[:3] for turn in kept] == [turn.content[:3] for turn in turns[-len(kept) :]]
-    assert "are left out" in run.trace.notes[0]
+    assert " left out, to fit" in run.trace.notes[0]
 
 
 async def test_nothing_is_cut_where_no_window_is_known() -> None:
