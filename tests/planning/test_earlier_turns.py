@@ -25,9 +25,7 @@ EXCHANGES = st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=8)
 def test_what_is_left_fits_begins_with_the_user_and_is_cut_from_its_oldest_end(
     exchanges: list[tuple[str, str]], window: int
 ) -> None:
-    turns = tuple(
-        Message(role, text) for pair in exchanges for role, text in zip(("user", "assistant"), pair, strict=True)
-    )
+    turns = tuple(turn for asked, said in exchanges for turn in (Message("user", asked), Message("assistant", said)))
     question, note = fitted(PIPELINE, Question("Why?", turns=turns), {"a": window, "b": 10**6})
     kept = question.turns
     assert tokens(ask(question)) + 500 <= window or not kept
