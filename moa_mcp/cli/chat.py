@@ -165,13 +165,8 @@ class _Chat:
                 if not terminal:
                     raise
                 error.show()
-            except Interrupted as interrupted:
-                if not terminal or interrupted.exit_code != INTERRUPTED:
-                    raise
-                say(str(interrupted))
-                self._conversation.cancel(interrupted.run_ids)
-            except KeyboardInterrupt:
-                if not terminal:
+            except (KeyboardInterrupt, click.Abort) as interrupt:  # at the prompt, or at the question about the cost
+                if not terminal or isinstance(interrupt, Interrupted):
                     raise
                 click.echo("\nCtrl-D ends the conversation.", err=True)
         self._conclude(terminal=terminal)
@@ -184,9 +179,19 @@ class _Chat:
                 raise Refused(f"there is no command /{line(name)}", f"Commands: {known}.")
             self._commands[name](rest.strip())
         elif text:
+            self._ask(text)
+
+    def _ask(self, text: str) -> None:
+        terminal = self._questions.at_terminal
+        try:
             self._conversation.ask(text)
-            if not (self._questions.at_terminal or sys.stdout.isatty()):
-                click.echo()
+        except Interrupted as interrupted:
+            if not terminal or interrupted.exit_code != INTERRUPTED:
+                raise
+            say(str(interrupted))
+            self._conversation.cancel(interrupted.run_ids)
+        if not (terminal or sys.stdout.isatty()):
+            click.echo()
 
     def _follows(self) -> str:
         return f"continues run {self._conversation.last}" if self._conversation.last else "a new conversation"
@@ -197,12 +202,8 @@ class _Chat:
 
     def _use(self, name: str) -> None:
         if not name:
-            say(
-                *(
-                    f"{each}{' (in use)' * (each == self._conversation.pipeline.name)}"
-                    for each in self._config.pipelines
-                )
-            )
+            used = self._conversation.pipeline.name
+            say(*(f"{each} (in use)" if each == used else each for each in self._config.pipelines))
             return
         self._conversation.use(self._change(named(self._config, name)))
         say(f"The next question goes to {name}.")

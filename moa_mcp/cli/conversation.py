@@ -11,6 +11,7 @@ import anyio
 
 from moa_mcp.cli.asked import answered
 from moa_mcp.cli.options import closing
+from moa_mcp.cli.runs.record import explained
 from moa_mcp.cli.screen import DisplayOptions
 from moa_mcp.cli.text import counted, say, shortened
 from moa_mcp.cli.watch import Seen, conclude
@@ -105,18 +106,21 @@ class Conversation:
             say(f"Conversation: {self.total()}.")
 
     def _follow(self, trace: Trace, request: NewRun) -> None:
-        question = replace(self._template.question, context=None)
         if self._setup.texts:
+            question = replace(self._template.question, context=None)
             self._next = replace(request, question=question, continues=trace.run_id)
-        else:
+        else:  # the journal does not have what the next run would read
             turns = (Message("user", user_text(trace.question)), Message("assistant", trace.answer or ""))
-            question = replace(question, turns=(*trace.question.turns, *turns))
-            self._next = replace(request, question=question)
+            question = replace(trace.question, context=None, turns=(*trace.question.turns, *turns))
+            self._next = replace(request, question=question, continues="")
 
     def cancel(self, run_ids: Sequence[str]) -> None:
-        """Mark runs that were stopped as cancelled, so that no server resumes them. No question follows them."""
+        """Mark runs that were stopped as cancelled, so that no server resumes them. Raises `Refused`.
+
+        No question follows them.
+        """
         for run_id in run_ids:
-            with closing(self._setup.journal()) as journal:
+            with closing(self._setup.journal()) as journal, explained():
                 self._add(anyio.run(_cancelled, journal, run_id))
 
     def _add(self, trace: Trace) -> None:

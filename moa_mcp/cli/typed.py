@@ -13,7 +13,7 @@ from moa_mcp.cli.asked import decoded
 from moa_mcp.cli.text import say
 
 MARK = '"""'
-_PROMPT, _MORE = "> ", "… "
+_PROMPT, _MORE = "> ", "... "
 _KEPT = 1000
 """Lines of the history."""
 

@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_cli import POSIX, Terminal, invoke, run, served
+from tests.cli.test_cli import Terminal, invoke, run, served
 from tests.cli.test_cli_runs import listed
 from tests.support.model_server import Hang, ModelServer, Reply
 from tests.support.nursery import Nursery
 from tests.support.serving import MEASURED
 
+readline = pytest.importorskip("readline", reason="Windows has none") if os.name == "posix" else None
+GNU_READLINE = pytest.mark.skipif(
+    readline is None or "libedit" in (readline.__doc__ or ""), reason="needs a pseudo-terminal and GNU readline"
+)
 STEPS = '{ step = "propose", agents = ["first", "second"] }', '{ step = "aggregate", agent = "last" }'
 
 
@@ -49,7 +53,7 @@ def sent(models: ModelServer) -> list[str]:
     return [each["content"] for each in messages]
 
 
-@POSIX
+@GNU_READLINE
 def test_a_conversation_at_a_terminal_shows_its_cost_survives_ctrl_c_and_says_how_to_continue(
     nursery: Nursery, models: ModelServer, environ: dict[str, str], config: str
 ) -> None:
@@ -86,7 +90,7 @@ def test_a_conversation_at_a_terminal_shows_its_cost_survives_ctrl_c_and_says_ho
     assert "Who wrote it?" in (Path(environ["HOME"]) / ".local/share/moa-mcp/chat_history").read_text("utf-8")
 
 
-@POSIX
+@GNU_READLINE
 def test_a_conversation_is_continued_and_begun_anew(
     nursery: Nursery, models: ModelServer, environ: dict[str, str], config: str
 ) -> None:
@@ -103,6 +107,32 @@ def test_a_conversation_is_continued_and_begun_anew(
     assert sent(models) == ["Why?"]
     terminal.type("/quit\n")
     assert terminal.until_end() == 0
+
+
+@GNU_READLINE
+def test_a_cost_is_confirmed_for_each_question_and_ctrl_c_at_the_prompt_ends_nothing(
+    environ: dict[str, str], config: str
+) -> None:
+    path = Path(config)
+    priced = path.read_text("utf-8").replace('/v1" }]', '/v1", usd_per_million = { prompt = 1, completion = 1 } }]')
+    path.write_text(f"budget.confirm_above_usd = 0.0001\n{priced}", "utf-8")
+    terminal = Terminal(environ, "--config", config, "chat", "-q")
+    terminal.until("> ")
+    terminal.process.send_signal(signal.SIGINT)
+    terminal.until("Ctrl-D ends the conversation.\r\n\x1b[?2004h> ")
+    terminal.type("Who?\n")
+    terminal.until("Start the run?")
+    terminal.type("n\n")
+    terminal.until("you did not confirm the cost")
+    terminal.type("When?\n")
+    terminal.until("Start the run?")
+    terminal.until("[y/N]: ")
+    terminal.type("y\n")
+    terminal.until("answer 1")
+    terminal.type("\x04")
+    assert terminal.until_end() == 0
+    (only,) = listed(Path(environ["MOA_MCP_JOURNAL"]))
+    assert only["question"] == "When?"
 
 
 @pytest.mark.parametrize("settings", ["", 'journal.record = "hashes"\n'])
