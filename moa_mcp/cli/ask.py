@@ -54,7 +54,7 @@ from moa_mcp.values import Question
     epilog="Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 no usable provider, 130 or 143 interrupted.",
     context_settings={"allow_extra_args": True},
 )
-@click.argument("pipeline", required=False, metavar="PIPELINE", shell_complete=completing.pipelines)
+@click.argument("pipeline", required=False, metavar="[PIPELINE]", shell_complete=completing.pipelines)
 @click.argument("question", required=False)
 @context_option
 @continue_option

@@ -69,7 +69,7 @@ async def ask(client: Client, name: str = "panel", **arguments: Any) -> types.Ca
 
 
 async def test_every_member_gets_the_conversation_so_far(client: Client, models: ModelServer) -> None:
-    one = content(await ask(client, question="Who wrote it?", context="By Ann.", system="Be brief."))
+    one = content(await ask(client, question="Who wrote it?", context="By Ann.", system="Be brief.", continue_run=""))
     two = content(await ask(client, question="When?", continue_run=one["run_id"][:8]))
     three = await ask(client, question="Why?", continue_run="last")
     assert (content(three)["answer"], content(three)["continues"]) == ("answer 3", two["run_id"])
