@@ -120,7 +120,7 @@ class Journal(Protocol):
         ...
 
     async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
-        """Store a new run: owned by this process, or `queued` for the first process that claims it.
+        """Store a new run with its texts: owned by this process, or `queued` for the first process that claims it.
 
         Returns False and changes nothing if there is a run with that ID already, whichever process began it. Only when
         this returns True is the run recorded; its ID must not be used before.

@@ -97,9 +97,11 @@ async def read_record(connection: Connection, run_id: str) -> RunRecord | None:
         return record
     with readable(run_id):
         texts = await _stored(connection, run_id, digests)
-        if not texts.keys() >= {*digests}:
-            raise ValueError("missing text")
-    return replace(record, texts=texts)
+        if texts.keys() >= {*digests}:
+            return replace(record, texts=texts)
+        if await (await connection.execute(_RECORD, (run_id,))).fetchone() is None:
+            return None  # it was deleted meanwhile
+        raise ValueError("missing text")
 
 
 async def _texts(connection: Connection, run_id: str, rows: Sequence[_Row]) -> dict[str, str]:
