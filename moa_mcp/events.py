@@ -49,6 +49,8 @@ class RunStarted(Happened):
     """The kinds of all its steps, in order."""
     notes: tuple[Word, ...] = ()
     """What a reader of the result should know about its models, such as which of them are stand-ins."""
+    continues: Word = ""
+    """The earlier run that its question follows; empty for none."""
     traceparent: Word = ""
     """W3C trace context of its span; empty without telemetry."""
 

@@ -94,7 +94,8 @@ def _used(trace: Trace) -> str:
 
 def trace_line(trace: Trace) -> Text:
     """Return the status, pipeline, ID and seed of a run on one line."""
-    identity = f"  {line(trace.pipeline)}  run {line(trace.run_id)}  seed {trace.seed}"
+    follows = f"  continues run {line(trace.continues)}" if trace.continues else ""
+    identity = f"  {line(trace.pipeline)}  run {line(trace.run_id)}  seed {trace.seed}{follows}"
     return Text.assemble(status("interrupted" if trace.interrupted else trace.status), (identity, "dim"))
 
 

@@ -48,6 +48,8 @@ class RunSpec:
     """What a reader of the result should know about its models."""
     reasoning: tuple[str, ...] = ()
     """The aliases of models that are known to reason, which takes longer."""
+    continues: Word = ""
+    """The earlier run that its question follows; empty for none."""
 
 
 def started(spec: RunSpec) -> RunStarted:
@@ -60,6 +62,7 @@ def started(spec: RunSpec) -> RunStarted:
         seed=spec.seed,
         steps=kinds,
         notes=spec.notes,
+        continues=spec.continues,
     )
 
 

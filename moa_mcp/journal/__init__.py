@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from moa_mcp.events import Event
@@ -39,6 +39,8 @@ class RunRecord:
     """The name of the caller whose run it is; empty if it is the local user's or the operator's."""
     batch: str = ""
     """The batch that it belongs to; empty for none."""
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By hash: texts that `spec` refers to, which are stored once. Only `Journal.record` returns them."""
 
     @property
     def is_active(self) -> bool:
@@ -93,7 +95,7 @@ class Journal(Protocol):
         ...
 
     async def begin(self, record: RunRecord, *, queued: bool = False, max_runs: int | None = None) -> bool:
-        """Store a new run: owned by this process, or `queued` for the first process that claims it.
+        """Store a new run with its texts: owned by this process, or `queued` for the first process that claims it.
 
         Returns False and changes nothing if there is a run with that ID already, whichever process began it. Only when
         this returns True is the run recorded; its ID must not be used before.
@@ -162,7 +164,7 @@ class Journal(Protocol):
         ...
 
     async def record(self, run_id: str) -> RunRecord | None:
-        """Return the record of a run; None if it is not known."""
+        """Return the record of a run, with its texts; None if it is not known."""
         ...
 
     async def records(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, NamedTuple, TypeAlias
@@ -20,6 +21,8 @@ from moa_mcp.journal.text_fields import text_paths
 from moa_mcp.values import Answer, Comment, Completion, Place, Votes
 
 _REF = "sha256"
+REFERENCES = re.compile(f'"{_REF}":"([0-9a-f]{{64}})"')
+"""Finds the hashes of texts in events and definitions as JSON, where quotation marks in other texts are escaped."""
 _TOLD = "told"
 """Replaces a text with a reference to the attempt that returned it: place, attempt number, number of the answer."""
 _ATTEMPT = "attempt"
@@ -31,6 +34,21 @@ CODEC = ("utf-8", "surrogatepass")
 _LONG = 2**14
 """Length from which an answer is stored separately and compressed, in characters."""
 _Find: TypeAlias = Callable[[Any], list[tuple[Any, Any]]]
+
+
+def digest(text: str) -> str:
+    """Return the hash under which a text is stored."""
+    return hashlib.sha256(text.encode(*CODEC)).hexdigest()
+
+
+def reference(text: str) -> dict[str, str]:
+    """Return what stands for a text in JSON."""
+    return {_REF: digest(text)}
+
+
+def referred(reference: Mapping[str, str]) -> str:
+    """Return the hash in a reference. Raises `LookupError` if it is none."""
+    return reference[_REF]
 
 
 class Packed(NamedTuple):
@@ -64,9 +82,9 @@ class Packer:
         def ref(text: str) -> object:
             if (where := self._told.get(text)) is not None:
                 return {_TOLD: where}
-            digest = self._digest(text)
-            texts[digest] = text
-            return {_REF: digest}
+            key = self._digest(text)
+            texts[key] = text
+            return {_REF: key}
 
         def tell(text: str) -> object:
             return text if self._tells and len(text) < _LONG else ref(text)
@@ -88,10 +106,10 @@ class Packer:
         self._attempts.clear()
 
     def _digest(self, text: str) -> str:
-        digest = self._digests.get(text)
-        if digest is None:
-            digest = self._digests[text] = hashlib.sha256(text.encode(*CODEC)).hexdigest()
-        return digest
+        known = self._digests.get(text)
+        if known is None:
+            known = self._digests[text] = digest(text)
+        return known
 
     def _plain(self, event: Event, ref: _Say, tell: _Say) -> object:
         """Return the result of `_dumped`, built by hand for frequent events, in a third of the time."""

@@ -23,6 +23,7 @@ from moa_mcp.runs.requests import ForkedRun, NewRun, Owner, ResumedRun, RunReque
 from moa_mcp.runs.run import Run
 from moa_mcp.runs.runs import Runs
 from moa_mcp.trace.trace import Trace
+from moa_mcp.values import Question
 
 Action: TypeAlias = Literal["start", "fork", "resume", "cancel", "read"]
 _ACTIONS: dict[type[RunRequest], Action] = {NewRun: "start", ForkedRun: "fork", ResumedRun: "resume"}
@@ -75,7 +76,10 @@ class CallerRuns:
 
     async def admit(self, request: RunRequest) -> Admitted:
         """Return whether a run may start, as `Runs.admit` does. A new run belongs to the caller."""
-        if not isinstance(request, NewRun):
+        if isinstance(request, NewRun):
+            if request.continues:
+                await self._check(request.continues)
+        else:
             await self._check(request.run_id)
             pipeline = await self._runs.pipeline_of(request.run_id)
             if not self.caller.may_call(pipeline.name):
@@ -135,6 +139,11 @@ class CallerRuns:
         """Return the recorded pipeline of a run. Raises also `RunNotResumable`."""
         await self._check(run_id)
         return await self._runs.pipeline_of(run_id)
+
+    async def following(self, run_id: str, question: Question) -> Question:
+        """Return a question with the turns of the run that it follows. Raises also `RunNotResumable`."""
+        await self._check(run_id)
+        return await self._runs.following(run_id, question)
 
     async def record(self, run_id: str) -> RunRecord:
         """Return the record of a run. Raises also `JournalError`."""

@@ -54,6 +54,8 @@ class NewRun(Terms):
     """An ID that no other run has; None for a random one."""
     batch: str = ""
     """The batch that the run belongs to; empty for none."""
+    continues: str = ""
+    """The ID of the run that the question follows; empty for none. Its question and answer become earlier turns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ from moa_mcp.runs.run import Run
 from moa_mcp.runs.store import RunStore, not_resumable
 from moa_mcp.runs.watching import changes, inactive
 from moa_mcp.trace.trace import Trace
-from moa_mcp.values import ACTIVE
+from moa_mcp.values import ACTIVE, Question
 
 _log = logging.getLogger(__name__)
 _END_S = 5.0
@@ -117,8 +117,9 @@ class Runs:
         """Return whether a run may start, needs the confirmation of its cost first, or can't start.
 
         Raises:
-            RunNotFound: the run to resume or fork is not recorded.
-            RunNotResumable: that run is complete, is active in another process, or can't be continued here.
+            RunNotFound: the run to resume, to fork or to follow with a question is not recorded.
+            RunNotResumable: that run is complete, is active in another process, or can't be continued here. Or a
+                question can't follow it, because it has no answer.
             JournalError: the journal can't be read.
 
         """
@@ -220,6 +221,10 @@ class Runs:
     async def pipeline_of(self, run_id: str) -> Pipeline:
         """Return the recorded pipeline of a run. Raises `RunNotFound`, `RunNotResumable`."""
         return (await self._store.load(run_id)).spec.pipeline
+
+    async def following(self, run_id: str, question: Question) -> Question:
+        """Return a question with the turns of the run that it follows. Raises `RunNotFound`, `RunNotResumable`."""
+        return await self._store.following(run_id, question)
 
     def _require_open(self) -> TaskGroup:
         if self._tasks is None:
@@ -325,4 +330,5 @@ def _streaming(work: Work, watch: Emit | None) -> Work:
 
 def _fresh(stored: StoredRun) -> Run:
     spec = stored.spec
-    return Run(spec.run_id, Trace(spec.run_id, spec.pipeline.name, spec.question, spec.seed), stored.owner.name)
+    trace = Trace(spec.run_id, spec.pipeline.name, spec.question, spec.seed, continues=spec.continues or None)
+    return Run(spec.run_id, trace, stored.owner.name)

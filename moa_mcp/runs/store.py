@@ -5,12 +5,15 @@ If the journal stores no texts, a run is read from memory, in the process that s
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from moa_mcp.errors import RunActive, RunNotFound, RunNotResumable
 from moa_mcp.journal import Journal, Page, RunRecord
 from moa_mcp.runs.in_memory import InMemoryRuns
-from moa_mcp.runs.record import StoredRun, stored_run, traced
+from moa_mcp.runs.record import StoredRun, check_simulated, question_of, stored_run, traced
+from moa_mcp.steps.prompts import user_text
 from moa_mcp.trace.trace import Trace
-from moa_mcp.values import COMPLETE
+from moa_mcp.values import ACTIVE, COMPLETE, Message, Question
 
 
 class RunStore:
@@ -45,6 +48,43 @@ class RunStore:
         """Return the trace of a run that is not active in this process."""
         page = await self.events(run_id)
         return traced(page.record, page.events)
+
+    async def following(self, run_id: str, question: Question) -> Question:
+        """Return a question with the turns of the run that it follows, and with the system prompt of that run.
+
+        A system prompt of its own replaces that one. Without a run, the question is returned as it is.
+
+        Raises:
+            RunNotResumable: the run has no answer, or its texts can't be read here.
+
+        """
+        if not run_id:
+            return question
+        page = await self.events(run_id)
+        record = page.record
+        if record.status not in COMPLETE:
+            raise RunNotResumable(f"run {run_id} {_without_answer(record)}")
+        if self._in_memory.get(run_id) is None and not question_of(record):
+            raise RunNotResumable(
+                f'no question can follow run {run_id}: its question and answer are not stored (record = "hashes")'
+            )
+        check_simulated(record, simulated=self._simulated)
+        return _after(traced(record, page.events), question)
+
+
+def _after(earlier: Trace, question: Question) -> Question:
+    turns = (Message("user", user_text(earlier.question)), Message("assistant", earlier.answer or ""))
+    system = question.system or earlier.question.system
+    return replace(question, system=system, turns=(*earlier.question.turns, *turns, *question.turns))
+
+
+def _without_answer(record: RunRecord) -> str:
+    """Return why no question can follow a run, and what can be done."""
+    if record.status not in ACTIVE:
+        return f"is {record.status} and has no answer; resume or fork it, and continue the run that then has one"
+    if record.status == "running" and not record.owned:
+        return "is interrupted and has no answer yet; resume it first"
+    return f"is {record.status} and has no answer yet; wait for it first"
 
 
 def not_resumable(record: RunRecord) -> RunNotResumable:

@@ -61,6 +61,7 @@ class AskArguments(ChosenArguments):
     wait_s: Wait | None = None
     deadline_s: MoreThanZero | None = None
     max_cost_usd: MoreThanZero | None = None
+    continue_run: Text | None = None
 
     @field_validator("question")
     @classmethod
@@ -122,6 +123,7 @@ class EstimateArguments(ChosenArguments):
     question: Name | None = Field(default=None, description="If omitted, 200 tokens are assumed.")
     context: Text | None = Field(default=None, description="Source material: files, data, history.")
     system: Text | None = Field(default=None, description="System prompt.")
+    continue_run: Text | None = None
 
 
 Given = TypeVar("Given", bound=Arguments)

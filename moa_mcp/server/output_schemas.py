@@ -43,6 +43,7 @@ TRACE_PAGE = _object(
     calls={"type": "array", "items": _OBJECT},
     status=_STRING,
     pipeline=_STRING,
+    continues=_or_null(_STRING),
     seed=_INTEGER,
     answer=_or_null(_STRING),
     layers=_ARRAY,

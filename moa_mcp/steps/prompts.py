@@ -108,6 +108,9 @@ _KEY_LETTERS = "bcdfghjkmnpqrstvwxyz"
 """Without vowels, so that no words occur."""
 _KEY_LENGTH = 6
 
+ONLY_BEGINNING = "\n\n----- only the beginning of this message -----"
+"""Marks an earlier turn that is shortened."""
+
 AGAIN = "Your last reply to this could not be read. Only the JSON line counts."
 _AGAIN = "Your last reply to this could not be read. Only the JSON counts."
 
@@ -277,10 +280,11 @@ def _schema(name: str, field: str, held: dict[str, object]) -> ReplySchema:
 def _conversation(question: Question, *system: str | None) -> tuple[Message, ...]:
     parts = [part for part in (question.system, *system) if part]
     head = (Message("system", "\n\n".join(parts)),) if parts else ()
-    return (*head, *question.turns, Message("user", _user(question)))
+    return (*head, *question.turns, Message("user", user_text(question)))
 
 
-def _user(question: Question) -> str:
+def user_text(question: Question) -> str:
+    """Return the text of the user's message: the question, with its context between marker lines."""
     if question.context is None:
         return question.text
     mark = _mark([question.text, question.context])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import zip_longest
 
-from moa_mcp.errors import STOPPED, Failure
+from moa_mcp.errors import STOPPED, ContextTooLong, Failure
 from moa_mcp.events import (
     AttemptFailed,
     AttemptFinished,
@@ -198,6 +198,8 @@ class Trace:
     """How many steps it inherited; they add no cost to this run."""
     resumed: int = 0
     """How often it was resumed."""
+    continues: str | None = None
+    """The earlier run that its question follows; None if it follows none."""
     _earlier_s: float = field(default=0.0, init=False, repr=False)
     """Its duration before it was last resumed."""
     _since: float = field(default=0.0, init=False, repr=False)
@@ -236,6 +238,13 @@ class Trace:
             lines += [f"{step.kind}: {note.text}" for note in step.notes]
         lines += self._unknown()
         return tuple(dict.fromkeys(lines))
+
+    @property
+    def too_long_for(self) -> tuple[str, ...]:
+        """Return the models whose windows a prompt with earlier turns exceeds; without such turns, none."""
+        calls = (call for step in self.steps for call in step.calls if self.question.turns)
+        kinds = ((call.agent, call.failure.kind) for call in calls if call.failure)
+        return tuple(dict.fromkeys(agent for agent, kind in kinds if kind == ContextTooLong.__name__))
 
     def _unpriced(self) -> Iterator[str]:
         if self.estimated is not None and self.estimated.max_cost_usd is not None:
@@ -276,6 +285,7 @@ class Trace:
                 self.run_id, self.pipeline, self.seed = event.run_id, event.pipeline, event.seed
                 self.question, self.planned, self.started_at = event.question, event.steps, event.at
                 self._since, self.about_models = event.at, event.notes
+                self.continues = event.continues or None
             case RunEstimated():
                 self.estimated = event
             case RunResumed():

@@ -3,6 +3,7 @@ import {clean} from "./elements.js";
 import {drawRun} from "./run.js";
 import {keyOfServer, served} from "./served.js";
 import {fail, show} from "./shown.js";
+import {withTurns} from "./turns.js";
 import {focusOn} from "./update.js";
 
 const source = served(`/data${location.pathname}`, keyOfServer());
@@ -17,5 +18,5 @@ function change(next, call) {
 show();
 source.start(({run, trees}) => {
   document.title = clean(`${run.status === "running" ? "… " : ""}${run.question.text.slice(0, 60)} · ${run.pipeline}`);
-  show(() => drawRun(run, trees, view, source, change));
+  show(() => withTurns(run, drawRun(run, trees, view, source, change), true));
 }, fail);

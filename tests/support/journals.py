@@ -125,9 +125,10 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         at=_SECONDS,
         run_id=_NAMES,
         pipeline=_NAMES,
-        question=st.builds(Question, TEXTS, st.none() | TEXTS, st.none() | TEXTS),
+        question=st.builds(Question, TEXTS, st.none() | TEXTS, st.none() | TEXTS, _MESSAGES),
         seed=_NUMBERS,
         steps=st.lists(_NAMES, max_size=3).map(tuple),
+        continues=st.just("") | _NAMES,
     ),
     happened.RunEstimated: st.builds(
         happened.RunEstimated,

@@ -5,7 +5,7 @@ Every statement can be repeated: when a connection breaks during a commit, it is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, LiteralString, TypeVar
 
 from moa_mcp.errors import TooManyRuns
@@ -37,6 +37,12 @@ FROM unnest(%b::text[], %b::text[], %b::bytea[], %b::text[], %b::text[], %b::tex
 ORDER BY run_id ON CONFLICT DO NOTHING RETURNING run_id, status = 'queued'
 """
 _BEGUN = "SELECT begun_by FROM moa.runs WHERE run_id = ANY(%b::text[]) AND begun_by = ANY(%b::text[])"
+_BEGUN_TEXTS = """
+INSERT INTO moa.texts(run_id, digest, body)
+SELECT new.run_id, digest, body FROM unnest(%b::text[], %b::text[], %b::bytea[], %b::bytea[])
+    AS new(run_id, token, digest, body)
+JOIN moa.runs ON runs.run_id = new.run_id AND runs.begun_by = new.token ON CONFLICT DO NOTHING
+"""
 _NOTIFY = "SELECT pg_notify(%s, payload) FROM unnest(%b::text[]) AS payload"
 _LINES = """
 INSERT INTO moa.events(run_id, n, body, crc)
@@ -133,6 +139,8 @@ class JobBatch:
             return None
         rows = [_row(each) for each in sorted(beginnings, key=lambda each: each.record.run_id)]
         new = await self._rows(connection, _BEGIN, *_columns(rows, 11), before=(self._lease_s,))
+        texts = sorted(text for each in beginnings for text in _texts(each))
+        await self._rows(connection, _BEGUN_TEXTS, *_columns(texts, 4))
         if any(each.queued for each in beginnings):
             queued = [run_id for run_id, is_queued in await new.fetchall() if is_queued]
             await self._put(connection, delivery, queued)
@@ -187,6 +195,12 @@ def _row(beginning: Beginning) -> Row:
     spec = record.spec.encode(*CODEC)
     times = (record.created_at, record.updated_at)
     return record.run_id, told(record.pipeline), spec, record.status, *texts, *times, beginning.token, beginning.queued
+
+
+def _texts(beginning: Beginning) -> Iterator[Row]:
+    record = beginning.record
+    for digest, text in record.texts.items():
+        yield record.run_id, beginning.token, bytes.fromhex(digest), text.encode(*CODEC)
 
 
 def _wanted(job: Spending) -> Row:

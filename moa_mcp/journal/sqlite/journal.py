@@ -29,9 +29,9 @@ from moa_mcp.journal.sqlite.damage import explained, read_only
 from moa_mcp.journal.sqlite.entries import Entries
 from moa_mcp.journal.sqlite.file import File
 from moa_mcp.journal.sqlite.leases import Lease, claim, free, lease, leases
-from moa_mcp.journal.sqlite.reading import RunReader
+from moa_mcp.journal.sqlite.reading import RunReader, read_row
 from moa_mcp.journal.sqlite.retention import Forgetting
-from moa_mcp.journal.sqlite.rows import SELECT, insert, record_of, redefine
+from moa_mcp.journal.sqlite.rows import insert, record_of, redefine
 from moa_mcp.journal.sqlite.selection import Selection, require_room_for
 from moa_mcp.journal.sqlite.watch import Watch
 from moa_mcp.text.surrogates import is_encodable
@@ -103,9 +103,12 @@ class SQLiteJournal:
         def work(db: sqlite3.Connection) -> bool:
             require_room_for(db, record.run_id, record.caller, max_runs)
             if queued:
-                return insert(db, replace(record, status="queued"), None, 0.0)
-            self._entries.begins(record.run_id)
-            return insert(db, record, self._me, time.time() + self._lease_s)
+                begun = insert(db, replace(record, status="queued"), None, 0.0)
+            else:
+                begun = insert(db, record, self._me, time.time() + self._lease_s)
+            if begun:
+                self._entries.begins(db, record.run_id, record.texts)
+            return begun
 
         begun = await self._file.do(work)
         if begun and not queued:
@@ -226,8 +229,9 @@ class SQLiteJournal:
     async def record(self, run_id: str) -> RunRecord | None:
         if self._file.is_empty or not is_encodable(run_id):
             return None
-        rows = await self._file.read(lambda db: db.execute(f"{SELECT} WHERE run_id = ?", (run_id,)).fetchall())
-        return record_of(rows[0]) if rows else None
+        with readable(run_id):
+            found = await self._file.read(lambda db: read_row(db, run_id))
+        return replace(record_of(found[0]), texts=found[1]) if found else None
 
     async def records(
         self,

@@ -84,7 +84,7 @@ def _reply(call: Call, rng: Random) -> str:
         said = _explained(question, answers, comments=comments)
     else:
         said = _compared(answers[0], own) if comments else _settled(answers, own)
-    return f"[simulated {call.agent}] {said}{_confidence(system, rng)}"
+    return f"[simulated {call.agent}] {_earlier(call)}{said}{_confidence(system, rng)}"
 
 
 def _decided(agent: str, rng: Random) -> str:
@@ -96,6 +96,15 @@ def _decided(agent: str, rng: Random) -> str:
 def _confidence(system: str, rng: Random) -> str:
     """Return the line that states a confidence, if the prompt asks for one."""
     return f"\nConfidence: {rng.randint(50, 99)}" if prompts.asks_for_confidence(system) else ""
+
+
+def _earlier(call: Call) -> str:
+    """Return which earlier questions of the conversation the call received; empty if there are none."""
+    earlier = [message.content for message in call.messages[:-1] if message.role == "user"]
+    if not earlier:
+        return ""
+    count = "1 earlier question" if len(earlier) == 1 else f"{len(earlier)} earlier questions, the last one"
+    return f"After {count} {_quoted(earlier[-1])}: "
 
 
 def _explained(question: str, answers: Sequence[str], *, comments: bool) -> str:
