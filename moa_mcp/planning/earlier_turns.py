@@ -48,14 +48,14 @@ def _rooms(pipeline: Pipeline, question: Question, windows: Mapping[str, int]) -
     drafts = Drafts(replace(question, turns=()))
     answers: ExpectedAnswers = ()
     for step in pipeline.steps:
-        calls, after = step_forecast(step, answers, "max")
-        for call in calls:
+        forecast = step_forecast(step, answers, "max")
+        for call in forecast.calls:
             window = windows.get(call.model)
             if window is not None:
                 left = max(0, window - call.tokens - tokens(drafts.of(call, cut=True)))
                 shown = sum(answer.tokens for answer in call.shown)
                 yield _Room(left - min(shown, left // 2), call.model, window)
-        answers = after
+        answers = forecast.answers
 
 
 def _cut(turns: _Turns, fits: Callable[[_Turns], bool]) -> _Turns:
