@@ -398,16 +398,15 @@ class TestTool:
                 "aggregator": {"type": "string"},
                 "pipeline": {
                     "type": "string",
-                    "minLength": 1,
                     "description": "Tool name of the pipeline.",
                 },
                 "question": {
                     "type": "string",
-                    "minLength": 1,
                     "description": "If omitted, 200 tokens are assumed.",
                 },
                 "context": {"type": "string", "description": "Source material: files, data, history."},
                 "system": {"type": "string", "description": "System prompt."},
+                "continue_run": {"type": "string"},
             },
             "required": ["pipeline"],
             "additionalProperties": False,
