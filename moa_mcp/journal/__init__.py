@@ -100,7 +100,7 @@ class Journal(Protocol):
         Returns False and changes nothing if there is a run with that ID already, whichever process began it. Only when
         this returns True is the run recorded; its ID must not be used before.
 
-        With `max_runs`, the caller of the run has so many active ones at most, this one among them, whichever
+        With `max_runs`, the caller of the run has at most that number of active ones, this one among them, whichever
         processes begin or claim runs at the same time.
 
         Raises:

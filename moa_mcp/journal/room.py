@@ -9,7 +9,7 @@ from moa_mcp.journal import RunRecord
 
 
 def require_room(run_id: str, records: Iterable[RunRecord], max_runs: int) -> None:
-    """Raise `TooManyRuns` if so many other runs are active; `records` are those of the caller of a run."""
+    """Raise `TooManyRuns` if `max_runs` other runs are active; `records` are those of the caller of a run."""
     others = [each.run_id for each in records if each.is_active and each.run_id != run_id]
     if len(others) >= max_runs:
         raise TooManyRuns(max_runs, sorted(others))

@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class RequestCap:
-    """Middleware: passes on so many requests at once, and answers others with status 503.
+    """Middleware: passes on a number of requests at once, and answers others with status 503.
 
     It counts requests that have arrived completely. GET requests do not count: they are streams of notifications, which
     stay open and cost little.

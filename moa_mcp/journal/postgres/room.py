@@ -39,7 +39,7 @@ async def refused(connection: Connection, beginnings: Iterable[Beginning]) -> di
 
 
 async def require(connection: Connection, run_id: str, max_runs: int) -> None:
-    """Raise `TooManyRuns` if the caller of a run has so many others. Until the end of the transaction, others wait."""
+    """Raise `TooManyRuns` if the caller of a run has `max_runs` others. Until the transaction ends, others wait."""
     row = await (await connection.execute(_CALLER, (run_id,))).fetchone()
     caller = read(row[0]) if row else ""
     if caller:

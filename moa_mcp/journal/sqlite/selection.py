@@ -56,7 +56,7 @@ class Selection(NamedTuple):
 
 
 def require_room_for(db: sqlite3.Connection, run_id: str, caller: str, max_runs: int | None) -> None:
-    """Raise `TooManyRuns` if a caller has so many active runs besides one."""
+    """Raise `TooManyRuns` if a caller has `max_runs` active runs besides one."""
     if caller and max_runs is not None:
         require_room(run_id, Selection(ACTIVE, caller, None, None, 0.0, _ALL).read(db), max_runs)
 
