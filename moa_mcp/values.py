@@ -10,6 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import JsonValue
 
 from moa_mcp.findings import Analysis, PeerReview, Placement, Tally, Votes
+from moa_mcp.images import Image
 from moa_mcp.places import PLAIN, Place, Word
 from moa_mcp.prices import Dollars, Price, Rates, Tokens, Usage
 from moa_mcp.targets import NO_SETTINGS, CallSettings, Program, Target, Transport
@@ -20,6 +21,7 @@ __all__ = [
     "Analysis",
     "CallSettings",
     "Dollars",
+    "Image",
     "PeerReview",
     "Place",
     "Placement",
@@ -34,7 +36,7 @@ __all__ = [
     "Votes",
     "Word",
 ]
-"""What is defined in `findings`, `places`, `prices` and `targets`, and is also imported from here."""
+"""What is defined in `findings`, `images`, `places`, `prices` and `targets`, and is also imported from here."""
 
 Role = Literal["system", "user", "assistant"]
 Status = Literal["queued", "running", "complete", "degraded", "failed", "cancelled"]
@@ -69,17 +71,21 @@ class Message(NamedTuple):
 
     role: Role
     content: str
+    images: tuple[Image, ...] = ()
+    """Only those of users have any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The user's question, with optional context, system prompt and earlier turns of the conversation."""
+    """The user's question, with optional context, system prompt, earlier turns of the conversation and images."""
 
     text: str
     context: str | None = None
     system: str | None = None
     turns: tuple[Message, ...] = ()
     """Earlier turns of the user and the assistant, oldest first. Every prompt has them before the question."""
+    images: tuple[Image, ...] = ()
+    """The last message of every prompt has them."""
 
 
 class ReplySchema(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -39,6 +39,8 @@ class RunRecord:
     """The name of the caller whose run it is; empty if it is the local user's or the operator's."""
     batch: str = ""
     """The batch that it belongs to; empty for none."""
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Long texts that `spec` refers to, by SHA-256, to store with a new run. `Journal.texts` reads them."""
 
 
 class Page(NamedTuple):
@@ -205,6 +207,15 @@ class Journal(Protocol):
 
         Raises:
             RunNotFound: `before` is not recorded.
+
+        """
+        ...
+
+    async def texts(self, run_id: str, digests: Collection[str]) -> Mapping[str, str]:
+        """Return texts of a run by SHA-256: those that its record refers to.
+
+        Raises:
+            JournalDamaged: one is missing or corrupt.
 
         """
         ...

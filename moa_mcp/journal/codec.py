@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
@@ -17,7 +18,7 @@ from pydantic import Field, TypeAdapter
 from moa_mcp.errors import CallError, CallSkipped, StragglerDropped
 from moa_mcp.events import AttemptFinished, AttemptStarted, CallFinished, CallStarted, Event, StepFinished
 from moa_mcp.journal.text_fields import text_paths
-from moa_mcp.values import Answer, Comment, Completion, Place
+from moa_mcp.values import Answer, Comment, Completion, Message, Place
 
 _REF = "sha256"
 _TOLD = "told"
@@ -98,7 +99,7 @@ class Packer:
         told: dict[str, object]
         match event:
             case CallStarted():
-                told = {"agent": event.agent, "messages": [(role, ref(content)) for role, content in event.messages]}
+                told = {"agent": event.agent, "messages": [_message(each, ref) for each in event.messages]}
                 if event.window:
                     told["window"] = event.window
             case AttemptStarted():
@@ -137,6 +138,12 @@ class Packer:
         if attempt is not None and attempt.completion is event.completion:
             return {_ATTEMPT: attempt.attempt}
         return _completion(event.completion, ref, ref)
+
+
+def _message(message: Message, ref: _Say) -> tuple[object, ...]:
+    """Return a message; without images, it has two parts, as earlier versions wrote all messages."""
+    plain = message.role, ref(message.content)
+    return (*plain, [{**asdict(image), "url": ref(image.url)} for image in message.images]) if message.images else plain
 
 
 def _completion(completion: Completion, ref: _Say, tell: _Say) -> dict[str, object]:
@@ -253,8 +260,8 @@ def _finder(path: Sequence[str]) -> _Find:
     if first == "*":
         return lambda held: [place for each in held for place in inner(each)]
     if isinstance(key, int):
-        return lambda held: inner(held[key])
-    return lambda held: inner(held.get(key) or {})
+        return lambda held: inner(held[key]) if key < len(held) else []
+    return lambda held: inner(held.get(first) or {})
 
 
 @cache

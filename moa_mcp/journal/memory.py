@@ -132,6 +132,10 @@ class MemoryJournal:
         )
         return tuple(islice(found, limit))
 
+    async def texts(self, run_id: str, digests: Collection[str]) -> Mapping[str, str]:
+        stored = self._records[run_id].texts
+        return {digest: stored[digest] for digest in digests}
+
     async def events(self, run_id: str, after: int = 0) -> Page:
         record = self._records.get(run_id)
         if record is None:

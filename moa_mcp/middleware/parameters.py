@@ -163,7 +163,8 @@ def _folded(messages: Sequence[Message]) -> tuple[Message, ...]:
     folded: list[Message] = []
     for turn in turns:
         if folded and folded[-1].role == turn.role:
-            folded[-1] = Message(turn.role, f"{folded[-1].content}\n\n{turn.content}")
+            before = folded[-1]
+            folded[-1] = Message(turn.role, f"{before.content}\n\n{turn.content}", (*before.images, *turn.images))
         else:
             folded.append(turn)
     return tuple(folded)

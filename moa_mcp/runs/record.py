@@ -16,6 +16,7 @@ from moa_mcp.journal import RunRecord
 from moa_mcp.journal.damage import damaged_run, readable
 from moa_mcp.middleware import PaidCalls
 from moa_mcp.routing.routes import Route
+from moa_mcp.runs.images import detached
 from moa_mcp.runs.requests import Owner
 from moa_mcp.runs.run import Run
 from moa_mcp.text.surrogates import mended
@@ -71,12 +72,13 @@ def whole(question: Question) -> Question:
 def record_of(stored: StoredRun, *, texts: bool) -> RunRecord:
     """Return the record of a new run; without `texts`, it does not contain the question."""
     spec = stored.spec
-    kept = stored if texts else replace(stored, spec=replace(spec, question=Question("")))
+    question, long_texts = detached(spec.question if texts else Question(""))
+    kept = replace(stored, spec=replace(spec, question=question))
     now = time.time()
     text = _adapter.dump_json(kept, by_alias=True).decode()
-    title = " ".join(kept.spec.question.text.split())[:_TITLE]
-    caller, batch = stored.owner.name, stored.batch
-    return RunRecord(spec.run_id, spec.pipeline.name, text, "running", title, now, now, caller=caller, batch=batch)
+    title = " ".join(question.text.split())[:_TITLE]
+    record = RunRecord(spec.run_id, spec.pipeline.name, text, "running", title, now, now)
+    return replace(record, caller=stored.owner.name, batch=stored.batch, texts=long_texts)
 
 
 def stored_run(record: RunRecord, *, simulated: bool) -> StoredRun:

@@ -5,8 +5,11 @@ If the journal stores no texts, a run is read from memory, in the process that s
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from moa_mcp.errors import RunActive, RunNotFound, RunNotResumable
 from moa_mcp.journal import Journal, Page, RunRecord
+from moa_mcp.runs.images import attached, references
 from moa_mcp.runs.in_memory import InMemoryRuns
 from moa_mcp.runs.record import StoredRun, stored_run, traced
 from moa_mcp.trace.trace import Trace
@@ -31,7 +34,15 @@ class RunStore:
     async def load(self, run_id: str) -> StoredRun:
         """Return a run that can be resumed or forked here. Raises `RunNotResumable` if it can't."""
         record = await self.record(run_id)
-        return self._in_memory.get(run_id) or stored_run(record, simulated=self._simulated)
+        own = self._in_memory.get(run_id)
+        return own or await self._with_images(stored_run(record, simulated=self._simulated))
+
+    async def _with_images(self, stored: StoredRun) -> StoredRun:
+        question = stored.spec.question
+        if not (digests := references(question)):
+            return stored
+        texts = await self.journal.texts(stored.spec.run_id, digests)
+        return replace(stored, spec=replace(stored.spec, question=attached(question, texts)))
 
     async def events(self, run_id: str, after: int = 0) -> Page:
         """Return the events of a run after a mark, as a journal does."""

@@ -18,6 +18,7 @@ from moa_mcp.errors import JournalError, LeaseLost
 from moa_mcp.events import PASSING, Event
 from moa_mcp.journal import CallerSpending, Claim, Committed, Page, RunRecord
 from moa_mcp.journal.codec import Packer
+from moa_mcp.journal.damage import readable
 from moa_mcp.journal.delivery import Delivery
 from moa_mcp.journal.news import Listeners, News, NewsKind
 from moa_mcp.journal.owners import is_dead, me
@@ -26,7 +27,7 @@ from moa_mcp.journal.postgres.connections import Connection, Database
 from moa_mcp.journal.postgres.jobs import Beginning, Job, Line, Renewal, RunEnding, Spending, TakenOver
 from moa_mcp.journal.postgres.listening import NewsConnection
 from moa_mcp.journal.postgres.news import CHANNEL, Herald
-from moa_mcp.journal.postgres.reading import PageReader, read_record
+from moa_mcp.journal.postgres.reading import PageReader, read_record, texts_of
 from moa_mcp.journal.postgres.retention import OldRuns
 from moa_mcp.journal.postgres.rows import told
 from moa_mcp.journal.postgres.selection import RecordFilter
@@ -246,6 +247,10 @@ class PostgresJournal:
         limit: int = 1000,
     ) -> tuple[RunRecord, ...]:
         return await self._do(RecordFilter(statuses, caller, batch, before, changed_since, limit).read)
+
+    async def texts(self, run_id: str, digests: Collection[str]) -> Mapping[str, str]:
+        with readable(run_id):
+            return await self._do(partial(texts_of, run_id=run_id, digests=digests))
 
     async def events(self, run_id: str, after: int = 0) -> Page:
         return await self._do(partial(self._reader.page, run_id=run_id, after=after))

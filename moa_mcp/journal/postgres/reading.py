@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -106,12 +106,24 @@ async def _texts(connection: Connection, run_id: str, rows: Sequence[_Row]) -> d
         digests |= dict.fromkeys(_DIGEST.findall(body), crc >= 0)
     if not any(digests.values()):
         return {}
-    wanted = [bytes.fromhex(digest) for digest in digests]
-    found = await connection.execute(_TEXTS, (run_id, wanted), binary=True)
-    texts = dict(_text(*row) for row in await found.fetchall())
+    texts = await _stored(connection, run_id, digests)
     if any(stored and digest not in texts for digest, stored in digests.items()):
         raise ValueError("missing text")
     return texts
+
+
+async def texts_of(connection: Connection, run_id: str, digests: Collection[str]) -> dict[str, str]:
+    """Return texts of a run by hash. Raises `ValueError` if one is missing or corrupt."""
+    texts = await _stored(connection, run_id, digests)
+    if len(texts) < len({*digests}):
+        raise ValueError("missing text")
+    return texts
+
+
+async def _stored(connection: Connection, run_id: str, digests: Collection[str]) -> dict[str, str]:
+    wanted = [bytes.fromhex(digest) for digest in digests]
+    found = await connection.execute(_TEXTS, (run_id, wanted), binary=True)
+    return dict(_text(*row) for row in await found.fetchall())
 
 
 def _text(digest: Any, body: Any) -> tuple[str, str]:  # noqa: ANN401  bytes of the driver

@@ -5,7 +5,7 @@ Every statement can be repeated: when a connection breaks during a commit, it is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, LiteralString, TypeVar
 
 from moa_mcp.journal import Committed
@@ -36,6 +36,12 @@ ORDER BY run_id ON CONFLICT DO NOTHING RETURNING run_id, status = 'queued'
 """
 _BEGUN = "SELECT begun_by FROM moa.runs WHERE run_id = ANY(%b::text[]) AND begun_by = ANY(%b::text[])"
 _NOTIFY = "SELECT pg_notify(%s, payload) FROM unnest(%b::text[]) AS payload"
+_RECORD_TEXTS = """
+INSERT INTO moa.texts(run_id, digest, body)
+SELECT new.run_id, digest, body FROM unnest(%b::text[], %b::text[], %b::bytea[], %b::bytea[])
+    AS new(run_id, token, digest, body)
+JOIN moa.runs ON runs.run_id = new.run_id AND runs.begun_by = new.token ON CONFLICT DO NOTHING
+"""
 _LINES = """
 INSERT INTO moa.events(run_id, n, body, crc)
 SELECT new.run_id, n, body, crc FROM unnest(%b::text[], %b::text[], %b::int[], %b::text[], %b::bigint[])
@@ -132,6 +138,7 @@ class JobBatch:
             return None
         rows = [_row(each) for each in sorted(self._beginnings, key=lambda each: each.record.run_id)]
         new = await self._rows(connection, _BEGIN, *_columns(rows, 11), before=(self._lease_s,))
+        await self._rows(connection, _RECORD_TEXTS, *_columns(self._record_texts(), 4))
         if any(each.queued for each in self._beginnings):
             queued = [run_id for run_id, is_queued in await new.fetchall() if is_queued]
             await self._put(connection, delivery, queued)
@@ -139,6 +146,11 @@ class JobBatch:
             await self._rows(connection, _NOTIFY, payloads, before=(CHANNEL,))
         tokens = [(each.record.run_id, each.token) for each in self._beginnings]
         return await self._rows(connection, _BEGUN, *_columns(tokens, 2))
+
+    def _record_texts(self) -> Iterator[tuple[Any, ...]]:
+        for each in self._beginnings if self._keeps_texts else ():
+            for digest, text in each.record.texts.items():
+                yield each.record.run_id, each.token, bytes.fromhex(digest), text.encode(*CODEC)
 
     @staticmethod
     async def _put(connection: Connection, delivery: Delivery | None, run_ids: Sequence[str]) -> None:

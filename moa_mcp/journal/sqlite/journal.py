@@ -27,7 +27,7 @@ from moa_mcp.journal.sqlite.damage import explained, read_only
 from moa_mcp.journal.sqlite.entries import Entries
 from moa_mcp.journal.sqlite.file import File
 from moa_mcp.journal.sqlite.leases import Lease, claim, free, lease, leases
-from moa_mcp.journal.sqlite.reading import RunReader
+from moa_mcp.journal.sqlite.reading import RunReader, texts_of
 from moa_mcp.journal.sqlite.retention import Forgetting
 from moa_mcp.journal.sqlite.rows import SELECT, insert, record_of, redefine
 from moa_mcp.journal.sqlite.selection import Selection
@@ -101,10 +101,14 @@ class SQLiteJournal:
 
     async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
         def work(db: sqlite3.Connection) -> bool:
-            if queued:
-                return insert(db, replace(record, status="queued"), None, 0.0)
             self._entries.begins(record.run_id)
-            return insert(db, record, self._me, time.time() + self._lease_s)
+            if queued:
+                new = insert(db, replace(record, status="queued"), None, 0.0)
+            else:
+                new = insert(db, record, self._me, time.time() + self._lease_s)
+            if new:
+                self._entries.refer(db, record.run_id, record.texts)
+            return new
 
         begun = await self._file.do(work)
         if begun:
@@ -242,6 +246,10 @@ class SQLiteJournal:
             return ()
         selection = Selection(statuses, caller, batch, before, changed_since, limit)
         return await self._file.read(selection.read)
+
+    async def texts(self, run_id: str, digests: Collection[str]) -> Mapping[str, str]:
+        with readable(run_id):
+            return await self._file.read(partial(texts_of, run_id=run_id, digests=digests))
 
     async def events(self, run_id: str, after: int = 0) -> Page:
         if self._file.is_empty or not is_encodable(run_id):

@@ -7,7 +7,7 @@ import re
 import sqlite3
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from moa_mcp.errors import RunNotFound
@@ -119,14 +119,27 @@ def _texts(db: sqlite3.Connection, run_id: str, rows: Sequence[_Row]) -> dict[st
         if crc is None or crc >= 0
         for digest in _DIGEST.findall(body)
     ]
-    digests, texts = [*dict(named)], dict[str, str]()
+    texts = _stored(db, run_id, [*dict(named)])
+    if any(checksummed and digest not in texts for digest, checksummed in named):
+        raise ValueError("missing text")
+    return texts
+
+
+def texts_of(db: sqlite3.Connection, run_id: str, digests: Collection[str]) -> dict[str, str]:
+    """Return texts of a run by hash. Raises `ValueError` if one is missing or corrupt."""
+    texts = _stored(db, run_id, [*digests])
+    if len(texts) < len({*digests}):
+        raise ValueError("missing text")
+    return texts
+
+
+def _stored(db: sqlite3.Connection, run_id: str, digests: Sequence[str]) -> dict[str, str]:
+    texts = dict[str, str]()
     for first in range(0, len(digests), _MOST):
         some = digests[first : first + _MOST]
         marks = ",".join("?" * len(some))
         found = db.execute(f"{_TEXTS} WHERE run_id = ? AND digest IN ({marks})", (run_id, *some))
         texts |= {digest: _text(digest, packed, body) for digest, packed, body in found}
-    if any(checksummed and digest not in texts for digest, checksummed in named):
-        raise ValueError("missing text")
     return texts
 
 

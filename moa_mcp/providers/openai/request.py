@@ -8,16 +8,29 @@ from typing import Any
 from moa_mcp.routing import catalog
 from moa_mcp.routing.capabilities import wants_cache_mark
 from moa_mcp.routing.reasoning import thinking
-from moa_mcp.values import Call, Parameters
+from moa_mcp.values import Call, Message, Parameters
 
 
 def messages(call: Call) -> list[dict[str, Any]]:
     """Return a call's messages as in OpenAI's API, with a cache breakpoint if the provider needs one."""
-    said: list[dict[str, Any]] = [{"role": role, "content": content} for role, content in call.messages]
+    said: list[dict[str, Any]] = [{"role": each.role, "content": _content(each)} for each in call.messages]
     if call.prompt_recurs and call.target is not None and wants_cache_mark(call.target):
         last = said[-1]  # identical calls share the whole prompt
-        last["content"] = [{"type": "text", "text": last["content"], "cache_control": {"type": "ephemeral"}}]
+        parts = last["content"] if isinstance(last["content"], list) else [_text(last["content"])]
+        last["content"] = [*parts[:-1], {**parts[-1], "cache_control": {"type": "ephemeral"}}]
     return said
+
+
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    """Return the content of a message: its text, after its images if it has any."""
+    if not message.images:
+        return message.content
+    images = [{"type": "image_url", "image_url": {"url": image.url}} for image in message.images]
+    return [*images, _text(message.content)]
+
+
+def _text(content: str) -> dict[str, Any]:
+    return {"type": "text", "text": content}
 
 
 def parameters(call: Call, named: Parameters) -> Parameters:
