@@ -30,6 +30,7 @@
         ├── RequestRefused      the provider rejects the request itself
         │   ├── ParameterRefused    it rejects one parameter, which can be omitted, renamed or limited
         │   ├── SystemRoleRefused   the model accepts no system message
+    │   ├── ImagesRefused       the model accepts no images, or not these
         │   └── ContextTooLong      the prompt exceeds the model's context window
         ├── AnswerRefused       the model or its filter declined to answer
         ├── AnswerEmpty         the answer has no text
@@ -275,6 +276,15 @@ class ParameterRefused(RequestRefused):
 
 class SystemRoleRefused(RequestRefused):
     """The model accepts no system message."""
+
+
+class ImagesRefused(RequestRefused):
+    """The model accepts no images, or not these."""
+
+    def __init__(self, message: str, *, these: bool) -> None:
+        super().__init__(message)
+        self.these = these
+        """Whether only these images are at fault, and not images as such."""
 
 
 class ContextTooLong(RequestRefused):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Annotated, Literal, NamedTuple
@@ -73,6 +73,11 @@ class Message(NamedTuple):
     content: str
     images: tuple[Image, ...] = ()
     """Only those of users have any."""
+
+
+def images_of(messages: Iterable[Message]) -> tuple[Image, ...]:
+    """Return the images of messages, in order."""
+    return tuple([image for message in messages for image in message.images])
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def image_of_bytes(data: bytes) -> Image:
         raise ImageRefused(f"is not an image that models take; it should be {KNOWN}")
     found = header(data)
     if found is None:
-        raise ImageRefused("is damaged: its header has no width and height; send it again, or save it anew")
+        raise ImageRefused("is damaged: its header has no width and height; save the image again")
     url = f"data:{found.media_type};base64,{b64encode(data).decode()}"
     return Image(url, found.media_type, len(data), found.width, found.height, hashlib.sha256(data).hexdigest())
 

@@ -10,15 +10,17 @@ from moa_mcp.errors import (
     AnswerEmpty,
     CallError,
     ContextTooLong,
+    ImagesRefused,
     ParameterRefused,
     QuotaExceeded,
     RequestRefused,
     SystemRoleRefused,
 )
+from moa_mcp.middleware.images import blinded, suited
 from moa_mcp.middleware.learned import Learned, RefusedParameters
 from moa_mcp.middleware.reasoning import fitted, routed
 from moa_mcp.model import Model
-from moa_mcp.values import TOKEN_LIMITS, Call, Completion, Message, Parameters, token_limit
+from moa_mcp.values import TOKEN_LIMITS, Call, Completion, Message, Parameters, images_of, token_limit
 
 _OWN = frozenset({*TOKEN_LIMITS, "temperature", "reasoning_effort", "thinking_tokens"})
 _ROUNDS = 8
@@ -76,16 +78,24 @@ class Negotiated:
     async def _ask(self, call: Call, refused: RefusedParameters) -> _Asked:
         """Send the call until it is accepted or can't be changed further. Raises `CallError`."""
         room: _Room | None = None
-        rounds = 0
+        rounds, unseen = 0, list[str]()
         while True:
             rounds += 1
-            sent, notes = _sent(call, refused, room) if refused or room is not None else (call, ())
+            sent, notes = _sent(call, refused, room) if refused or room is not None else suited(call, refuses=False)
             try:
-                return _Asked(await self._inner(sent), sent, notes)
+                return _Asked(await self._inner(sent), sent, (*unseen, *notes))
             except (ContextTooLong, QuotaExceeded) as error:
                 room = _room(error, sent)
                 if room is None or rounds == _ROUNDS:
                     raise
+            except ImagesRefused as error:
+                if rounds == _ROUNDS or not images_of(sent.messages):
+                    raise
+                if error.these:
+                    call, seen = blinded(call, error)
+                    unseen += seen
+                else:
+                    refused.images = self._learned.now()
             except RequestRefused as error:
                 known = _sent(call, refused, room)[0] != sent  # another call has learned it in the meantime
                 if rounds == _ROUNDS or not (known or self._learn(error, sent, refused)):
@@ -139,7 +149,8 @@ def _sent(call: Call, refused: RefusedParameters, room: _Room | None = None) -> 
     """Return a call that its model accepts, with notes about the changes."""
     model = _server(call)[0]
     parameters, notes = refused.adapt(model, call.parameters)
-    call = call._replace(parameters=parameters)
+    call, images = suited(call._replace(parameters=parameters), refuses=refused.images is not None)
+    notes += images
     if refused.reply_schema is not None and call.reply_schema is not None:
         call = call._replace(reply_schema=None)
         notes += (f"{model} does not take response_format; left out",)

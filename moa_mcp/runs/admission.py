@@ -21,7 +21,7 @@ from moa_mcp.events import Event, RunForked
 from moa_mcp.journal.damage import readable
 from moa_mcp.middleware import PaidCalls, Usable, remembered
 from moa_mcp.planning.context_windows import largest, too_long, windows
-from moa_mcp.planning.estimate import Estimate, Prices, estimate, prices
+from moa_mcp.planning.estimate import Estimate, Prices, drafts_of, estimate, prices
 from moa_mcp.planning.forecast import Drafts
 from moa_mcp.planning.plan import blocking
 from moa_mcp.planning.slow_calls import reasoning
@@ -153,7 +153,7 @@ class Admission:
             task = task._replace(stored=replace(task.stored, spec=spec))
         priced = await prices(task.stored.spec.pipeline, usable)
         spec, left = task.stored.spec, task.left
-        drafts = Drafts(spec.question)
+        drafts = drafts_of(spec.question, priced)
         if refused := await self._refused(spec, left, drafts, priced, usable):
             return refused
         estimated = estimate(left, spec.question, priced, task.answers, drafts, task.analysis)

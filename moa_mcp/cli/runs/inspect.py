@@ -19,6 +19,7 @@ from moa_mcp.cli.options import Refused, config_unread, journal_option
 from moa_mcp.cli.runs.record import find, journal_of, run_argument
 from moa_mcp.cli.text import counted, json_text, line
 from moa_mcp.cli.timeline import Timeline
+from moa_mcp.images.describing import listed
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.runs import differences, traced, was_simulated
 from moa_mcp.text import money
@@ -149,6 +150,7 @@ def _show_question(out: Console, record: RunRecord, trace: Trace, *, full: bool)
     parts = {"Question": question.text or record.title, "System": question.system}
     if question.context:
         parts["Context"] = question.context if full else f"({len(question.context):,} characters; --full shows it)"
+    parts["Images"] = listed(question.images)
     for title, text in parts.items():
         if text:
             _block(out, title, text)
@@ -189,10 +191,14 @@ def _calls(trace: Trace, *, reasoning: bool) -> Iterator[Text]:
             first = seen.setdefault(call.messages, call)
             yield _heading(call, step.kind)
             if first is call:
-                yield from (_section(message.role, message.content) for message in call.messages)
+                yield from (_section(message.role, _with_images(message)) for message in call.messages)
             else:
                 yield Text(f"same prompt as call {first.place}\n", "dim")
             yield from _outcome(call, reasoning=reasoning)
+
+
+def _with_images(message: Message) -> str:
+    return f"{listed(message.images)}\n{message.content}" if message.images else message.content
 
 
 def _heading(call: CallTrace, kind: str) -> Text:

@@ -16,6 +16,7 @@ from moa_mcp.errors import (
     CallError,
     ConnectionFailed,
     ContextTooLong,
+    ImagesRefused,
     ModelNotFound,
     QuotaExceeded,
     RateLimited,
@@ -77,6 +78,8 @@ def refused(
     if status == _PROXY_WANTS_KEY:
         return barred(target, status, text, destination)
     kind = kinds.kind(status, fault, wait_s=in_body)
+    if images := _images_refused(status, kind, fault, _message(target, text, fault, destination, kind)):
+        return images
     misplaced = kind in _MISPLACED and status in _CLIENT and _refuses_a_limit(fault)
     kind = "request" if misplaced else kind
     asked = retry_after.asked(headers)
@@ -102,6 +105,18 @@ def _refuses_a_limit(fault: Fault) -> bool:
         and affordable.tokens(fault.message) is None
         and parameters.names_a_limit_with_its_bound(fault)
     )
+
+
+def _images_refused(status: int | None, kind: Kind, fault: Fault, message: str) -> ImagesRefused | None:
+    """Return the error for images that a model does not take. Statuses and codes for it differ between servers."""
+    if kind in {"key", "quota", "rate", "filter", "timeout"} or (status is not None and status > _SERVER_ERROR):
+        return None
+    if words.NO_IMAGES.search(fault.message):
+        return ImagesRefused(message, these=False)
+    return ImagesRefused(message, these=True) if words.BAD_IMAGE.search(fault.message) else None
+
+
+_SERVER_ERROR = 500
 
 
 def _error(kind: Kind, message: str, fault: Fault, status: int | None, wait_s: float | None) -> CallError:

@@ -19,7 +19,7 @@ import anyio
 from moa_mcp.providers.simulated import puzzles
 from moa_mcp.steps import prompts
 from moa_mcp.text.tokens import EXPECTED
-from moa_mcp.values import Call, Completion, Target, Usage
+from moa_mcp.values import Call, Completion, Target, Usage, images_of
 
 PROVIDER = "simulated"
 _VERDICT = "The answer is "
@@ -81,7 +81,11 @@ def _reply(call: Call, rng: Random) -> str:
         said = _explained(question, answers, comments=comments)
     else:
         said = _compared(answers[0], own) if comments else _settled(answers, own)
-    return f"[simulated {call.agent}] {said}"
+    return f"[simulated {call.agent}] {said}{_seen(len(images_of(call.messages)))}"
+
+
+def _seen(images: int) -> str:
+    return f" This call received {images} image{'s' * (images > 1)}." if images else ""
 
 
 def _explained(question: str, answers: Sequence[str], *, comments: bool) -> str:
