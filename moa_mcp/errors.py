@@ -15,6 +15,7 @@
     ├── BatchActive             another process executes the batch
     ├── TooManyRuns             a caller has as many runs at the same time as it may
     ├── ChangeRefused           an override of a fork is invalid
+    ├── FileRefused             a file, or an image, that a question refers to can't be used
     ├── JournalError            the journal can't be read or written
     │   ├── JournalDamaged          the journal, or one run in it, is inconsistent
     │   └── LeaseLost               another process claimed or cancelled the run
@@ -146,6 +147,14 @@ class ChangeRefused(MoaError):
     """An override of a fork is invalid."""
 
     def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+class FileRefused(MoaError):
+    """A file, or an image, that a question refers to can't be used."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
         self.remedy = remedy
 

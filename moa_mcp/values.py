@@ -44,7 +44,15 @@ Status = Literal["queued", "running", "complete", "degraded", "failed", "cancell
 ACTIVE: frozenset[Status] = frozenset({"queued", "running"})
 COMPLETE: frozenset[Status] = frozenset({"complete", "degraded"})
 FailureReason = Literal[
-    "no_provider", "question_too_long", "unpriced", "budget", "deadline", "step", "journal", "internal"
+    "no_provider",
+    "question_too_long",
+    "images_not_taken",
+    "unpriced",
+    "budget",
+    "deadline",
+    "step",
+    "journal",
+    "internal",
 ]
 """Why a run has no answer. `step`: too few answers. `journal`: it can't be written. `internal`: an error in moa-mcp."""
 FinishReason = Literal["stop", "length", "other"]

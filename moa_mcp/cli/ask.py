@@ -17,7 +17,7 @@ from moa_mcp.budget.worst_case import data
 from moa_mcp.cli import completing, costs, draw
 from moa_mcp.cli.admitting import admitted, begins, consent, yes_option
 from moa_mcp.cli.arguments import QuestionCommand
-from moa_mcp.cli.asked import asked_options, context_of, decoded, models_chosen, refused_for_keys
+from moa_mcp.cli.asked import asked_options, context_of, decoded, images_given, models_chosen, refused_for_keys
 from moa_mcp.cli.options import (
     Refused,
     closing,
@@ -56,7 +56,15 @@ _EXAMPLE = "vote"
     "context_file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="File with context for the question.",
+    help="File with context for the question: text, or a PDF.",
+)
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="FILE|URL",
+    shell_complete=completing.files,
+    help="Image for the question: a file or an https address. Repeatable.",
 )
 @asked_options
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Random seed.")
@@ -79,6 +87,7 @@ def command(
     pipeline: str | None,
     question: str | None,
     context_file: Path | None,
+    images: tuple[str, ...],
     system: str | None,
     models: str | None,
     aggregator: str | None,
@@ -99,7 +108,7 @@ def command(
     """
     config = loaded(config_path)
     chosen = models_chosen(_chosen(config, pipeline, question), models, aggregator, config)
-    asked = Question(_question(question, chosen.name), context_of(context_file), system)
+    asked = Question(_question(question, chosen.name), context_of(context_file), system, images=images_given(images))
     backend, routes = ready(config, offline=offline)
     if estimating:
         _show_estimate(*anyio.run(estimated, config, backend, chosen, asked), as_json=as_json)

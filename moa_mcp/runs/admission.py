@@ -25,6 +25,7 @@ from moa_mcp.planning.estimate import Estimate, Prices, drafts_of, estimate, pri
 from moa_mcp.planning.forecast import Drafts
 from moa_mcp.planning.plan import blocking
 from moa_mcp.planning.slow_calls import reasoning
+from moa_mcp.planning.unseen import unseen
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs.caps import earlier
 from moa_mcp.runs.record import StartPoint, StoredRun, whole
@@ -33,7 +34,7 @@ from moa_mcp.runs.store import RunStore, not_resumable
 from moa_mcp.trace import replay
 from moa_mcp.values import COMPLETE, Analysis, Answer
 
-RefusalReason: TypeAlias = Literal["no_provider", "question_too_long", "unpriced", "draining"]
+RefusalReason: TypeAlias = Literal["no_provider", "question_too_long", "unpriced", "images_not_taken", "draining"]
 _SEEDS = 2**32
 
 _Limit = TypeVar("_Limit", Decimal, float)
@@ -156,6 +157,8 @@ class Admission:
         drafts = drafts_of(spec.question, priced)
         if refused := await self._refused(spec, left, drafts, priced, usable):
             return refused
+        if not task.answers and (lost := await unseen(left, spec.question, usable)):
+            return RunRefused("images_not_taken", lost.message, lost.models)
         estimated = estimate(left, spec.question, priced, task.answers, drafts, task.analysis)
         ready = Ready(self, request, spec.run_id, Work(task.stored, task.start, usable, priced, estimated, drafts))
         confirmation = None if request.consent == "given" else _confirmation(task, left, priced, estimated)

@@ -32,8 +32,12 @@ from moa_mcp.cli.signals import Interrupted, ended_as_by_ctrl_c
 from moa_mcp.cli.text import abandon_stdout, counted, say, shortened
 from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import NewRun, RunRefused, Runs
+from moa_mcp.runs.admission import RefusalReason
 
 _AGAIN = "Run the same command again to continue; what has a result is not paid again."
+
+_OF_ITEMS: frozenset[RefusalReason] = frozenset({"question_too_long", "images_not_taken"})
+"""Why an item may be refused though others are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ class PreparedBatch:
         first = self.questions[self.found.to_run[0]]
         request = NewRun(pipeline=self.questions.pipeline, question=self.questions.asked(first), consent="given")
         admitted = anyio.run(self.runs.admit, request)
-        if isinstance(admitted, RunRefused) and admitted.reason != "question_too_long":
+        if isinstance(admitted, RunRefused) and admitted.reason not in _OF_ITEMS:
             raise refused_for_keys(self.runs, self.questions.pipeline, self.routes, admitted)
         expected = estimated(self.questions, self.found.to_run, self.tariffs)
         if not self.options.yes:
