@@ -24,6 +24,7 @@ MOST_TOTAL_BYTES = 15 * 2**20
 _LONGEST_ADDRESS = 4096
 _MIB = 2**20
 _DATA = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
 _LOCAL_NAMES = ("localhost", ".localhost", ".local", ".internal")
 
@@ -106,8 +107,8 @@ def _is_private(host: str) -> bool:
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
-        # other spellings of IPv4 addresses, such as 127.1 and 0x7f000001, and names without a dot
-        return host.endswith(_LOCAL_NAMES) or "." not in host or re.fullmatch(r"[0-9.x]+", host) is not None
+        last = host.rpartition(".")[2]  # a number is part of another spelling of an IPv4 address, such as 127.1
+        return host.endswith(_LOCAL_NAMES) or "." not in host or _NUMBER.fullmatch(last) is not None
 
 
 def _mib(size: int) -> str:

@@ -30,6 +30,7 @@ from moa_mcp.cli.batch.screen import BatchScreen, summary
 from moa_mcp.cli.options import Refused, RunFailed
 from moa_mcp.cli.signals import Interrupted, ended_as_by_ctrl_c
 from moa_mcp.cli.text import abandon_stdout, counted, say, shortened
+from moa_mcp.errors import FileRefused
 from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import NewRun, RunRefused, Runs
 from moa_mcp.runs.admission import RefusalReason
@@ -75,7 +76,8 @@ class PreparedBatch:
         left = len(self.found.to_run)
         out.print(f"Batch {self.questions.identity.batch}: {self._left()}")
         if left:
-            estimate.show(out, estimated(self.questions, self.found.to_run, self.tariffs))
+            with _files_read():
+                estimate.show(out, estimated(self.questions, self.found.to_run, self.tariffs))
 
     def execute(self) -> None:
         """Execute the batch and write its output.
@@ -87,7 +89,8 @@ class PreparedBatch:
 
         """
         if self.found.to_run:
-            self._check()
+            with _files_read():
+                self._check()
         options = self.options
         if not options.quiet:
             say(f"Batch {self.questions.identity.batch}: {self._left()}")
@@ -193,6 +196,15 @@ async def _executed(execution: Execution, screen: BatchScreen) -> BatchStopped |
         finally:
             tasks.cancel_scope.cancel()
     return None
+
+
+@contextmanager
+def _files_read() -> Generator[None]:
+    """Raise `Refused` for an image that can't be read any longer."""
+    try:
+        yield
+    except FileRefused as error:
+        raise Refused(str(error), error.remedy or "Replace it in the file of questions.") from error
 
 
 @contextmanager
