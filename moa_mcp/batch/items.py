@@ -160,7 +160,7 @@ def _hashes(images: tuple[str, ...]) -> tuple[str, ...]:
         found = images_of(images)
     except FileRefused as error:
         raise InvalidItem(str(error)) from error
-    return tuple(image.sha256 or sha256(image.url.encode()).hexdigest() for image in found)
+    return tuple(image.content_sha256 or sha256(image.url.encode()).hexdigest() for image in found)
 
 
 def _id(value: object) -> str | int | None:

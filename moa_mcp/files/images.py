@@ -45,9 +45,16 @@ def _image(given: str, folders: Sequence[Path] | None) -> Image:
 
 
 def _path(given: str) -> Path:
-    """Return the path of a file, also of a ``file://`` address."""
-    address = urlsplit(given) if given.startswith("file:") else None
-    return Path(given if address is None else unquote(address.path)).expanduser()
+    """Return the path of a file, also of a ``file://`` address. Raises `FileRefused`."""
+    try:
+        address = urlsplit(given) if given.startswith("file:") else None
+        path = Path(given if address is None else unquote(address.path)).expanduser()
+        os.fsencode(path)
+    except (ValueError, RuntimeError) as error:  # RuntimeError: the home folder of an unknown user
+        raise FileRefused(f"image {_shown(given)} is not a valid path", "Check the path.") from error
+    if "\0" in str(path):
+        raise FileRefused(f"image {_shown(given)} is not a valid path", "Check the path.")
+    return path
 
 
 def _within(path: Path, given: str, folders: Sequence[Path]) -> Path:
@@ -79,9 +86,8 @@ def _content(path: Path, flags: int = 0) -> bytes:
             return file.read(MOST_BYTES + 1)
     except IsADirectoryError as error:
         raise FileRefused(f"image {path} is a folder; name a file in it") from error
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "invalid path"
-        raise FileRefused(f"can't read image {path}: {why}", "Check the path.") from error
+    except OSError as error:
+        raise FileRefused(f"can't read image {path}: {error.strerror}", "Check the path.") from error
 
 
 def _shown(given: str) -> str:

@@ -16,7 +16,7 @@ def data(image: Image) -> dict[str, object]:
         "bytes": image.size,
         "width": image.width,
         "height": image.height,
-        "sha256": image.sha256,
+        "sha256": image.content_sha256,
     }
 
 

@@ -20,8 +20,8 @@ class Image:
     """Bytes of the image itself, without base64."""
     width: int = 0
     height: int = 0
-    sha256: Word = ""
-    """The hash of its bytes."""
+    content_sha256: Word = ""
+    """Of its bytes. The journal uses the name ``sha256`` for references to texts."""
 
     @property
     def is_address(self) -> bool:
@@ -34,4 +34,4 @@ class Image:
             parts = urlsplit(self.url)
             return f"{parts.scheme}://{parts.hostname}{parts.path}" if parts.hostname else "an address"
         kind = self.media_type.removeprefix("image/").upper()
-        return f"{kind}, {self.width} x {self.height}, {-(-self.size // 1000)} kB, sha256 {self.sha256[:12]}"
+        return f"{kind}, {self.width} x {self.height}, {-(-self.size // 1000)} kB, sha256 {self.content_sha256[:12]}"

@@ -40,7 +40,7 @@ def exact(usd: float | None) -> Decimal | None:
     return None if usd is None else Decimal(str(usd))
 
 
-Images = Annotated[list[str], BeforeValidator(spellings.several)]
+Images = Annotated[list[Text], BeforeValidator(spellings.several)]
 """Data URIs, https addresses, and paths where the configuration allows them."""
 
 
