@@ -22,4 +22,4 @@ def data(image: Image) -> dict[str, object]:
 
 def listed(images: Iterable[Image]) -> str:
     """Return images as one line for each."""
-    return "\n".join(f"{number}. {image}" for number, image in enumerate(images, 1))
+    return "\n".join(f"[image {number}: {image}]" for number, image in enumerate(images, 1))

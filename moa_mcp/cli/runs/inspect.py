@@ -27,6 +27,7 @@ from moa_mcp.text.visible import visible
 from moa_mcp.trace import json
 from moa_mcp.trace.trace import AttemptTrace, CallTrace, Trace
 from moa_mcp.values import Message
+from moa_mcp.viewer.data import shown_content
 
 _LEAST_LINES, _OTHER_LINES = 8, 14
 """Lines of a terminal for the timeline, and for the question, the summary and the answer."""
@@ -191,14 +192,10 @@ def _calls(trace: Trace, *, reasoning: bool) -> Iterator[Text]:
             first = seen.setdefault(call.messages, call)
             yield _heading(call, step.kind)
             if first is call:
-                yield from (_section(message.role, _with_images(message)) for message in call.messages)
+                yield from (_section(message.role, shown_content(message)) for message in call.messages)
             else:
                 yield Text(f"same prompt as call {first.place}\n", "dim")
             yield from _outcome(call, reasoning=reasoning)
-
-
-def _with_images(message: Message) -> str:
-    return f"{listed(message.images)}\n{message.content}" if message.images else message.content
 
 
 def _heading(call: CallTrace, kind: str) -> Text:
