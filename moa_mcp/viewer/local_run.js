@@ -1,11 +1,12 @@
 // The page of a run of `moa-mcp view`, at /runs/ID.
 import {clean} from "./elements.js";
+import {pictures} from "./pictures.js";
 import {drawRun} from "./run.js";
 import {keyOfServer, served} from "./served.js";
 import {fail, show} from "./shown.js";
 import {focusOn} from "./update.js";
 
-const source = served(`/data${location.pathname}`, keyOfServer());
+const path = `/data${location.pathname}`, key = keyOfServer(), source = served(path, key);
 let view = {picked: null, layer: null};
 
 function change(next, call) {
@@ -17,5 +18,8 @@ function change(next, call) {
 show();
 source.start(({run, trees}) => {
   document.title = clean(`${run.status === "running" ? "… " : ""}${run.question.text.slice(0, 60)} · ${run.pipeline}`);
-  show(() => drawRun(run, trees, view, source, change));
+  show(() => {
+    const [head, ...rest] = drawRun(run, trees, view, source, change);
+    return [head, pictures(run, path, key, () => show()), ...rest];
+  });
 }, fail);
