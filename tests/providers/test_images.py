@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from moa_mcp.errors import ImagesRefused
 from moa_mcp.images import image_of_bytes, read_image
 from moa_mcp.middleware import Model, Shared, stack
 from moa_mcp.middleware.limits import Limits
+from moa_mcp.providers.failures.bodies import Fault
+from moa_mcp.providers.failures.refusals import refused
 from moa_mcp.routing.images import takes, takes_images
 from moa_mcp.telemetry import content
 from moa_mcp.values import Call, Completion, Image, Message, Place, Program, Target
@@ -108,6 +111,37 @@ def test_it_is_known_which_models_take_images_and_which_routes_take_addresses(
     target: Target, seen: tuple[bool, bool]
 ) -> None:
     assert (takes_images(target), takes(target, ADDRESS)) == seen
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "code", "these"),
+    [
+        (400, "Invalid content type. image_url is only supported by certain models.", "", False),
+        (404, "No endpoints found that support image input", "", False),
+        (422, "Image input is not enabled for this model", "", False),
+        (400, "At most 0 image(s) may be provided in one request.", "", False),
+        (400, "moonshot-v1 is not a multimodal model", "", False),
+        (500, "this model is missing data required for image input", "", False),
+        (400, "Model does not support images. Please use a model that does.", "", False),
+        (400, "This model doesn't support the image content block that you provided.", "", False),
+        (400, "messages.0.content: value must be a string", "", False),
+        (400, "messages.1.content.0.image.source.base64: image exceeds 5 MB maximum", "", True),
+        (400, "Could not process image", "", True),
+        (400, "Error while downloading https://example.com/a.png.", "invalid_image_url", True),
+        (400, "Image URLs are not supported", "", True),
+        (400, "You uploaded an unsupported image. Please make sure your image is valid.", "", True),
+        (400, "temperature must be at most 1", "", None),
+        (500, "failed to load the model from its url", "", None),
+        (503, "image input is not supported while the server is overloaded", "", None),
+        (429, "too many image requests per minute", "", None),
+        (401, "invalid image of a key", "", None),
+    ],
+)
+def test_a_refusal_of_images_is_told_from_one_of_these_images_and_from_other_refusals(
+    status: int, message: str, code: str, these: bool | None
+) -> None:
+    error = refused(Target("openai/m", "openai"), status, Fault(message, code, codes=(code,)))
+    assert (error.these if isinstance(error, ImagesRefused) else None) == these
 
 
 def test_spans_describe_images_and_do_not_hold_them() -> None:

@@ -109,14 +109,16 @@ def _refuses_a_limit(fault: Fault) -> bool:
 
 def _images_refused(status: int | None, kind: Kind, fault: Fault, message: str) -> ImagesRefused | None:
     """Return the error for images that a model does not take. Statuses and codes for it differ between servers."""
-    if kind in {"key", "quota", "rate", "filter", "timeout"} or (status is not None and status > _SERVER_ERROR):
+    if kind not in _MAY_REFUSE_IMAGES or (status is not None and status not in _MAY_SAY_SO):
         return None
-    if words.NO_IMAGES.search(fault.message):
+    said = f"{fault.message} {fault.code} {fault.param}"
+    if words.NO_IMAGES.search(said):
         return ImagesRefused(message, these=False)
-    return ImagesRefused(message, these=True) if words.BAD_IMAGE.search(fault.message) else None
+    return ImagesRefused(message, these=True) if kind != "server" and words.BAD_IMAGE.search(said) else None
 
 
-_SERVER_ERROR = 500
+_MAY_REFUSE_IMAGES = frozenset[Kind]({"request", "long", "model", "path", "server"})
+_MAY_SAY_SO = range(400, 501)
 
 
 def _error(kind: Kind, message: str, fault: Fault, status: int | None, wait_s: float | None) -> CallError:

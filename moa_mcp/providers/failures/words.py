@@ -77,7 +77,7 @@ SYSTEM = phrases(r"""
 """)
 NO_IMAGES = phrases(r"""
     image_url['\"`]? is only supported by|unknown variant ['\"`]?image_url|image input is not supported
-    (?:not|n't|un)[\s-]?(?:be )?(?:support|accept|allow|enable|take)\w*\b.{0,40}\bimages?(?:_url)?\b(?! (?:url
+    (?:not|n't)[\s-]?(?:be )?(?:support|accept|allow|enable|take)\w*\b.{0,40}\bimages?(?:_url)?\b(?! (?:url
         |format|type|media|size|with|at|larger))
     \bimages?(?:_url)?['\"`]? ?(?:inputs?|content|content blocks?|modality|understanding|parts?)?['\"`]? ?(?:is|are
         |was|were|input is) (?:not|un)[\s-]?(?:currently )?(?:support|accept|allow|enabl|available|permitted)
@@ -89,7 +89,7 @@ NO_IMAGES = phrases(r"""
 """A model takes no images."""
 BAD_IMAGE = phrases(r"""
     (?:could not|cannot|can't|unable to|failed to|error while|fail to) .{0,20}
-        (?:process|decode|download|load|fetch|read|retrieve|open|parse|identify)\w*\b.{0,30}\b(?:images?|url|media)\b
+        (?:process|decode|download|load|fetch|read|retrieve|open|parse|identify)\w*\b.{0,30}\bimages?\b
     invalid_image|invalid (?:base64 )?image|image_parse_error|unsupported image
     \bimage\b.{0,40}\b(?:too (?:large|big|small)|exceeds?|corrupt|invalid|not valid|dimensions)
     image (?:url|format|type|media type)s?\b.{0,30}\b(?:not|un)[\s-]?(?:support|allow|valid)
