@@ -398,15 +398,14 @@ class TestTool:
                 "aggregator": {"type": "string"},
                 "pipeline": {
                     "type": "string",
-                    "minLength": 1,
                     "description": "Tool name of the pipeline.",
                 },
                 "question": {
                     "type": "string",
-                    "minLength": 1,
                     "description": "If omitted, 200 tokens are assumed.",
                 },
                 "context": {"type": "string", "description": "Source material: files, data, history."},
+                "images": {"type": "array", "items": {"type": "string"}, "description": "As in the call."},
                 "system": {"type": "string", "description": "System prompt."},
             },
             "required": ["pipeline"],

@@ -16,21 +16,19 @@ def messages(call: Call) -> list[dict[str, Any]]:
     said: list[dict[str, Any]] = [{"role": each.role, "content": _content(each)} for each in call.messages]
     if call.prompt_recurs and call.target is not None and wants_cache_mark(call.target):
         last = said[-1]  # identical calls share the whole prompt
-        parts = last["content"] if isinstance(last["content"], list) else [_text(last["content"])]
-        last["content"] = [*parts[:-1], {**parts[-1], "cache_control": {"type": "ephemeral"}}]
+        *images, text = _parts(call.messages[-1])
+        last["content"] = [*images, {**text, "cache_control": {"type": "ephemeral"}}]
     return said
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:
-    """Return the content of a message: its text, after its images if it has any."""
-    if not message.images:
-        return message.content
+    return _parts(message) if message.images else message.content
+
+
+def _parts(message: Message) -> list[dict[str, Any]]:
+    """Return the images of a message, and its text after them."""
     images = [{"type": "image_url", "image_url": {"url": image.url}} for image in message.images]
-    return [*images, _text(message.content)]
-
-
-def _text(content: str) -> dict[str, Any]:
-    return {"type": "text", "text": content}
+    return [*images, {"type": "text", "text": message.content}]
 
 
 def parameters(call: Call, named: Parameters) -> Parameters:
