@@ -16,6 +16,7 @@ TITLES = {
     "transport": "Transport",
     "tail": "Slow calls",
     "cost": "Billed tokens",
+    "cascade": "A cascade",
     "memory": "Memory",
     "startup": "Start-up",
     "journal": "Journal",

@@ -113,7 +113,7 @@ class RunAmbiguous(MoaError):
 
 
 class RunNotResumable(MoaError):
-    """The run can't be resumed or forked from here; the message has the reason."""
+    """The run can't be resumed, forked or followed by a question from here; the message has the reason."""
 
 
 class RunActive(RunNotResumable):

@@ -49,6 +49,8 @@ class RunStarted(Happened):
     """The kinds of all its steps, in order."""
     notes: tuple[Word, ...] = ()
     """What a reader of the result should know about its models, such as which of them are stand-ins."""
+    continues: Word = ""
+    """The earlier run that its question follows; empty for none."""
     traceparent: Word = ""
     """W3C trace context of its span; empty without telemetry."""
 
@@ -217,6 +219,10 @@ class StepFinished(Happened):
     """Its comparison of the answers; None if it does not compare."""
     review: PeerReview | None = None
     """Its ranking by reviewers; None if it has none."""
+    verdict: Word = ""
+    """What its judge said, in words; empty if it has none."""
+    final: bool = False
+    """Whether the run ends with it, because the later steps are not needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isclose
 from typing import NamedTuple
 
 from moa_mcp.places import Place, Word
@@ -13,6 +14,16 @@ class Votes(NamedTuple):
 
     value: str
     votes: int
+    answers: tuple[int, ...] = ()
+    """The answers that have the value, by their numbers before the step; empty for the votes of a judge."""
+    weight: float | None = None
+    """Its share of the weights of all votes; None if they have none."""
+
+    def tied(self, other: Votes) -> bool:
+        """Whether the other value has as many votes, or as much weight if they have weights."""
+        if self.weight is None or other.weight is None:
+            return self.votes == other.votes
+        return isclose(self.weight, other.weight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +38,7 @@ class Tally:
     @property
     def of(self) -> int:
         """Number of votes, including abstentions."""
-        return sum(votes for _, votes in self.values) + self.abstained
+        return sum(each.votes for each in self.values) + self.abstained
 
 
 class Placement(NamedTuple):

@@ -17,12 +17,13 @@ from typing import TypeAlias
 
 from anyio.lowlevel import checkpoint
 
-from moa_mcp.config import Pipeline, parse
+from moa_mcp.config import Pipeline, models_of, parse
 from moa_mcp.config.problems import as_key
 from moa_mcp.engine.execute import RunSpec, execute
 from moa_mcp.errors import CallError
 from moa_mcp.events import Emit, tee
 from moa_mcp.middleware import Model, Recorded
+from moa_mcp.panels.makers import known_maker
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Completion, Question, Usage
 
@@ -141,6 +142,7 @@ async def run_pipeline(
     emit = tee(trace.add, *((watch,) if watch else ()))
     chosen = pipeline(steps) if isinstance(steps, str) else steps
     asked = Question(question) if isinstance(question, str) else question
-    spec = RunSpec("test", chosen, asked, seed, stream=watch is not None, deadline_s=chosen.deadline_s)
+    makers = {alias: maker for alias in models_of(chosen) if (maker := known_maker(alias)) is not None}
+    spec = RunSpec("test", chosen, asked, seed, stream=watch is not None, deadline_s=chosen.deadline_s, makers=makers)
     await execute(spec, Recorded(model, emit), emit)
     return trace

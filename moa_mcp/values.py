@@ -252,6 +252,8 @@ class Answer:
     """What agents said about it. Prompts show them beside it; they are not part of it."""
     rank: Placement | None = None
     """How reviewers ranked it. Prompts that merge answers show it."""
+    confidence: float | None = None
+    """The confidence from 0 to 100 that its author stated; None if it stated none. It is not calibrated."""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -284,6 +286,10 @@ class State:
     """The last comparison of these answers, whichever step made it."""
     review: PeerReview | None = None
     """The review of that step, if it reviewed."""
+    verdict: Word = ""
+    """What the judge of that step said, in words; empty if it has none."""
+    final: bool = False
+    """Whether its answer is that of the run, so that the later steps are not needed."""
 
     def then(
         self,
@@ -292,6 +298,8 @@ class State:
         tally: Tally | None = None,
         analysis: Analysis | None = None,
         review: PeerReview | None = None,
+        verdict: str = "",
+        final: bool = False,
     ) -> State:
         """Return the state after a step, with its answers instead of the previous ones.
 
@@ -300,4 +308,4 @@ class State:
         kept = analysis or self.analysis
         if kept is not None and not kept.is_about(tuple(answer.place for answer in answers)):
             kept = None
-        return State(self.question, answers, notes, tally, kept, review)
+        return State(self.question, answers, notes, tally, kept, review, verdict, final)

@@ -84,15 +84,15 @@ class Cap:
         self._spent.pop(run_id, None)
         self._change()
 
-    async def commit(self, run_id: str, amount: Amount) -> bool:
-        """Replace the commitment of a run, unless that exceeds the cap."""
+    async def commit(self, run_id: str, amount: Amount) -> Cap | None:
+        """Replace the commitment of a run, unless that exceeds the cap; return the cap that it exceeds, or None."""
         now = self._of(run_id, amount)
         more = now - self._committed.get(run_id, 0)
         if more > 0 and self._total + more > self.limit:
-            return False
+            return self
         self._committed[run_id] = now
         self._total += more
-        return True
+        return None
 
     def correct(self, run_id: str, amount: Amount) -> None:
         """Replace the commitment of a run without a check, because it is already spent or smaller."""

@@ -275,7 +275,7 @@ def enough_usd(
     drafts = drafts_of(question, priced)
     given = known(answers, analysis, UPPER.unwritten)
     for step in pipeline.steps:
-        calls, given = step_forecast(step, given, "max")
+        calls, given, _ = step_forecast(step, given, "max")
         for each in _most(calls, drafts):
             total = total.plus(_amount(priced[each.model].price, each.usage), each.times)
     return rounded(Decimal(total.nanodollars) / _NANO)

@@ -47,6 +47,18 @@ def parse(text: str, source: str) -> Callers:
     return callers
 
 
+def changes(before: Callers, after: Callers) -> list[str]:
+    """Return what differs between the contents of two files, without tokens and hashes."""
+    old, new = ({each.name: (digest, each) for digest, each in some.named.items()} for some in (before, after))
+    found = {
+        "added": new.keys() - old.keys(),
+        "removed": old.keys() - new.keys(),
+        "changed": {name for name in old.keys() & new.keys() if old[name] != new[name]},
+    }
+    about = [f"{what}: {', '.join(sorted(names))}" for what, names in found.items() if names]
+    return about if before.oauth == after.oauth else [*about, "changed: [oauth]"]
+
+
 def added(text: str, name: str, entry: NamedCaller) -> str:
     """Return the text with a caller. Raises `NotEditable`."""
     fields = entry.model_dump(exclude_defaults=True)

@@ -11,16 +11,17 @@ import shlex
 import stat
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
 from platformdirs import user_config_path
 
-from moa_mcp.callers.document import Callers, parse
+from moa_mcp.callers.document import Callers, changes, parse
 from moa_mcp.errors import ConfigError, Problem
 
 ENVIRONMENT_VARIABLE = "MOA_MCP_CALLERS"
-_LOOK_S = 1.0
+LOOK_S = 0.5
 """Seconds between two looks at the file."""
 
 _Status: TypeAlias = tuple[int, int, int] | None
@@ -31,32 +32,54 @@ _log = logging.getLogger(__name__)
 class CallersFile:
     """A file of callers, with its current contents."""
 
-    def __init__(self, path: Path) -> None:
-        """Read the file. Raises `ConfigError`, with line numbers."""
+    def __init__(self, path: Path, say: Callable[[str], None] = _log.info) -> None:
+        """Read the file; `say` reports a change in one line. Raises `ConfigError`, with line numbers."""
         self.path = path
-        self._status = _status(path)
+        self._say = say
+        self._status = self._seen = _status(path)
         self._callers = read(path)
         self._looked = time.monotonic()
+        self._heard: list[Callable[[], None]] = []
 
     def current(self) -> Callers:
-        """Return the contents. Looks once a second whether the file has changed."""
-        now = time.monotonic()
-        if now - self._looked >= _LOOK_S:
-            self._looked = now
-            if (status := _status(self.path)) != self._status:
-                self._status = status
-                self._reload_if_valid()
+        """Return the contents, after a look at the file."""
+        self.look()
         return self._callers
 
-    def reload(self) -> None:
-        """Read the file again. Raises `ConfigError`; the last valid contents then stay in effect."""
-        self._callers = read(self.path)
+    def on_change(self, hear: Callable[[], None]) -> None:
+        """Have a function called after each change of the contents."""
+        self._heard.append(hear)
 
-    def _reload_if_valid(self) -> None:
-        try:
+    def look(self) -> None:
+        """Read the file again if it has changed and is the same as at the look before: then it is completely written.
+
+        A look that follows another one too soon does nothing.
+        """
+        now = time.monotonic()
+        if now - self._looked < LOOK_S:
+            return
+        self._looked, before = now, self._seen
+        self._seen = _status(self.path)
+        if self._seen == before != self._status:
             self.reload()
+
+    def reload(self, *, asked: bool = False) -> None:
+        """Read the file again. If it has errors, its last valid contents stay in effect, and the log says why.
+
+        With `asked`, a line is written even if nothing has changed.
+        """
+        self._status = self._seen = _status(self.path)
+        try:
+            callers = read(self.path)
         except ConfigError as error:
             _log.error("the callers are unchanged: %s", error)
+            return
+        about = changes(self._callers, callers)
+        self._callers = callers
+        if about or asked:
+            self._say(f"the callers {self.path} were read again: {'; '.join(about) or 'nothing has changed'}")
+        for hear in self._heard if about else ():
+            hear()
 
 
 def default_path() -> Path:

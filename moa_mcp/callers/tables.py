@@ -56,7 +56,8 @@ class Permissions(Table):
     max_runs: Annotated[int, Field(ge=1)] | None = None
     """Maximum number of the caller's runs at the same time."""
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
-    """Maximum number of the caller's HTTP requests per minute, to each server process."""
+    """Maximum number of the caller's HTTP requests per minute: to all servers with the same journal in PostgreSQL,
+    else to each."""
     operator: bool = False
     """Whether the caller sees and manages the runs of all callers."""
 

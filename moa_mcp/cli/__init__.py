@@ -35,6 +35,7 @@ COMMANDS = (
     "serve",
     "worker",
     "ask",
+    "chat",
     "batch",
     "runs",
     "view",

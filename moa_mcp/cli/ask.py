@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 
 import anyio
@@ -15,9 +13,19 @@ from rich.text import Text
 
 from moa_mcp.budget.worst_case import data
 from moa_mcp.cli import completing, costs, draw
-from moa_mcp.cli.admitting import admitted, begins, consent, yes_option
+from moa_mcp.cli.admitting import consent, yes_option
 from moa_mcp.cli.arguments import QuestionCommand
-from moa_mcp.cli.asked import asked_options, context_of, decoded, images_given, models_chosen, refused_for_keys
+from moa_mcp.cli.asked import (
+    answered,
+    asked_options,
+    context_of,
+    context_option,
+    continue_option,
+    deadline_option,
+    decoded,
+    images_given,
+    models_chosen,
+)
 from moa_mcp.cli.options import (
     Refused,
     closing,
@@ -25,22 +33,20 @@ from moa_mcp.cli.options import (
     journal_option,
     loaded,
     max_cost_option,
-    named,
     offline_option,
     opened,
-    seconds,
 )
 from moa_mcp.cli.remedies import Remedies
+from moa_mcp.cli.runs.record import journal_of
 from moa_mcp.cli.screen import DisplayOptions
-from moa_mcp.cli.text import json_text, shortened
-from moa_mcp.cli.watch import conclude, ready, runs_of, watch
-from moa_mcp.config import Config, Pipeline
+from moa_mcp.cli.text import json_text
+from moa_mcp.cli.watch import conclude, ready, runs_of
+from moa_mcp.cli.words import earlier_run, understood
+from moa_mcp.config import Config
 from moa_mcp.planning.estimate import Estimate
+from moa_mcp.providers.backend import Backend
 from moa_mcp.runs import NewRun, estimated
 from moa_mcp.values import Question
-
-_NAME = re.compile(r"[\w-]+")
-_EXAMPLE = "vote"
 
 
 @click.command(
@@ -49,15 +55,9 @@ _EXAMPLE = "vote"
     epilog="Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 no usable provider, 130 or 143 interrupted.",
     context_settings={"allow_extra_args": True},
 )
-@click.argument("pipeline", required=False, metavar="PIPELINE", shell_complete=completing.pipelines)
+@click.argument("pipeline", required=False, metavar="[PIPELINE]", shell_complete=completing.pipelines)
 @click.argument("question", required=False)
-@click.option(
-    "--context",
-    "context_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="File with context for the question: text, or a PDF.",
-)
+@context_option
 @click.option(
     "--image",
     "images",
@@ -66,16 +66,11 @@ _EXAMPLE = "vote"
     shell_complete=completing.files,
     help="Image for the question: a file or an https address. Repeatable.",
 )
+@continue_option
 @asked_options
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Random seed.")
 @max_cost_option
-@click.option(
-    "--deadline",
-    "deadline_s",
-    type=seconds,
-    metavar="SECONDS",
-    help="Time limit; returns the best answer so far.",
-)
+@deadline_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result and the full trace as JSON.")
 @click.option("--estimate", "estimating", is_flag=True, help="Estimate calls, tokens and cost without calling a model.")
 @yes_option
@@ -88,6 +83,7 @@ def command(
     question: str | None,
     context_file: Path | None,
     images: tuple[str, ...],
+    continue_run: str | None,
     system: str | None,
     models: str | None,
     aggregator: str | None,
@@ -104,14 +100,18 @@ def command(
 ) -> None:
     """Ask PIPELINE a QUESTION and print the answer.
 
+    Without PIPELINE, the question goes to that of the run that it continues, or to the default of the configuration.
     If QUESTION is missing or "-", it is read from stdin. The answer goes to stdout, the trace to stderr.
     """
     config = loaded(config_path)
-    chosen = models_chosen(_chosen(config, pipeline, question), models, aggregator, config)
-    asked = Question(_question(question, chosen.name), context_of(context_file), system, images=images_given(images))
-    backend, routes = ready(config, offline=offline)
+    earlier = earlier_run(continue_run, journal)
+    named, text = understood(config, pipeline, question, earlier)
+    chosen = models_chosen(named, models, aggregator, config)
+    asked = Question(_question(text, chosen.name), context_of(context_file), system, images=images_given(images))
+    providers = ready(config, offline=offline)
     if estimating:
-        _show_estimate(*anyio.run(estimated, config, backend, chosen, asked), as_json=as_json)
+        asked = asked if earlier is None else _following(config, journal, providers[0], earlier.run_id, asked)
+        _show_estimate(*anyio.run(estimated, config, providers[0], chosen, asked), as_json=as_json)
         return
     options = DisplayOptions(offline, as_json, quiet, Remedies(config, journal, config_path, offline=offline))
     request = NewRun(
@@ -122,11 +122,16 @@ def command(
         deadline_s=deadline_s,
         overrides_limits=True,
         consent=consent(yes=yes),
+        continues=earlier.run_id if earlier else "",
     )
     with closing(opened(journal, config.journal)) as kept:
-        runs = runs_of(config, backend, kept)
-        started = admitted(runs, request, partial(refused_for_keys, runs, chosen, routes))
-        conclude(watch(runs, chosen, begins(started), options), options)
+        conclude(answered(config, kept, request, providers, options), options)
+
+
+def _following(config: Config, journal: str | None, backend: Backend, run_id: str, question: Question) -> Question:
+    """Return the question with the turns of the run that it follows. Raises `Refused`."""
+    with journal_of(journal) as kept:
+        return anyio.run(runs_of(config, backend, kept).following, run_id, question)
 
 
 def _show_estimate(estimated: Estimate, enough: Decimal, *, as_json: bool) -> None:
@@ -138,24 +143,6 @@ def _show_estimate(estimated: Estimate, enough: Decimal, *, as_json: bool) -> No
     if estimated.cost_usd is not None and estimated.cost_usd.max:
         note = f"- --max-cost {enough} covers the worst-case cost of every call; a lower budget may skip calls."
         out.print(Text(note, style="dim"))
-
-
-def _chosen(config: Config, name: str | None, question: str | None) -> Pipeline:
-    """Return the pipeline of that name. Raises `Refused`."""
-    if name is not None and (name in config.pipelines or _NAME.fullmatch(name)):
-        return named(config, name)
-    first = _EXAMPLE if _EXAMPLE in config.pipelines else next(iter(config.pipelines))
-    if name is None:
-        raise Refused(
-            "the pipeline and the question are missing",
-            f'For example: moa-mcp ask {first} "Why is the sky blue?". Run moa-mcp pipelines to list the pipelines.',
-        )
-    asked, pipeline = (name, question) if question in config.pipelines else (name, first)
-    raise Refused(
-        f"the pipeline is missing: {shortened(name)!r} is not the name of a pipeline",
-        f"Put it before the question: {shlex.join(['moa-mcp', 'ask', str(pipeline), asked])}. "
-        "Run moa-mcp pipelines to list the pipelines.",
-    )
 
 
 def _question(given: str | None, pipeline: str) -> str:

@@ -1,25 +1,31 @@
-"""What `ask` and `batch` share: the models of a pipeline, texts from files, and refusals with what the models need."""
+"""What `ask`, `chat` and `batch` share: options, texts from files, a run, and refusals with what the models need."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import anyio
 import click
 
 from moa_mcp.cli import completing
-from moa_mcp.cli.admitting import refusal
-from moa_mcp.cli.options import Decorated, KeysMissing, Refused
+from moa_mcp.cli.admitting import admitted, begins, refusal
+from moa_mcp.cli.options import Decorated, KeysMissing, Refused, seconds
+from moa_mcp.cli.runs.record import explained
+from moa_mcp.cli.screen import DisplayOptions
+from moa_mcp.cli.watch import Seen, runs_of, watch
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import ChangeRefused, FileRefused
 from moa_mcp.files.images import images_of
 from moa_mcp.files.texts import check_text, is_pdf, pdf_text
 from moa_mcp.images import Image
+from moa_mcp.journal import Journal
 from moa_mcp.panels import PROVIDERS, all_known, needs, replaceable
 from moa_mcp.planning.plan import Reach, reach, sufficient
+from moa_mcp.providers.backend import Backend
 from moa_mcp.routing.routes import Routes, remedy
-from moa_mcp.runs import RunRefused, Runs
+from moa_mcp.runs import NewRun, RunRefused, Runs
 from moa_mcp.runs import chosen as with_models
 
 
@@ -39,6 +45,50 @@ def asked_options(command: Decorated) -> Decorated:
         help="Model or panel that merges or judges the answers.",
     )
     return system(models(aggregator(command)))
+
+
+def context_option(command: Decorated) -> Decorated:
+    """Add --context."""
+    return click.option(
+        "--context",
+        "context_file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="File with context for the question.",
+    )(command)
+
+
+def continue_option(command: Decorated) -> Decorated:
+    """Add --continue."""
+    return click.option(
+        "--continue",
+        "continue_run",
+        metavar="ID",
+        shell_complete=completing.runs,
+        help="Run that the question follows: an ID, the start of one, or 'last'.",
+    )(command)
+
+
+def deadline_option(command: Decorated) -> Decorated:
+    """Add --deadline."""
+    return click.option(
+        "--deadline",
+        "deadline_s",
+        type=seconds,
+        metavar="SECONDS",
+        help="Time limit; returns the best answer so far.",
+    )(command)
+
+
+def answered(
+    config: Config, journal: Journal, request: NewRun, providers: tuple[Backend, Routes | None], options: DisplayOptions
+) -> Seen:
+    """Run a question and show its answer. Raises `Refused` if it can't start, and `Interrupted`."""
+    backend, routes = providers
+    runs = runs_of(config, backend, journal)
+    with explained():
+        ready = admitted(runs, request, partial(refused_for_keys, runs, request.pipeline, routes))
+    return watch(runs, request.pipeline, begins(ready), options)
 
 
 def models_chosen(pipeline: Pipeline, models: str | None, aggregator: str | None, config: Config) -> Pipeline:

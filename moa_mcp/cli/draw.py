@@ -14,6 +14,7 @@ from rich.text import Text
 from moa_mcp.cli.findings import findings
 from moa_mcp.cli.text import counted, line
 from moa_mcp.text.money import dollars
+from moa_mcp.trace.agreement import dissent_lines
 from moa_mcp.trace.trace import Trace
 
 _PLAIN_WIDTH = 100
@@ -93,7 +94,8 @@ def _used(trace: Trace) -> str:
 
 def trace_line(trace: Trace) -> Text:
     """Return the status, pipeline, ID and seed of a run on one line."""
-    identity = f"  {line(trace.pipeline)}  run {line(trace.run_id)}  seed {trace.seed}"
+    follows = f"  continues run {line(trace.continues)}" if trace.continues else ""
+    identity = f"  {line(trace.pipeline)}  run {line(trace.run_id)}  seed {trace.seed}{follows}"
     return Text.assemble(status("interrupted" if trace.interrupted else trace.status), (identity, "dim"))
 
 
@@ -103,9 +105,11 @@ def status(name: str) -> Text:
 
 
 def notes(trace: Trace) -> Iterator[Text]:
-    """Yield the first notes of a run, without the reasons for a degraded status."""
+    """Yield the first notes of a run, without the reasons for a degraded status, and what a minority says."""
     others = [note for note in trace.notes if note not in trace.degradations]
     for note in others[:_MOST_NOTES]:
         yield Text(f"- {line(note)}", style="dim")
     if len(others) > _MOST_NOTES:
         yield Text(f"- {counted(len(others) - _MOST_NOTES, 'more note')} in the JSON output", style="dim")
+    for each in dissent_lines(trace):
+        yield Text(f"- {line(each)}", style="dim")

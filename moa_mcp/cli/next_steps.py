@@ -11,7 +11,6 @@ from rich.text import Text
 
 from moa_mcp import config as configuration
 from moa_mcp.cli.available import Available
-from moa_mcp.cli.starter import COUNCIL
 from moa_mcp.cli.text import line
 
 _QUESTION = "Should a small team use microservices, and why?"
@@ -20,7 +19,8 @@ _QUESTION = "Should a small team use microservices, and why?"
 def show_next(out: Console, path: Path, found: Available) -> None:
     """Print the commands to try the configuration and to install the server."""
     named = ["--config", str(path)] if path != configuration.preferred() else []
-    _show_commands(out, "Try it", [shlex.join(["moa-mcp", "ask", COUNCIL, *named, _QUESTION])])
+    ask, chat = ["moa-mcp", "ask", *named, _QUESTION], ["moa-mcp", "chat", *named]
+    _show_commands(out, "Try it", [shlex.join(ask), shlex.join(chat)])
     clients = "Add it to Claude, Cursor, VS Code and other MCP clients"
     _show_commands(out, clients, [shlex.join(["moa-mcp", "install", *named])])
     if found.members and found.variables:

@@ -30,12 +30,25 @@ class Remedies:
         """Return the command that shows a run."""
         return shlex.join(["moa-mcp", "runs", "show", run_id, *self._file])
 
+    def chatting(self, run_id: str) -> str:
+        """Return the command that continues the conversation of a run; empty if it was not recorded."""
+        command = ["moa-mcp", "chat", "--continue", run_id, *self._file, *self._world]
+        return shlex.join(command) if self._kept else ""
+
     def of_failed(self, trace: Trace) -> str:
         """Return the remedy for a run without an answer."""
         if not trace.steps:
             return "No model was called and nothing was spent."
         if not self._kept:
             return _KEPT_NOWHERE
+        if trace.too_long_for:
+            models = ", ".join(trace.too_long_for)
+            earlier = f" --continue {trace.continues}" if trace.continues else ""
+            return (
+                f"The conversation is too long for {models}. Set window = TOKENS for the route in the configuration, "
+                f"which shortens earlier turns, or choose other --models, and ask again with moa-mcp ask{earlier}; or "
+                "start a new conversation."
+            )
         resume = self.driving("resume", trace.run_id)
         match trace.reason:
             case "budget":

@@ -37,6 +37,7 @@ _LISTENING = {
     "public_url": "--public-url",
     "audit": "--audit",
     "drain_s": "--drain",
+    "max_requests": "--max-requests",
 }
 
 
@@ -90,6 +91,14 @@ _LISTENING = {
     show_envvar=True,
     help="Seconds that active runs may go on after SIGTERM; no new runs start.",
 )
+@click.option(
+    "--max-requests",
+    type=click.IntRange(1),
+    default=2000,  # as `MAX_REQUESTS` of the transports
+    show_default=True,
+    metavar="N",
+    help="Requests that are answered at once; others get status 503 with Retry-After. Calls that wait count.",
+)
 @metrics_option
 @click.option(
     "--submit",
@@ -113,6 +122,7 @@ def command(
     log_level: Level,
     log_format: LogFormat,
     drain_s: float,
+    max_requests: int,
     metrics: str | None,
     submit: bool,
     offline: bool,
@@ -128,9 +138,9 @@ def command(
     show_notes(config)
     keys = add_keys(config, token_env) if http or sse or not offline else None
     log = LogSettings(log_level, log_format)
-    reloading = Reloading(config, config_path, keys, [token_env], log.announce)
     token = _token(token_env, callers, named="--token-env" in given) if http or sse else None
-    access = _access(token, callers, public_url, audit, host) if http or sse else ServerAccess()
+    access = _access(token, callers, public_url, audit, host, log) if http or sse else ServerAccess()
+    reloading = Reloading(config, config_path, keys, [token_env], log.announce, access.callers)
     with collecting_nothing():
         from moa_mcp.server import transports  # noqa: PLC0415  takes a second; errors above need not wait
     monitoring = None if metrics is None else monitoring_at(metrics, log)
@@ -138,7 +148,8 @@ def command(
     collect_seldom()
     if http or sse:
         over_http = transports.serve_http if http else transports.serve_sse
-        serve = partial(over_http, host=host, port=port, access=access, drain_s=drain_s)
+        at = partial(over_http, host=host, port=port, access=access)
+        serve = partial(at, drain_s=drain_s, max_requests=max_requests)
     else:
         _greet()
         serve = partial(transports.serve_stdio)
@@ -181,14 +192,14 @@ def _token(variable: str, callers: Path | None, *, named: bool) -> str | None:
 
 
 def _access(
-    token: str | None, callers: Path | None, public_url: str | None, audit: Path | None, host: str
+    token: str | None, callers: Path | None, public_url: str | None, audit: Path | None, host: str, log: LogSettings
 ) -> ServerAccess:
     """Return who may reach the server. Raises `Refused`."""
     from moa_mcp.callers import CallersFile  # noqa: PLC0415  only servers with callers need it
 
     try:
         url = None if public_url is None else public(public_url)
-        access = ServerAccess(token, None if callers is None else CallersFile(callers), url, audit)
+        access = ServerAccess(token, None if callers is None else CallersFile(callers, log.announce), url, audit)
     except CannotServe as error:
         raise Refused(str(error), "Use the URL of the proxy, such as https://moa.example.com.") from error
     except ConfigError as error:

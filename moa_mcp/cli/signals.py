@@ -13,9 +13,11 @@ INTERRUPTED = 128 + signal.SIGINT
 class Interrupted(KeyboardInterrupt):
     """A user or a supervisor ended the command. The message includes the remedy."""
 
-    def __init__(self, message: str, exit_code: int = INTERRUPTED) -> None:
+    def __init__(self, message: str, exit_code: int = INTERRUPTED, run_ids: tuple[str, ...] = ()) -> None:
+        """`run_ids` are the runs that it stopped."""
         super().__init__(message)
         self.exit_code = exit_code
+        self.run_ids = run_ids
 
 
 class Ending:

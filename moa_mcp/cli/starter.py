@@ -62,6 +62,7 @@ def document(choices: Choices, facts: Facts | None = None) -> str:
     """Return the text of the file; without facts, only its models and pipelines."""
     parts = [
         *([_heading(facts)] if facts else []),
+        ["[defaults]", f'pipeline = "{COUNCIL}" # what moa-mcp ask and moa-mcp chat use if you name none'],
         *map(_program, choices.programs),
         _council(choices, facts),
         *([_quick(facts)] if choices.quick else []),

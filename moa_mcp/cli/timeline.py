@@ -93,7 +93,8 @@ class Timeline:
         name = f"{step.number} {line(step.kind)}"
         trace = step.trace
         if trace is None:
-            rows.add_row(Text(name, "dim"), Text("" if self._trace.status in ACTIVE else "not reached", "dim"))
+            why = "" if self._trace.status in ACTIVE else "not needed" if self._trace.not_needed else "not reached"
+            rows.add_row(Text(name, "dim"), Text(why, "dim"))
             return
         took = "" if trace.seconds is None else f"{trace.seconds:.1f}"
         used = "reused" if step.inherited else _used(trace) if wide else ""

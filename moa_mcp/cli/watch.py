@@ -115,7 +115,8 @@ def _executed(runs: Runs, begin: Begin, screen: Screen, remedies: Remedies) -> T
             with suppress(OSError):  # the terminal may be gone
                 if screen.stream:
                     screen.stream.end()
-            raise Interrupted(" ".join(filter(None, ["Interrupted.", *resume])), ending.exit_code) from interrupt
+            text = " ".join(filter(None, ["Interrupted.", *resume]))
+            raise Interrupted(text, ending.exit_code, tuple(run.run_id for run in begun)) from interrupt
 
 
 def conclude(seen: Seen, options: DisplayOptions) -> None:
@@ -162,8 +163,10 @@ async def _follow(run: Run, screen: Screen) -> None:
 
 def _silence_libraries() -> None:
     """Keep log messages of other libraries off the terminal."""
-    logging.getLogger().addHandler(logging.NullHandler())
     ours = logging.getLogger("moa_mcp")
+    if ours.handlers:
+        return
+    logging.getLogger().addHandler(logging.NullHandler())
     handler = logging.StreamHandler()
     handler.setFormatter(_InALine())
     ours.addHandler(handler)

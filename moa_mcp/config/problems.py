@@ -36,6 +36,7 @@ _OUTPUT = (
 )
 _UNIONS = {
     "grace_s": 'should be a number of seconds, 0 or more, or "auto"',
+    "keep": 'should be a number of copies from 0 to 100, or "all"',
     "hedge": 'should be true, false or "auto"',
     "retention_days": 'should be a whole number of days, 1 or more, or "forever"',
 }

@@ -64,6 +64,7 @@ class Reader:
         models = {name: table.routes for name, table in tables.items()}
         stand_ins: dict[str, Tier] = {name: table.stand_in for name, table in tables.items() if table.stand_in}
         pipelines = self._pipelines(document, settings)
+        self._check_usual(settings.defaults.pipeline, self._table("pipelines", document, quiet=True))
         named = {
             model for pipeline in pipelines.values() for model in models_of(pipeline) if panel_member(model) is None
         }
@@ -141,6 +142,11 @@ class Reader:
         self._check_flow(place, [step for _, step in steps])
         return pipeline.model_copy(update={"steps": tuple(step for _, step in steps)})
 
+    def _check_usual(self, name: str | None, pipelines: Mapping[str, object]) -> None:
+        if name is not None and name not in pipelines:
+            remedy = hinted(name, pipelines, f"the pipelines are {listed(pipelines)}")
+            self._say(f"{DEFAULTS}.pipeline", f"there is no pipeline {name!r}{remedy}")
+
     def _check_providers(self, limits: LimitSettings, written: Written) -> None:
         for key in ("requests_per_minute", "tokens_per_minute"):
             for provider in getattr(limits, key):
@@ -205,7 +211,12 @@ class Reader:
 
     def _check_flow(self, place: str, steps: list[Step]) -> None:
         answers = 0
+        stated = False
         for index, step in enumerate(steps):
+            if step.reads_confidence and not stated:
+                fault = "no step before it asks for a confidence; set confidence = true in propose"
+                self._say(within(place, "steps", index, "confidence"), fault)
+            stated = stated or step.asks_for_confidence
             if step.needs_answers and answers == 0:
                 fault = f"{step.step} needs answers from a previous step; {step.first_remedy}"
                 self._say(within(place, "steps", index), fault)

@@ -42,7 +42,7 @@ USDollars = Annotated[Decimal, Field(gt=0, strict=False)]
 
 
 class StepDefaults(Table):
-    """Defaults of steps, `[defaults]`. A step can override each of them."""
+    """Defaults of steps, `[defaults]`, which a step can override, and the pipeline of the command line."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] = Field(
         default=0.7, validation_alias=AliasChoices("temperature", "temp")
@@ -64,6 +64,8 @@ class StepDefaults(Table):
     hedge: Hedge = "auto"
     """Whether to send a second request for a call that takes much longer than the others of its step. "auto" limits
     these requests to a share of the run's expected cost."""
+    pipeline: str | None = None
+    """Pipeline that `moa-mcp ask` and `moa-mcp chat` use if none is named."""
 
 
 class LimitSettings(Table):

@@ -6,7 +6,7 @@ It does not know MCP, money or retries. A run depends only on its `RunSpec` and 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import reduce
@@ -21,6 +21,7 @@ from moa_mcp.errors import DeadlinePassed, StepFailed, StepLeftOut
 from moa_mcp.events import Emit, RunFinished, RunStarted, StepFinished, StepStarted
 from moa_mcp.model import Model
 from moa_mcp.steps import Step
+from moa_mcp.steps.forecast import ExpectedAnswer, ExpectedAnswers
 from moa_mcp.values import Answer, Note, Question, State, Status, Word
 
 
@@ -41,10 +42,14 @@ class RunSpec:
     """Time limit in seconds; the run then ends with the best answer so far. A resumed run has the full time again."""
     windows: Mapping[str, int] = field(default_factory=dict[str, int])
     """The known context windows of its models in tokens, by alias."""
+    makers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The known makers of its models by alias, if a step compares them."""
     notes: tuple[Word, ...] = ()
     """What a reader of the result should know about its models."""
     reasoning: tuple[str, ...] = ()
     """The aliases of models that are known to reason, which takes longer."""
+    continues: Word = ""
+    """The earlier run that its question follows; empty for none."""
 
 
 def started(spec: RunSpec) -> RunStarted:
@@ -57,6 +62,7 @@ def started(spec: RunSpec) -> RunStarted:
         seed=spec.seed,
         steps=kinds,
         notes=spec.notes,
+        continues=spec.continues,
     )
 
 
@@ -65,7 +71,7 @@ class Checkpoint:
     """The progress of a run that is continued."""
 
     steps: int
-    """Number of finished steps."""
+    """Number of finished steps; all of them if one ended the run early."""
     state: State
     """The state after them."""
     degraded: bool = False
@@ -118,7 +124,7 @@ async def _through(spec: RunSpec, model: Model, emit: Emit, checkpoint: Checkpoi
 class _After(NamedTuple):
     state: State
     over: bool = False
-    """Whether the run ends here, since its time is up."""
+    """Whether the run ends here: its time is up, or the later steps are not needed."""
 
 
 async def _step(
@@ -136,6 +142,7 @@ async def _step(
         cutoffs,
         spec.windows,
         spec.reasoning,
+        spec.makers,
         run_id=spec.run_id,
         seed=spec.seed,
         step=number,
@@ -144,27 +151,43 @@ async def _step(
     )
     emit(StepStarted(step=number, step_kind=step.step))
     try:
-        after = _After(await step.run(state, turn))
+        done = await step.run(state, turn)
+        after = _After(done, over=done.final)
     except StepFailed as error:
         rescued = _rescued(error, state, spare=spare)
         if rescued is None:
             raise StepFailed(f"step {number} ({step.step}): {error}", error.reason) from error
         after = rescued
-    notes = (*turn.notes, *after.state.notes)
-    answers = after.state.answers
+    ended = after.state
+    notes = (*turn.notes, *ended.notes, *(_saved(steps[number:], state.answers) if ended.final else ()))
     seconds = time.monotonic() - began
     emit(
         StepFinished(
             step=number,
-            answers=answers,
+            answers=ended.answers,
             notes=notes,
             seconds=seconds,
-            tally=after.state.tally,
-            analysis=None if after.state.analysis is state.analysis else after.state.analysis,
-            review=after.state.review,
+            tally=ended.tally,
+            analysis=None if ended.analysis is state.analysis else ended.analysis,
+            review=ended.review,
+            verdict=ended.verdict,
+            final=ended.final,
         )
     )
-    return _After(after.state.then(answers, *notes), after.over)
+    return _After(ended.then(ended.answers, *notes), after.over)
+
+
+def _saved(later: Sequence[Step], answers: Sequence[Answer]) -> Iterator[Note]:
+    """Yield a note on the expected calls of steps that are not needed, which these answers would have reached."""
+    given: ExpectedAnswers = tuple(ExpectedAnswer(0, answer.agent, len(answer.comments)) for answer in answers)
+    calls = 0
+    for step in later:
+        forecast = step.forecast(given, "expected")
+        calls, given = calls + sum(call.times for call in forecast.calls), forecast.answers
+    if later:
+        numbers = f"step {later[0].step}" if len(later) == 1 else f"{len(later)} steps"
+        made = "1 call" if calls == 1 else f"{calls} calls"
+        yield Note(f"the run ended early: {numbers} not needed, {made} saved", saved=calls)
 
 
 def _rescued(error: StepFailed, state: State, *, spare: bool) -> _After | None:

@@ -43,6 +43,7 @@ class ModelTurn:
         cutoffs: Cutoffs,
         windows: Mapping[str, int],
         reasoning: Collection[str],
+        makers: Mapping[str, str],
         *,
         run_id: str,
         seed: int,
@@ -64,6 +65,7 @@ class ModelTurn:
         self._cutoffs = cutoffs
         self._windows = windows
         self._reasoning = reasoning
+        self._makers = makers
         self._began = time.monotonic()
         self._asked = 0
         self._samples: Counter[Request] = Counter()
@@ -110,6 +112,9 @@ class ModelTurn:
 
     def window(self, agent: str) -> int | None:
         return self._windows.get(agent)
+
+    def maker(self, agent: str) -> str | None:
+        return self._makers.get(agent)
 
     def _time_left(self, quorum: int) -> bool:
         """Whether there is time for calls. Raises `StepFailed` if there is none and a quorum is required."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from moa_mcp.events import Event
 from moa_mcp.journal.news import News, NewsKind
+from moa_mcp.journal.spending import Commitment, Committed
 from moa_mcp.values import Status
 
 
@@ -40,7 +40,12 @@ class RunRecord:
     batch: str = ""
     """The batch that it belongs to; empty for none."""
     texts: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Long texts that `spec` refers to, by SHA-256, to store with a new run. `Journal.texts` reads them."""
+    """By hash: texts that `spec` refers to, which are stored once. Only `Journal.record` returns them."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it is queued, or a live process executes it."""
+        return self.status == "queued" or (self.status == "running" and self.owned)
 
 
 class Page(NamedTuple):
@@ -61,36 +66,6 @@ class Claim(NamedTuple):
     """Whether it was ever executed; False for a queued run that was never executed."""
     before: Status
     """Its status before the claim: one that was just cancelled may be of no use to a worker."""
-
-
-class Committed(NamedTuple):
-    """What a commitment of spending led to."""
-
-    accepted: bool
-    day: str
-    """The day that it counts for: ISO date, UTC, by the clock of the store."""
-    total: int
-    """Nanodollars that all runs have committed on that day."""
-    held: int
-    """The part of it that is not spent yet and that other runs with a live owner hold."""
-    spent: int = 0
-    """What the run itself had spent on that day by the commitment before."""
-
-
-class CallerSpending(NamedTuple):
-    """What the runs of a caller have committed on a day, in nanodollars; deleted runs are not among them."""
-
-    total: int
-    held: Mapping[str, int]
-    """The part of it that is not spent yet, for each run with a live owner."""
-
-
-_SPENDING_DAYS = 35
-
-
-def oldest_day() -> str:
-    """Return the first day whose spending is stored; daily budgets need it even if runs are deleted."""
-    return (datetime.now(UTC).date() - timedelta(days=_SPENDING_DAYS)).isoformat()
 
 
 class Journal(Protocol):
@@ -119,11 +94,19 @@ class Journal(Protocol):
         """
         ...
 
-    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
-        """Store a new run: owned by this process, or `queued` for the first process that claims it.
+    async def begin(self, record: RunRecord, *, queued: bool = False, max_runs: int | None = None) -> bool:
+        """Store a new run with its texts: owned by this process, or `queued` for the first process that claims it.
 
         Returns False and changes nothing if there is a run with that ID already, whichever process began it. Only when
         this returns True is the run recorded; its ID must not be used before.
+
+        With `max_runs`, the caller of the run has so many active ones at most, this one among them, whichever
+        processes begin or claim runs at the same time.
+
+        Raises:
+            TooManyRuns: the caller has as many; nothing was stored.
+            JournalError: the run can't be written.
+
         """
         ...
 
@@ -145,12 +128,12 @@ class Journal(Protocol):
         """Store the final status of a run and all its events, and release it."""
         ...
 
-    async def claim(self, run_id: str) -> Claim | None:
+    async def claim(self, run_id: str, *, max_runs: int | None = None) -> Claim | None:
         """Become the owner of a run; its status is then `running`. None if it is unknown, complete or has a live owner.
 
         If the lease leaves open whether its owner lives, this waits for a heartbeat of it: an expired lease proves
         nothing, since the clock may have changed, or the machine may have been suspended. A caller that is cancelled
-        either gets its claim, at once, or has not claimed the run.
+        either gets its claim, at once, or has not claimed the run. `max_runs` is as for `begin`.
         """
         ...
 
@@ -181,7 +164,7 @@ class Journal(Protocol):
         ...
 
     async def record(self, run_id: str) -> RunRecord | None:
-        """Return the record of a run; None if it is not known."""
+        """Return the record of a run, with its texts; None if it is not known."""
         ...
 
     async def records(
@@ -211,15 +194,6 @@ class Journal(Protocol):
         """
         ...
 
-    async def texts(self, run_id: str, digests: Collection[str]) -> Mapping[str, str]:
-        """Return texts of a run by SHA-256: those that its record refers to.
-
-        Raises:
-            JournalDamaged: one is missing or corrupt.
-
-        """
-        ...
-
     async def events(self, run_id: str, after: int = 0) -> Page:
         """Return the events of a run after a mark, in order, with the state of the run at that moment.
 
@@ -244,25 +218,15 @@ class Journal(Protocol):
         """Send news to all processes, or as far as the store can; they may be lost. Returns at once, never raises."""
         ...
 
-    async def commit_spending(
-        self,
-        run_id: str,
-        nanodollars: int,
-        cap: int | None,
-        held: int = 0,
-        day: str | None = None,
-        *,
-        in_turn: bool = False,
-    ) -> Committed:
-        """Set the committed amount of a run on a day (ISO date, UTC): spent, in flight and reserved.
+    async def commit_spending(self, wanted: Commitment) -> Committed:
+        """Set the committed amount of a run on a day. Safe across processes.
 
-        `held` is the part that is not spent yet. Without `day`, it is today by the clock of the store. An amount that
-        grows is not accepted if the sum over all runs of the day would exceed the cap; then the amount stays as it is.
-        Safe across processes.
+        An amount that grows is not accepted if all runs, or those of its caller, would then exceed their cap of the
+        day; it then stays as it is.
 
-        With `in_turn`, an amount that is not accepted gets a place in line, and no other amount is accepted in turn
-        before it. The place ends with the next accepted amount of the run, such as 0, or when the run has no owner any
-        longer or another one.
+        There is a line for each cap. An amount in turn that is not accepted gets a place in the line of the cap that
+        does not allow it, and no other amount is accepted in turn under that cap before it. The place ends with the
+        next accepted amount of the run, such as 0, or when the run has no owner any longer or another one.
         """
         ...
 
@@ -275,20 +239,16 @@ class Journal(Protocol):
         """
         ...
 
-    async def spending(self, day: str) -> int:
-        """Return the committed amount of all runs on a day, in nanodollars, including deleted runs."""
+    async def spending(self, day: str, caller: str | None = None) -> int:
+        """Return what all runs, or those of a caller, have committed on a day, in nanodollars; deleted runs count."""
         ...
 
-    async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
+    async def held(self, day: str, *, caller: str | None = None, dead: bool = False) -> Mapping[str, int]:
         """Return the unspent part of the committed amount on a day, for each run with a live owner.
 
-        With `dead`, for each other run whose process died before it could release it, except runs that a queue offers
-        again.
+        With a `caller`, only for the runs of that caller. With `dead`, for each other run whose process died before it
+        could release it, except runs that a queue offers again.
         """
-        ...
-
-    async def spending_of(self, caller: str, day: str) -> CallerSpending:
-        """Return what the runs of a caller have committed on a day, all at one moment."""
         ...
 
     async def forget(

@@ -1,63 +1,74 @@
-"""What runs have committed on each day, in memory, and the line of runs that wait for room."""
+"""What runs have committed on each day, in memory, and the lines of runs that wait for room."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import NamedTuple
 
-from moa_mcp.journal import Committed, oldest_day
+from moa_mcp.journal.spending import Commitment, Committed, oldest_day
+
+
+class _Entry(NamedTuple):
+    """What a run has committed on a day, in nanodollars."""
+
+    caller: str
+    committed: int = 0
+    held: int = 0
 
 
 class Ledger:
-    """The committed amounts of runs, in nanodollars by day and run."""
+    """The committed amounts of runs, by day and run."""
 
     def __init__(self, is_live: Callable[[str], bool]) -> None:
         """`is_live` returns whether a run has an owner."""
         self._is_live = is_live
-        self._committed: dict[str, dict[str, int]] = {}
-        self._held: dict[str, dict[str, int]] = {}
-        """The part that is not spent yet."""
-        self._line: dict[str, None] = {}
-        """Runs that wait for room, in order of arrival."""
+        self._days: dict[str, dict[str, _Entry]] = {}
+        self._line: dict[str, str | None] = {}
+        """Runs that wait for room, in order of arrival, with the caller under whose cap; None for the cap of all."""
 
-    def commit(
-        self, run_id: str, nanodollars: int, cap: int | None, held: int, day: str | None, *, in_turn: bool
-    ) -> Committed:
-        """Set the committed amount of a run, like `Journal.commit_spending`."""
-        day = day or datetime.now(UTC).date().isoformat()
-        runs = self._committed.setdefault(day, {})
-        before = runs.get(run_id, 0)
-        spent = before - self._held.get(day, {}).get(run_id, 0)
-        fits = cap is None or self.total(day) - before + nanodollars <= cap
-        accepted = nanodollars <= before or (fits and not (in_turn and self._is_behind(run_id)))
+    def commit(self, wanted: Commitment, caller: str) -> Committed:
+        """Set the committed amount of a run of a caller, like `Journal.commit_spending`."""
+        run_id, day = wanted.run_id, wanted.day or datetime.now(UTC).date().isoformat()
+        runs = self._days.setdefault(day, {})
+        before = runs.get(run_id, _Entry(caller))
+        more = wanted.nanodollars - before.committed
+        by_caller = more > 0 and bool(caller) and not self._fits(wanted, more, day, caller)
+        accepted = more <= 0 or not (by_caller or not self._fits(wanted, more, day, None))
+        whose = caller if by_caller else None
         if accepted:
-            runs[run_id] = nanodollars
-            self._held.setdefault(day, {})[run_id] = held
+            runs[run_id] = _Entry(caller, wanted.nanodollars, wanted.held)
             self._line.pop(run_id, None)
-        elif in_turn:
-            self._line.setdefault(run_id)
-        others = (held for each, held in self.held(day).items() if each != run_id and self._is_live(each))
-        return Committed(accepted, day, self.total(day), sum(others), spent)
+        elif wanted.in_turn and self._line.get(run_id, "") != whose:
+            self._line.pop(run_id, None)
+            self._line[run_id] = whose
+        held = self.held(day, whose).items()
+        others = sum(amount for each, amount in held if each != run_id and self._is_live(each))
+        return Committed(accepted, day, self.total(day, whose), others, before.committed - before.held, by_caller)
 
-    def _is_behind(self, run_id: str) -> bool:
+    def _fits(self, wanted: Commitment, more: int, day: str, caller: str | None) -> bool:
+        """Whether the cap of a caller, or that of all, allows a commitment that grows, and whether it is its turn."""
+        cap = wanted.cap if caller is None else wanted.caller_cap
+        if cap is None:
+            return True
+        return self.total(day, caller) + more <= cap and not (wanted.in_turn and self._is_behind(wanted.run_id, caller))
+
+    def _is_behind(self, run_id: str, caller: str | None) -> bool:
         """Whether another run waits in line before this one."""
-        live = (each for each in self._line if each == run_id or self._is_live(each))
-        return next(live, run_id) != run_id
+        line = (each for each, whose in self._line.items() if whose == caller)
+        return next((each for each in line if each == run_id or self._is_live(each)), run_id) != run_id
 
-    def committed(self, day: str) -> Mapping[str, int]:
-        """Return the committed amounts of a day by run."""
-        return self._committed.get(day, {})
+    def total(self, day: str, caller: str | None = None) -> int:
+        """Return what all runs, or those of a caller, have committed on a day."""
+        entries = self._days.get(day, {}).values()
+        return sum(each.committed for each in entries if caller in {None, each.caller})
 
-    def total(self, day: str) -> int:
-        """Return the committed amount of all runs on a day."""
-        return sum(self._committed.get(day, {}).values())
-
-    def held(self, day: str) -> Mapping[str, int]:
+    def held(self, day: str, caller: str | None = None) -> Mapping[str, int]:
         """Return the unspent part of the committed amount on a day, by run."""
-        return {run_id: held for run_id, held in self._held.get(day, {}).items() if held}
+        entries = self._days.get(day, {}).items()
+        return {run_id: each.held for run_id, each in entries if each.held and caller in {None, each.caller}}
 
     def forget(self) -> None:
         """Delete the days that no budget needs."""
-        for day in [day for day in self._committed if day < oldest_day()]:
-            del self._committed[day]
-            self._held.pop(day, None)
+        for day in [day for day in self._days if day < oldest_day()]:
+            del self._days[day]

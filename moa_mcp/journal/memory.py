@@ -10,9 +10,11 @@ from itertools import islice
 
 from moa_mcp.errors import LeaseLost, RunNotFound
 from moa_mcp.events import PASSING, Event
-from moa_mcp.journal import CallerSpending, Claim, Committed, Page, RunRecord
+from moa_mcp.journal import Claim, Page, RunRecord
 from moa_mcp.journal.ledger import Ledger
 from moa_mcp.journal.news import Listeners, News, NewsKind
+from moa_mcp.journal.room import require_room
+from moa_mcp.journal.spending import Commitment, Committed
 from moa_mcp.values import ACTIVE, COMPLETE, Status
 
 
@@ -37,14 +39,19 @@ class MemoryJournal:
     async def open(self) -> None:
         """Do nothing: there is nothing to open."""
 
-    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
+    async def begin(self, record: RunRecord, *, queued: bool = False, max_runs: int | None = None) -> bool:
         if record.run_id in self._records:
             return False
+        self._require_room(record, max_runs)
         record = replace(record, status="queued") if queued else replace(record, owned=True)
         self._records[record.run_id] = record
         self._events[record.run_id] = []
         self.tell(News("queued" if queued else "changed", record.run_id))
         return True
+
+    def _require_room(self, run: RunRecord, max_runs: int | None) -> None:
+        if run.caller and max_runs is not None:
+            require_room(run.run_id, [each for each in self._records.values() if each.caller == run.caller], max_runs)
 
     async def keep(self, run_id: str, event: Event) -> None:
         if run_id not in self._records or not self._records[run_id].owned:
@@ -69,10 +76,11 @@ class MemoryJournal:
         for each in ended[: max(0, len(ended) - self._keep)]:
             del self._records[each], self._events[each]
 
-    async def claim(self, run_id: str) -> Claim | None:
+    async def claim(self, run_id: str, *, max_runs: int | None = None) -> Claim | None:
         record = self._records.get(run_id)
         if record is None or record.status in COMPLETE or record.owned:
             return None
+        self._require_room(record, max_runs)
         self._set(run_id, status="running", owned=True)
         self.tell(News("changed", run_id))
         began = record.status != "queued" or bool(self._events[run_id])
@@ -132,10 +140,6 @@ class MemoryJournal:
         )
         return tuple(islice(found, limit))
 
-    async def texts(self, run_id: str, digests: Collection[str]) -> Mapping[str, str]:
-        stored = self._records[run_id].texts
-        return {digest: stored[digest] for digest in digests}
-
     async def events(self, run_id: str, after: int = 0) -> Page:
         record = self._records.get(run_id)
         if record is None:
@@ -149,19 +153,11 @@ class MemoryJournal:
     def tell(self, news: News) -> None:
         self._listeners.tell(news)
 
-    async def commit_spending(
-        self,
-        run_id: str,
-        nanodollars: int,
-        cap: int | None,
-        held: int = 0,
-        day: str | None = None,
-        *,
-        in_turn: bool = False,
-    ) -> Committed:
-        committed = self._ledger.commit(run_id, nanodollars, cap, held, day, in_turn=in_turn)
+    async def commit_spending(self, wanted: Commitment) -> Committed:
+        record = self._records.get(wanted.run_id)
+        committed = self._ledger.commit(wanted, record.caller if record else "")
         if committed.accepted:
-            self.tell(News("spending", run_id))
+            self.tell(News("spending", wanted.run_id))
         return committed
 
     @asynccontextmanager
@@ -169,19 +165,13 @@ class MemoryJournal:
         del name
         yield True  # no other process has this journal
 
-    async def spending(self, day: str) -> int:
-        return self._ledger.total(day)
+    async def spending(self, day: str, caller: str | None = None) -> int:
+        return self._ledger.total(day, caller)
 
-    async def spending_of(self, caller: str, day: str) -> CallerSpending:
-        own = [each.run_id for each in self._records.values() if each.caller == caller]
-        committed, held = self._ledger.committed(day), await self.held(day)
-        total = sum(committed.get(each, 0) for each in own)
-        return CallerSpending(total, {each: held[each] for each in own if each in held})
-
-    async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
+    async def held(self, day: str, *, caller: str | None = None, dead: bool = False) -> Mapping[str, int]:
         known = {each.run_id: each for each in self._records.values() if each.status != "queued"}
         live = {run_id for run_id, each in known.items() if each.status == "running" and each.owned}
-        held = self._ledger.held(day).items()
+        held = self._ledger.held(day, caller).items()
         return {run_id: amount for run_id, amount in held if run_id in known and (run_id in live) != dead}
 
     def _is_live(self, run_id: str) -> bool:

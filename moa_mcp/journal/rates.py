@@ -1,4 +1,7 @@
-"""What a journal that processes share on several machines knows about rates: until when each account is booked."""
+"""What a journal that processes share on several machines knows about rates: until when each account is booked.
+
+An account is one key at a provider, or a caller of servers.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,22 @@ class RateStore(Protocol):
         """
         ...
 
+    async def take(self, account: str, cost_s: float, most_s: float) -> float:
+        """Book requests, unless more than `most_s` seconds would then be booked.
+
+        Returns 0 if they are booked, else in how many seconds they would fit.
+
+        Raises:
+            JournalError: the store can't be reached.
+
+        """
+        ...
+
     def correct(self, account: str, share: Share) -> None:
         """Add to what is booked, or take from it, soon. Returns at once and raises nothing."""
         ...
+
+
+def rates_of(store: object) -> RateStore | None:
+    """Return a journal that knows rates; None for one that a single process or machine uses."""
+    return store if isinstance(store, RateStore) else None

@@ -210,13 +210,13 @@ class Budget:
     async def _commit(self, amount: Amount, granted: Amount) -> Cap | None:
         for cap in self.caps:
             try:
-                if await cap.commit(self.run_id, max(amount, granted) if cap.shared else amount):
-                    continue
+                lacking = await cap.commit(self.run_id, max(amount, granted) if cap.shared else amount)
             except BaseException:
                 self._correct()
                 raise
-            self._correct()
-            return cap
+            if lacking is not None:
+                self._correct()
+                return lacking
         return None
 
     def _correct(self) -> None:

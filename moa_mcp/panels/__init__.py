@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from moa_mcp.panels.candidates import PROVIDERS, Candidate, Environment, all_known, excludable
+from moa_mcp.panels.makers import makers
 from moa_mcp.panels.resolving import Candidates, Resolved, Resolver, StandIn, needs, replaceable
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "StandIn",
     "all_known",
     "excludable",
+    "makers",
     "needs",
     "replaceable",
 ]

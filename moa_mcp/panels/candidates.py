@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from functools import cache
 
 from moa_mcp.config.tables import PanelSettings
+from moa_mcp.panels.makers import BY_NAME, maker_of
 from moa_mcp.panels.table import KnownModel, known_models
 from moa_mcp.routing.local import Listing
 from moa_mcp.routing.routes import Route, Routes
@@ -19,27 +20,6 @@ _NO_CHAT = re.compile(
 )
 """Models that do not chat: for embeddings, ranking, speech, images and filters."""
 _BILLIONS = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)b(?![a-z])", re.IGNORECASE)
-_MAKERS = {
-    "command": "Cohere",
-    "deepseek": "DeepSeek",
-    "devstral": "Mistral",
-    "gemma": "Google",
-    "glm": "Z.ai",
-    "gpt-oss": "OpenAI",
-    "granite": "IBM",
-    "kimi": "Moonshot",
-    "llama": "Meta",
-    "magistral": "Mistral",
-    "meta": "Meta",
-    "minimax": "MiniMax",
-    "mistral": "Mistral",
-    "mixtral": "Mistral",
-    "nemotron": "NVIDIA",
-    "phi": "Microsoft",
-    "qwen": "Alibaba",
-    "qwq": "Alibaba",
-}
-
 
 PROVIDERS = (
     "anthropic",
@@ -118,7 +98,7 @@ def excludable(listings: Mapping[str, Listing]) -> tuple[str, ...]:
     """Return the names and makers that can be excluded: those of known models and of models of local servers."""
     known = [word for each in known_models().values() for word in (each.name, each.maker)]
     local = [word for each in _local(listings) for word in (each.name, each.maker)]
-    return tuple(dict.fromkeys((*known, *local, *_MAKERS.values())))
+    return tuple(dict.fromkeys((*known, *local, *BY_NAME.values())))
 
 
 def _local(listings: Mapping[str, Listing]) -> Iterator[Candidate]:
@@ -131,10 +111,3 @@ def _local(listings: Mapping[str, Listing]) -> Iterator[Candidate]:
 def _billions(name: str) -> float:
     """Return the size of a model in billions of parameters, from its name; 0 if it has none."""
     return max((float(each) for each in _BILLIONS.findall(name)), default=0.0)
-
-
-def maker_of(name: str) -> str:
-    """Return the maker of a model from its name, or else the beginning of its name."""
-    short = name.rpartition("/")[2].lower()
-    known = (maker for prefix, maker in _MAKERS.items() if short.startswith(prefix))
-    return next(known, None) or re.split(r"[\d.:_-]", short)[0] or short

@@ -46,8 +46,9 @@ def too_long(
     """
     reasons: dict[str, str] = {}
     for step in pipeline.steps:
-        calls, _ = step_forecast(step, (ExpectedAnswer(0),) * 2, "max")
-        for call in model_calls(calls, drafts, "max", _smallest if step.reads_in_windows else _at_least, _fewest):
+        forecast = step_forecast(step, (ExpectedAnswer(0),) * 2, "max")
+        least = _smallest if step.reads_in_windows else _at_least
+        for call in model_calls(forecast.calls, drafts, "max", least, _fewest):
             window = (windows if step.reads_in_windows else largest).get(call.model)
             prompt, said = call.usage.prompt_tokens, call.usage.completion_tokens
             if window is not None and said >= window:
@@ -79,8 +80,7 @@ def doubts(pipeline: Pipeline, windows: Mapping[str, int]) -> tuple[Lint, ...]:
 def _doubts(step: Step, answers: ExpectedAnswers, windows: Mapping[str, int]) -> Iterator[str]:
     then = "would be called several times" if step.reads_in_windows else "would see only the beginnings of answers"
     tokens = sum(answer.tokens for answer in answers)
-    calls, _ = step_forecast(step, answers, "max")
-    for call in model_calls(calls, Drafts(assumed()), "max"):
+    for call in model_calls(step_forecast(step, answers, "max").calls, Drafts(assumed()), "max"):
         window = windows.get(call.model)
         prompt, said = call.usage.prompt_tokens, call.usage.completion_tokens
         if window is not None and prompt + said > window:

@@ -27,6 +27,7 @@ NOTES = (
     f"Tokens are estimated at {EXPECTED.per_token} characters each; non-Latin scripts use more tokens.",
     "Expected: each answer has 60 % of max_tokens, at most 700 tokens, after the reasoning that its effort suggests.",
     "Max: each answer has max_tokens, which include its reasoning.",
+    "Min: a step that may end the run early does so. Expected and max: the run goes on.",
     "Not included: failed calls, retries (also with a higher max_tokens), hedged requests (by default, at most 20 %).",
     "Not included: additional calls if the answers do not fit in the context window of a model.",
     "Not included: savings from samples that share a request, and from the prompt caches of providers.",
@@ -275,8 +276,12 @@ def _model(model: str, least: _Sum, expected: _Sum, most: _Sum, priced: Priced) 
 def _walk(steps: Iterable[Step], drafts: Drafts, answers: ExpectedAnswers, bound: Bound) -> list[list[ModelCalls]]:
     """Return the calls of each step; `answers` are those before the first step."""
     walked: list[list[ModelCalls]] = []
+    final = False
     for step in steps:
-        calls, answers = step_forecast(step, answers, bound)
+        if final:
+            walked.append([])
+            continue
+        calls, answers, final = step_forecast(step, answers, bound)
         walked.append([*model_calls(calls, drafts, bound)])
     return walked
 

@@ -86,7 +86,11 @@ def plan(pipeline: Pipeline) -> Plan:
     for index, step in enumerate(pipeline.steps):
         place = within(f"pipelines.{pipeline.name}", "steps", index)
         lint += [Lint(place, message) for message in step.lint(len(answers))]
-        calls, answers = step.forecast(answers, "max")
+        if step.may_be_final and index == len(pipeline.steps) - 1:
+            lint.append(Lint(place, f"{step.step} does nothing as the last step; it saves the steps after it"))
+        if step.asks_for_confidence and not any(later.reads_confidence for later in pipeline.steps[index + 1 :]):
+            lint.append(Lint(place, "confidence is asked for, but no later vote has confidence = true"))
+        calls, answers, _ = step.forecast(answers, "max")
         models = tuple(each.model for each in calls for _ in range(each.times))
         steps.append(StepPlan(step.step, models, len(answers)))
     return Plan(pipeline.name, tuple(steps), tuple(lint))

@@ -10,7 +10,6 @@ from moa_mcp.runs.admission import (
 )
 from moa_mcp.runs.caller_runs import CallerRuns, Deed
 from moa_mcp.runs.chosen import chosen
-from moa_mcp.runs.concurrency import Concurrency
 from moa_mcp.runs.differences import Difference, differences
 from moa_mcp.runs.estimates import estimated
 from moa_mcp.runs.overrides import changed, other_models
@@ -18,12 +17,10 @@ from moa_mcp.runs.record import question_of, settle, traced, was_simulated
 from moa_mcp.runs.requests import Consent, ForkedRun, NewRun, ResumedRun, RunRequest
 from moa_mcp.runs.run import Run
 from moa_mcp.runs.runs import Runs
-from moa_mcp.runs.watching import is_active
 
 __all__ = [
     "Admitted",
     "CallerRuns",
-    "Concurrency",
     "ConfirmationRequired",
     "Consent",
     "Deed",
@@ -40,7 +37,6 @@ __all__ = [
     "chosen",
     "differences",
     "estimated",
-    "is_active",
     "other_models",
     "question_of",
     "settle",

@@ -13,6 +13,7 @@ from moa_mcp.budget.worst_case import spent
 from moa_mcp.errors import JournalDamaged
 from moa_mcp.journal import Journal, Page
 from moa_mcp.journal.damage import readable
+from moa_mcp.journal.spending import Commitment
 from moa_mcp.runs.record import prices_of
 from moa_mcp.trace.replay import own
 from moa_mcp.values import ACTIVE
@@ -46,7 +47,7 @@ class Abandoned:
             with anyio.CancelScope(shield=True):
                 try:
                     amount = _spent_on(day, await self._journal.events(run_id))
-                    await self._journal.commit_spending(run_id, amount, None, 0, day)
+                    await self._journal.commit_spending(Commitment(run_id, amount, day=day))
                 finally:
                     await self._journal.release(run_id)  # no effect without a claim
         except JournalDamaged:

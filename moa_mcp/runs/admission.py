@@ -20,7 +20,9 @@ from moa_mcp.errors import MissingKey, RunNotResumable
 from moa_mcp.events import Event, RunForked
 from moa_mcp.journal.damage import readable
 from moa_mcp.middleware import PaidCalls, Usable, remembered
+from moa_mcp.panels import makers
 from moa_mcp.planning.context_windows import largest, too_long, windows
+from moa_mcp.planning.earlier_turns import fitted
 from moa_mcp.planning.estimate import Estimate, Prices, drafts_of, estimate, prices
 from moa_mcp.planning.forecast import Drafts
 from moa_mcp.planning.plan import blocking
@@ -150,7 +152,8 @@ class Admission:
         if not isinstance(request, ResumedRun):  # a resumed run repeats its earlier prompts
             pipeline = task.stored.spec.pipeline
             known, reason = await windows(pipeline, usable), await reasoning(pipeline, usable)
-            spec = replace(task.stored.spec, windows=known, reasoning=reason)
+            spec = replace(task.stored.spec, windows=known, reasoning=reason, makers=await makers(pipeline, usable))
+            spec = _within(spec) if isinstance(request, NewRun) else spec
             task = task._replace(stored=replace(task.stored, spec=spec))
         priced = await prices(task.stored.spec.pipeline, usable)
         spec, left = task.stored.spec, task.left
@@ -202,11 +205,12 @@ class Admission:
         spec = RunSpec(
             request.run_id or secrets.token_hex(8),
             pipeline,
-            whole(request.question),
+            whole(await self._store.following(request.continues, request.question)),
             secrets.randbelow(_SEEDS) if request.seed is None else request.seed,
             max_cost_usd=_limit(request, request.max_cost_usd, self._max_cost_usd(pipeline)),
             deadline_s=_limit(request, request.deadline_s, pipeline.deadline_s),
             notes=resolved.notes,
+            continues=request.continues,
         )
         owner = request.owner or Owner()
         stored = StoredRun(spec, resolved.routes, self._backend.simulated, owner, request.batch)
@@ -292,6 +296,12 @@ class Admission:
             )
             return RunRefused("unpriced", message, unpriced)
         return None
+
+
+def _within(spec: RunSpec) -> RunSpec:
+    """Return a run whose earlier turns fit the windows of its models."""
+    question, note = fitted(spec.pipeline, spec.question, spec.windows)
+    return replace(spec, question=question, notes=(*spec.notes, note)) if note else spec
 
 
 def _limit(terms: Terms, wanted: _Limit | None, configured: _Limit | None) -> _Limit | None:

@@ -18,12 +18,12 @@ from moa_mcp.journal import Page, RunRecord
 from moa_mcp.panels import Resolved
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs.admission import Admitted, Ready
-from moa_mcp.runs.concurrency import Concurrency
 from moa_mcp.runs.lookup import every
 from moa_mcp.runs.requests import ForkedRun, NewRun, Owner, ResumedRun, RunRequest
 from moa_mcp.runs.run import Run
 from moa_mcp.runs.runs import Runs
 from moa_mcp.trace.trace import Trace
+from moa_mcp.values import Question
 
 Action: TypeAlias = Literal["start", "fork", "resume", "cancel", "read"]
 _ACTIONS: dict[type[RunRequest], Action] = {NewRun: "start", ForkedRun: "fork", ResumedRun: "resume"}
@@ -44,13 +44,10 @@ class CallerRuns:
     A method with the ID of a run raises `RunNotFound` for a run that the caller may not see.
     """
 
-    def __init__(
-        self, runs: Runs, caller: Caller, concurrency: Concurrency, note: Callable[[Deed], None] = lambda _: None
-    ) -> None:
+    def __init__(self, runs: Runs, caller: Caller, note: Callable[[Deed], None] = lambda _: None) -> None:
         """`note` is called for each run that the caller starts, continues or cancels, and for each one refused."""
         self._runs = runs
         self.caller = caller
-        self._concurrency = concurrency
         self._note = note
 
     @property
@@ -79,20 +76,23 @@ class CallerRuns:
 
     async def admit(self, request: RunRequest) -> Admitted:
         """Return whether a run may start, as `Runs.admit` does. A new run belongs to the caller."""
-        if not isinstance(request, NewRun):
+        if isinstance(request, NewRun):
+            if request.continues:
+                await self._check(request.continues)
+        else:
             await self._check(request.run_id)
             pipeline = await self._runs.pipeline_of(request.run_id)
             if not self.caller.may_call(pipeline.name):
                 raise RunNotResumable(f"run {request.run_id} can't continue: its pipeline is not available to you")
-        owner = Owner(self.caller.name, self.caller.permissions.max_cost_usd_per_day)
-        return await self._runs.admit(replace(request, owner=owner))
+        permissions = self.caller.permissions
+        owner = Owner(self.caller.name, permissions.max_cost_usd_per_day)
+        return await self._runs.admit(replace(request, owner=owner, max_runs=permissions.max_runs))
 
     async def start(self, ready: Ready) -> Run:
-        """Start an admitted run, as `Runs.start` does. Raises also `TooManyRuns`."""
+        """Start an admitted run, as `Runs.start` does."""
         action = _ACTIONS[type(ready.request)]
         try:
-            async with self._concurrency.room(self._runs, self.caller, ready.run_id):
-                run = await self._runs.start(ready)
+            run = await self._runs.start(ready)
         except MoaError as error:
             self._note(Deed(action, "refused", ready.run_id, str(error)))
             raise
@@ -139,6 +139,11 @@ class CallerRuns:
         """Return the recorded pipeline of a run. Raises also `RunNotResumable`."""
         await self._check(run_id)
         return await self._runs.pipeline_of(run_id)
+
+    async def following(self, run_id: str, question: Question) -> Question:
+        """Return a question with the turns of the run that it follows. Raises also `RunNotResumable`."""
+        await self._check(run_id)
+        return await self._runs.following(run_id, question)
 
     async def record(self, run_id: str) -> RunRecord:
         """Return the record of a run. Raises also `JournalError`."""
@@ -187,7 +192,7 @@ class CallerRuns:
 
     def quiet(self) -> CallerRuns:
         """Return the same runs for what outlives the request. It notes nothing."""
-        return CallerRuns(self._runs, self.caller, self._concurrency)
+        return CallerRuns(self._runs, self.caller)
 
     def _denied(self, run_id: str) -> None:
         """Note that the caller asked for a run that it may not see. Whether there is one must not even show in time."""

@@ -15,11 +15,12 @@ from moa_mcp.budget.worst_case import RunTariff, nanodollars, spent
 from moa_mcp.config import BudgetSettings
 from moa_mcp.events import Event
 from moa_mcp.journal import Journal
+from moa_mcp.journal.spending import Commitment
 from moa_mcp.middleware import Amount, Budget, Cap, Others, TokenCap
 from moa_mcp.planning.estimate import Prices
 from moa_mcp.runs.abandoned import Abandoned, midnight
-from moa_mcp.runs.caller_cap import CallerCap
 from moa_mcp.runs.day_cap import DayCap
+from moa_mcp.runs.day_spending import DaySpending
 from moa_mcp.runs.record import StartPoint, StoredRun
 from moa_mcp.runs.requests import Owner
 from moa_mcp.trace.replay import own
@@ -43,9 +44,10 @@ class Caps:
         """By budget: returns what the run spent before a day, according to its earlier events."""
         self._resumed_at: WeakKeyDictionary[Budget, Amount] = WeakKeyDictionary()
         """By budget: what the run had spent in all before this process started or resumed it."""
+        self._spending = DaySpending(journal)
         self._day: DayCap | None = None
         self._server: Cap | None = None
-        self._callers: dict[str, CallerCap] = {}
+        self._callers: dict[str, DayCap] = {}
         self._abandoned = Abandoned(journal)
         self.use(settings)
         self._turn = anyio.Lock()
@@ -54,7 +56,7 @@ class Caps:
         """Use other settings from now on. The limit of a shared cap changes for active runs, too."""
         self._settings = settings
         per_day, per_server = settings.max_cost_usd_per_day, settings.max_cost_usd_per_server
-        self._day = _capped(self._day, per_day, lambda most: DayCap("max_cost_usd_per_day", most, self._journal))
+        self._day = _capped(self._day, per_day, lambda most: DayCap(most, self._spending, self._journal))
         self._server = _capped(self._server, per_server, lambda most: Cap("max_cost_usd_per_server", most, shared=True))
 
     def budget(self, stored: StoredRun, start: StartPoint, tariff: RunTariff, prices: Prices) -> Budget:
@@ -72,16 +74,16 @@ class Caps:
         self._earlier[budget] = earlier_on = partial(_before, start.history, prices, before)
         if self._server is not None:
             self._server.enter(spec.run_id, before, lambda: budget.spent)
-        for each in days:
-            each.join(spec.run_id, earlier_on, lambda: budget.spent, resumed=bool(start.history))
+        if days:
+            self._spending.join(spec.run_id, earlier_on, lambda: budget.spent, days, resumed=bool(start.history))
         return budget
 
-    def _of_caller(self, owner: Owner) -> CallerCap | None:
+    def _of_caller(self, owner: Owner) -> DayCap | None:
         """Return the cap that the runs of a caller share; None if they have none."""
         if owner.max_cost_usd_per_day is None:
             return None
         limit = nanodollars(owner.max_cost_usd_per_day)
-        cap = self._callers.setdefault(owner.name, CallerCap(owner.name, limit, self._journal))
+        cap = self._callers.setdefault(owner.name, DayCap(limit, self._spending, self._journal, owner.name))
         cap.limit = limit
         return cap
 
@@ -96,7 +98,7 @@ class Caps:
         if not any(cap.shared for cap in budget.caps):
             lacking = await budget.open(smallest)
             return Refusal(lacking, Others()) if lacking else None
-        own = next((each for each in budget.caps if isinstance(each, CallerCap)), None)
+        own = next((each for each in budget.caps if isinstance(each, DayCap) and each.of_caller), None)
         try:
             if own is None:
                 refusal = await self._in_turn(budget, smallest, whole(), waits)
@@ -111,7 +113,7 @@ class Caps:
         return refusal
 
     async def _under(
-        self, own: CallerCap, budget: Budget, smallest: Amount, whole: Amount, waits: Callable[[str], None]
+        self, own: DayCap, budget: Budget, smallest: Amount, whole: Amount, waits: Callable[[str], None]
     ) -> Refusal | None:
         """Wait for the cap of a caller in a line of its own, so that the runs of other callers do not wait, too."""
         if own.turn.locked():
@@ -146,9 +148,10 @@ class Caps:
                     budget.waited(anyio.current_time() - began, *waited_for)
                 return None
             cap, others = refusal
-            if isinstance(cap, DayCap) and await self._abandoned.release(cap.day_of(budget.run_id)):
+            of_day = cap if isinstance(cap, DayCap) else None
+            if of_day and await self._abandoned.release(of_day.day_of(budget.run_id)):
                 continue
-            if isinstance(cap, CallerCap) or not _may_fit(refusal, budget, smallest):
+            if (of_day and of_day.of_caller) or not _may_fit(refusal, budget, smallest):
                 return refusal
             if others.held:
                 waits(f"waiting for other runs, which hold {cap.shown(others.held)} of {cap}")
@@ -162,10 +165,7 @@ class Caps:
 
         A run without a budget has spent nothing. Raises `JournalError`.
         """
-        own = () if budget is None else budget.caps  # the configuration may have another daily cap by now
-        days = [each for each in (self._day, *self._callers.values(), *own) if isinstance(each, DayCap)]
-        for each in dict.fromkeys(days):  # also what a refused run, which has no budget, held for a moment
-            await each.write()
+        await self._spending.write()  # also what a refused run, which has no budget, held for a moment
         if budget is not None and not any(isinstance(each, DayCap) for each in budget.caps):
             await self._record(run_id, budget)
 
@@ -175,11 +175,11 @@ class Caps:
         guess = spent - earlier_on(datetime.now(UTC).date().isoformat()).nanodollars
         if not guess:
             return
-        done = await self._journal.commit_spending(run_id, guess, None)  # it has the clock, and what was spent before
+        done = await self._journal.commit_spending(Commitment(run_id, guess))  # it has the clock, and what was before
         new = spent - self._resumed_at[budget].nanodollars
         amount = max(spent - earlier_on(done.day).nanodollars, done.spent + new)
         if amount != guess:
-            await self._journal.commit_spending(run_id, amount, None, day=done.day)
+            await self._journal.commit_spending(Commitment(run_id, amount, day=done.day))
 
 
 def _capped(cap: AnyCap | None, limit_usd: Decimal | None, new: Callable[[int], AnyCap]) -> AnyCap | None:

@@ -16,7 +16,7 @@ from moa_mcp.engine.execute import Checkpoint, RunSpec, execute, started
 from moa_mcp.errors import JournalError
 from moa_mcp.events import Emit, Event, RunEstimated, RunFinished, tee
 from moa_mcp.journal import Journal
-from moa_mcp.journal.rates import RateStore
+from moa_mcp.journal.rates import rates_of
 from moa_mcp.middleware import Budget, HedgeAllowance, Limits, Shared, stack
 from moa_mcp.planning.estimate import Estimate
 from moa_mcp.planning.slow_calls import shares
@@ -118,8 +118,8 @@ class Executor:
         finally:
             await self._leave(run, budget)
 
-    async def record(self, work: Work, *, queued: bool = False) -> bool:
-        """Record a new run, or put it into the queue; return whether its ID was not known. Raises `JournalError`.
+    async def record(self, work: Work, *, queued: bool = False, max_runs: int | None = None) -> bool:
+        """Record a new run, or put it into the queue; return whether its ID was not known. Raises as `Journal.begin`.
 
         A caller that is cancelled either learns of it, at once, or the run is not recorded.
         """
@@ -127,7 +127,7 @@ class Executor:
             begun = False
             with anyio.CancelScope(shield=True):
                 record = record_of(work.stored, texts=self._journal.keeps_texts)
-                begun = await self._journal.begin(record, queued=queued)
+                begun = await self._journal.begin(record, queued=queued, max_runs=max_runs)
         return begun
 
     async def _keep(self, run_id: str, tell: Emit, event: Event) -> None:
@@ -152,8 +152,7 @@ class Executor:
 
 def _shared(limits: LimitSettings, journal: Journal, before: Shared | None = None) -> Shared:
     """Return what the runs of a process share. What was learned about models stays known."""
-    rates = journal if isinstance(journal, RateStore) else None
-    shared = Shared(limits_of(limits), limits.stall_s, cache_first=limits.cache_first, rates=rates)
+    shared = Shared(limits_of(limits), limits.stall_s, cache_first=limits.cache_first, rates=rates_of(journal))
     if before is not None:
         shared.learned, shared.observed = before.learned, before.observed
     return shared

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -13,18 +14,20 @@ from moa_mcp.engine.execute import Checkpoint, RunSpec, started
 from moa_mcp.errors import RunNotResumable
 from moa_mcp.events import Event, RunResumed
 from moa_mcp.journal import RunRecord
+from moa_mcp.journal.codec import digest, reference, referred
 from moa_mcp.journal.damage import damaged_run, readable
 from moa_mcp.middleware import PaidCalls
 from moa_mcp.routing.routes import Route
-from moa_mcp.runs.images import detached
 from moa_mcp.runs.requests import Owner
 from moa_mcp.runs.run import Run
 from moa_mcp.text.surrogates import mended
 from moa_mcp.trace import replay
 from moa_mcp.trace.trace import Trace, trace_of
-from moa_mcp.values import ACTIVE, Price, Question
+from moa_mcp.values import ACTIVE, Price, Question, images_of
 
 _TITLE = 80
+_CONTENT = 1
+"""The position of the text in a message as JSON."""
 _QUEUED = "waiting in the queue"
 
 
@@ -60,6 +63,7 @@ class StartPoint:
 
 
 _adapter = TypeAdapter(StoredRun)
+_routes: TypeAdapter[Mapping[str, tuple[Route, ...]]] = TypeAdapter(Mapping[str, tuple[Route, ...]])
 
 
 def whole(question: Question) -> Question:
@@ -72,13 +76,44 @@ def whole(question: Question) -> Question:
 def record_of(stored: StoredRun, *, texts: bool) -> RunRecord:
     """Return the record of a new run; without `texts`, it does not contain the question."""
     spec = stored.spec
-    question, long_texts = detached(spec.question if texts else Question(""))
-    kept = replace(stored, spec=replace(spec, question=question))
+    kept = stored if texts else replace(stored, spec=replace(spec, question=Question("")))
     now = time.time()
-    text = _adapter.dump_json(kept, by_alias=True).decode()
-    title = " ".join(question.text.split())[:_TITLE]
-    record = RunRecord(spec.run_id, spec.pipeline.name, text, "running", title, now, now)
-    return replace(record, caller=stored.owner.name, batch=stored.batch, texts=long_texts)
+    text, turns = _untold(_adapter.dump_json(kept, by_alias=True).decode(), kept.spec.question)
+    title = " ".join(kept.spec.question.text.split())[:_TITLE]
+    caller, batch = stored.owner.name, stored.batch
+    return RunRecord(
+        spec.run_id, spec.pipeline.name, text, "running", title, now, now, caller=caller, batch=batch, texts=turns
+    )
+
+
+def _untold(spec: str, question: Question) -> tuple[str, Mapping[str, str]]:
+    """Return a definition with hashes for earlier turns and images, and their texts by hash: later runs repeat them."""
+    images = (*question.images, *images_of(question.turns))
+    if not (question.turns or images):
+        return spec, {}
+    told = json.loads(spec)
+    for held, key in _long_texts(told["spec"]["question"]):
+        held[key] = reference(held[key])
+    texts = (*(turn.content for turn in question.turns), *(image.url for image in images))
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")), {digest(text): text for text in texts}
+
+
+def _long_texts(question: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401  JSON
+    """Yield where a question as JSON has the texts of earlier turns and images: a container and a key."""
+    yield from ((image, "url") for image in question.get("images", ()))
+    for turn in question.get("turns", ()):
+        yield turn, _CONTENT
+        yield from ((image, "url") for image in (turn[_CONTENT + 1 :] or [()])[0])
+
+
+def _told(record: RunRecord) -> str:
+    """Return a definition with the texts of its earlier turns. Raises `LookupError` if one is missing."""
+    if not record.texts:
+        return record.spec
+    told = json.loads(record.spec)
+    for held, key in _long_texts(told["spec"]["question"]):
+        held[key] = record.texts[referred(held[key])]
+    return json.dumps(told)
 
 
 def stored_run(record: RunRecord, *, simulated: bool) -> StoredRun:
@@ -88,8 +123,10 @@ def stored_run(record: RunRecord, *, simulated: bool) -> StoredRun:
         RunNotResumable: it can't be continued in this process.
 
     """
+    with readable(record.run_id):
+        spec = _told(record)
     try:
-        stored = _adapter.validate_json(record.spec)
+        stored = _adapter.validate_json(spec)
     except ValidationError as error:
         raise RunNotResumable(
             f"run {record.run_id} was recorded by another version of moa-mcp, which must resume it"
@@ -99,10 +136,15 @@ def stored_run(record: RunRecord, *, simulated: bool) -> StoredRun:
             f'run {record.run_id} can\'t be resumed here: its question was not stored (record = "hashes"); only the '
             "process that started it can resume it"
         )
-    if stored.simulated != simulated:
-        how = "was simulated; add --offline" if stored.simulated else "used real models; remove --offline"
-        raise RunNotResumable(f"run {record.run_id} {how}")
+    check_simulated(record, simulated=simulated)
     return stored
+
+
+def check_simulated(record: RunRecord, *, simulated: bool) -> None:
+    """Raise `RunNotResumable` for a run of simulated models where models are real, and the other way round."""
+    if was_simulated(record) != simulated:
+        how = "used real models; remove --offline" if simulated else "was simulated; add --offline"
+        raise RunNotResumable(f"run {record.run_id} {how}")
 
 
 def reopened(stored: StoredRun, events: tuple[Event, ...]) -> tuple[Run, StartPoint]:
@@ -132,7 +174,7 @@ def traced(record: RunRecord, events: Iterable[Event]) -> Trace:
     with readable(record.run_id):
         trace = trace_of(events)
     if record.status == "queued" and not trace.started_at:  # no event tells its question yet
-        trace.question = Question(question_of(record))
+        trace.question, trace.continues = Question(question_of(record)), _continues(record)
     settle(trace, record)
     return trace
 
@@ -154,10 +196,16 @@ def question_of(record: RunRecord) -> str:
         return str(json.loads(record.spec)["spec"]["question"]["text"])
 
 
+def _continues(record: RunRecord) -> str | None:
+    with readable(record.run_id):
+        return json.loads(record.spec)["spec"].get("continues") or None
+
+
 def prices_of(record: RunRecord) -> Mapping[str, Price]:
     """Return the configured prices of a recorded run, by the name of a model. Raises `JournalError` as above."""
     with readable(record.run_id):
-        routes = [route for each in _adapter.validate_json(record.spec).routes.values() for route in each]
+        recorded = _routes.validate_json(json.dumps(json.loads(record.spec)["routes"]))
+    routes = [route for each in recorded.values() for route in each]
     return {each.model: each.usd_per_million.price for each in routes if each.usd_per_million}
 
 

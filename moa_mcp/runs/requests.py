@@ -36,6 +36,8 @@ class Terms:
     owner: Owner | None = None
     """Whose run it will be. A resumed run keeps its owner, and is limited by the budget of this one; None changes
     neither."""
+    max_runs: int | None = None
+    """Maximum number of active runs of its owner, this one among them; None for any number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,8 @@ class NewRun(Terms):
     """An ID that no other run has; None for a random one."""
     batch: str = ""
     """The batch that the run belongs to; empty for none."""
+    continues: str = ""
+    """The ID of the run that the question follows; empty for none. Its question and answer become earlier turns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

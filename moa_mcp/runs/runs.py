@@ -35,7 +35,7 @@ from moa_mcp.runs.run import Run
 from moa_mcp.runs.store import RunStore, not_resumable
 from moa_mcp.runs.watching import changes, inactive
 from moa_mcp.trace.trace import Trace
-from moa_mcp.values import ACTIVE
+from moa_mcp.values import ACTIVE, Question
 
 _log = logging.getLogger(__name__)
 _END_S = 5.0
@@ -117,8 +117,9 @@ class Runs:
         """Return whether a run may start, needs the confirmation of its cost first, or can't start.
 
         Raises:
-            RunNotFound: the run to resume or fork is not recorded.
-            RunNotResumable: that run is complete, is active in another process, or can't be continued here.
+            RunNotFound: the run to resume, to fork or to follow with a question is not recorded.
+            RunNotResumable: that run is complete, is active in another process, or can't be continued here. Or a
+                question can't follow it, because it has no answer.
             JournalError: the journal can't be read.
 
         """
@@ -138,6 +139,7 @@ class Runs:
             RuntimeError: the run was started before, or admitted by other `Runs`.
             RunNotResumable: the run to resume has become complete, or active in another process; or a run with the ID
                 of a new one is recorded already.
+            TooManyRuns: its owner has as many active runs as it may.
             JournalError: the run can't be recorded. No model was called.
 
         """
@@ -145,14 +147,17 @@ class Runs:
         work = ready.work
         if work is None or isinstance(ready.request, ResumedRun):
             unless_ended = isinstance(ready.request, ResumedRun) and ready.request.unless_ended
-            return await self._resume(ready.run_id, work, watch, unless_ended=unless_ended)
+            max_runs = ready.request.max_runs
+            return await self._resume(ready.run_id, work, watch, unless_ended=unless_ended, max_runs=max_runs)
         self._require_open()
         work = _streaming(work, watch)
-        if not await self._executor.record(work):
+        if not await self._executor.record(work, max_runs=ready.request.max_runs):
             raise RunNotResumable(f"run {ready.run_id} was begun before; wait for it, or resume it")
         return self._begin(_fresh(work.stored), work, work.start, watch)
 
-    async def _resume(self, run_id: str, work: Work | None, watch: Emit | None, *, unless_ended: bool) -> Run:
+    async def _resume(
+        self, run_id: str, work: Work | None, watch: Emit | None, *, unless_ended: bool, max_runs: int | None
+    ) -> Run:
         lock = self._resuming.setdefault(run_id, anyio.Lock())
         async with lock:
             running = await self.active(run_id)
@@ -163,7 +168,7 @@ class Runs:
             self._require_open()
             before = await self._store.events(run_id)
             reopened(work.stored, before.events)  # raises before the claim if the events can't be read
-            claim = await self.journal.claim(run_id)
+            claim = await self.journal.claim(run_id, max_runs=max_runs)
             if claim is None:
                 raise not_resumable(await self._store.record(run_id))
             if unless_ended and claim.before not in ACTIVE:  # it was cancelled while it was admitted
@@ -217,6 +222,10 @@ class Runs:
         """Return the recorded pipeline of a run. Raises `RunNotFound`, `RunNotResumable`."""
         return (await self._store.load(run_id)).spec.pipeline
 
+    async def following(self, run_id: str, question: Question) -> Question:
+        """Return a question with the turns of the run that it follows. Raises `RunNotFound`, `RunNotResumable`."""
+        return await self._store.following(run_id, question)
+
     def _require_open(self) -> TaskGroup:
         if self._tasks is None:
             raise RuntimeError("runs are started inside `async with runs.open()`")
@@ -253,10 +262,6 @@ class Runs:
     def find(self, run_id: str) -> Run | None:
         """Return a run that is active in this process; None if it is not."""
         return self._active.get(run_id)
-
-    def active_of(self, caller: str) -> Sequence[str]:
-        """Return the IDs of a caller's runs that are active in this process."""
-        return [each.run_id for each in self._active.values() if each.owner == caller]
 
     async def active(self, run_id: str) -> Run | None:
         """Like `find`, but None if another process claimed the run while this process was suspended."""
@@ -325,4 +330,5 @@ def _streaming(work: Work, watch: Emit | None) -> Work:
 
 def _fresh(stored: StoredRun) -> Run:
     spec = stored.spec
-    return Run(spec.run_id, Trace(spec.run_id, spec.pipeline.name, spec.question, spec.seed), stored.owner.name)
+    trace = Trace(spec.run_id, spec.pipeline.name, spec.question, spec.seed, continues=spec.continues or None)
+    return Run(spec.run_id, trace, stored.owner.name)

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 from moa_mcp.errors import RunActive, RunNotFound, RunNotResumable
 from moa_mcp.journal import Journal, Page, RunRecord
-from moa_mcp.runs.images import attached, references
 from moa_mcp.runs.in_memory import InMemoryRuns
-from moa_mcp.runs.record import StoredRun, stored_run, traced
+from moa_mcp.runs.record import StoredRun, check_simulated, question_of, stored_run, traced
+from moa_mcp.steps.prompts import user_text
 from moa_mcp.trace.trace import Trace
-from moa_mcp.values import COMPLETE
+from moa_mcp.values import ACTIVE, COMPLETE, Message, Question
 
 
 class RunStore:
@@ -34,15 +34,7 @@ class RunStore:
     async def load(self, run_id: str) -> StoredRun:
         """Return a run that can be resumed or forked here. Raises `RunNotResumable` if it can't."""
         record = await self.record(run_id)
-        own = self._in_memory.get(run_id)
-        return own or await self._with_images(stored_run(record, simulated=self._simulated))
-
-    async def _with_images(self, stored: StoredRun) -> StoredRun:
-        question = stored.spec.question
-        if not (digests := references(question)):
-            return stored
-        texts = await self.journal.texts(stored.spec.run_id, digests)
-        return replace(stored, spec=replace(stored.spec, question=attached(question, texts)))
+        return self._in_memory.get(run_id) or stored_run(record, simulated=self._simulated)
 
     async def events(self, run_id: str, after: int = 0) -> Page:
         """Return the events of a run after a mark, as a journal does."""
@@ -56,6 +48,43 @@ class RunStore:
         """Return the trace of a run that is not active in this process."""
         page = await self.events(run_id)
         return traced(page.record, page.events)
+
+    async def following(self, run_id: str, question: Question) -> Question:
+        """Return a question with the turns of the run that it follows, and with the system prompt of that run.
+
+        A system prompt of its own replaces that one. Without a run, the question is returned as it is.
+
+        Raises:
+            RunNotResumable: the run has no answer, or its texts can't be read here.
+
+        """
+        if not run_id:
+            return question
+        page = await self.events(run_id)
+        record = page.record
+        if record.status not in COMPLETE:
+            raise RunNotResumable(f"run {run_id} {_without_answer(record)}")
+        if self._in_memory.get(run_id) is None and not question_of(record):
+            raise RunNotResumable(
+                f'no question can follow run {run_id}: its question and answer are not stored (record = "hashes")'
+            )
+        check_simulated(record, simulated=self._simulated)
+        return _after(traced(record, page.events), question)
+
+
+def _after(earlier: Trace, question: Question) -> Question:
+    before = earlier.question
+    turns = Message("user", user_text(before), before.images), Message("assistant", earlier.answer or "")
+    return replace(question, system=question.system or before.system, turns=(*before.turns, *turns, *question.turns))
+
+
+def _without_answer(record: RunRecord) -> str:
+    """Return why no question can follow a run, and what can be done."""
+    if record.status not in ACTIVE:
+        return f"is {record.status} and has no answer; resume or fork it, and continue the run that then has one"
+    if record.status == "running" and not record.owned:
+        return "is interrupted and has no answer yet; resume it first"
+    return f"is {record.status} and has no answer yet; wait for it first"
 
 
 def not_resumable(record: RunRecord) -> RunNotResumable:

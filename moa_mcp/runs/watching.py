@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 
 from moa_mcp.journal import Journal, RunRecord
+from moa_mcp.journal.news import News, NewsKind
 
+CHANGES: tuple[NewsKind, ...] = ("queued", "changed", "cancelled", "ended")
+"""News that a run may have changed."""
 LOOK_S = 1.0
 """Seconds after which a run is looked at without news: a process that dies sends none."""
 
@@ -16,24 +20,19 @@ LOOK_S = 1.0
 @asynccontextmanager
 async def changes(journal: Journal, run_id: str) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
     """Yield a function that returns when the run may have changed since this was entered, or since its last call."""
-    async with journal.news("queued", "changed", "cancelled", "ended", run_id=run_id) as news:
-
-        async def change() -> None:
-            with anyio.move_on_after(LOOK_S):
-                await anext(news)
-
-        yield change
+    async with journal.news(*CHANGES, run_id=run_id) as news:
+        yield partial(_heard, news)
 
 
 async def inactive(journal: Journal, run_id: str) -> RunRecord | None:
     """Return the record of a run when it has ended or is interrupted; None if it is not recorded."""
     async with journal.news("cancelled", "ended", run_id=run_id) as news:
-        while (record := await journal.record(run_id)) is not None and is_active(record):
-            with anyio.move_on_after(LOOK_S):
-                await anext(news)
+        while (record := await journal.record(run_id)) is not None and record.is_active:
+            await _heard(news)
         return record
 
 
-def is_active(record: RunRecord) -> bool:
-    """Whether a run is queued, or a live process executes it."""
-    return record.status == "queued" or (record.status == "running" and record.owned)
+async def _heard(news: AsyncIterator[News]) -> None:
+    """Return at the next news, or when it is time to look."""
+    with anyio.move_on_after(LOOK_S):
+        await anext(news)

@@ -66,6 +66,7 @@ class AskArguments(ChosenArguments):
     wait_s: Wait | None = None
     deadline_s: MoreThanZero | None = None
     max_cost_usd: MoreThanZero | None = None
+    continue_run: Text | None = None
 
     @field_validator("question")
     @classmethod
@@ -128,6 +129,7 @@ class EstimateArguments(ChosenArguments):
     context: Text | None = Field(default=None, description="Source material: files, data, history.")
     images: Images | None = Field(default=None, description="As in the call.")
     system: Text | None = Field(default=None, description="System prompt.")
+    continue_run: Text | None = None
 
 
 Given = TypeVar("Given", bound=Arguments)

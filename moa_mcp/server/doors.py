@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from moa_mcp.callers import LOCAL, Caller
-from moa_mcp.runs import CallerRuns, Concurrency, Deed, Runs
+from moa_mcp.runs import CallerRuns, Deed, Runs
 from moa_mcp.server.audit import AuditLog
 from moa_mcp.server.waiting import Context
 
@@ -35,7 +35,6 @@ class Doors:
         self._runs = runs
         self._over_http = over_http
         self._audit = audit
-        self._concurrency = Concurrency()
         self.caller_of = caller_of
 
     @property
@@ -53,11 +52,11 @@ class Doors:
     def of(self, context: Context) -> CallerRuns:
         """Return the runs that the caller of a request may see."""
         caller = self.caller_of(context)
-        return CallerRuns(self._runs, caller, self._concurrency, lambda deed: self._write(context, caller, deed))
+        return CallerRuns(self._runs, caller, lambda deed: self._write(context, caller, deed))
 
     def whole(self) -> CallerRuns:
         """Return all runs and pipelines, for what the server does without a request. Not for the answer to one."""
-        return CallerRuns(self._runs, LOCAL, self._concurrency)
+        return CallerRuns(self._runs, LOCAL)
 
     def _write(self, context: Context, caller: Caller, deed: Deed) -> None:
         if self._audit is None:

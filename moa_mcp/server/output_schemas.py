@@ -43,6 +43,7 @@ TRACE_PAGE = _object(
     calls={"type": "array", "items": _OBJECT},
     status=_STRING,
     pipeline=_STRING,
+    continues=_or_null(_STRING),
     seed=_INTEGER,
     answer=_or_null(_STRING),
     layers=_ARRAY,
@@ -52,6 +53,9 @@ TRACE_PAGE = _object(
     tally=_or_null(_OBJECT),
     analysis=_or_null(_OBJECT),
     review=_or_null(_OBJECT),
+    agreement=_or_null(_OBJECT),
+    dissent=_ARRAY,
+    saved_calls=_INTEGER,
     notes=_ARRAY,
     error=_or_null(_STRING),
     reason=_or_null(_STRING),
@@ -64,6 +68,7 @@ TRACE_PAGE = _object(
     seconds=_or_null(_NUMBER),
     question=_OBJECT,
     planned=_ARRAY,
+    not_needed=_ARRAY,
     steps=_ARRAY,
 )
 """A page of a trace. All pages have calls; the first also describes the run."""

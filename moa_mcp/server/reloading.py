@@ -1,6 +1,6 @@
-"""Reads the configuration and the keys again when their files change, or on SIGHUP.
+"""Reads the configuration, the keys and the callers again when their files change, or on SIGHUP.
 
-Files with errors change nothing: the previous configuration and keys stay in use, and the log says why. Changes are
+Files with errors change nothing: what was read before stays in use, and the log says why. Changes are
 found by looking at the files, so that it works for every editor, for mounted files and for replaced symbolic links.
 """
 
@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -25,8 +25,13 @@ from moa_mcp.errors import ConfigError
 from moa_mcp.routing import env_file, environment
 from moa_mcp.routing.environment import FileKeys
 
+if TYPE_CHECKING:
+    from moa_mcp.callers import CallersFile
+
 LOOK_S = 2.0
 """Seconds between two looks at the files."""
+CALLERS_S = 0.6
+"""Seconds between two looks at the file of callers: a removed caller must not wait long."""
 SETTLED_S = 0.3
 """Seconds without a change after which a file counts as written."""
 
@@ -41,7 +46,13 @@ class Reloading:
     """The configuration of a server, and where it came from."""
 
     def __init__(
-        self, config: Config, path: Path | None, keys: FileKeys | None, names: Iterable[str] = (), say: Say = _log.info
+        self,
+        config: Config,
+        path: Path | None,
+        keys: FileKeys | None,
+        names: Iterable[str] = (),
+        say: Say = _log.info,
+        callers: CallersFile | None = None,
     ) -> None:
         """Remember what was read.
 
@@ -51,6 +62,7 @@ class Reloading:
             keys: The keys of the user's file; None if they are not used.
             names: Variables of that file that are used besides those of providers and routes.
             say: Reports a change in one line.
+            callers: The file of callers; None if there is none.
 
         """
         self._config = config
@@ -58,6 +70,7 @@ class Reloading:
         self._keys = keys
         self._names = tuple(names)
         self._say = say
+        self._callers = callers
         self._seen = self._mark()
 
     async def keep_current(self, use: Use) -> None:
@@ -65,6 +78,8 @@ class Reloading:
         async with anyio.create_task_group() as tasks:
             if hasattr(signal, "SIGHUP"):
                 tasks.start_soon(self._on_signal, use)
+            if self._callers is not None:
+                tasks.start_soon(_look_at, self._callers)
             await self._on_change(use)
 
     async def _on_signal(self, use: Use) -> None:
@@ -75,6 +90,8 @@ class Reloading:
                     signal.raise_signal(signal.SIGTERM)
                 else:
                     await self.read_again(use, asked=True)
+                    if self._callers is not None:
+                        self._callers.reload(asked=True)
 
     async def _on_change(self, use: Use) -> None:
         while True:
@@ -135,6 +152,13 @@ def _stat(path: Path) -> tuple[str, int, int, int, int]:
     except OSError:
         return str(path), 0, 0, 0, 0
     return str(path), found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
+async def _look_at(callers: CallersFile) -> None:
+    """Look at the file of callers until cancelled."""
+    while True:
+        await anyio.sleep(CALLERS_S)
+        callers.look()
 
 
 def _has_terminal() -> bool:

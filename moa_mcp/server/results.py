@@ -9,6 +9,7 @@ import mcp_types as types
 from moa_mcp.runs import other_models
 from moa_mcp.server.status_line import imitated, one_line
 from moa_mcp.text.money import dollars
+from moa_mcp.trace.agreement import dissent_lines
 from moa_mcp.trace.json import summary
 from moa_mcp.trace.trace import StepTrace, Trace
 
@@ -78,6 +79,14 @@ def _ways_on(trace: Trace) -> str:
             f"There is no answer. Completed calls are recorded. To continue with a higher budget, call moa_resume with "
             f"{run} and max_cost_usd."
         )
+    if trace.too_long_for:
+        earlier = f'continue_run = "{trace.continues}" and ' if trace.continues else ""
+        return (
+            f"There is no answer: with its earlier turns, the conversation is too long for "
+            f"{', '.join(trace.too_long_for)}, and resuming the run repeats that. Call the pipeline again with "
+            f"{earlier}models that have larger context windows, or without continue_run and with what matters in "
+            "context. If the configuration has window for the route, earlier turns are shortened to fit."
+        )
     other = other_models(trace)
     fork = f'; to use another model, moa_fork with step = {other[0]} and changes = ["{other[1]}"]' if other else ""
     return (
@@ -104,12 +113,13 @@ def _footer(trace: Trace, notes: list[str], *, shared: bool) -> str:
     if trace.estimated is not None and trace.estimated.cost_usd is not None:
         cost += f" of {dollars(trace.estimated.cost_usd.expected)} expected"
     usage = trace.usage
+    follows = f", continues run {trace.continues}" if trace.continues else ""
     view = f"; details: moa-mcp view {trace.run_id}" if shared else ""
     line = (
-        f"[{trace.pipeline}, run {trace.run_id}, {trace.status}: {_calls(trace)}, "
+        f"[{trace.pipeline}, run {trace.run_id}, {trace.status}: {_calls(trace)}{follows}, "
         f"{trace.seconds or 0:.1f} s, {usage.prompt_tokens} + {usage.completion_tokens} tokens, {cost}{view}]"
     )
-    return "\n".join([line, *(f"- {one_line(note)}" for note in notes)])
+    return "\n".join([line, *(f"- {one_line(note)}" for note in (*notes, *dissent_lines(trace)))])
 
 
 def _calls(trace: Trace) -> str:

@@ -9,6 +9,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
 from moa_mcp.callers import Caller
+from moa_mcp.journal.rates import RateStore
 from moa_mcp.server.access import CannotServe, ServerAccess
 from moa_mcp.server.audit import AuditLog
 from moa_mcp.server.auth.authenticator import Authenticator, CallerUser
@@ -25,8 +26,22 @@ from moa_mcp.server.waiting import Context
 class Site:
     """A listening socket and the guards of its requests."""
 
-    def __init__(self, host: str, port: int, access: ServerAccess, path: str) -> None:
-        """Listen. `path` is that of the MCP endpoint. Raises `CannotServe`."""
+    def __init__(
+        self, host: str, port: int, access: ServerAccess, path: str, *, rates: RateStore | None = None
+    ) -> None:
+        """Listen.
+
+        Args:
+            host: The address to listen on.
+            port: The port; 0 picks a free one.
+            access: Who may reach the server.
+            path: Path of the MCP endpoint.
+            rates: Has the requests of callers to other servers.
+
+        Raises:
+            CannotServe: the address can't be used.
+
+        """
         access.check(host)
         self._access = access
         self._allowed = allowed(host, access.public_url)
@@ -36,7 +51,7 @@ class Site:
         self.address = f"http://{name}:{self.listener.getsockname()[1]}{path}"
         resource = f"{access.public_url}{path}" if access.public_url else self.address
         self._metadata_url = metadata_url(resource)
-        self._authenticator = None if access.callers is None else Authenticator(access.callers, resource)
+        self._authenticator = None if access.callers is None else Authenticator(access.callers, resource, rates)
         self.routes: Sequence[Route] = ()
         """Routes beside that of MCP."""
         if (authenticator := self._authenticator) is not None:

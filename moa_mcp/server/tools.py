@@ -164,13 +164,15 @@ class Tools:
             return results.error(f"{error}. {error.remedy}".strip())
 
     async def _ask(self, context: Context, pipeline: Pipeline, params: types.CallToolRequestParams) -> Answered:
+        runs = self._doors.of(context)
         given = read(AskArguments, params.arguments)
         request = NewRun(
-            pipeline=chosen(pipeline, given.models or "", given.aggregator or "", self._doors.of(context).config),
+            pipeline=chosen(pipeline, given.models or "", given.aggregator or "", runs.config),
             question=await self._question(given),
             seed=given.seed,
             max_cost_usd=exact(given.max_cost_usd),
             deadline_s=given.deadline_s,
+            continues=await _earlier(runs, given.continue_run),
         )
         return await self._start(context, params, request, given.wait_s)
 
@@ -310,6 +312,8 @@ class Tools:
         asked = assumed() if given.question is None else Question(given.question)
         images = await self._images(given.images or ())
         question = replace(asked, context=given.context or None, system=given.system or None, images=images)
+        if earlier := await _earlier(runs, given.continue_run):
+            question = await runs.following(earlier, question)
         pipeline = chosen(pipeline, given.models or "", given.aggregator or "", runs.config)
         return await estimates.of_pipeline(runs, pipeline, question)
 
@@ -318,6 +322,12 @@ async def _identified(runs: CallerRuns, given: GivenRun) -> GivenRun:
     """Return the arguments with the whole ID of the run, of which a caller may give the start, or ``last``."""
     run_id = await runs.identified(given.run_id)
     return given.model_copy(update={"run_id": run_id})
+
+
+async def _earlier(runs: CallerRuns, given: str | None) -> str:
+    """Return the whole ID of the run that a question follows; empty for none."""
+    run_id = (given or "").strip()
+    return await runs.identified(run_id) if run_id else ""
 
 
 async def _watched(runs: CallerRuns, trace: Trace, wait_s: float) -> Trace:

@@ -29,6 +29,7 @@ from starlette.types import ASGIApp
 
 from moa_mcp.config import Config
 from moa_mcp.journal import Journal
+from moa_mcp.journal.rates import rates_of
 from moa_mcp.runs import Runs
 from moa_mcp.server.access import ServerAccess
 from moa_mcp.server.app import App
@@ -37,6 +38,7 @@ from moa_mcp.server.frames import receive
 from moa_mcp.server.logs import LogSettings
 from moa_mcp.server.probes import Probes
 from moa_mcp.server.reloading import Reloading
+from moa_mcp.server.request_cap import RequestCap
 
 if TYPE_CHECKING:
     from moa_mcp.server.monitoring import Monitoring
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 _SHUTDOWN_S = 3
 DRAIN_S = 5.0
 """Default seconds that runs may go on after SIGTERM. With the time to shut down, it fits the 10 s of `docker stop`."""
+MAX_REQUESTS = 2000
+"""Default number of requests that are answered at once. A call that waits for its run is one."""
 _FAREWELL_S = 1.0
 _LOG = LogSettings()
 _OPEN = ServerAccess()
@@ -82,6 +86,7 @@ def serve_http(
     offline: bool = False,
     log: LogSettings = _LOG,
     drain_s: float = DRAIN_S,
+    max_requests: int = MAX_REQUESTS,
     reloading: Reloading | None = None,
     monitoring: Monitoring | None = None,
 ) -> None:
@@ -89,7 +94,7 @@ def serve_http(
     from moa_mcp.server.site import Site  # noqa: PLC0415  stdio needs no guards
 
     log.start()
-    site = Site(host, port, access, "/mcp")
+    site = Site(host, port, access, "/mcp", rates=rates_of(journal))
     app = App(
         config,
         offline=offline,
@@ -104,7 +109,7 @@ def serve_http(
     streamable = app.server.streamable_http_app(
         transport_security=_CHECKED_BEFORE, custom_starlette_routes=list(site.routes)
     )
-    _serve(app, streamable, site, log, drain_s)
+    _serve(app, RequestCap(streamable, max_requests), site, log, drain_s)
 
 
 def serve_sse(
@@ -118,6 +123,7 @@ def serve_sse(
     offline: bool = False,
     log: LogSettings = _LOG,
     drain_s: float = DRAIN_S,
+    max_requests: int = MAX_REQUESTS,
     reloading: Reloading | None = None,
     monitoring: Monitoring | None = None,
 ) -> None:
@@ -125,7 +131,7 @@ def serve_sse(
     from moa_mcp.server.site import Site  # noqa: PLC0415  stdio needs no guards
 
     log.start()
-    site = Site(host, port, access, "/sse")
+    site = Site(host, port, access, "/sse", rates=rates_of(journal))
     app = App(
         config,
         offline=offline,
@@ -137,7 +143,7 @@ def serve_sse(
         reloading=reloading,
         monitoring=monitoring,
     )
-    _serve(app, _sse_app(app, site), site, log, drain_s)
+    _serve(app, RequestCap(_sse_app(app, site), max_requests), site, log, drain_s)
 
 
 async def _stdio(app: App) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from moa_mcp.steps.agreeing import Agree
 from moa_mcp.steps.analyzing import Analyze
 from moa_mcp.steps.answering import Aggregate, Propose, Refine, Synthesize
 from moa_mcp.steps.critiquing import Critique
@@ -19,6 +20,7 @@ from moa_mcp.steps.step import StepBase, Turn
 __all__ = [
     "Agent",
     "Aggregate",
+    "Agree",
     "Ahead",
     "Analyze",
     "Critique",
@@ -52,6 +54,7 @@ Step: TypeAlias = (
     | Review
     | Rank
     | Vote
+    | Agree
     | Shuffle
     | Dropout
     | Sample

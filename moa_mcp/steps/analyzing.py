@@ -28,9 +28,9 @@ _LONGEST = 60
 class Analyze(SingleAgentStep):
     """Compare the answers, without a change to them.
 
-    An agent lists consensus, contradictions, partial coverage, unique insights and blind spots. The
-    analysis is in the result. An ``aggregate`` or ``synthesize`` step after it is shown it beside the answers. A
-    reply that can't be read is requested once more; without an analysis, the answers alone are passed on.
+    An agent lists consensus, contradictions, partial coverage, unique insights and blind spots. The analysis is in the
+    result. An ``aggregate`` or ``synthesize`` step after it is shown it beside the answers. A reply that can't be read
+    is requested once more; without an analysis, the answers alone are passed on.
     """
 
     step: Literal["analyze"] = "analyze"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import cycle
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from moa_mcp.extraction.confidence import stated
 from moa_mcp.steps import prompts, tally
 from moa_mcp.steps.extracting import Stop, extract, short, stopped
 from moa_mcp.steps.fan_in import expected_fan_in, fan_in
@@ -17,39 +19,56 @@ from moa_mcp.steps.members import Member
 from moa_mcp.steps.step import Turn
 from moa_mcp.values import Answer, Message, Note, Question, Request, State
 
+Kept = TypeVar("Kept")
+
 
 class Propose(MultiAgentStep):
     """Each agent answers the question independently."""
 
     step: Literal["propose"] = "propose"
     adds_answers: ClassVar[bool] = True
-    keep: Annotated[int, Field(ge=0, le=100)] = 0
+    keep: Annotated[int, Field(ge=0, le=100)] | Literal["all"] = 0
     """How many copies of the previous answer are added to the new ones, to give it weight in the next step
-    (the sliding window of Self-MoA-Seq: Li et al. 2025, arXiv 2502.00674). 0 discards it."""
+    (the sliding window of Self-MoA-Seq: Li et al. 2025, arXiv 2502.00674). 0 discards it. "all" adds all previous
+    answers once."""
 
     stop: Stop | None = None
     """When to stop early. With it, the agents are called in order, in batches."""
+    confidence: bool = False
+    """Whether the agents state their confidence from 0 to 100 in a last line, which is removed from their answers. A
+    `vote` step reads it."""
 
     @field_validator("stop")
     @classmethod
     def _can_stop(cls, value: Stop | None, info: ValidationInfo) -> Stop | None:
         agents: tuple[Agent, ...] = info.data.get("agents", ())
         asked = sum(agent.samples for agent in agents)
-        if value is not None and agents and value.ahead_by > asked:
-            raise ValueError(f"ahead_by = {value.ahead_by} can't be reached with {asked} calls")
+        if value is not None and agents and (fault := value.fault(asked, f"{asked} calls")):
+            raise ValueError(fault)
         return value
 
     def _met_by(self, models: Sequence[str]) -> Mapping[str, object]:
-        lead = self.stop and self.stop.model_copy(update={"ahead_by": min(self.stop.ahead_by, len(models))})
-        return {**super()._met_by(models), "stop": lead}
+        stop = self.stop
+        if stop is not None and stop.ahead_by is not None:
+            stop = stop.model_copy(update={"ahead_by": min(stop.ahead_by, len(models))})
+        return {**super()._met_by(models), "stop": stop}
 
     @property
     def _first_wave(self) -> int:
-        return max(self.stop.ahead_by, self.quorum or 1) if self.stop else len(self.models)
+        calls = len(self.models)
+        return self.stop.next_wave((), calls, self.quorum or 1) if self.stop else calls
+
+    def _kept(self, before: tuple[Kept, ...]) -> tuple[Kept, ...]:
+        """Return what remains of the previous answers."""
+        return before if self.keep == "all" else before[:1] * self.keep
 
     @property
     def needs_answers(self) -> bool:
-        return self.keep > 0
+        return self.keep != 0
+
+    @property
+    def asks_for_confidence(self) -> bool:
+        return self.confidence
 
     @property
     def first_remedy(self) -> str:
@@ -60,28 +79,39 @@ class Propose(MultiAgentStep):
         return True
 
     def answers_out(self, answers_in: int) -> int:
-        return len(self.models) + (self.keep if answers_in else 0)
+        return len(self.models) + len(self._kept((None,) * answers_in))
 
     def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
         members = self.members[: self._first_wave] if bound == "min" else self.members
+        form = _ask_with_confidence if self.confidence else _ask
         fresh = tuple(ExpectedAnswer(self.reply_tokens(bound), member.model) for member in members)
-        return Forecast(self.expected(members, _ask, (), bound), answers[:1] * self.keep + fresh)
+        return Forecast(self.expected(members, form, (), bound), self._kept(answers) + fresh)
 
     def lint(self, answers: int) -> Iterator[str]:
         if answers and not self.keep:
             yield f"discards the {answers} answers before it, which cost money; keep = 1 keeps the first one"
-        if answers > 1 and self.keep:
-            yield f"keep repeats the first of {answers} answers and discards the others; aggregate them first"
+        if answers > 1 and self.keep not in {0, "all"}:
+            others = 'aggregate them first, or set keep = "all"'
+            yield f"keep repeats the first of {answers} answers and discards the others; {others}"
         yield from super().lint(answers)
 
     async def run(self, state: State, turn: Turn) -> State:
-        requests = self.requests(state.question, lambda question: prompts.ask(question, self.prompt))
+        write = prompts.ask_with_confidence if self.confidence else prompts.ask
+        requests = self.requests(state.question, lambda question: write(question, self.prompt))
         notes: list[Note] = []
         if self.stop is None:
-            fresh = given(await turn.ask(requests, quorum=self.required(len(requests)), grace_s=self.grace_s))
+            replies = await turn.ask(requests, quorum=self.required(len(requests)), grace_s=self.grace_s)
+            fresh = self._stated(given(replies))
         else:
             fresh, notes = await self._in_waves(turn, requests, self.stop)
-        return state.then(state.answers[:1] * self.keep + fresh, *notes)
+        return state.then(self._kept(state.answers) + fresh, *notes)
+
+    def _stated(self, answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
+        """Return the answers with the confidences that they state, and without the lines that state them."""
+        if not self.confidence:
+            return answers
+        found = ((answer, stated(answer.text)) for answer in answers)
+        return tuple(replace(answer, text=each.text, confidence=each.confidence) for answer, each in found)
 
     async def _in_waves(self, turn: Turn, requests: list[Request], stop: Stop) -> tuple[tuple[Answer, ...], list[Note]]:
         """Call the agents in batches. Each batch is the smallest that can produce the required lead."""
@@ -89,12 +119,12 @@ class Propose(MultiAgentStep):
         answers: tuple[Answer, ...] = ()
         values: list[str | None] = []
         notes: list[Note] = []
-        asked, size, lead = 0, self._first_wave, tally.Lead("", 0)
+        asked, size = 0, self._first_wave
         while size:
             wave, asked = requests[asked : asked + size], asked + size
             needed = max(0, quorum - len(answers))
             last = asked == len(requests)
-            fresh = given(
+            replies = given(
                 await turn.ask(
                     wave,
                     quorum=needed if last else min(needed, size),
@@ -102,14 +132,15 @@ class Propose(MultiAgentStep):
                     required=last,
                 )
             )
+            fresh = self._stated(replies)
             extracted = await extract(stop, fresh, counted=len(answers))
             answers += fresh
             values += extracted.values
             notes += extracted.notes
-            lead = tally.lead(values)
-            size = stop.next_wave(lead, len(requests) - asked, quorum - len(answers))
-        saved = [stopped(asked, len(requests), short(lead.value), lead.by)] if asked < len(requests) else []
-        return answers, [*notes, *saved]
+            size = stop.next_wave(values, len(requests) - asked, quorum - len(answers))
+        if asked < len(requests):
+            notes.append(stopped(asked, len(requests), short(tally.lead(values).value), stop, values))
+        return answers, notes
 
 
 class Synthesize(MultiAgentStep):
@@ -205,6 +236,11 @@ class Refine(MultiAgentStep):
 def _ask(question: Question, answers: Sequence[Answer], instruction: str | None) -> tuple[Message, ...]:
     del answers
     return prompts.ask(question, instruction)
+
+
+def _ask_with_confidence(question: Question, answers: Sequence[Answer], instruction: str | None) -> tuple[Message, ...]:
+    del answers
+    return prompts.ask_with_confidence(question, instruction)
 
 
 def _refine(question: Question, answers: Sequence[Answer], instruction: str | None) -> tuple[Message, ...]:

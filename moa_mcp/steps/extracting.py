@@ -13,6 +13,7 @@ from moa_mcp.extraction.numerals import DecimalMark
 from moa_mcp.extraction.patterns import TIME_LIMIT_S, PatternTooSlow, fault_of, last_match
 from moa_mcp.extraction.texts import whole_text
 from moa_mcp.steps import tally
+from moa_mcp.steps.posterior import groups, probability
 from moa_mcp.steps.step import Frozen, numbered
 from moa_mcp.values import Answer, Note
 
@@ -124,22 +125,57 @@ def short(value: str, limit: int = 60) -> str:
     return repr(value if len(value) <= limit else value[: limit - 1] + "…")
 
 
-def stopped(made: int, planned: int, leader: str, by: int) -> Note:
+def stopped(made: int, planned: int, leader: str, stop: Ahead, values: Sequence[str | None]) -> Note:
     """Return the note of an early stop."""
     saved = planned - made
     calls = "1 call" if saved == 1 else f"{saved} calls"
-    return Note(f"stopped after {made} of {planned} calls: {leader} leads by {by}; {calls} saved", saved=saved)
+    return Note(f"stopped after {made} of {planned} calls: {leader} {stop.why(values)}; {calls} saved", saved=saved)
 
 
 class Ahead(Frozen):
-    """Stop early if one value leads the second by `ahead_by` votes."""
+    """Stop early if one value leads the second by `ahead_by` votes, or is probably the most frequent one."""
 
-    ahead_by: Annotated[int, Field(ge=1)]
+    ahead_by: Annotated[int, Field(ge=1)] | None = None
     """How many votes one value must lead by."""
+    posterior: Annotated[float, Field(ge=0.5, lt=1)] | None = Field(default=None, validate_default=True)
+    """The probability that the leading value is the most frequent one of all answers, such as 0.95, in place of
+    `ahead_by` (after Huang et al. 2026, arXiv 2602.05395, with a uniform prior)."""
 
-    def next_wave(self, lead: tally.Lead, left: int, least: int = 0) -> int:
+    @field_validator("posterior")
+    @classmethod
+    def _one_of_two(cls, value: float | None, info: ValidationInfo) -> float | None:
+        ahead_by = info.data.get("ahead_by", 0)
+        if value is None and ahead_by is None:
+            raise ValueError("is missing; set ahead_by or posterior")
+        if value is not None and ahead_by:
+            raise ValueError(f"{value:g} can't be combined with ahead_by; remove one of them")
+        return value
+
+    def next_wave(self, values: Sequence[str | None], left: int, least: int = 0) -> int:
         """Return the size of the next batch: what the leader needs, at least `least`, at most `left`; 0 to stop."""
-        return min(left, max(self.ahead_by - lead.by, least, 0))
+        return min(left, max(self._needed(values, left), least, 0))
+
+    def fault(self, calls: int, what: str) -> str:
+        """Return why this number of calls, described as `what`, is too small; empty if it is enough."""
+        if self._needed((), calls) <= calls:
+            return ""
+        said = f"posterior = {self.posterior:g}" if self.ahead_by is None else f"ahead_by = {self.ahead_by}"
+        return f"{said} can't be reached with {what}"
+
+    def _needed(self, values: Sequence[str | None], left: int) -> int:
+        """Return how many more votes for the leader are needed; more than `left` if these are too few."""
+        if self.posterior is None:
+            return (self.ahead_by or 1) - tally.lead(values).by
+        so_far = groups(values)
+        more = range(left + 1)
+        enough = (add for add in more if probability(so_far._replace(first=so_far.first + add)) >= self.posterior)
+        return next(enough, left + 1)
+
+    def why(self, values: Sequence[str | None]) -> str:
+        """Return in words why no further calls are needed."""
+        if self.posterior is None:
+            return f"leads by {tally.lead(values).by}"
+        return f"is the most frequent with probability {probability(groups(values)):.3f}"
 
 
 class Stop(Ahead):

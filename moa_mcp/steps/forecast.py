@@ -69,6 +69,8 @@ class Forecast(NamedTuple):
     calls: tuple[ExpectedCalls, ...]
     answers: ExpectedAnswers
     """The answers after the step, in order."""
+    final: bool = False
+    """Whether the run ends with the step."""
 
 
 def reply_tokens(limit: int, bound: Bound, *, verdict: bool = False) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -13,14 +13,16 @@ from moa_mcp.steps import prompts, tally
 from moa_mcp.steps.consulting import Judge, Posed, orders
 from moa_mcp.steps.extracting import Ahead, Extractor, compilable, described, extract, of_numbers, short, stopped
 from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers, Forecast, drawn
-from moa_mcp.steps.layer import ModelStep, asked_of, named, one_called
-from moa_mcp.steps.members import Member, OneMember, Settable, fallback_of
-from moa_mcp.steps.step import Key, Turn, numbered
+from moa_mcp.steps.judged import OptionalAgentStep
+from moa_mcp.steps.layer import asked_of
+from moa_mcp.steps.members import Member, OneMember
+from moa_mcp.steps.sides import report
+from moa_mcp.steps.step import Turn, numbered
 from moa_mcp.values import Answer, Note, State
 from moa_mcp.verdicts import Asked, read_vote
 
 
-class Vote(ModelStep):
+class Vote(OptionalAgentStep):
     """Choose one of the answers, or write their consensus.
 
     ``judge``: the agent chooses the most consistent answer, which is returned unchanged (universal self-consistency:
@@ -39,6 +41,17 @@ class Vote(ModelStep):
     """The value of an answer that ``majority`` counts."""
     decimal: DecimalMark | None = None
     """The decimal mark of ambiguous numbers, with ``last_number``. By default the point: ``1,234`` is 1234."""
+    confidence: bool = False
+    """Whether ``majority`` weighs the votes by the confidences that the answers state. They are not calibrated
+    (confidence-informed self-consistency: Taubenfeld et al. 2025, arXiv 2502.06233)."""
+    confidence_temperature: Annotated[float, Field(gt=0, le=100)] = 1.0
+    """Temperature of the softmax that makes weights of confidences: high for nearly equal weights, low for one that
+    leaves the decision to the most confident."""
+    report: bool = False
+    """Whether the answer of ``majority`` is a report in place of the chosen answer: the value, the votes, and a line of
+    reason for each value."""
+    undecided: Annotated[str, Field(min_length=1)] | None = None
+    """The value that a report states if none has a majority, such as ``unsure``."""
     passes: Annotated[int, Field(ge=1, le=20)] = 1
     """Number of calls of ``judge``. Each call sees the answers in another order, and the answer with the most votes
     is chosen."""
@@ -76,6 +89,20 @@ class Vote(ModelStep):
     def _reads_numbers(cls, value: DecimalMark | None, info: ValidationInfo) -> DecimalMark | None:
         return of_numbers(value, info.data.get("extract"))
 
+    @field_validator("confidence", "report")
+    @classmethod
+    def _counts_votes(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("method", "majority") != "majority":
+            raise ValueError('is only used with method = "majority"; remove it, or set that method')
+        return value
+
+    @field_validator("undecided")
+    @classmethod
+    def _is_reported(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and not info.data.get("report", True):
+            raise ValueError("is only used with report = true; remove it, or set report")
+        return value
+
     @field_validator("passes")
     @classmethod
     def _are_judged(cls, value: int, info: ValidationInfo) -> int:
@@ -87,9 +114,13 @@ class Vote(ModelStep):
     @classmethod
     def _can_stop(cls, value: Ahead | None, info: ValidationInfo) -> Ahead | None:
         passes = info.data.get("passes")
-        if value is not None and passes is not None and value.ahead_by > passes:
-            raise ValueError(f"ahead_by = {value.ahead_by} can't be reached with passes = {passes}")
+        if value is not None and passes is not None and (fault := value.fault(passes, f"passes = {passes}")):
+            raise ValueError(fault)
         return value
+
+    @property
+    def reads_confidence(self) -> bool:
+        return self.confidence
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -97,33 +128,7 @@ class Vote(ModelStep):
 
     @property
     def _first_wave(self) -> int:
-        return min(self.stop.ahead_by, self.passes) if self.stop else len(self.members)
-
-    @property
-    def fallback(self) -> str | None:
-        return None if self.fallback_agent is None else self.fallback_agent.model
-
-    def named_models(self) -> Iterator[tuple[Key, str]]:
-        for key, member in named(agent=self.agent, fallback_agent=self.fallback_agent):
-            yield key, member.model
-
-    def _settable(self) -> Iterator[tuple[Key, Settable]]:
-        yield from super()._settable()
-        yield from named(agent=self.agent, fallback_agent=self.fallback_agent)
-
-    def renamed(self, names: Mapping[str, str], fallback: str | None) -> Self:
-        agent, instead = self.agent and self.agent.renamed(names), fallback_of(self.fallback_agent, fallback)
-        return self.model_copy(update={"agent": agent, "fallback_agent": instead})
-
-    def on_fallback(self) -> Self:
-        return self.model_copy(update={"agent": self.fallback_agent or self.agent})
-
-    @property
-    def calls_one_agent(self) -> bool:
-        return self.agent is not None
-
-    def calling(self, *models: str) -> Self:
-        return self if self.agent is None else self.model_copy(update=one_called(models[0], self.fallback_agent))
+        return self.stop.next_wave((), self.passes) if self.stop else len(self.members)
 
     @property
     def writes_answers(self) -> bool:
@@ -167,12 +172,18 @@ class Vote(ModelStep):
 
     async def _count(self, state: State) -> State:
         extracted = await extract(self, state.answers)
-        outcome = tally.majority(extracted.values)
+        confidences = [answer.confidence for answer in state.answers]
+        weights = tally.confidence_weights(confidences, self.confidence_temperature) if self.confidence else None
+        outcome = tally.majority(extracted.values, weights)
         if outcome is None:
             slow = "".join(f"; {note.text}" for note in extracted.notes)
             raise StepFailed(f"no answer has a value to count ({described(self.extract)}){slow}")
-        notes = [*extracted.notes, *_counted(outcome)]
-        return state.then((state.answers[outcome.winner],), *notes, tally=outcome.tally)
+        notes = [*extracted.notes, *_counted(outcome), *(_unstated(confidences) if self.confidence else ())]
+        chosen = state.answers[outcome.winner]
+        if self.report:
+            text = report(outcome.tally, state.answers, self.undecided)
+            chosen = Answer(text, chosen.agent, chosen.place)
+        return state.then((chosen,), *notes, tally=outcome.tally)
 
     async def _judge(self, agent: Member, state: State, turn: Turn) -> State:
         answers = state.answers
@@ -190,7 +201,8 @@ class Vote(ModelStep):
         except StepFailed as error:
             return await self._counted_instead(state, error)
         chosen = answers[int(outcome.value) - 1]
-        return state.then((chosen,), *instead, *notes, tally=outcome.tally if self.passes > 1 else None)
+        counted = outcome.tally if self.passes > 1 else None
+        return state.then((chosen,), *instead, *notes, tally=counted, verdict=_verdict(outcome, len(answers)))
 
     async def _counted_instead(self, state: State, error: StepFailed) -> State:
         """Return the most frequent answer instead. Raises `StepFailed` if there is none, or a tie."""
@@ -223,7 +235,7 @@ class Vote(ModelStep):
 
         judge = Judge(agent, self, turn, state.answers, pose)
         named: list[str | None] = []
-        made, size, lead = 0, self._first_wave, tally.Lead("", 0)
+        made, size = 0, self._first_wave
         while size:
             wave = orders[made : made + size]
             made += size
@@ -232,13 +244,21 @@ class Vote(ModelStep):
                 None if number is None else str(order[number - 1] + 1)
                 for order, number in zip(wave, numbers, strict=True)
             ]
-            lead = tally.lead(named)
-            size = self.stop.next_wave(lead, self.passes - made) if self.stop else 0
-        outcome = tally.majority(named)
+            size = self.stop.next_wave(named, self.passes - made) if self.stop else 0
+        outcome = tally.majority(named, of_answers=False)
         if outcome is None:  # no pass returned a valid vote
             raise StepFailed(f"{agent.model} returned no valid vote in 2 attempts")
-        saved = [stopped(made, self.passes, f"answer {outcome.value}", lead.by)] if made < self.passes else []
-        return outcome, [*judge.notes, *_chosen(agent.model, outcome, made, count), *saved]
+        notes = [*judge.notes, *_chosen(agent.model, outcome, made, count)]
+        if self.stop and made < self.passes:
+            notes.append(stopped(made, self.passes, f"answer {outcome.value}", self.stop, named))
+        return outcome, notes
+
+
+def _verdict(outcome: tally.Majority, answers: int) -> str:
+    """Return what a judge said, in words."""
+    named = f"answer {outcome.value} of {answers} is the most consistent"
+    passes = outcome.tally.of
+    return named if passes == 1 else f"{named}, in {outcome.votes} of {passes} passes"
 
 
 def _as_it_is(answer: Answer) -> Answer:
@@ -247,11 +267,12 @@ def _as_it_is(answer: Answer) -> Answer:
 
 def _counted(outcome: tally.Majority) -> Iterator[Note]:
     """Yield the notes of a majority vote."""
-    yield Note(f"{outcome.votes} of {outcome.tally.of} answers say {short(outcome.value)}")
+    weight = "" if outcome.weight is None else f", with {100 * outcome.weight:.0f} % of the weight by confidence"
+    yield Note(f"{outcome.votes} of {outcome.tally.of} answers say {short(outcome.value)}{weight}")
     if outcome.tied:
         others = ", ".join(short(value) for value in outcome.tied)
         yield Note(f"tie with {others}; chose the value given first", degrades=True)
-    elif 2 * outcome.votes <= outcome.readable:
+    elif not outcome.has_majority:
         text = f"no majority: the most frequent value has {outcome.votes} of {outcome.readable} votes"
         yield Note(text, degrades=True)
     if outcome.abstained:
@@ -260,6 +281,16 @@ def _counted(outcome: tally.Majority) -> Iterator[Note]:
         names = f"answer {which} has" if blank == 1 else f"answers {which} have"
         text = f"{names} no value to count"
         yield Note(f"{text}: more than half of the answers" if most else text, degrades=most)
+
+
+def _unstated(confidences: Sequence[float | None]) -> Iterator[Note]:
+    """Yield the notes on what the weights are made of."""
+    missing = numbered(number for number, each in enumerate(confidences, 1) if each is None)
+    if all(each is None for each in confidences):
+        yield Note("no answer states a confidence, so all have the same weight", degrades=True)
+    elif missing:
+        yield Note(f"answers {missing} state no confidence; they have the mean of the others")
+    yield Note("the confidences are those that the models state; they are not calibrated")
 
 
 def _chosen(judge: str, outcome: tally.Majority, passes: int, count: int) -> Iterator[Note]:

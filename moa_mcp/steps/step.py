@@ -46,6 +46,10 @@ class Turn(Protocol):
         """Return the context window of an agent in tokens, for prompt and answer together; None if it is unknown."""
         ...
 
+    def maker(self, agent: str) -> str | None:
+        """Return who trained the model of an agent; None if that is unknown."""
+        ...
+
 
 class DefaultsOfSteps(Protocol):
     """The defaults for steps in the configuration."""
@@ -88,6 +92,10 @@ class StepBase(Frozen):
     """Whether answers that do not fit in one prompt are spread over several; otherwise each answer is cut."""
     adds_answers: ClassVar[bool] = False
     """Whether each call adds one answer, so that fewer calls mean fewer answers."""
+    compares_makers: ClassVar[bool] = False
+    """Whether the step needs to know who trained the models."""
+    may_be_final: ClassVar[bool] = False
+    """Whether the step may end the run before its last step."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -166,6 +174,16 @@ class StepBase(Frozen):
         """Return the setting that replaces the models of a step with `calls` calls; `NAME` stands for each alias."""
         del calls
         return "agent=NAME"
+
+    @property
+    def asks_for_confidence(self) -> bool:
+        """Whether the authors of its answers state how confident they are."""
+        return False
+
+    @property
+    def reads_confidence(self) -> bool:
+        """Whether the step uses the confidences that the authors of answers stated."""
+        return False
 
     @property
     def needs_answers(self) -> bool:

@@ -1,17 +1,21 @@
 """Counts votes and merges rankings, without a model.
 
 The votes are values from `extraction`, or the numbers of the answers that a judge chose.
-Majority over extracted answers is self-consistency (Wang et al. 2022, arXiv 2203.11171); merging the rankings of
-several orders is permutation self-consistency (Tang et al. 2023, arXiv 2310.07712). It uses the Borda count.
+Majority over extracted answers is self-consistency (Wang et al. 2022, arXiv 2203.11171); weights by the confidences
+that the answers state are confidence-informed self-consistency (Taubenfeld et al. 2025, arXiv 2502.06233); merging the
+rankings of several orders, here by Borda count, is permutation self-consistency (Tang et al. 2023, arXiv 2310.07712).
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from math import exp
 from typing import NamedTuple
 
 from moa_mcp.values import Tally, Votes
+
+_ROUNDING = 1e-9
 
 
 class Lead(NamedTuple):
@@ -50,23 +54,66 @@ class Majority(NamedTuple):
         return self.tally.values[0].votes
 
     @property
+    def weight(self) -> float | None:
+        """The share of the winning value in the weights of all votes; None if they have none."""
+        return self.tally.values[0].weight
+
+    @property
+    def has_majority(self) -> bool:
+        """Whether more than half of the readable votes, or of their weight, are for the winning value."""
+        return (self.votes / self.readable if self.weight is None else self.weight) > 1 / 2 + _ROUNDING
+
+    @property
     def readable(self) -> int:
         """Number of votes without the abstentions."""
-        return sum(votes for _, votes in self.tally.values)
+        return sum(each.votes for each in self.tally.values)
 
 
-def majority(values: Sequence[str | None]) -> Majority | None:
-    """Return the result of a majority vote; None if all votes are abstentions."""
-    counts = Counter(
-        value for value in values if value is not None
-    ).most_common()  # of equal counts, the value given first comes first
+def majority(
+    values: Sequence[str | None], weights: Sequence[float] | None = None, *, of_answers: bool = True
+) -> Majority | None:
+    """Return the result of a majority vote; None if all votes are abstentions.
+
+    The votes are the values `of_answers` in their order, or else what a judge named in each pass. With `weights`, the
+    value with the most weight wins.
+    """
+    counts = Counter(value for value in values if value is not None)
     if not counts:
         return None
-    first, votes = counts[0]
-    tied = tuple(value for value, count in counts[1:] if count == votes)
+    shares = {} if weights is None else _shares(values, weights)
+    numbers = {value: _numbers(values, value) if of_answers else () for value in counts}
+    votes = [Votes(value, count, numbers[value], shares.get(value)) for value, count in counts.items()]
+    votes.sort(key=lambda each: -(each.votes if each.weight is None else round(each.weight, 9)))
+    first, *others = votes  # of equal ones, the value given first comes first
+    tied = tuple(each.value for each in others if each.tied(first))
     abstained = tuple(position for position, value in enumerate(values) if value is None)
-    tally = Tally(tuple(Votes(value, count) for value, count in counts), len(abstained))
-    return Majority(values.index(first), tied, abstained, tally)
+    return Majority(values.index(first.value), tied, abstained, Tally(tuple(votes), len(abstained)))
+
+
+def _shares(values: Sequence[str | None], weights: Sequence[float]) -> dict[str, float]:
+    """Return the share of each value in the weights of all votes."""
+    sums: defaultdict[str, float] = defaultdict(float)
+    for value, weight in zip(values, weights, strict=True):
+        if value is not None:
+            sums[value] += weight
+    total = sum(sums.values())
+    return {value: weight / total for value, weight in sums.items()}
+
+
+def confidence_weights(confidences: Sequence[float | None], temperature: float) -> tuple[float, ...]:
+    """Return the weights of votes: the softmax of their confidences (0 to 100, taken as 0 to 1) at this temperature.
+
+    Unknown confidences are the mean of the known ones.
+    """
+    known = [confidence for confidence in confidences if confidence is not None]
+    mean = sum(known) / len(known) if known else 0.0
+    scaled = [(mean if each is None else each) / 100 / temperature for each in confidences]
+    powers = [exp(each - max(scaled)) for each in scaled]
+    return tuple(power / sum(powers) for power in powers)
+
+
+def _numbers(values: Sequence[str | None], value: str) -> tuple[int, ...]:
+    return tuple(number for number, each in enumerate(values, 1) if each == value)
 
 
 def borda(rankings: Sequence[Sequence[int]], count: int) -> tuple[int, ...]:

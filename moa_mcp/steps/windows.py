@@ -14,7 +14,7 @@ from moa_mcp.images.tokens import usual_tokens
 from moa_mcp.text.tokens import CAUTIOUS, size
 from moa_mcp.values import Answer, Comment, Message, images_of
 
-_LEAST = 240
+LEAST = 240
 """Smallest useful part of an answer, in bytes."""
 _MARK = 60
 """Largest length of the text that marks an answer as cut, in bytes."""
@@ -33,7 +33,7 @@ def tokens(messages: Sequence[Message]) -> int:
 
 def least(empty: Sequence[Message]) -> int:
     """Return the fewest tokens in which answers can be combined, given a prompt with two empty answers."""
-    return tokens(empty) + 2 * (_LEAST + _MARK) // CAUTIOUS.per_token
+    return tokens(empty) + 2 * (LEAST + _MARK) // CAUTIOUS.per_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def part(fit: Fit, so_far: Answer | None, answers: tuple[Answer, ...]) -> Part |
     """
     carried = () if so_far is None else (so_far,)
     most = len(answers) if fit.most is None else min(fit.most, len(answers))
-    count = _largest(lambda count: fit(carried + answers[:count]), most)
+    count = largest(lambda count: fit(carried + answers[:count]), most)
     if count:
         return Part(carried + answers[:count], answers[count:])
     cut = _cut(fit, (*carried, answers[0]))
@@ -84,7 +84,7 @@ def excerpts(fit: Fit, answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
 def halved(answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
     """Return the answers with half of their total length, the longest cut first, for a judge that must compare them."""
     sizes = _sizes(answers)
-    most_bytes = _largest(lambda limit: sum(min(each, limit) for each in sizes) <= sum(sizes) // 2, max(sizes))
+    most_bytes = largest(lambda limit: sum(min(each, limit) for each in sizes) <= sum(sizes) // 2, max(sizes))
     return tuple(shortened(answer, max(most_bytes, 1)) for answer in answers)
 
 
@@ -94,8 +94,8 @@ def _cut(fit: Fit, answers: tuple[Answer, ...]) -> tuple[Answer, ...] | None:
     Comments are removed if there is no room for them.
     """
     longest = max(_sizes(answers))
-    most_bytes = _largest(lambda limit: fit(tuple(shortened(answer, limit) for answer in answers)), longest)
-    if most_bytes >= _LEAST:
+    most_bytes = largest(lambda limit: fit(tuple(shortened(answer, limit) for answer in answers)), longest)
+    if most_bytes >= LEAST:
         return tuple(shortened(answer, most_bytes) for answer in answers)
     bare = tuple(replace(answer, comments=(), shortened=True) if answer.comments else answer for answer in answers)
     return None if bare == answers else bare if fit(bare) else _cut(fit, bare)
@@ -112,19 +112,25 @@ def shortened(answer: Answer, limit: int) -> Answer:
 
 
 def _beginning(written: _Written, limit: int) -> _Written:
-    if size(written.text) <= limit:
-        return written
-    text = written.text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
-    ends = (text.rfind(boundary) + len(boundary) for boundary in _BOUNDARIES)
-    end = next((end for end in ends if end > len(text) * 3 // 4), len(text))
-    return replace(written, text=text[:end].rstrip(), shortened=True)
+    text = beginning(written.text, limit)
+    return written if text is written.text else replace(written, text=text, shortened=True)
+
+
+def beginning(text: str, limit: int) -> str:
+    """Return a text of at most `limit` bytes, cut at the end of a paragraph, a line, a sentence or a word."""
+    if size(text) <= limit:
+        return text
+    cut = text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
+    ends = (cut.rfind(boundary) + len(boundary) for boundary in _BOUNDARIES)
+    end = next((end for end in ends if end > len(cut) * 3 // 4), len(cut))
+    return cut[:end].rstrip()
 
 
 def _sizes(answers: Sequence[Answer]) -> list[int]:
     return [size(text) for answer in answers for text in answer.texts]
 
 
-def _largest(holds: Callable[[int], bool], most: int) -> int:
+def largest(holds: Callable[[int], bool], most: int) -> int:
     """Return the largest number from 1 to `most` for which a monotonic condition is true; 0 if there is none."""
     if most and holds(most):
         return most

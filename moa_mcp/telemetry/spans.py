@@ -104,7 +104,8 @@ class RunSpans:
     def _of_run(self, event: RunStarted | RunEstimated | RunResumed | RunForked | RunFinished) -> None:
         match event:
             case RunStarted():
-                self._run.set_attributes({"moa.run.seed": event.seed, "moa.run.steps": event.steps})
+                follows = {"moa.run.continues": event.continues} if event.continues else {}
+                self._run.set_attributes({"moa.run.seed": event.seed, "moa.run.steps": event.steps, **follows})
             case RunEstimated():
                 self._run.set_attributes(attributes.of_estimate(event))
             case RunResumed():

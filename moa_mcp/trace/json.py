@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, fields
 from decimal import Decimal
 
 from moa_mcp.errors import Failure
 from moa_mcp.events import RunEstimated
 from moa_mcp.images import describing
+from moa_mcp.steps.sides import Side
+from moa_mcp.trace.agreement import Agreement, agreement, wilson
 from moa_mcp.trace.findings import analysis_of, review_of
 from moa_mcp.trace.trace import AttemptTrace, CallTrace, StepTrace, Trace
 from moa_mcp.values import Answer, Comment, Completion, Image, Place, Usage
@@ -24,10 +27,12 @@ _LONGEST_POINT = 400
 
 def summary(trace: Trace) -> dict[str, object]:
     """Return a run's result: its answer, its layers (the steps that called models), usage and cost."""
+    found = agreement(trace)
     return {
         "status": trace.status,
         "run_id": trace.run_id,
         "pipeline": trace.pipeline,
+        "continues": trace.continues,
         "seed": trace.seed,
         "answer": trace.answer,
         "layers": [_layer(step) for step in trace.steps if step.calls],
@@ -37,6 +42,9 @@ def summary(trace: Trace) -> dict[str, object]:
         "tally": _last_tally(trace),
         "analysis": _last_analysis(trace),
         "review": _last_review(trace),
+        "agreement": _agreement(found),
+        "dissent": [_side(side) for side in found.dissent] if found else [],
+        "saved_calls": trace.saved,
         "notes": list(trace.notes),
     }
 
@@ -63,9 +71,13 @@ def facts(trace: Trace) -> dict[str, object]:
             "text": trace.question.text,
             "context": trace.question.context,
             "system": trace.question.system,
+            "turns": [
+                {"role": each.role, "content": each.content, **_images(each.images)} for each in trace.question.turns
+            ],
             **_images(trace.question.images),
         },
         "planned": list(trace.planned),
+        "not_needed": list(trace.not_needed),
     }
 
 
@@ -110,6 +122,8 @@ def step_with(step: StepTrace, calls: list[dict[str, object]]) -> dict[str, obje
         "tally": _tally(step),
         "analysis": analysis_of(step),
         "review": review_of(step),
+        "verdict": step.verdict or None,
+        "final": step.final,
     }
 
 
@@ -128,14 +142,39 @@ def _last_review(trace: Trace) -> dict[str, object] | None:
     return next((review_of(each) for each in reversed(trace.steps) if each.review), None)
 
 
+def _agreement(found: Agreement | None) -> dict[str, object] | None:
+    """Return how far the answers agree. What only a count has is null if a judge decided."""
+    if found is None:
+        return None
+    leading = found.leading
+    interval = None if leading is None else [round(end, 3) for end in wilson(leading.count, found.total)]
+    return {
+        "step": found.step,
+        "of": found.of,
+        "verdict": found.verdict,
+        "total": found.total or None,
+        **(dict.fromkeys(each.name for each in fields(Side)) if leading is None else _side(leading)),
+        "share": None if leading is None else round(leading.count / found.total, 3),
+        "interval": interval,
+    }
+
+
+def _side(side: Side) -> dict[str, object]:
+    return {**asdict(side), "value": _shortened(side.value)}
+
+
+def _shortened(value: str, longest: int = _LONGEST_VALUE) -> str:
+    return value if len(value) <= longest else f"{value[: longest - 1]}…"
+
+
 def _tally(step: StepTrace, longest: int = sys.maxsize) -> dict[str, object] | None:
     if step.tally is None:
         return None
     return {
         "step": step.step,
         "values": [
-            {"value": value if len(value) <= longest else f"{value[: longest - 1]}…", "votes": votes}
-            for value, votes in step.tally.values
+            {"value": _shortened(each.value, longest), "votes": each.votes, "weight": each.weight}
+            for each in step.tally.values
         ],
         "abstained": step.tally.abstained,
         "of": step.tally.of,
@@ -207,7 +246,8 @@ def _failure(failure: Failure | None) -> dict[str, object] | None:
 
 
 def _answer(answer: Answer) -> dict[str, object]:
-    return {**_written(answer), "comments": [_written(comment) for comment in answer.comments]}
+    comments = [_written(comment) for comment in answer.comments]
+    return {**_written(answer), "comments": comments, "confidence": answer.confidence}
 
 
 def _written(written: Answer | Comment) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from moa_mcp.engine.execute import Checkpoint
 from moa_mcp.events import (
@@ -32,12 +33,25 @@ def checkpoint(question: Question, events: Sequence[Event]) -> Checkpoint:
     state = State(question)
     for event in finished:
         state = state.then(event.answers, analysis=event.analysis)
-    return Checkpoint(len(finished), state, degraded, recorded=True)
+    steps = len(finished)
+    if finished and finished[-1].final:
+        steps = next((len(event.steps) for event in events if isinstance(event, RunStarted)), steps)
+    return Checkpoint(steps, state, degraded, recorded=True)
 
 
 def until(events: Sequence[Event], step: int) -> tuple[Event, ...]:
-    """Return the events of the steps before `step`, without the events of the run as a whole."""
-    return tuple(event for event in events if 0 < _step(event) < step)
+    """Return the events of the steps before `step`, without the events of the run as a whole.
+
+    A run that forks after a step that ended the other run goes on.
+    """
+    return tuple(_going_on(event) for event in events if 0 < _step(event) < step)
+
+
+def _going_on(event: Event) -> Event:
+    """Return the event of a step that does not end the run."""
+    if not isinstance(event, StepFinished) or not event.final:
+        return event
+    return replace(event, notes=tuple(note for note in event.notes if not note.saved), final=False)
 
 
 def own(events: Sequence[Event]) -> Sequence[Event]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import zip_longest
 
-from moa_mcp.errors import STOPPED, Failure
+from moa_mcp.errors import STOPPED, ContextTooLong, Failure
 from moa_mcp.events import (
     AttemptFailed,
     AttemptFinished,
@@ -121,6 +121,10 @@ class StepTrace:
     """Its comparison of the answers, if it compared them."""
     review: PeerReview | None = None
     """Its ranking by reviewers, if it has one."""
+    verdict: str = ""
+    """What its judge said, in words; empty if it has none."""
+    final: bool = False
+    """Whether the run ended with it, because the later steps were not needed."""
     seconds: float | None = None
     """None while the step runs, or if it failed."""
 
@@ -194,6 +198,8 @@ class Trace:
     """How many steps it inherited; they add no cost to this run."""
     resumed: int = 0
     """How often it was resumed."""
+    continues: str | None = None
+    """The earlier run that its question follows; None if it follows none."""
     _earlier_s: float = field(default=0.0, init=False, repr=False)
     """Its duration before it was last resumed."""
     _since: float = field(default=0.0, init=False, repr=False)
@@ -212,6 +218,16 @@ class Trace:
         return _total(step.cost_usd for step in self.steps[self.inherited :])
 
     @property
+    def not_needed(self) -> tuple[str, ...]:
+        """Return the kinds of the steps that were not needed, because an earlier one ended the run."""
+        return self.planned[len(self.steps) :] if self.steps and self.steps[-1].final else ()
+
+    @property
+    def saved(self) -> int:
+        """Return how many calls were not needed."""
+        return sum(step.saved for step in self.steps)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Return the notes of steps and calls, in order, each once."""
         lines = [*self.about_models, *self._unpriced()]
@@ -222,6 +238,13 @@ class Trace:
             lines += [f"{step.kind}: {note.text}" for note in step.notes]
         lines += self._unknown()
         return tuple(dict.fromkeys(lines))
+
+    @property
+    def too_long_for(self) -> tuple[str, ...]:
+        """Return the models whose windows a prompt with earlier turns exceeds; without such turns, none."""
+        calls = (call for step in self.steps for call in step.calls if self.question.turns)
+        kinds = ((call.agent, call.failure.kind) for call in calls if call.failure)
+        return tuple(dict.fromkeys(agent for agent, kind in kinds if kind == ContextTooLong.__name__))
 
     def _unpriced(self) -> Iterator[str]:
         if self.estimated is not None and self.estimated.max_cost_usd is not None:
@@ -262,6 +285,7 @@ class Trace:
                 self.run_id, self.pipeline, self.seed = event.run_id, event.pipeline, event.seed
                 self.question, self.planned, self.started_at = event.question, event.steps, event.at
                 self._since, self.about_models = event.at, event.notes
+                self.continues = event.continues or None
             case RunEstimated():
                 self.estimated = event
             case RunResumed():
@@ -285,6 +309,7 @@ class Trace:
                 step = self.steps[-1]
                 step.answers, step.notes, step.seconds = event.answers, event.notes, event.seconds
                 step.tally, step.analysis, step.review = event.tally, event.analysis, event.review
+                step.verdict, step.final = event.verdict, event.final
             case RunFinished():
                 self.status, self.answer = event.status, event.answer
                 self.error, self.reason = event.error, event.reason

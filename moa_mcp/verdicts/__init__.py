@@ -5,6 +5,6 @@ reads comparisons of answers.
 """
 
 from moa_mcp.verdicts.analyses import read_analysis
-from moa_mcp.verdicts.reading import Asked, read_ranking, read_vote
+from moa_mcp.verdicts.reading import Asked, read_equivalence, read_ranking, read_vote
 
-__all__ = ["Asked", "read_analysis", "read_ranking", "read_vote"]
+__all__ = ["Asked", "read_analysis", "read_equivalence", "read_ranking", "read_vote"]

@@ -6,7 +6,7 @@ The rules, in this order:
 2. Without such an object: an object that is the whole reply counts, with or without a code fence. Otherwise, an object
    counts if the judge's prompt does not contain it, because an answer may contain a verdict to be quoted. An object
    with another key never counts.
-3. Without an object: a reply counts that is nothing but a number, or nothing but a list for a ranking.
+3. Without an object: a reply counts that is nothing but a number, a list for a ranking, or yes or no for equivalence.
 4. An ambiguous reply has no verdict: several numbers that differ, fractions, or a number that no answer has.
 """
 
@@ -34,6 +34,10 @@ _OTHER_WORDS = {
 _OTHER_ORDERS = {
     "rankings", "ranked", "rank", "order", "ordering", "finalranking", "rankedanswers", "result", "answers",
     "numbers", "排名", "rangfolge", "classement",
+}  # fmt: skip
+_OTHER_TRUTHS = {
+    "equivalence", "areequivalent", "allequivalent", "equal", "same", "agree", "agreement", "verdict", "answer",
+    "result",
 }  # fmt: skip
 
 
@@ -66,6 +70,11 @@ def read_ranking(reply: str, asked: Asked, at_least: int) -> tuple[int, ...] | N
     form = _Form("ranking", _OTHER_ORDERS, lambda held: values.ranking(held, asked.answers))
     ranking = _Reply(reply, asked, form).verdict()
     return ranking if ranking is not None and len(ranking) >= at_least else None
+
+
+def read_equivalence(reply: str, asked: Asked) -> bool | None:
+    """Return whether a judge finds the answers equivalent; None if the reply is ambiguous or does not say it."""
+    return _Reply(reply, asked, _Form("equivalent", _OTHER_TRUTHS, values.truth)).verdict()
 
 
 @dataclass(frozen=True, slots=True)

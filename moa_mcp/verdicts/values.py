@@ -25,6 +25,11 @@ _BEFORE = (
 _DIGITS = r"[+]?(\d{1,9})(?:\.0+)?"
 _LABELLED = rf"(?:{_BEFORE}(?:{_NOUN}|best)\s*)?(?:no\.?|nr\.?|number)?[\s:=#№(\[{{<]*"
 _ONE = re.compile(rf"{_LABELLED}{_DIGITS}(?: of (\d{{1,9}}))?[\s)\]}}>.!。]*")
+_TRUTH = re.compile(
+    r"(?:(?:equivalent|verdict|answer)\s*[:=]\s*)?"
+    r"(?:(?P<yes>true|yes|equivalent|they are equivalent|ja|oui|sí|si|sim|да|是|はい|네)|"
+    r"false|no|not equivalent|they are not equivalent|different|nein|non|não|нет|否|いいえ|아니요)[.!。]*"
+)
 _HEAD = re.compile(
     rf"(?:{_BEFORE}(?:ranking|ranked|order|rank|answers)\s*(?:\([\w ,]*\))?\s*(?:is\s*)?[:=]\s*|{_BEFORE}answers? )"
 )
@@ -90,6 +95,21 @@ def ranking_of(text: str, count: int) -> tuple[int, ...] | None:
     rest = _HEAD.sub("", folded, count=1) if _HEAD.match(folded) else folded
     listed = _NEXT.split(_LABEL.sub("", rest.strip(" \n([{}]).")))
     return _all(_within(each, count) for each in listed)
+
+
+def truth(value: Value) -> bool | None:
+    """Return the truth in a value: ``true``, ``"yes"``, ``[false]``."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, list) and len(value) == 1:
+        return truth(value[0]) if not isinstance(value[0], list) else None
+    return truth_of(value) if isinstance(value, str) else None
+
+
+def truth_of(text: str) -> bool | None:
+    """Return the truth that is the only content of a text."""
+    found = _TRUTH.fullmatch(_folded(text)) if len(text) <= _LONGEST else None
+    return None if found is None else found["yes"] is not None
 
 
 def _all(numbers: Iterable[int | None]) -> tuple[int, ...] | None:

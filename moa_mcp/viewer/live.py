@@ -190,7 +190,8 @@ def _texts(event: Event) -> Iterator[str]:
                 yield from (answer.text, *(comment.text for comment in answer.comments))
         case RunStarted():
             question = event.question
-            yield from (question.text, question.context or "", question.system or "")
+            turns = (turn.content for turn in question.turns)
+            yield from (question.text, question.context or "", question.system or "", *turns)
         case RunFinished():
             yield from (event.answer or "", event.error or "")
         case _:

@@ -4,6 +4,7 @@ import {pictures} from "./pictures.js";
 import {drawRun} from "./run.js";
 import {keyOfServer, served} from "./served.js";
 import {fail, show} from "./shown.js";
+import {withTurns} from "./turns.js";
 import {focusOn} from "./update.js";
 
 const path = `/data${location.pathname}`, key = keyOfServer(), source = served(path, key);
@@ -20,6 +21,6 @@ source.start(({run, trees}) => {
   document.title = clean(`${run.status === "running" ? "… " : ""}${run.question.text.slice(0, 60)} · ${run.pipeline}`);
   show(() => {
     const [head, ...rest] = drawRun(run, trees, view, source, change);
-    return [head, pictures(run, path, key, () => show()), ...rest];
+    return withTurns(run, [head, pictures(run, path, key, () => show()), ...rest].filter(Boolean), true);
   });
 }, fail);

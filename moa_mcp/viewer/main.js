@@ -1,6 +1,7 @@
 // The page of a run that is in it, or of two: keeps what the reader has chosen.
 import {clean, el} from "./elements.js";
 import {drawings} from "./run.js";
+import {withTurns} from "./turns.js";
 import {focusOn, update} from "./update.js";
 import {restored} from "./whole.js";
 
@@ -15,7 +16,8 @@ function change(next, call) {
 }
 
 function draw() {
-  update(main, drawings[data.other ? "compared" : "run"](data, view, null, change));
+  const drawn = drawings[data.other ? "compared" : "run"](data, view, null, change);
+  update(main, data.other ? drawn : withTurns(data.run, drawn));
 }
 
 try {

@@ -18,13 +18,13 @@ _RUN = (
     *("run", "update", "source", "live"),
 )
 """The modules of every page of a run, each after those that it imports."""
-MODULES = (*_RUN, "findings", "whole", "main")
+MODULES = (*_RUN, "agreement", "findings", "whole", "turns", "main")
 """The modules of the page of one run."""
-LOCAL_RUN = (*_RUN, "findings", "served", "shown", "pictures", "local_run")
+LOCAL_RUN = (*_RUN, "agreement", "findings", "served", "shown", "turns", "pictures", "local_run")
 """Those of the page of a run of `moa-mcp view`."""
 LOCAL_LIST = ("elements", "figures", "source", "live", "update", "served", "shown", "list", "local_list")
 """Those of its list of runs."""
-COMPARING = (*(name for name in _RUN if name != "live"), "whole", "compare", "main")
+COMPARING = (*(name for name in _RUN if name != "live"), "whole", "compare", "turns", "main")
 """Those of a page with two runs, which does not follow them."""
 APP_MODULES = (
     *("asks" if name == "commands" else name for name in _RUN),

@@ -11,7 +11,7 @@ const LONG_ANSWER = 6000;
 
 export function drawRun(run, trees, view, source, change) {
   const pick = call => change({picked: keyOf(call), layer: call.place.step}, call);
-  return [head(run), answer(run, trees), facts(run), notes(run), drawings.findings?.(run), choices(run, pick), timeline(run, view.picked, pick),
+  return [head(run), answer(run, trees), facts(run), notes(run), drawings.agreement?.(run), drawings.findings?.(run), choices(run, pick), timeline(run, view.picked, pick),
     answers(run, trees, view.layer, view.picked, layer => change({layer}), pick), prompt(run, view.picked), commands(run, source)].filter(Boolean);
 }
 
@@ -37,7 +37,7 @@ function answer(run, trees) {
 function facts(run) {
   const {estimate} = run, own = ownCalls(run), used = tokens(run.usage);
   const failed = own.filter(call => call.failure).length, retried = own.filter(call => !call.failure && call.attempts.length > 1).length;
-  const saved = (run.layers ?? []).reduce((sum, layer) => sum + (layer.saved_calls ?? 0), 0);
+  const saved = run.saved_calls;
   const calls = [failed && `${failed} failed`, retried && `${retried} retried`, saved && `${saved} not needed`, run.inherited_steps && `${counted(run.inherited_steps, "step")} reused`].filter(Boolean).join(", ");
   const money = estimate?.cost_usd, expected = run.status === "running" ? estimate?.calls ?? 0 : 0;
   return el("dl.facts",

@@ -20,5 +20,7 @@ def verdict(call: CallTrace) -> tuple[int, ...] | None:
     asked = Asked.of(len(prompts.unfenced(system)), form.key, call.messages)
     if form.field == "ranking":
         return read_ranking(call.completion.text, asked, 1) or ()
+    if form.field == "equivalent":
+        return None
     number = read_vote(call.completion.text, asked)
     return () if number is None else (number,)

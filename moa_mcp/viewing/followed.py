@@ -12,7 +12,7 @@ import anyio.to_thread
 from moa_mcp.errors import MoaError
 from moa_mcp.journal import Page
 from moa_mcp.journal.damage import readable
-from moa_mcp.runs import is_active, settle
+from moa_mcp.runs import settle
 from moa_mcp.trace.trace import Trace
 from moa_mcp.viewer.data import Json
 from moa_mcp.viewer.live import Live
@@ -73,7 +73,7 @@ class _Followed:
     async def look(self, at: Callable[[Live], Value]) -> Value:
         async with self._lock:
             events, mark, record = await self._journal.events(self._run_id, self._mark)
-            ended = not is_active(record)
+            ended = not record.is_active
             if self._ended and (events or not ended):  # it was resumed, or its process is alive after all
                 self._begin()
                 events, mark, record = await self._journal.events(self._run_id)

@@ -10,16 +10,16 @@ import anyio
 from moa_mcp.errors import JournalError, RunNotFound
 from moa_mcp.events import Emit, TextReceived, tee
 from moa_mcp.journal import Journal
-from moa_mcp.journal.news import News, NewsKind
+from moa_mcp.journal.news import News
 from moa_mcp.runs.record import settle
 from moa_mcp.runs.run import Run
+from moa_mcp.runs.watching import CHANGES
 from moa_mcp.values import ACTIVE, Place
 
 _LOOK_S = 5.0
 """Seconds between two looks at the journal, in case news were lost."""
 _AGAIN_S = 1.0
 """Seconds between two attempts to read the journal in an outage."""
-_KINDS: tuple[NewsKind, ...] = ("queued", "changed", "ended", "cancelled", "text")
 _QUEUED = "waiting in the queue for a worker"
 
 _log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Follower:
     async def _until_ended(self) -> None:
         while True:
             try:
-                async with self._journal.news(*_KINDS, run_id=self._run.run_id) as news:
+                async with self._journal.news(*CHANGES, "text", run_id=self._run.run_id) as news:
                     while not await self._pass_on():
                         await self._hear(news)
             except RunNotFound:  # it was deleted

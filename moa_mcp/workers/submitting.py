@@ -25,17 +25,17 @@ class Submitting(Executor):
 
     is_local = False
 
-    async def record(self, work: Work, *, queued: bool = True) -> bool:
-        """Record a new run and put it into the queue; return whether its ID was not known. Raises `JournalError`.
+    async def record(self, work: Work, *, queued: bool = True, max_runs: int | None = None) -> bool:
+        """Record a new run and put it into the queue; return whether its ID was not known. Raises as `Journal.begin`.
 
         A fork has events already, which are stored before it is queued.
         """
         work = _in_trace(work)
         if work.start.checkpoint is None:
-            return await super().record(work, queued=queued)
+            return await super().record(work, queued=queued, max_runs=max_runs)
         begun = False
         with anyio.CancelScope(shield=True):
-            begun = await super().record(work)
+            begun = await super().record(work, max_runs=max_runs)
             if begun:
                 await self._requeue(work, work.start)
         return begun

@@ -14,11 +14,11 @@ import pytest
 from moa_mcp.callers import Caller, Permissions
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
-from moa_mcp.journal.sqlite import SQLiteJournal
-from moa_mcp.runs import CallerRuns, Concurrency, NewRun, Ready, ResumedRun, Run, Runs
+from moa_mcp.runs import CallerRuns, NewRun, Ready, ResumedRun, Run, Runs
 from tests.budget.test_budget import WHY, saying
 from tests.budget.test_budget_waiting import COST, TODAY, all_ended
 from tests.support.clocks import jumping
+from tests.support.stores import EXPIRES, STORES
 from tests.support.tables import AGGREGATE, PROPOSE
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +33,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
 
 def of(runs: Runs, name: str, dollars: int | None) -> CallerRuns:
     limit = None if dollars is None else Decimal(dollars)
-    return CallerRuns(runs, Caller(name, Permissions(max_cost_usd_per_day=limit)), Concurrency())
+    return CallerRuns(runs, Caller(name, Permissions(max_cost_usd_per_day=limit)))
 
 
 async def begun(mine: CallerRuns, count: int) -> list[Run]:
@@ -44,8 +44,7 @@ async def begun(mine: CallerRuns, count: int) -> list[Run]:
 
 
 async def spent(journal: Journal, caller: str) -> Decimal:
-    total, _ = await journal.spending_of(caller, TODAY)
-    return Decimal(total) / 10**9
+    return Decimal(await journal.spending(TODAY, caller)) / 10**9
 
 
 @pytest.mark.parametrize("day", ["", f"max_cost_usd_per_day = {MANY * COST + 200}"])
@@ -101,16 +100,19 @@ async def test_a_resumed_run_has_the_budget_that_its_caller_has_now() -> None:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_processes_that_start_runs_of_a_caller_at_once_never_exceed_its_budget(tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", EXPIRES)
+async def test_processes_that_start_runs_of_a_caller_at_once_never_exceed_its_budget(
+    store: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    opened = STORES[store](tmp_path if store == "sqlite" else request.getfixturevalue("database"))
     provider, dollars = saying(tokens=100, seconds=0.001), 3 * COST + 31
     async with AsyncExitStack() as processes:
         started: list[Run] = []
         for _ in range(2):
-            journal = SQLiteJournal(tmp_path / "journal.sqlite")
-            runs = await processes.enter_async_context(provider.runs("", PROPOSE, AGGREGATE, journal=journal).open())
-            started += await begun(of(runs, "alice", dollars), 4)
+            runs = provider.runs("", PROPOSE, AGGREGATE, journal=opened())
+            started += await begun(of(await processes.enter_async_context(runs.open()), "alice", dollars), 4)
         traces = await all_ended(started)
-    closed = SQLiteJournal(tmp_path / "journal.sqlite")
+    closed = opened()
     assert 0 < provider.billed <= await spent(closed, "alice") <= dollars  # calls that were cut off count in full
     await closed.close()
     assert Counter(trace.status for trace in traces)["complete"] > 0

@@ -86,6 +86,22 @@ class Team:
         status: str = self.call(server, "moa_wait", run_id=run_id, wait_s=20)["status"]
         return status
 
+    def answers(self) -> int:
+        """Return how many answers are on record."""
+        with closing(sqlite3.connect(self.path)) as db:
+            return sum(body.count('"kind":"attempt_finished"') for (body,) in db.execute("SELECT body FROM events"))
+
+    def stopped(self, server: ServerProcess) -> bool:
+        """Stop a process, unless it writes the journal right now, which the others could not do then."""
+        server.signal(signal.SIGSTOP)
+        with closing(sqlite3.connect(self.path, timeout=0)) as db:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                server.signal(signal.SIGCONT)
+                return False
+        return True
+
     def committed(self) -> int:
         """Return the nanodollars that all runs have committed today."""
         with closing(sqlite3.connect(self.path)) as db:
@@ -173,7 +189,8 @@ def test_what_a_run_held_comes_back_though_it_was_cancelled_elsewhere_before_its
     with team.servers(2) as (here, there):
         left = team.begin(here, "two")
         team.models.wait_for(lambda seen: len(seen) == 2 and seen[0].finished)
-        here.signal(signal.SIGSTOP)  # it does not learn of it
+        until(lambda: team.answers() == 1)
+        until(lambda: team.stopped(here))  # it does not learn of it
         team.call(there, "moa_cancel", run_id=left)
         here.signal(signal.SIGKILL)
         here.ended()

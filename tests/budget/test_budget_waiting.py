@@ -16,8 +16,9 @@ import pytest
 
 from moa_mcp.errors import JournalError, ServerFailed, TimedOut
 from moa_mcp.events import CallWaits, Event
-from moa_mcp.journal import Claim, Committed, Journal, Page
+from moa_mcp.journal import Claim, Journal, Page
 from moa_mcp.journal.memory import MemoryJournal
+from moa_mcp.journal.spending import Commitment, Committed
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.runs import NewRun, Run, Runs
 from moa_mcp.server.results import progress
@@ -200,7 +201,7 @@ async def test_what_a_run_held_when_its_process_died_is_no_more_held_when_it_wai
         for run in left:
             run.scope.cancel()
     for run in left:  # as a process leaves it that had no time to say what was spent
-        await journal.commit_spending(run.run_id, 19 * 10**9, None, 19 * 10**9)
+        await journal.commit_spending(Commitment(run.run_id, 19 * 10**9, None, 19 * 10**9))
     runs = provider.runs("max_cost_usd_per_day = 100", PROPOSE, AGGREGATE, journal=journal)
     async with runs.open():
         again = [await resume_run(runs, run.run_id) for run in left]
@@ -211,7 +212,7 @@ async def test_what_a_run_held_when_its_process_died_is_no_more_held_when_it_wai
 async def test_a_run_that_is_refused_says_what_others_have_spent() -> None:
     provider, journal = saying(tokens=100), MemoryJournal()
     runs = provider.runs("max_cost_usd_per_day = 9", PROPOSE, AGGREGATE, journal=journal)
-    await journal.commit_spending("other", 8 * 10**9, None)
+    await journal.commit_spending(Commitment("other", 8 * 10**9, None))
     refused = await ended(runs)
     assert refused.error is not None
     assert "max_cost_usd_per_day = $9.00 is too low ($8.00 spent by other runs)" in refused.error
@@ -220,18 +221,9 @@ async def test_a_run_that_is_refused_says_what_others_have_spent() -> None:
 class Late(MemoryJournal):
     """Tells of what is committed only long after it is on record."""
 
-    async def commit_spending(
-        self,
-        run_id: str,
-        nanodollars: int,
-        cap: int | None,
-        held: int = 0,
-        day: str | None = None,
-        *,
-        in_turn: bool = False,
-    ) -> Committed:
-        done = await super().commit_spending(run_id, nanodollars, cap, held, day, in_turn=in_turn)
-        with anyio.CancelScope(shield=cap is None):
+    async def commit_spending(self, wanted: Commitment) -> Committed:
+        done = await super().commit_spending(wanted)
+        with anyio.CancelScope(shield=wanted.cap is None):
             await anyio.sleep(1)
         return done
 
@@ -257,19 +249,10 @@ class Forgetful(MemoryJournal):
 
     takes = False
 
-    async def commit_spending(
-        self,
-        run_id: str,
-        nanodollars: int,
-        cap: int | None,
-        held: int = 0,
-        day: str | None = None,
-        *,
-        in_turn: bool = False,
-    ) -> Committed:
-        if cap is None and held == 0 and not self.takes:
+    async def commit_spending(self, wanted: Commitment) -> Committed:
+        if wanted.cap is None and wanted.held == 0 and not self.takes:
             raise JournalError("no room")
-        return await super().commit_spending(run_id, nanodollars, cap, held, day, in_turn=in_turn)
+        return await super().commit_spending(wanted)
 
 
 async def test_what_could_not_be_put_on_record_of_a_runs_end_is_when_the_next_begins() -> None:
@@ -286,17 +269,8 @@ async def test_what_could_not_be_put_on_record_of_a_runs_end_is_when_the_next_be
 class Thoughtful(MemoryJournal):
     """Takes long to tell what runs hold; meanwhile they have ended."""
 
-    async def commit_spending(
-        self,
-        run_id: str,
-        nanodollars: int,
-        cap: int | None,
-        held: int = 0,
-        day: str | None = None,
-        *,
-        in_turn: bool = False,
-    ) -> Committed:
-        done = await super().commit_spending(run_id, nanodollars, cap, held, day, in_turn=in_turn)
+    async def commit_spending(self, wanted: Commitment) -> Committed:
+        done = await super().commit_spending(wanted)
         await anyio.sleep(0 if done.accepted else 100)
         return done
 
@@ -313,17 +287,8 @@ class Dated(MemoryJournal):
 
     today = YESTERDAY
 
-    async def commit_spending(
-        self,
-        run_id: str,
-        nanodollars: int,
-        cap: int | None,
-        held: int = 0,
-        day: str | None = None,
-        *,
-        in_turn: bool = False,
-    ) -> Committed:
-        return await super().commit_spending(run_id, nanodollars, cap, held, day or self.today, in_turn=in_turn)
+    async def commit_spending(self, wanted: Commitment) -> Committed:
+        return await super().commit_spending(wanted._replace(day=wanted.day or self.today))
 
 
 async def test_a_run_that_waits_at_midnight_starts_on_the_new_day_by_the_clock_of_the_journal() -> None:
@@ -384,8 +349,8 @@ async def test_what_a_run_spends_is_on_record_though_a_cap_is_set_while_it_is_ac
 class Contested(MemoryJournal):
     """Another process is always the first to claim a run."""
 
-    async def claim(self, run_id: str) -> Claim | None:
-        del run_id
+    async def claim(self, run_id: str, *, max_runs: int | None = None) -> Claim | None:
+        del run_id, max_runs
         return None
 
 
@@ -397,7 +362,7 @@ async def test_what_a_dead_process_held_counts_in_full_if_what_it_spent_is_unkno
         Contested() if why.startswith("another") else SQLiteJournal(path, texts=not why.startswith("its prompts"))
     )
     await journal.begin(record_of())
-    await journal.commit_spending("r", 55 * 10**9, None, 55 * 10**9)
+    await journal.commit_spending(Commitment("r", 55 * 10**9, None, 55 * 10**9))
     await journal.release("r")
     runs = saying(tokens=100).runs("max_cost_usd_per_day = 60", PROPOSE, AGGREGATE, journal=journal)
     async with runs.open():
@@ -438,10 +403,10 @@ def test_a_question_at_the_command_line_says_that_it_waits_for_what_another_proc
 
     async def hold() -> None:
         await other.begin(record_of())
-        assert (await other.commit_spending("r", 10**9, None, 10**9)).accepted
+        assert (await other.commit_spending(Commitment("r", 10**9, None, 10**9))).accepted
 
     async def give_up() -> None:
-        await other.commit_spending("r", 0, None)
+        await other.commit_spending(Commitment("r", 0, None))
         await other.finish("r", "complete")
         await other.close()
 

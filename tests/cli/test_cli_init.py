@@ -246,11 +246,11 @@ def test_print_writes_the_same_file_to_stdout_alone(newcomer: Newcomer) -> None:
 def test_another_file_is_named_in_the_commands(newcomer: Newcomer, tmp_path: Path) -> None:
     other = tmp_path / "other.toml"
     done = newcomer("init", "--yes", "--config", str(other), OPENAI_API_KEY=KEY)
-    assert f"moa-mcp ask council --config {other} " in done.stdout
+    assert f"moa-mcp ask --config {other} " in done.stdout
     assert f"moa-mcp install --config {other}\n" in done.stdout
     assert newcomer("check", "--strict", "--config", str(other), OPENAI_API_KEY=KEY).returncode == 0
     by_variable = newcomer("init", "--yes", "--force", MOA_MCP_CONFIG=str(other), OPENAI_API_KEY=KEY)
-    assert "moa-mcp ask council 'Should" in by_variable.stdout
+    assert "moa-mcp ask 'Should" in by_variable.stdout
     assert "  moa-mcp install\n" in by_variable.stdout
     assert newcomer.written == []
 

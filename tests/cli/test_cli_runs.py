@@ -129,9 +129,9 @@ def test_what_members_found_is_shown_with_their_names(nursery: Nursery, environ:
         assert "- contradiction: The result: The answer is 392 (claude-sonnet-5-5); The answer is 390 (gpt" in lines
         assert "- missing in all: No simulated answer shows how it was calculated." in lines
     assert run("ask", "council", "What is 17 * 23?", "--offline", "-q", "--seed", "3").returncode == 0
-    lines = run("runs", "show", "last").stdout.splitlines()
-    at = lines.index("Review (step 2)")
-    assert [line.partition("  ")[0] for line in lines[at + 1 : at + 5]] == [
+    rows = run("runs", "show", "last").stdout.splitlines()
+    at = rows.index("Review (step 2)")
+    assert [row.partition("  ")[0] for row in rows[at + 1 : at + 5]] == [
         "1. answer 1, claude-sonnet-5-5",
         "2. answer 3, gemini-3.8-flash",
         "3. answer 4, mistral-medium-3-5",

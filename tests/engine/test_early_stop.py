@@ -202,7 +202,7 @@ async def test_a_pass_that_fails_is_made_good_by_the_next() -> None:
         (f"{XY[:-1]}, stop = 2 }}", "stop: 2 should be a table, { ahead_by = 2 }"),
         (
             f"{XY[:-1]}, stop = {{ ahead_by = 1, x = 1 }} }}",
-            "stop.x: unknown key; valid keys: ahead_by, decimal, extract",
+            "stop.x: unknown key; valid keys: ahead_by, decimal, extract, posterior",
         ),
         (
             f"{XY[:-1]}, stop = {{ ahead_by = 1, extract = 3 }} }}",
@@ -242,7 +242,7 @@ def test_a_decimal_mark_without_numbers(stop: str, fault: str) -> None:
         ('agent = "openai/x", stop = { ahead_by = 2 }', "stop: ahead_by = 2 can't be reached with passes = 1"),
         (
             'agent = "openai/x", passes = 3, stop = { ahead_by = 1, extract = "text" }',
-            "stop.extract: unknown key; valid keys: ahead_by",
+            "stop.extract: unknown key; valid keys: ahead_by, posterior",
         ),
     ],
 )

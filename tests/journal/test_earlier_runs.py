@@ -37,7 +37,8 @@ def moa(tmp_path: Path) -> Moa:
 
     def invoke(*arguments: str) -> str:
         environ = {"MOA_MCP_JOURNAL": str(journal), "MOA_MCP_CONFIG": str(config)}
-        result = CliRunner().invoke(commands, ["runs", *arguments], env=environ)
+        group = [] if arguments[0] == "ask" else ["runs"]
+        result = CliRunner().invoke(commands, [*group, *arguments], env=environ)
         assert result.exit_code == 0, result.output
         return result.stdout
 
@@ -101,6 +102,16 @@ def test_an_interrupted_run_is_resumed_from_the_answers_on_record(moa: Moa) -> N
     assert trace["status"] == "complete"
     assert texts(trace, 1) == ["a says 42", "b says 42", "c says 42"]
     assert trace["answer"].startswith("[simulated z]")
+
+
+def test_a_question_follows_a_run(moa: Moa) -> None:
+    follows = json.loads(moa("ask", "p", "And?", "--continue", COMPLETE, "--offline", "--json"))
+    earlier = exported(moa, COMPLETE)
+    assert follows["continues"] == COMPLETE
+    assert [each["content"] for each in follows["question"]["turns"]] == [
+        earlier["question"]["text"],
+        earlier["answer"],
+    ]
 
 
 def test_a_failed_run_is_resumed(moa: Moa) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from moa_mcp.errors import LeaseLost, RunNotFound
+from moa_mcp.errors import LeaseLost, RunNotFound, TooManyRuns
 from moa_mcp.events import (
     PASSING,
     AttemptFinished,
@@ -24,8 +24,9 @@ from moa_mcp.events import (
     RunFinished,
     TextReceived,
 )
-from moa_mcp.journal import CallerSpending, Committed, Journal, RunRecord
+from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.journal.memory import MemoryJournal
+from moa_mcp.journal.spending import Commitment, Committed
 from moa_mcp.values import Completion, Place, Status
 from tests.support.journals import EVENTS, asked, record_of, went_out
 
@@ -306,9 +307,13 @@ TODAY = datetime.now(UTC).date().isoformat()
 
 async def test_what_runs_commit_to_spend_on_a_day_is_summed_over_processes(journal: Journal, rival: Journal) -> None:
     assert await journal.spending(TODAY) == 0
-    assert await journal.commit_spending("r", 60, 100) == Committed(accepted=True, day=TODAY, total=60, held=0)
-    assert await rival.commit_spending("s", 40, 100) == Committed(accepted=True, day=TODAY, total=100, held=0)
-    earlier = await rival.commit_spending("s", 10**15, None, day="2001-01-01")
+    assert await journal.commit_spending(Commitment("r", 60, 100)) == Committed(
+        accepted=True, day=TODAY, total=60, held=0
+    )
+    assert await rival.commit_spending(Commitment("s", 40, 100)) == Committed(
+        accepted=True, day=TODAY, total=100, held=0
+    )
+    earlier = await rival.commit_spending(Commitment("s", 10**15, None, day="2001-01-01"))
     assert earlier == Committed(accepted=True, day="2001-01-01", total=10**15, held=0)
     assert await journal.spending(TODAY) == 100
     assert await rival.spending("2001-01-01") == 10**15
@@ -321,19 +326,106 @@ async def test_what_the_runs_of_a_caller_have_committed_is_told_apart_from_other
         await journal.begin(replace(record_of(run_id), caller=caller))
     await journal.finish("d", "complete")
     for run_id, amount, held in (("a", 60, 50), ("b", 7, 7), ("c", 1, 0), ("d", 5, 3)):
-        await journal.commit_spending(run_id, amount, None, held)
-    await journal.commit_spending("a", 1000, None, day="2001-01-01")
-    assert await rival.spending_of("alice", TODAY) == CallerSpending(66, {"a": 50})
-    assert await rival.spending_of("bob", TODAY) == CallerSpending(7, {"b": 7})
-    assert await rival.spending_of("carol", TODAY) == CallerSpending(0, {})
+        await journal.commit_spending(Commitment(run_id, amount, None, held))
+    await journal.commit_spending(Commitment("a", 1000, None, day="2001-01-01"))
+    spent = {caller: await rival.spending(TODAY, caller) for caller in ("alice", "bob", "carol")}
+    assert spent == {"alice": 66, "bob": 7, "carol": 0}
+    assert await rival.held(TODAY, caller="alice") == {"a": 50}
+    assert await rival.held(TODAY, caller="carol") == {}
+    await journal.forget(older_than=LATER)
+    assert await rival.spending(TODAY, "alice") == 66
+
+
+async def test_a_caller_has_so_many_active_runs_at_most_whoever_begins_or_claims_them_at_once(
+    journal: Journal, rival: Journal
+) -> None:
+    for run_id in ("left", "ended", "other"):
+        await journal.begin(replace(record_of(run_id), caller="" if run_id == "other" else "alice"))
+    await journal.release("left")
+    await journal.finish("ended", "complete")
+
+    async def begin(number: int) -> bool:
+        owner, record = (journal, rival)[number % 2], replace(record_of(f"r{number:02}"), caller="alice")
+        try:
+            return await owner.begin(record, queued=number % 3 == 0, max_runs=3)
+        except TooManyRuns:
+            assert await owner.record(record.run_id) is None
+            return False
+
+    assert (await anyio.amap(begin, range(12))).count(True) == 3
+    active = sorted(each.run_id for each in await journal.records(caller="alice") if each.is_active)
+    with pytest.raises(TooManyRuns) as refused:
+        await rival.claim("left", max_runs=3)
+    assert str(refused.value) == str(TooManyRuns(3, active))
+    assert await rival.begin(replace(record_of("bob"), caller="bob"), max_runs=1)
+    assert await rival.begin(replace(record_of("local"), caller=""), max_runs=1)
+    await journal.cancel(active[1])
+    assert await rival.claim("left", max_runs=3)
+
+
+async def test_the_cap_of_a_caller_and_that_of_the_day_are_checked_at_once(journal: Journal, rival: Journal) -> None:
+    for run_id, caller in (("a", "alice"), ("b", "bob"), ("c", "alice"), ("d", "")):
+        await journal.begin(replace(record_of(run_id), caller=caller))
+    assert (await journal.commit_spending(Commitment("a", 60, 100, 50, caller_cap=70))).accepted
+    assert (await journal.commit_spending(Commitment("b", 20, 100, 5, caller_cap=20))).accepted
+    of_alice = Committed(accepted=False, day=TODAY, total=60, held=50, by_caller=True)
+    assert await rival.commit_spending(Commitment("c", 11, 100, caller_cap=70)) == of_alice
+    assert await rival.commit_spending(Commitment("c", 21, 100, caller_cap=70)) == of_alice  # and too much for the day
+    of_all = Committed(accepted=False, day=TODAY, total=80, held=55)
+    assert await rival.commit_spending(Commitment("c", 21, 100, caller_cap=90)) == of_all
+    assert (await rival.commit_spending(Commitment("d", 20, 100, caller_cap=1))).accepted  # it has no caller
+    assert (await journal.commit_spending(Commitment("a", 55, 10, caller_cap=10))).accepted  # it shrinks
+    assert await rival.spending(TODAY, "alice") == 55
+
+
+async def test_of_the_many_runs_of_a_caller_that_commit_at_once_as_many_are_accepted_as_fit(
+    journal: Journal, rival: Journal
+) -> None:
+    for number in range(20):
+        await journal.begin(replace(record_of(f"r{number}"), caller="alice"))
+
+    async def commit(number: int) -> bool:
+        wanted = Commitment(f"r{number}", 10, 1000, caller_cap=55)
+        return (await (journal, rival)[number % 2].commit_spending(wanted)).accepted
+
+    assert sum(await anyio.amap(commit, range(20))) == 5
+    assert await rival.spending(TODAY, "alice") == 50
+
+
+async def test_a_run_that_waits_for_the_budget_of_its_caller_stands_before_the_callers_other_runs_alone(
+    journal: Journal, rival: Journal
+) -> None:
+    async def accepts(owner: Journal, run_id: str, amount: int, cap: int | None = None) -> bool:
+        wanted = Commitment(run_id, amount, cap, caller_cap=100, in_turn=True)
+        return (await owner.commit_spending(wanted)).accepted
+
+    for run_id, caller, owner in (
+        ("holds", "alice", journal),
+        ("large", "alice", journal),
+        ("small", "alice", rival),
+        ("other", "bob", rival),
+    ):
+        await owner.begin(replace(record_of(run_id), caller=caller))
+    assert await accepts(journal, "holds", 40)
+    assert not await accepts(journal, "large", 90)
+    assert not await accepts(rival, "small", 10)
+    assert await accepts(rival, "other", 90, 200)
+    assert await accepts(journal, "holds", 0)
+    assert not await accepts(rival, "small", 10)
+    assert not await accepts(journal, "large", 90, 150)  # of the day; it waits in the line of all now
+    assert await accepts(rival, "small", 10)  # without a cap of the day, that line does not matter
+    assert await accepts(rival, "other", 0)
+    assert await accepts(journal, "large", 90, 150)
 
 
 async def test_a_commitment_that_would_pass_the_cap_of_the_day_is_refused_unless_it_shrinks(journal: Journal) -> None:
     async def accepts(run_id: str, nanodollars: int, cap: int | None) -> bool:
-        return (await journal.commit_spending(run_id, nanodollars, cap)).accepted
+        return (await journal.commit_spending(Commitment(run_id, nanodollars, cap))).accepted
 
     assert await accepts("r", 60, 100)
-    assert await journal.commit_spending("s", 41, 100) == Committed(accepted=False, day=TODAY, total=60, held=0)
+    assert await journal.commit_spending(Commitment("s", 41, 100)) == Committed(
+        accepted=False, day=TODAY, total=60, held=0
+    )
     assert await journal.spending(TODAY) == 60
     assert await accepts("r", 50, 10)  # the cap was lowered meanwhile
     assert await accepts("r", 50, 10)
@@ -348,7 +440,7 @@ async def test_of_many_that_commit_at_once_the_cap_lets_through_as_many_as_fit(
     journal: Journal, rival: Journal
 ) -> None:
     async def commit(number: int) -> bool:
-        return (await (journal, rival)[number % 2].commit_spending(f"r{number}", 10, 55)).accepted
+        return (await (journal, rival)[number % 2].commit_spending(Commitment(f"r{number}", 10, 55))).accepted
 
     assert sum(await anyio.amap(commit, range(20))) == 5
     assert await rival.spending(TODAY) == 50
@@ -357,12 +449,12 @@ async def test_of_many_that_commit_at_once_the_cap_lets_through_as_many_as_fit(
 async def test_what_others_hold_is_told_and_what_nobody_can_release_any_more(journal: Journal, rival: Journal) -> None:
     for run_id, owner in (("r", journal), ("s", rival), ("t", rival), ("u", rival), ("v", rival)):
         await owner.begin(record_of(run_id))
-        await owner.commit_spending(run_id, 50, None, 30)
+        await owner.commit_spending(Commitment(run_id, 50, None, 30))
     await rival.release("t")
     await journal.cancel("u")
     await rival.release("v", requeue=True)
-    assert (await journal.commit_spending("r", 60, None, 40)).held == 30
-    assert (await rival.commit_spending("s", 120, 200, 0)).held == 40
+    assert (await journal.commit_spending(Commitment("r", 60, None, 40))).held == 30
+    assert (await rival.commit_spending(Commitment("s", 120, 200, 0))).held == 40
     assert await journal.held(TODAY) == {"r": 40, "s": 30}
     assert await journal.held(TODAY, dead=True) == {"t": 30, "u": 30}
     assert await journal.held("2001-01-01") == {}
@@ -372,7 +464,7 @@ async def test_runs_that_commit_in_turn_are_accepted_in_the_order_in_which_they_
     journal: Journal, rival: Journal
 ) -> None:
     async def accepts(owner: Journal, run_id: str, nanodollars: int, *, in_turn: bool = True) -> bool:
-        return (await owner.commit_spending(run_id, nanodollars, 100, in_turn=in_turn)).accepted
+        return (await owner.commit_spending(Commitment(run_id, nanodollars, 100, in_turn=in_turn))).accepted
 
     for run_id, owner in (("large", journal), ("small", rival), ("holds", journal), ("later", rival)):
         await owner.begin(record_of(run_id))
@@ -394,12 +486,12 @@ async def test_runs_that_commit_in_turn_are_accepted_in_the_order_in_which_they_
 async def test_a_run_that_no_longer_waits_lets_those_behind_it_pass(journal: Journal, rival: Journal, how: str) -> None:
     for run_id, owner in (("first", journal), ("second", rival)):
         await owner.begin(record_of(run_id))
-    await journal.commit_spending("other", 50, None)
-    assert not (await journal.commit_spending("first", 90, 100, in_turn=True)).accepted
-    assert not (await rival.commit_spending("second", 10, 100, in_turn=True)).accepted
+    await journal.commit_spending(Commitment("other", 50, None))
+    assert not (await journal.commit_spending(Commitment("first", 90, 100, in_turn=True))).accepted
+    assert not (await rival.commit_spending(Commitment("second", 10, 100, in_turn=True))).accepted
     match how:
         case "gives up":
-            await journal.commit_spending("first", 0, None)
+            await journal.commit_spending(Commitment("first", 0, None))
         case "ends":
             await journal.finish("first", "complete")
         case "is cancelled":
@@ -410,13 +502,13 @@ async def test_a_run_that_no_longer_waits_lets_those_behind_it_pass(journal: Jou
         await rival.forget(older_than=LATER)
     if how == "is claimed" and journal is not rival:  # by another process, in which it has not asked for anything yet
         await rival.claim("first")
-    assert (await rival.commit_spending("second", 10, 100, in_turn=True)).accepted
+    assert (await rival.commit_spending(Commitment("second", 10, 100, in_turn=True))).accepted
 
 
 async def test_what_a_forgotten_run_spent_counts_on_and_goes_when_its_day_is_long_past(journal: Journal) -> None:
     await journal.begin(record_of())
     for day in (TODAY, "2001-01-01"):
-        await journal.commit_spending("r", 5, None, day=day)
+        await journal.commit_spending(Commitment("r", 5, None, day=day))
     await journal.finish("r", "complete")
     assert await journal.forget(older_than=LATER, dry=True) == 1
     assert await journal.spending("2001-01-01") == 5

@@ -17,6 +17,7 @@ import pytest
 from moa_mcp.errors import JournalError, MoaError, RunNotFound, RunNotResumable
 from moa_mcp.events import Event
 from moa_mcp.journal import RunRecord
+from moa_mcp.journal.spending import Commitment
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.runs import Runs, traced
 from moa_mcp.testing import ScriptedModel
@@ -54,7 +55,7 @@ async def written(path: Path) -> tuple[str, ...]:
             )
             await run.ended.wait()
             ids.append(run.run_id)
-        await runs.journal.commit_spending(ids[0], 700, None, 100)
+        await runs.journal.commit_spending(Commitment(ids[0], 700, None, 100))
     return tuple(ids)
 
 

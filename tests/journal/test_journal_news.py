@@ -10,6 +10,7 @@ import pytest
 from moa_mcp.journal import Journal
 from moa_mcp.journal import news as told_news
 from moa_mcp.journal.news import News, NewsKind
+from moa_mcp.journal.spending import Commitment
 from tests.support.journals import record_of, went_out
 from tests.support.stores import EXPIRES, Open
 
@@ -133,7 +134,7 @@ async def test_the_release_of_a_dead_owners_runs_is_news(opened: Open) -> None:
 async def test_a_commitment_of_another_process_is_news(opened: Open) -> None:
     here, there = opened(), opened()
     async with here.news("spending") as news:
-        await there.commit_spending("r", 5, None)
+        await there.commit_spending(Commitment("r", 5, None))
         with anyio.fail_after(SOON_S):
             assert await anext(news) == News("spending")
     for each in (here, there):

@@ -17,6 +17,7 @@ import anyio
 import pytest
 
 from moa_mcp.errors import JournalError
+from moa_mcp.journal.spending import Commitment
 from moa_mcp.journal.sqlite import SQLiteJournal
 from tests.cli.test_cli import invoke
 from tests.journal.test_journal_versions import VERSION_1
@@ -101,7 +102,7 @@ async def takes_nothing(path: Path) -> None:
         journal.claim("r"),
         journal.renew(("r",)),
         journal.cancel("r"),
-        journal.commit_spending("r", 1, None, day="2026-01-01"),
+        journal.commit_spending(Commitment("r", 1, None, day="2026-01-01")),
         journal.forget(older_than=1.0),
     ):
         with pytest.raises(JournalError, match="is read-only"):

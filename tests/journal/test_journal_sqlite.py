@@ -25,6 +25,7 @@ from moa_mcp.config import parse
 from moa_mcp.errors import STOPPED, AnswerEmpty, CallError, JournalError, LeaseLost, RunNotResumable, ServerFailed
 from moa_mcp.events import AttemptFinished, CallFinished, CallStarted, Event, RunStarted, StepFinished, StepStarted
 from moa_mcp.journal import Claim, owners
+from moa_mcp.journal.spending import Commitment
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.journal.sqlite.schema import MIGRATIONS
 from moa_mcp.providers.backend import real
@@ -750,7 +751,7 @@ async def test_work_that_meets_a_damaged_page_fails_alone(journal: SQLiteJournal
 
     async def spend() -> None:
         try:
-            await again.commit_spending("r", 1, None, day="2026-01-01")
+            await again.commit_spending(Commitment("r", 1, None, day="2026-01-01"))
         except JournalError as error:
             failed.append(error)
 

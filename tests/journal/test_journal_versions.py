@@ -26,6 +26,7 @@ from moa_mcp.events import (
     StepFinished,
     StepStarted,
 )
+from moa_mcp.journal.spending import Commitment
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.values import Answer, Completion, Message, Place, Question, Usage
 from tests.support.journals import record_of, went_out
@@ -140,7 +141,7 @@ async def run_kept(path: Path) -> Event:
     return went
 
 
-COLUMNS = [("runs", "parts"), ("runs", "crc"), ("events", "crc"), ("spending", "held")]
+COLUMNS = [("runs", "parts"), ("runs", "crc"), ("events", "crc"), ("spending", "held"), ("spending_line", "caller")]
 
 
 @pytest.mark.parametrize("lost", [*((column,) for column in COLUMNS), COLUMNS])
@@ -156,7 +157,7 @@ async def test_a_column_that_a_development_version_did_not_have_is_added(
     assert (await journal.events("r")).events == (went,)
     assert await journal.cancel("r")
     assert (await journal.events("r")).events == (went,)
-    assert (await journal.commit_spending("r", 7, None, 3, "2026-01-01")).accepted
+    assert (await journal.commit_spending(Commitment("r", 7, None, 3, "2026-01-01"))).accepted
     assert await journal.spending("2026-01-01") == 7
     assert [(each.run_id, each.status) for each in await journal.records()] == [("r", "cancelled")]
     await journal.close()
@@ -177,7 +178,7 @@ async def test_a_column_that_a_development_version_had_before_its_time_is_no_hin
         ("ALTER TABLE runs DROP COLUMN title", " (missing: runs.title)"),
         (
             "DROP TABLE spending",
-            " (missing: spending.day, spending.held, spending.nanodollars, spending.run_id)",
+            " (missing: spending.caller, spending.day, spending.held, spending.nanodollars, spending.run_id)",
         ),
         ("DROP TABLE refs; CREATE TABLE refs(run_id, text_id, page NOT NULL)", ""),
         ("CREATE TABLE spare(page NOT NULL)", None),

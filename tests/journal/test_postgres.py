@@ -15,6 +15,8 @@ import pytest
 from moa_mcp.errors import JournalDamaged, JournalError
 from moa_mcp.journal.news import News
 from moa_mcp.journal.postgres import PostgresJournal
+from moa_mcp.journal.postgres.migrating import migrations
+from moa_mcp.journal.spending import Commitment, Committed
 from tests.support.database import PASSWORD, USER, Cluster, free_port, rows, wait_for
 from tests.support.journals import asked, record_of, went_out
 
@@ -52,7 +54,25 @@ async def test_processes_that_open_a_new_database_at_once_make_its_tables_once(c
         await anyio.amap(lambda each: each.open(), journals)
         assert await journals[0].begin(record_of())
         assert [await each.record("r") for each in journals] == [await journals[0].record("r")] * 5
-    assert rows(url, "SELECT version FROM moa.migrations") == [(1,), (2,)]
+    assert rows(url, "SELECT version FROM moa.migrations") == [(1,), (2,), (3,)]
+
+
+async def test_what_callers_had_spent_before_an_upgrade_counts_after_it(cluster: Cluster) -> None:
+    url = cluster.create()
+    rows(url, "CREATE SCHEMA moa; CREATE TABLE moa.migrations(version INTEGER PRIMARY KEY)")
+    for number, statements in enumerate(migrations()[:2], 1):
+        rows(url, statements.decode())
+        rows(url, f"INSERT INTO moa.migrations VALUES({number})")
+    for run_id, caller in (("a", "alice"), ("b", "alice"), ("c", "")):
+        values = f"'{run_id}', 'p', '', 'complete', '', '{caller}', '', '', NULL, 0, false, 1, 1"
+        rows(url, f"INSERT INTO moa.runs OVERRIDING USER VALUE VALUES(0, {values})")
+        rows(url, f"INSERT INTO moa.spending VALUES('2026-01-01', '{run_id}', 7, 0)")
+    rows(url, "INSERT INTO moa.days VALUES('2026-01-01', 21)")
+    journal = PostgresJournal(url)
+    assert [await journal.spending("2026-01-01", each) for each in (None, "alice")] == [21, 14]
+    done = await journal.commit_spending(Commitment("a", 8, day="2026-01-01", caller_cap=14))
+    await journal.close()
+    assert done == Committed(accepted=False, day="2026-01-01", total=14, held=0, spent=7, by_caller=True)
 
 
 async def test_tables_of_a_newer_version_are_refused(cluster: Cluster) -> None:

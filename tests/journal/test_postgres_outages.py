@@ -19,6 +19,7 @@ from moa_mcp.errors import JournalError
 from moa_mcp.events import AttemptFinished
 from moa_mcp.journal.news import News
 from moa_mcp.journal.postgres import PostgresJournal, connections, listening, writer
+from moa_mcp.journal.spending import Commitment
 from moa_mcp.values import Call, Completion, Place, Question
 from tests.support.database import Cluster, rows
 from tests.support.journals import CALLS, asked, config_of, record_of, runs_of, went_out
@@ -132,7 +133,7 @@ async def test_an_event_whose_commit_is_not_acknowledged_is_stored_once(own: Clu
                 journal.append("r", asked(number))
                 await journal.keep("r", went_out(number))
             relay.cut_at = b"COMMIT\0"
-            assert (await journal.commit_spending("r", 60, 100)).total == 60
+            assert (await journal.commit_spending(Commitment("r", 60, 100))).total == 60
             relay.cut_at = b"COMMIT\0"
             await journal.finish("r", "failed")
             relay.cut_at = b"SELECT 1\0"

@@ -24,6 +24,7 @@ WORK = """
 import json, time
 import anyio
 from moa_mcp.journal.postgres import PostgresJournal
+from moa_mcp.journal.spending import Commitment
 from moa_mcp.middleware import Limits
 from moa_mcp.middleware.shared_rates import SharedRates
 from moa_mcp.values import Call, Message, Place, Target
@@ -41,7 +42,7 @@ async def main():
             starts.append(time.time())
         run_id = f"{SETTINGS['process']}-{number}"
         for amount in (70, 30, 50, 10, 60):
-            if (await journal.commit_spending(run_id, amount, SETTINGS["cap"], amount // 2)).accepted:
+            if (await journal.commit_spending(Commitment(run_id, amount, SETTINGS["cap"], amount // 2))).accepted:
                 committed[run_id] = amount
 
     await anyio.amap(caller, range(SETTINGS["callers"]))
@@ -114,3 +115,17 @@ async def test_a_correction_during_an_outage_is_lost_and_breaks_nothing(
         cluster.start()
     with pytest.raises(JournalError, match="is closed"):
         await journal.book({"a": Share()})
+
+
+async def test_requests_are_booked_only_as_far_as_they_fit_and_what_is_over_is_forgotten(
+    journal: PostgresJournal, database: str
+) -> None:
+    other = PostgresJournal(database)
+    taken = [await each.take("a", 20.0, 60.0) for each in (journal, other, journal)]
+    refused = [await each.take("a", 20.0, 60.0) for each in (other, journal)]
+    await other.close()
+    assert taken == [0.0] * 3
+    assert refused == [pytest.approx(20.0, abs=1.0)] * 2
+    await journal.take("over", 0.0, 60.0)
+    await journal.forget()
+    assert rows(database, "SELECT account FROM moa.rates") == [("a",)]

@@ -405,9 +405,9 @@ async def test_a_retry_that_waits_holds_no_slot() -> None:
 class Slow(MemoryJournal):
     """Takes a second to put a run on record."""
 
-    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
+    async def begin(self, record: RunRecord, *, queued: bool = False, max_runs: int | None = None) -> bool:
         await anyio.sleep(1.0)
-        return await super().begin(record, queued=queued)
+        return await super().begin(record, queued=queued, max_runs=max_runs)
 
 
 async def test_runs_that_are_started_together_are_put_on_record_in_turn_and_the_first_ask_meanwhile() -> None:

@@ -57,6 +57,9 @@ class Store:
             self.until[account] = Share(now + after.requests_s, now + after.tokens_s)
         return before
 
+    async def take(self, account: str, cost_s: float, most_s: float) -> float:
+        raise NotImplementedError
+
     def correct(self, account: str, share: Share) -> None:
         self.until[account] = self.until[account].plus(share)
 

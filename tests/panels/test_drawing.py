@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from moa_mcp.panels import Candidate
-from moa_mcp.panels.candidates import maker_of
 from moa_mcp.panels.drawing import drawn
+from moa_mcp.panels.makers import maker_of
 from moa_mcp.steps.panel import Tier
 
 

@@ -221,7 +221,7 @@ async def test_a_server_without_keys_says_that_no_pipeline_can_run_and_what_help
         instructions = client.instructions or ""
         tools = [tool.description or "" for tool in (await client.list_tools()).tools]
     assert "No pipeline can run yet. Tell the user to set an API key" in instructions
-    assert sum(description.startswith("NOT READY") for description in tools) == 9
+    assert sum(description.startswith("NOT READY") for description in tools) == 11
 
 
 @pytest.mark.anyio

@@ -52,7 +52,7 @@ AT_ZERO = '{ step = "%s", agents = [{ model = "a", samples = 3 }, "b"], temp = 0
         (
             [PROPOSE, '{ step = "propose", agents = ["a"], keep = 1 }'],
             1,
-            "keep repeats the first of 3 answers and discards the others; aggregate them first",
+            'keep repeats the first of 3 answers and discards the others; aggregate them first, or set keep = "all"',
         ),
         ([AT_ZERO % "propose"], 0, "3 samples of a at temperature 0 will be 3 identical answers"),
         ([PROPOSE, AT_ZERO % "synthesize"], 1, "3 samples of a at temperature 0 will be 3 identical answers"),

@@ -85,6 +85,22 @@ SHIPPED = {
         6,
         [layer("propose", *BALANCED), layer("analyze", "panel:strong:1"), layer("aggregate", "panel:strong:1")],
     ),
+    "cascade": (
+        8,
+        [
+            layer("propose", "panel:fast:1", "panel:fast:2"),
+            layer("agree", "panel:fast:1"),
+            layer("propose", *(f"panel:balanced:{number}" for number in range(1, 5)), keep="all"),
+            layer("aggregate", "panel:balanced:1"),
+        ],
+    ),
+    "verdict": (
+        5,
+        [
+            layer("propose", *(f"panel:balanced:{number}" for number in range(1, 6)), temp=0.3),
+            layer("vote", passes=1, method="majority"),
+        ],
+    ),
     "together_moa_paper": (
         13,
         [layer("propose", *SIX), layer("synthesize", *SIX), layer("aggregate", "qwen1.5-110b-chat")],
@@ -110,7 +126,7 @@ def line_of(step: Step) -> Line:
     return Line(step.step, step.models, step.temperature, step.max_tokens, more)
 
 
-def test_there_are_the_nine_of_the_source_page_two_of_panels_and_three_of_the_papers() -> None:
+def test_there_are_those_of_the_source_page_of_the_papers_and_our_own() -> None:
     assert list(PIPELINES) == list(SHIPPED)
 
 
@@ -122,9 +138,10 @@ def test_a_shipped_pipeline_has_its_models_parameters_and_number_of_calls(name: 
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_pipeline_has_no_prompt_of_its_own_and_looks_like_no_mistake(name: str) -> None:
+def test_a_shipped_pipeline_has_no_prompt_of_its_own_but_for_a_verdict_and_looks_like_no_mistake(name: str) -> None:
     pipeline = PIPELINES[name]
-    assert [step.prompt for step in pipeline.steps if isinstance(step, ModelStep) and step.prompt] == []
+    prompts = [step.prompt for step in pipeline.steps if isinstance(step, ModelStep) and step.prompt]
+    assert len(prompts) == (name == "verdict")
     assert plan(pipeline).lint == ()
 
 

@@ -32,7 +32,7 @@ REJECTED = {
     r"mend(?:s|ed|ing)?|foresaw|foreseen": "fix, expected",
     r"(?:go|goes|going|went) by": "use, follow",
     r"of (?:your|one's|his|her) own": "your",
-    r"agreement|agrees? to (?:it|what)": "confirmation",
+    r"agreement to|agrees? to (?:it|what)": "confirmation",
     r"left behind": "dropped",
     r"takes? (?:note|in) that|take in": "record",
     r"last touched": "last changed",

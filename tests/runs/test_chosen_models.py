@@ -62,7 +62,7 @@ def test_an_early_stop_needs_no_more_votes_than_there_are_models(models: str, ah
     propose, _ = changed(
         f'{{ step = "propose", agents = {agents}, stop = {{ ahead_by = 3 }} }}', AGGREGATE, models=models
     )
-    assert propose["stop"] == {"ahead_by": ahead_by, "extract": "text", "decimal": None}
+    assert propose["stop"] == {"ahead_by": ahead_by, "posterior": None, "extract": "text", "decimal": None}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.middleware import Usable
 from moa_mcp.providers.backend import Backend, Models
-from moa_mcp.runs import Run, Runs, leases
+from moa_mcp.runs import ForkedRun, Ready, Run, Runs, leases
 from moa_mcp.steps.prompts import asked_form
 from moa_mcp.testing import ScriptedModel, by_place
 from moa_mcp.trace import replay
@@ -510,9 +510,9 @@ class _Slow(MemoryJournal):
         super().__init__()
         self._renewed, self._begun = anyio.Event(), anyio.Event()
 
-    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
+    async def begin(self, record: RunRecord, *, queued: bool = False, max_runs: int | None = None) -> bool:
         await self._renewed.wait()
-        begun = await super().begin(record, queued=queued)
+        begun = await super().begin(record, queued=queued, max_runs=max_runs)
         self._begun.set()
         return begun
 
@@ -543,3 +543,43 @@ async def test_interrupted_runs_go_on_by_themselves_only_where_the_configuration
         trace = await runs.trace(run.run_id)
     assert sorted(call.agent for call in again.calls) == asked
     assert trace.status == ("complete" if asked else "running")
+
+
+AGREED = config_of(
+    '{ step = "propose", agents = ["a", "b"] }',
+    '{ step = "agree", agent = "z", makers = 1 }',
+    '{ step = "propose", agents = ["x"], keep = "all" }',
+    '{ step = "aggregate", agent = "y" }',
+    settings="limits.attempts = 1",
+)
+
+
+async def test_a_run_that_ended_early_is_over_wherever_its_process_died() -> None:
+    model, journal = ScriptedModel({"z": "yes"}), MemoryJournal()
+    async with runs_of(model, journal, AGREED).open() as runs:
+        whole = await ended(await start_run(runs, AGREED.pipelines["p"], Q))
+        record = await journal.record(whole.run_id)
+    assert record is not None
+    assert (whole.answer, whole.not_needed) == ("a at 1.1", ("propose", "aggregate"))
+    events = (await journal.events(record.run_id)).events
+    for known in range(len(events)):
+        again = ScriptedModel({"z": "yes"})
+        left = await left_after(record, events[:known])
+        async with runs_of(again, left, AGREED).open() as runs:
+            trace = await ended(await resume_run(runs, record.run_id))
+        assert ends(trace) == ends(whole)
+        assert len(again.calls) == 3 - len(answered(events[:known]))
+
+
+async def test_a_fork_after_an_early_end_goes_on_and_can_be_resumed() -> None:
+    model, journal = ScriptedModel({"z": "yes", "y": [ServerFailed("down"), "merged"]}), MemoryJournal()
+    pipeline = AGREED.pipelines["p"]
+    async with runs_of(model, journal, AGREED).open() as runs:
+        whole = await ended(await start_run(runs, pipeline, Q))
+        ready = await runs.admit(ForkedRun(run_id=whole.run_id, step=3, pipeline=pipeline))
+        assert isinstance(ready, Ready)
+        forked = await ended(await runs.start(ready))
+        assert (forked.status, forked.not_needed) == ("failed", ())
+        trace = await ended(await resume_run(runs, forked.run_id))
+    assert (trace.status, trace.answer) == ("complete", "merged")
+    assert [call.agent for call in model.calls] == ["a", "b", "z", "x", "y", "y"]

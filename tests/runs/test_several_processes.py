@@ -68,10 +68,10 @@ class Slow(MemoryJournal):
         super().__init__()
         self.asked, self.free = anyio.Event(), anyio.Event()
 
-    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
+    async def begin(self, record: RunRecord, *, queued: bool = False, max_runs: int | None = None) -> bool:
         self.asked.set()
         await self.free.wait()
-        return await super().begin(record, queued=queued)
+        return await super().begin(record, queued=queued, max_runs=max_runs)
 
 
 async def test_a_run_whose_request_is_cancelled_while_it_is_being_recorded_goes_on() -> None:
@@ -236,10 +236,10 @@ class Stuck(SQLiteJournal):
 
     slow, claimed = "", anyio.Event()
 
-    async def claim(self, run_id: str) -> Claim | None:
+    async def claim(self, run_id: str, *, max_runs: int | None = None) -> Claim | None:
         if run_id == self.slow:
             await self.claimed.wait()
-        return await super().claim(run_id)
+        return await super().claim(run_id, max_runs=max_runs)
 
 
 async def left(path: Path) -> str:

@@ -78,6 +78,12 @@ BY_ID: Mapping[str, Callable[[Ask, str], Reply]] = {
     ),
     "run": lambda ask, run_id: ask("resources/read", uri=f"moa://runs/{run_id}"),
     "run_page": lambda ask, run_id: ask("resources/read", uri=f"moa://runs/{run_id}/1"),
+    "a question that follows it": lambda ask, run_id: ask(
+        "tools/call", name="refine", arguments={"question": "Why?", "continue_run": run_id, "wait_s": 0}
+    ),
+    "the estimate of such a question": lambda ask, run_id: ask(
+        "tools/call", name="moa_estimate", arguments={"pipeline": "refine", "continue_run": run_id}
+    ),
     "the cursor of a list": lambda ask, run_id: ask("resources/list", cursor=f"moa://runs/{run_id}"),
 }
 """What takes the ID of a run."""

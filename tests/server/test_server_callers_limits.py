@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,12 @@ from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
-from moa_mcp.callers import Permissions
+from moa_mcp.callers import Caller, CallersFile, Permissions, tokens
+from moa_mcp.journal.postgres import PostgresJournal
 from moa_mcp.server.audit import AuditLog
+from moa_mcp.server.auth.challenges import Denied
+from moa_mcp.server.auth.rates import RequestRates
+from tests.support.database import Cluster
 from tests.support.nursery import Nursery
 from tests.support.serving import AT_ONCE, ServerProcess, content, text
 from tests.support.team import Team, send
@@ -100,6 +105,38 @@ def test_a_caller_with_too_many_requests_learns_when_to_try_again(shared: Shared
     assert shared.team.send(shared.url, "bob", "tools/list").status == 200
 
 
+def test_requests_per_minute_hold_over_all_servers_of_a_journal(
+    nursery: Nursery, tmp_path: Path, database: str
+) -> None:
+    team = Team(tmp_path, {"carol": Permissions(requests_per_minute=4), "bob": Permissions(requests_per_minute=4)})
+    with ExitStack() as servers:
+        urls = [servers.enter_context(team.served(nursery, "--journal", database))[1] for _ in range(2)]
+        replies = [team.send(urls[number % 2], "carol", "tools/list") for number in range(6)]
+        assert [each.status for each in replies] == [200, 200, 200, 200, 429, 429]
+        assert all(1 <= int(each.headers["retry-after"]) <= 15 for each in replies[4:])
+        assert team.send(urls[0], "bob", "tools/list").status == 200
+
+
+async def test_without_an_answer_of_the_journal_the_requests_to_this_process_count(
+    cluster: Cluster, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    carol = Caller("carol", Permissions(requests_per_minute=2))
+    journal = PostgresJournal(database)
+    rates = RequestRates(journal)
+    await rates.take(carol)
+    cluster.stop()
+    try:
+        await rates.take(carol)
+        with pytest.raises(Denied):
+            await rates.take(carol)
+    finally:
+        cluster.start()
+    await journal.close()
+    assert [each.getMessage() for each in caplog.records if each.levelname == "WARNING"] == [
+        "requests_per_minute of callers holds for this process alone: the journal does not answer"
+    ]
+
+
 def test_a_caller_has_no_more_runs_at_once_than_allowed(shared: Shared) -> None:
     team, url = shared.team, shared.url
     first = team.call(url, "alice", "vote", question=QUESTION, wait_s=0)["structuredContent"]["run_id"]
@@ -161,19 +198,7 @@ def test_a_run_that_an_operator_resumes_stays_that_of_its_caller(shared: Shared)
 
 
 def test_a_session_belongs_to_the_caller_that_began_it(shared: Shared) -> None:
-    hello = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": "2025-11-25",
-            "capabilities": {},
-            "clientInfo": {"name": "raw", "version": "1"},
-        },
-    }
-    accepted = {"Accept": "application/json, text/event-stream"}
-    begun = httpx2.post(shared.url, json=hello, headers={**accepted, **shared.team.headers("alice")}, timeout=10)
-    session = {"Mcp-Session-Id": begun.headers["mcp-session-id"], "MCP-Protocol-Version": "2025-11-25", **accepted}
+    session = begin_session(shared.url, shared.team.headers("alice"))
     ask = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
     statuses = {
         caller: httpx2.post(shared.url, json=ask, headers={**session, **shared.team.headers(caller)}, timeout=10)
@@ -249,6 +274,112 @@ def test_a_removed_caller_is_refused_and_a_broken_file_changes_nothing(nursery: 
         assert "line 2, callers.alice.token_sha256: 1 should be a string" in "".join(server.stderr)
         team.path.unlink()
         team.wait_until(lambda: status("alice") == 200 and "no such file" in "".join(server.stderr))
+
+
+def begin_session(url: str, headers: Mapping[str, str]) -> dict[str, str]:
+    """Begin a session as clients from before 2026-07-28 do; return the headers of its requests."""
+    hello = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "raw", "version": "1"},
+        },
+    }
+    accepted = {"Accept": "application/json, text/event-stream", **headers}
+    begun = httpx2.post(url, json=hello, headers=accepted, timeout=10)
+    return {"Mcp-Session-Id": begun.headers["mcp-session-id"], "MCP-Protocol-Version": "2025-11-25", **accepted}
+
+
+@pytest.mark.parametrize("change", ["is removed", "gets another token", "is no operator any more"])
+async def test_the_open_streams_of_a_caller_end_when_it_is_removed_and_those_of_others_go_on(
+    nursery: Nursery, tmp_path: Path, change: str
+) -> None:
+    team = Team(tmp_path, {"alice": Permissions(), "bob": Permissions(operator=True)})
+    text, ended = team.path.read_text("utf-8"), {"alice": anyio.Event(), "bob": anyio.Event()}
+    new = {
+        "is removed": text[: text.index("[callers.bob]")],
+        "gets another token": text.replace(tokens.hashed(team.tokens["bob"]), "0" * 64),
+        "is no operator any more": text.replace("operator = true", "max_runs = 3"),
+    }[change]
+
+    async def listen(caller: str, listens: anyio.Event) -> None:
+        http = httpx2.AsyncClient(timeout=30)
+        async with http, http.stream("GET", url, headers=sessions[caller]) as stream:
+            assert stream.status_code == 200
+            listens.set()
+            await stream.aread()
+        ended[caller].set()
+
+    with team.served(nursery, prelude=SLOW) as (server, url):
+        sessions = {caller: begin_session(url, team.headers(caller)) for caller in ended}
+        async with anyio.create_task_group() as tasks:
+            for caller in sessions:
+                listens = anyio.Event()
+                tasks.start_soon(listen, caller, listens)
+                await listens.wait()
+            team.change(new)
+            with anyio.fail_after(20):
+                await ended["bob"].wait()
+            assert not ended["alice"].is_set()
+            tasks.cancel_scope.cancel()
+        what = "removed" if change == "is removed" else "changed"
+        assert f"the callers {team.path} were read again: {what}: bob" in "".join(server.stderr)
+
+
+async def test_a_call_of_a_removed_caller_is_refused_while_it_waits(nursery: Nursery, tmp_path: Path) -> None:
+    team = Team(tmp_path, {"alice": Permissions(), "bob": Permissions()})
+    replies: list[Any] = []
+    call: dict[str, Any] = {"name": "vote", "arguments": {"question": QUESTION, "wait_s": 60}}
+    with team.served(nursery, "--audit", str(tmp_path / "audit"), prelude=SLOW) as (_, url):
+        async with anyio.create_task_group() as tasks:
+            ask = partial(team.send, url, "bob", "tools/call", **call)
+            tasks.start_soon(anyio.to_thread.run_sync, lambda: replies.append(ask()))
+            await anyio.to_thread.run_sync(team.wait_until, lambda: '"start"' in (tmp_path / "audit").read_text())
+            team.change(team.path.read_text("utf-8").partition("[callers.bob]")[0])
+    assert replies[0].status in {200, 401}  # the head of a stream may have been sent
+    assert '"result"' not in replies[0].text
+
+
+def test_on_sighup_a_server_reads_the_callers_at_once_and_says_what_has_changed(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    team = Team(tmp_path, {"alice": Permissions(), "bob": Permissions()})
+    text, seen = team.path.read_text("utf-8"), f"the callers {team.path} were read again: "
+    rarely = f"{AT_ONCE}; from moa_mcp.callers import file; file.LOOK_S = 3600"
+
+    def said(words: str) -> bool:
+        return words in "".join(server.stderr)
+
+    with team.served(nursery, prelude=rarely) as (server, url):
+        assert team.send(url, "bob", "tools/list").status == 200  # it has started
+        for written, words in (
+            (text, f"{seen}nothing has changed"),
+            (text.replace("alice", "carol"), f"{seen}added: carol; removed: alice"),
+            ("[callers]\nbob = 1\n", "the callers are unchanged: "),
+            ("", f"{seen}removed: bob, carol"),
+        ):
+            team.change(written)
+            server.signal(signal.SIGHUP)
+            server.wait_for(partial(said, words))
+        assert team.send(url, "bob", "tools/list").status == 401
+
+
+def test_a_file_of_callers_that_is_being_written_is_not_read_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moa_mcp.callers.file.LOOK_S", 0)
+    team = Team(tmp_path, {"alice": Permissions()})
+    callers, text = CallersFile(team.path), team.path.read_text("utf-8")
+    team.path.write_text("", "utf-8")
+    assert len(callers.current().named) == 1
+    team.path.write_text(f"{text}\n[oauth]\n", "utf-8")
+    assert len(callers.current().named) == 1
+    team.path.write_text(text.replace("alice", "carol"), "utf-8")
+    assert [each.name for each in callers.current().named.values()] == ["alice"]
+    assert [each.name for each in callers.current().named.values()] == ["carol"]
 
 
 def test_an_audit_log_that_can_not_be_written_is_reported_once(

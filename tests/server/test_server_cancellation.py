@@ -140,10 +140,10 @@ class Slow(MemoryJournal):
         super().__init__()
         self.asked, self.free = anyio.Event(), anyio.Event()
 
-    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
+    async def begin(self, record: RunRecord, *, queued: bool = False, max_runs: int | None = None) -> bool:
         self.asked.set()
         await self.free.wait()
-        return await super().begin(record, queued=queued)
+        return await super().begin(record, queued=queued, max_runs=max_runs)
 
 
 async def test_a_user_who_aborts_while_the_run_is_being_recorded_ends_it(models: ModelServer) -> None:

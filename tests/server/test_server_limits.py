@@ -6,14 +6,18 @@ import json
 import socket
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from moa_mcp.callers import Permissions
 from tests.support.nursery import Nursery
-from tests.support.serving import OFFLINE, ServerProcess
+from tests.support.serving import AT_ONCE, OFFLINE, ServerProcess
+from tests.support.team import Team
 
 pytest_plugins = ("tests.support.connections",)
 
@@ -61,6 +65,32 @@ def test_clients_that_finish_nothing_do_not_keep_others_out(few: ServerProcess, 
         assert healthy(few)
         reset(connected(few, begun))
     assert healthy(few)
+
+
+def test_a_server_that_answers_as_many_requests_as_it_may_tells_others_to_try_again(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    team, audit = Team(tmp_path, {"alice": Permissions()}), tmp_path / "audit.jsonl"
+    slow = AT_ONCE.replace("0.0", "60.0")
+    options = ("--max-requests", "2", "--audit", str(audit))
+    with team.served(nursery, *options, prelude=slow) as (server, url), ThreadPoolExecutor() as threads:
+        call: dict[str, Any] = {"name": "vote", "arguments": {"question": "Why?", "wait_s": 60}}
+        waiting = [threads.submit(team.send, url, "alice", "tools/call", **call) for _ in range(2)]
+        team.wait_until(lambda: audit.read_text("utf-8").count('"start"') == 2)
+        refused = team.send(url, "alice", "tools/list")
+        assert (refused.status, refused.headers["retry-after"]) == (503, "2")
+        assert json.loads(refused.text) == {
+            "error": "busy",
+            "error_description": "this server answers 2 requests already; try again in a few seconds",
+        }
+        assert httpx2.get(url, timeout=10).status_code == 401  # who may not be answered learns that first
+        assert healthy(server)
+        assert (
+            server.stderr[-1]
+            == "moa-mcp: WARNING: requests are refused: 2 are being answered, as --max-requests allows\n"
+        )
+        server.process.terminate()
+        assert [each.result().status for each in waiting] == [200, 200]
 
 
 @pytest.mark.parametrize("begun", [b"", b"P", HEAD, BODY, HEALTH + HEAD, HEALTH + BODY])

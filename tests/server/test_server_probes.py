@@ -14,11 +14,13 @@ import httpx2
 import pytest
 from mcp import Client
 
+from tests.support.database import Cluster
 from tests.support.lives import CALLS, POOL, QUESTION, Machine, until
 from tests.support.model_server import Held, ModelServer
 from tests.support.nursery import Nursery
 from tests.support.serving import OFFLINE, ServerProcess, text
 from tests.support.tables import X, pipe
+from tests.support.team import Team
 
 HTTP = ("--http", "--port", "0")
 
@@ -82,6 +84,17 @@ def test_a_server_whose_journal_does_not_answer_is_not_ready_until_it_does(nurse
             until(lambda: reason(server) == (503, "journal_unavailable"))
             db.execute("ROLLBACK")
         until(lambda: reason(server) == (200, "ready"))
+
+
+def test_a_server_whose_database_is_down_is_not_ready_until_it_is_back(nursery: Nursery, tmp_path: Path) -> None:
+    with Cluster() as database:
+        options = ("--journal", database.url("postgres"), "--callers", str(Team(tmp_path, {}).path), *OFFLINE)
+        with ServerProcess(*HTTP, *options, nursery=nursery) as server:
+            assert reason(server) == (200, "ready")
+            database.stop()
+            until(lambda: reason(server) == (503, "journal_unavailable"))
+            database.start()
+            until(lambda: reason(server) == (200, "ready"))
 
 
 def test_a_server_that_can_not_store_events_is_not_ready_until_there_is_room(nursery: Nursery, tmp_path: Path) -> None:

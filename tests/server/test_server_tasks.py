@@ -450,8 +450,8 @@ class Refusing(MemoryJournal):
 
     readable = True
 
-    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
-        raise JournalError(f"the disk is full: {record.run_id}, {queued}")
+    async def begin(self, record: RunRecord, *, queued: bool = False, max_runs: int | None = None) -> bool:
+        raise JournalError(f"the disk is full: {record.run_id}, {queued}, {max_runs}")
 
     async def events(self, run_id: str, after: int = 0) -> Page:
         if not self.readable:

@@ -44,7 +44,7 @@ def longest(call: Call) -> Completion:
         missing = "x" * max(1, limit - len(json.dumps({"key": form.key, "blind_spots": [""]})))
         return Completion(json.dumps({"key": form.key, "blind_spots": [missing]}), call.agent)
     ranking = list(range(len(prompts.unfenced(system)), 0, -1))
-    value: object = ranking if form.field == "ranking" else 1
+    value = {"ranking": ranking, "answer": 1, "equivalent": True}[form.field]
     return Completion(json.dumps({"key": form.key, form.field: value}), call.agent)
 
 

@@ -89,7 +89,7 @@ KEYS = [
     ("agents = ['openai/x'], prompt = ''", "prompt: is empty"),
     ("agents = ['openai/x'], quorum = 2", "quorum: 2 can't be reached with 1 call"),
     ("agents = ['openai/x'], quorum = true", "quorum: true should be a whole number"),
-    ("agents = ['openai/x'], keep = 101", "keep: 101 should be at most 100"),
+    ("agents = ['openai/x'], keep = 101", 'keep: 101 should be a number of copies from 0 to 100, or "all"'),
     ("agents = ['opnai/x']", f"agent 1: {no_model('opnai/x', near='openai/x')}"),
     ("agents = ['openai/x', 'nono']", f"agent 2: {no_model('nono')}"),
     ("agents = ['mistrel-l']", f"agent 1: {no_model('mistrel-l', near='mistral-l')}"),

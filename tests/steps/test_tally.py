@@ -11,13 +11,18 @@ from moa_mcp.values import Tally, Votes
 @pytest.mark.parametrize(
     ("values", "outcome"),
     [
-        (["4", "5", "5"], Majority(1, (), (), Tally((Votes("5", 2), Votes("4", 1))))),
-        (["5", "4"], Majority(0, ("4",), (), Tally((Votes("5", 1), Votes("4", 1))))),
+        (["4", "5", "5"], Majority(1, (), (), Tally((Votes("5", 2, (2, 3)), Votes("4", 1, (1,)))))),
+        (["5", "4"], Majority(0, ("4",), (), Tally((Votes("5", 1, (1,)), Votes("4", 1, (2,)))))),
         (
             [None, "4", "5", None, "5", "4", "6"],
-            Majority(1, ("5",), (0, 3), Tally((Votes("4", 2), Votes("5", 2), Votes("6", 1)), abstained=2)),
+            Majority(
+                1,
+                ("5",),
+                (0, 3),
+                Tally((Votes("4", 2, (2, 6)), Votes("5", 2, (3, 5)), Votes("6", 1, (7,))), abstained=2),
+            ),
         ),
-        (["1"], Majority(0, (), (), Tally((Votes("1", 1),)))),
+        (["1"], Majority(0, (), (), Tally((Votes("1", 1, (1,)),)))),
         ([None, None], None),
         ([], None),
     ],

@@ -81,7 +81,7 @@ async def test_the_tally_stands_in_the_result_as_data() -> None:
     trace = await voted("7", "8", "7.0", "?")
     tally = {
         "step": 2,
-        "values": [{"value": "7", "votes": 2}, {"value": "8", "votes": 1}],
+        "values": [{"value": "7", "votes": 2, "weight": None}, {"value": "8", "votes": 1, "weight": None}],
         "abstained": 1,
         "of": 4,
     }
@@ -94,7 +94,7 @@ async def test_a_long_value_is_cut_in_the_summary_alone() -> None:
     trace = await voted("w" * 300, "w" * 300, extract='extract = "text"')
     (cut,) = summary(trace)["tally"]["values"]  # type: ignore[index]
     assert (cut["value"], cut["votes"]) == ("w" * 199 + "…", 2)
-    assert trace.steps[1].tally == Tally((Votes("w" * 300, 2),))
+    assert trace.steps[1].tally == Tally((Votes("w" * 300, 2, (1, 2)),))
 
 
 async def test_without_a_count_there_is_no_tally() -> None:

@@ -28,8 +28,10 @@ from moa_mcp.values import (
     Question,
     Role,
     Status,
+    Tally,
     Tokens,
     Usage,
+    Votes,
 )
 from tests.support.layers import at
 from tests.support.tables import AGGREGATE, PROPOSE, pipe
@@ -93,8 +95,9 @@ _FAILURES = st.builds(Failure, _NAMES, TEXTS, st.booleans(), _MAYBE, _USAGES, _M
 _COMMENTS = st.lists(st.builds(Comment, TEXTS, _NAMES, _PLACES, st.booleans()), max_size=2).map(tuple)
 _POINTS_UP_TO_1 = st.floats(0, 1)
 _RANKS = st.none() | st.builds(Placement, _NUMBERS, _NUMBERS, _POINTS_UP_TO_1)
+_CONFIDENCES = st.none() | st.floats(0, 100)
 _ANSWERS = st.lists(
-    st.builds(Answer, TEXTS, _NAMES, _PLACES, st.booleans(), st.booleans(), _COMMENTS, _RANKS), max_size=3
+    st.builds(Answer, TEXTS, _NAMES, _PLACES, st.booleans(), st.booleans(), _COMMENTS, _RANKS, _CONFIDENCES), max_size=3
 ).map(tuple)
 _STATEMENTS = st.lists(st.builds(Point, TEXTS, st.lists(_NUMBERS, max_size=2).map(tuple)), max_size=2).map(tuple)
 _ANALYSES = st.builds(
@@ -109,6 +112,8 @@ _ANALYSES = st.builds(
 _STANDINGS = st.builds(Standing, _NAMES, _PLACES, _NUMBERS, _POINTS_UP_TO_1, _NUMBERS, _NUMBERS)
 _REVIEWS = st.builds(PeerReview, st.lists(_STANDINGS, max_size=2).map(tuple), _NUMBERS)
 _NOTES = st.lists(st.builds(Note, TEXTS, st.booleans()), max_size=2).map(tuple)
+_VOTES = st.builds(Votes, TEXTS, _NUMBERS, st.lists(_NUMBERS, max_size=2).map(tuple), st.none() | st.floats(0, 1))
+_TALLIES = st.builds(Tally, st.lists(_VOTES, max_size=2).map(tuple))
 _PARAMETERS = st.dictionaries(_NAMES, st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False))
 _STATUSES = st.sampled_from(get_args(Status))
 _JOINED = st.lists(st.builds(happened.Joined, _PLACES, _NUMBERS), max_size=2).map(tuple)
@@ -120,9 +125,10 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         at=_SECONDS,
         run_id=_NAMES,
         pipeline=_NAMES,
-        question=st.builds(Question, TEXTS, st.none() | TEXTS, st.none() | TEXTS),
+        question=st.builds(Question, TEXTS, st.none() | TEXTS, st.none() | TEXTS, _MESSAGES),
         seed=_NUMBERS,
         steps=st.lists(_NAMES, max_size=3).map(tuple),
+        continues=st.just("") | _NAMES,
     ),
     happened.RunEstimated: st.builds(
         happened.RunEstimated,
@@ -170,6 +176,9 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         seconds=_SECONDS,
         analysis=st.none() | _ANALYSES,
         review=st.none() | _REVIEWS,
+        tally=st.none() | _TALLIES,
+        verdict=st.sampled_from(["", "equivalent"]),
+        final=st.booleans(),
     ),
     happened.RunFinished: st.builds(
         happened.RunFinished,

@@ -363,8 +363,12 @@ def _default(body: Body, count: int) -> Reply:
     if "JSON" in asked and '"ranking"' in asked:
         answers = max(map(int, re.findall(r"answer \d+ of (\d+)", asked)), default=3)
         return Reply(json.dumps({"ranking": list(range(answers, 0, -1))}))
+    if "JSON" in asked and '"equivalent"' in asked:
+        return Reply('{"equivalent": false}')
     if "JSON" in asked and '"answer"' in asked:
         return Reply('{"answer": 1}')
+    if "Verdict: yes" in asked:
+        return Reply(f"Verdict: yes\nReason: answer {count} says so.\nConfidence: 80")
     return Reply(f"answer {count} from {body.get('model', '')}")
 
 

@@ -47,11 +47,16 @@ class WorkerMachine(Machine):
         return [(run_id, status) for run_id, status in rows(self.database, sql)]
 
     def look(self) -> tuple[RunRecord, tuple[Event, ...]]:
+        ((run_id,),) = rows(self.database, "SELECT run_id FROM moa.runs")
+        return self.look_at(run_id)
+
+    def look_at(self, run_id: str) -> tuple[RunRecord, tuple[Event, ...]]:
+        """Return a run on record and what happened in it."""
+
         async def work() -> tuple[RunRecord, tuple[Event, ...]]:
             journal = PostgresJournal(self.database)
-            (record,) = await journal.records()
-            events = (await journal.events(record.run_id)).events
+            page = await journal.events(run_id)
             await journal.close()
-            return record, events
+            return page.record, page.events
 
         return anyio.run(work)

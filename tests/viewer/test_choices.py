@@ -131,3 +131,21 @@ def test_answers_with_the_same_text_are_not_told_apart_where_a_judge_saw_them_in
     assert sorted(tab.locator(".said li").all_text_contents()) == ["judge 1/3", "judge 2"]
     tab.locator('[data-call="2.1.1"]').click()
     assert "by x, step 1, or 1 other with the same text" in tab.locator("#prompt ul").inner_text()
+
+
+def test_the_page_says_how_far_the_answers_agree_and_what_the_minority_says(opened: Opened) -> None:
+    tab = opened(page(traced(PROPOSE, '{ step = "vote", method = "majority", extract = "last_number" }', w="391")))
+    shown = tab.locator("section[aria-labelledby=agreement]").inner_text()
+    assert "3 of 4 answers say 391: majority (95 % interval 30 % to 95 %)." in shown
+    assert tab.locator(".dissent li").all_inner_texts() == ["401 1, y It is 401."]
+
+
+def test_the_page_says_which_steps_were_not_needed(opened: Opened) -> None:
+    agree = '{ step = "agree", extract = "last_number", makers = 1 }'
+    trace = traced(PROPOSE, agree, '{ step = "aggregate", agent = "x" }', y="391", w="so 391")
+    tab = opened(page(trace))
+    assert (
+        "Step 2 ended the run: aggregate not needed, 1 call saved"
+        in tab.locator("section[aria-labelledby=agreement]").inner_text()
+    )
+    assert "2 of 3 steps" in tab.locator(".facts").inner_text()

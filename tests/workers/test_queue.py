@@ -15,6 +15,7 @@ from moa_mcp.events import Event, TextReceived
 from moa_mcp.journal import Page
 from moa_mcp.journal.owners import me
 from moa_mcp.journal.postgres import LEASE_S, PostgresJournal
+from moa_mcp.journal.spending import Commitment
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs import ResumedRun, Runs
 from moa_mcp.runs.executor import Executor
@@ -219,7 +220,7 @@ async def test_what_the_run_of_a_dead_worker_holds_is_left_to_the_next_worker(
 ) -> None:
     assert await journal.begin(record_of(), queued=True)
     assert await journal.claim("r")
-    day = (await journal.commit_spending("r", 50, None, 30)).day
+    day = (await journal.commit_spending(Commitment("r", 50, None, 30))).day
     rows(database, "UPDATE moa.runs SET owner = %s", DEAD)
     assert (await journal.held(day), await journal.held(day, dead=True)) == ({}, {})
     assert await journal.free_dead() == {"r"}

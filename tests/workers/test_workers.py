@@ -96,6 +96,27 @@ def test_a_worker_reads_its_configuration_again_on_sighup(team: WorkerMachine) -
         assert worker.wait(10) == 0
 
 
+def test_a_worker_gets_the_turns_of_the_run_that_a_queued_one_follows(team: WorkerMachine) -> None:
+    with team.server() as server:
+        with team.worker() as worker:
+            first = begun(server)
+            assert called(server, 2, "moa_wait", run_id=first, wait_s=30)["status"] == "complete"
+            worker.terminate()
+            worker.wait(10)
+        asked = {"question": "And why?", "continue_run": first, "wait_s": 0}
+        second = called(server, 3, POOL, **asked)["run_id"]
+        assert called(server, 4, "moa_trace", run_id=second)["continues"] == first
+        team.answers_all()
+        with team.worker() as worker:
+            ended = called(server, 5, "moa_wait", run_id=second, wait_s=30)
+            worker.terminate()
+            worker.wait(10)
+    assert (ended["status"], ended["continues"]) == ("complete", first)
+    turns = [[each["content"] for each in request.body["messages"][-3:]] for request in team.models.requests]
+    assert all(QUESTION["question"] in first_turn for first_turn, _, _ in turns)
+    assert {last for _, _, last in turns} == {"And why?"}
+
+
 def test_a_run_waits_in_the_queue_until_there_is_a_worker_and_says_so(team: WorkerMachine) -> None:
     with team.server() as server:
         run_id = begun(server)

@@ -112,6 +112,8 @@ def _range(schema: Mapping[str, Any]) -> str:
             return f", at least {least:g}"
         case (None, None, _, None):
             return f" above {above:g}"
+        case (None, _, _, None):
+            return f" above {above:g}, {most:g} at most"
         case (_, _, None, None):
             return f", {least:g} to {most:g}"
         case _:

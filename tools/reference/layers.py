@@ -8,7 +8,21 @@ from typing import TypeAlias
 
 from moa_mcp.config import Pipeline
 from moa_mcp.planning.plan import StepPlan, plan
-from moa_mcp.steps import Analyze, Critique, Dropout, Propose, Rank, Refine, Review, Sample, Shuffle, Step, Take, Vote
+from moa_mcp.steps import (
+    Agree,
+    Analyze,
+    Critique,
+    Dropout,
+    Propose,
+    Rank,
+    Refine,
+    Review,
+    Sample,
+    Shuffle,
+    Step,
+    Take,
+    Vote,
+)
 from moa_mcp.steps.panel import panel_member
 from tools.reference.drawing import Dot, Row
 
@@ -41,7 +55,7 @@ def _dots(step: Step, calls: int, answers: Makers) -> tuple[Dot, ...]:
     match step:
         case Propose():
             reads = () if answers else whole
-            return (Dot("call", reads),) * calls + (Dot("copy", (0,)),) * (step.keep if answers else 0)
+            return (Dot("call", reads),) * calls + tuple(Dot("copy", kept) for kept in _kept(step, answers))
         case Refine() | Critique():
             return tuple(Dot("call", made) for made in answers for _ in range(calls // len(answers)))
         case Review() if calls == len(answers):
@@ -64,9 +78,17 @@ def _selected(step: Shuffle | Sample | Take, answers: Makers) -> Makers:
             return answers[: step.n]
 
 
+def _kept(step: Propose, answers: Makers) -> Iterator[tuple[int, ...]]:
+    """Yield the dots of the answers that a step keeps."""
+    if step.keep == "all":
+        yield from answers
+    elif answers:
+        yield from ((0,),) * step.keep
+
+
 def _makers(step: Step, answers: int, dots: int) -> Makers:
     """Return the makers of a step's answers: equal parts of its dots, or all dots of a judge."""
-    if isinstance(step, Analyze | Review | Rank | Vote):
+    if isinstance(step, Agree | Analyze | Review | Rank | Vote):
         return (tuple(range(dots)),) * answers
     part = dots // answers
     return tuple(tuple(range(index * part, (index + 1) * part)) for index in range(answers))
@@ -76,7 +98,14 @@ def _details(step: Step, planned: StepPlan, before: int) -> Iterator[str]:
     if planned.calls:
         yield ", ".join(_models(planned))
         yield f"{_count(planned.calls, 'call')}"
+    yield from _chosen(step, before)
+
+
+def _chosen(step: Step, before: int) -> Iterator[str]:
+    """Yield what a step does with the answers before it."""
     match step:
+        case Propose() if before and step.keep == "all":
+            yield f"keeps the {before} previous answers"
         case Propose() if before and step.keep:
             yield f"keeps the previous answer {step.keep} times"
         case Analyze():
@@ -90,6 +119,8 @@ def _details(step: Step, planned: StepPlan, before: int) -> Iterator[str]:
             yield {"judge": "chooses one", "majority": "counts equal answers", "restate": "writes the consensus"}[
                 step.method
             ]
+        case Agree():
+            yield f"ends the run if all {before} answers are equivalent"
         case _:
             yield from _selection(step, before)
 

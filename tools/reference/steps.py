@@ -28,6 +28,12 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "review": (_PROPOSE, f'{{ step = "review", agents = {_THREE} }}', _AGGREGATE),
     "rank": (_PROPOSE, f'{{ step = "rank", agent = {_NANO}, n = 2 }}', _AGGREGATE),
     "vote": (_PROPOSE, f'{{ step = "vote", agent = {_NANO} }}'),
+    "agree": (
+        f'{{ step = "propose", agents = [{_OSS}, {_FLASH}] }}',
+        f'{{ step = "agree", agent = {_FLASH} }}',
+        f'{{ step = "propose", agents = [{_NANO}], keep = "all" }}',
+        _AGGREGATE,
+    ),
     "shuffle": (_PROPOSE, '{ step = "shuffle" }', _AGGREGATE),
     "dropout": (_PROPOSE, '{ step = "dropout", rate = 0.3 }', _AGGREGATE),
     "sample": (_PROPOSE, '{ step = "sample", n = 1 }'),
@@ -62,7 +68,7 @@ def written() -> str:
         _AGENT,
         tabulated(keys(Agent)),
         "## Stop",
-        "The table `stop` of `propose`; that of `vote` has only `ahead_by`.",
+        "The table `stop` of `propose`; that of `vote` has only `ahead_by` and `posterior`.",
         tabulated(keys(Stop)),
     )
 

@@ -149,6 +149,8 @@ def _show(out: Console, record: RunRecord, trace: Trace, *, full: bool, reasonin
 def _show_question(out: Console, record: RunRecord, trace: Trace, *, full: bool) -> None:
     question = trace.question
     parts = {"Question": question.text or record.title, "System": question.system}
+    if question.turns and not full:
+        parts["Conversation"] = f"({counted(len(question.turns), 'earlier turn')}; --full shows them)"
     if question.context:
         parts["Context"] = question.context if full else f"({len(question.context):,} characters; --full shows it)"
     parts["Images"] = listed(question.images)
@@ -167,6 +169,8 @@ def _history(record: RunRecord, trace: Trace) -> Iterator[str]:
     began = datetime.fromtimestamp(record.created_at).astimezone()
     resumed = f", resumed {counted(trace.resumed, 'time')}" if trace.resumed else ""
     yield f"started {began:%Y-%m-%d %H:%M:%S}{resumed}"
+    if trace.continues:
+        yield f"continues run {trace.continues}"
     if trace.forked_from:
         yield f"forked from run {trace.forked_from}, reusing its first {counted(trace.inherited, 'step')}"
     yield f"in a browser: moa-mcp view {record.run_id}"

@@ -114,6 +114,7 @@ def _data(record: RunRecord, trace: Trace | None) -> dict[str, object]:
         "cost_usd": None if trace is None or trace.cost_usd is None else float(trace.cost_usd),
         "simulated": None if trace is None else was_simulated(record),
         "question": record.title,
+        "continues": None if trace is None else trace.continues,
         "batch": record.batch,
     }
 
@@ -136,15 +137,16 @@ def _table(rows: tuple[Row, ...], out: Console) -> Table:
             draw.status(stands(record)),
             draw.seconds(None if trace is None else trace.seconds),
             money.dollars(None if trace is None else trace.cost_usd),
-            _question(record.title),
+            _question(record.title, trace),
         )
     return table
 
 
-def _question(title: str) -> Text:
+def _question(title: str, trace: Trace | None) -> Text:
     """Return the question; its column is the only one that is cut to fit the terminal."""
     text, style = (line(title), "") if title else ("(not stored)", "dim")
-    return Text(text, style, no_wrap=True, overflow="ellipsis")
+    before = f"after {trace.continues[:_SHORT_ID]}: " if trace and trace.continues else ""
+    return Text.assemble((before, "dim"), (text, style), no_wrap=True, overflow="ellipsis")
 
 
 def _moment(at: float, *, whole: bool) -> str:

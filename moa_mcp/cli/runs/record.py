@@ -54,15 +54,23 @@ def journal_of(path: str | None, settings: JournalSettings | None = None) -> Gen
     except Refused as error:
         raise Refused(error.message, error.remedy if is_database(path) else _ANOTHER) from error
     try:
-        yield journal
+        with explained():
+            yield journal
+    finally:
+        anyio.run(journal.close)
+
+
+@contextmanager
+def explained() -> Generator[None]:
+    """Raise errors of the journal, and those of a run that can't be found or continued, as `Refused`."""
+    try:
+        yield
     except JournalError as error:
         raise Refused(str(error), _ANOTHER) from error
     except RunNotResumable as error:
         raise Refused(str(error), "Run moa-mcp runs list to see the status of each run.") from error
     except RunNotFound as error:
         raise Refused(str(error), "Run moa-mcp runs to list the stored runs.") from error
-    finally:
-        anyio.run(journal.close)
 
 
 def stands(record: RunRecord) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from moa_mcp.errors import LeaseLost
-from moa_mcp.journal import Committed, RunRecord
+from moa_mcp.journal import RunRecord
 from moa_mcp.journal.codec import Packed
+from moa_mcp.journal.spending import Commitment, Committed
 from moa_mcp.values import Status
 
 
@@ -37,6 +38,8 @@ class Beginning(Waiting):
     record: RunRecord
     token: str
     queued: bool
+    max_runs: int | None = None
+    """The most active runs of its caller, this one among them; None for any number."""
     begun: bool = False
 
 
@@ -72,14 +75,9 @@ class RunEnding(Waiting):
 class Spending(Waiting):
     """Set what a run has committed on a day."""
 
-    run_id: str
-    day: str | None
-    nanodollars: int
-    cap: int | None
-    held: int
+    wanted: Commitment
     owner: str | None = None
     """The owner of the run, if it is this process."""
-    in_turn: bool = False
     committed: Committed | None = None
 
 

@@ -16,35 +16,37 @@ import anyio
 
 from moa_mcp.errors import JournalError, LeaseLost
 from moa_mcp.events import PASSING, Event
-from moa_mcp.journal import CallerSpending, Claim, Committed, Page, RunRecord
+from moa_mcp.journal import Claim, Page, RunRecord
 from moa_mcp.journal.codec import Packer
-from moa_mcp.journal.damage import readable
 from moa_mcp.journal.delivery import Delivery
 from moa_mcp.journal.news import Listeners, News, NewsKind
+from moa_mcp.journal.own_runs import OwnRuns
 from moa_mcp.journal.owners import is_dead, me
 from moa_mcp.journal.postgres import leases, rates
 from moa_mcp.journal.postgres.connections import Connection, Database
 from moa_mcp.journal.postgres.jobs import Beginning, Job, Line, Renewal, RunEnding, Spending, TakenOver
 from moa_mcp.journal.postgres.listening import NewsConnection
 from moa_mcp.journal.postgres.news import CHANNEL, Herald
-from moa_mcp.journal.postgres.reading import PageReader, read_record, texts_of
+from moa_mcp.journal.postgres.reading import PageReader, read_record
 from moa_mcp.journal.postgres.retention import OldRuns
 from moa_mcp.journal.postgres.rows import told
 from moa_mcp.journal.postgres.selection import RecordFilter
 from moa_mcp.journal.postgres.thread import LoopThread
 from moa_mcp.journal.postgres.writer import GroupWriter, lines
 from moa_mcp.journal.rates import Share
+from moa_mcp.journal.spending import Commitment, Committed
 from moa_mcp.values import Status
 
 LEASE_S = 15.0
 """Seconds without a heartbeat after which a run has no owner."""
-_OF_CALLER = (
-    "SELECT run_id, nanodollars, held, status = 'running' AND owner IS NOT NULL AND lease_until > moa.now() "
-    "FROM moa.spending JOIN moa.runs USING(run_id) WHERE day = %s::date AND caller = %s"
+_OF_CALLER = "SELECT nanodollars FROM moa.caller_days WHERE day = %s::date AND caller = %s"
+_HELD = (
+    "SELECT run_id, held, owner, status = 'running', lease_until > moa.now(), delivered "
+    "FROM moa.spending JOIN moa.runs USING(run_id) "
+    "WHERE day = %s::date AND held > 0 AND status <> 'queued' AND (%s::text IS NULL OR caller = %s)"
 )
-_MANY = 8
-"""Number of active runs from which a transaction waits for more events, which costs less CPU time."""
 _PATIENCE_S = 0.004
+"""Seconds for which a transaction waits for more events."""
 
 Value = TypeVar("Value")
 
@@ -92,7 +94,7 @@ class PostgresJournal:
         self._delivery = delivery
         self._me = me()
         self._tokens = count(1)
-        self._driven: dict[str, _Driven] = {}
+        self._driven: OwnRuns[_Driven] = OwnRuns(self._set_patience)
         self._closed = False
         self._thread = LoopThread()
         self._database = Database(address, delivery, power=synchronous == "FULL")
@@ -153,19 +155,13 @@ class PostgresJournal:
         return f"{self._me}:{next(self._tokens)}"
 
     def _drive(self, run_id: str, owner: str, last: int) -> None:
-        self._driven[run_id] = _Driven(run_id, owner, last, texts=self._texts)
-        self._set_patience()
+        self._driven.add(run_id, _Driven(run_id, owner, last, texts=self._texts))
 
-    def _drop(self, run_id: str) -> _Driven | None:
-        driven = self._driven.pop(run_id, None)
-        self._set_patience()
-        return driven
+    def _set_patience(self, waits: bool) -> None:
+        self._writer.patience_s = _PATIENCE_S if waits else 0
 
-    def _set_patience(self) -> None:
-        self._writer.patience_s = _PATIENCE_S if len(self._driven) >= _MANY else 0
-
-    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
-        job = Beginning(record, self._token(), queued)
+    async def begin(self, record: RunRecord, *, queued: bool = False, max_runs: int | None = None) -> bool:
+        job = Beginning(record, self._token(), queued, max_runs)
         await self._write(job)
         if job.begun and not queued:
             self._drive(record.run_id, job.token, 0)
@@ -196,7 +192,7 @@ class PostgresJournal:
 
     async def _end(self, run_id: str, status: Status | None, *, requeue: bool = False) -> None:
         """Make the last write of a run. If it fails now, it is retried later."""
-        driven = self._drop(run_id)
+        driven = self._driven.drop(run_id)
         if driven is None:
             return
         try:
@@ -205,9 +201,10 @@ class PostgresJournal:
             self._thread.soon(self._writer.put, RunEnding(run_id, driven.owner, status, requeue))
             raise
 
-    async def claim(self, run_id: str) -> Claim | None:
+    async def claim(self, run_id: str, *, max_runs: int | None = None) -> Claim | None:
         token = self._token()
-        claimed = await self._do(partial(leases.claim, run_id=run_id, token=token, lease_s=self._lease_s))
+        work = partial(leases.claim, run_id=run_id, token=token, lease_s=self._lease_s, max_runs=max_runs)
+        claimed = await self._do(work)
         if claimed is None:
             return None
         claim, last = claimed
@@ -248,10 +245,6 @@ class PostgresJournal:
     ) -> tuple[RunRecord, ...]:
         return await self._do(RecordFilter(statuses, caller, batch, before, changed_since, limit).read)
 
-    async def texts(self, run_id: str, digests: Collection[str]) -> Mapping[str, str]:
-        with readable(run_id):
-            return await self._do(partial(texts_of, run_id=run_id, digests=digests))
-
     async def events(self, run_id: str, after: int = 0) -> Page:
         return await self._do(partial(self._reader.page, run_id=run_id, after=after))
 
@@ -281,21 +274,12 @@ class PostgresJournal:
         with suppress(JournalError):  # news may be lost
             await self._database.do(notify)
 
-    async def commit_spending(
-        self,
-        run_id: str,
-        nanodollars: int,
-        cap: int | None,
-        held: int = 0,
-        day: str | None = None,
-        *,
-        in_turn: bool = False,
-    ) -> Committed:
-        driven = self._driven.get(run_id)
-        job = Spending(run_id, day, nanodollars, cap, held, driven.owner if driven else None, in_turn)
+    async def commit_spending(self, wanted: Commitment) -> Committed:
+        driven = self._driven.get(wanted.run_id)
+        job = Spending(wanted, driven.owner if driven else None)
         await self._write(job)
         if job.committed is None:
-            raise JournalError(f"the journal {self._database.shown} returned nothing for what run {run_id} spends")
+            raise JournalError(f"the journal {self._database.shown} returned nothing for what {wanted.run_id} spends")
         return job.committed
 
     @asynccontextmanager
@@ -308,21 +292,17 @@ class PostgresJournal:
             with anyio.CancelScope(shield=True):
                 await self._thread.run(connection.close())
 
-    async def spending(self, day: str) -> int:
-        rows = await self._rows("SELECT nanodollars FROM moa.days WHERE day = %s::date", day)
+    async def spending(self, day: str, caller: str | None = None) -> int:
+        rows = (
+            await self._rows("SELECT nanodollars FROM moa.days WHERE day = %s::date", day)
+            if caller is None
+            else await self._rows(_OF_CALLER, day, told(caller))
+        )
         return int(rows[0][0]) if rows else 0
 
-    async def spending_of(self, caller: str, day: str) -> CallerSpending:
-        rows = await self._rows(_OF_CALLER, day, told(caller))
-        holding = {run_id: held for run_id, _, held, live in rows if live and held > 0}
-        return CallerSpending(sum(amount for _, amount, _, _ in rows), holding)
-
-    async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
-        rows = await self._rows(
-            "SELECT run_id, held, owner, status = 'running', lease_until > moa.now(), delivered "
-            "FROM moa.spending JOIN moa.runs USING(run_id) WHERE day = %s::date AND held > 0 AND status <> 'queued'",
-            day,
-        )
+    async def held(self, day: str, *, caller: str | None = None, dead: bool = False) -> Mapping[str, int]:
+        whose = None if caller is None else told(caller)
+        rows = await self._rows(_HELD, day, whose, whose)
         found: dict[bool, dict[str, int]] = {True: {}, False: {}}
         for run_id, held, owner, running, leased, delivered in rows:
             live = running and leased and not is_dead(owner)
@@ -339,6 +319,10 @@ class PostgresJournal:
     async def book(self, shares: Mapping[str, Share]) -> Mapping[str, Share]:
         """Book shares of the rates of accounts, like `RateStore`."""
         return await self._do(partial(rates.book, shares=shares))
+
+    async def take(self, account: str, cost_s: float, most_s: float) -> float:
+        """Book requests, like `RateStore`."""
+        return await self._do(partial(rates.take, account=account, cost_s=cost_s, most_s=most_s))
 
     def correct(self, account: str, share: Share) -> None:
         """Correct what is booked, like `RateStore`."""

@@ -14,6 +14,7 @@ from moa_mcp.journal.codec import CODEC
 from moa_mcp.journal.delivery import Delivery
 from moa_mcp.journal.news import News
 from moa_mcp.journal.owners import is_dead
+from moa_mcp.journal.postgres import room
 from moa_mcp.journal.postgres.connections import Connection
 from moa_mcp.journal.postgres.news import CHANNEL, written
 from moa_mcp.journal.postgres.rows import COLUMNS, is_plain, record_of
@@ -40,10 +41,25 @@ RETURNING run_id, status
 _NOTIFY: Final = "SELECT pg_notify(%s, payload) FROM unnest(%s::text[]) AS payload"
 
 
-async def claim(connection: Connection, run_id: str, token: str, lease_s: float) -> tuple[Claim, int] | None:
-    """Make a token the owner of a run without a live one; return its record and the number of its last event."""
+async def claim(
+    connection: Connection, run_id: str, token: str, lease_s: float, max_runs: int | None = None
+) -> tuple[Claim, int] | None:
+    """Make a token the owner of a run without a live one; return its record and the number of its last event.
+
+    Raises:
+        TooManyRuns: the caller of the run has `max_runs` other active ones.
+
+    """
     if not is_plain(run_id):
         return None
+    if max_runs is None:
+        return await _claim(connection, run_id, token, lease_s)
+    async with connection.transaction():
+        await room.require(connection, run_id, max_runs)
+        return await _claim(connection, run_id, token, lease_s)
+
+
+async def _claim(connection: Connection, run_id: str, token: str, lease_s: float) -> tuple[Claim, int] | None:
     found = await (await connection.execute(_OWNED, (run_id,))).fetchone()
     owner = found[1] if found else None
     dead = owner if owner is not None and (owner == token or is_dead(owner)) else None

@@ -13,6 +13,8 @@ from moa_mcp.journal.postgres.connections import Connection, Database
 from moa_mcp.journal.rates import Share
 
 _BOOK: Final = "SELECT account, requests_s, tokens_s FROM moa.book(%s, %s, %s)"
+_ROUNDING_S = 0.001
+"""Times are rounded: a minute's requests fit a minute."""
 
 
 async def book(connection: Connection, shares: Mapping[str, Share]) -> dict[str, Share]:
@@ -21,6 +23,15 @@ async def book(connection: Connection, shares: Mapping[str, Share]) -> dict[str,
     asked = [[shares[each].requests_s for each in accounts], [shares[each].tokens_s for each in accounts]]
     rows = await (await connection.execute(_BOOK, (accounts, *asked))).fetchall()
     return {account: Share(requests_s, tokens_s) for account, requests_s, tokens_s in rows}
+
+
+async def take(connection: Connection, account: str, cost_s: float, most_s: float) -> float:
+    """Book requests, like `RateStore.take`."""
+    row = await (
+        await connection.execute("SELECT moa.take(%s, %s, %s)", (account, cost_s, most_s + _ROUNDING_S))
+    ).fetchone()
+    booked_s = row[0] if row else 0.0
+    return max(0.0, booked_s + cost_s - most_s - _ROUNDING_S)
 
 
 class Corrections:

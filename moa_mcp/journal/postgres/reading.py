@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from moa_mcp.errors import RunNotFound
 from moa_mcp.events import Event
 from moa_mcp.journal import Page, RunRecord
-from moa_mcp.journal.codec import CODEC, Unpacker
+from moa_mcp.journal.codec import CODEC, REFERENCES, Unpacker
 from moa_mcp.journal.damage import checked, readable
 from moa_mcp.journal.postgres.connections import Connection
 from moa_mcp.journal.postgres.rows import COLUMNS, is_plain, record_of
 from moa_mcp.values import ACTIVE
 
-_DIGEST = re.compile('"sha256":"([0-9a-f]{64})"')
 _FOLLOWED = 64
 """Places in runs from which a follower can go on without reading what came before."""
 _RECORD: Final = f"SELECT {COLUMNS} FROM moa.runs WHERE run_id = %s"  # noqa: S608  no value is in it
@@ -94,7 +92,16 @@ async def read_record(connection: Connection, run_id: str) -> RunRecord | None:
     if not is_plain(run_id):
         return None
     row = await (await connection.execute(_RECORD, (run_id,))).fetchone()
-    return record_of(row) if row else None
+    record = record_of(row) if row else None
+    if record is None or not (digests := REFERENCES.findall(record.spec)):
+        return record
+    with readable(run_id):
+        texts = await _stored(connection, run_id, digests)
+        if texts.keys() >= {*digests}:
+            return replace(record, texts=texts)
+        if await (await connection.execute(_RECORD, (run_id,))).fetchone() is None:
+            return None  # it was deleted meanwhile
+        raise ValueError("missing text")
 
 
 async def _texts(connection: Connection, run_id: str, rows: Sequence[_Row]) -> dict[str, str]:
@@ -103,7 +110,7 @@ async def _texts(connection: Connection, run_id: str, rows: Sequence[_Row]) -> d
     for number, body, crc in rows:
         if checked(body, run_id, number) != (crc if crc >= 0 else -1 - crc):
             raise ValueError("corrupt event")
-        digests |= dict.fromkeys(_DIGEST.findall(body), crc >= 0)
+        digests |= dict.fromkeys(REFERENCES.findall(body), crc >= 0)
     if not any(digests.values()):
         return {}
     texts = await _stored(connection, run_id, digests)
@@ -112,15 +119,8 @@ async def _texts(connection: Connection, run_id: str, rows: Sequence[_Row]) -> d
     return texts
 
 
-async def texts_of(connection: Connection, run_id: str, digests: Collection[str]) -> dict[str, str]:
-    """Return texts of a run by hash. Raises `ValueError` if one is missing or corrupt."""
-    texts = await _stored(connection, run_id, digests)
-    if len(texts) < len({*digests}):
-        raise ValueError("missing text")
-    return texts
-
-
-async def _stored(connection: Connection, run_id: str, digests: Collection[str]) -> dict[str, str]:
+async def _stored(connection: Connection, run_id: str, digests: Iterable[str]) -> dict[str, str]:
+    """Return the texts of a run that are stored, by hash."""
     wanted = [bytes.fromhex(digest) for digest in digests]
     found = await connection.execute(_TEXTS, (run_id, wanted), binary=True)
     return dict(_text(*row) for row in await found.fetchall())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from moa_mcp.journal import oldest_day
 from moa_mcp.journal.postgres.connections import Connection
+from moa_mcp.journal.spending import oldest_day
 
 _SLICE = 50
 """Runs deleted in one transaction."""
@@ -20,7 +20,15 @@ events AS (DELETE FROM moa.events USING old WHERE events.run_id = old.run_id),
 texts AS (DELETE FROM moa.texts USING old WHERE texts.run_id = old.run_id)
 SELECT count(*) FROM old
 """  # noqa: S608  no value is in it
-_PAST: Final = "WITH past AS (DELETE FROM moa.days WHERE day < %s::date) DELETE FROM moa.spending WHERE day < %s::date"
+_PAST: Final = """
+WITH past AS (DELETE FROM moa.days WHERE day < %(day)s::date),
+of_callers AS (DELETE FROM moa.caller_days WHERE day < %(day)s::date)
+DELETE FROM moa.spending WHERE day < %(day)s::date
+"""
+_UNBOOKED: Final = """
+DELETE FROM moa.rates WHERE account IN (
+    SELECT account FROM moa.rates WHERE greatest(requests_until, tokens_until) < moa.now() FOR UPDATE SKIP LOCKED)
+"""
 _SIZES: Final = f"""
 SELECT {_FREE}, updated_at,
     pg_column_size(spec) + 200
@@ -44,7 +52,8 @@ class OldRuns(NamedTuple):
 
     async def old(self, connection: Connection) -> int:
         """Delete some runs that are old enough; return their number."""
-        await connection.execute(_PAST, (oldest_day(), oldest_day()))
+        await connection.execute(_PAST, {"day": oldest_day()})
+        await connection.execute(_UNBOOKED)
         return await _deleted(connection, self.older_than, _SLICE)
 
     async def excess(self, connection: Connection) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, LiteralString, TypeVar
 
-from moa_mcp.journal import Committed
+from moa_mcp.errors import TooManyRuns
 from moa_mcp.journal.codec import CODEC
 from moa_mcp.journal.damage import checked
 from moa_mcp.journal.delivery import Delivery
@@ -16,7 +16,9 @@ from moa_mcp.journal.news import News
 from moa_mcp.journal.postgres.connections import Connection
 from moa_mcp.journal.postgres.jobs import Beginning, Job, Line, Renewal, RunEnding, Spending, TakenOver
 from moa_mcp.journal.postgres.news import CHANNEL, written
+from moa_mcp.journal.postgres.room import refused
 from moa_mcp.journal.postgres.rows import told
+from moa_mcp.journal.spending import Committed
 
 _LOCK = """
 SELECT runs.run_id, runs.owner FROM moa.runs JOIN unnest(%b::text[], %b::text[]) AS ours(run_id, owner)
@@ -35,13 +37,13 @@ FROM unnest(%b::text[], %b::text[], %b::bytea[], %b::text[], %b::text[], %b::tex
 ORDER BY run_id ON CONFLICT DO NOTHING RETURNING run_id, status = 'queued'
 """
 _BEGUN = "SELECT begun_by FROM moa.runs WHERE run_id = ANY(%b::text[]) AND begun_by = ANY(%b::text[])"
-_NOTIFY = "SELECT pg_notify(%s, payload) FROM unnest(%b::text[]) AS payload"
-_RECORD_TEXTS = """
+_BEGUN_TEXTS = """
 INSERT INTO moa.texts(run_id, digest, body)
 SELECT new.run_id, digest, body FROM unnest(%b::text[], %b::text[], %b::bytea[], %b::bytea[])
     AS new(run_id, token, digest, body)
 JOIN moa.runs ON runs.run_id = new.run_id AND runs.begun_by = new.token ON CONFLICT DO NOTHING
 """
+_NOTIFY = "SELECT pg_notify(%s, payload) FROM unnest(%b::text[]) AS payload"
 _LINES = """
 INSERT INTO moa.events(run_id, n, body, crc)
 SELECT new.run_id, n, body, crc FROM unnest(%b::text[], %b::text[], %b::int[], %b::text[], %b::bigint[])
@@ -68,15 +70,11 @@ WITH ended AS (
     WHERE runs.run_id = ours.run_id AND runs.owner = ours.owner RETURNING runs.run_id, requeue, payload)
 SELECT run_id, requeue, pg_notify(%s, payload)::text FROM ended
 """
-_SPEND = """
-SELECT done.accepted, done.on_day, done.total, done.held, coalesce(before.nanodollars - before.held, 0)
-FROM moa.commit_spending(
-    %b::text[], %b::text[], %s::text[]::date[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bool[])
-    WITH ORDINALITY AS done(accepted, on_day, total, held, number)
-LEFT JOIN moa.spending AS before ON before.day = done.on_day AND before.run_id = (%b::text[])[done.number]
-ORDER BY done.number
-"""
-"""A statement does not see what the functions in it write, so `before` is how it was."""
+_SPEND = (
+    "SELECT * FROM moa.commit_spending("
+    "%b::text[], %b::text[], %s::text[]::date[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], "
+    "%b::bool[])"
+)
 
 Row = tuple[Any, ...]
 Some = TypeVar("Some")
@@ -94,6 +92,8 @@ class JobBatch:
         self._renewals = [each for each in jobs if isinstance(each, Renewal)]
         self._endings = [each for each in jobs if isinstance(each, RunEnding)]
         self._spending = [each for each in jobs if isinstance(each, Spending)]
+        self._refused: dict[str, TooManyRuns] = {}
+        """Why new runs find no room, by their tokens."""
         self.texts = {
             (line.owner, digest): (line.run_id, text)
             for line in (self._lines if texts else ())
@@ -105,14 +105,14 @@ class JobBatch:
         """Write all jobs, or none; then set their results."""
         async with connection.pipeline():
             async with connection.transaction():
+                self._refused = await refused(connection, self._beginnings)
                 owned = await self._rows(connection, _LOCK, *_columns(sorted(self._owned()), 2))
                 begun = await self._begin(connection, delivery)
                 await self._write_lines(connection)
                 renewals = {pair for each in self._renewals for pair in each.owners.items()}
                 renewed = await self._rows(connection, _RENEW, *_columns(sorted(renewals), 2), before=(self._lease_s,))
                 await self._end(connection, delivery)
-                wanted = _columns(map(_wanted, self._spending), 7)
-                spent = await self._rows(connection, _SPEND, *wanted, wanted[0])
+                spent = await self._rows(connection, _SPEND, *_columns(map(_wanted, self._spending), 8))
             self._settle(
                 {(run_id, owner) for run_id, owner in await fetched(owned)},
                 {token for (token,) in await fetched(begun)},
@@ -134,23 +134,20 @@ class JobBatch:
         return await connection.execute(sql, (*before, *columns, *after)) if columns and columns[0] else None
 
     async def _begin(self, connection: Connection, delivery: Delivery | None) -> Any:  # noqa: ANN401
-        if not self._beginnings:
+        beginnings = [each for each in self._beginnings if each.token not in self._refused]
+        if not beginnings:
             return None
-        rows = [_row(each) for each in sorted(self._beginnings, key=lambda each: each.record.run_id)]
+        rows = [_row(each) for each in sorted(beginnings, key=lambda each: each.record.run_id)]
         new = await self._rows(connection, _BEGIN, *_columns(rows, 11), before=(self._lease_s,))
-        await self._rows(connection, _RECORD_TEXTS, *_columns(self._record_texts(), 4))
-        if any(each.queued for each in self._beginnings):
+        texts = sorted(text for each in beginnings for text in _texts(each))
+        await self._rows(connection, _BEGUN_TEXTS, *_columns(texts, 4))
+        if any(each.queued for each in beginnings):
             queued = [run_id for run_id, is_queued in await new.fetchall() if is_queued]
             await self._put(connection, delivery, queued)
             payloads = [written(News("queued", run_id)) for run_id in queued]
             await self._rows(connection, _NOTIFY, payloads, before=(CHANNEL,))
-        tokens = [(each.record.run_id, each.token) for each in self._beginnings]
+        tokens = [(each.record.run_id, each.token) for each in beginnings]
         return await self._rows(connection, _BEGUN, *_columns(tokens, 2))
-
-    def _record_texts(self) -> Iterator[tuple[Any, ...]]:
-        for each in self._beginnings if self._keeps_texts else ():
-            for digest, text in each.record.texts.items():
-                yield each.record.run_id, each.token, bytes.fromhex(digest), text.encode(*CODEC)
 
     @staticmethod
     async def _put(connection: Connection, delivery: Delivery | None, run_ids: Sequence[str]) -> None:
@@ -183,12 +180,13 @@ class JobBatch:
     ) -> None:
         for beginning in self._beginnings:
             beginning.begun = beginning.token in begun
+            beginning.error = self._refused.get(beginning.token)
         for line in self._lines:
             line.error = None if (line.run_id, line.owner) in owned else TakenOver(line.run_id)
         for renewal in self._renewals:
             renewal.renewed = renewed & renewal.owners.keys()
-        for spending, (accepted, day, total, held, own) in zip(self._spending, spent, strict=True):
-            spending.committed = Committed(accepted, day.isoformat(), total, held, own)
+        for spending, (accepted, day, *sums) in zip(self._spending, spent, strict=True):
+            spending.committed = Committed(accepted, day.isoformat(), *sums)
 
 
 def _row(beginning: Beginning) -> Row:
@@ -199,8 +197,16 @@ def _row(beginning: Beginning) -> Row:
     return record.run_id, told(record.pipeline), spec, record.status, *texts, *times, beginning.token, beginning.queued
 
 
+def _texts(beginning: Beginning) -> Iterator[Row]:
+    record = beginning.record
+    for digest, text in record.texts.items():
+        yield record.run_id, beginning.token, bytes.fromhex(digest), text.encode(*CODEC)
+
+
 def _wanted(job: Spending) -> Row:
-    return job.run_id, job.owner, job.day, job.nanodollars, job.cap, job.held, job.in_turn
+    wanted = job.wanted
+    caps = wanted.cap, wanted.caller_cap
+    return wanted.run_id, job.owner, wanted.day, wanted.nanodollars, *caps, wanted.held, wanted.in_turn
 
 
 def _news(ending: RunEnding) -> News:

@@ -65,14 +65,11 @@ class Entries:
         crc = checked(body, run_id)
         return body, crc if self._texts else -1 - crc
 
-    def refer(self, db: sqlite3.Connection, run_id: str, texts: Mapping[str, str]) -> None:
-        """Store texts by hash for the record of a run."""
-        if self._texts and texts:
-            self._refer(db, {(run_id, digest): text for digest, text in texts.items()})
-
-    def begins(self, run_id: str) -> None:
-        """Forget the texts of an earlier run with this ID, which was deleted."""
+    def begins(self, db: sqlite3.Connection, run_id: str, texts: Mapping[str, str]) -> None:
+        """Store the texts of a new run. Those of an earlier run with this ID, which was deleted, are forgotten."""
         self._known.pop(run_id, None)
+        if texts:
+            self._refer(db, {(run_id, digest): text for digest, text in texts.items()})
 
     def undone(self) -> None:
         """Forget the writes since the last commit."""

@@ -16,21 +16,23 @@ import anyio
 
 from moa_mcp.errors import JournalDamaged, JournalError, RunNotFound
 from moa_mcp.events import PASSING, Event
-from moa_mcp.journal import CallerSpending, Claim, Committed, Page, RunRecord
+from moa_mcp.journal import Claim, Page, RunRecord
 from moa_mcp.journal.codec import Packer
 from moa_mcp.journal.damage import damaged_run, readable
 from moa_mcp.journal.locks import locked
 from moa_mcp.journal.news import Listeners, News, NewsKind
+from moa_mcp.journal.own_runs import OwnRuns
 from moa_mcp.journal.owners import me
+from moa_mcp.journal.spending import Commitment, Committed
 from moa_mcp.journal.sqlite import spending
 from moa_mcp.journal.sqlite.damage import explained, read_only
 from moa_mcp.journal.sqlite.entries import Entries
 from moa_mcp.journal.sqlite.file import File
 from moa_mcp.journal.sqlite.leases import Lease, claim, free, lease, leases
-from moa_mcp.journal.sqlite.reading import RunReader, texts_of
+from moa_mcp.journal.sqlite.reading import RunReader, read_row
 from moa_mcp.journal.sqlite.retention import Forgetting
-from moa_mcp.journal.sqlite.rows import SELECT, insert, record_of, redefine
-from moa_mcp.journal.sqlite.selection import Selection
+from moa_mcp.journal.sqlite.rows import insert, record_of, redefine
+from moa_mcp.journal.sqlite.selection import Selection, require_room_for
 from moa_mcp.journal.sqlite.watch import Watch
 from moa_mcp.text.surrogates import is_encodable
 from moa_mcp.values import Status
@@ -39,10 +41,8 @@ LEASE_S = 15.0
 """Seconds without a heartbeat after which a run has no owner."""
 _LOOK_S = 0.2
 """Seconds between checks for a heartbeat of an owner."""
-_MANY = 8
-"""Number of active runs from which a transaction waits for more events, because a transaction for each answer costs
-more CPU time than its content."""
 _PATIENCE_S = 0.006
+"""Seconds for which a transaction waits for more events."""
 
 
 class SQLiteJournal:
@@ -78,7 +78,7 @@ class SQLiteJournal:
         self._texts = texts
         self._lease_s = lease_s
         self._me = me()
-        self._driven: dict[str, Packer] = {}
+        self._driven: OwnRuns[Packer] = OwnRuns(self._set_patience)
         self._entries = Entries(self._me, texts=texts)
         self._file = File(path, synchronous, self._entries, only_reads=only_reads)
         self._reader = RunReader()
@@ -99,20 +99,21 @@ class SQLiteJournal:
     async def open(self) -> None:
         _ = self._file.writer
 
-    async def begin(self, record: RunRecord, *, queued: bool = False) -> bool:
+    async def begin(self, record: RunRecord, *, queued: bool = False, max_runs: int | None = None) -> bool:
         def work(db: sqlite3.Connection) -> bool:
-            self._entries.begins(record.run_id)
+            require_room_for(db, record.run_id, record.caller, max_runs)
             if queued:
-                new = insert(db, replace(record, status="queued"), None, 0.0)
+                begun = insert(db, replace(record, status="queued"), None, 0.0)
             else:
-                new = insert(db, record, self._me, time.time() + self._lease_s)
-            if new:
-                self._entries.refer(db, record.run_id, record.texts)
-            return new
+                begun = insert(db, record, self._me, time.time() + self._lease_s)
+            if begun:
+                self._entries.begins(db, record.run_id, record.texts)
+            return begun
 
         begun = await self._file.do(work)
+        if begun and not queued:
+            self._drive(record.run_id)
         if begun:
-            self._drives(record.run_id, still=not queued)
             self.tell(News("queued" if queued else "changed", record.run_id))
         return begun
 
@@ -134,12 +135,11 @@ class SQLiteJournal:
     def _packer(self, run_id: str) -> Packer:
         return self._driven.get(run_id) or Packer(tells=self._texts)
 
-    def _drives(self, run_id: str, *, still: bool = True) -> None:
-        if still:
-            self._driven[run_id] = Packer(tells=self._texts)
-        else:
-            self._driven.pop(run_id, None)
-        self._file.writer.patience_s = _PATIENCE_S if len(self._driven) >= _MANY else 0
+    def _drive(self, run_id: str) -> None:
+        self._driven.add(run_id, Packer(tells=self._texts))
+
+    def _set_patience(self, waits: bool) -> None:
+        self._file.writer.patience_s = _PATIENCE_S if waits else 0
 
     async def finish(self, run_id: str, status: Status) -> None:
         sql = (
@@ -150,7 +150,7 @@ class SQLiteJournal:
 
     async def _last(self, news: News, sql: str, values: tuple[object, ...]) -> None:
         """Make the last write of a run and tell it. If it fails now, it is retried later."""
-        self._drives(news.run_id, still=False)
+        self._driven.drop(news.run_id)
         try:
             if await self._file.do(lambda db: db.execute(sql, values).rowcount):
                 self.tell(news)
@@ -159,7 +159,7 @@ class SQLiteJournal:
                 self._file.writer.soon(lambda db: db.execute(sql, values))
             raise
 
-    async def claim(self, run_id: str) -> Claim | None:
+    async def claim(self, run_id: str, *, max_runs: int | None = None) -> Claim | None:
         held = await self._file.read(lambda db: lease(db, run_id))
         if held.until >= time.time() or held.owner == self._me:  # this process renews the leases of all its runs
             dead = held.is_over or held.until < time.time()
@@ -169,9 +169,9 @@ class SQLiteJournal:
             return None
         claimed: Claim | None = None
         with anyio.CancelScope(shield=True):  # whoever claims a run must learn of it
-            claimed = await self._file.do(lambda db: claim(db, run_id, self._me, self._lease_s))
+            claimed = await self._file.do(lambda db: claim(db, run_id, self._me, self._lease_s, max_runs))
         if claimed is not None:
-            self._drives(run_id)
+            self._drive(run_id)
             self.tell(News("changed", run_id))
         return claimed
 
@@ -229,8 +229,9 @@ class SQLiteJournal:
     async def record(self, run_id: str) -> RunRecord | None:
         if self._file.is_empty or not is_encodable(run_id):
             return None
-        rows = await self._file.read(lambda db: db.execute(f"{SELECT} WHERE run_id = ?", (run_id,)).fetchall())
-        return record_of(rows[0]) if rows else None
+        with readable(run_id):
+            found = await self._file.read(lambda db: read_row(db, run_id))
+        return replace(record_of(found[0]), texts=found[1]) if found else None
 
     async def records(
         self,
@@ -246,10 +247,6 @@ class SQLiteJournal:
             return ()
         selection = Selection(statuses, caller, batch, before, changed_since, limit)
         return await self._file.read(selection.read)
-
-    async def texts(self, run_id: str, digests: Collection[str]) -> Mapping[str, str]:
-        with readable(run_id):
-            return await self._file.read(partial(texts_of, run_id=run_id, digests=digests))
 
     async def events(self, run_id: str, after: int = 0) -> Page:
         if self._file.is_empty or not is_encodable(run_id):
@@ -271,20 +268,10 @@ class SQLiteJournal:
     def tell(self, news: News) -> None:
         self._listeners.tell(news)
 
-    async def commit_spending(
-        self,
-        run_id: str,
-        nanodollars: int,
-        cap: int | None,
-        held: int = 0,
-        day: str | None = None,
-        *,
-        in_turn: bool = False,
-    ) -> Committed:
-        wanted = spending.Commitment(run_id, nanodollars, cap, held, day, in_turn)
+    async def commit_spending(self, wanted: Commitment) -> Committed:
         committed = await self._file.do(lambda db: spending.commit(db, wanted, self._me))
         if committed.accepted:
-            self.tell(News("spending", run_id))
+            self.tell(News("spending", wanted.run_id))
         return committed
 
     @asynccontextmanager
@@ -300,14 +287,11 @@ class SQLiteJournal:
                 with suppress(OSError):  # Windows deletes no open file
                     path.unlink()
 
-    async def spending(self, day: str) -> int:
-        return 0 if self._file.is_empty else await self._file.read(lambda db: spending.total(db, day))
+    async def spending(self, day: str, caller: str | None = None) -> int:
+        return 0 if self._file.is_empty else await self._file.read(lambda db: spending.total(db, day, caller))
 
-    async def spending_of(self, caller: str, day: str) -> CallerSpending:
-        return await self._file.read(lambda db: spending.of_caller(db, caller, day))
-
-    async def held(self, day: str, *, dead: bool = False) -> Mapping[str, int]:
-        return await self._file.read(lambda db: spending.held(db, day, dead=dead))
+    async def held(self, day: str, *, caller: str | None = None, dead: bool = False) -> Mapping[str, int]:
+        return await self._file.read(lambda db: spending.held(db, day, caller, dead=dead))
 
     async def forget(
         self, *, older_than: float | None = None, beyond_bytes: int | None = None, dry: bool = False

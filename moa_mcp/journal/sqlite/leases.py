@@ -12,6 +12,7 @@ from moa_mcp.journal import Claim
 from moa_mcp.journal.damage import damaged_run
 from moa_mcp.journal.owners import is_dead
 from moa_mcp.journal.sqlite.rows import SELECT, record_of
+from moa_mcp.journal.sqlite.selection import require_room_for
 from moa_mcp.values import COMPLETE
 
 
@@ -45,7 +46,7 @@ def leases(db: sqlite3.Connection) -> tuple[Lease, ...]:
     return tuple(Lease(*row) for row in db.execute(sql))
 
 
-def claim(db: sqlite3.Connection, run_id: str, owner: str, lease_s: float) -> Claim | None:
+def claim(db: sqlite3.Connection, run_id: str, owner: str, lease_s: float, max_runs: int | None = None) -> Claim | None:
     """Make a process the owner of a run that can be resumed and whose lease is over or has expired."""
     rows = db.execute(f"{SELECT} WHERE run_id = ?", (run_id,)).fetchall()
     held, now = lease(db, run_id), time.time()
@@ -54,6 +55,7 @@ def claim(db: sqlite3.Connection, run_id: str, owner: str, lease_s: float) -> Cl
     record = record_of(rows[0])
     if record.status in COMPLETE:
         return None
+    require_room_for(db, run_id, record.caller, max_runs)
     sql = (
         "UPDATE runs SET owner = ?, lease_until = ?, status = 'running', updated_at = ?, parts = NULL WHERE run_id = ?"
     )

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import sqlite3
 import zlib
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from moa_mcp.errors import RunNotFound
 from moa_mcp.events import Event
 from moa_mcp.journal import Page, RunRecord
-from moa_mcp.journal.codec import CODEC, Unpacker
+from moa_mcp.journal.codec import CODEC, REFERENCES, Unpacker
 from moa_mcp.journal.damage import checked, readable
 from moa_mcp.journal.sqlite.rows import SELECT, record_of
 from moa_mcp.values import ACTIVE
 
-_DIGEST = re.compile('"sha256":"([0-9a-f]{64})"')
 _MOST = 300
 """Values of one statement. SQLite may be limited to 999."""
 _FOLLOWED = 64
 """Places in runs from which a follower can go on without reading what came before."""
+_SPEC = 2
+"""The column of a run's definition."""
 _TEXTS = "SELECT digest, packed, body FROM texts JOIN refs USING(text_id)"
 _Row = tuple[int, str, int | None]
 _Place = tuple[str, float, int]
@@ -96,6 +97,21 @@ class RunReader:
         return Page(events, part.mark, record)
 
 
+def read_row(db: sqlite3.Connection, run_id: str) -> tuple[tuple[Any, ...], dict[str, str]] | None:
+    """Return the row of a run and the texts of its definition; None if it is not known.
+
+    Raises `ValueError` if a text is missing or corrupt.
+    """
+    found = db.execute(f"{SELECT} WHERE run_id = ?", (run_id,)).fetchall()
+    if not found:
+        return None
+    digests = REFERENCES.findall(str(found[0][_SPEC]))
+    texts = _stored(db, run_id, digests)
+    if not texts.keys() >= {*digests}:
+        raise ValueError("missing text")
+    return found[0], texts
+
+
 def _rows(db: sqlite3.Connection, run_id: str, after: int) -> list[_Row]:
     sql = "SELECT seq, body, crc FROM events WHERE run_id = ? AND seq > ? ORDER BY seq"
     return db.execute(sql, (run_id, after)).fetchall()
@@ -117,7 +133,7 @@ def _texts(db: sqlite3.Connection, run_id: str, rows: Sequence[_Row]) -> dict[st
         (digest, crc is not None)
         for _, body, crc in rows
         if crc is None or crc >= 0
-        for digest in _DIGEST.findall(body)
+        for digest in REFERENCES.findall(body)
     ]
     texts = _stored(db, run_id, [*dict(named)])
     if any(checksummed and digest not in texts for digest, checksummed in named):
@@ -125,15 +141,8 @@ def _texts(db: sqlite3.Connection, run_id: str, rows: Sequence[_Row]) -> dict[st
     return texts
 
 
-def texts_of(db: sqlite3.Connection, run_id: str, digests: Collection[str]) -> dict[str, str]:
-    """Return texts of a run by hash. Raises `ValueError` if one is missing or corrupt."""
-    texts = _stored(db, run_id, [*digests])
-    if len(texts) < len({*digests}):
-        raise ValueError("missing text")
-    return texts
-
-
 def _stored(db: sqlite3.Connection, run_id: str, digests: Sequence[str]) -> dict[str, str]:
+    """Return the texts of a run that are stored, by hash."""
     texts = dict[str, str]()
     for first in range(0, len(digests), _MOST):
         some = digests[first : first + _MOST]

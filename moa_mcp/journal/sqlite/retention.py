@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from moa_mcp.journal import oldest_day
+from moa_mcp.journal.spending import oldest_day
 
 _SLICE = 8
 """Runs deleted in one transaction, at a few milliseconds each."""

@@ -60,6 +60,11 @@ MIGRATIONS = (
     """
     CREATE TABLE spending_line(place INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL);
     """,
+    """
+    ALTER TABLE spending ADD COLUMN caller TEXT NOT NULL DEFAULT '';
+    ALTER TABLE spending_line ADD COLUMN caller TEXT NOT NULL DEFAULT '';
+    UPDATE spending SET caller = coalesce((SELECT caller FROM runs WHERE runs.run_id = spending.run_id), '');
+    """,
 )
 """Migrations in order: each upgrades a file from the version of its index. Released migrations never change."""
 

@@ -9,12 +9,16 @@ from typing import NamedTuple
 
 from moa_mcp.errors import RunNotFound
 from moa_mcp.journal import RunRecord
+from moa_mcp.journal.room import require_room
 from moa_mcp.journal.sqlite.rows import SELECT, any_record_of
 from moa_mcp.text.surrogates import is_encodable
 from moa_mcp.values import ACTIVE, Status
 
 _ACTIVE = "status IN ('queued', 'running')"
 """Written as in the index of active runs: SQLite uses that index only for these words."""
+
+
+_ALL = -1
 
 
 class Selection(NamedTuple):
@@ -49,6 +53,12 @@ class Selection(NamedTuple):
             yield "updated_at >= ?", (self.changed_since,)  # a corrupt time, which is no number, is listed too
         if self.before is not None:
             yield "(created_at, rowid) < (?, ?)", _place(db, self.before)
+
+
+def require_room_for(db: sqlite3.Connection, run_id: str, caller: str, max_runs: int | None) -> None:
+    """Raise `TooManyRuns` if a caller has so many active runs besides one."""
+    if caller and max_runs is not None:
+        require_room(run_id, Selection(ACTIVE, caller, None, None, 0.0, _ALL).read(db), max_runs)
 
 
 def _place(db: sqlite3.Connection, run_id: str) -> tuple[float, int]:

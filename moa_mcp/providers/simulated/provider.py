@@ -23,6 +23,7 @@ from moa_mcp.values import Call, Completion, Target, Usage, images_of
 
 PROVIDER = "simulated"
 _VERDICT = "The answer is "
+_ASKS_FOR_VERDICT = "Verdict: yes, Verdict: no"
 _SIGNATURE = re.compile(r"\[simulated (.*?)\] ")
 _SCOPE = "Simulated models only answer plain arithmetic, such as “What is 17 * 23?”."
 _COMPETENCES = (0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
@@ -76,16 +77,39 @@ def _reply(call: Call, rng: Random) -> str:
         return _analyzed(form.key, answers)
     if form is not None:
         return _judged(form, answers, solved=own is not None)
+    if own is None and not answers and _ASKS_FOR_VERDICT in system:
+        return _decided(call.agent, rng) + _confidence(system, rng)
     comments = prompts.asks_for_comments(system)
     if own is None:
         said = _explained(question, answers, comments=comments)
     else:
         said = _compared(answers[0], own) if comments else _settled(answers, own)
-    return f"[simulated {call.agent}] {said}{_seen(len(images_of(call.messages)))}"
+    seen = _seen(len(images_of(call.messages)))
+    return f"[simulated {call.agent}] {_earlier(call)}{said}{seen}{_confidence(system, rng)}"
 
 
 def _seen(images: int) -> str:
     return f" This call received {images} image{'s' * (images > 1)}." if images else ""
+
+
+def _decided(agent: str, rng: Random) -> str:
+    """Return a random verdict, for a question that is not a puzzle."""
+    verdict = rng.choice(("yes", "yes", "no", "unsure"))
+    return f"Verdict: {verdict}\nReason: [simulated {agent}] No model was called; this verdict is random."
+
+
+def _confidence(system: str, rng: Random) -> str:
+    """Return the line that states a confidence, if the prompt asks for one."""
+    return f"\nConfidence: {rng.randint(50, 99)}" if prompts.asks_for_confidence(system) else ""
+
+
+def _earlier(call: Call) -> str:
+    """Return which earlier questions of the conversation the call received; empty if there are none."""
+    earlier = [message.content for message in call.messages[:-1] if message.role == "user"]
+    if not earlier:
+        return ""
+    count = "1 earlier question" if len(earlier) == 1 else f"{len(earlier)} earlier questions, the last one"
+    return f"After {count} {_quoted(earlier[-1])}: "
 
 
 def _explained(question: str, answers: Sequence[str], *, comments: bool) -> str:
@@ -125,6 +149,9 @@ def _compared(answer: str, own: str) -> str:
 
 
 def _judged(form: prompts.VerdictForm, answers: Sequence[str], *, solved: bool) -> str:
+    if form.field == "equivalent":
+        equivalent = len({_verdict(answer) or _SIGNATURE.sub("", answer) for answer in answers}) == 1
+        return f'{{"key": "{form.key}", "equivalent": {str(equivalent).lower()}, "simulated": true}}'
     ranking = _by_agreement(answers) if solved else list(range(1, len(answers) + 1))
     said = ranking if form.field == "ranking" else ranking[0]
     return f'{{"key": "{form.key}", "{form.field}": {said}, "simulated": true}}'

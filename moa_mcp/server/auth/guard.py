@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from moa_mcp.callers import OAuthSettings
 from moa_mcp.server.auth.authenticator import Authenticator
 from moa_mcp.server.auth.challenges import Denied, response
+from moa_mcp.server.auth.open_requests import OpenRequests
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 """The path of the protected resource metadata, which needs no token."""
@@ -17,7 +18,7 @@ _BLANKS = b" \t"
 
 
 class CallerAuth:
-    """Middleware: authenticates each request (RFC 6750, section 2.1)."""
+    """Middleware: authenticates each request (RFC 6750, section 2.1), and ends those of callers that are removed."""
 
     def __init__(
         self, app: ASGIApp, authenticator: Authenticator, metadata_url: str, refused: Callable[[Scope, Denied], None]
@@ -25,6 +26,8 @@ class CallerAuth:
         """`refused` is called for each refusal."""
         self._app = app
         self._authenticator = authenticator
+        self._open = OpenRequests(app)
+        authenticator.on_change(lambda: self._open.require(authenticator.admits))
         self._metadata_url = metadata_url
         self._refused = refused
 
@@ -40,7 +43,7 @@ class CallerAuth:
             answer = response(denied, metadata_url=self._metadata_url if oauth else "", scope=_scope(oauth))
             await answer(scope, receive, send)
             return
-        await self._app({**scope, "user": user, "auth": AuthCredentials()}, receive, send)
+        await self._open.answer(user, {**scope, "auth": AuthCredentials()}, receive, send)
 
 
 def _token(scope: Scope) -> str:

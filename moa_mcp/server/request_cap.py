@@ -1,0 +1,49 @@
+"""A maximum of requests at once: a server that is busy says so at once, and stays fast for those that it answers."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+RETRY_S = 2
+"""Seconds after which a refused client should try again."""
+_WARN_EVERY_S = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+class RequestCap:
+    """Middleware: passes on so many requests at once, and answers others with status 503.
+
+    It counts requests that have arrived completely. GET requests do not count: they are streams of notifications, which
+    stay open and cost little.
+    """
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app = app
+        self._most = most
+        self._active = 0
+        self._warned_at = -_WARN_EVERY_S
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] == "GET":
+            await self._app(scope, receive, send)
+        elif self._active >= self._most:
+            await self._refuse(scope, receive, send)
+        else:
+            self._active += 1
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._active -= 1
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if time.monotonic() - self._warned_at >= _WARN_EVERY_S:
+            self._warned_at = time.monotonic()
+            _log.warning("requests are refused: %d are being answered, as --max-requests allows", self._most)
+        why = f"this server answers {self._most} requests already; try again in a few seconds"
+        body = {"error": "busy", "error_description": why}
+        await JSONResponse(body, 503, {"Retry-After": str(RETRY_S)})(scope, receive, send)

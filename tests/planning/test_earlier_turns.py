@@ -1,0 +1,47 @@
+"""Earlier turns are shortened to the smallest window that is known."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from moa_mcp.planning.earlier_turns import fitted
+from moa_mcp.steps.prompts import ONLY_BEGINNING, ask
+from moa_mcp.steps.windows import tokens
+from moa_mcp.testing import pipeline
+from moa_mcp.values import Message, Question
+
+PIPELINE = pipeline(
+    'steps = [{ step = "propose", agents = ["a", "b"], max_tokens = 500 }, { step = "aggregate", agent = "z" }]'
+)
+TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40).flatmap(
+    lambda text: st.integers(1, 120).map(lambda times: f"{text} " * times)
+)
+EXCHANGES = st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(EXCHANGES, st.integers(600, 4000))
+def test_what_is_left_fits_begins_with_the_user_and_is_cut_from_its_oldest_end(
+    exchanges: list[tuple[str, str]], window: int
+) -> None:
+    turns = tuple(turn for asked, said in exchanges for turn in (Message("user", asked), Message("assistant", said)))
+    question, note = fitted(PIPELINE, Question("Why?", turns=turns), {"a": window, "b": 10**6})
+    kept = question.turns
+    assert tokens(ask(question)) + 500 <= window or not kept
+    assert bool(note) == (kept != turns)
+    assert [turn.role for turn in kept] == [turn.role for turn in turns[len(turns) - len(kept) :]]
+    assert not kept or kept[0].role == "user"
+    for whole, shown in zip(turns[len(turns) - len(kept) :], kept, strict=True):
+        assert shown == whole or whole.content.startswith(shown.content.removesuffix(ONLY_BEGINNING))
+    if len(kept) > 2:
+        assert kept[-2:] == turns[-2:]
+    assert fitted(PIPELINE, Question("Why?", turns=turns), {}) == (Question("Why?", turns=turns), "")
+
+
+def test_a_turn_that_was_cut_before_is_marked_once() -> None:
+    turns = (Message("user", "Why?"), Message("assistant", f"{'word ' * 900}{ONLY_BEGINNING}"))
+    question, note = fitted(PIPELINE, Question("How?", turns=turns), {"b": 1200})
+    assert question.turns[0] == turns[0]
+    assert question.turns[1].content.count(ONLY_BEGINNING) == 1
+    assert note == "of 2 earlier turns, 1 shown only in part, to fit the context window of b (1200 tokens)"
