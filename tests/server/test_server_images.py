@@ -134,6 +134,17 @@ async def test_a_trace_shows_what_an_image_is_and_never_its_content(client: Clie
     assert PICTURE[40:80] not in json.dumps(page)
 
 
+async def test_a_question_that_follows_a_run_has_its_images_in_the_earlier_turn(
+    local: Client, models: ModelServer
+) -> None:
+    first = content(await local.call_tool("panel", asked(PICTURE)))
+    models.clear()
+    then = {"question": "And now?", "continue_run": first["run_id"]}
+    assert content(await local.call_tool("panel", then))["status"] == "complete"
+    earlier = {request.model: request.body["messages"][-3]["content"] for request in models.requests}
+    assert earlier == {"seer": [image_part(PICTURE), {"type": "text", "text": "What is in it?"}], "reader": NOT_SENT}
+
+
 async def test_a_run_whose_first_members_take_no_images_is_refused_before_it_costs_anything(
     client: Client, models: ModelServer
 ) -> None:
