@@ -15,7 +15,6 @@
     ├── BatchActive             another process executes the batch
     ├── TooManyRuns             a caller has as many runs at the same time as it may
     ├── ChangeRefused           an override of a fork is invalid
-    ├── FileRefused             a file, or an image, that a question refers to can't be used
     ├── JournalError            the journal can't be read or written
     │   ├── JournalDamaged          the journal, or one run in it, is inconsistent
     │   └── LeaseLost               another process claimed or cancelled the run
@@ -31,7 +30,6 @@
         ├── RequestRefused      the provider rejects the request itself
         │   ├── ParameterRefused    it rejects one parameter, which can be omitted, renamed or limited
         │   ├── SystemRoleRefused   the model accepts no system message
-    │   ├── ImagesRefused       the model accepts no images, or not these
         │   └── ContextTooLong      the prompt exceeds the model's context window
         ├── AnswerRefused       the model or its filter declined to answer
         ├── AnswerEmpty         the answer has no text
@@ -147,14 +145,6 @@ class ChangeRefused(MoaError):
     """An override of a fork is invalid."""
 
     def __init__(self, message: str, remedy: str) -> None:
-        super().__init__(message)
-        self.remedy = remedy
-
-
-class FileRefused(MoaError):
-    """A file, or an image, that a question refers to can't be used."""
-
-    def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
         self.remedy = remedy
 
@@ -285,15 +275,6 @@ class ParameterRefused(RequestRefused):
 
 class SystemRoleRefused(RequestRefused):
     """The model accepts no system message."""
-
-
-class ImagesRefused(RequestRefused):
-    """The model accepts no images, or not these."""
-
-    def __init__(self, message: str, *, these: bool) -> None:
-        super().__init__(message)
-        self.these = these
-        """Whether only these images are at fault, and not images as such."""
 
 
 class ContextTooLong(RequestRefused):

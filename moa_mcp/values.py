@@ -67,6 +67,9 @@ Parameters = Mapping[Word, Annotated[JsonValue, PLAIN]]
 TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 """The names of the parameter that limits the tokens of an answer. It is never dropped, because it limits the cost."""
 
+IMAGES = "images"
+"""How a `ParameterRefused` names the images of a prompt. Its reason is "value" if only these images are refused."""
+
 
 def token_limit(parameters: Parameters) -> int | None:
     """Return the token limit, whichever name it has; None if there is none."""

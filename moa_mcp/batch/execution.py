@@ -17,7 +17,8 @@ from moa_mcp.batch.progress import BatchProgress
 from moa_mcp.batch.questions import Questions
 from moa_mcp.batch.spending import BatchBudget
 from moa_mcp.batch.survey import survey
-from moa_mcp.errors import BatchActive, FileRefused, JournalDamaged, MoaError, RunNotFound, RunNotResumable
+from moa_mcp.errors import BatchActive, JournalDamaged, MoaError, RunNotFound, RunNotResumable
+from moa_mcp.files.refused import FileRefused
 from moa_mcp.runs import NewRun, ResumedRun, RunRefused, Runs, traced
 from moa_mcp.runs.caps import earlier
 from moa_mcp.text.money import dollars

@@ -10,8 +10,8 @@ from decimal import Decimal, InvalidOperation
 from hashlib import sha256
 from typing import TypeAlias, cast
 
-from moa_mcp.errors import FileRefused
 from moa_mcp.files.images import images_of
+from moa_mcp.files.refused import FileRefused
 from moa_mcp.text.suggest import similar
 from moa_mcp.text.surrogates import mended
 from moa_mcp.text.visible import quoted

@@ -16,8 +16,9 @@ from moa_mcp.cli.runs.record import explained
 from moa_mcp.cli.screen import DisplayOptions
 from moa_mcp.cli.watch import Seen, runs_of, watch
 from moa_mcp.config import Config, Pipeline
-from moa_mcp.errors import ChangeRefused, FileRefused
+from moa_mcp.errors import ChangeRefused
 from moa_mcp.files.images import images_of
+from moa_mcp.files.refused import FileRefused
 from moa_mcp.files.texts import check_text, is_pdf, pdf_text
 from moa_mcp.images import Image
 from moa_mcp.journal import Journal

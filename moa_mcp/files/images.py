@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from moa_mcp.errors import FileRefused
+from moa_mcp.files.refused import FileRefused
 from moa_mcp.images import MOST_BYTES, Image, ImageRefused, checked, image_of_bytes, read_image
 
 _SCHEMES = frozenset({"data", "http", "https"})

@@ -8,7 +8,7 @@ import sys
 from importlib.util import find_spec
 from typing import Any
 
-from moa_mcp.errors import FileRefused
+from moa_mcp.files.refused import FileRefused
 from moa_mcp.images.formats import media_type
 
 _SECONDS = 60.0

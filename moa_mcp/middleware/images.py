@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from moa_mcp.errors import ImagesRefused
+from moa_mcp.errors import ParameterRefused
 from moa_mcp.routing.images import takes, takes_images
 from moa_mcp.values import Call, Image, Message, images_of
 
@@ -31,7 +31,7 @@ def suited(call: Call, *, refuses: bool) -> tuple[Call, tuple[str, ...]]:
     return call, (remedy,) if left_out else ()
 
 
-def blinded(call: Call, error: ImagesRefused) -> tuple[Call, tuple[str, ...]]:
+def blinded(call: Call, error: ParameterRefused) -> tuple[Call, tuple[str, ...]]:
     """Return a call without the images that its target could not use, and a note."""
     call, left_out = _without(call, lambda _: "the provider could not use it")
     return call, (f"{error}; asked again, {_named(left_out)} not sent",)

@@ -10,7 +10,6 @@ from moa_mcp.errors import (
     AnswerEmpty,
     CallError,
     ContextTooLong,
-    ImagesRefused,
     ParameterRefused,
     QuotaExceeded,
     RequestRefused,
@@ -20,7 +19,7 @@ from moa_mcp.middleware.images import blinded, suited
 from moa_mcp.middleware.learned import Learned, RefusedParameters
 from moa_mcp.middleware.reasoning import fitted, routed
 from moa_mcp.model import Model
-from moa_mcp.values import TOKEN_LIMITS, Call, Completion, Message, Parameters, images_of, token_limit
+from moa_mcp.values import IMAGES, TOKEN_LIMITS, Call, Completion, Message, Parameters, images_of, token_limit
 
 _OWN = frozenset({*TOKEN_LIMITS, "temperature", "reasoning_effort", "thinking_tokens"})
 _ROUNDS = 8
@@ -88,18 +87,24 @@ class Negotiated:
                 room = _room(error, sent)
                 if room is None or rounds == _ROUNDS:
                     raise
-            except ImagesRefused as error:
-                if rounds == _ROUNDS or not images_of(sent.messages):
-                    raise
-                if error.these:
-                    call, seen = blinded(call, error)
-                    unseen += seen
-                else:
-                    refused.images = self._learned.now()
             except RequestRefused as error:
+                if isinstance(error, ParameterRefused) and error.parameter == IMAGES and images_of(sent.messages):
+                    call, seen = self._learn_images(call, error, refused)
+                    unseen += seen
+                    if rounds < _ROUNDS:
+                        continue
                 known = _sent(call, refused, room)[0] != sent  # another call has learned it in the meantime
                 if rounds == _ROUNDS or not (known or self._learn(error, sent, refused)):
                     raise
+
+    def _learn_images(
+        self, call: Call, error: ParameterRefused, refused: RefusedParameters
+    ) -> tuple[Call, tuple[str, ...]]:
+        """Learn that a model takes no images, or return the call without those that it could not use, with a note."""
+        if error.reason == "value":
+            return blinded(call, error)
+        refused.images = self._learned.now()
+        return call, ()
 
     def _learn(self, error: CallError, sent: Call, refused: RefusedParameters) -> bool:
         """Learn from a rejection; return whether a changed request may succeed."""

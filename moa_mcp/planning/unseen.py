@@ -22,7 +22,7 @@ class Unseen:
 async def unseen(pipeline: Pipeline, question: Question, usable: Usable) -> Unseen | None:
     """Return the first image that no model of the first layer takes; None if each is taken, as far as is known.
 
-    Images of earlier turns do not count: a conversation may go on with models that take none.
+    Images of earlier turns do not count: a conversation may continue with models that take none.
     """
     first = next((step for step in pipeline.steps if step.models), None)
     if not question.images or first is None:

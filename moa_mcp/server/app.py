@@ -101,8 +101,7 @@ class App:
         """Serve a configuration; `reloading` replaces it when its files change, and `monitoring` counts runs.
 
         With `submits`, runs go into the queue of the journal, and workers execute them. `caller_of` tells callers
-        apart; by default, each client is the local user, who sees all runs. Clients `over_http` may be on other
-        machines.
+        apart; by default, each is the local user, who sees all runs. Clients `over_http` may be on other machines.
         """
         routes: Routes | None = None
         self._provider: Real | None = None
@@ -120,9 +119,7 @@ class App:
         self.sessions = Sessions()
         self._listings = Listings(doors)
         self._answered = anyio.Event()
-        cancellation = CancellationPolicy()
-
-        tasks = Tasks(doors)
+        cancellation, tasks = CancellationPolicy(), Tasks(doors)
         self._routes = routes
         self._tools = tools = Tools(doors, tasks, cancellation, listening.runs_changed)
         self._resources = resources = Resources(doors, routes)

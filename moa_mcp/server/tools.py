@@ -16,7 +16,6 @@ from mcp.shared.exceptions import MCPError
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import (
     ChangeRefused,
-    FileRefused,
     JournalError,
     RunAmbiguous,
     RunNotFound,
@@ -24,6 +23,7 @@ from moa_mcp.errors import (
     TooManyRuns,
 )
 from moa_mcp.files.images import images_of
+from moa_mcp.files.refused import FileRefused
 from moa_mcp.planning.forecast import assumed
 from moa_mcp.planning.plan import plan
 from moa_mcp.runs import CallerRuns, ForkedRun, NewRun, Ready, ResumedRun, Run, RunRequest, changed, chosen

@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from moa_mcp.errors import FileRefused
+from moa_mcp.files.refused import FileRefused
 from moa_mcp.files.texts import check_text, is_pdf, pdf_text
 from tests.support.pictures import pdf, png
 

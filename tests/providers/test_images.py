@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from moa_mcp.errors import ImagesRefused
+from moa_mcp.errors import ParameterRefused
 from moa_mcp.images import image_of_bytes, read_image
 from moa_mcp.middleware import Model, Shared, stack
 from moa_mcp.middleware.limits import Limits
@@ -16,7 +16,7 @@ from moa_mcp.providers.failures.bodies import Fault
 from moa_mcp.providers.failures.refusals import refused
 from moa_mcp.routing.images import takes, takes_images
 from moa_mcp.telemetry import content
-from moa_mcp.values import Call, Completion, Image, Message, Place, Program, Target
+from moa_mcp.values import IMAGES, Call, Completion, Image, Message, Place, Program, Target
 from tests.providers.test_reasoning_parameters import CHAT, CLAUDE, GEMINI, answer
 from tests.support.byte_server import ByteServer
 from tests.support.over import over
@@ -141,7 +141,8 @@ def test_a_refusal_of_images_is_told_from_one_of_these_images_and_from_other_ref
     status: int, message: str, code: str, these: bool | None
 ) -> None:
     error = refused(Target("openai/m", "openai"), status, Fault(message, code, codes=(code,)))
-    assert (error.these if isinstance(error, ImagesRefused) else None) == these
+    of_images = isinstance(error, ParameterRefused) and error.parameter == IMAGES
+    assert (error.reason == "value" if isinstance(error, ParameterRefused) and of_images else None) == these
 
 
 def test_spans_describe_images_and_do_not_hold_them() -> None:

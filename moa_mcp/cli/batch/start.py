@@ -30,7 +30,7 @@ from moa_mcp.cli.batch.screen import BatchScreen, summary
 from moa_mcp.cli.options import Refused, RunFailed
 from moa_mcp.cli.signals import Interrupted, ended_as_by_ctrl_c
 from moa_mcp.cli.text import abandon_stdout, counted, say, shortened
-from moa_mcp.errors import FileRefused
+from moa_mcp.files.refused import FileRefused
 from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import NewRun, RunRefused, Runs
 from moa_mcp.runs.admission import RefusalReason

@@ -16,8 +16,8 @@ from moa_mcp.errors import (
     CallError,
     ConnectionFailed,
     ContextTooLong,
-    ImagesRefused,
     ModelNotFound,
+    ParameterRefused,
     QuotaExceeded,
     RateLimited,
     RequestRefused,
@@ -33,7 +33,7 @@ from moa_mcp.routing import addresses, proxies
 from moa_mcp.routing.hosts import is_usual
 from moa_mcp.text.redact import redact
 from moa_mcp.text.surrogates import mended
-from moa_mcp.values import Target
+from moa_mcp.values import IMAGES, Target
 
 _MOST = 8192
 """Maximum characters read of a provider's message: some repeat the whole prompt."""
@@ -107,14 +107,15 @@ def _refuses_a_limit(fault: Fault) -> bool:
     )
 
 
-def _images_refused(status: int | None, kind: Kind, fault: Fault, message: str) -> ImagesRefused | None:
+def _images_refused(status: int | None, kind: Kind, fault: Fault, message: str) -> ParameterRefused | None:
     """Return the error for images that a model does not take. Statuses and codes for it differ between servers."""
     if kind not in _MAY_REFUSE_IMAGES or (status is not None and status not in _MAY_SAY_SO):
         return None
     said = f"{fault.message} {fault.code} {fault.param}"
     if words.NO_IMAGES.search(said):
-        return ImagesRefused(message, these=False)
-    return ImagesRefused(message, these=True) if kind != "server" and words.BAD_IMAGE.search(said) else None
+        return ParameterRefused(message, parameter=IMAGES)
+    bad = kind != "server" and words.BAD_IMAGE.search(said)
+    return ParameterRefused(message, parameter=IMAGES, reason="value") if bad else None
 
 
 _MAY_REFUSE_IMAGES = frozenset[Kind]({"request", "long", "model", "path", "server"})
