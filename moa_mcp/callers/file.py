@@ -46,6 +46,11 @@ class CallersFile:
         self.look()
         return self._callers
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it permits nothing to anyone."""
+        return not self._callers.named and self._callers.oauth is None
+
     def on_change(self, hear: Callable[[], None]) -> None:
         """Have a function called after each change of the contents."""
         self._heard.append(hear)

@@ -199,7 +199,8 @@ def _access(
 
     try:
         url = None if public_url is None else public(public_url)
-        access = ServerAccess(token, None if callers is None else CallersFile(callers, log.announce), url, audit)
+        file = None if callers is None else CallersFile(callers, log.announce)
+        access = ServerAccess(token, file, url, audit)
     except CannotServe as error:
         raise Refused(str(error), "Use the URL of the proxy, such as https://moa.example.com.") from error
     except ConfigError as error:
@@ -208,6 +209,8 @@ def _access(
         access.check(host)
     except CannotServe as error:
         raise Refused(str(error), "Set MOA_MCP_TOKEN to a token, add --callers, or use --host 127.0.0.1.") from error
+    if file is not None and file.is_empty:
+        say(f"Note: {file.path} has no callers, so every request is refused; add one: moa-mcp callers add NAME.")
     return access
 
 

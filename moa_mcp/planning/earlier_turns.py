@@ -53,7 +53,7 @@ def _rooms(pipeline: Pipeline, question: Question, windows: Mapping[str, int]) -
             window = windows.get(call.model)
             if window is not None:
                 left = max(0, window - call.tokens - tokens(drafts.of(call, cut=True)))
-                shown = sum(answer.tokens for answer in call.shown)
+                shown = sum(answer.tokens for answer in call.shown) + call.analysis
                 yield _Room(left - min(shown, left // 2), call.model, window)
         answers = forecast.answers
 

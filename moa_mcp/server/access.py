@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
@@ -11,6 +12,8 @@ from moa_mcp.errors import MoaError
 if TYPE_CHECKING:
     from moa_mcp.callers import CallersFile
 
+_NAME = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
+"""A name as it is in the header Host, in ASCII, or an address."""
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 """Addresses that only this machine can reach."""
 
@@ -43,7 +46,7 @@ def public(url: str) -> str:
     """Return the URL of `--public-url` without a slash at its end. Raises `CannotServe`."""
     parts = urlsplit(url)
     try:
-        valid = parts.hostname is not None and (parts.port is None or parts.port > 0)
+        valid = _NAME.fullmatch(parts.hostname or "") is not None and (parts.port is None or parts.port > 0)
     except ValueError:
         valid = False
     secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)

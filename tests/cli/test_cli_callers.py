@@ -174,6 +174,8 @@ def test_a_caller_that_is_written_in_an_unusual_way_is_removed_by_hand(path: Pat
         (("--http", "--public-url", "http://moa.example.com"), "can't be the public URL: it should be https://NAME"),
         (("--http", "--public-url", "https://moa.example.com:x"), "can't be the public URL"),
         (("--http", "--public-url", "https://me@moa.example.com"), "can't be the public URL"),
+        (("--http", "--public-url", "https://moa example.com"), "can't be the public URL"),
+        (("--http", "--public-url", 'https://moa"example.com'), "can't be the public URL"),
         (("--http", "--audit", "FOLDER/none/audit"), "can't write the audit log FOLDER/none/audit: No such file"),
         (("--http", "--host", "0.0.0.0"), "requires a token\nSet MOA_MCP_TOKEN to a token, add --callers, or use"),
     ],

@@ -23,6 +23,9 @@ GNU_READLINE = pytest.mark.skipif(
 )
 STEPS = '{ step = "propose", agents = ["first", "second"] }', '{ step = "aggregate", agent = "last" }'
 
+PROMPT = "\r\n\x1b[?2004h> "
+"""An empty line that can be edited."""
+
 
 @pytest.fixture
 def models() -> Iterator[ModelServer]:
@@ -53,6 +56,14 @@ def sent(models: ModelServer) -> list[str]:
     return [each["content"] for each in messages]
 
 
+def ended(terminal: Terminal) -> int:
+    """Type Ctrl-D at the prompt, since it would be lost before it; return the exit code."""
+    terminal.type("/help\n")
+    terminal.until(f"pasted.{PROMPT}")
+    terminal.type("\x04")
+    return terminal.until_end()
+
+
 @GNU_READLINE
 def test_a_conversation_at_a_terminal_shows_its_cost_survives_ctrl_c_and_says_how_to_continue(
     nursery: Nursery, models: ModelServer, environ: dict[str, str], config: str
@@ -80,8 +91,7 @@ def test_a_conversation_at_a_terminal_shows_its_cost_survives_ctrl_c_and_says_ho
     terminal.until("there is no command /nonsense")
     terminal.type("/runs\n")
     terminal.until("cancelled")
-    terminal.type("\x04")
-    assert terminal.until_end() == 0
+    assert ended(terminal) == 0
     newest, stopped, second, _ = listed(Path(environ["MOA_MCP_JOURNAL"]))
     assert (newest["pipeline"], newest["continues"]) == ("other", second["run_id"])
     assert (stopped["status"], stopped["continues"]) == ("cancelled", second["run_id"])
@@ -119,7 +129,8 @@ def test_a_cost_is_confirmed_for_each_question_and_ctrl_c_at_the_prompt_ends_not
     terminal = Terminal(environ, "--config", config, "chat", "-q")
     terminal.until("> ")
     terminal.process.send_signal(signal.SIGINT)
-    terminal.until("Ctrl-D ends the conversation.\r\n\x1b[?2004h> ")
+    terminal.type("\n")  # readline may wait for a key before it looks at signals
+    terminal.until("Ctrl-D ends the conversation.")
     terminal.type("Who?\n")
     terminal.until("Start the run?")
     terminal.type("n\n")
@@ -129,8 +140,7 @@ def test_a_cost_is_confirmed_for_each_question_and_ctrl_c_at_the_prompt_ends_not
     terminal.until("[y/N]: ")
     terminal.type("y\n")
     terminal.until("answer 1")
-    terminal.type("\x04")
-    assert terminal.until_end() == 0
+    assert ended(terminal) == 0
     (only,) = listed(Path(environ["MOA_MCP_JOURNAL"]))
     assert only["question"] == "When?"
 

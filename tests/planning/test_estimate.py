@@ -407,6 +407,7 @@ class TestTool:
                 "context": {"type": "string", "description": "Source material: files, data, history."},
                 "images": {"type": "array", "items": {"type": "string"}, "description": "As in the call."},
                 "system": {"type": "string", "description": "System prompt."},
+                "continue_run": {"type": "string"},
             },
             "required": ["pipeline"],
             "additionalProperties": False,

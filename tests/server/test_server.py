@@ -62,6 +62,7 @@ async def test_every_pipeline_takes_a_question_and_what_belongs_to_it(client: Cl
             "wait_s": {"type": "number"},
             "deadline_s": {"type": "number"},
             "max_cost_usd": {"type": "number"},
+            "continue_run": {"type": "string"},
         },
         "required": ["question"],
         "additionalProperties": False,

@@ -326,7 +326,8 @@ async def test_the_open_streams_of_a_caller_end_when_it_is_removed_and_those_of_
             assert not ended["alice"].is_set()
             tasks.cancel_scope.cancel()
         what = "removed" if change == "is removed" else "changed"
-        assert f"the callers {team.path} were read again: {what}: bob" in "".join(server.stderr)
+        words = f"the callers {team.path} were read again: {what}: bob"
+        await anyio.to_thread.run_sync(server.wait_for, lambda: words in "".join(server.stderr))
 
 
 async def test_a_call_of_a_removed_caller_is_refused_while_it_waits(nursery: Nursery, tmp_path: Path) -> None:
@@ -365,6 +366,15 @@ def test_on_sighup_a_server_reads_the_callers_at_once_and_says_what_has_changed(
             server.signal(signal.SIGHUP)
             server.wait_for(partial(said, words))
         assert team.send(url, "bob", "tools/list").status == 401
+
+
+def test_a_server_whose_file_permits_no_one_says_so_at_its_start(nursery: Nursery, tmp_path: Path) -> None:
+    team = Team(tmp_path, {})
+    with team.served(nursery, prelude=AT_ONCE) as (server, url):
+        assert send(url, {"Authorization": "Bearer moa_any"}, "tools/list").status == 401
+    assert server.stderr[0] == (
+        f"Note: {team.path} has no callers, so every request is refused; add one: moa-mcp callers add NAME.\n"
+    )
 
 
 def test_a_file_of_callers_that_is_being_written_is_not_read_yet(

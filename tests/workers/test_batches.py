@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from tests.support.batches import Desk
-from tests.support.lives import until
 from tests.support.model_server import Hang, Held, ModelServer, Reply
 from tests.support.nursery import Forked, Nursery
 from tests.support.worker_machine import WorkerMachine
@@ -98,7 +97,7 @@ def test_a_batch_that_is_interrupted_goes_on_at_its_workers_and_the_next_start_r
     team.models.clear()
     team.models.script("*", Reply("Yes."))
     with team.worker() as second:
-        until(lambda: team.kept() == 2)
+        team.models.wait_for(lambda seen: len(seen) == 2 and all(each.finished for each in seen), 60)
         done = team.done(file)
         ended(second)
     assert done.returncode == 0, done.stderr
