@@ -10,6 +10,7 @@ from moa_mcp.config import Config, Pipeline, load, parse
 from moa_mcp.engine.execute import RunSpec, execute
 from moa_mcp.errors import CallError, ConfigError, MoaError, StepFailed
 from moa_mcp.events import Emit, Event, tee
+from moa_mcp.images import Image, read_image
 from moa_mcp.middleware import Limits, Model, Shared, stack
 from moa_mcp.planning.plan import Plan, plan
 from moa_mcp.trace.trace import Trace, trace_of
@@ -24,6 +25,7 @@ __all__ = [
     "ConfigError",
     "Emit",
     "Event",
+    "Image",
     "Limits",
     "Message",
     "MoaError",
@@ -40,6 +42,7 @@ __all__ = [
     "load",
     "parse",
     "plan",
+    "read_image",
     "stack",
     "tee",
     "trace_of",

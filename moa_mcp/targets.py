@@ -58,6 +58,8 @@ class Target:
     """Parameters that replace those of a request."""
     lacks: frozenset[str] = frozenset()
     """Parameters that the model is known to reject."""
+    images: bool | None = None
+    """Whether it takes images, from the configuration; None if that does not say so."""
     program: Program | None = None
     """The program that answers, for a command route; None for a server."""
 

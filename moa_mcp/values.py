@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Annotated, Literal, NamedTuple
@@ -10,6 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import JsonValue
 
 from moa_mcp.findings import Analysis, PeerReview, Placement, Tally, Votes
+from moa_mcp.images import Image
 from moa_mcp.places import PLAIN, Place, Word
 from moa_mcp.prices import Dollars, Price, Rates, Tokens, Usage
 from moa_mcp.targets import NO_SETTINGS, CallSettings, Program, Target, Transport
@@ -20,6 +21,7 @@ __all__ = [
     "Analysis",
     "CallSettings",
     "Dollars",
+    "Image",
     "PeerReview",
     "Place",
     "Placement",
@@ -34,7 +36,7 @@ __all__ = [
     "Votes",
     "Word",
 ]
-"""What is defined in `findings`, `places`, `prices` and `targets`, and is also imported from here."""
+"""What is defined in `findings`, `images`, `places`, `prices` and `targets`, and is also imported from here."""
 
 Role = Literal["system", "user", "assistant"]
 Status = Literal["queued", "running", "complete", "degraded", "failed", "cancelled"]
@@ -42,7 +44,15 @@ Status = Literal["queued", "running", "complete", "degraded", "failed", "cancell
 ACTIVE: frozenset[Status] = frozenset({"queued", "running"})
 COMPLETE: frozenset[Status] = frozenset({"complete", "degraded"})
 FailureReason = Literal[
-    "no_provider", "question_too_long", "unpriced", "budget", "deadline", "step", "journal", "internal"
+    "no_provider",
+    "question_too_long",
+    "images_not_taken",
+    "unpriced",
+    "budget",
+    "deadline",
+    "step",
+    "journal",
+    "internal",
 ]
 """Why a run has no answer. `step`: too few answers. `journal`: it can't be written. `internal`: an error in moa-mcp."""
 FinishReason = Literal["stop", "length", "other"]
@@ -57,6 +67,9 @@ Parameters = Mapping[Word, Annotated[JsonValue, PLAIN]]
 TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 """The names of the parameter that limits the tokens of an answer. It is never dropped, because it limits the cost."""
 
+IMAGES = "images"
+"""How a `ParameterRefused` names the images of a prompt. Its reason is "value" if only these images are refused."""
+
 
 def token_limit(parameters: Parameters) -> int | None:
     """Return the token limit, whichever name it has; None if there is none."""
@@ -69,17 +82,26 @@ class Message(NamedTuple):
 
     role: Role
     content: str
+    images: tuple[Image, ...] = ()
+    """Only those of users have any."""
+
+
+def images_of(messages: Iterable[Message]) -> tuple[Image, ...]:
+    """Return the images of messages, in order."""
+    return tuple([image for message in messages for image in message.images])
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The user's question, with optional context, system prompt and earlier turns of the conversation."""
+    """The user's question, with optional context, system prompt, earlier turns of the conversation and images."""
 
     text: str
     context: str | None = None
     system: str | None = None
     turns: tuple[Message, ...] = ()
     """Earlier turns of the user and the assistant, oldest first. Every prompt has them before the question."""
+    images: tuple[Image, ...] = ()
+    """The last message of every prompt has them."""
 
 
 class ReplySchema(NamedTuple):

@@ -18,6 +18,7 @@ from moa_mcp.batch.questions import Questions
 from moa_mcp.batch.spending import BatchBudget
 from moa_mcp.batch.survey import survey
 from moa_mcp.errors import BatchActive, JournalDamaged, MoaError, RunNotFound, RunNotResumable
+from moa_mcp.files.refused import FileRefused
 from moa_mcp.runs import NewRun, ResumedRun, RunRefused, Runs, traced
 from moa_mcp.runs.caps import earlier
 from moa_mcp.text.money import dollars
@@ -100,6 +101,8 @@ class Execution:
             if not concerns(error, run_id):
                 raise
             recorded, result = None, NoRun("failed", "journal", str(error))
+        except FileRefused as error:
+            recorded, result = None, NoRun("failed", "file", str(error))
         except RunNotResumable as error:
             recorded, result = None, NoRun("failed", "not_resumable", str(error))
         self.output.add(position, line(item, position + 1, self.questions.identity.batch, run_id, result))

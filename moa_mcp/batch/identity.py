@@ -69,7 +69,8 @@ class Identity:
     def run_id(self, item: Item) -> str:
         """Return the ID of an item's run. An item is known by its ID and its content, not by its place in the file."""
         own_id = None if item.id is None else str(item.id)
-        content = [self._digest, own_id, item.question, item.context, item.system, item.seed, item.copy]
+        content: list[object] = [self._digest, own_id, item.question, item.context, item.system, item.seed, item.copy]
+        content += [item.image_hashes] if item.images else []
         return sha256(_canonical(content)).hexdigest()[:_CHARACTERS]
 
     def seed(self, item: Item) -> int:

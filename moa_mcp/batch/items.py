@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from decimal import Decimal, InvalidOperation
-from typing import TypeAlias
+from hashlib import sha256
+from typing import TypeAlias, cast
 
+from moa_mcp.files.images import images_of
+from moa_mcp.files.refused import FileRefused
 from moa_mcp.text.suggest import similar
 from moa_mcp.text.surrogates import mended
 from moa_mcp.text.visible import quoted
 from moa_mcp.values import Question
 
-FIELDS = ("question", "id", "context", "system", "seed", "max_cost_usd", "deadline_s")
+FIELDS = ("question", "id", "context", "images", "system", "seed", "max_cost_usd", "deadline_s")
 """What an item may have. Other fields are not used."""
 _NEAR = 0.8
 """How similar an unknown field must be to a missing one to be a mistake; other columns are common in data sets."""
@@ -56,10 +60,20 @@ class Item:
     """Seconds."""
     copy: int = 0
     """How many earlier items without an ID ask the same."""
+    images: tuple[str, ...] = ()
+    """Paths, https addresses and data URIs, as its file has them."""
+    image_hashes: tuple[str, ...] = ()
+    """The hashes of their contents; for an address that of the address."""
 
     def asked(self, context: str | None, system: str | None) -> Question:
-        """Return the question, with the context and the system prompt of the batch where it has none."""
-        return Question(self.question, self.context or context, self.system or system)
+        """Return the question, with the context and the system prompt of the batch where it has none.
+
+        Raises:
+            FileRefused: an image can't be read any longer.
+
+        """
+        images = images_of(self.images)
+        return Question(self.question, self.context or context, self.system or system, images=images)
 
     @property
     def budget_usd(self) -> Decimal | None:
@@ -73,7 +87,8 @@ class Item:
 
 def restored(text: bytes) -> Item:
     """Return an item from `Item.dumped`."""
-    return Item(**json.loads(text))
+    known = json.loads(text)
+    return Item(**known | {name: tuple(known.get(name, ())) for name in ("images", "image_hashes")})
 
 
 def item(raw: Raw, line: int) -> Item:
@@ -81,6 +96,7 @@ def item(raw: Raw, line: int) -> Item:
     _check_names(raw)
     budget = _positive("max_cost_usd", raw.get("max_cost_usd"), "US dollars")
     deadline = _positive("deadline_s", raw.get("deadline_s"), "seconds")
+    images = _images(raw.get("images"))
     return Item(
         line,
         _question(raw),
@@ -90,6 +106,8 @@ def item(raw: Raw, line: int) -> Item:
         _seed(raw.get("seed")),
         None if budget is None else str(budget),
         None if deadline is None else float(deadline),
+        images=images,
+        image_hashes=_hashes(images),
     )
 
 
@@ -121,6 +139,28 @@ def _text(name: str, value: object) -> str | None:
     if not isinstance(value, str):
         raise InvalidItem(f"its {name} is {_KINDS[type(value)]}; write it as a text")
     return mended(value) if value.strip() else None
+
+
+def _images(value: object) -> tuple[str, ...]:
+    """Return the images of an item: a list, or a single one; a cell of a CSV file may have a list as JSON."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with suppress(ValueError):
+            value = json.loads(value)
+    if value is None or value == "":
+        return ()
+    listed = cast("list[object]", value) if isinstance(value, list) else [value]
+    texts = tuple(each for each in listed if isinstance(each, str) and each)
+    if len(texts) < len(listed):
+        raise InvalidItem('its images are not a list of paths and addresses, such as ["chart.png"]')
+    return texts
+
+
+def _hashes(images: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        found = images_of(images)
+    except FileRefused as error:
+        raise InvalidItem(str(error)) from error
+    return tuple(image.content_sha256 or sha256(image.url.encode()).hexdigest() for image in found)
 
 
 def _id(value: object) -> str | int | None:

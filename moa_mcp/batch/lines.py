@@ -25,7 +25,7 @@ class NoRun(NamedTuple):
     """Why an item has no run with a result, or none that can be read."""
 
     outcome: Outcome
-    reason: FailureReason | RefusalReason | Literal["not_resumable"]
+    reason: FailureReason | RefusalReason | Literal["file", "not_resumable"]
     error: str
     """A sentence."""
 

@@ -92,7 +92,7 @@ def _numbered(each: Item, ids: dict[str, int], copies: dict[bytes, int]) -> Item
         if first != each.line:
             raise InvalidItem(f"its id {quoted(str(each.id))} is that of line {first}; ids must differ")
         return each
-    content = json.dumps([each.question, each.context, each.system, each.seed])
+    content = json.dumps([each.question, each.context, each.system, each.seed, *each.image_hashes])
     key = sha256(content.encode()).digest()[:16]
     copies[key] = copies.get(key, -1) + 1
     return replace(each, copy=copies[key])

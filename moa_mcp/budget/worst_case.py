@@ -19,7 +19,8 @@ from moa_mcp.budget.caps import Amount
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import CallError, Failure, Unpriced
 from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, CallStarted, Event
-from moa_mcp.planning.estimate import Estimate, Priced
+from moa_mcp.images.tokens import image_tokens
+from moa_mcp.planning.estimate import Estimate, Priced, drafts_of
 from moa_mcp.planning.estimate import data as estimate_data
 from moa_mcp.planning.forecast import Count, Drafts, ModelCalls, known, model_calls, step_forecast
 from moa_mcp.routing import catalog
@@ -37,6 +38,7 @@ from moa_mcp.values import (
     Price,
     Question,
     Usage,
+    images_of,
     token_limit,
 )
 
@@ -88,6 +90,7 @@ class RunTariff:
         if self._written[0] is not call.messages:
             self._written = call.messages, most_tokens(call.messages)
         prompt = self._written[1] + (SCHEMA_TOKENS if call.reply_schema else 0)
+        prompt += image_tokens(images_of(call.messages), model).most
         return worst_case(price, model, prompt, call.parameters, call.samples, written=call.prompt_recurs)
 
     def bill(self, ended: Completion | CallError, held: Amount) -> Amount:
@@ -243,7 +246,7 @@ def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: fl
             case AttemptStarted() if event.at >= since:
                 price = prices.get(event.model) or catalog.price(event.model)
                 messages = asked.get(event.place, ())
-                prompt = most_tokens(messages)
+                prompt = most_tokens(messages, more=image_tokens(images_of(messages), event.model).most)
                 most = worst_case(price, event.model, prompt, event.parameters, 1 + len(event.others), written=True)
                 held[event.place, event.attempt] = most
             case AttemptFinished() if event.at >= since:
@@ -269,7 +272,7 @@ def enough_usd(
     A budget of this amount skips no call.
     """
     total = Amount()
-    drafts = Drafts(question)
+    drafts = drafts_of(question, priced)
     given = known(answers, analysis, UPPER.unwritten)
     for step in pipeline.steps:
         calls, given, _ = step_forecast(step, given, "max")
@@ -291,7 +294,8 @@ def least_usd(
     analysis: Analysis | None = None,
 ) -> Decimal:
     """Return the smallest budget with which a run that starts with these answers is admitted, in US dollars."""
-    tariff = RunTariff(pipeline, question, {alias: each.price for alias, each in priced.items()})
+    by_alias = {alias: each.price for alias, each in priced.items()}
+    tariff = RunTariff(pipeline, question, by_alias, drafts=drafts_of(question, priced))
     return Decimal(tariff.smallest(0, answers, analysis).nanodollars) / _NANO
 
 

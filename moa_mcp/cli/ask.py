@@ -23,6 +23,7 @@ from moa_mcp.cli.asked import (
     continue_option,
     deadline_option,
     decoded,
+    images_given,
     models_chosen,
 )
 from moa_mcp.cli.options import (
@@ -57,6 +58,14 @@ from moa_mcp.values import Question
 @click.argument("pipeline", required=False, metavar="[PIPELINE]", shell_complete=completing.pipelines)
 @click.argument("question", required=False)
 @context_option
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="FILE|URL",
+    shell_complete=completing.files,
+    help="Image for the question: a file or an https address. Repeatable.",
+)
 @continue_option
 @asked_options
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Random seed.")
@@ -73,6 +82,7 @@ def command(
     pipeline: str | None,
     question: str | None,
     context_file: Path | None,
+    images: tuple[str, ...],
     continue_run: str | None,
     system: str | None,
     models: str | None,
@@ -97,7 +107,7 @@ def command(
     earlier = earlier_run(continue_run, journal)
     named, text = understood(config, pipeline, question, earlier)
     chosen = models_chosen(named, models, aggregator, config)
-    asked = Question(_question(text, chosen.name), context_of(context_file), system)
+    asked = Question(_question(text, chosen.name), context_of(context_file), system, images=images_given(images))
     providers = ready(config, offline=offline)
     if estimating:
         asked = asked if earlier is None else _following(config, journal, providers[0], earlier.run_id, asked)

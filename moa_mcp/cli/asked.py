@@ -17,6 +17,10 @@ from moa_mcp.cli.screen import DisplayOptions
 from moa_mcp.cli.watch import Seen, runs_of, watch
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import ChangeRefused
+from moa_mcp.files.images import images_of
+from moa_mcp.files.refused import FileRefused
+from moa_mcp.files.texts import check_text, is_pdf, pdf_text
+from moa_mcp.images import Image
 from moa_mcp.journal import Journal
 from moa_mcp.panels import PROVIDERS, all_known, needs, replaceable
 from moa_mcp.planning.plan import Reach, reach, sufficient
@@ -104,12 +108,29 @@ def context_of(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        text = decoded(str(path), path.read_bytes())
+        text = _text(str(path), path.read_bytes())
     except OSError as error:
         raise Refused(f"can't read {path}: {error.strerror}", "Pass a text file to --context.") from error
+    except FileRefused as error:
+        raise Refused(str(error), error.remedy) from error
     if not text.strip():
         raise Refused(f"{path} is empty", "Remove --context, or pass a file that contains text.")
     return text
+
+
+def _text(name: str, content: bytes) -> str:
+    if is_pdf(content):
+        return pdf_text(name, content)
+    check_text(name, content)
+    return decoded(name, content)
+
+
+def images_given(given: Sequence[str]) -> tuple[Image, ...]:
+    """Return the images of --image. Raises `Refused`."""
+    try:
+        return images_of(given)
+    except FileRefused as error:
+        raise Refused(str(error), error.remedy or "Pass PNG, JPEG, WebP or GIF files to --image.") from error
 
 
 def decoded(name: str, content: bytes) -> str:

@@ -110,8 +110,9 @@ class Conversation:
             question = replace(self._template.question, context=None)
             self._next = replace(request, question=question, continues=trace.run_id)
         else:  # the journal does not have what the next run would read
-            turns = (Message("user", user_text(trace.question)), Message("assistant", trace.answer or ""))
-            question = replace(trace.question, context=None, turns=(*trace.question.turns, *turns))
+            asked = trace.question
+            turns = Message("user", user_text(asked), asked.images), Message("assistant", trace.answer or "")
+            question = replace(asked, context=None, images=(), turns=(*asked.turns, *turns))
             self._next = replace(request, question=question, continues="")
 
     def cancel(self, run_ids: Sequence[str]) -> None:

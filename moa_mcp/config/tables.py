@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from moa_mcp.parameters import Effort, ThinkingTokens
 from moa_mcp.routing.prices import Dollars
@@ -30,6 +31,13 @@ def _listed(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
+def _absolute(folder: str) -> str:
+    if not Path(folder).expanduser().is_absolute():
+        raise ValueError(f"{folder!r} should be an absolute path, or begin with ~/")
+    return folder
+
+
+Folder = Annotated[str, AfterValidator(_absolute)]
 USDollars = Annotated[Decimal, Field(gt=0, strict=False)]
 
 
@@ -81,6 +89,10 @@ class LimitSettings(Table):
     """Requests by provider, such as `{ openai = 500 }`; for each API key."""
     tokens_per_minute: dict[str, Annotated[int, Field(ge=1)]] = {}
     """Tokens of prompts and answers by provider, such as `{ groq = 30000 }`; for each API key."""
+    image_folders: Annotated[tuple[Folder, ...], BeforeValidator(_listed)] = ()
+    """Folders from which MCP clients may name images by path, such as `"~/Pictures"`. None by default."""
+    image_folders_over_http: bool = False
+    """Whether clients over HTTP, too, may name images in these folders. They are on other machines."""
     cache_first: bool = True
     """Whether equal samples of a long prompt wait for the first one, so that they hit the provider's prompt cache.
     Applies where one request can't return them all."""

@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
@@ -18,7 +19,7 @@ from pydantic import Field, TypeAdapter
 from moa_mcp.errors import CallError, CallSkipped, StragglerDropped
 from moa_mcp.events import AttemptFinished, AttemptStarted, CallFinished, CallStarted, Event, StepFinished
 from moa_mcp.journal.text_fields import text_paths
-from moa_mcp.values import Answer, Comment, Completion, Place, Votes
+from moa_mcp.values import Answer, Comment, Completion, Message, Place, Votes
 
 _REF = "sha256"
 REFERENCES = re.compile(f'"{_REF}":"([0-9a-f]{{64}})"')
@@ -116,7 +117,7 @@ class Packer:
         told: dict[str, object]
         match event:
             case CallStarted():
-                told = {"agent": event.agent, "messages": [(role, ref(content)) for role, content in event.messages]}
+                told = {"agent": event.agent, "messages": [_message(each, ref) for each in event.messages]}
                 if event.window:
                     told["window"] = event.window
             case AttemptStarted():
@@ -142,6 +143,12 @@ class Packer:
         if attempt is not None and attempt.completion is event.completion:
             return {_ATTEMPT: attempt.attempt}
         return _completion(event.completion, ref, ref)
+
+
+def _message(message: Message, ref: _Say) -> tuple[object, ...]:
+    """Return a message; without images, it has two parts, as earlier versions wrote all messages."""
+    plain = message.role, ref(message.content)
+    return (*plain, [{**asdict(image), "url": ref(image.url)} for image in message.images]) if message.images else plain
 
 
 def _completion(completion: Completion, ref: _Say, tell: _Say) -> dict[str, object]:
@@ -285,7 +292,7 @@ def _finder(path: Sequence[str]) -> _Find:
     if first == "*":
         return lambda held: [place for each in held for place in inner(each)]
     if isinstance(key, int):
-        return lambda held: inner(held[key])
+        return lambda held: inner(held[key]) if key < len(held) else []
     return lambda held: inner(held.get(key) or {})
 
 

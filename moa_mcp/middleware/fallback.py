@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from moa_mcp.errors import CallError
 from moa_mcp.model import Model, Usable
-from moa_mcp.values import Call, Completion, Target
+from moa_mcp.routing.images import takes
+from moa_mcp.values import Call, Completion, Image, Target, images_of
 
 
 def remembered(usable: Usable) -> Usable:
@@ -19,8 +22,14 @@ def remembered(usable: Usable) -> Usable:
     return known
 
 
+def _suited_first(targets: tuple[Target, ...], images: Sequence[Image]) -> tuple[Target, ...]:
+    if not images or len(targets) == 1:
+        return targets
+    return tuple(sorted(targets, key=lambda target: sum(not takes(target, image) for image in images)))
+
+
 class Routed:
-    """Tries the routes of a call's model in order. Failures are noted on the answer."""
+    """Tries the routes of a call's model in order, but those that take its images first. Notes the failures."""
 
     def __init__(self, inner: Model, usable: Usable) -> None:
         self._inner = inner
@@ -28,7 +37,7 @@ class Routed:
 
     async def __call__(self, call: Call) -> Completion:
         failed: list[str] = []
-        usable = await self._usable(call.agent)
+        usable = _suited_first(await self._usable(call.agent), images_of(call.messages))
         targets = usable[call.spare :] or usable
         for target in targets[:-1]:
             try:

@@ -82,13 +82,16 @@ class RefusedParameters:
     rules: dict[str, _Rule] = field(default_factory=dict[str, _Rule])
     system: float | None = None
     """Time at which the model rejected a system message; None if it accepts them as far as known."""
+    images: float | None = None
+    """Time at which the model rejected images; None if it accepts them as far as known."""
     reply_schema: float | None = None
     """Time at which the model rejected a reply schema; None if it accepts them as far as known."""
     crowded: dict[str, _Crowded] = field(default_factory=dict[str, _Crowded])
     """By reasoning effort: the largest token limit that left no room for it."""
 
     def __bool__(self) -> bool:
-        return bool(self.rules or self.crowded) or self.system is not None or self.reply_schema is not None
+        others = (self.system, self.images, self.reply_schema)
+        return bool(self.rules or self.crowded) or any(each is not None for each in others)
 
     def adapt(self, model: str, parameters: Parameters) -> Adapted:
         """Return the parameters that the model accepts, with notes about the changes."""
@@ -159,6 +162,7 @@ class RefusedParameters:
         self.crowded = {effort: each for effort, each in self.crowded.items() if each.at >= before}
         self.rules = {key: rule for key, rule in self.rules.items() if rule.at >= before}
         self.system = None if self.system is None or self.system < before else self.system
+        self.images = None if self.images is None or self.images < before else self.images
         self.reply_schema = None if self.reply_schema is None or self.reply_schema < before else self.reply_schema
 
     def _named(self, refused: str, sent: Parameters) -> tuple[str, str]:

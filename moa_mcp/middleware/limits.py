@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 
+from moa_mcp.images.tokens import image_tokens
 from moa_mcp.routing import commands
 from moa_mcp.text.tokens import EXPECTED
-from moa_mcp.values import Call, Usage, token_limit
+from moa_mcp.values import Call, Usage, images_of, token_limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Limits:
 def most_tokens(call: Call) -> int:
     """Return an upper estimate of a call's tokens: prompt and maximum answers."""
     prompt = EXPECTED.messages([message.content for message in call.messages])
+    if images := images_of(call.messages):
+        prompt += image_tokens(images, call.target.model if call.target else "").expected
     return prompt + (token_limit(call.parameters) or 0) * call.samples
 
 

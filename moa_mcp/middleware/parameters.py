@@ -15,10 +15,11 @@ from moa_mcp.errors import (
     RequestRefused,
     SystemRoleRefused,
 )
+from moa_mcp.middleware.images import blinded, suited
 from moa_mcp.middleware.learned import Learned, RefusedParameters
 from moa_mcp.middleware.reasoning import fitted, routed
 from moa_mcp.model import Model
-from moa_mcp.values import TOKEN_LIMITS, Call, Completion, Message, Parameters, token_limit
+from moa_mcp.values import IMAGES, TOKEN_LIMITS, Call, Completion, Message, Parameters, images_of, token_limit
 
 _OWN = frozenset({*TOKEN_LIMITS, "temperature", "reasoning_effort", "thinking_tokens"})
 _ROUNDS = 8
@@ -76,20 +77,34 @@ class Negotiated:
     async def _ask(self, call: Call, refused: RefusedParameters) -> _Asked:
         """Send the call until it is accepted or can't be changed further. Raises `CallError`."""
         room: _Room | None = None
-        rounds = 0
+        rounds, unseen = 0, list[str]()
         while True:
             rounds += 1
-            sent, notes = _sent(call, refused, room) if refused or room is not None else (call, ())
+            sent, notes = _sent(call, refused, room) if refused or room is not None else suited(call, refuses=False)
             try:
-                return _Asked(await self._inner(sent), sent, notes)
+                return _Asked(await self._inner(sent), sent, (*unseen, *notes))
             except (ContextTooLong, QuotaExceeded) as error:
                 room = _room(error, sent)
                 if room is None or rounds == _ROUNDS:
                     raise
             except RequestRefused as error:
+                if isinstance(error, ParameterRefused) and error.parameter == IMAGES and images_of(sent.messages):
+                    call, seen = self._learn_images(call, error, refused)
+                    unseen += seen
+                    if rounds < _ROUNDS:
+                        continue
                 known = _sent(call, refused, room)[0] != sent  # another call has learned it in the meantime
                 if rounds == _ROUNDS or not (known or self._learn(error, sent, refused)):
                     raise
+
+    def _learn_images(
+        self, call: Call, error: ParameterRefused, refused: RefusedParameters
+    ) -> tuple[Call, tuple[str, ...]]:
+        """Learn that a model takes no images, or return the call without those that it could not use, with a note."""
+        if error.reason == "value":
+            return blinded(call, error)
+        refused.images = self._learned.now()
+        return call, ()
 
     def _learn(self, error: CallError, sent: Call, refused: RefusedParameters) -> bool:
         """Learn from a rejection; return whether a changed request may succeed."""
@@ -139,7 +154,8 @@ def _sent(call: Call, refused: RefusedParameters, room: _Room | None = None) -> 
     """Return a call that its model accepts, with notes about the changes."""
     model = _server(call)[0]
     parameters, notes = refused.adapt(model, call.parameters)
-    call = call._replace(parameters=parameters)
+    call, images = suited(call._replace(parameters=parameters), refuses=refused.images is not None)
+    notes += images
     if refused.reply_schema is not None and call.reply_schema is not None:
         call = call._replace(reply_schema=None)
         notes += (f"{model} does not take response_format; left out",)
@@ -163,7 +179,8 @@ def _folded(messages: Sequence[Message]) -> tuple[Message, ...]:
     folded: list[Message] = []
     for turn in turns:
         if folded and folded[-1].role == turn.role:
-            folded[-1] = Message(turn.role, f"{folded[-1].content}\n\n{turn.content}")
+            before = folded[-1]
+            folded[-1] = Message(turn.role, f"{before.content}\n\n{turn.content}", (*before.images, *turn.images))
         else:
             folded.append(turn)
     return tuple(folded)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from moa_mcp.config import Pipeline, models_of
 from moa_mcp.config.problems import within
+from moa_mcp.images.tokens import ImageTokens
 from moa_mcp.model import Usable, targets_of
 from moa_mcp.planning.forecast import Drafts, assumed, model_calls, step_forecast
 from moa_mcp.planning.plan import Lint
@@ -46,7 +47,8 @@ def too_long(
     reasons: dict[str, str] = {}
     for step in pipeline.steps:
         forecast = step_forecast(step, (ExpectedAnswer(0),) * 2, "max")
-        for call in model_calls(forecast.calls, drafts, "max", _smallest if step.reads_in_windows else _at_least):
+        least = _smallest if step.reads_in_windows else _at_least
+        for call in model_calls(forecast.calls, drafts, "max", least, _fewest):
             window = (windows if step.reads_in_windows else largest).get(call.model)
             prompt, said = call.usage.prompt_tokens, call.usage.completion_tokens
             if window is not None and said >= window:
@@ -86,6 +88,10 @@ def _doubts(step: Step, answers: ExpectedAnswers, windows: Mapping[str, int]) ->
                 f"{len(answers)} answers may have {tokens} tokens, but the context window of {call.model} has {window} "
                 f"tokens, of which {said} are reserved for its reply (max_tokens); {call.model} {then}"
             )
+
+
+def _fewest(images: ImageTokens) -> int:
+    return images.least
 
 
 def _smallest(messages: Sequence[Message], unwritten: int = 0) -> int:

@@ -8,7 +8,7 @@ the routes and the catalog.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from typing import TypeAlias
@@ -17,10 +17,11 @@ from moa_mcp.config import Pipeline, models_of
 from moa_mcp.model import Usable, targets_of
 from moa_mcp.planning.forecast import Drafts, ModelCalls, known, model_calls, step_forecast
 from moa_mcp.routing import catalog
+from moa_mcp.routing.images import tokens_at
 from moa_mcp.steps import Step
 from moa_mcp.steps.forecast import Bound, ExpectedAnswers
 from moa_mcp.text.tokens import EXPECTED
-from moa_mcp.values import Analysis, Answer, Dollars, Price, Question, Target, Tokens, Usage
+from moa_mcp.values import Analysis, Answer, Dollars, Price, Question, Target, Tokens, Usage, images_of
 
 NOTES = (
     f"Tokens are estimated at {EXPECTED.per_token} characters each; non-Latin scripts use more tokens.",
@@ -43,6 +44,8 @@ class Priced:
     """None if it is unknown."""
     source: str
     """The source of the price, or why it is unknown."""
+    target: Target | None = field(default=None, repr=False, compare=False)
+    """None if no route can be used."""
 
 
 Prices: TypeAlias = Mapping[str, Priced]
@@ -148,11 +151,19 @@ def estimate(
     needs up to 24 seconds for some models since it uses the network, and the text of the answers is not known yet.
     """
     steps = [_reachable(step, prices) for step in pipeline.steps]
-    drafts = drafts or Drafts(question)
+    drafts = drafts or drafts_of(question, prices)
     given = known(answers, analysis, EXPECTED.text)
     walks = [_walk(steps, drafts, given, bound) for bound in ("min", "expected", "max")]
     each_step = zip(steps, *walks, strict=True)
     return Estimate(pipeline.name, tuple(_step(step.step, tuple(asked), prices) for step, *asked in each_step))
+
+
+def drafts_of(question: Question, prices: Mapping[str, Priced]) -> Drafts:
+    """Return the prompts for a question, with the tokens of the images that each model gets."""
+    images = (*question.images, *images_of(question.turns))
+    if not images:
+        return Drafts(question)
+    return Drafts(question, {alias: tokens_at(each.target, images) for alias, each in prices.items()})
 
 
 def _reachable(step: Step, prices: Mapping[str, Priced]) -> Step:
@@ -177,7 +188,7 @@ async def _priced(alias: str, usable: Usable) -> Priced:
         return UNROUTED
     target = targets[0]
     price = catalog.price_at(target)
-    return Priced(target.model, price, price.source if price else _unpriced(target))
+    return Priced(target.model, price, price.source if price else _unpriced(target), target)
 
 
 def _unpriced(target: Target) -> str:

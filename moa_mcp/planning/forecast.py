@@ -6,9 +6,12 @@ tokens needs no text of that length in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final, NamedTuple, TypeAlias
 
+from moa_mcp.images.tokens import ImageTokens
 from moa_mcp.steps import Step
 from moa_mcp.steps.comparisons import EMPTY, listed
 from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers, ExpectedCalls, Forecast, Form
@@ -22,6 +25,8 @@ ASSUMED_TOKENS = 200
 Count: TypeAlias = Callable[[Sequence[Message], int], int]
 """Returns the tokens of messages, plus the given number for the answers in the first one."""
 
+
+NO_IMAGES: Final[Mapping[str, ImageTokens]] = MappingProxyType({})
 
 _KEPT = 2048
 """Maximum number of forecasts in the cache."""
@@ -54,8 +59,10 @@ class ModelCalls(NamedTuple):
 class Drafts:
     """The prompts for one question, with empty answers. Each prompt is written once and cached."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Question, images: Mapping[str, ImageTokens] = NO_IMAGES) -> None:
+        """`images` are the tokens of the images that each model gets, by alias."""
         self._question = question
+        self.images = images
         self._written: dict[
             tuple[Form, str | None, str | None, tuple[tuple[int, bool], ...], bool], tuple[Message, ...]
         ] = {}
@@ -82,9 +89,13 @@ def prompt_tokens(messages: Sequence[Message], unwritten: int = 0) -> int:
 
 
 def model_calls(
-    calls: Iterable[ExpectedCalls], drafts: Drafts, bound: Bound, count: Count = prompt_tokens
+    calls: Iterable[ExpectedCalls],
+    drafts: Drafts,
+    bound: Bound,
+    count: Count = prompt_tokens,
+    of_images: Callable[[ImageTokens], int] | None = None,
 ) -> Iterator[ModelCalls]:
-    """Yield the calls of a forecast, each with its tokens."""
+    """Yield the calls of a forecast, each with its tokens. `of_images` chooses those of images; None as by `bound`."""
     before: ExpectedCalls | None = None
     usage = Usage()
     for call in calls:
@@ -93,7 +104,17 @@ def model_calls(
             unwritten = sum([answer.tokens for answer in call.shown]) + call.analysis
             usage = Usage(count(messages, unwritten), call.tokens)
         before = call
-        yield ModelCalls(call.model, call.times, usage)
+        yield ModelCalls(call.model, call.times, _with_images(usage, call.model, drafts, bound, of_images))
+
+
+def _with_images(
+    usage: Usage, model: str, drafts: Drafts, bound: Bound, of_images: Callable[[ImageTokens], int] | None
+) -> Usage:
+    images = drafts.images.get(model)
+    if images is None:
+        return usage
+    more = of_images(images) if of_images else images.most if bound == "max" else images.expected
+    return replace(usage, prompt_tokens=usage.prompt_tokens + more)
 
 
 _PROMPT = ExpectedCalls._fields.index("form")

@@ -127,6 +127,19 @@ def _takes_schema(model: str) -> bool:
     return not model.startswith("simulated/") and _entry(model).get("supports_response_schema") is True
 
 
+@cache
+def takes_images(model: str) -> bool | None:
+    """Return whether a model takes images; None if the table does not say so."""
+    said = _facts(model).get("supports_vision")
+    return None if said is None else bool(said)
+
+
+@cache
+def is_described(model: str) -> bool:
+    """Return whether the table says which features a model has, so that it lacks those which are missing there."""
+    return any(key.startswith("supports_") for key in _facts(model))
+
+
 def window_at(target: Target) -> int | None:
     """Return the context window at a target: tokens of prompt and answer together; None if unknown."""
     return target.window or window(target.model)

@@ -50,6 +50,8 @@ class Route(BaseModel):
     """Further parameters of the provider."""
     lacks: commands.Variables = ()
     """Parameters that the model rejects, such as `temperature`. They are not sent."""
+    images: bool | None = None
+    """Whether the model takes images, if what is known of it is missing or wrong."""
     command: commands.Words | None = None
     """A program that answers, with its arguments, instead of a model. It gets the prompt on standard input."""
     input: Literal["stdin"] | None = None
@@ -74,6 +76,7 @@ class Route(BaseModel):
             "thinking_tokens": self.thinking_tokens,
             "extra": self.extra,
             "lacks": self.lacks or None,
+            "images": self.images,
         }
         program = {"input": self.input, "output": self.output, "env": self.env or None}
         if self.command is None and (named := _given(program)):

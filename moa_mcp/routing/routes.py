@@ -130,9 +130,14 @@ class Routes:
         price = route.usd_per_million.price if route.usd_per_million else None
         samples = route.n or samples_at(route.provider, route.model, own_server=self._is_elsewhere(route))
         settings = CallSettings(route.reasoning_effort, route.thinking_tokens, route.extra)
-        lacks = frozenset(route.lacks)
         target = replace(
-            state.target, price=price, window=route.window, samples=samples, settings=settings, lacks=lacks
+            state.target,
+            price=price,
+            window=route.window,
+            samples=samples,
+            settings=settings,
+            lacks=frozenset(route.lacks),
+            images=route.images,
         )
         return state._replace(target=target)
 

@@ -23,10 +23,11 @@ from moa_mcp.middleware import PaidCalls, Usable, remembered
 from moa_mcp.panels import makers
 from moa_mcp.planning.context_windows import largest, too_long, windows
 from moa_mcp.planning.earlier_turns import fitted
-from moa_mcp.planning.estimate import Estimate, Prices, estimate, prices
+from moa_mcp.planning.estimate import Estimate, Prices, drafts_of, estimate, prices
 from moa_mcp.planning.forecast import Drafts
 from moa_mcp.planning.plan import blocking
 from moa_mcp.planning.slow_calls import reasoning
+from moa_mcp.planning.unseen import unseen
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs.caps import earlier
 from moa_mcp.runs.record import StartPoint, StoredRun, whole
@@ -35,7 +36,7 @@ from moa_mcp.runs.store import RunStore, not_resumable
 from moa_mcp.trace import replay
 from moa_mcp.values import COMPLETE, Analysis, Answer
 
-RefusalReason: TypeAlias = Literal["no_provider", "question_too_long", "unpriced", "draining"]
+RefusalReason: TypeAlias = Literal["no_provider", "question_too_long", "unpriced", "images_not_taken", "draining"]
 _SEEDS = 2**32
 
 _Limit = TypeVar("_Limit", Decimal, float)
@@ -156,9 +157,11 @@ class Admission:
             task = task._replace(stored=replace(task.stored, spec=spec))
         priced = await prices(task.stored.spec.pipeline, usable)
         spec, left = task.stored.spec, task.left
-        drafts = Drafts(spec.question)
+        drafts = drafts_of(spec.question, priced)
         if refused := await self._refused(spec, left, drafts, priced, usable):
             return refused
+        if not task.answers and (lost := await unseen(left, spec.question, usable)):
+            return RunRefused("images_not_taken", lost.message, lost.models)
         estimated = estimate(left, spec.question, priced, task.answers, drafts, task.analysis)
         ready = Ready(self, request, spec.run_id, Work(task.stored, task.start, usable, priced, estimated, drafts))
         confirmation = None if request.consent == "given" else _confirmation(task, left, priced, estimated)

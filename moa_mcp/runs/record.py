@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -22,9 +23,11 @@ from moa_mcp.runs.run import Run
 from moa_mcp.text.surrogates import mended
 from moa_mcp.trace import replay
 from moa_mcp.trace.trace import Trace, trace_of
-from moa_mcp.values import ACTIVE, Price, Question
+from moa_mcp.values import ACTIVE, Price, Question, images_of
 
 _TITLE = 80
+_CONTENT = 1
+"""The position of the text in a message as JSON."""
 _QUEUED = "waiting in the queue"
 
 
@@ -84,14 +87,23 @@ def record_of(stored: StoredRun, *, texts: bool) -> RunRecord:
 
 
 def _untold(spec: str, question: Question) -> tuple[str, Mapping[str, str]]:
-    """Return a definition with hashes for earlier turns, and their texts by hash: later runs repeat them."""
-    if not question.turns:
+    """Return a definition with hashes for earlier turns and images, and their texts by hash: later runs repeat them."""
+    images = (*question.images, *images_of(question.turns))
+    if not (question.turns or images):
         return spec, {}
     told = json.loads(spec)
-    turns = [[role, reference(content)] for role, content in question.turns]
-    told["spec"]["question"]["turns"] = turns
-    texts = {digest(turn.content): turn.content for turn in question.turns}
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")), texts
+    for held, key in _long_texts(told["spec"]["question"]):
+        held[key] = reference(held[key])
+    texts = (*(turn.content for turn in question.turns), *(image.url for image in images))
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")), {digest(text): text for text in texts}
+
+
+def _long_texts(question: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401  JSON
+    """Yield where a question as JSON has the texts of earlier turns and images: a container and a key."""
+    yield from ((image, "url") for image in question.get("images", ()))
+    for turn in question.get("turns", ()):
+        yield turn, _CONTENT
+        yield from ((image, "url") for image in (turn[_CONTENT + 1 :] or [()])[0])
 
 
 def _told(record: RunRecord) -> str:
@@ -99,8 +111,8 @@ def _told(record: RunRecord) -> str:
     if not record.texts:
         return record.spec
     told = json.loads(record.spec)
-    question = told["spec"]["question"]
-    question["turns"] = [[role, record.texts[referred(content)]] for role, content in question["turns"]]
+    for held, key in _long_texts(told["spec"]["question"]):
+        held[key] = record.texts[referred(held[key])]
     return json.dumps(told)
 
 

@@ -73,9 +73,9 @@ class RunStore:
 
 
 def _after(earlier: Trace, question: Question) -> Question:
-    turns = (Message("user", user_text(earlier.question)), Message("assistant", earlier.answer or ""))
-    system = question.system or earlier.question.system
-    return replace(question, system=system, turns=(*earlier.question.turns, *turns, *question.turns))
+    before = earlier.question
+    turns = Message("user", user_text(before), before.images), Message("assistant", earlier.answer or "")
+    return replace(question, system=question.system or before.system, turns=(*before.turns, *turns, *question.turns))
 
 
 def _without_answer(record: RunRecord) -> str:

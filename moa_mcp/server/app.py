@@ -58,10 +58,10 @@ INSTRUCTIONS = (
     "call returns within a minute: if its status is running, call moa_wait with its run_id instead of starting "
     "again.\n"
     "Arguments of every pipeline. question: self-contained, since the models do not see this conversation. context: "
-    "source material such as file contents, data or earlier messages. continue_run: run_id of an earlier run that "
-    "the question follows, or last; the models then see its question and answer. system: system prompt of every "
-    "model. seed: "
-    "random seed, for reproducible shuffling and sampling. models: who answers instead of the pipeline's models, "
+    "source material such as file contents, data or earlier messages. images: data URIs or https addresses. "
+    "continue_run: run_id of an earlier run that the question follows, or last; the models then see its question and "
+    "answer. system: system prompt of every model. seed: random seed, for reproducible shuffling "
+    "and sampling. models: who answers instead of the pipeline's models, "
     "names of configured models or of panels (fast, balanced, strong, reasoning), separated by commas; balanced:4 "
     "has four members. aggregator: the model or panel that merges or judges. wait_s: seconds to wait for the answer "
     "before the call returns status running. deadline_s: time limit in seconds; the run then returns the best "
@@ -94,13 +94,14 @@ class App:
         submits: bool = False,
         caller_of: CallerOf = everyone_is_local,
         audit: AuditLog | None = None,
+        over_http: bool = False,
         reloading: Reloading | None = None,
         monitoring: Monitoring | None = None,
     ) -> None:
         """Serve a configuration; `reloading` replaces it when its files change, and `monitoring` counts runs.
 
         With `submits`, runs go into the queue of the journal, and workers execute them. `caller_of` tells callers
-        apart; by default, each client is the local user, who sees all runs.
+        apart; by default, each is the local user, who sees all runs. Clients `over_http` may be on other machines.
         """
         routes: Routes | None = None
         self._provider: Real | None = None
@@ -113,14 +114,12 @@ class App:
         self._monitoring = monitoring
         self.runs = self._runs(config, backend, journal, submits=submits)
         self.health = Health(self.runs, self._can_run)
-        self._doors = doors = Doors(self.runs, caller_of, audit)
+        self._doors = doors = Doors(self.runs, caller_of, audit, over_http=over_http)
         self.listening = listening = Listening(doors)
         self.sessions = Sessions()
         self._listings = Listings(doors)
         self._answered = anyio.Event()
-        cancellation = CancellationPolicy()
-
-        tasks = Tasks(doors)
+        cancellation, tasks = CancellationPolicy(), Tasks(doors)
         self._routes = routes
         self._tools = tools = Tools(doors, tasks, cancellation, listening.runs_changed)
         self._resources = resources = Resources(doors, routes)

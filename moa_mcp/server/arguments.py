@@ -40,6 +40,10 @@ def exact(usd: float | None) -> Decimal | None:
     return None if usd is None else Decimal(str(usd))
 
 
+Images = Annotated[list[Text], BeforeValidator(spellings.several)]
+"""Data URIs, https addresses, and paths where the configuration allows them."""
+
+
 class ChosenArguments(Arguments):
     """The arguments that choose the models of one run: names of models or panels, separated by commas."""
 
@@ -56,6 +60,7 @@ class AskArguments(ChosenArguments):
 
     question: Name
     context: Text | None = None
+    images: Images | None = None
     system: Text | None = None
     seed: Seed | None = None
     wait_s: Wait | None = None
@@ -122,6 +127,7 @@ class EstimateArguments(ChosenArguments):
     pipeline: Name = Field(description="Tool name of the pipeline.")
     question: Name | None = Field(default=None, description="If omitted, 200 tokens are assumed.")
     context: Text | None = Field(default=None, description="Source material: files, data, history.")
+    images: Images | None = Field(default=None, description="As in the call.")
     system: Text | None = Field(default=None, description="System prompt.")
     continue_run: Text | None = None
 

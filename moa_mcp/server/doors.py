@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
 from moa_mcp.callers import LOCAL, Caller
@@ -23,8 +24,16 @@ def everyone_is_local(context: Context) -> Caller:
 class Doors:
     """Opens a door for each request, for what its caller may do."""
 
-    def __init__(self, runs: Runs, caller_of: CallerOf = everyone_is_local, audit: AuditLog | None = None) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        caller_of: CallerOf = everyone_is_local,
+        audit: AuditLog | None = None,
+        *,
+        over_http: bool = False,
+    ) -> None:
         self._runs = runs
+        self._over_http = over_http
         self._audit = audit
         self.caller_of = caller_of
 
@@ -32,6 +41,13 @@ class Doors:
     def guarded(self) -> bool:
         """Whether callers differ in what they may see."""
         return self.caller_of is not everyone_is_local
+
+    @property
+    def image_folders(self) -> tuple[Path, ...]:
+        """The folders from which callers may name images by path."""
+        limits = self._runs.config.limits
+        allowed = limits.image_folders_over_http or not self._over_http
+        return tuple(map(Path, limits.image_folders)) if allowed else ()
 
     def of(self, context: Context) -> CallerRuns:
         """Return the runs that the caller of a request may see."""

@@ -59,6 +59,12 @@ def names(value: JsonValue) -> JsonValue:
     return ", ".join(texts) if len(texts) == len(parsed) else value
 
 
+def several(value: JsonValue) -> JsonValue:
+    """Return a list of texts from a single one, or from JSON text."""
+    found = _parsed(value)
+    return [found] if isinstance(found, str) else found
+
+
 def settings(value: JsonValue) -> JsonValue:
     """Return a list of ``KEY=VALUE`` from JSON text, a single setting, an object, or a list of these."""
     value = _parsed(value)

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import anyio
+import anyio.to_thread
 import mcp_types as types
 from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 
 from moa_mcp.config import Pipeline
-from moa_mcp.errors import ChangeRefused, JournalError, RunAmbiguous, RunNotFound, RunNotResumable, TooManyRuns
+from moa_mcp.errors import (
+    ChangeRefused,
+    JournalError,
+    RunAmbiguous,
+    RunNotFound,
+    RunNotResumable,
+    TooManyRuns,
+)
+from moa_mcp.files.images import images_of
+from moa_mcp.files.refused import FileRefused
 from moa_mcp.planning.forecast import assumed
 from moa_mcp.planning.plan import plan
 from moa_mcp.runs import CallerRuns, ForkedRun, NewRun, Ready, ResumedRun, Run, RunRequest, changed, chosen
@@ -42,7 +52,7 @@ from moa_mcp.server.waiting import CancellationPolicy, Context, follow
 from moa_mcp.text.suggest import closest
 from moa_mcp.text.visible import quoted
 from moa_mcp.trace.trace import Trace
-from moa_mcp.values import ACTIVE, Question
+from moa_mcp.values import ACTIVE, Image, Question
 
 GivenRun = TypeVar("GivenRun", bound=RunArguments)
 
@@ -150,21 +160,31 @@ class Tools:
             return await self._ask(context, pipeline, params)
         except (BadArguments, RunNotFound, RunAmbiguous, RunNotResumable, TooManyRuns, JournalError) as error:
             return results.error(str(error))
-        except ChangeRefused as error:
-            return results.error(f"{error}. {error.remedy}")
+        except (ChangeRefused, FileRefused) as error:
+            return results.error(f"{error}. {error.remedy}".strip())
 
     async def _ask(self, context: Context, pipeline: Pipeline, params: types.CallToolRequestParams) -> Answered:
         runs = self._doors.of(context)
         given = read(AskArguments, params.arguments)
         request = NewRun(
             pipeline=chosen(pipeline, given.models or "", given.aggregator or "", runs.config),
-            question=Question(given.question, given.context or None, given.system or None),
+            question=await self._question(given),
             seed=given.seed,
             max_cost_usd=exact(given.max_cost_usd),
             deadline_s=given.deadline_s,
             continues=await _earlier(runs, given.continue_run),
         )
         return await self._start(context, params, request, given.wait_s)
+
+    async def _question(self, given: AskArguments) -> Question:
+        question = Question(given.question, given.context or None, given.system or None)
+        return replace(question, images=await self._images(given.images or ()))
+
+    async def _images(self, given: Sequence[str]) -> tuple[Image, ...]:
+        """Return the images of a call. Raises `FileRefused`."""
+        if not given:
+            return ()
+        return await anyio.to_thread.run_sync(images_of, given, self._doors.image_folders)
 
     async def _start(
         self, context: Context, params: types.CallToolRequestParams, request: RunRequest, wait_s: float | None
@@ -290,7 +310,8 @@ class Tools:
             meant = f", did you mean {near}?" if near else ""
             raise BadArguments(f"unknown pipeline {quoted(given.pipeline)}{meant} (available: {known})")
         asked = assumed() if given.question is None else Question(given.question)
-        question = replace(asked, context=given.context or None, system=given.system or None)
+        images = await self._images(given.images or ())
+        question = replace(asked, context=given.context or None, system=given.system or None, images=images)
         if earlier := await _earlier(runs, given.continue_run):
             question = await runs.following(earlier, question)
         pipeline = chosen(pipeline, given.models or "", given.aggregator or "", runs.config)

@@ -102,6 +102,7 @@ def serve_http(
         submits=submits,
         caller_of=site.caller_of,
         audit=site.audit,
+        over_http=True,
         reloading=reloading,
         monitoring=monitoring,
     )
@@ -138,6 +139,7 @@ def serve_sse(
         submits=submits,
         caller_of=site.caller_of,
         audit=site.audit,
+        over_http=True,
         reloading=reloading,
         monitoring=monitoring,
     )

@@ -280,7 +280,7 @@ def _schema(name: str, field: str, held: dict[str, object]) -> ReplySchema:
 def _conversation(question: Question, *system: str | None) -> tuple[Message, ...]:
     parts = [part for part in (question.system, *system) if part]
     head = (Message("system", "\n\n".join(parts)),) if parts else ()
-    return (*head, *question.turns, Message("user", user_text(question)))
+    return (*head, *question.turns, Message("user", user_text(question), question.images))
 
 
 def user_text(question: Question) -> str:

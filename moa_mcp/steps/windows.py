@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias, TypeVar
 
+from moa_mcp.images.tokens import usual_tokens
 from moa_mcp.text.tokens import CAUTIOUS, size
-from moa_mcp.values import Answer, Comment, Message
+from moa_mcp.values import Answer, Comment, Message, images_of
 
 LEAST = 240
 """Smallest useful part of an answer, in bytes."""
@@ -27,7 +28,7 @@ Compose: TypeAlias = Callable[[tuple[Answer, ...]], tuple[Message, ...]]
 
 def tokens(messages: Sequence[Message]) -> int:
     """Return a cautious (high) estimate of the tokens of the messages."""
-    return CAUTIOUS.messages(message.content for message in messages)
+    return CAUTIOUS.messages(message.content for message in messages) + usual_tokens(images_of(messages))
 
 
 def least(empty: Sequence[Message]) -> int:

@@ -15,7 +15,7 @@ from moa_mcp.values import Completion, Message
 def of_prompt(messages: Sequence[Message]) -> Attributes:
     """Return the attributes of a prompt."""
     system = [_part(each.content) for each in messages if each.role == "system"]
-    others = [{"role": each.role, "parts": [_part(each.content)]} for each in messages if each.role != "system"]
+    others = [{"role": each.role, "parts": _parts(each)} for each in messages if each.role != "system"]
     found: Attributes = {"gen_ai.input.messages": _text(others)}
     if system:
         found["gen_ai.system_instructions"] = _text(system)
@@ -36,6 +36,11 @@ def _answer(completion: Completion) -> dict[str, Any]:
     reasoning = [_part(completion.reasoning, "reasoning")] if completion.reasoning else []
     parts = [*reasoning, _part(completion.text)]
     return {"role": "assistant", "parts": parts, "finish_reason": completion.finish_reason}
+
+
+def _parts(message: Message) -> list[dict[str, str]]:
+    """Return the parts of a message. Spans have a description of each image, never its content."""
+    return [*(_part(str(image), "image") for image in message.images), _part(message.content)]
 
 
 def _part(content: str, kind: str = "text") -> dict[str, str]:

@@ -6,16 +6,18 @@ Dollars are floats, or None if unknown. Parts that a run has not reached yet are
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from decimal import Decimal
 
 from moa_mcp.errors import Failure
 from moa_mcp.events import RunEstimated
+from moa_mcp.images import describing
 from moa_mcp.steps.sides import Side
 from moa_mcp.trace.agreement import Agreement, agreement, wilson
 from moa_mcp.trace.findings import analysis_of, review_of
 from moa_mcp.trace.trace import AttemptTrace, CallTrace, StepTrace, Trace
-from moa_mcp.values import Answer, Comment, Completion, Place, Usage
+from moa_mcp.values import Answer, Comment, Completion, Image, Place, Usage
 
 _LONGEST_VALUE = 200
 """Maximum characters of a tally's value in a summary."""
@@ -69,7 +71,10 @@ def facts(trace: Trace) -> dict[str, object]:
             "text": trace.question.text,
             "context": trace.question.context,
             "system": trace.question.system,
-            "turns": [{"role": role, "content": content} for role, content in trace.question.turns],
+            "turns": [
+                {"role": each.role, "content": each.content, **_images(each.images)} for each in trace.question.turns
+            ],
+            **_images(trace.question.images),
         },
         "planned": list(trace.planned),
         "not_needed": list(trace.not_needed),
@@ -181,7 +186,7 @@ def call_of(call: CallTrace) -> dict[str, object]:
     return {
         "place": _place(call.place),
         "agent": call.agent,
-        "messages": [{"role": message.role, "content": message.content} for message in call.messages],
+        "messages": [{"role": each.role, "content": each.content, **_images(each.images)} for each in call.messages],
         "attempts": [_attempt(attempt) for attempt in call.attempts],
         "text": None if call.completion is None else call.completion.text,
         "reasoning": None if call.completion is None else call.completion.reasoning or None,
@@ -193,6 +198,11 @@ def call_of(call: CallTrace) -> dict[str, object]:
         "usage": _usage(call.usage),
         "cost_usd": _dollars(call.cost_usd),
     }
+
+
+def _images(images: Sequence[Image]) -> dict[str, object]:
+    """Return images without their content; nothing if there are none."""
+    return {"images": [describing.data(image) for image in images]} if images else {}
 
 
 def _attempt(attempt: AttemptTrace) -> dict[str, object]:

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias, cast
 
+from moa_mcp.images.describing import listed
 from moa_mcp.trace import json
 from moa_mcp.trace.trace import CallTrace, Trace
+from moa_mcp.values import Message
 from moa_mcp.viewer.markdown import tree
 from moa_mcp.viewer.verdicts import verdict
 
@@ -50,7 +52,13 @@ def run_of(trace: Trace) -> Json:
 def call_of(call: CallTrace) -> dict[str, object]:
     """Return a call as JSON, that of a judge with its `verdict`: the numbers that it named, none if it is not valid."""
     found = verdict(call)
-    return json.call_of(call) | ({} if found is None else {"verdict": list(found)})
+    messages = [{"role": each.role, "content": shown_content(each)} for each in call.messages]
+    return json.call_of(call) | {"messages": messages} | ({} if found is None else {"verdict": list(found)})
+
+
+def shown_content(message: Message) -> str:
+    """Return the content of a message, after a line for each of its images."""
+    return f"{listed(message.images)}\n{message.content}" if message.images else message.content
 
 
 def _markdown(*traces: Trace) -> Iterator[list[Json]]:

@@ -27,7 +27,7 @@ from moa_mcp.events import (
 from moa_mcp.trace import json
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import ACTIVE, Completion
-from moa_mcp.viewer.data import PARSED, SHARED, Json, call_of, shortened, shown_tree
+from moa_mcp.viewer.data import PARSED, SHARED, Json, call_of, shortened, shown_content, shown_tree
 
 _Key = tuple[int, int]
 """The step and the number of a call."""
@@ -180,7 +180,7 @@ def _texts(event: Event) -> Iterator[str]:
     """Yield the texts of an event that may be long."""
     match event:
         case CallStarted():
-            yield from (message.content for message in event.messages)
+            yield from map(shown_content, event.messages)
         case AttemptFinished() | CallFinished():
             yield from _written(event.completion)
         case AttemptFailed() | CallFailed():

@@ -20,7 +20,7 @@ _RUN = (
 """The modules of every page of a run, each after those that it imports."""
 MODULES = (*_RUN, "agreement", "findings", "whole", "turns", "main")
 """The modules of the page of one run."""
-LOCAL_RUN = (*_RUN, "agreement", "findings", "served", "shown", "turns", "local_run")
+LOCAL_RUN = (*_RUN, "agreement", "findings", "served", "shown", "turns", "pictures", "local_run")
 """Those of the page of a run of `moa-mcp view`."""
 LOCAL_LIST = ("elements", "figures", "source", "live", "update", "served", "shown", "list", "local_list")
 """Those of its list of runs."""
@@ -72,7 +72,7 @@ def local_page(modules: tuple[str, ...], key: str) -> tuple[str, str]:
     """
     style, script = _assets(modules, "local.css")
     policy = (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; connect-src 'self'; "
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; connect-src 'self'; img-src blob:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
     )
     html = (

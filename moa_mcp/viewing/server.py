@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from moa_mcp.errors import MoaError, RunNotFound
+from moa_mcp.images.content import content_of
 from moa_mcp.journal import Journal
 from moa_mcp.viewer.data import Json
 from moa_mcp.viewer.page import LOCAL_LIST, LOCAL_RUN, local_page
@@ -86,6 +87,7 @@ class _Pages:
             Route("/runs/{run_id}", self._page, methods=["GET"]),
             Route("/data/runs", self._list, methods=["GET"]),
             Route("/data/runs/{run_id}", self._run, methods=["GET"]),
+            Route("/data/runs/{run_id}/images/{number:int}", self._image, methods=["GET"]),
         ]
         return Starlette(routes=routes, exception_handlers={404: _absent, MoaError: _failed})
 
@@ -113,6 +115,16 @@ class _Pages:
             return without_key()
         mark = _number(request.query_params.get("mark"))
         return _json(await self._followed.news(request.path_params["run_id"], mark))
+
+    async def _image(self, request: Request) -> Response:
+        if not self._access.reads(request):
+            return without_key()
+        question = (await self._followed.trace(request.path_params["run_id"])).question
+        found = dict(enumerate(question.images, 1)).get(request.path_params["number"])
+        content = None if found is None else content_of(found)
+        if content is None:
+            return refused("There is no such image.", 404)
+        return Response(content.data, media_type=content.media_type)
 
 
 def _json(data: dict[str, Json]) -> Response:

@@ -133,8 +133,8 @@ MODELS = [
         "m = { routes = [{ model = 'openai/x', api_bas = 'http://x' }] }",
         (
             "m, route 1, api_bas: unknown key, did you mean 'api_base'? "
-            "Valid keys: api_base, api_key_env, command, env, extra, input, lacks, model, n, output, reasoning_effort, "
-            "thinking_tokens, usd_per_million, window"
+            "Valid keys: api_base, api_key_env, command, env, extra, images, input, lacks, model, n, output, "
+            "reasoning_effort, thinking_tokens, usd_per_million, window"
         ),
     ),
     (

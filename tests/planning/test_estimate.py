@@ -405,6 +405,7 @@ class TestTool:
                     "description": "If omitted, 200 tokens are assumed.",
                 },
                 "context": {"type": "string", "description": "Source material: files, data, history."},
+                "images": {"type": "array", "items": {"type": "string"}, "description": "As in the call."},
                 "system": {"type": "string", "description": "System prompt."},
                 "continue_run": {"type": "string"},
             },

@@ -96,5 +96,5 @@ async def test_every_argument_whose_name_does_not_say_all_is_described_in_a_tool
     described = {name for name, schema in properties if "description" in schema}
     explained = {name for name, _ in properties if f"{name}: " in (client.instructions or "")}
     assert {name for name, _ in properties} - described - explained == {"run_id", "page"}
-    asked = {"question", "context", "system", "seed", "models", "aggregator", "wait_s", "deadline_s", "max_cost_usd"}
-    assert explained == {*asked, "continue_run"}
+    asked = {"question", "context", "images", "system", "seed", "models", "aggregator", "wait_s", "deadline_s"}
+    assert explained == asked | {"max_cost_usd", "continue_run"}

@@ -144,7 +144,7 @@ def called(server: ServerProcess, number: int, tool: str, **arguments: object) -
 
 
 def _prompt(model: str, messages: Any) -> str:
-    return json.dumps([model, [list(message) for message in messages]])
+    return json.dumps([model, [list(message[:2]) for message in messages]])
 
 
 def sent(events: tuple[Event, ...]) -> Counter[str]:

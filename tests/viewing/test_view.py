@@ -26,6 +26,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from moa_mcp.events import CallFinished, CallStarted, RunFinished, RunStarted, StepStarted
+from moa_mcp.images import image_of_bytes, read_image
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.values import Completion, Message, Place, Question, Status
@@ -33,6 +34,7 @@ from tests.support.browser import chromium
 from tests.support.lives import AGGREGATOR, CALLS, NAMES, POOL, WIDTH, Machine
 from tests.support.model_server import Held, Reply
 from tests.support.nursery import Forked, Nursery
+from tests.support.pictures import png
 from tests.support.programs import program, written
 from tests.viewing.browser import Tab
 
@@ -278,6 +280,35 @@ def test_what_the_reader_asked_for_and_unfolded_stays_while_a_large_run_goes_on(
         sync_api.expect(tab.page.get_by_text("Copied").or_(tab.page.get_by_text("Select the text"))).to_be_visible()
         portal.call(journal.close)
     assert tab.errors == []
+
+
+_ASKED = """path => fetch(path, {headers: {"X-Moa-Key": localStorage.getItem("moa-mcp-view")}})
+    .then(reply => [reply.status, reply.headers.get("content-type")])"""
+
+
+def test_the_page_of_a_run_shows_its_images_but_downloads_none(machine: Machine, opened: Callable[..., Tab]) -> None:
+    images = image_of_bytes(png(64, 48)), read_image("https://example.invalid/a.png")
+    with start_blocking_portal() as portal:
+        journal = portal.call(SQLiteJournal, machine.path)
+        spec = json.dumps({"spec": {"question": {"text": "Why?"}}, "simulated": False})
+        portal.call(journal.begin, RunRecord("0000", "p", spec, "running", "Why?", time.time(), time.time()))
+        question = Question("Why?", images=images)
+        asked = CallStarted(place=Place(1, 1), agent="a", messages=(Message("user", "Why?", images),))
+        start = RunStarted(run_id="0000", pipeline="p", question=question, seed=0, steps=("propose",))
+        for event in (start, StepStarted(step=1, step_kind="propose"), asked):
+            portal.call(journal.keep, "0000", event)
+        portal.call(journal.close)
+    tab = opened("0000")
+    shown = tab.page.get_by_alt_text("image 1 of the question")
+    sync_api.expect(shown).to_be_visible()
+    assert shown.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [64, 48]
+    sync_api.expect(tab.page.locator(".pictures")).to_contain_text("2. https://example.invalid/a.png")
+    sync_api.expect(tab.page.locator("#prompt")).to_contain_text("[image 1: PNG, 64 x 48, 1 kB, sha256 ")
+    assert tab.errors == []
+    replies = [tab.page.evaluate(_ASKED, f"/data/runs/0000/images/{number}") for number in (1, 2, 3)]
+    assert [status for status, _ in replies] == [200, 404, 404]
+    assert replies[0][1] == "image/png"
+    assert tab.page.evaluate("fetch('/data/runs/0000/images/1').then(reply => reply.status)") == 403
 
 
 def test_runs_of_earlier_versions_are_listed(machine: Machine, opened: Callable[..., Tab]) -> None:

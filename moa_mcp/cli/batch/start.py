@@ -30,10 +30,15 @@ from moa_mcp.cli.batch.screen import BatchScreen, summary
 from moa_mcp.cli.options import Refused, RunFailed
 from moa_mcp.cli.signals import Interrupted, ended_as_by_ctrl_c
 from moa_mcp.cli.text import abandon_stdout, counted, say, shortened
+from moa_mcp.files.refused import FileRefused
 from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import NewRun, RunRefused, Runs
+from moa_mcp.runs.admission import RefusalReason
 
 _AGAIN = "Run the same command again to continue; what has a result is not paid again."
+
+_OF_ITEMS: frozenset[RefusalReason] = frozenset({"question_too_long", "images_not_taken"})
+"""Why an item may be refused though others are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,8 @@ class PreparedBatch:
         left = len(self.found.to_run)
         out.print(f"Batch {self.questions.identity.batch}: {self._left()}")
         if left:
-            estimate.show(out, estimated(self.questions, self.found.to_run, self.tariffs))
+            with _files_read():
+                estimate.show(out, estimated(self.questions, self.found.to_run, self.tariffs))
 
     def execute(self) -> None:
         """Execute the batch and write its output.
@@ -83,7 +89,8 @@ class PreparedBatch:
 
         """
         if self.found.to_run:
-            self._check()
+            with _files_read():
+                self._check()
         options = self.options
         if not options.quiet:
             say(f"Batch {self.questions.identity.batch}: {self._left()}")
@@ -99,7 +106,7 @@ class PreparedBatch:
         first = self.questions[self.found.to_run[0]]
         request = NewRun(pipeline=self.questions.pipeline, question=self.questions.asked(first), consent="given")
         admitted = anyio.run(self.runs.admit, request)
-        if isinstance(admitted, RunRefused) and admitted.reason != "question_too_long":
+        if isinstance(admitted, RunRefused) and admitted.reason not in _OF_ITEMS:
             raise refused_for_keys(self.runs, self.questions.pipeline, self.routes, admitted)
         expected = estimated(self.questions, self.found.to_run, self.tariffs)
         if not self.options.yes:
@@ -189,6 +196,15 @@ async def _executed(execution: Execution, screen: BatchScreen) -> BatchStopped |
         finally:
             tasks.cancel_scope.cancel()
     return None
+
+
+@contextmanager
+def _files_read() -> Generator[None]:
+    """Raise `Refused` for an image that can't be read any longer."""
+    try:
+        yield
+    except FileRefused as error:
+        raise Refused(str(error), error.remedy or "Replace it in the file of questions.") from error
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from moa_mcp.cli.options import Refused, config_unread, journal_option
 from moa_mcp.cli.runs.record import find, journal_of, run_argument
 from moa_mcp.cli.text import counted, json_text, line
 from moa_mcp.cli.timeline import Timeline
+from moa_mcp.images.describing import listed
 from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.runs import differences, traced, was_simulated
 from moa_mcp.text import money
@@ -26,6 +27,7 @@ from moa_mcp.text.visible import visible
 from moa_mcp.trace import json
 from moa_mcp.trace.trace import AttemptTrace, CallTrace, Trace
 from moa_mcp.values import Message
+from moa_mcp.viewer.data import shown_content
 
 _LEAST_LINES, _OTHER_LINES = 8, 14
 """Lines of a terminal for the timeline, and for the question, the summary and the answer."""
@@ -151,6 +153,7 @@ def _show_question(out: Console, record: RunRecord, trace: Trace, *, full: bool)
         parts["Conversation"] = f"({counted(len(question.turns), 'earlier turn')}; --full shows them)"
     if question.context:
         parts["Context"] = question.context if full else f"({len(question.context):,} characters; --full shows it)"
+    parts["Images"] = listed(question.images)
     for title, text in parts.items():
         if text:
             _block(out, title, text)
@@ -193,7 +196,7 @@ def _calls(trace: Trace, *, reasoning: bool) -> Iterator[Text]:
             first = seen.setdefault(call.messages, call)
             yield _heading(call, step.kind)
             if first is call:
-                yield from (_section(message.role, message.content) for message in call.messages)
+                yield from (_section(message.role, shown_content(message)) for message in call.messages)
             else:
                 yield Text(f"same prompt as call {first.place}\n", "dim")
             yield from _outcome(call, reasoning=reasoning)

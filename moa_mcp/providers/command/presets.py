@@ -31,7 +31,7 @@ class Invocation(NamedTuple):
 
 def invocation(program: Program, messages: Sequence[Message], folder: Path) -> Invocation:
     """Return how to ask a program. `folder` is for files that only this call uses."""
-    system = "\n\n".join(content for role, content in messages if role == "system")
+    system = "\n\n".join(each.content for each in messages if each.role == "system")
     return _PRESETS.get(program.preset, _other)(program.words, system, _turns(messages), folder)
 
 
@@ -40,7 +40,7 @@ def _turns(messages: Sequence[Message]) -> str:
     turns = [each for each in messages if each.role != "system"]
     if len(turns) == 1:
         return turns[0].content
-    return "\n\n".join(f"{role.capitalize()}: {content}" for role, content in turns)
+    return "\n\n".join(f"{each.role.capitalize()}: {each.content}" for each in turns)
 
 
 def _joined(system: str, turns: str) -> str:

@@ -17,6 +17,7 @@ from moa_mcp.errors import (
     ConnectionFailed,
     ContextTooLong,
     ModelNotFound,
+    ParameterRefused,
     QuotaExceeded,
     RateLimited,
     RequestRefused,
@@ -32,7 +33,7 @@ from moa_mcp.routing import addresses, proxies
 from moa_mcp.routing.hosts import is_usual
 from moa_mcp.text.redact import redact
 from moa_mcp.text.surrogates import mended
-from moa_mcp.values import Target
+from moa_mcp.values import IMAGES, Target
 
 _MOST = 8192
 """Maximum characters read of a provider's message: some repeat the whole prompt."""
@@ -77,6 +78,8 @@ def refused(
     if status == _PROXY_WANTS_KEY:
         return barred(target, status, text, destination)
     kind = kinds.kind(status, fault, wait_s=in_body)
+    if images := _images_refused(status, kind, fault, _message(target, text, fault, destination, kind)):
+        return images
     misplaced = kind in _MISPLACED and status in _CLIENT and _refuses_a_limit(fault)
     kind = "request" if misplaced else kind
     asked = retry_after.asked(headers)
@@ -102,6 +105,21 @@ def _refuses_a_limit(fault: Fault) -> bool:
         and affordable.tokens(fault.message) is None
         and parameters.names_a_limit_with_its_bound(fault)
     )
+
+
+def _images_refused(status: int | None, kind: Kind, fault: Fault, message: str) -> ParameterRefused | None:
+    """Return the error for images that a model does not take. Statuses and codes for it differ between servers."""
+    if kind not in _MAY_REFUSE_IMAGES or (status is not None and status not in _MAY_SAY_SO):
+        return None
+    said = f"{fault.message} {fault.code} {fault.param}"
+    if words.NO_IMAGES.search(said):
+        return ParameterRefused(message, parameter=IMAGES)
+    bad = kind != "server" and words.BAD_IMAGE.search(said)
+    return ParameterRefused(message, parameter=IMAGES, reason="value") if bad else None
+
+
+_MAY_REFUSE_IMAGES = frozenset[Kind]({"request", "long", "model", "path", "server"})
+_MAY_SAY_SO = range(400, 501)
 
 
 def _error(kind: Kind, message: str, fault: Fault, status: int | None, wait_s: float | None) -> CallError:

@@ -75,6 +75,27 @@ SYSTEM = phrases(r"""
     role ['\"`]?(?:system|developer)['\"`]? is (?:not|un|in)|jinja|template ?error|raise_exception
     (?:render|apply)\w* (?:the )?(?:prompt|chat)[ _-]?template|不支持.{0,20}(?:system|系统)
 """)
+NO_IMAGES = phrases(r"""
+    image_url['\"`]? is only supported by|unknown variant ['\"`]?image_url|image input is not supported
+    (?:not|n't)[\s-]?(?:be )?(?:support|accept|allow|enable|take)\w*\b.{0,40}\bimages?(?:_url)?\b(?! (?:url
+        |format|type|media|size|with|at|larger))
+    \bimages?(?:_url)?['\"`]? ?(?:inputs?|content|content blocks?|modality|understanding|parts?)?['\"`]? ?(?:is|are
+        |was|were|input is) (?:not|un)[\s-]?(?:currently )?(?:support|accept|allow|enabl|available|permitted)
+    no endpoints? found that supports? image|not a (?:multimodal|vision)\b|at most 0 image
+    missing data required for image input|only supports? text|text[- ]only model|mmproj
+    unsupported content type:? ?['\"`]?image|content type ['\"`]?image_url['\"`]? (?:is )?not supported
+    content['\"`]? ?:? ?(?:value )?(?:must be|should be|expected) a(?: valid)? string|不支持.{0,10}(?:图片|图像)
+""")
+"""A model takes no images."""
+BAD_IMAGE = phrases(r"""
+    (?:could not|cannot|can't|unable to|failed to|error while|fail to) .{0,20}
+        (?:process|decode|download|load|fetch|read|retrieve|open|parse|identify)\w*\b.{0,30}\bimages?\b
+    invalid_image|invalid (?:base64 )?image|image_parse_error|unsupported image
+    \bimage\b.{0,40}\b(?:too (?:large|big|small)|exceeds?|corrupt|invalid|not valid|dimensions)
+    image (?:url|format|type|media type)s?\b.{0,30}\b(?:not|un)[\s-]?(?:support|allow|valid)
+    (?:only|must be).{0,20}base64.{0,20}image|image.{0,40}(?:only|must be) .{0,20}base64
+""")
+"""A provider can't use an image."""
 NO_TEMPLATE = phrases(r"""
     chat[_ ]template is not set|no chat[_ ]template|chat template is required
     does not (?:define|have) a chat[_ ]template|default chat template is no longer

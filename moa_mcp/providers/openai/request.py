@@ -8,16 +8,27 @@ from typing import Any
 from moa_mcp.routing import catalog
 from moa_mcp.routing.capabilities import wants_cache_mark
 from moa_mcp.routing.reasoning import thinking
-from moa_mcp.values import Call, Parameters
+from moa_mcp.values import Call, Message, Parameters
 
 
 def messages(call: Call) -> list[dict[str, Any]]:
     """Return a call's messages as in OpenAI's API, with a cache breakpoint if the provider needs one."""
-    said: list[dict[str, Any]] = [{"role": role, "content": content} for role, content in call.messages]
+    said: list[dict[str, Any]] = [{"role": each.role, "content": _content(each)} for each in call.messages]
     if call.prompt_recurs and call.target is not None and wants_cache_mark(call.target):
         last = said[-1]  # identical calls share the whole prompt
-        last["content"] = [{"type": "text", "text": last["content"], "cache_control": {"type": "ephemeral"}}]
+        *images, text = _parts(call.messages[-1])
+        last["content"] = [*images, {**text, "cache_control": {"type": "ephemeral"}}]
     return said
+
+
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    return _parts(message) if message.images else message.content
+
+
+def _parts(message: Message) -> list[dict[str, Any]]:
+    """Return the images of a message, and its text after them."""
+    images = [{"type": "image_url", "image_url": {"url": image.url}} for image in message.images]
+    return [*images, {"type": "text", "text": message.content}]
 
 
 def parameters(call: Call, named: Parameters) -> Parameters:

@@ -19,7 +19,7 @@ import anyio
 from moa_mcp.providers.simulated import puzzles
 from moa_mcp.steps import prompts
 from moa_mcp.text.tokens import EXPECTED
-from moa_mcp.values import Call, Completion, Target, Usage
+from moa_mcp.values import Call, Completion, Target, Usage, images_of
 
 PROVIDER = "simulated"
 _VERDICT = "The answer is "
@@ -84,7 +84,12 @@ def _reply(call: Call, rng: Random) -> str:
         said = _explained(question, answers, comments=comments)
     else:
         said = _compared(answers[0], own) if comments else _settled(answers, own)
-    return f"[simulated {call.agent}] {_earlier(call)}{said}{_confidence(system, rng)}"
+    seen = _seen(len(images_of(call.messages)))
+    return f"[simulated {call.agent}] {_earlier(call)}{said}{seen}{_confidence(system, rng)}"
+
+
+def _seen(images: int) -> str:
+    return f" This call received {images} image{'s' * (images > 1)}." if images else ""
 
 
 def _decided(agent: str, rng: Random) -> str:
