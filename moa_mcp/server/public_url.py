@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from moa_mcp.server.access import LOOPBACK
+from moa_mcp.server.refusals import refusal
 from moa_mcp.text.visible import quoted
 
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
@@ -56,14 +57,16 @@ class HostCheck:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         host, origin = headers.get(b"host", ""), headers.get(b"origin", "")
         if not _matches(host, self._accepted.hosts):
-            return _refused(
+            return refusal(
+                scope,
                 421,
                 "host_not_allowed",
                 f"the Host header {_shown(host)} is not a name of this server; start it with --public-url "
                 "https://NAME, or let the proxy send the Host header of the address that it connects to",
             )
         if origin and not _matches(origin, self._accepted.origins):
-            return _refused(
+            return refusal(
+                scope,
                 403,
                 "origin_not_allowed",
                 f"web pages of {_shown(origin)} may not call this server; only those of --public-url may",
@@ -83,7 +86,3 @@ def _matches(given: str, accepted: tuple[str, ...]) -> bool:
 
 def _shown(header: str) -> str:
     return quoted(header[:_LONGEST])
-
-
-def _refused(status: int, code: str, description: str) -> JSONResponse:
-    return JSONResponse({"error": code, "error_description": description}, status)
