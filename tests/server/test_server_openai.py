@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast, get_args
 
 import httpx2
 import openai
@@ -18,6 +19,10 @@ from openai.types.chat import ChatCompletionChunk
 
 from moa_mcp.callers import Permissions
 from moa_mcp.config import load, shipped
+from moa_mcp.runs.admission import RefusalReason
+from moa_mcp.server.openai.outcomes import _FAULTS
+from moa_mcp.values import FailureReason
+from tests.project.structure import ROOT
 from tests.support.database import Cluster
 from tests.support.model_server import Hang, Held, ModelServer, Reply, Status
 from tests.support.nursery import Nursery
@@ -120,6 +125,23 @@ def test_an_answer_has_the_usage_of_the_whole_run_its_cost_and_its_id(served: Se
     assert answer.moa["run_id"] == raw.headers["x-moa-run-id"] == answer.id.removeprefix("chatcmpl-")
     assert answer.moa["cost_usd"] == float(raw.headers["x-moa-cost-usd"]) > 0
     assert status_of(served.journal, answer.moa["run_id"]) == "complete"
+
+
+def test_the_program_of_the_documentation_prints_an_answer_its_cost_and_its_run(
+    guarded: ServerProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    block = (
+        (ROOT / "docs" / "openai.md")
+        .read_text("utf-8")
+        .partition('```python title="client.py"\n')[2]
+        .partition("```")[0]
+    )
+    own = f'base_url="{guarded.url.replace("/mcp", "/v1")}", api_key="{TOKEN}"'
+    program = re.sub(r'base_url=.*"none"', own, block)
+    names: dict[str, Any] = {}
+    exec(program, names)
+    names["client"].close()
+    assert names["answer"].moa["run_id"] in capsys.readouterr().out
 
 
 def test_system_messages_and_earlier_turns_reach_every_model(served: Served) -> None:
@@ -370,6 +392,14 @@ def refusal(served: Served) -> openai.APIStatusError:
             return error
 
 
+def test_every_reason_of_a_refused_or_failed_run_has_a_status() -> None:
+    assert {*_FAULTS} | {"draining"} == {*get_args(FailureReason), *get_args(RefusalReason)}
+
+
+def said(client: openai.OpenAI, model: str) -> Any:
+    return client.chat.completions.create(model=model, messages=cast("Any", [USER]))
+
+
 def text_of(chunks: Iterator[ChatCompletionChunk]) -> str:
     return "".join(each.choices[0].delta.content or "" for each in chunks)
 
@@ -442,24 +472,20 @@ def test_callers_have_their_own_runs_models_limits_and_audit(nursery: Nursery, t
     }
     team = Team(tmp_path, callers)
     options = ("--journal", str(tmp_path / "journal.sqlite"), "--audit", str(audit))
-    with team.served(nursery, *options, prelude=AT_ONCE) as (server, url):
-
-        def asked(caller: str, model: str) -> Any:
-            client = client_of(server, team.tokens[caller])
-            return client.chat.completions.create(model=model, messages=cast("Any", [USER]))
-
-        run_id = asked("alice", "vote").moa["run_id"]
-        assert [each.id for each in client_of(server, team.tokens["bob"]).models.list()] == ["refine"]
+    with team.served(nursery, *options, prelude=AT_ONCE) as (server, url), ExitStack() as clients:
+        alice, bob, eve = (clients.enter_context(client_of(server, team.tokens[name])) for name in callers)
+        run_id = said(alice, "vote").moa["run_id"]
+        assert [each.id for each in bob.models.list()] == ["refine"]
         with pytest.raises(openai.NotFoundError) as hidden:
-            asked("bob", "vote")
+            said(bob, "vote")
         with pytest.raises(openai.NotFoundError) as unknown:
-            asked("bob", "veto")
+            said(bob, "veto")
         assert hidden.value.message == unknown.value.message.replace("veto", "vote")
         assert team.call(url, "bob", "moa_trace", run_id=run_id)["isError"]
         assert not team.call(url, "alice", "moa_trace", run_id=run_id).get("isError")
-        client_of(server, team.tokens["eve"]).models.list()
+        eve.models.list()
         with pytest.raises(openai.RateLimitError) as limited:
-            client_of(server, team.tokens["eve"]).models.list()
+            eve.models.list()
         assert (limited.value.code, limited.value.response.headers["retry-after"]) == ("rate_limited", "60")
     lines = [json.loads(line) for line in audit.read_text().splitlines()]
     begun = next(line for line in lines if line.get("run_id") == run_id)
@@ -476,8 +502,11 @@ def test_a_caller_with_as_many_runs_as_it_may_have_is_refused(nursery: Nursery, 
     slow = AT_ONCE.replace("0.0", "60.0")
     with team.served(nursery, "--journal", str(tmp_path / "journal.sqlite"), prelude=slow) as (server, url):
         run_id = team.call(url, "alice", "vote", question="Why?", wait_s=0)["structuredContent"]["run_id"]
-        with pytest.raises(openai.RateLimitError, match=run_id) as caught:
-            client_of(server, team.tokens["alice"]).chat.completions.create(model="vote", messages=cast("Any", [USER]))
+        with (
+            client_of(server, team.tokens["alice"]) as client,
+            pytest.raises(openai.RateLimitError, match=run_id) as caught,
+        ):
+            said(client, "vote")
         assert caught.value.code == "too_many_runs"
 
 
@@ -488,8 +517,7 @@ def test_workers_execute_what_is_asked_through_the_api_and_a_client_that_goes_aw
         team = WorkerMachine(nursery, models, tmp_path, cluster.emptied())
         models.script("judge", Reply("It is so.", chunk_delay_s=0.1))
         (tmp_path / "pipelines.toml").write_text(CONFIG.replace("URL", models.url), "utf-8")
-        with team.server("--http", "--port", "0") as server, team.worker():
-            client = client_of(server)
+        with team.server("--http", "--port", "0") as server, team.worker(), client_of(server) as client:
             chunks: list[Any] = [
                 *client.chat.completions.create(model="two", messages=cast("Any", [USER]), stream=True)
             ]

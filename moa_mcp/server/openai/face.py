@@ -83,14 +83,14 @@ class OpenAIFace:
         runs = self._doors.of(_Asked(Request(scope), CHAT, {"name": given.model}))
         chat = _Chat(runs, _new_run(given, runs), given, self._announce)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_until_gone, receive, tasks.cancel_scope, chat)
+            tasks.start_soon(_end_when_gone, receive, tasks.cancel_scope)
             with telemetry.client_trace(os.environ, Headers(scope=scope)):
                 await chat.answer(scope, receive, send)
             tasks.cancel_scope.cancel()
 
 
 class _Chat:
-    """One request for a completion. If its client goes away, its run is cancelled."""
+    """One request for a completion. If it ends before its run, because its client goes away, the run is cancelled."""
 
     def __init__(
         self,
@@ -104,7 +104,6 @@ class _Chat:
         self._given = given
         self._announce = announce
         self._run: Run | None = None
-        self._gone = False
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Start the run and send its answer, or why there is none."""
@@ -124,6 +123,10 @@ class _Chat:
                 await self._whole(await self._ended(run), self._shape(run))(scope, receive, send)
         except (ApiError, MoaError) as error:
             fault = error if isinstance(error, ApiError) else outcomes.of_error(error)
+        except anyio.get_cancelled_exc_class():
+            if self._run is not None and not self._run.ended.is_set():
+                self._runs.abort(self._run)
+            raise
         except Exception:  # noqa: BLE001  it is logged, and its text is not for clients
             _log.exception("unexpected error in a chat completion")
             fault = outcomes.INTERNAL
@@ -131,17 +134,10 @@ class _Chat:
             return
         await (fault.response()(scope, receive, send) if stream is None else stream.fail(fault))
 
-    def leave(self) -> None:
-        """Cancel the run, because the client has gone away before its answer was complete."""
-        self._gone = True
-        if self._run is not None and not self._run.ended.is_set():
-            self._runs.abort(self._run)
-
     async def _started(self, text: StreamedText | None = None) -> Run:
         ready = outcomes.started(await self._runs.admit(self._request))
+        # a run that begins although its request has ended is cancelled at the next await
         run = self._run = await self._runs.start(ready, None if text is None else text.hear)
-        if self._gone:  # while it was recorded
-            self.leave()
         await self._announce(self._runs)
         return run
 
@@ -163,10 +159,9 @@ class _Chat:
         return JSONResponse(shape.completion(trace), headers={"x-moa-run-id": trace.run_id, **cost})
 
 
-async def _until_gone(receive: Receive, scope: anyio.CancelScope, chat: _Chat) -> None:
+async def _end_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    chat.leave()
     scope.cancel()
 
 
