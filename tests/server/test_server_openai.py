@@ -15,12 +15,16 @@ from typing import Any, NamedTuple, cast, get_args
 import httpx2
 import openai
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionChunk
 
 from moa_mcp.callers import Permissions
 from moa_mcp.config import load, shipped
 from moa_mcp.runs.admission import RefusalReason
+from moa_mcp.server.openai.layer import configured
 from moa_mcp.server.openai.outcomes import _FAULTS
+from moa_mcp.server.openai.parameters import UNSUPPORTED, Parameters
 from moa_mcp.values import FailureReason
 from tests.project.structure import ROOT
 from tests.support.database import Cluster
@@ -48,6 +52,9 @@ steps = [{ step = "propose", agents = ["a"] }]
 """
 
 
+WORDS = ("role", "user", "assistant", "content", "type", "text", "vote", "max_cost_usd", "include_usage", "image_url")
+
+
 class Served(NamedTuple):
     """A server, its client, and the models."""
 
@@ -57,8 +64,12 @@ class Served(NamedTuple):
     journal: Path
 
 
+def api_of(server: ServerProcess) -> str:
+    return server.url.removesuffix("/mcp").removesuffix("/sse") + "/v1"
+
+
 def client_of(server: ServerProcess, key: str = "none") -> openai.OpenAI:
-    return openai.OpenAI(base_url=server.url.replace("/mcp", "/v1"), api_key=key, max_retries=0, timeout=20)
+    return openai.OpenAI(base_url=api_of(server), api_key=key, max_retries=0, timeout=20)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +147,7 @@ def test_the_program_of_the_documentation_prints_an_answer_its_cost_and_its_run(
         .partition('```python title="client.py"\n')[2]
         .partition("```")[0]
     )
-    own = f'base_url="{guarded.url.replace("/mcp", "/v1")}", api_key="{TOKEN}"'
+    own = f'base_url="{api_of(guarded)}", api_key="{TOKEN}"'
     program = re.sub(r'base_url=.*"none"', own, block)
     names: dict[str, Any] = {}
     exec(program, names)
@@ -177,6 +188,16 @@ def test_parameters_that_only_say_who_asks_change_nothing(served: Served) -> Non
     served.models.script("judge", Reply("1"))
     usual = {"temperature": 1, "top_p": 1, "n": 1, "tool_choice": "none", "response_format": {"type": "text"}}
     assert ask(served, "chosen", user="me", store=True, metadata={"a": "b"}, **usual).choices[0].finish_reason == "stop"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_streamed_layer_is_not_hedged_since_a_second_request_would_replace_its_text(stream: bool) -> None:
+    config = load(shipped())
+    pipeline = config.pipelines["self_moa"]
+    asked = configured(pipeline, Parameters(model="self_moa", messages=["Why?"], stream=stream), config)
+    hedged = [dict(step)["hedge"] for step in pipeline.steps]
+    assert hedged[-1]
+    assert [dict(step)["hedge"] for step in asked.steps] == ([*hedged[:-1], False] if stream else hedged)
 
 
 def test_an_answer_at_its_token_limit_says_so(served: Served) -> None:
@@ -292,6 +313,23 @@ def test_what_is_not_supported_is_refused_by_name(served: Served, given: dict[st
 def test_a_body_that_says_nothing_is_refused(served: Served, body: bytes) -> None:
     answer = httpx2.post(f"{served.client.base_url}chat/completions", content=body, timeout=20)
     assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just("\ud800") | st.sampled_from(WORDS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS) | st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(body=st.dictionaries(st.sampled_from([*Parameters.model_fields, *UNSUPPORTED, "\ud800", "x"]), JSON))
+def test_no_request_is_an_internal_error(guarded: ServerProcess, body: dict[str, Any]) -> None:
+    whole = {"model": "vote", "messages": [USER], **body}
+    url = f"{api_of(guarded)}/chat/completions"
+    answer = httpx2.post(url, content=json.dumps(whole), headers={"Authorization": f"Bearer {TOKEN}"}, timeout=20)
+    assert answer.status_code in {200, 400, 402, 404, 504}
+    if answer.status_code != 200:
+        assert answer.json()["error"].keys() == {"message", "type", "param", "code"}
 
 
 def test_a_body_that_is_too_large_is_refused(served: Served) -> None:
@@ -430,10 +468,10 @@ def test_a_run_that_stops_with_its_server_is_an_error_that_says_how_to_continue_
 TOKEN = "the team's token"
 
 
-@pytest.fixture(scope="module")
-def guarded(nursery: Nursery) -> Iterator[ServerProcess]:
-    start = ("--http", "--port", "0", "--token-env", "TEAM", *OFFLINE)
-    with ServerProcess(*start, nursery=nursery, TEAM=TOKEN) as server:
+@pytest.fixture(scope="module", params=["--http", "--sse"])
+def guarded(request: pytest.FixtureRequest, nursery: Nursery) -> Iterator[ServerProcess]:
+    start = (request.param, "--port", "0", "--token-env", "TEAM", *OFFLINE)
+    with ServerProcess(*start, nursery=nursery, prelude=AT_ONCE, TEAM=TOKEN) as server:
         yield server
 
 

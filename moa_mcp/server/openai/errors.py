@@ -8,6 +8,8 @@ from http import HTTPStatus
 
 from starlette.responses import JSONResponse
 
+from moa_mcp.text.surrogates import mended
+
 PREFIX = "/v1/"
 """What the paths of this API begin with."""
 _TYPES: Mapping[int, str] = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
@@ -27,9 +29,10 @@ class ApiError(Exception):
         moa: Mapping[str, object] | None = None,
     ) -> None:
         """Refuse. The message says what is wrong and what to do; `moa` has the run, if one was started."""
+        message = mended(message)  # it may quote the request
         super().__init__(message)
         self._status = status
-        self._error = {"message": message, "type": _type(status), "param": param, "code": code}
+        self._error = {"message": message, "type": _type(status), "param": param and mended(param), "code": code}
         self._retry_after_s = retry_after_s
         self._moa = moa
 

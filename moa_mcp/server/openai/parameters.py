@@ -12,6 +12,7 @@ from moa_mcp.parameters import Effort
 from moa_mcp.server.openai.errors import ApiError
 from moa_mcp.text.redact import redact
 from moa_mcp.text.suggest import closest
+from moa_mcp.text.surrogates import mended
 from moa_mcp.text.visible import quoted
 
 _TOOLS = "a pipeline calls no tools; leave it out, and give what the models need in a message"
@@ -76,9 +77,10 @@ class Extension(_Table):
 
 
 def _list(value: object) -> object:
-    if isinstance(value, str):
-        return (value,)
-    return tuple(cast("list[object]", value)) if isinstance(value, list) else value
+    found = [value] if isinstance(value, str) else value
+    if not isinstance(found, list):
+        return found
+    return tuple(mended(each) if isinstance(each, str) else each for each in cast("list[object]", found))
 
 
 class Parameters(_Table):
