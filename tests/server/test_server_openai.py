@@ -21,17 +21,20 @@ from openai.types.chat import ChatCompletionChunk
 
 from moa_mcp.callers import Permissions
 from moa_mcp.config import load, shipped
+from moa_mcp.errors import STOPPED
+from moa_mcp.events import AttemptFailed, TextReceived
 from moa_mcp.runs.admission import RefusalReason
 from moa_mcp.server.openai.layer import configured
 from moa_mcp.server.openai.outcomes import _FAULTS
 from moa_mcp.server.openai.parameters import UNSUPPORTED, Parameters
-from moa_mcp.values import FailureReason
+from moa_mcp.server.openai.streamed import StreamedText
+from moa_mcp.values import FailureReason, Place
 from tests.project.structure import ROOT
 from tests.support.database import Cluster
 from tests.support.model_server import Hang, Held, ModelServer, Reply, Status
 from tests.support.nursery import Nursery
 from tests.support.serving import AT_ONCE, OFFLINE, ServerProcess
-from tests.support.team import Team
+from tests.support.team import Team, send
 from tests.support.worker_machine import WorkerMachine
 
 USER = {"role": "user", "content": "Why?"}
@@ -49,6 +52,12 @@ steps = [{ step = "propose", agents = ["a", "b"] }, { step = "vote", agent = "ju
 [pipelines.dear]
 confirm_above_usd = 0.5
 steps = [{ step = "propose", agents = ["a"] }]
+[pipelines.thinks]
+steps = [{ step = "propose", agents = ["a"], thinking_tokens = 500 }]
+[models.keyless]
+routes = ["openai/keyless"]
+[pipelines.unready]
+steps = [{ step = "propose", agents = ["keyless"] }]
 """
 
 
@@ -84,11 +93,11 @@ def house(nursery: Nursery, serving: ModelServer, journal: Path) -> Iterator[Ser
 
 
 @contextmanager
-def started(nursery: Nursery, models: ModelServer, journal: Path, *options: str) -> Iterator[Served]:
+def started(nursery: Nursery, models: ModelServer, journal: Path, *options: str, prelude: str = "") -> Iterator[Served]:
     path = journal.with_name("pipelines.toml")
     path.write_text(CONFIG.replace("URL", models.url), "utf-8")
     start = ("--http", "--port", "0", "--config", str(path), "--journal", str(journal), *options)
-    with ServerProcess(*start, nursery=nursery) as server, client_of(server) as client:
+    with ServerProcess(*start, nursery=nursery, prelude=prelude) as server, client_of(server) as client:
         yield Served(server, client, models, journal)
 
 
@@ -118,7 +127,7 @@ def status_of(journal: Path, run_id: str) -> str:
 
 
 def test_the_pipelines_are_the_models(served: Served) -> None:
-    assert [each.id for each in served.client.models.list()] == ["two", "chosen", "dear"]
+    assert [each.id for each in served.client.models.list()] == ["two", "chosen", "dear", "thinks", "unready"]
     found = cast("Any", served.client.models.retrieve("moa/two"))
     assert (found.id, found.moa) == ("two", {"description": "Two propose, one aggregates.", "calls": 3})
     with pytest.raises(openai.NotFoundError, match="did you mean two"):
@@ -271,6 +280,8 @@ def test_models_that_fail_are_an_error_with_the_run_and_without_a_retry(served: 
         ({"temperature": 3}, "temperature", "temperature should be less than or equal to 2"),
         ({"model": "chosen", "temperature": 0.5}, "temperature", "temperature is not supported by chosen"),
         ({"reasoning_effort": "hihg"}, "reasoning_effort", "did you mean 'high'"),
+        ({"model": "thinks", "max_tokens": 400}, "max_tokens", "500 should be less than max_tokens = 400"),
+        ({"stop": 7}, "stop", "stop should be a valid tuple"),
         ({"seed": -1}, "seed", "seed should be"),
         (
             {"stream_options": {"usage": True}},
@@ -389,6 +400,88 @@ def test_a_client_that_goes_away_cancels_its_run(served: Served, stream: bool) -
             run_id = newest(served.journal)
     served.models.wait_for(lambda seen: any(each.model == "judge" and each.disconnected for each in seen))
     Team.wait_until(lambda: status_of(served.journal, run_id) == "cancelled")
+
+
+def test_a_run_that_another_client_cancels_is_an_error_that_says_so(served: Served) -> None:
+    served.models.script("judge", Hang())
+    chunks = ask(served, stream=True)
+    run_id = next(chunks).id.removeprefix("chatcmpl-")
+    send(served.server.url, {}, "tools/call", name="moa_cancel", arguments={"run_id": run_id})
+    with pytest.raises(openai.APIError, match="was cancelled") as caught:
+        next(chunks)
+    assert caught.value.code == "cancelled"
+
+
+def test_a_stream_is_kept_alive_while_the_models_say_nothing(nursery: Nursery, tmp_path: Path) -> None:
+    quick = "from moa_mcp.server.openai import stream; stream.BEAT_S = 0.05"
+    with (
+        ModelServer() as models,
+        started(nursery, models, tmp_path / "journal.sqlite", prelude=quick) as served,
+        httpx2.Client(timeout=20) as client,
+    ):
+        models.script("judge", Held())
+        body = {"model": "two", "messages": [USER], "stream": True}
+        beats = 0
+        with client.stream("POST", f"{api_of(served.server)}/chat/completions", json=body) as answer:
+            for line in answer.iter_lines():
+                beats += line == ": step 2 of 2 (aggregate): 0 of 1 calls answered"
+                if beats == 3:
+                    models.release()
+        assert (line, beats >= 3) == ("", True)
+
+
+def test_a_pipeline_without_a_provider_is_an_error_that_says_what_it_needs(served: Served) -> None:
+    with pytest.raises(openai.InternalServerError, match="OPENAI_API_KEY") as caught:
+        ask(served, "unready")
+    assert (caught.value.status_code, caught.value.code) == (503, "no_provider")
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        ("from moa_mcp.errors import JournalError as E", 503, "journal_unavailable"),
+        ("from moa_mcp.errors import RunNotFound as E", 500, "internal_error"),
+        ("E = KeyError", 500, "internal_error"),
+    ],
+)
+def test_a_fault_of_the_server_is_an_error_without_its_trace(
+    nursery: Nursery, tmp_path: Path, fault: str, status: int, code: str
+) -> None:
+    broken = f"{fault}\nasync def fail(*_): raise E('secret')\nfrom moa_mcp.runs import Runs\nRuns.admit = fail"
+    with ModelServer() as models, started(nursery, models, tmp_path / "journal.sqlite", prelude=broken) as served:
+        with pytest.raises(openai.InternalServerError) as caught:
+            ask(served)
+        assert (caught.value.status_code, caught.value.code) == (status, code)
+        if "KeyError" in fault:
+            assert "secret" not in caught.value.message
+            served.server.wait_for(lambda: "KeyError" in "".join(served.server.stderr))
+            served.server.stderr.clear()
+
+
+def heard(*events: str | None) -> StreamedText:
+    """Return a stream that has sent all that it may; None is a failed attempt."""
+    text, place = StreamedText(), Place(1, 1)
+    for each in events:
+        failed = AttemptFailed(place=place, attempt=1, failure=STOPPED, seconds=0)
+        text.hear(failed if each is None else TextReceived(place=place, text=each))
+        text.take()
+    return text
+
+
+@pytest.mark.parametrize(
+    ("events", "answer", "rest"),
+    [
+        ((), "It is so.", "It is so."),
+        (("It ", "is"), "It is so.", " so."),
+        (("It is so.\n",), "It is so.", ""),
+        (("\n",), "It is so.", "It is so."),
+        (("It ", None, "It ", "is"), "It is so.", " so."),
+        (("It ", None, "Not"), "Not at all.", None),
+        (("It ", None), "Not at all.", None),
+    ],
+)
+def test_what_is_left_of_a_streamed_answer(events: tuple[str | None, ...], answer: str, rest: str | None) -> None:
+    assert heard(*events).rest(answer) == rest
 
 
 def newest(journal: Path) -> str:

@@ -65,7 +65,7 @@ def of_error(error: MoaError) -> ApiError:
         case ChangeRefused():
             return ApiError(400, "invalid_value", f"{error}. {error.remedy}", param="moa")
         case _:
-            return ApiError(400, "invalid_value", str(error))
+            return ApiError(500, "internal_error", str(error))
 
 
 def of_run(trace: Trace, about: Data) -> ApiError:
@@ -74,7 +74,9 @@ def of_run(trace: Trace, about: Data) -> ApiError:
     if trace.status == "cancelled":
         return ApiError(409, "cancelled", f"{run} was cancelled", moa=about)
     if trace.status != "failed":
-        message = f"{run} stopped before its end; moa-mcp runs resume {trace.run_id} continues it"
+        left = f"{run} is interrupted; moa-mcp runs resume {trace.run_id} continues it"
+        goes_on = f"{run} goes on without this server; moa-mcp runs show {trace.run_id} has its answer"
+        message = f"this server is about to end: {left if trace.interrupted else goes_on}"
         return ApiError(503, "interrupted", message, moa=about)
     return ApiError(*_FAULTS[trace.reason or "step"], f"{trace.pipeline} failed: {trace.error} ({run})", moa=about)
 
