@@ -22,7 +22,7 @@ from openai.types.chat import ChatCompletionChunk
 from moa_mcp.callers import Permissions
 from moa_mcp.config import load, shipped
 from moa_mcp.errors import STOPPED
-from moa_mcp.events import AttemptFailed, TextReceived
+from moa_mcp.events import AttemptFailed, Event, RunResumed, TextReceived
 from moa_mcp.runs.admission import RefusalReason
 from moa_mcp.server.openai.layer import configured
 from moa_mcp.server.openai.outcomes import _FAULTS
@@ -458,12 +458,15 @@ def test_a_fault_of_the_server_is_an_error_without_its_trace(
             served.server.stderr.clear()
 
 
-def heard(*events: str | None) -> StreamedText:
-    """Return a stream that has sent all that it may; None is a failed attempt."""
-    text, place = StreamedText(), Place(1, 1)
+FAILED = AttemptFailed(place=Place(1, 1), attempt=1, failure=STOPPED, seconds=0)
+CONTINUED = RunResumed(finished_steps=0)
+
+
+def heard(*events: str | Event) -> StreamedText:
+    """Return a stream that has sent all that it may."""
+    text = StreamedText()
     for each in events:
-        failed = AttemptFailed(place=place, attempt=1, failure=STOPPED, seconds=0)
-        text.hear(failed if each is None else TextReceived(place=place, text=each))
+        text.hear(TextReceived(place=Place(1, 1), text=each) if isinstance(each, str) else each)
         text.take()
     return text
 
@@ -475,12 +478,13 @@ def heard(*events: str | None) -> StreamedText:
         (("It ", "is"), "It is so.", " so."),
         (("It is so.\n",), "It is so.", ""),
         (("\n",), "It is so.", "It is so."),
-        (("It ", None, "It ", "is"), "It is so.", " so."),
-        (("It ", None, "Not"), "Not at all.", None),
-        (("It ", None), "Not at all.", None),
+        (("It ", FAILED, "It ", "is"), "It is so.", " so."),
+        (("It ", CONTINUED, "It ", "is"), "It is so.", " so."),
+        (("It ", FAILED, "Not"), "Not at all.", None),
+        (("It ", FAILED), "Not at all.", None),
     ],
 )
-def test_what_is_left_of_a_streamed_answer(events: tuple[str | None, ...], answer: str, rest: str | None) -> None:
+def test_what_is_left_of_a_streamed_answer(events: tuple[str | Event, ...], answer: str, rest: str | None) -> None:
     assert heard(*events).rest(answer) == rest
 
 

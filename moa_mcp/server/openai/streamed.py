@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from moa_mcp.events import AttemptFailed, CallFailed, Event, TextReceived
+from moa_mcp.events import AttemptFailed, CallFailed, Event, RunResumed, TextReceived
 
 
 class StreamedText:
     """Takes the text from the events of a run, and returns what may be sent.
 
-    After a failed attempt, the text begins again. It is sent on as far as it continues what was sent before.
+    After a failed attempt, or if another process continues the run, the text begins again. It is sent on as far as it
+    continues what was sent before.
     """
 
     def __init__(self) -> None:
@@ -20,7 +21,7 @@ class StreamedText:
         """Take the text of an event."""
         if isinstance(event, TextReceived):
             self._received += event.text
-        elif isinstance(event, AttemptFailed | CallFailed):
+        elif isinstance(event, AttemptFailed | CallFailed | RunResumed):
             self._received = ""
 
     def take(self) -> str:
