@@ -591,6 +591,15 @@ def test_a_web_page_can_not_reach_the_api_of_a_server_on_this_machine(
     assert answer.json()["error"].keys() == {"message", "type", "param", "code"}
 
 
+def test_every_shipped_pipeline_answers_and_streams_with_parameters_for_its_answer(guarded: ServerProcess) -> None:
+    with client_of(guarded, TOKEN) as client:
+        for name in load(shipped()).pipelines:
+            asked = {"model": name, "messages": cast("Any", [USER]), "max_tokens": 900, "stop": ["END"]}
+            answer = client.chat.completions.create(**asked)
+            assert answer.choices[0].message.content, name
+            assert text_of(client.chat.completions.create(**asked, stream=True)), name
+
+
 def test_a_server_without_the_api_does_not_answer_its_paths(nursery: Nursery) -> None:
     start = ("--http", "--port", "0", "--no-openai", *OFFLINE)
     with ServerProcess(*start, nursery=nursery) as server:
