@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from starlette.responses import JSONResponse
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from moa_mcp.server.openai.errors import PREFIX, ApiError
 
 
-def refusal(
-    scope: Scope, status: int, code: str, description: str, headers: Mapping[str, str] | None = None
-) -> JSONResponse:
-    """Return the answer to a refused request: as OAuth has it (RFC 6750), or as OpenAI for the paths of its API."""
-    if scope["path"].startswith(PREFIX):
-        return ApiError(status, code, description).response(headers)
-    return JSONResponse({"error": code, "error_description": description}, status, headers)
+class Refusal:
+    """The answer to a refused request: as OAuth has it (RFC 6750), or as OpenAI for the paths of its API."""
+
+    def __init__(self, status: int, code: str, description: str, headers: Mapping[str, str] | None = None) -> None:
+        self._status = status
+        self._code = code
+        self._description = description
+        self._headers = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._response(scope["path"])(scope, receive, send)
+
+    def _response(self, path: str) -> JSONResponse:
+        if path.startswith(PREFIX):
+            return ApiError(self._status, self._code, self._description).response(self._headers)
+        body = {"error": self._code, "error_description": self._description}
+        return JSONResponse(body, self._status, self._headers)

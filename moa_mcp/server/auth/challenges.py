@@ -6,10 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
-from starlette.responses import JSONResponse
-from starlette.types import Scope
-
-from moa_mcp.server.refusals import refusal
+from moa_mcp.server.refusals import Refusal
 
 Code = Literal["", "invalid_request", "invalid_token", "insufficient_scope", "rate_limited", "unavailable"]
 """The `error` of a refusal; empty if a request has no token, which is not an error (RFC 6750, section 3.1)."""
@@ -37,11 +34,10 @@ class Denied(Exception):
         """The name of the caller; empty if it is not known."""
 
 
-def response(request: Scope, denied: Denied, *, metadata_url: str = "", scope: str = "") -> JSONResponse:
+def response(denied: Denied, *, metadata_url: str = "", scope: str = "") -> Refusal:
     """Return the answer to a refused request.
 
     Args:
-        request: The scope of the request.
         denied: The refusal.
         metadata_url: Where the protected resource metadata is (RFC 9728, section 5.1); empty if there is none.
         scope: Scopes to ask for, separated by spaces; empty if there are none.
@@ -54,7 +50,7 @@ def response(request: Scope, denied: Denied, *, metadata_url: str = "", scope: s
     if status < 429:  # noqa: PLR2004  later ones are no matter of authentication
         headers["WWW-Authenticate"] = _challenge(denied, metadata_url, scope)
         headers["Connection"] = "close"  # clients without a token can't occupy connections
-    return refusal(request, status, denied.code or "unauthorized", denied.description, headers)
+    return Refusal(status, denied.code or "unauthorized", denied.description, headers)
 
 
 def _challenge(denied: Denied, metadata_url: str, scope: str) -> str:

@@ -40,7 +40,7 @@ class CallerAuth:
         except Denied as denied:
             self._refused(scope, denied)
             oauth = self._authenticator.oauth
-            answer = response(scope, denied, metadata_url=self._metadata_url if oauth else "", scope=_scope(oauth))
+            answer = response(denied, metadata_url=self._metadata_url if oauth else "", scope=_scope(oauth))
             await answer(scope, receive, send)
             return
         await self._open.answer(user, {**scope, "auth": AuthCredentials()}, receive, send)
