@@ -50,6 +50,7 @@ from moa_mcp.server.waiting import CancellationPolicy, Context
 
 if TYPE_CHECKING:
     from moa_mcp.server.monitoring import Monitoring
+    from moa_mcp.server.request_cap import RequestCap
 
 _log = logging.getLogger(__name__)
 
@@ -207,11 +208,11 @@ class App:
     def _needed(self) -> str:
         return "" if self._routes is None else needs(self.runs.config, self._routes)
 
-    def with_openai(self, app: ASGIApp) -> ASGIApp:
+    def with_openai(self, app: ASGIApp, cap: RequestCap) -> ASGIApp:
         """Return an application that also answers the requests of OpenAI's API, for the same callers."""
         from moa_mcp.server.openai.face import OpenAIFace  # noqa: PLC0415  only over HTTP
 
-        return OpenAIFace(app, self._doors, self.listening.runs_changed)
+        return OpenAIFace(app, self._doors, self.listening.runs_changed, cap)
 
     @asynccontextmanager
     async def lifespan(self, server: Server[None]) -> AsyncGenerator[None]:

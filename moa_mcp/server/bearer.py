@@ -6,7 +6,7 @@ import hmac
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from moa_mcp.server.refusals import Refusal
+from moa_mcp.server.refusals import HttpRefusal
 
 _BLANKS = b" \t"
 
@@ -25,7 +25,7 @@ class BearerAuth:
         # Closed, so that clients without a token can't occupy connections.
         headers = {"WWW-Authenticate": "Bearer", "Connection": "close"}
         description = "send the token of this server: Authorization: Bearer ..."
-        await Refusal(401, "unauthorized", description, headers)(scope, receive, send)
+        await HttpRefusal(401, "unauthorized", description, headers)(scope, receive, send)
 
     def _authorized(self, scope: Scope) -> bool:
         """Whether a request has the token. The scheme is case-insensitive (RFC 9110, section 11.1)."""

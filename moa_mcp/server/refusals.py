@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from moa_mcp.server.openai.errors import PREFIX, ApiError
 
 
-class Refusal:
+class HttpRefusal:
     """The answer to a refused request: as OAuth has it (RFC 6750), or as OpenAI for the paths of its API."""
 
     def __init__(self, status: int, code: str, description: str, headers: Mapping[str, str] | None = None) -> None:

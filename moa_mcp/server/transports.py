@@ -220,7 +220,7 @@ def _serve(app: App, cap: RequestCap, site: Site, log: LogSettings, drain_s: flo
     most = most_connections()
     checked: ASGIApp = Bodies(cap)
     if openai:
-        checked = app.with_openai(checked)
+        checked = app.with_openai(checked, cap)
     config = uvicorn.Config(
         Probes(site.guarded(checked), app.health),
         http=limited(most),

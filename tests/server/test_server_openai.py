@@ -430,6 +430,18 @@ def test_a_stream_is_kept_alive_while_the_models_say_nothing(nursery: Nursery, t
         assert (line, beats >= 3) == ("", True)
 
 
+def test_requests_count_towards_the_maximum_of_the_server(nursery: Nursery, tmp_path: Path) -> None:
+    with ModelServer() as models, started(nursery, models, tmp_path / "j.sqlite", "--max-requests", "1") as served:
+        models.script("judge", Held())
+        first = ask(served, stream=True)
+        with pytest.raises(openai.InternalServerError) as caught:
+            ask(served)
+        models.release()
+        assert text_of(first)
+        assert (caught.value.status_code, caught.value.code) == (503, "busy")
+        assert "retry-after" in caught.value.response.headers
+
+
 def test_a_pipeline_without_a_provider_is_an_error_that_says_what_it_needs(served: Served) -> None:
     with pytest.raises(openai.InternalServerError, match="OPENAI_API_KEY") as caught:
         ask(served, "unready")

@@ -26,6 +26,7 @@ from moa_mcp.server.openai.errors import PREFIX, ApiError
 from moa_mcp.server.openai.layer import configured
 from moa_mcp.server.openai.messages import question_of
 from moa_mcp.server.openai.parameters import Parameters, read
+from moa_mcp.server.request_cap import RequestCap
 
 MODELS = "models"
 _log = logging.getLogger(__name__)
@@ -42,11 +43,17 @@ class _Asked(NamedTuple):
 class OpenAIFace:
     """Answers requests to the paths of the API, and passes on others."""
 
-    def __init__(self, app: ASGIApp, doors: Doors, announce: Callable[[CallerRuns], Awaitable[None]]) -> None:
-        """`announce` notifies the MCP clients of a caller that the list of its runs has changed."""
+    def __init__(
+        self, app: ASGIApp, doors: Doors, announce: Callable[[CallerRuns], Awaitable[None]], cap: RequestCap
+    ) -> None:
+        """`announce` notifies the MCP clients of a caller that the list of its runs has changed.
+
+        `cap` limits the requests for completions that are answered at once.
+        """
         self._app = app
         self._doors = doors
         self._announce = announce
+        self._cap = cap
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
@@ -79,7 +86,7 @@ class OpenAIFace:
         runs = self._doors.of(_Asked(Request(scope), CHAT, {"name": given.model}))
         chat = Chat(runs, _new_run(given, runs), given, self._announce)
         with telemetry.client_trace(os.environ, Headers(scope=scope)):
-            await chat.serve(scope, receive, send)
+            await self._cap.shared_by(chat.serve)(scope, receive, send)
 
 
 def _parameters(body: bytes) -> Parameters:
