@@ -38,6 +38,7 @@ _LISTENING = {
     "audit": "--audit",
     "drain_s": "--drain",
     "max_requests": "--max-requests",
+    "openai": "--openai",
 }
 
 
@@ -79,6 +80,12 @@ _LISTENING = {
     metavar="FILE",
     help="Audit log: who starts, cancels or may not see which run. With --callers, stderr by default.",
 )
+@click.option(
+    "--openai/--no-openai",
+    default=True,
+    show_default=True,
+    help="Also serve OpenAI's API at /v1, with the pipelines as models.",
+)
 @log_options
 @click.option(
     "--drain",
@@ -119,6 +126,7 @@ def command(
     callers: Path | None,
     public_url: str | None,
     audit: Path | None,
+    openai: bool,
     log_level: Level,
     log_format: LogFormat,
     drain_s: float,
@@ -149,7 +157,7 @@ def command(
     if http or sse:
         over_http = transports.serve_http if http else transports.serve_sse
         at = partial(over_http, host=host, port=port, access=access)
-        serve = partial(at, drain_s=drain_s, max_requests=max_requests)
+        serve = partial(at, drain_s=drain_s, max_requests=max_requests, openai=openai)
     else:
         _greet()
         serve = partial(transports.serve_stdio)

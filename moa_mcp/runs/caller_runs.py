@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from moa_mcp.callers import Caller
 from moa_mcp.config import Config, Pipeline
 from moa_mcp.errors import MoaError, RunNotFound, RunNotResumable
+from moa_mcp.events import Emit
 from moa_mcp.journal import Page, RunRecord
 from moa_mcp.panels import Resolved
 from moa_mcp.providers.backend import Backend
@@ -88,11 +89,11 @@ class CallerRuns:
         owner = Owner(self.caller.name, permissions.max_cost_usd_per_day)
         return await self._runs.admit(replace(request, owner=owner, max_runs=permissions.max_runs))
 
-    async def start(self, ready: Ready) -> Run:
+    async def start(self, ready: Ready, watch: Emit | None = None) -> Run:
         """Start an admitted run, as `Runs.start` does."""
         action = _ACTIONS[type(ready.request)]
         try:
-            run = await self._runs.start(ready)
+            run = await self._runs.start(ready, watch)
         except MoaError as error:
             self._note(Deed(action, "refused", ready.run_id, str(error)))
             raise

@@ -18,6 +18,7 @@ from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.server.subscriptions import ResourcesListChanged, ToolsListChanged
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
+from starlette.types import ASGIApp
 
 from moa_mcp import telemetry
 from moa_mcp.config import Config, called
@@ -49,6 +50,7 @@ from moa_mcp.server.waiting import CancellationPolicy, Context
 
 if TYPE_CHECKING:
     from moa_mcp.server.monitoring import Monitoring
+    from moa_mcp.server.request_cap import RequestCap
 
 _log = logging.getLogger(__name__)
 
@@ -204,6 +206,12 @@ class App:
 
     def _needed(self) -> str:
         return "" if self._routes is None else needs(self.runs.config, self._routes)
+
+    def with_openai(self, app: ASGIApp, cap: RequestCap) -> ASGIApp:
+        """Return an application that also answers the requests of OpenAI's API, for the same callers."""
+        from moa_mcp.server.openai.face import OpenAIFace  # noqa: PLC0415  only over HTTP
+
+        return OpenAIFace(app, self._doors, self.listening.runs_changed, cap)
 
     @asynccontextmanager
     async def lifespan(self, server: Server[None]) -> AsyncGenerator[None]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hmac
 
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from moa_mcp.server.refusals import HttpRefusal
 
 _BLANKS = b" \t"
 
@@ -23,7 +24,8 @@ class BearerAuth:
             return
         # Closed, so that clients without a token can't occupy connections.
         headers = {"WWW-Authenticate": "Bearer", "Connection": "close"}
-        await JSONResponse({"error": "unauthorized"}, 401, headers)(scope, receive, send)
+        description = "send the token of this server: Authorization: Bearer ..."
+        await HttpRefusal(401, "unauthorized", description, headers)(scope, receive, send)
 
     def _authorized(self, scope: Scope) -> bool:
         """Whether a request has the token. The scheme is case-insensitive (RFC 9110, section 11.1)."""

@@ -27,7 +27,7 @@ class Bodies:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        body = await _whole(receive)
+        body = await whole(receive)
         if body is None:
             return
         if len(body) > MAX_BYTES:
@@ -43,7 +43,7 @@ class Bodies:
         await self._app(scope, _replayed(exact, receive), send)
 
 
-async def _whole(receive: Receive) -> bytes | None:
+async def whole(receive: Receive) -> bytes | None:
     """Return a request's body, or the beginning of one that is too long; None if the client disconnects."""
     body = bytearray()
     while len(body) <= MAX_BYTES:

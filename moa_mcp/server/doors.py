@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from moa_mcp.callers import LOCAL, Caller
 from moa_mcp.runs import CallerRuns, Deed, Runs
 from moa_mcp.server.audit import AuditLog
-from moa_mcp.server.waiting import Context
 
-CallerOf: TypeAlias = Callable[[Context], Caller]
+
+class ClientRequest(Protocol):
+    """What a client asks for, through any face of the server."""
+
+    @property
+    def request(self) -> Any:  # noqa: ANN401  as the SDK has it
+        """The HTTP request; None over stdio."""
+        ...
+
+    @property
+    def method(self) -> str:
+        """What is asked for, as the audit log names it."""
+        ...
+
+    @property
+    def params(self) -> Mapping[str, Any] | None:
+        """With the name of the tool or model, if it calls one."""
+        ...
+
+
+CHAT = "chat/completions"
+"""The method of the OpenAI-compatible API that starts runs."""
+CallerOf: TypeAlias = Callable[[ClientRequest], Caller]
 """Returns the caller of a request. Raises for a request without one, where each must have one."""
 
 
-def everyone_is_local(context: Context) -> Caller:
+def everyone_is_local(asked: ClientRequest) -> Caller:
     """Return the caller on a server without callers: the local user, who sees all runs."""
-    del context
+    del asked
     return LOCAL
 
 
@@ -49,24 +70,24 @@ class Doors:
         allowed = limits.image_folders_over_http or not self._over_http
         return tuple(map(Path, limits.image_folders)) if allowed else ()
 
-    def of(self, context: Context) -> CallerRuns:
+    def of(self, asked: ClientRequest) -> CallerRuns:
         """Return the runs that the caller of a request may see."""
-        caller = self.caller_of(context)
-        return CallerRuns(self._runs, caller, lambda deed: self._write(context, caller, deed))
+        caller = self.caller_of(asked)
+        return CallerRuns(self._runs, caller, lambda deed: self._write(asked, caller, deed))
 
     def whole(self) -> CallerRuns:
         """Return all runs and pipelines, for what the server does without a request. Not for the answer to one."""
         return CallerRuns(self._runs, LOCAL)
 
-    def _write(self, context: Context, caller: Caller, deed: Deed) -> None:
+    def _write(self, asked: ClientRequest, caller: Caller, deed: Deed) -> None:
         if self._audit is None:
             return
-        tool = str((context.params or {}).get("name", "")) if context.method == "tools/call" else ""
+        tool = str((asked.params or {}).get("name", "")) if asked.method in {"tools/call", CHAT} else ""
         self._audit.add(
             deed.action,
             deed.outcome,
             caller=caller.name,
-            method=context.method,
+            method=asked.method,
             tool=tool,
             run_id=deed.run_id,
             reason=deed.reason,

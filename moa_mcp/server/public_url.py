@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from moa_mcp.server.access import LOOPBACK
+from moa_mcp.server.refusals import HttpRefusal
 from moa_mcp.text.visible import quoted
 
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
@@ -52,18 +52,18 @@ class HostCheck:
         refusal = self._refusal(scope) if scope["type"] == "http" else None
         await (refusal or self._app)(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> JSONResponse | None:
+    def _refusal(self, scope: Scope) -> HttpRefusal | None:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         host, origin = headers.get(b"host", ""), headers.get(b"origin", "")
         if not _matches(host, self._accepted.hosts):
-            return _refused(
+            return HttpRefusal(
                 421,
                 "host_not_allowed",
                 f"the Host header {_shown(host)} is not a name of this server; start it with --public-url "
                 "https://NAME, or let the proxy send the Host header of the address that it connects to",
             )
         if origin and not _matches(origin, self._accepted.origins):
-            return _refused(
+            return HttpRefusal(
                 403,
                 "origin_not_allowed",
                 f"web pages of {_shown(origin)} may not call this server; only those of --public-url may",
@@ -83,7 +83,3 @@ def _matches(given: str, accepted: tuple[str, ...]) -> bool:
 
 def _shown(header: str) -> str:
     return quoted(header[:_LONGEST])
-
-
-def _refused(status: int, code: str, description: str) -> JSONResponse:
-    return JSONResponse({"error": code, "error_description": description}, status)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from moa_mcp.server.refusals import HttpRefusal
 
 RETRY_S = 2
 """Seconds after which a refused client should try again."""
@@ -29,14 +31,21 @@ class RequestCap:
         self._warned_at = -_WARN_EVERY_S
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._pass_on(self._app, scope, receive, send)
+
+    def shared_by(self, app: ASGIApp) -> ASGIApp:
+        """Return another application, whose requests count towards the same maximum."""
+        return partial(self._pass_on, app)
+
+    async def _pass_on(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] == "GET":
-            await self._app(scope, receive, send)
+            await app(scope, receive, send)
         elif self._active >= self._most:
             await self._refuse(scope, receive, send)
         else:
             self._active += 1
             try:
-                await self._app(scope, receive, send)
+                await app(scope, receive, send)
             finally:
                 self._active -= 1
 
@@ -45,5 +54,4 @@ class RequestCap:
             self._warned_at = time.monotonic()
             _log.warning("requests are refused: %d are being answered, as --max-requests allows", self._most)
         why = f"this server answers {self._most} requests already; try again in a few seconds"
-        body = {"error": "busy", "error_description": why}
-        await JSONResponse(body, 503, {"Retry-After": str(RETRY_S)})(scope, receive, send)
+        await HttpRefusal(503, "busy", why, {"Retry-After": str(RETRY_S)})(scope, receive, send)

@@ -17,10 +17,9 @@ from moa_mcp.server.auth.challenges import Denied
 from moa_mcp.server.auth.guard import CallerAuth
 from moa_mcp.server.auth.metadata import metadata_url, routes
 from moa_mcp.server.bearer import BearerAuth
-from moa_mcp.server.doors import CallerOf, everyone_is_local
+from moa_mcp.server.doors import CallerOf, ClientRequest, everyone_is_local
 from moa_mcp.server.listeners import listening
 from moa_mcp.server.public_url import HostCheck, allowed
-from moa_mcp.server.waiting import Context
 
 
 class Site:
@@ -48,7 +47,8 @@ class Site:
         self.audit = _audit(access)
         self.listener = listening(host, port)
         name = f"[{host}]" if ":" in host else host
-        self.address = f"http://{name}:{self.listener.getsockname()[1]}{path}"
+        self.origin = f"http://{name}:{self.listener.getsockname()[1]}"
+        self.address = f"{self.origin}{path}"
         resource = f"{access.public_url}{path}" if access.public_url else self.address
         self._metadata_url = metadata_url(resource)
         self._authenticator = None if access.callers is None else Authenticator(access.callers, resource, rates)
@@ -71,9 +71,9 @@ class Site:
         return app if self._allowed is None else HostCheck(app, self._allowed)
 
 
-def authenticated(context: Context) -> Caller:
+def authenticated(asked: ClientRequest) -> Caller:
     """Return the caller of a request, which a guard has authenticated."""
-    user = None if context.request is None else context.request.scope.get("user")
+    user = None if asked.request is None else asked.request.scope.get("user")
     if not isinstance(user, CallerUser):
         raise TypeError("a request without a caller has passed the guard")
     return user.caller

@@ -89,8 +89,9 @@ def serve_http(
     max_requests: int = MAX_REQUESTS,
     reloading: Reloading | None = None,
     monitoring: Monitoring | None = None,
+    openai: bool = True,
 ) -> None:
-    """Serve streamable HTTP at /mcp. Raises `CannotServe`."""
+    """Serve streamable HTTP at /mcp, and OpenAI's API at /v1. Raises `CannotServe`."""
     from moa_mcp.server.site import Site  # noqa: PLC0415  stdio needs no guards
 
     log.start()
@@ -109,7 +110,8 @@ def serve_http(
     streamable = app.server.streamable_http_app(
         transport_security=_CHECKED_BEFORE, custom_starlette_routes=list(site.routes)
     )
-    _serve(app, RequestCap(streamable, max_requests), site, log, drain_s)
+    cap = RequestCap(streamable, max_requests)
+    _serve(app, cap, site, log, drain_s, openai=openai)
 
 
 def serve_sse(
@@ -126,8 +128,9 @@ def serve_sse(
     max_requests: int = MAX_REQUESTS,
     reloading: Reloading | None = None,
     monitoring: Monitoring | None = None,
+    openai: bool = True,
 ) -> None:
-    """Serve HTTP with SSE at /sse, for clients older than 2025-03-26. Raises `CannotServe`."""
+    """Serve HTTP with SSE at /sse, for clients older than 2025-03-26, and OpenAI's API. Raises `CannotServe`."""
     from moa_mcp.server.site import Site  # noqa: PLC0415  stdio needs no guards
 
     log.start()
@@ -143,7 +146,8 @@ def serve_sse(
         reloading=reloading,
         monitoring=monitoring,
     )
-    _serve(app, RequestCap(_sse_app(app, site), max_requests), site, log, drain_s)
+    cap = RequestCap(_sse_app(app, site), max_requests)
+    _serve(app, cap, site, log, drain_s, openai=openai)
 
 
 async def _stdio(app: App) -> None:
@@ -207,7 +211,7 @@ def _sse_app(app: App, site: Site) -> Starlette:
     return Starlette(routes=routes, lifespan=lifespan)
 
 
-def _serve(app: App, asgi: ASGIApp, site: Site, log: LogSettings, drain_s: float) -> None:
+def _serve(app: App, cap: RequestCap, site: Site, log: LogSettings, drain_s: float, *, openai: bool) -> None:
     from moa_mcp.server.connections import (  # noqa: PLC0415  it loads uvicorn's protocols, which stdio does not need
         IDLE_S,
         accepted_at_once,
@@ -216,8 +220,11 @@ def _serve(app: App, asgi: ASGIApp, site: Site, log: LogSettings, drain_s: float
     )
 
     most = most_connections()
+    checked: ASGIApp = Bodies(cap)
+    if openai:
+        checked = app.with_openai(checked, cap)
     config = uvicorn.Config(
-        Probes(site.guarded(Bodies(asgi)), app.health),
+        Probes(site.guarded(checked), app.health),
         http=limited(most),
         ws="none",
         loop="asyncio",
@@ -229,7 +236,8 @@ def _serve(app: App, asgi: ASGIApp, site: Site, log: LogSettings, drain_s: float
         log_level=logging.ERROR,  # otherwise it logs every invalid request
         access_log=False,
     )
-    log.announce(f"moa-mcp serves MCP at {site.address}")
+    more = f" and OpenAI's API at {site.origin}/v1" if openai else ""
+    log.announce(f"moa-mcp serves MCP at {site.address}{more}")
     _Uvicorn(config, app, drain_s).run(sockets=[site.listener])
 
 

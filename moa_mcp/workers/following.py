@@ -81,4 +81,4 @@ class Follower:
                 if heard.kind != "text":
                     return
                 if self._watch is not None:
-                    self._watch(TextReceived(place=self._last, text=heard.text))
+                    self._tell(TextReceived(place=self._last, text=heard.text))

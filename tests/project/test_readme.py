@@ -26,8 +26,9 @@ ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 FENCE = re.compile(r"^ *```(.*)\n((?:.*\n)*?) *```$", re.MULTILINE)
-LANGUAGES = {"json", "python", "sh", "text", "toml", 'toml title="models.toml"'}
-"""What a code block can be. Each has a test below, except text, which is nothing that a program reads."""
+LANGUAGES = {"json", "python", 'python title="client.py"', "sh", "text", "toml", 'toml title="models.toml"'}
+"""What a code block can be. Each has a test below, except text, which is nothing that a program reads, and clients of
+OpenAI's API, which the tests of that run."""
 PIPELINE = '[pipelines.p]\ndescription = "For tests."\nsteps = [{ step = "propose", agents = ["openai/x"] }]'
 
 

@@ -120,7 +120,8 @@ def test_the_scheme_of_a_token_may_be_written_in_either_case(few: ServerProcess,
 def test_whoever_has_no_token_holds_no_connection(few: ServerProcess, header: str) -> None:
     with connected(few, HEAD + f"Authorization: {header}\r\nContent-Length: 9\r\n\r\n".encode()) as client:
         assert client.recv(4096).startswith(b"HTTP/1.1 401")
-        assert client.recv(4096) in {b"", b'{"error":"unauthorized"}'}
+        body = client.recv(4096)
+        assert body == b"" or body.startswith(b'{"error":"unauthorized"')
 
 
 def session(server: ServerProcess) -> dict[str, str]:

@@ -261,6 +261,17 @@ async def test_a_run_belongs_to_the_trace_of_an_http_request(
     assert (call.trace_id, call.parent_id) == (TRACE, PARENT)
 
 
+def test_a_run_belongs_to_the_trace_of_a_request_for_a_completion(
+    nursery: Nursery, receiver: OtlpReceiver, models: ModelServer, tmp_path: Path
+) -> None:
+    with ServerProcess("--http", "--port", "0", nursery=nursery, **environ_of(receiver, tmp_path)) as server:
+        url = server.url.replace("/mcp", "/v1/chat/completions")
+        body = {"model": "one", "messages": [{"role": "user", "content": "Why?"}]}
+        assert httpx2.post(url, json=body, headers={"traceparent": TRACEPARENT}, timeout=20).status_code == 200
+    run = named(receiver.spans, "invoke_workflow one")
+    assert (run.trace_id, run.parent_id) == (TRACE, PARENT)
+
+
 def test_a_run_belongs_to_the_trace_in_the_message_of_a_client_over_stdio(
     nursery: Nursery, receiver: OtlpReceiver, models: ModelServer, tmp_path: Path
 ) -> None:

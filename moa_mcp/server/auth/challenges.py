@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
-from starlette.responses import JSONResponse
+from moa_mcp.server.refusals import HttpRefusal
 
 Code = Literal["", "invalid_request", "invalid_token", "insufficient_scope", "rate_limited", "unavailable"]
 """The `error` of a refusal; empty if a request has no token, which is not an error (RFC 6750, section 3.1)."""
@@ -34,7 +34,7 @@ class Denied(Exception):
         """The name of the caller; empty if it is not known."""
 
 
-def response(denied: Denied, *, metadata_url: str = "", scope: str = "") -> JSONResponse:
+def response(denied: Denied, *, metadata_url: str = "", scope: str = "") -> HttpRefusal:
     """Return the answer to a refused request.
 
     Args:
@@ -50,8 +50,7 @@ def response(denied: Denied, *, metadata_url: str = "", scope: str = "") -> JSON
     if status < 429:  # noqa: PLR2004  later ones are no matter of authentication
         headers["WWW-Authenticate"] = _challenge(denied, metadata_url, scope)
         headers["Connection"] = "close"  # clients without a token can't occupy connections
-    body = {"error": denied.code or "unauthorized", "error_description": denied.description}
-    return JSONResponse(body, status, headers)
+    return HttpRefusal(status, denied.code or "unauthorized", denied.description, headers)
 
 
 def _challenge(denied: Denied, metadata_url: str, scope: str) -> str:
