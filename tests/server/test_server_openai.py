@@ -61,6 +61,11 @@ steps = [{ step = "propose", agents = ["keyless"] }]
 """
 
 
+IMAGE = "messages.0.content.0.image_url.url"
+PNG = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
+    "gg=="
+)
 WORDS = ("role", "user", "assistant", "content", "type", "text", "vote", "max_cost_usd", "include_usage", "image_url")
 
 
@@ -180,6 +185,20 @@ def test_system_messages_and_earlier_turns_reach_every_model(served: Served) -> 
     assert last["messages"][1:] == [*earlier, {"role": "user", "content": "And\nnow?"}]
 
 
+def test_images_of_the_question_and_of_earlier_turns_reach_the_models(served: Served) -> None:
+    def message(text: str) -> dict[str, Any]:
+        image = {"type": "image_url", "image_url": {"url": PNG, "detail": "low"}}
+        return {"role": "user", "content": [{"type": "text", "text": text}, image]}
+
+    earlier = [message("What is this?"), {"role": "assistant", "content": "A dot."}]
+    ask(served, messages=[*earlier, message("And this?")])
+    for model in ("a", "b", "judge"):
+        (body,) = sent(served, model)
+        contents = [each["content"] for each in body["messages"] if each["role"] == "user"]
+        assert [[part["type"] for part in content] for content in contents] == [["image_url", "text"]] * 2
+        assert {content[0]["image_url"]["url"] for content in contents} == {PNG}
+
+
 def test_parameters_reach_the_layer_that_writes_the_answer_and_no_other(served: Served) -> None:
     ask(served, max_tokens=50, temperature=0.3, stop="END", top_p=0.9, seed=7)
     (last,) = sent(served, "judge")
@@ -296,6 +315,22 @@ def test_models_that_fail_are_an_error_with_the_run_and_without_a_retry(served: 
         ({"messages": [{"role": "user", "content": " "}]}, "messages.0.content", "is blank"),
         ({"messages": [{"role": "user", "content": 7}]}, "messages.0.content", "a text or a list of parts"),
         ({"messages": [{"role": "user", "content": ["a"]}]}, "messages.0.content.0", "a part should be an object"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, IMAGE, "image_url should be an object"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x.png"}}]}]},
+            IMAGE,
+            "the image should be a data URI",
+        ),
+        (
+            {"messages": [{"role": "system", "content": [{"type": "image_url", "image_url": {"url": PNG}}]}, USER]},
+            "messages.0.content",
+            "only messages of the user can have images",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": PNG}}] * 11}, USER]},
+            "messages",
+            "there are 11 images",
+        ),
         ({"messages": [{"role": "boss", "content": "a"}]}, "messages.0.role", "(got 'boss')"),
         ({"messages": [USER, {"role": "assistant", "content": "a"}]}, "messages", "should be from the user"),
         ({"messages": [{"role": "tool", "content": "a"}, USER]}, "messages.0.role", "the role tool is not supported"),

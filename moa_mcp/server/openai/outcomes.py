@@ -22,6 +22,7 @@ class _Fault(NamedTuple):
 _FAULTS: Mapping[str, _Fault] = {
     "no_provider": _Fault(503, "no_provider"),
     "question_too_long": _Fault(400, "context_length_exceeded"),
+    "images_not_taken": _Fault(400, "images_not_supported"),
     "unpriced": _Fault(402, "price_unknown"),
     "budget": _Fault(402, "budget_exceeded"),
     "deadline": _Fault(504, "deadline_exceeded"),
