@@ -24,6 +24,8 @@ from moa_mcp.cli.asked import (
     deadline_option,
     decoded,
     models_chosen,
+    schema_of,
+    schema_option,
 )
 from moa_mcp.cli.options import (
     Refused,
@@ -51,7 +53,8 @@ from moa_mcp.values import Question
 @click.command(
     "ask",
     cls=QuestionCommand,
-    epilog="Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 no usable provider, 130 or 143 interrupted.",
+    epilog="Exit codes: 0 answered, 1 failed or not valid by --schema, 2 wrong usage, 3 no usable provider, 130 or 143 "
+    "interrupted.",
     context_settings={"allow_extra_args": True},
 )
 @click.argument("pipeline", required=False, metavar="[PIPELINE]", shell_complete=completing.pipelines)
@@ -59,6 +62,7 @@ from moa_mcp.values import Question
 @context_option
 @continue_option
 @asked_options
+@schema_option
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Random seed.")
 @max_cost_option
 @deadline_option
@@ -75,6 +79,7 @@ def command(
     context_file: Path | None,
     continue_run: str | None,
     system: str | None,
+    schema_file: Path | None,
     models: str | None,
     aggregator: str | None,
     seed: int | None,
@@ -97,7 +102,9 @@ def command(
     earlier = earlier_run(continue_run, journal)
     named, text = understood(config, pipeline, question, earlier)
     chosen = models_chosen(named, models, aggregator, config)
-    asked = Question(_question(text, chosen.name), context_of(context_file), system)
+    text = _question(text, chosen.name)
+    schema = schema_of(schema_file)
+    asked = chosen.asked(Question(text, context_of(context_file), system, answer_schema=schema))
     providers = ready(config, offline=offline)
     if estimating:
         asked = asked if earlier is None else _following(config, journal, providers[0], earlier.run_id, asked)

@@ -24,6 +24,7 @@ from moa_mcp.providers.backend import Backend
 from moa_mcp.routing.routes import Routes, remedy
 from moa_mcp.runs import NewRun, RunRefused, Runs
 from moa_mcp.runs import chosen as with_models
+from moa_mcp.schemas import SchemaRefused, checked
 
 
 def asked_options(command: Decorated) -> Decorated:
@@ -42,6 +43,17 @@ def asked_options(command: Decorated) -> Decorated:
         help="Model or panel that merges or judges the answers.",
     )
     return system(models(aggregator(command)))
+
+
+def schema_option(command: Decorated) -> Decorated:
+    """Add --schema."""
+    return click.option(
+        "--schema",
+        "schema_file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="JSON Schema of the answer, which is then JSON.",
+    )(command)
 
 
 def context_option(command: Decorated) -> Decorated:
@@ -110,6 +122,18 @@ def context_of(path: Path | None) -> str | None:
     if not text.strip():
         raise Refused(f"{path} is empty", "Remove --context, or pass a file that contains text.")
     return text
+
+
+def schema_of(path: Path | None) -> str | None:
+    """Return the JSON Schema in a file. Raises `Refused`."""
+    if path is None:
+        return None
+    try:
+        return checked(decoded(str(path), path.read_bytes()))
+    except OSError as error:
+        raise Refused(f"can't read {path}: {error.strerror}", "Pass a file with a JSON Schema to --schema.") from error
+    except SchemaRefused as error:
+        raise Refused(f"{path} {error}", "Correct the JSON Schema of --schema; it follows draft 2020-12.") from error
 
 
 def decoded(name: str, content: bytes) -> str:

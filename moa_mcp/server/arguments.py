@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, field_validator
 from pydantic_core import ErrorDetails
 
+from moa_mcp.schemas import checked_value
 from moa_mcp.server import spellings
 from moa_mcp.text.redact import redact
 from moa_mcp.text.suggest import closest
@@ -40,6 +41,11 @@ def exact(usd: float | None) -> Decimal | None:
     return None if usd is None else Decimal(str(usd))
 
 
+Schema = Annotated[str, BeforeValidator(checked_value), WithJsonSchema({"type": "object"})]
+"""A JSON Schema, also as JSON text. Its own schema has no other keyword: some providers reject `properties` that are
+empty, and `additionalProperties`."""
+
+
 class ChosenArguments(Arguments):
     """The arguments that choose the models of one run: names of models or panels, separated by commas."""
 
@@ -62,6 +68,7 @@ class AskArguments(ChosenArguments):
     deadline_s: MoreThanZero | None = None
     max_cost_usd: MoreThanZero | None = None
     continue_run: Text | None = None
+    answer_schema: Schema | None = None
 
     @field_validator("question")
     @classmethod
@@ -124,6 +131,7 @@ class EstimateArguments(ChosenArguments):
     context: Text | None = Field(default=None, description="Source material: files, data, history.")
     system: Text | None = Field(default=None, description="System prompt.")
     continue_run: Text | None = None
+    answer_schema: Schema | None = None
 
 
 Given = TypeVar("Given", bound=Arguments)

@@ -158,7 +158,9 @@ class Tools:
         given = read(AskArguments, params.arguments)
         request = NewRun(
             pipeline=chosen(pipeline, given.models or "", given.aggregator or "", runs.config),
-            question=Question(given.question, given.context or None, given.system or None),
+            question=Question(
+                given.question, given.context or None, given.system or None, answer_schema=given.answer_schema
+            ),
             seed=given.seed,
             max_cost_usd=exact(given.max_cost_usd),
             deadline_s=given.deadline_s,
@@ -290,7 +292,9 @@ class Tools:
             meant = f", did you mean {near}?" if near else ""
             raise BadArguments(f"unknown pipeline {quoted(given.pipeline)}{meant} (available: {known})")
         asked = assumed() if given.question is None else Question(given.question)
-        question = replace(asked, context=given.context or None, system=given.system or None)
+        schema = given.answer_schema
+        question = replace(asked, context=given.context or None, system=given.system or None, answer_schema=schema)
+        question = pipeline.asked(question)
         if earlier := await _earlier(runs, given.continue_run):
             question = await runs.following(earlier, question)
         pipeline = chosen(pipeline, given.models or "", given.aggregator or "", runs.config)
