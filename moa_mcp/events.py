@@ -236,6 +236,8 @@ class RunFinished(Happened):
     seconds: float
     reason: FailureReason | None = None
     """Why it failed; None if it did not, or if an earlier version of moa-mcp recorded it."""
+    in_json: bool = False
+    """Whether the answer is JSON that the answer schema accepts."""
 
 
 Event: TypeAlias = (

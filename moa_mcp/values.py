@@ -60,6 +60,8 @@ Hedge = Literal["auto"] | bool
 """Whether a late call gets a second request. "auto" limits their cost."""
 Grace = Literal["auto"] | float
 """How long the last calls of a step are awaited: in seconds, or for a multiple of the time of the others."""
+Sending = Literal["strict", "loose", "never"]
+"""How a provider gets a schema: it enforces it; OpenAI follows it as far as it can; or it is only in the prompt."""
 Spawn = Callable[[Callable[[], Coroutine[object, object, None]]], None]
 Parameters = Mapping[Word, Annotated[JsonValue, PLAIN]]
 """The parameters of a request by name. They come from the configuration, so they hold no text of a user."""
@@ -102,6 +104,8 @@ class Question:
     """Earlier turns of the user and the assistant, oldest first. Every prompt has them before the question."""
     images: tuple[Image, ...] = ()
     """The last message of every prompt has them."""
+    answer_schema: str | None = None
+    """A JSON Schema as text, by which the answer of the run is JSON; None for an answer in any form."""
 
 
 class ReplySchema(NamedTuple):
@@ -110,6 +114,7 @@ class ReplySchema(NamedTuple):
     name: str
     json_schema: str
     """The JSON schema as text."""
+    sending: Sending = "strict"
 
 
 class Window(NamedTuple):

@@ -40,6 +40,8 @@ class BatchSettings:
     """None for a seed that depends on the item."""
     context: str | None = None
     system: str | None = None
+    answer_schema: str | None = None
+    """Instead of that of the pipeline."""
 
 
 class Identity:
@@ -61,6 +63,8 @@ class Identity:
             if any(map(panel_member, aliases))
             else None,
         }
+        if schema := settings.answer_schema or pipeline.answer_schema:
+            content["answer_schema"] = schema
         self._seed = settings.seed
         self._digest = sha256(_canonical(content)).hexdigest()
         self.batch = self._digest[:_CHARACTERS]

@@ -15,8 +15,8 @@ from moa_mcp.values import FailureReason, Status
 Outcome: TypeAlias = Status | Literal["not_started"]
 """`not_started`: the budget of the batch was used up."""
 _FACTS = (
-    *("answer", "error", "reason", "cost_usd", "seconds", "usage", "degradations", "notes", "tally", "agreement"),
-    *("dissent", "analysis", "review", "layers"),
+    *("answer", "answer_json", "error", "reason", "cost_usd", "seconds", "usage", "degradations", "notes", "tally"),
+    *("agreement", "dissent", "analysis", "review", "layers"),
 )
 """What a line has of a run, in this order. The question and the prompts are in the journal."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from moa_mcp.batch.identity import BatchSettings, Identity
 from moa_mcp.batch.items import Item, restored
@@ -28,8 +28,9 @@ class Questions:
         return restored(self.stored[position])
 
     def asked(self, item: Item) -> Question:
-        """Return the question of an item, with the context and system prompt of the batch."""
-        return item.asked(self.settings.context, self.settings.system)
+        """Return the question of an item, with the context, system prompt and answer schema of the batch."""
+        asked = item.asked(self.settings.context, self.settings.system)
+        return self.pipeline.asked(replace(asked, answer_schema=self.settings.answer_schema))
 
 
 def questions(

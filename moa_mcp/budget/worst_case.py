@@ -26,7 +26,7 @@ from moa_mcp.planning.forecast import Count, Drafts, ModelCalls, known, model_ca
 from moa_mcp.routing import catalog
 from moa_mcp.steps import Step
 from moa_mcp.steps.forecast import ExpectedAnswers, ExpectedCalls, Forecast
-from moa_mcp.text.tokens import UPPER
+from moa_mcp.text.tokens import UPPER, size
 from moa_mcp.values import (
     Analysis,
     Answer,
@@ -37,13 +37,16 @@ from moa_mcp.values import (
     Place,
     Price,
     Question,
+    ReplySchema,
     Usage,
     images_of,
     token_limit,
 )
 
 SCHEMA_TOKENS = 512
-"""Maximum prompt tokens of a reply schema, with the text that providers add around it."""
+"""Maximum prompt tokens of the schema of a verdict, and of the text that providers add around any schema."""
+_OF_VERDICT = 400
+"""Maximum bytes of the schema of a verdict."""
 LARGEST_ANSWER = 32_768
 """Maximum tokens of an answer if its limit is neither set nor known."""
 
@@ -67,6 +70,7 @@ class RunTariff:
         self._positions = [at for at, step in enumerate(pipeline.steps) if step.models]
         """The positions of the steps that call models."""
         self._drafts = drafts or Drafts(question)
+        self._in_json = self._drafts.in_json(pipeline.steps)
         self._prices = prices
         self._refuses = unpriced == "refuse"
         self._written: tuple[Sequence[Message], int] = ((), 0)
@@ -89,7 +93,7 @@ class RunTariff:
             )
         if self._written[0] is not call.messages:
             self._written = call.messages, most_tokens(call.messages)
-        prompt = self._written[1] + (SCHEMA_TOKENS if call.reply_schema else 0)
+        prompt = self._written[1] + (schema_tokens(call.reply_schema) if call.reply_schema else 0)
         prompt += image_tokens(images_of(call.messages), model).most
         return worst_case(price, model, prompt, call.parameters, call.samples, written=call.prompt_recurs)
 
@@ -145,7 +149,7 @@ class RunTariff:
 
     def _maximum(self, position: int, answers: ExpectedAnswers) -> Forecast:
         """Return the forecast of a step with these answers, with replies as long as they can be."""
-        return step_forecast(self._steps[position], answers, "max")
+        return step_forecast(self._steps[position], answers, "max", in_json=self._in_json[position])
 
     def _least_after(self, step: int, answers: int | None, kept: int) -> Amount:
         """Return the worst-case cost of the first `kept` layers after a step, and of the last layer."""
@@ -224,10 +228,17 @@ def most_tokens(messages: Sequence[Message], unwritten: int = 0, *, more: int = 
     return UPPER.messages([message.content for message in messages], unwritten) + more
 
 
+def schema_tokens(schema: ReplySchema) -> int:
+    """Return the maximum prompt tokens of a reply schema, which a provider adds to the prompt."""
+    return SCHEMA_TOKENS + max(0, size(schema.json_schema) - _OF_VERDICT)
+
+
 def _most(calls: Iterable[ExpectedCalls], drafts: Drafts) -> Iterator[ModelCalls]:
     """Yield the calls with their maximum tokens."""
-    for verdict, same in groupby(calls, attrgetter("verdict")):
-        count: Count = partial(most_tokens, more=SCHEMA_TOKENS) if verdict else most_tokens
+    of_answer = drafts.answer_schema and schema_tokens(ReplySchema("answer", drafts.answer_schema))
+    for (verdict, in_json), same in groupby(calls, attrgetter("verdict", "in_json")):
+        more = SCHEMA_TOKENS if verdict else of_answer if in_json and of_answer else 0
+        count: Count = partial(most_tokens, more=more) if more else most_tokens
         yield from model_calls(same, drafts, "max", count)
 
 
@@ -274,8 +285,8 @@ def enough_usd(
     total = Amount()
     drafts = drafts_of(question, priced)
     given = known(answers, analysis, UPPER.unwritten)
-    for step in pipeline.steps:
-        calls, given, _ = step_forecast(step, given, "max")
+    for step, in_json in zip(pipeline.steps, drafts.in_json(pipeline.steps), strict=True):
+        calls, given, _ = step_forecast(step, given, "max", in_json=in_json)
         for each in _most(calls, drafts):
             total = total.plus(_amount(priced[each.model].price, each.usage), each.times)
     return rounded(Decimal(total.nanodollars) / _NANO)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from moa_mcp.cli.asked import (
     decoded,
     images_given,
     models_chosen,
+    schema_of,
+    schema_option,
 )
 from moa_mcp.cli.options import (
     Refused,
@@ -52,7 +55,8 @@ from moa_mcp.values import Question
 @click.command(
     "ask",
     cls=QuestionCommand,
-    epilog="Exit codes: 0 answered, 1 failed, 2 wrong usage, 3 no usable provider, 130 or 143 interrupted.",
+    epilog="Exit codes: 0 answered, 1 failed or not valid by --schema, 2 wrong usage, 3 no usable provider, 130 or 143 "
+    "interrupted.",
     context_settings={"allow_extra_args": True},
 )
 @click.argument("pipeline", required=False, metavar="[PIPELINE]", shell_complete=completing.pipelines)
@@ -68,6 +72,7 @@ from moa_mcp.values import Question
 )
 @continue_option
 @asked_options
+@schema_option
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Random seed.")
 @max_cost_option
 @deadline_option
@@ -85,6 +90,7 @@ def command(
     images: tuple[str, ...],
     continue_run: str | None,
     system: str | None,
+    schema_file: Path | None,
     models: str | None,
     aggregator: str | None,
     seed: int | None,
@@ -107,7 +113,9 @@ def command(
     earlier = earlier_run(continue_run, journal)
     named, text = understood(config, pipeline, question, earlier)
     chosen = models_chosen(named, models, aggregator, config)
-    asked = Question(_question(text, chosen.name), context_of(context_file), system, images=images_given(images))
+    context = context_of(context_file)
+    given = Question(_question(text, chosen.name), context, system, images=images_given(images))
+    asked = chosen.asked(replace(given, answer_schema=schema_of(schema_file)))
     providers = ready(config, offline=offline)
     if estimating:
         asked = asked if earlier is None else _following(config, journal, providers[0], earlier.run_id, asked)

@@ -28,6 +28,7 @@ from moa_mcp.providers.backend import Backend
 from moa_mcp.routing.routes import Routes, remedy
 from moa_mcp.runs import NewRun, RunRefused, Runs
 from moa_mcp.runs import chosen as with_models
+from moa_mcp.schemas import SchemaRefused, checked
 
 
 def asked_options(command: Decorated) -> Decorated:
@@ -46,6 +47,17 @@ def asked_options(command: Decorated) -> Decorated:
         help="Model or panel that merges or judges the answers.",
     )
     return system(models(aggregator(command)))
+
+
+def schema_option(command: Decorated) -> Decorated:
+    """Add --schema."""
+    return click.option(
+        "--schema",
+        "schema_file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="JSON Schema of the answer, which is then JSON.",
+    )(command)
 
 
 def context_option(command: Decorated) -> Decorated:
@@ -131,6 +143,18 @@ def images_given(given: Sequence[str]) -> tuple[Image, ...]:
         return images_of(given)
     except FileRefused as error:
         raise Refused(str(error), error.remedy or "Pass PNG, JPEG, WebP or GIF files to --image.") from error
+
+
+def schema_of(path: Path | None) -> str | None:
+    """Return the JSON Schema in a file. Raises `Refused`."""
+    if path is None:
+        return None
+    try:
+        return checked(decoded(str(path), path.read_bytes()))
+    except OSError as error:
+        raise Refused(f"can't read {path}: {error.strerror}", "Pass a file with a JSON Schema to --schema.") from error
+    except SchemaRefused as error:
+        raise Refused(f"{path} {error}", "Correct the JSON Schema of --schema; it follows draft 2020-12.") from error
 
 
 def decoded(name: str, content: bytes) -> str:

@@ -76,6 +76,15 @@ class Remedies:
         """Return the remedy for an answer that could not be written."""
         return f"Run {self.showing(run_id)} to print it again." if self._kept else "The run was not recorded."
 
+    def of_invalid(self, run_id: str) -> str:
+        """Return what helps a run whose answer is not what its schema asks for."""
+        if not self._kept:
+            return "Simplify the schema, or choose another model with --aggregator or --models."
+        return (
+            f"Run {self.showing(run_id)} --full to see the replies. Simplify the schema, or choose another model with "
+            "--aggregator or --models."
+        )
+
 
 def _journal(value: str | None) -> list[str]:
     """Return the option with the journal, without its password."""

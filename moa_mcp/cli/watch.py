@@ -34,6 +34,7 @@ from moa_mcp.routing.keychain import Keychain
 from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Run, Runs
 from moa_mcp.runs.executor import Executor
+from moa_mcp.schemas import indented
 from moa_mcp.text.redact import redact
 from moa_mcp.text.visible import visible
 from moa_mcp.trace import json
@@ -82,7 +83,7 @@ def watch(runs: Runs, pipeline: Pipeline, begin: Begin, options: DisplayOptions)
     if options.as_json:
         screen.degraded(trace)
         return Seen(trace, streamed, written(_json(trace, simulated=options.simulated)))
-    answer = None if trace.answer is None else visible(trace.answer)
+    answer = _answer(trace)
     unwritten = ""
     if not streamed.strip():
         screen.outcome(trace)
@@ -95,6 +96,16 @@ def watch(runs: Runs, pipeline: Pipeline, begin: Begin, options: DisplayOptions)
         screen.part()
         screen.outcome(trace)
     return Seen(trace, streamed, unwritten)
+
+
+def _answer(trace: Trace) -> str | None:
+    """Return the answer as stdout gets it: JSON as it is, and at a terminal with a line for each value."""
+    if trace.answer is None:
+        return None
+    value = trace.answer_json
+    text = trace.answer if value is None or not sys.stdout.isatty() else indented(value)
+    shown = visible(text)
+    return shown if value is None or shown == text else indented(value, escapes=True)
 
 
 def _executed(runs: Runs, begin: Begin, screen: Screen, remedies: Remedies) -> Trace:
@@ -120,12 +131,15 @@ def _executed(runs: Runs, begin: Begin, screen: Screen, remedies: Remedies) -> T
 
 
 def conclude(seen: Seen, options: DisplayOptions) -> None:
-    """Raise `RunFailed` if the run has no answer, or if it could not be written."""
+    """Raise `RunFailed` if the run has no answer, or none by its schema, or if it could not be written."""
     if seen.trace.answer is None:
         raise failed(seen.trace, options, "; the text above was cut off and is not the answer" if seen.streamed else "")
     if seen.unwritten:
         remedy = options.remedies.of_unwritten(seen.trace.run_id)
         raise RunFailed(f"can't write the answer: {seen.unwritten}", remedy)
+    if not seen.trace.is_valid:
+        message = "the answer is not JSON that the schema accepts"
+        raise RunFailed(message, options.remedies.of_invalid(seen.trace.run_id))
 
 
 def failed(trace: Trace, options: DisplayOptions, warning: str = "") -> Refused:

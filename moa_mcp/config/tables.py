@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,10 +13,11 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, C
 from moa_mcp.parameters import Effort, ThinkingTokens
 from moa_mcp.routing.prices import Dollars
 from moa_mcp.routing.routes import Route, RouteEntry
+from moa_mcp.schemas import checked_value
 from moa_mcp.steps import Step
 from moa_mcp.steps.forecast import MAX_TOKENS
 from moa_mcp.steps.panel import Tier
-from moa_mcp.values import Hedge
+from moa_mcp.values import Hedge, Question
 
 FILE_NAME = "pipelines.toml"
 
@@ -179,8 +180,16 @@ class Pipeline(Table):
     """Time limit of a run, in seconds."""
     confirm_above_usd: Dollars | None = None
     """Expected cost of a run, in US dollars, above which it needs confirmation."""
+    answer_schema: Annotated[str, BeforeValidator(checked_value)] | None = None
+    """JSON Schema of the answer: a table, or its JSON as a text. A caller can give another one."""
     steps: tuple[Annotated[Step, Field(discriminator="step")], ...]
     """The steps in order. The last one must return a single answer."""
+
+    def asked(self, question: Question) -> Question:
+        """Return a question as the pipeline answers it: with its answer schema, if the question has none."""
+        if self.answer_schema is None or question.answer_schema is not None:
+            return question
+        return replace(question, answer_schema=self.answer_schema)
 
 
 @dataclass(frozen=True, slots=True)

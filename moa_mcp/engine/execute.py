@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import reduce
 from typing import NamedTuple
@@ -16,12 +16,15 @@ import anyio
 
 from moa_mcp.config import Pipeline
 from moa_mcp.engine.deadline import Deadline, deadline
+from moa_mcp.engine.in_json import JsonTurn, fault_of_result, is_json, valid_only
 from moa_mcp.engine.turn import ModelTurn
 from moa_mcp.errors import DeadlinePassed, StepFailed, StepLeftOut
 from moa_mcp.events import Emit, RunFinished, RunStarted, StepFinished, StepStarted
 from moa_mcp.model import Model
+from moa_mcp.schemas import SchemaRefused, checked
 from moa_mcp.steps import Step
 from moa_mcp.steps.forecast import ExpectedAnswer, ExpectedAnswers
+from moa_mcp.steps.results import writers
 from moa_mcp.values import Answer, Note, Question, State, Status, Word
 
 
@@ -87,6 +90,7 @@ async def execute(spec: RunSpec, model: Model, emit: Emit, checkpoint: Checkpoin
     that is up to the caller.
     """
     began = time.monotonic()
+    spec = replace(spec, question=spec.pipeline.asked(spec.question))
     if checkpoint is None:
         emit(started(spec))
 
@@ -103,10 +107,13 @@ async def execute(spec: RunSpec, model: Model, emit: Emit, checkpoint: Checkpoin
         failed = RunFinished(status="failed", answer=None, error=str(error), seconds=seconds(), reason=error.reason)
         return finish(failed)
     status: Status = "degraded" if degraded else "complete"
-    return finish(RunFinished(status=status, answer=answer.text, error=None, seconds=seconds()))
+    in_json = await is_json(spec.question.answer_schema, answer)
+    return finish(RunFinished(status=status, answer=answer.text, error=None, seconds=seconds(), in_json=in_json))
 
 
 async def _through(spec: RunSpec, model: Model, emit: Emit, checkpoint: Checkpoint) -> tuple[Answer, bool]:
+    if fault := _fault_of_schema(spec.question):
+        raise StepFailed(fault)
     state, degraded = checkpoint.state, checkpoint.degraded
     time_up = deadline(spec.pipeline.steps, spec.deadline_s, anyio.current_time())
     for number in range(checkpoint.steps + 1, len(spec.pipeline.steps) + 1):
@@ -119,6 +126,16 @@ async def _through(spec: RunSpec, model: Model, emit: Emit, checkpoint: Checkpoi
         raise StepFailed(f"the pipeline ended with {len(state.answers)} answers instead of one; the trace lists them")
     answer = state.answers[0]
     return answer, degraded or answer.cut
+
+
+def _fault_of_schema(question: Question) -> str:
+    """Return why the schema of the answer can't be used; empty if it can, or there is none."""
+    if question.answer_schema is not None:
+        try:
+            checked(question.answer_schema)
+        except SchemaRefused as error:
+            return f"the answer schema {error}"
+    return ""
 
 
 class _After(NamedTuple):
@@ -134,7 +151,8 @@ async def _step(
     steps = spec.pipeline.steps
     step = steps[number - 1]
     spare = _can_be_left_out(steps[number:], len(state.answers))
-    streams = spec.stream and number == len(steps) and step.writes_answers
+    schema = spec.question.answer_schema
+    streams = spec.stream and number == len(steps) and step.writes_answers and schema is None
     cutoffs = time_up.cutoffs(number, spare=spare)
     turn = ModelTurn(
         model,
@@ -149,17 +167,25 @@ async def _step(
         streams=streams,
         recorded=recorded,
     )
+    in_json = schema is not None and writers(steps)[number - 1]
+    asked = JsonTurn(turn, schema, step.fallback) if schema is not None and in_json else turn
     emit(StepStarted(step=number, step_kind=step.step))
     try:
-        done = await step.run(state, turn)
+        done = await step.run(state, asked)
         after = _After(done, over=done.final)
     except StepFailed as error:
         rescued = _rescued(error, state, spare=spare)
+        if isinstance(asked, JsonTurn) and asked.invalid is not None:  # it is paid for
+            rescued = _After(state.then((asked.invalid,), Note(str(error), degrades=True)))
         if rescued is None:
             raise StepFailed(f"step {number} ({step.step}): {error}", error.reason) from error
         after = rescued
     ended = after.state
-    notes = (*turn.notes, *ended.notes, *(_saved(steps[number:], state.answers) if ended.final else ()))
+    about_json: tuple[Note, ...] = ()
+    if schema is not None:
+        ended, about_json = await _by_schema(schema, ended, in_json=in_json, last=after.over or number == len(steps))
+    saved = _saved(steps[number:], state.answers) if ended.final else ()
+    notes = (*turn.notes, *ended.notes, *saved, *about_json)
     seconds = time.monotonic() - began
     emit(
         StepFinished(
@@ -175,6 +201,14 @@ async def _step(
         )
     )
     return _After(ended.then(ended.answers, *notes), after.over)
+
+
+async def _by_schema(schema: str, state: State, *, in_json: bool, last: bool) -> tuple[State, tuple[Note, ...]]:
+    """Return the state after a step, if it wrote JSON without invalid answers, and notes about these or the result."""
+    if last:
+        return state, await fault_of_result(schema, state.answers)
+    valid, notes = await valid_only(schema, state.answers) if in_json else (state.answers, ())
+    return replace(state, answers=valid), notes
 
 
 def _saved(later: Sequence[Step], answers: Sequence[Answer]) -> Iterator[Note]:

@@ -91,7 +91,7 @@ class ModelTurn:
         equals = Counter(requests)
         last = self._asked + len(requests)
         calls = [self._call(request, equals[request], last) for request in requests]
-        if self._streams and len(calls) == 1 and _is_final(requests[0]):
+        if self._streams and len(calls) == 1 and is_final(requests[0]):
             calls = [call._replace(on_text=self._emitting(call.place)) for call in calls]
         for request, call in zip(requests, calls, strict=True):  # before the tasks, which may start in any order
             window = str(request.window or "")
@@ -199,7 +199,7 @@ class ModelTurn:
         return time.monotonic() - self._began
 
 
-def _is_final(request: Request) -> bool:
+def is_final(request: Request) -> bool:
     """Whether the reply becomes the step's answer, rather than part of a further prompt."""
     return request.window is None or request.window.final
 

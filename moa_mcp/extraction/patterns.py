@@ -30,7 +30,7 @@ def fault_of(pattern: str) -> str | None:
     """Return why a text is not a valid regular expression; None if it is one."""
     try:
         re.compile(pattern)
-        _compiled(pattern)
+        compiled(pattern)
     except _errors() as error:
         return str(error)
     return None
@@ -43,22 +43,23 @@ def last_match(answer: str, pattern: str) -> str | None:
         PatternTooSlow: the search takes longer than `TIME_LIMIT_S`.
 
     """
-    compiled, last = _compiled(pattern), None
+    expression, last = compiled(pattern), None
     ends = time.monotonic() + TIME_LIMIT_S
     try:
-        for match in compiled.finditer(answer, timeout=TIME_LIMIT_S, concurrent=True):
+        for match in expression.finditer(answer, timeout=TIME_LIMIT_S, concurrent=True):
             last = match
             if time.monotonic() > ends:  # the timeout of `finditer` is per match
                 break
         else:
-            return None if last is None else whole_text(last[1 if compiled.groups else 0] or "")
+            return None if last is None else whole_text(last[1 if expression.groups else 0] or "")
     except TimeoutError:
         pass
     raise PatternTooSlow(f"{pattern!r} took longer than {TIME_LIMIT_S:g} s")
 
 
 @lru_cache(maxsize=64)
-def _compiled(pattern: str) -> regex.Pattern[str]:
+def compiled(pattern: str) -> regex.Pattern[str]:
+    """Return a regular expression that reads as in `re`, and whose searches take a time limit."""
     import regex  # noqa: PLC0415  slow to import, and only needed for patterns
 
     return regex.compile(_as_re_reads(pattern), regex.VERSION0)

@@ -17,6 +17,7 @@ from moa_mcp.middleware.efforts import below, nearest
 from moa_mcp.values import TOKEN_LIMITS, Parameters, token_limit
 
 FORGOTTEN_S = 3600.0
+_MOST_SCHEMAS = 200
 _STEP = 0.01
 """Distance to an exclusive bound."""
 _USUAL: Mapping[str, float] = {"temperature": 1.0, "top_p": 1.0}
@@ -84,14 +85,14 @@ class RefusedParameters:
     """Time at which the model rejected a system message; None if it accepts them as far as known."""
     images: float | None = None
     """Time at which the model rejected images; None if it accepts them as far as known."""
-    reply_schema: float | None = None
-    """Time at which the model rejected a reply schema; None if it accepts them as far as known."""
+    reply_schemas: dict[str, float] = field(default_factory=dict[str, float])
+    """By name of a reply schema: the time at which the model rejected it."""
     crowded: dict[str, _Crowded] = field(default_factory=dict[str, _Crowded])
     """By reasoning effort: the largest token limit that left no room for it."""
 
     def __bool__(self) -> bool:
-        others = (self.system, self.images, self.reply_schema)
-        return bool(self.rules or self.crowded) or any(each is not None for each in others)
+        times = self.system, self.images
+        return bool(self.rules or self.crowded or self.reply_schemas) or any(each is not None for each in times)
 
     def adapt(self, model: str, parameters: Parameters) -> Adapted:
         """Return the parameters that the model accepts, with notes about the changes."""
@@ -157,13 +158,19 @@ class RefusedParameters:
             self.rules[name] = _Rule(now, left_out=True)
         return True
 
+    def refuse_schema(self, name: str, now: float) -> None:
+        """Learn that the model rejects a reply schema. Each user has others, so the oldest are forgotten."""
+        self.reply_schemas[name] = now
+        while len(self.reply_schemas) > _MOST_SCHEMAS:
+            del self.reply_schemas[next(iter(self.reply_schemas))]
+
     def forget(self, before: float) -> None:
         """Drop everything that was learned before this time."""
         self.crowded = {effort: each for effort, each in self.crowded.items() if each.at >= before}
         self.rules = {key: rule for key, rule in self.rules.items() if rule.at >= before}
         self.system = None if self.system is None or self.system < before else self.system
         self.images = None if self.images is None or self.images < before else self.images
-        self.reply_schema = None if self.reply_schema is None or self.reply_schema < before else self.reply_schema
+        self.reply_schemas = {name: at for name, at in self.reply_schemas.items() if at >= before}
 
     def _named(self, refused: str, sent: Parameters) -> tuple[str, str]:
         """Return the original and the sent name of a rejected parameter; empty if it was not sent.

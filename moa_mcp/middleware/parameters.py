@@ -22,6 +22,7 @@ from moa_mcp.model import Model
 from moa_mcp.values import IMAGES, TOKEN_LIMITS, Call, Completion, Message, Parameters, images_of, token_limit
 
 _OWN = frozenset({*TOKEN_LIMITS, "temperature", "reasoning_effort", "thinking_tokens"})
+_SCHEMA = re.compile(r"\bschema\b", re.IGNORECASE)
 _ROUNDS = 8
 """Maximum number of requests for one call."""
 _LEAST_ROOM = 32
@@ -109,20 +110,24 @@ class Negotiated:
     def _learn(self, error: CallError, sent: Call, refused: RefusedParameters) -> bool:
         """Learn from a rejection; return whether a changed request may succeed."""
         if isinstance(error, ParameterRefused) and error.parameter == "response_format":
-            if sent.reply_schema is None:
-                return False
-            refused.reply_schema = self._learned.now()
-            return True
+            return self._learn_schema(sent, refused)
         if isinstance(error, ParameterRefused):
             learned = refused.learn(error, sent.parameters, self._learned.now())
             return learned or self._learn_extra(error, sent, refused)
         if not isinstance(error, SystemRoleRefused):
-            return self._learn_extra(error, sent, refused)
+            about_schema = _SCHEMA.search(str(error)) is not None and self._learn_schema(sent, refused)
+            return about_schema or self._learn_extra(error, sent, refused)
         if _folded(sent.messages) == sent.messages:
             refused.system = None  # this was not the cause
             return False
         refused.system = self._learned.now()
         return True
+
+    def _learn_schema(self, sent: Call, refused: RefusedParameters) -> bool:
+        """Learn that a model rejects the schema of a call; return whether it had one."""
+        if sent.reply_schema is not None:
+            refused.refuse_schema(sent.reply_schema.name, self._learned.now())
+        return sent.reply_schema is not None
 
     def _learn_extra(self, error: CallError, sent: Call, refused: RefusedParameters) -> bool:
         """Learn from a rejection that names a parameter of `extra`; return whether it does."""
@@ -156,7 +161,7 @@ def _sent(call: Call, refused: RefusedParameters, room: _Room | None = None) -> 
     parameters, notes = refused.adapt(model, call.parameters)
     call, images = suited(call._replace(parameters=parameters), refuses=refused.images is not None)
     notes += images
-    if refused.reply_schema is not None and call.reply_schema is not None:
+    if call.reply_schema is not None and call.reply_schema.name in refused.reply_schemas:
         call = call._replace(reply_schema=None)
         notes += (f"{model} does not take response_format; left out",)
     if refused.system is not None and (folded := _folded(call.messages)) != call.messages:

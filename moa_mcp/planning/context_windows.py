@@ -45,10 +45,11 @@ def too_long(
     among several prompts do so for the first route, whose sizes are in `windows`.
     """
     reasons: dict[str, str] = {}
-    for step in pipeline.steps:
-        forecast = step_forecast(step, (ExpectedAnswer(0),) * 2, "max")
+    for step, in_json in zip(pipeline.steps, drafts.in_json(pipeline.steps), strict=True):
+        forecast = step_forecast(step, (ExpectedAnswer(0),) * 2, "max", in_json=in_json)
+        first = [call for call in forecast.calls if not call.again]  # a reply that does not fit is not shown again
         least = _smallest if step.reads_in_windows else _at_least
-        for call in model_calls(forecast.calls, drafts, "max", least, _fewest):
+        for call in model_calls(first, drafts, "max", least, _fewest):
             window = (windows if step.reads_in_windows else largest).get(call.model)
             prompt, said = call.usage.prompt_tokens, call.usage.completion_tokens
             if window is not None and said >= window:

@@ -273,15 +273,15 @@ def _model(model: str, least: _Sum, expected: _Sum, most: _Sum, priced: Priced) 
     )
 
 
-def _walk(steps: Iterable[Step], drafts: Drafts, answers: ExpectedAnswers, bound: Bound) -> list[list[ModelCalls]]:
+def _walk(steps: Sequence[Step], drafts: Drafts, answers: ExpectedAnswers, bound: Bound) -> list[list[ModelCalls]]:
     """Return the calls of each step; `answers` are those before the first step."""
     walked: list[list[ModelCalls]] = []
     final = False
-    for step in steps:
+    for step, in_json in zip(steps, drafts.in_json(steps), strict=True):
         if final:
             walked.append([])
             continue
-        calls, answers, final = step_forecast(step, answers, bound)
+        calls, answers, final = step_forecast(step, answers, bound, in_json=in_json)
         walked.append([*model_calls(calls, drafts, bound)])
     return walked
 

@@ -12,10 +12,11 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 from moa_mcp.images.tokens import ImageTokens
-from moa_mcp.steps import Step
+from moa_mcp.steps import Step, StepBase, prompts
 from moa_mcp.steps.comparisons import EMPTY, listed
 from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers, ExpectedCalls, Forecast, Form
 from moa_mcp.steps.members import addressed
+from moa_mcp.steps.results import FAULT_CHARACTERS, REPEATS, writers
 from moa_mcp.text.tokens import EXPECTED
 from moa_mcp.values import Analysis, Answer, Comment, Message, Place, Placement, Question, Usage
 
@@ -30,19 +31,32 @@ NO_IMAGES: Final[Mapping[str, ImageTokens]] = MappingProxyType({})
 
 _KEPT = 2048
 """Maximum number of forecasts in the cache."""
-_forecasts: dict[tuple[int, ExpectedAnswers, Bound], tuple[Step, Forecast]] = {}
+_forecasts: dict[tuple[int, ExpectedAnswers, Bound, bool], tuple[Step, Forecast]] = {}
 """By the identity of the step, because a comparison of steps by value takes longer than a forecast."""
 
 
-def step_forecast(step: Step, answers: ExpectedAnswers, bound: Bound) -> Forecast:
-    """Return the forecast of a step. It does not depend on the question, so the runs of a pipeline share it."""
-    key = id(step), answers, bound
+def step_forecast(step: Step, answers: ExpectedAnswers, bound: Bound, *, in_json: bool = False) -> Forecast:
+    """Return the forecast of a step. It does not depend on the question, so the runs of a pipeline share it.
+
+    With `in_json`, its replies are asked for in JSON, and in the maximum each of them is asked for again.
+    """
+    key = id(step), answers, bound, in_json
     known = _forecasts.get(key)
     if known is None:
         if len(_forecasts) >= _KEPT:
             _forecasts.clear()
-        known = _forecasts[key] = step, step.forecast(answers, bound)  # with the step, whose identity stays its own
+        forecast = step.forecast(answers, bound)
+        if in_json:
+            forecast = forecast._replace(calls=tuple(_in_json(forecast.calls, bound)))
+        known = _forecasts[key] = step, forecast  # with the step, whose identity stays its own
     return known[1]
+
+
+def _in_json(calls: Iterable[ExpectedCalls], bound: Bound) -> Iterator[ExpectedCalls]:
+    for call in calls:
+        yield call._replace(in_json=True)
+        if bound == "max":
+            yield call._replace(in_json=True, again=True, times=call.times * REPEATS)
 
 
 class ModelCalls(NamedTuple):
@@ -64,13 +78,22 @@ class Drafts:
         self._question = question
         self.images = images
         self._written: dict[
-            tuple[Form, str | None, str | None, tuple[tuple[int, bool], ...], bool], tuple[Message, ...]
+            tuple[Form, str | None, str | None, tuple[tuple[int, bool], ...], bool, bool, bool], tuple[Message, ...]
         ] = {}
+
+    @property
+    def answer_schema(self) -> str | None:
+        """The schema of the answer, if it is to be JSON."""
+        return self._question.answer_schema
+
+    def in_json(self, steps: Sequence[StepBase]) -> tuple[bool, ...]:
+        """Return for each step whether its replies are asked for in JSON."""
+        return writers(steps) if self.answer_schema is not None else (False,) * len(steps)
 
     def of(self, call: ExpectedCalls, *, cut: bool) -> tuple[Message, ...]:
         """Return the prompt of a call; with `cut`, all answers and comments in it are marked as cut off."""
         shown = tuple([(answer.comments, answer.ranked) for answer in call.shown])
-        key = call.form, call.instruction, call.system, shown, cut
+        key = call.form, call.instruction, call.system, shown, cut, call.in_json, call.again
         written = self._written.get(key)
         if written is None:
             place, comment = Place(0, 0), Comment("", "", Place(0, 0), cut=cut)
@@ -79,8 +102,16 @@ class Drafts:
                 Answer("", "", place, cut=cut, comments=(comment,) * each.comments, rank=rank if each.ranked else None)
                 for each in call.shown
             ]
-            written = self._written[key] = call.form(addressed(self._question, call.system), empty, call.instruction)
+            written = call.form(addressed(self._question, call.system), empty, call.instruction)
+            written = self._written[key] = self._with_schema(written, call)
         return written
+
+    def _with_schema(self, messages: tuple[Message, ...], call: ExpectedCalls) -> tuple[Message, ...]:
+        if call.in_json and self.answer_schema is not None:
+            messages = prompts.in_json(messages, self.answer_schema)
+        if call.again:  # each character of a fault may take four bytes
+            messages = prompts.corrected(messages, " ", "x" * 4 * FAULT_CHARACTERS)
+        return messages
 
 
 def prompt_tokens(messages: Sequence[Message], unwritten: int = 0) -> int:
@@ -102,6 +133,7 @@ def model_calls(
         if before is None or call[_PROMPT:] != before[_PROMPT:]:  # the agents of a step have one prompt
             messages = drafts.of(call, cut=bound == "max")  # prompts mark answers that reached max_tokens as cut off
             unwritten = sum([answer.tokens for answer in call.shown]) + call.analysis
+            unwritten += call.tokens if call.again else 0
             usage = Usage(count(messages, unwritten), call.tokens)
         before = call
         yield ModelCalls(call.model, call.times, _with_images(usage, call.model, drafts, bound, of_images))

@@ -33,10 +33,13 @@ from moa_mcp.runs.caps import earlier
 from moa_mcp.runs.record import StartPoint, StoredRun, whole
 from moa_mcp.runs.requests import ForkedRun, NewRun, Owner, ResumedRun, RunRequest, Terms
 from moa_mcp.runs.store import RunStore, not_resumable
+from moa_mcp.schemas import SchemaRefused, checked
 from moa_mcp.trace import replay
-from moa_mcp.values import COMPLETE, Analysis, Answer
+from moa_mcp.values import COMPLETE, Analysis, Answer, Question
 
-RefusalReason: TypeAlias = Literal["no_provider", "question_too_long", "unpriced", "images_not_taken", "draining"]
+RefusalReason: TypeAlias = Literal[
+    "no_provider", "question_too_long", "unpriced", "images_not_taken", "draining", "answer_schema"
+]
 _SEEDS = 2**32
 
 _Limit = TypeVar("_Limit", Decimal, float)
@@ -147,6 +150,8 @@ class Admission:
 
     async def admit(self, request: RunRequest) -> Admitted:
         """Return whether a run may start. Raises as `Runs.admit`."""
+        if isinstance(request, NewRun) and (fault := _fault_of_schema(request)):
+            return RunRefused("answer_schema", fault, ())
         task = await self._task(request)
         usable = remembered(self._backend.usable(task.stored.routes))
         if not isinstance(request, ResumedRun):  # a resumed run repeats its earlier prompts
@@ -205,7 +210,7 @@ class Admission:
         spec = RunSpec(
             request.run_id or secrets.token_hex(8),
             pipeline,
-            whole(await self._store.following(request.continues, request.question)),
+            whole(await self._store.following(request.continues, _asked(request))),
             secrets.randbelow(_SEEDS) if request.seed is None else request.seed,
             max_cost_usd=_limit(request, request.max_cost_usd, self._max_cost_usd(pipeline)),
             deadline_s=_limit(request, request.deadline_s, pipeline.deadline_s),
@@ -302,6 +307,22 @@ def _within(spec: RunSpec) -> RunSpec:
     """Return a run whose earlier turns fit the windows of its models."""
     question, note = fitted(spec.pipeline, spec.question, spec.windows)
     return replace(spec, question=question, notes=(*spec.notes, note)) if note else spec
+
+
+def _asked(request: NewRun) -> Question:
+    """Return the question as its pipeline answers it. Raises `SchemaRefused`."""
+    question = request.pipeline.asked(request.question)
+    schema = question.answer_schema
+    return question if schema is None else replace(question, answer_schema=checked(schema))
+
+
+def _fault_of_schema(request: NewRun) -> str:
+    """Return why the schema of the answer can't be used; empty if it can, or there is none."""
+    try:
+        _asked(request)
+    except SchemaRefused as error:
+        return f"the answer schema {error}"
+    return ""
 
 
 def _limit(terms: Terms, wanted: _Limit | None, configured: _Limit | None) -> _Limit | None:

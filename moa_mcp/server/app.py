@@ -68,6 +68,7 @@ INSTRUCTIONS = (
     "has four members. aggregator: the model or panel that merges or judges. wait_s: seconds to wait for the answer "
     "before the call returns status running. deadline_s: time limit in seconds; the run then returns the best "
     "answer so far. max_cost_usd: budget in US dollars; also confirms the cost of a run that requires confirmation. "
+    "answer_schema: JSON Schema of the answer, which is then JSON; the result also has it as answer_json. "
     "deadline_s and max_cost_usd can only lower the configured limits."
 )
 _WARM_AFTER_S = 0.5

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, field_validator
 from pydantic_core import ErrorDetails
 
+from moa_mcp.schemas import checked_value
 from moa_mcp.server import spellings
 from moa_mcp.text.redact import redact
 from moa_mcp.text.suggest import closest
@@ -42,6 +43,9 @@ def exact(usd: float | None) -> Decimal | None:
 
 Images = Annotated[list[Text], BeforeValidator(spellings.several)]
 """Data URIs, https addresses, and paths where the configuration allows them."""
+Schema = Annotated[str, BeforeValidator(checked_value), WithJsonSchema({"type": "object"})]
+"""A JSON Schema, also as JSON text. Its own schema has no other keyword: some providers reject `properties` that are
+empty, and `additionalProperties`."""
 
 
 class ChosenArguments(Arguments):
@@ -67,6 +71,7 @@ class AskArguments(ChosenArguments):
     deadline_s: MoreThanZero | None = None
     max_cost_usd: MoreThanZero | None = None
     continue_run: Text | None = None
+    answer_schema: Schema | None = None
 
     @field_validator("question")
     @classmethod
@@ -130,6 +135,7 @@ class EstimateArguments(ChosenArguments):
     images: Images | None = Field(default=None, description="As in the call.")
     system: Text | None = Field(default=None, description="System prompt.")
     continue_run: Text | None = None
+    answer_schema: Schema | None = None
 
 
 Given = TypeVar("Given", bound=Arguments)

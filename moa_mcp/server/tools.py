@@ -177,8 +177,13 @@ class Tools:
         return await self._start(context, params, request, given.wait_s)
 
     async def _question(self, given: AskArguments) -> Question:
-        question = Question(given.question, given.context or None, given.system or None)
-        return replace(question, images=await self._images(given.images or ()))
+        return Question(
+            given.question,
+            given.context or None,
+            given.system or None,
+            images=await self._images(given.images or ()),
+            answer_schema=given.answer_schema,
+        )
 
     async def _images(self, given: Sequence[str]) -> tuple[Image, ...]:
         """Return the images of a call. Raises `FileRefused`."""
@@ -310,8 +315,14 @@ class Tools:
             meant = f", did you mean {near}?" if near else ""
             raise BadArguments(f"unknown pipeline {quoted(given.pipeline)}{meant} (available: {known})")
         asked = assumed() if given.question is None else Question(given.question)
-        images = await self._images(given.images or ())
-        question = replace(asked, context=given.context or None, system=given.system or None, images=images)
+        question = replace(
+            asked,
+            context=given.context or None,
+            system=given.system or None,
+            images=await self._images(given.images or ()),
+            answer_schema=given.answer_schema,
+        )
+        question = pipeline.asked(question)
         if earlier := await _earlier(runs, given.continue_run):
             question = await runs.following(earlier, question)
         pipeline = chosen(pipeline, given.models or "", given.aggregator or "", runs.config)

@@ -78,6 +78,10 @@ class Propose(MultiAgentStep):
     def writes_answers(self) -> bool:
         return True
 
+    @property
+    def keeps_answers(self) -> bool:
+        return self.needs_answers
+
     def answers_out(self, answers_in: int) -> int:
         return len(self.models) + len(self._kept((None,) * answers_in))
 

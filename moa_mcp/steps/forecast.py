@@ -61,6 +61,10 @@ class ExpectedCalls(NamedTuple):
     """The system prompt of the member."""
     analysis: int = 0
     """Tokens of an analysis in the prompt, besides its frame."""
+    in_json: bool = False
+    """Whether the reply is asked for in JSON by the answer schema of the run, which is in the prompt."""
+    again: bool = False
+    """Whether the call is made again after a reply that was not valid, which is in the prompt."""
 
 
 class Forecast(NamedTuple):

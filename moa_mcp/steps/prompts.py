@@ -12,10 +12,10 @@ import json
 import re
 from collections.abc import Sequence
 from itertools import count
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from moa_mcp.steps.comparisons import EMPTY, listed
-from moa_mcp.values import Analysis, Answer, Comment, Message, Question, ReplySchema
+from moa_mcp.values import Analysis, Answer, Comment, Message, Question, ReplySchema, Sending
 
 SYNTHESIZE = (
     "Several assistants have answered the conversation below, each on its own. Their answers follow, between "
@@ -110,6 +110,14 @@ _KEY_LENGTH = 6
 
 ONLY_BEGINNING = "\n\n----- only the beginning of this message -----"
 """Marks an earlier turn that is shortened."""
+IN_JSON = (
+    "Your reply is read by a program: it must be one JSON value that is valid by the JSON Schema below, and nothing "
+    "else. Write no words before or after it, and no code fence. The schema:\n"
+)
+_CORRECT = (
+    "Your last reply is not valid by the JSON Schema. Reply with the corrected JSON value alone, without words or a "
+    "code fence. What is wrong: "
+)
 
 AGAIN = "Your last reply to this could not be read. Only the JSON line counts."
 _AGAIN = "Your last reply to this could not be read. Only the JSON counts."
@@ -254,6 +262,34 @@ def ranking_schema(answers: int) -> ReplySchema:
 def equivalence_schema() -> ReplySchema:
     """Return the JSON schema of a verdict on equivalence, for routes that support structured output."""
     return _schema("equivalence", "equivalent", {"type": "boolean", "description": "whether all are equivalent"})
+
+
+def in_json(messages: Sequence[Message], schema: str) -> tuple[Message, ...]:
+    """Return a prompt that also asks for a reply in JSON by a schema."""
+    text = f"{IN_JSON}{schema}"
+    first, *rest = messages
+    if first.role != "system":
+        return (Message("system", text), *messages)
+    return (first._replace(content=f"{first.content}\n\n{text}"), *rest)
+
+
+def corrected(messages: Sequence[Message], reply: str, fault: str) -> tuple[Message, ...]:
+    """Return the prompt that asks again after a reply that is not valid; an empty reply is not shown."""
+    shown = (Message("assistant", reply),) if reply else ()
+    return (*messages, *shown, Message("user", f"{_CORRECT}{fault}"))
+
+
+def asks_for_json(schema: ReplySchema | None) -> TypeGuard[ReplySchema]:
+    """Return whether a reply schema is that of an answer, not of a verdict."""
+    return schema is not None and schema.name.startswith("answer_")
+
+
+def answer_schema(schema: str, sending: Sending) -> ReplySchema:
+    """Return the schema of an answer, for routes that support structured output.
+
+    Its name is its own, since a model may accept one schema and not another.
+    """
+    return ReplySchema(f"answer_{hashlib.sha256(schema.encode()).hexdigest()[:8]}", schema, sending)
 
 
 def asks_for_comments(text: str) -> bool:

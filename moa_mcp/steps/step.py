@@ -201,6 +201,11 @@ class StepBase(Frozen):
         return any(len(each.shown) > 1 for each in self.forecast((ExpectedAnswer(0),) * 2, "max").calls)
 
     @property
+    def keeps_answers(self) -> bool:
+        """Whether the step returns some of the answers before it as they are."""
+        return not self.writes_answers
+
+    @property
     def writes_answers(self) -> bool:
         """Whether the step returns the replies as answers, so that the last one can be streamed."""
         return False

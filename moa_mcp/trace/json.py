@@ -5,6 +5,7 @@ Dollars are floats, or None if unknown. Parts that a run has not reached yet are
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -35,6 +36,7 @@ def summary(trace: Trace) -> dict[str, object]:
         "continues": trace.continues,
         "seed": trace.seed,
         "answer": trace.answer,
+        "answer_json": trace.answer_json,
         "layers": [_layer(step) for step in trace.steps if step.calls],
         "usage": _usage(trace.usage),
         "cost_usd": _dollars(trace.cost_usd),
@@ -75,10 +77,19 @@ def facts(trace: Trace) -> dict[str, object]:
                 {"role": each.role, "content": each.content, **_images(each.images)} for each in trace.question.turns
             ],
             **_images(trace.question.images),
+            "answer_schema": _schema(trace.question.answer_schema),
         },
         "planned": list(trace.planned),
         "not_needed": list(trace.not_needed),
     }
+
+
+def _schema(text: str | None) -> object:
+    """Return a schema as JSON; a text that is none if it was not stored."""
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError:
+        return text
 
 
 def _estimate(estimated: RunEstimated | None) -> dict[str, object] | None:

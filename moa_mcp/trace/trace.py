@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import zip_longest
 
+from pydantic import JsonValue
+
 from moa_mcp.errors import STOPPED, ContextTooLong, Failure
 from moa_mcp.events import (
     AttemptFailed,
@@ -27,6 +29,7 @@ from moa_mcp.events import (
     StepStarted,
 )
 from moa_mcp.middleware.shares import shares
+from moa_mcp.schemas import NotJson, parsed
 from moa_mcp.values import (
     Analysis,
     Answer,
@@ -182,6 +185,8 @@ class Trace:
     """Seconds since the epoch."""
     status: Status = "running"
     answer: str | None = None
+    in_json: bool = False
+    """Whether the answer is JSON that the answer schema accepts."""
     error: str | None = None
     reason: FailureReason | None = None
     """Why it failed; None if it did not, or if an earlier version of moa-mcp recorded it."""
@@ -226,6 +231,19 @@ class Trace:
     def saved(self) -> int:
         """Return how many calls were not needed."""
         return sum(step.saved for step in self.steps)
+
+    @property
+    def answer_json(self) -> JsonValue:
+        """Return the value of an answer that is JSON by the answer schema; None without a schema, or if it is not."""
+        try:
+            return parsed(self.answer) if self.in_json and self.answer is not None else None
+        except NotJson:  # the text is not stored
+            return None
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the answer, if there is one, is what the answer schema asks for."""
+        return self.question.answer_schema is None or self.answer is None or self.in_json
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -312,7 +330,7 @@ class Trace:
                 step.verdict, step.final = event.verdict, event.final
             case RunFinished():
                 self.status, self.answer = event.status, event.answer
-                self.error, self.reason = event.error, event.reason
+                self.error, self.reason, self.in_json = event.error, event.reason, event.in_json
                 self.seconds = self._earlier_s + event.seconds
             case _:
                 pass

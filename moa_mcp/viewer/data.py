@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from typing import TypeAlias, cast
 
 from moa_mcp.images.describing import listed
+from moa_mcp.schemas import NotJson, indented, parsed
 from moa_mcp.trace import json
 from moa_mcp.trace.trace import CallTrace, Trace
 from moa_mcp.values import Message
-from moa_mcp.viewer.markdown import tree
+from moa_mcp.viewer.markdown import LONGEST, tree
 from moa_mcp.viewer.verdicts import verdict
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
@@ -46,7 +47,12 @@ def _packed(data: dict[str, Json]) -> dict[str, Json]:
 def run_of(trace: Trace) -> Json:
     """Return a whole run as `trace.json.full` does, with the verdicts of its judges."""
     steps = [json.step_with(step, [call_of(call) for call in step.calls]) for step in trace.steps]
-    return cast("Json", {**json.facts(trace), "steps": steps})
+    return cast("Json", {**facts_of(trace), "steps": steps})
+
+
+def facts_of(trace: Trace) -> dict[str, object]:
+    """Return a run without its steps; a page has its answer as text."""
+    return {name: value for name, value in json.facts(trace).items() if name != "answer_json"}
 
 
 def call_of(call: CallTrace) -> dict[str, object]:
@@ -77,9 +83,21 @@ def _markdown(*traces: Trace) -> Iterator[list[Json]]:
 
 
 def shown_tree(text: str) -> Json:
-    """Return the tree of a Markdown text; None if the text is shown as it is."""
+    """Return the tree of a Markdown text, or of JSON as code; None if the text is shown as it is."""
+    if (code := _as_code(text)) is not None:
+        return [["pre", code]]
     parsed = tree(text)
     return None if parsed == [["p", text]] else cast("Json", parsed)
+
+
+def _as_code(text: str) -> str | None:
+    """Return a text that is a JSON object or list with a line for each value; None for other texts."""
+    if len(text) > LONGEST or text.lstrip()[:1] not in {"{", "["}:
+        return None
+    try:
+        return indented(parsed(text))
+    except NotJson:
+        return None
 
 
 def _repeated(value: Json) -> Iterator[str]:

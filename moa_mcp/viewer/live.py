@@ -27,7 +27,7 @@ from moa_mcp.events import (
 from moa_mcp.trace import json
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import ACTIVE, Completion
-from moa_mcp.viewer.data import PARSED, SHARED, Json, call_of, shortened, shown_content, shown_tree
+from moa_mcp.viewer.data import PARSED, SHARED, Json, call_of, facts_of, shortened, shown_content, shown_tree
 
 _Key = tuple[int, int]
 """The step and the number of a call."""
@@ -105,7 +105,7 @@ class Live:
         """Return the facts of the run. They take all its calls to compute."""
         state = (self.mark, self.trace.status, self.trace.interrupted, self.trace.seconds)
         if self._facts[0] != state:
-            self._facts = state, cast("Json", json.facts(self.trace))
+            self._facts = state, cast("Json", facts_of(self.trace))
         return self._facts[1]
 
     def _counts(self, mark: int) -> tuple[int, int]:

@@ -98,7 +98,7 @@ class Worker:
 
 
 def _reason(refused: ConfirmationRequired | RunRefused) -> FailureReason:
-    """Return why a run fails. A worker confirms costs and refuses no run while it drains."""
+    """Return why a run fails. A worker confirms costs, refuses no run while it drains, and starts no new one."""
     if isinstance(refused, ConfirmationRequired) or refused.reason == "draining":
         return "internal"
-    return refused.reason
+    return "internal" if refused.reason == "answer_schema" else refused.reason

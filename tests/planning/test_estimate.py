@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 from mcp import Client
 
 from moa_mcp.cli import commands
@@ -408,6 +408,7 @@ class TestTool:
                 "images": {"type": "array", "items": {"type": "string"}, "description": "As in the call."},
                 "system": {"type": "string", "description": "System prompt."},
                 "continue_run": {"type": "string"},
+                "answer_schema": {"type": "object"},
             },
             "required": ["pipeline"],
             "additionalProperties": False,

@@ -7,7 +7,7 @@ from typing import Any
 
 import mcp_types as types
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 from mcp import Client
 
 from moa_mcp.config import shipped
@@ -97,4 +97,4 @@ async def test_every_argument_whose_name_does_not_say_all_is_described_in_a_tool
     explained = {name for name, _ in properties if f"{name}: " in (client.instructions or "")}
     assert {name for name, _ in properties} - described - explained == {"run_id", "page"}
     asked = {"question", "context", "images", "system", "seed", "models", "aggregator", "wait_s", "deadline_s"}
-    assert explained == asked | {"max_cost_usd", "continue_run"}
+    assert explained == asked | {"answer_schema", "max_cost_usd", "continue_run"}

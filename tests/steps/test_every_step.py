@@ -23,6 +23,8 @@ from moa_mcp.values import Call, Completion, Question, token_limit
 from tests.support.each_step import any_step, pipeline_of, steps_of
 
 WHY = Question("Why?")
+SCHEMA = '{"type": "object", "properties": {"\u00e9": {"type": "string"}}, "required": ["\u00e9"]}'
+"""A schema that no simulated reply is valid by, so that each is asked for again."""
 LAST = Aggregate(agent=Member(model="z"), max_tokens=10)
 BOUNDS: tuple[Bound, ...] = ("min", "expected", "max")
 KINDS = sorted(STEP_TYPES)
@@ -141,10 +143,13 @@ def test_a_step_says_whether_its_calls_write_the_answers_that_it_returns(kind: s
     first=st.integers(1, 60),
     middle=st.lists(any_step(), max_size=4),
     context=st.none() | st.text(min_size=1, max_size=40),
+    schema=st.sampled_from([None, SCHEMA]),
     seed=st.integers(0, 99),
 )
-def test_no_run_exceeds_its_estimate(first: int, middle: list[Step], context: str | None, seed: int) -> None:
-    question = Question("Why?", context)
+def test_no_run_exceeds_its_estimate(
+    first: int, middle: list[Step], context: str | None, schema: str | None, seed: int
+) -> None:
+    question = Question("Why?", context, answer_schema=schema)
     trace = run(three(first), *middle, LAST, question=question, seed=seed)
     found = estimate(pipeline_of(three(first), *middle, LAST), question, {})
     finished = [step for step in trace.steps if step.seconds is not None]
@@ -154,9 +159,12 @@ def test_no_run_exceeds_its_estimate(first: int, middle: list[Step], context: st
         assert len(step.calls) <= estimated.calls
 
 
-@given(middle=st.lists(any_step(), max_size=3), seed=st.integers(0, 99))
-def test_what_a_budget_reserves_covers_every_call_at_its_worst(middle: list[Step], seed: int) -> None:
+@given(middle=st.lists(any_step(), max_size=3), schema=st.sampled_from([None, SCHEMA]), seed=st.integers(0, 99))
+def test_what_a_budget_reserves_covers_every_call_at_its_worst(
+    middle: list[Step], schema: str | None, seed: int
+) -> None:
     model = ScriptedModel(otherwise=longest)
-    run(three(40), *middle, LAST, seed=seed, model=model)
-    tariff = RunTariff(pipeline_of(three(40), *middle, LAST), WHY, {})
+    question = Question("Why?", answer_schema=schema)
+    run(three(40), *middle, LAST, question=question, seed=seed, model=model)
+    tariff = RunTariff(pipeline_of(three(40), *middle, LAST), question, {})
     assert sum(tariff.worst_case(call).tokens for call in model.calls) <= tariff.whole(0).tokens

@@ -187,6 +187,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         answer=st.none() | TEXTS,
         error=st.none() | TEXTS,
         seconds=_SECONDS,
+        in_json=st.booleans(),
     ),
 }
 """All that is kept, by type; pieces of text are not."""

@@ -29,6 +29,7 @@ WRITTEN: Mapping[str, str] = {
 }
 """What is written in place of a nested model, by the name of its class."""
 _SPECIAL: Mapping[str, str] = {
+    "answer_schema": "table or JSON as a string",
     "extra": "table",
     "reasoning_effort": code(*map(json.dumps, EFFORTS)),
     "steps": "list of [steps](steps.md)",
@@ -90,7 +91,8 @@ def kind(schema: Mapping[str, Any], *, many: bool = False) -> str:
         case "array":
             return f"list of {kind(schema['items'], many=True)}"
         case "object":
-            return f"table of {kind(schema['additionalProperties'], many=True)}"
+            values = schema.get("additionalProperties")
+            return f"table of {kind(values, many=True)}" if values else "object"
         case plain:
             return f"{_PLAIN[plain][many]}{_range(schema)}"
 

@@ -79,6 +79,8 @@ def _sentence(text: str) -> str:
 
 
 def _result(schema: Mapping[str, Any]) -> str:
+    if "type" not in schema:
+        return "any JSON, or `null`"
     names = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
     listed = " or ".join(names)
     return code(*schema["enum"]) if "enum" in schema else listed

@@ -16,7 +16,7 @@ from moa_mcp.batch.reading import Format
 from moa_mcp.batch.spool import spool
 from moa_mcp.cli import completing
 from moa_mcp.cli.admitting import yes_option
-from moa_mcp.cli.asked import asked_options, context_of, models_chosen
+from moa_mcp.cli.asked import asked_options, context_of, models_chosen, schema_of, schema_option
 from moa_mcp.cli.batch.source import STDIN, name_of, stored
 from moa_mcp.cli.batch.start import StartOptions, prepared
 from moa_mcp.cli.options import (
@@ -57,6 +57,7 @@ problems in FILE, 3 no usable provider, 130 or 143 interrupted.
     "--context", "context_file", type=click.Path(path_type=Path), metavar="FILE", help="Context for all items."
 )
 @asked_options
+@schema_option
 @click.option(
     "--seed", type=click.IntRange(min=0), metavar="N", help="Random seed of all items. Default: one for each."
 )
@@ -103,6 +104,7 @@ def command(
     name: str | None,
     context_file: Path | None,
     system: str | None,
+    schema_file: Path | None,
     models: str | None,
     aggregator: str | None,
     seed: int | None,
@@ -129,7 +131,7 @@ def command(
     if deadline_s is not None:
         chosen = chosen.model_copy(update={"deadline_s": deadline_s})
     _check_output(file, output, estimating=estimating)
-    settings = BatchSettings(name or name_of(file), seed, context_of(context_file), system)
+    settings = BatchSettings(name or name_of(file), seed, context_of(context_file), system, schema_of(schema_file))
     options = StartOptions(
         output, force, max_cost_usd, concurrency, retry_failed, yes, quiet, submit, recorded=journal != "none"
     )

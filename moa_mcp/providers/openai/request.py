@@ -10,6 +10,9 @@ from moa_mcp.routing.capabilities import wants_cache_mark
 from moa_mcp.routing.reasoning import thinking
 from moa_mcp.values import Call, Message, Parameters
 
+_FOLLOWING = frozenset({"azure", "openai"})
+"""Providers that also take a schema with keywords that they do not enforce."""
+
 
 def messages(call: Call) -> list[dict[str, Any]]:
     """Return a call's messages as in OpenAI's API, with a cache breakpoint if the provider needs one."""
@@ -43,6 +46,8 @@ def reply_form(call: Call) -> dict[str, Any]:
     """Return the `response_format` parameter if the model is known to support it; otherwise none."""
     if call.reply_schema is None or call.target is None or not catalog.takes_schema(call.target):
         return {}
-    name, schema = call.reply_schema
-    wanted = {"name": name, "strict": True, "schema": json.loads(schema)}
+    name, schema, sending = call.reply_schema
+    if sending == "never" or (sending == "loose" and call.target.provider not in _FOLLOWING):
+        return {}
+    wanted = {"name": name, "strict": sending == "strict", "schema": json.loads(schema)}
     return {"response_format": {"type": "json_schema", "json_schema": wanted}}

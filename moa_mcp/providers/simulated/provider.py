@@ -17,6 +17,7 @@ from random import Random
 import anyio
 
 from moa_mcp.providers.simulated import puzzles
+from moa_mcp.providers.simulated.documents import document
 from moa_mcp.steps import prompts
 from moa_mcp.text.tokens import EXPECTED
 from moa_mcp.values import Call, Completion, Target, Usage, images_of
@@ -85,7 +86,8 @@ def _reply(call: Call, rng: Random) -> str:
     else:
         said = _compared(answers[0], own) if comments else _settled(answers, own)
     seen = _seen(len(images_of(call.messages)))
-    return f"[simulated {call.agent}] {_earlier(call)}{said}{seen}{_confidence(system, rng)}"
+    text = f"[simulated {call.agent}] {_earlier(call)}{said}{seen}{_confidence(system, rng)}"
+    return document(call.reply_schema.json_schema, text) if prompts.asks_for_json(call.reply_schema) else text
 
 
 def _seen(images: int) -> str:
