@@ -16,7 +16,7 @@ from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers, Forec
 from moa_mcp.steps.judged import OptionalAgentStep
 from moa_mcp.steps.layer import asked_of
 from moa_mcp.steps.members import Member, OneMember
-from moa_mcp.steps.sides import report
+from moa_mcp.steps.sides import report, report_tokens
 from moa_mcp.steps.step import Turn, numbered
 from moa_mcp.values import Answer, Note, State
 from moa_mcp.verdicts import Asked, read_vote
@@ -142,6 +142,8 @@ class Vote(OptionalAgentStep):
         if self.method == "restate":
             made = ExpectedAnswer(self.reply_tokens(bound), next(iter(self.models), None))
             return Forecast(self.expected(self.members, prompts.restate, answers, bound), (made,))
+        if self.report:
+            return Forecast((), (ExpectedAnswer(report_tokens(answers, self.undecided, bound)),))
         members = self.members[: self._first_wave] if bound == "min" else self.members
         calls = self.expected(members, prompts.vote, answers, bound, verdict=True) if len(answers) != 1 else ()
         return Forecast(calls, drawn(answers, 1, bound))

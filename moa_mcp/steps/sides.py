@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from moa_mcp.steps.forecast import Bound, ExpectedAnswers
 from moa_mcp.values import Answer, Tally, Votes
 
 Outcome: TypeAlias = Literal["unanimous", "majority", "no majority", "tie"]
@@ -14,6 +15,8 @@ Outcome: TypeAlias = Literal["unanimous", "majority", "no majority", "tie"]
 _LEAST_WORDS = 4
 _LONGEST = 160
 _ROUNDING = 1e-9
+_LINE_TOKENS, _FRAME_TOKENS = 40, 120
+"""Of a line of a report beside what an answer says, and of its head. A token has at least one byte."""
 _LABEL = re.compile(r"(?:reason|because)[\s*_]*:[\s*_]*", re.IGNORECASE)
 
 
@@ -78,6 +81,19 @@ def report(tally: Tally, answers: Sequence[Answer], undecided: str | None) -> st
     why = "" if decided else f"{how}, "
     votes = f"{head}: {why}{counts} of {tally.of} votes{silent}{_sure(found, decided=decided)}"
     return "\n\n".join([votes, *map(_line, found)])
+
+
+def report_tokens(answers: ExpectedAnswers, undecided: str | None, bound: Bound) -> int:
+    """Return the tokens of a report on answers: at most a line for each, which repeats its value and its reason."""
+    match bound:
+        case "min":
+            return 1
+        case "expected":
+            return _LINE_TOKENS * (2 + len(answers))
+        case "max":  # exhaustive
+            names = sum(len((answer.agent or "").encode()) for answer in answers)
+            said = sum(3 * answer.tokens + _LINE_TOKENS for answer in answers)
+            return _FRAME_TOKENS + len((undecided or "").encode()) + names + said
 
 
 def _sure(found: Sequence[Side], *, decided: bool) -> str:

@@ -55,6 +55,9 @@ async def test_the_last_layer_of_every_pipeline_has_another_model_as_its_fallbac
     for pipeline in CONFIG.pipelines.values():
         resolved = await resolver.resolve(pipeline)
         last = resolved.pipeline.steps[-1]
+        if not last.models:  # a count calls no model
+            assert pipeline.name == "verdict"
+            continue
         (agent,) = set(last.models)
         assert last.fallback is not None
         assert resolved.routes[last.fallback] != resolved.routes[agent]
