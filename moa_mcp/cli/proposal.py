@@ -9,7 +9,7 @@ from decimal import Decimal
 from moa_mcp.budget.proposed import ProposedBudget, proposed
 from moa_mcp.cli import draw
 from moa_mcp.cli.available import Available
-from moa_mcp.cli.starter import COUNCIL, Choices, document
+from moa_mcp.cli.starter import PANEL, Choices, document
 from moa_mcp.config import Config, Pipeline, parse
 from moa_mcp.planning.estimate import Estimate, estimate, prices
 from moa_mcp.planning.forecast import assumed
@@ -35,9 +35,9 @@ class Proposal:
     def described(self, budget: ProposedBudget | None) -> Iterator[tuple[str, str]]:
         """Yield the pipelines with their models, and the budget."""
         for name, pipeline in self.resolved.items():
-            if name == COUNCIL or self.choices.quick:
+            if name == PANEL or self.choices.quick:
                 first, last = pipeline.steps[0], pipeline.steps[-1]
-                verb = "merges the answers" if name == COUNCIL else "chooses one"
+                verb = "merges the answers" if name == PANEL else "chooses one"
                 yield name, f"{draw.names(first.models)} answer; {draw.names(last.models)} {verb}"
         if budget is None:
             yield "Budget", "none: a subscription has no price for each run"
@@ -52,9 +52,9 @@ async def proposal(found: Available, choices: Choices) -> Proposal:
     config = parse(document(choices))
     resolved, costs = await _resolved(found, config)
     expected = {name: each.cost_usd.expected for name, each in costs.items() if each.cost_usd}
-    if any(cost >= expected.get(COUNCIL, cost) for name, cost in expected.items() if name != COUNCIL):
+    if any(cost >= expected.get(PANEL, cost) for name, cost in expected.items() if name != PANEL):
         choices = replace(choices, quick=False)
-    return Proposal(choices, resolved, costs[COUNCIL].cost_usd)
+    return Proposal(choices, resolved, costs[PANEL].cost_usd)
 
 
 async def _resolved(found: Available, config: Config) -> tuple[dict[str, Pipeline], dict[str, Estimate]]:

@@ -17,7 +17,7 @@ from moa_mcp.config import Pipeline
 from moa_mcp.steps.panel import Tier
 from moa_mcp.text.money import dollars
 
-COUNCIL = "council"
+PANEL = "panel"
 QUICK = "quick"
 QUICK_MEMBERS = 3
 _WIDTH = 110
@@ -62,9 +62,9 @@ def document(choices: Choices, facts: Facts | None = None) -> str:
     """Return the text of the file; without facts, only its models and pipelines."""
     parts = [
         *([_heading(facts)] if facts else []),
-        ["[defaults]", f'pipeline = "{COUNCIL}" # what moa-mcp ask and moa-mcp chat use if you name none'],
+        ["[defaults]", f'pipeline = "{PANEL}" # what moa-mcp ask and moa-mcp chat use if you name none'],
         *map(_program, choices.programs),
-        _council(choices, facts),
+        _panel(choices, facts),
         *([_quick(facts)] if choices.quick else []),
         *([_panels()] if choices.local_too else []),
         *([_budget(facts, facts.budget)] if facts and facts.budget else []),
@@ -86,9 +86,9 @@ def _program(name: str) -> list[str]:
     ]
 
 
-def _council(choices: Choices, facts: Facts | None) -> list[str]:
+def _panel(choices: Choices, facts: Facts | None) -> list[str]:
     return [
-        f"[pipelines.{COUNCIL}]",
+        f"[pipelines.{PANEL}]",
         "# An assistant reads the description to decide when to use the tool.",
         _description(f"Merges {choices.members} answers into one. For hard open-ended questions.", choices.members),
         "steps = [",
@@ -111,9 +111,9 @@ def _with_programs(choices: Choices) -> Iterator[str]:
 def _with_panels(choices: Choices, facts: Facts | None) -> Iterator[str]:
     merged_by = f'{{ panel = "{_MERGED_BY[choices.tier]}" }}'
     answer = "These models answer, each on its own. They are chosen at each start from those that you can use."
-    yield from _comment(f"{answer} {_today(facts, COUNCIL)}")
+    yield from _comment(f"{answer} {_today(facts, PANEL)}")
     yield f'    {{ step = "propose", agents = {{ panel = "{choices.tier}", members = {choices.members} }} }},'
-    yield from _comment(f"One model merges the answers; if it fails, another one does. {_last(facts, COUNCIL)}")
+    yield from _comment(f"One model merges the answers; if it fails, another one does. {_last(facts, PANEL)}")
     yield f'    {{ step = "aggregate", agent = {merged_by}, fallback_agent = {merged_by} }},'
 
 
@@ -151,7 +151,7 @@ def _budget(facts: Facts, budget: ProposedBudget) -> list[str]:
     if facts.expected_usd is None:
         head = "# The price of a model above is unknown, so it does not count. For models with a price:"
     else:
-        head = f"# US dollars. A usual question costs about {dollars(facts.expected_usd)} with {COUNCIL}."
+        head = f"# US dollars. A usual question costs about {dollars(facts.expected_usd)} with {PANEL}."
     return [head, "[budget]", *(f"{setting:{width}} # {why}" for setting, why in lines)]
 
 

@@ -88,7 +88,7 @@ def test_one_key_gives_a_file_that_is_ready_and_has_a_budget(newcomer: Newcomer,
     assert [each for each in done.stdout.splitlines() if each in TITLES] == TITLES
     assert f"{name} (environment)" in done.stdout
     assert done.stdout.endswith(f"  moa-mcp keys set {name}\n")
-    checked = newcomer("check", "--strict", "council", **{name: KEY})
+    checked = newcomer("check", "--strict", "panel", **{name: KEY})
     assert checked.returncode == 0, checked.stdout
     text = newcomer.file.read_text()
     assert len(text.splitlines()) < 45
@@ -109,15 +109,15 @@ def test_the_file_is_readable_like_other_files_of_the_user(newcomer: Newcomer) -
 
 def test_members_come_from_as_many_makers_as_the_key_reaches(newcomer: Newcomer) -> None:
     newcomer("init", "--yes", OPENROUTER_API_KEY=KEY)
-    assert len(steps_of(newcomer.file)["council"][0]) == 4
+    assert len(steps_of(newcomer.file)["panel"][0]) == 4
     newcomer("init", "--yes", "--force", OPENAI_API_KEY=KEY)
-    assert len(steps_of(newcomer.file)["council"][0]) == 3
+    assert len(steps_of(newcomer.file)["panel"][0]) == 3
 
 
 def test_options_replace_the_proposal(newcomer: Newcomer) -> None:
     options = ("--members", "5", "--panel", "reasoning", "--max-cost", "3.5")
     assert newcomer("init", "--yes", *options, OPENROUTER_API_KEY=KEY).returncode == 0
-    assert steps_of(newcomer.file)["council"] == [
+    assert steps_of(newcomer.file)["panel"] == [
         tuple(f"panel:reasoning:{number}" for number in range(1, 6)),
         ("panel:reasoning:1",),
     ]
@@ -136,7 +136,7 @@ def test_the_quick_pipeline_is_left_out_unless_it_is_cheaper(newcomer: Newcomer,
     assert newcomer("init", "--yes", "--panel", "fast", "--members", "2", **{name: KEY}).returncode == 0
     checked = json.loads(newcomer("check", "--cost", "--json", **{name: KEY}).stdout)
     costs = {each["name"]: each["estimate"]["cost_usd"]["expected"] for each in checked["pipelines"]}
-    assert costs["council"] == max(costs.values())
+    assert costs["panel"] == max(costs.values())
 
 
 def test_a_link_stays_a_link(newcomer: Newcomer, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_link_stays_a_link(newcomer: Newcomer, tmp_path: Path) -> None:
     newcomer.file.symlink_to(real)
     assert newcomer("init", "--yes", OPENAI_API_KEY=KEY).returncode == 0
     assert newcomer.file.is_symlink()
-    assert "council" in steps_of(real)
+    assert "panel" in steps_of(real)
 
 
 def test_a_key_in_the_users_file_is_found_and_needs_no_storing(newcomer: Newcomer, tmp_path: Path) -> None:
@@ -162,9 +162,9 @@ def test_a_local_server_alone_gives_a_panel_of_its_chat_models(newcomer: Newcome
     assert f"Ollama at {models.url} (2 chat models)" in done.stdout
     assert "2x llama3.1:8b, qwen3:8b answer" in done.stdout
     assert done.stdout.endswith("  moa-mcp keys set OLLAMA_API_BASE\n")
-    assert list(steps_of(newcomer.file)) == ["council"]
-    assert newcomer("check", "--strict", "council", OLLAMA_API_BASE=models.url).returncode == 0
-    asked = newcomer("ask", "council", "Why?", "-q", OLLAMA_API_BASE=models.url)
+    assert list(steps_of(newcomer.file)) == ["panel"]
+    assert newcomer("check", "--strict", "panel", OLLAMA_API_BASE=models.url).returncode == 0
+    asked = newcomer("ask", "panel", "Why?", "-q", OLLAMA_API_BASE=models.url)
     assert asked.stdout.startswith("answer ")
     assert {each.model for each in models.requests if each.body} == {"llama3.1:8b", "qwen3:8b"}
 
@@ -181,17 +181,17 @@ def test_installed_programs_answer_where_nothing_else_can(newcomer: Newcomer) ->
     done = newcomer("init", "--yes", "--members", "3", "--panel", "fast")
     assert done.stderr == "Note: --panel has no effect, since only programs were found.\n"
     assert "2x claude, codex answer; claude merges the answers" in done.stdout
-    assert steps_of(newcomer.file) == {"council": [("claude", "claude", "codex"), ("claude",)]}
+    assert steps_of(newcomer.file) == {"panel": [("claude", "claude", "codex"), ("claude",)]}
     assert load(newcomer.file).budget.max_cost_usd is None
-    assert newcomer("check", "--strict", "council").returncode == 0
+    assert newcomer("check", "--strict", "panel").returncode == 0
 
 
 def test_one_program_answers_several_times_without_a_fallback(newcomer: Newcomer) -> None:
     newcomer.installs("gemini")
     assert newcomer("init", "--yes", "--max-cost", "2").returncode == 0
-    assert steps_of(newcomer.file) == {"council": [("gemini",) * 3, ("gemini",)]}
+    assert steps_of(newcomer.file) == {"panel": [("gemini",) * 3, ("gemini",)]}
     assert str(load(newcomer.file).budget.max_cost_usd) == "2.0"
-    assert newcomer("check", "--strict", "council").returncode == 0
+    assert newcomer("check", "--strict", "panel").returncode == 0
 
 
 @pytest.mark.parametrize("options", [("--yes",), ("--yes", "--force"), ("--print",)])
@@ -283,7 +283,7 @@ def test_at_a_terminal_it_asks_and_writes_what_was_answered(newcomer: Newcomer) 
         terminal.until(question)
         terminal.type(f"{reply}\n")
     assert terminal.until_end() == 0
-    assert steps_of(newcomer.file)["council"] == [("panel:fast:1", "panel:fast:2"), ("panel:balanced:1",)]
+    assert steps_of(newcomer.file)["panel"] == [("panel:fast:1", "panel:fast:2"), ("panel:balanced:1",)]
     assert str(load(newcomer.file).budget.max_cost_usd) == "0.25"
     assert max(map(len, terminal.shown.partition("Write ")[0].splitlines())) <= 80
 
@@ -319,11 +319,11 @@ def begun(newcomer: Newcomer, models: ModelServer) -> dict[str, str]:
 async def test_one_key_leads_to_an_answer_in_the_terminal_and_over_mcp(
     newcomer: Newcomer, begun: dict[str, str]
 ) -> None:
-    asked = newcomer("ask", "council", "Why?", "-q", **begun)
+    asked = newcomer("ask", "panel", "Why?", "-q", **begun)
     assert (asked.returncode, asked.stderr) == (0, "")
     assert asked.stdout.startswith("answer ")
     async with Client(parameters(**begun), read_timeout_seconds=20) as client:
         tools = (await client.list_tools()).tools
-        result = await client.call_tool("council", {"question": "Why?"})
-    assert [each.name for each in tools if not each.name.startswith("moa_")] == ["council", "quick"]
+        result = await client.call_tool("panel", {"question": "Why?"})
+    assert [each.name for each in tools if not each.name.startswith("moa_")] == ["panel", "quick"]
     assert content(result)["status"] == "complete"
