@@ -214,9 +214,9 @@ class Reader:
         stated = False
         for index, step in enumerate(steps):
             if step.reads_confidence and not stated:
-                fault = "no step before it asks for a confidence; set confidence = true in propose"
+                fault = "the answers before it state none; set confidence = true in the propose step that gives them"
                 self._say(within(place, "steps", index, "confidence"), fault)
-            stated = stated or step.asks_for_confidence
+            stated = step.states_confidence(before=stated)
             if step.needs_answers and answers == 0:
                 fault = f"{step.step} needs answers from a previous step; {step.first_remedy}"
                 self._say(within(place, "steps", index), fault)

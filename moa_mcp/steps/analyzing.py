@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from moa_mcp.errors import DeadlinePassed, StepFailed, StepLeftOut
+from moa_mcp.errors import DeadlinePassed, StepFailed
 from moa_mcp.findings import Analysis
 from moa_mcp.steps import prompts
 from moa_mcp.steps.comparisons import analysis_schema
@@ -67,7 +67,7 @@ class Analyze(SingleAgentStep):
 
         try:
             analysis, instead = await asked_of(self.agent, self.fallback_agent, consult)
-        except (DeadlinePassed, StepLeftOut):
+        except DeadlinePassed:
             raise
         except StepFailed as error:
             notes = [note for analyst in analysts for note in analyst.notes]

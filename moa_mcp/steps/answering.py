@@ -70,6 +70,9 @@ class Propose(MultiAgentStep):
     def asks_for_confidence(self) -> bool:
         return self.confidence
 
+    def states_confidence(self, *, before: bool) -> bool:
+        return self.confidence or (before and self.keep != 0)
+
     @property
     def first_remedy(self) -> str:
         return "remove keep"

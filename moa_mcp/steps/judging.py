@@ -96,6 +96,13 @@ class Vote(OptionalAgentStep):
             raise ValueError('is only used with method = "majority"; remove it, or set that method')
         return value
 
+    @field_validator("confidence_temperature")
+    @classmethod
+    def _makes_weights(cls, value: float, info: ValidationInfo) -> float:
+        if not info.data.get("confidence", True):
+            raise ValueError("is only used with confidence = true; remove it, or set confidence")
+        return value
+
     @field_validator("undecided")
     @classmethod
     def _is_reported(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -175,7 +182,8 @@ class Vote(OptionalAgentStep):
     async def _count(self, state: State) -> State:
         extracted = await extract(self, state.answers)
         confidences = [answer.confidence for answer in state.answers]
-        weights = tally.confidence_weights(confidences, self.confidence_temperature) if self.confidence else None
+        temperature = self.confidence_temperature
+        weights = tally.confidence_weights(confidences, temperature, extracted.values) if self.confidence else None
         outcome = tally.majority(extracted.values, weights)
         if outcome is None:
             slow = "".join(f"; {note.text}" for note in extracted.notes)

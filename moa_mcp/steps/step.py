@@ -180,6 +180,10 @@ class StepBase(Frozen):
         """Whether the authors of its answers state how confident they are."""
         return False
 
+    def states_confidence(self, *, before: bool) -> bool:
+        """Whether its answers have stated confidences, given whether those before it have."""
+        return before and not self.writes_answers
+
     @property
     def reads_confidence(self) -> bool:
         """Whether the step uses the confidences that the authors of answers stated."""

@@ -100,16 +100,23 @@ def _shares(values: Sequence[str | None], weights: Sequence[float]) -> dict[str,
     return {value: weight / total for value, weight in sums.items()}
 
 
-def confidence_weights(confidences: Sequence[float | None], temperature: float) -> tuple[float, ...]:
+def confidence_weights(
+    confidences: Sequence[float | None], temperature: float, values: Sequence[str | None]
+) -> tuple[float, ...]:
     """Return the weights of votes: the softmax of their confidences (0 to 100, taken as 0 to 1) at this temperature.
 
-    Unknown confidences are the mean of the known ones.
+    Unknown confidences are the mean of the known ones. Abstentions have no weight: one that is very confident would
+    otherwise leave none to the votes.
     """
     known = [confidence for confidence in confidences if confidence is not None]
     mean = sum(known) / len(known) if known else 0.0
-    scaled = [(mean if each is None else each) / 100 / temperature for each in confidences]
-    powers = [exp(each - max(scaled)) for each in scaled]
-    return tuple(power / sum(powers) for power in powers)
+    filled = [mean if each is None else each for each in confidences]
+    most = max((each for each, value in zip(filled, values, strict=True) if value is not None), default=0.0)
+    powers = [  # the difference first: a quotient may be infinite
+        0.0 if value is None else exp((each - most) / 100 / temperature)
+        for each, value in zip(filled, values, strict=True)
+    ]
+    return tuple(power / (sum(powers) or 1.0) for power in powers)
 
 
 def _numbers(values: Sequence[str | None], value: str) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from moa_mcp.verdicts.values import name
 _Json: TypeAlias = "str | bool | int | float | list[_Json] | dict[str, _Json] | None"
 
 _DEEPEST = 3
-"""How deep an object is searched for the analysis."""
+"""How deep an object is searched for the analysis, and a value for the numbers of answers."""
 _PARTS = {
     "consensus": {"consensus", "agreement", "agreements"},
     "contradictions": {"contradictions", "contradiction", "disagreements", "conflicts"},
@@ -190,10 +190,12 @@ def _contradictions(held: _Json, count: int) -> Iterator[Contradiction]:
             yield Contradiction(topic, positions)
 
 
-def _numbers(held: _Json, count: int) -> tuple[int, ...]:
+def _numbers(held: _Json, count: int, depth: int = 0) -> tuple[int, ...]:
     """Return the numbers of answers in a value, sorted: ``[1, 3]``, ``"Answers 1 and 3"``, ``"all"``."""
     match held:
         case bool():
+            return ()
+        case list() | dict() if depth > _DEEPEST:
             return ()
         case int() | float():
             found = [held]
@@ -202,9 +204,9 @@ def _numbers(held: _Json, count: int) -> tuple[int, ...]:
         case str():
             found = [int(digits) for digits in re.findall(r"(?<!\d)\d{1,9}(?!\d)", held)]
         case list():
-            found = [number for each in held for number in _numbers(each, count)]
+            found = [number for each in held for number in _numbers(each, count, depth + 1)]
         case dict():
-            return _numbers(_first(held, _NUMBERS.__contains__), count)
+            return _numbers(_first(held, _NUMBERS.__contains__), count, depth + 1)
         case _:
             return ()
     return tuple(sorted({int(number) for number in found if number in range(1, count + 1)}))

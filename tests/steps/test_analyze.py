@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moa_mcp.errors import ServerFailed
+from moa_mcp.errors import CallSkipped, ServerFailed
 from moa_mcp.events import Event, StepFinished
 from moa_mcp.findings import Analysis, Contradiction, Point
 from moa_mcp.planning.plan import plan
@@ -164,6 +164,14 @@ async def test_without_an_analysis_the_run_goes_on_and_is_degraded(reply: Said) 
 
 
 @pytest.mark.anyio
+async def test_without_a_budget_for_the_analysis_the_votes_are_counted_all_the_same() -> None:
+    model = ScriptedModel({"a": "7", "b": "8", "c": "7", "x": CallSkipped("the budget is used up")})
+    trace = await run_pipeline(steps(PROPOSE, ANALYZE, '{ step = "vote", method = "majority" }'), WHY, model)
+    assert (trace.status, trace.answer) == ("degraded", "7")
+    assert trace.steps[1].notes[-1].text.endswith("the budget is used up; the answers were not analysed")
+
+
+@pytest.mark.anyio
 async def test_one_answer_is_not_analysed() -> None:
     model = ScriptedModel()
     one = '{ step = "propose", agents = ["a"] }'
@@ -192,6 +200,15 @@ POINTS = {
     "escapes": ({"point": 'a "quoted" \u00e9, \U0001f600'}, Point('a "quoted" \u00e9, \U0001f600')),
     "half a character": ({"point": "p\ud83d"}, Point("p?")),
 }
+
+
+@pytest.mark.parametrize("depth", [2, 400, 700, 3000])
+@pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"by":', "}")])
+def test_a_value_of_any_depth_is_read(opens: str, closes: str, depth: int) -> None:
+    deep = f"{opens * depth}1{closes * depth}"
+    found = read_analysis(f'{{"key": "{KEY}", "consensus": [{{"point": "p", "answers": {deep}}}]}}', ASKED, OF)
+    assert found is not None
+    assert found.consensus == (Point("p", (1,) if depth == 2 else ()),)
 
 
 @pytest.mark.parametrize(("item", "expected"), POINTS.values(), ids=POINTS)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moa_mcp.config import parse
 from moa_mcp.extraction.confidence import Stated, stated
 from moa_mcp.planning.plan import plan
 from moa_mcp.steps.tally import confidence_weights, majority
@@ -18,6 +19,9 @@ from tests.support.tables import XY, faults, pipe, steps
 
 pytestmark = pytest.mark.anyio
 
+SURE = '{ step = "propose", agents = ["openai/x", "openai/y"], confidence = true }'
+TINY = ", confidence_temperature = 1e-320"
+UNSTATED = "the answers before it state none; set confidence = true in the propose step that gives them"
 CONFIDENT = '{ step = "vote", method = "majority", extract = "last_number", confidence = true%s }'
 
 
@@ -63,15 +67,21 @@ async def test_without_any_confidence_the_votes_are_equal_and_the_result_says_so
     assert "no answer states a confidence, so all have the same weight" in notes(trace)
 
 
+async def test_an_abstention_has_no_weight_however_confident_it_is() -> None:
+    trace = await voted("7\nConfidence: 1", "8\nConfidence: 2", "None.\nConfidence: 100", more=TINY)
+    assert (trace.answer, trace.status) == ("8", "complete")
+    assert "1 of 3 answers say '8', with 100 % of the weight by confidence" in notes(trace)
+
+
 def test_the_weights_are_those_of_the_paper() -> None:
     # c = 0.9, 0.5 and their mean, 0.7; T = 0.4: exp(2.25), exp(1.25), exp(1.75) by their sum 18.7327
-    assert confidence_weights([90, 50, None], 0.4) == pytest.approx((0.506480, 0.186324, 0.307196), abs=1e-6)
+    assert confidence_weights([90, 50, None], 0.4, "abc") == pytest.approx((0.506480, 0.186324, 0.307196), abs=1e-6)
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 100)), min_size=1, max_size=6), st.floats(0.05, 50))
 def test_weights_sum_to_one_and_grow_with_the_confidence(votes: list[tuple[str, int]], temperature: float) -> None:
     confidences = [confidence for _, confidence in votes]
-    weights = confidence_weights(confidences, temperature)
+    weights = confidence_weights(confidences, temperature, [value for value, _ in votes])
     assert sum(weights) == pytest.approx(1)
     assert [*weights] == sorted(weights, key=lambda each: confidences[weights.index(each)]) or len(set(confidences)) > 1
     outcome = majority([value for value, _ in votes], weights)
@@ -81,7 +91,7 @@ def test_weights_sum_to_one_and_grow_with_the_confidence(votes: list[tuple[str, 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", None]), min_size=1, max_size=7))
 def test_equal_confidences_decide_as_no_confidences(values: list[str | None]) -> None:
-    plain, weighted = majority(values), majority(values, confidence_weights([70] * len(values), 0.3))
+    plain, weighted = majority(values), majority(values, confidence_weights([70] * len(values), 0.3, values))
     assert (plain is None) == (weighted is None)
     if plain is not None and weighted is not None:
         assert (plain.value, plain.tied, plain.has_majority) == (weighted.value, weighted.tied, weighted.has_majority)
@@ -97,6 +107,15 @@ def test_equal_confidences_decide_as_no_confidences(values: list[str | None]) ->
         ("Yes.\nConfidence: 85/100", Stated("Yes.", 85)),
         ("Yes.\nConfidence: 85 out of 100.\nSource: me", Stated("Yes.\nSource: me", 85)),
         ("Yes.\nconfidence\uff1a\uff18\uff15", Stated("Yes.", 85)),
+        ("Yes.\nConfidence (0-100): 85", Stated("Yes.", 85)),
+        ("Yes.\nFinal confidence rating [0 to 100]: 85", Stated("Yes.", 85)),
+        ("Yes.\nConfidence - 85", Stated("Yes.", 85)),
+        ("Yes.\nConfidence: -5", Stated("Yes.\nConfidence: -5", None)),
+        ("Yes.\nConfidence: \u22120.5", Stated("Yes.\nConfidence: \u22120.5", None)),
+        ("Yes.\nConfidence: 1e309", Stated("Yes.\nConfidence: 1e309", None)),
+        ("Yes.\nConfidence: NaN", Stated("Yes.\nConfidence: NaN", None)),
+        ('{\n"answer": "yes",\n"confidence": 85\n}', Stated('{\n"answer": "yes",\n"confidence": 85\n}', 85)),
+        ('Yes.\n"Confidence: 85"', Stated("Yes.", 85)),
         ("Yes.\nConfidence: 101", Stated("Yes.\nConfidence: 101", None)),
         ("Yes.\nConfidence: high", Stated("Yes.\nConfidence: high", None)),
         ("Confidence: 85", Stated("Confidence: 85", None)),
@@ -116,8 +135,14 @@ def test_any_text_can_be_read(text: str) -> None:
 
 
 def test_a_vote_by_confidence_needs_a_step_that_asks_for_it() -> None:
-    assert faults(pipe(XY, CONFIDENT % "")) == [
-        "pipelines.p, step 2, confidence: no step before it asks for a confidence; set confidence = true in propose"
+    assert faults(pipe(XY, CONFIDENT % "")) == [f"pipelines.p, step 2, confidence: {UNSTATED}"]
+    restated = (SURE, '{ step = "synthesize", agents = ["openai/x", "openai/y"] }', CONFIDENT % "")
+    assert faults(pipe(*restated)) == [f"pipelines.p, step 3, confidence: {UNSTATED}"]
+    assert faults(pipe(SURE, XY, CONFIDENT % "")) == [f"pipelines.p, step 3, confidence: {UNSTATED}"]
+    kept = '{ step = "propose", agents = ["openai/z"], keep = "all" }'
+    parse(pipe(SURE, '{ step = "shuffle" }', kept, CONFIDENT % ""))
+    assert faults(pipe(XY, '{ step = "vote", method = "majority", confidence_temperature = 0.5 }')) == [
+        "pipelines.p, step 2, confidence_temperature: is only used with confidence = true; remove it, or set confidence"
     ]
     assert faults(pipe(XY, '{ step = "vote", agent = "openai/x", confidence = true }')) == [
         'pipelines.p, step 2, confidence: is only used with method = "majority"; remove it, or set that method'
