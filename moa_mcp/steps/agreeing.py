@@ -176,10 +176,8 @@ class Agree(OptionalAgentStep):
         known = _makers(answers, turn)
         if self.makers == 1 or len(known) >= self.makers:
             return ""
-        whose = (
-            f"of {known[0]} alone" if len(known) == 1 else f"of {len(known)} makers" if known else "of unknown makers"
-        )
-        return f"their models are {whose}, and makers = {self.makers} must agree"
+        unknown = {answer.agent for answer in answers if turn.maker(answer.agent) is None}
+        return f"their models are {_whose(known, len(unknown))}, and makers = {self.makers} must agree"
 
 
 class _Compared(NamedTuple):
@@ -193,6 +191,15 @@ def _makers(answers: Sequence[Answer], turn: Turn) -> list[str]:
     """Return the known makers of the models that gave these answers, each once."""
     known = (turn.maker(answer.agent) for answer in answers)
     return list(dict.fromkeys(maker for maker in known if maker is not None))
+
+
+def _whose(known: Sequence[str], unknown: int) -> str:
+    """Return in words of whom models are, with the number of those whose maker is not known."""
+    named = f"of {known[0]}" if len(known) == 1 else f"of {len(known)} makers"
+    others = "an unknown maker" if unknown == 1 else "unknown makers"
+    if not known:
+        return f"of {others}"
+    return f"{named} and {others}" if unknown else f"{named} alone" if len(known) == 1 else named
 
 
 def _by(answers: Sequence[Answer], turn: Turn) -> str:

@@ -295,11 +295,14 @@ def _counted(outcome: tally.Majority) -> Iterator[Note]:
 
 def _unstated(confidences: Sequence[float | None]) -> Iterator[Note]:
     """Yield the notes on what the weights are made of."""
-    missing = numbered(number for number, each in enumerate(confidences, 1) if each is None)
-    if all(each is None for each in confidences):
+    missing = [number for number, each in enumerate(confidences, 1) if each is None]
+    if len(missing) == len(confidences):
         yield Note("no answer states a confidence, so all have the same weight", degrades=True)
+        return
+    if len(missing) == 1:
+        yield Note(f"answer {missing[0]} states no confidence; it has the mean of the others")
     elif missing:
-        yield Note(f"answers {missing} state no confidence; they have the mean of the others")
+        yield Note(f"answers {numbered(missing)} state no confidence; they have the mean of the others")
     yield Note("the confidences are those that the models state; they are not calibrated")
 
 

@@ -79,7 +79,8 @@ def report(tally: Tally, answers: Sequence[Answer], undecided: str | None) -> st
     silent = f", {tally.abstained} without a value" if tally.abstained else ""
     head = found[0].value if decided else undecided or how
     why = "" if decided else f"{how}, "
-    votes = f"{head}: {why}{counts} of {tally.of} votes{silent}{_sure(found, decided=decided)}"
+    by_weight = _by_weight(tally) if decided else ""
+    votes = f"{head}: {why}{counts} of {tally.of} votes{silent}{by_weight}{_sure(found, decided=decided)}"
     return "\n\n".join([votes, *map(_line, found)])
 
 
@@ -94,6 +95,14 @@ def report_tokens(answers: ExpectedAnswers, undecided: str | None, bound: Bound)
             names = sum(len((answer.agent or "").encode()) for answer in answers)
             said = sum(3 * answer.tokens + _LINE_TOKENS for answer in answers)
             return _FRAME_TOKENS + len((undecided or "").encode()) + names + said
+
+
+def _by_weight(tally: Tally) -> str:
+    """Return the weight of the leading value if others have as many votes."""
+    first, *others = tally.values
+    if first.weight is None or all(each.votes < first.votes for each in others):
+        return ""
+    return f"; {first.value} has {100 * first.weight:.0f} % of the weight by confidence"
 
 
 def _sure(found: Sequence[Side], *, decided: bool) -> str:

@@ -113,7 +113,7 @@ def _plain(held: Value, depth: int = 0) -> _Json:
 
 
 def _analysis(held: Mapping[str, _Json], count: int, of: tuple[Place, ...]) -> Analysis | None:
-    """Return the analysis that an object has; None if it says nothing."""
+    """Return the analysis that an object has; None if it says nothing, unless it has all lists, and they are empty."""
     parts = {part: _first(held, names.__contains__) for part, names in _PARTS.items()}
     analysis = Analysis(
         of,
@@ -123,7 +123,8 @@ def _analysis(held: Mapping[str, _Json], count: int, of: tuple[Place, ...]) -> A
         tuple(_points(parts["unique_insights"], count)),
         tuple(point.text for point in _points(parts["blind_spots"], count)),
     )
-    return None if analysis == Analysis(of) else analysis
+    said = analysis != Analysis(of) or all(isinstance(part, list) for part in parts.values())
+    return analysis if said else None
 
 
 def _first(held: Mapping[str, _Json], wanted: Callable[[str], bool]) -> _Json:

@@ -94,7 +94,7 @@ async def test_a_judge_that_fails_has_a_fallback() -> None:
     ("agents", "who"),
     [
         (["gpt-5", "gpt-6"], "of OpenAI alone"),
-        (["gpt-5", "unheard"], "of OpenAI alone"),
+        (["gpt-5", "unheard"], "of OpenAI and an unknown maker"),
         (["unheard", "unknown"], "of unknown makers"),
     ],
 )

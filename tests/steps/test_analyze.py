@@ -202,6 +202,13 @@ POINTS = {
 }
 
 
+def test_lists_that_are_all_empty_are_an_analysis_of_answers_without_content() -> None:
+    empty = {part: list[str]() for part in FOUND}
+    assert read_analysis(json.dumps({"key": KEY, **empty}), ASKED, OF) == Analysis(OF)
+    assert read_analysis(json.dumps({"key": "other", **empty}), ASKED, OF) is None
+    assert read_analysis(json.dumps({"key": KEY, "consensus": []}), ASKED, OF) is None
+
+
 @pytest.mark.parametrize("depth", [2, 400, 700, 3000])
 @pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"by":', "}")])
 def test_a_value_of_any_depth_is_read(opens: str, closes: str, depth: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from math import exp
 
 import pytest
@@ -57,14 +58,29 @@ async def test_the_line_is_in_no_answer_and_a_missing_one_counts_like_the_mean()
     trace = await voted("7\nConfidence: 80", "8", "8\nConfidence: 60 %")
     assert [answer.text for answer in trace.steps[0].answers] == ["7", "8", "8"]
     assert [answer.confidence for answer in trace.steps[0].answers] == [80, None, 60]
-    assert "answers 2 state no confidence; they have the mean of the others" in notes(trace)
+    assert "answer 2 states no confidence; it has the mean of the others" in notes(trace)
     assert (trace.answer, trace.status) == ("8", "complete")
 
 
 async def test_without_any_confidence_the_votes_are_equal_and_the_result_says_so() -> None:
     trace = await voted("7", "8", "8")
     assert (trace.answer, trace.status) == ("8", "degraded")
-    assert "no answer states a confidence, so all have the same weight" in notes(trace)
+    assert notes(trace)[1:] == ["no answer states a confidence, so all have the same weight"]
+
+
+async def test_the_number_of_an_unreadable_confidence_is_not_the_answer() -> None:
+    trace = await voted("7\nConfidence: -5", "It is 8.\nConfidence: 101", "8\nConfidence: 80-90")
+    assert (trace.answer, trace.status) == ("It is 8.", "degraded")
+
+
+async def test_a_report_says_where_the_weight_decided_and_not_the_count() -> None:
+    replies = ("7\nConfidence: 10", "7\nConfidence: 10", "8\nConfidence: 95")
+    trace = await voted(*replies, more=", confidence_temperature = 0.1, report = true")
+    assert trace.answer is not None
+    head = (
+        "8: 8 1, 7 2 of 3 votes; 8 has 100 % of the weight by confidence; stated confidence 95 of 100, not calibrated"
+    )
+    assert trace.answer.split("\n")[0] == head
 
 
 async def test_an_abstention_has_no_weight_however_confident_it_is() -> None:
@@ -110,14 +126,20 @@ def test_equal_confidences_decide_as_no_confidences(values: list[str | None]) ->
         ("Yes.\nConfidence (0-100): 85", Stated("Yes.", 85)),
         ("Yes.\nFinal confidence rating [0 to 100]: 85", Stated("Yes.", 85)),
         ("Yes.\nConfidence - 85", Stated("Yes.", 85)),
-        ("Yes.\nConfidence: -5", Stated("Yes.\nConfidence: -5", None)),
-        ("Yes.\nConfidence: \u22120.5", Stated("Yes.\nConfidence: \u22120.5", None)),
-        ("Yes.\nConfidence: 1e309", Stated("Yes.\nConfidence: 1e309", None)),
-        ("Yes.\nConfidence: NaN", Stated("Yes.\nConfidence: NaN", None)),
+        ("Yes.\nConfidence: -5", Stated("Yes.", None)),
+        ("Yes.\nConfidence: \u22120.5", Stated("Yes.", None)),
+        ("Yes.\nConfidence: 1e309", Stated("Yes.", None)),
+        ("Yes.\nConfidence: NaN", Stated("Yes.", None)),
+        ("Yes.\nConfidence: 80-90%", Stated("Yes.", None)),
+        ("Yes.\nConfidence: 9/10", Stated("Yes.", 90)),
+        ("Yes.\n**Confidence**: very high.", Stated("Yes.", None)),
+        ("Yes.\nConfidence: the key to success", Stated("Yes.\nConfidence: the key to success", None)),
+        ("Yes.\nConfidence:\nHigh", Stated("Yes.\nHigh", None)),
+        ('{\n"answer": 3,\n"confidence": -5\n}', Stated('{\n"answer": 3,\n"confidence": -5\n}', None)),
         ('{\n"answer": "yes",\n"confidence": 85\n}', Stated('{\n"answer": "yes",\n"confidence": 85\n}', 85)),
         ('Yes.\n"Confidence: 85"', Stated("Yes.", 85)),
-        ("Yes.\nConfidence: 101", Stated("Yes.\nConfidence: 101", None)),
-        ("Yes.\nConfidence: high", Stated("Yes.\nConfidence: high", None)),
+        ("Yes.\nConfidence: 101", Stated("Yes.", None)),
+        ("Yes.\nConfidence: high", Stated("Yes.", None)),
         ("Confidence: 85", Stated("Confidence: 85", None)),
         ("Confidence: 85\na\nb\nc", Stated("Confidence: 85\na\nb\nc", None)),
         ("", Stated("", None)),
@@ -131,7 +153,11 @@ def test_the_last_line_states_a_confidence(text: str, found: Stated) -> None:
 def test_any_text_can_be_read(text: str) -> None:
     found = stated(text)
     assert found.confidence is None or 0 <= found.confidence <= 100
-    assert found.confidence is not None or found.text == text
+    assert (
+        found.confidence is not None
+        or found.text == text
+        or "confidence" in unicodedata.normalize("NFKC", text).casefold()
+    )
 
 
 def test_a_vote_by_confidence_needs_a_step_that_asks_for_it() -> None:
