@@ -15,6 +15,7 @@ from moa_mcp.extraction.texts import whole_text
 from moa_mcp.steps import tally
 from moa_mcp.steps.posterior import groups, probability
 from moa_mcp.steps.step import Frozen, numbered
+from moa_mcp.text.surrogates import mended
 from moa_mcp.values import Answer, Note
 
 
@@ -65,7 +66,8 @@ def _extracted(how: Counts, texts: Sequence[str], counted: int) -> Extracted:
     slow: list[int] = []
     for number, text in enumerate(texts, counted + 1):
         try:
-            values.append(_value(how, text))
+            value = _value(how, text)
+            values.append(None if value is None else mended(value))  # JSON can name lone surrogates
         except PatternTooSlow:
             values.append(None)
             slow.append(number)

@@ -99,7 +99,7 @@ class Vote(OptionalAgentStep):
     @field_validator("confidence_temperature")
     @classmethod
     def _makes_weights(cls, value: float, info: ValidationInfo) -> float:
-        if not info.data.get("confidence", True):
+        if value != 1 and not info.data.get("confidence", True):
             raise ValueError("is only used with confidence = true; remove it, or set confidence")
         return value
 

@@ -64,8 +64,11 @@ def reason(text: str) -> str:
     lines = [" ".join(line.split()).strip("#*_>-• ") for line in text.splitlines()]
     stated = (line[found.end() :] for line in lines if (found := _LABEL.match(line)))
     sentences = (line for line in lines if len(line.split()) >= _LEAST_WORDS)
-    first = next(filter(None, [*stated, *sentences, *lines]), "")
-    return first if len(first) <= _LONGEST else f"{first[: _LONGEST - 1]}…"
+    return _short(next(filter(None, [*stated, *sentences, *lines]), ""))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def report(tally: Tally, answers: Sequence[Answer], undecided: str | None) -> str:
@@ -75,7 +78,7 @@ def report(tally: Tally, answers: Sequence[Answer], undecided: str | None) -> st
     """
     found, how = sides(tally, answers), outcome(tally)
     decided = how in {"unanimous", "majority"}
-    counts = ", ".join(f"{side.value} {side.count}" for side in found)
+    counts = ", ".join(f"{_short(side.value)} {side.count}" for side in found)
     silent = f", {tally.abstained} without a value" if tally.abstained else ""
     head = found[0].value if decided else undecided or how
     why = "" if decided else f"{how}, "
@@ -102,7 +105,7 @@ def _by_weight(tally: Tally) -> str:
     first, *others = tally.values
     if first.weight is None or all(each.votes < first.votes for each in others):
         return ""
-    return f"; {first.value} has {100 * first.weight:.0f} % of the weight by confidence"
+    return f"; {_short(first.value)} has {100 * first.weight:.0f} % of the weight by confidence"
 
 
 def _sure(found: Sequence[Side], *, decided: bool) -> str:
@@ -113,4 +116,4 @@ def _sure(found: Sequence[Side], *, decided: bool) -> str:
 
 
 def _line(side: Side) -> str:
-    return f"{side.value} ({', '.join(side.members)}): {side.says}"
+    return f"{_short(side.value)} ({', '.join(side.members)}): {side.says}"

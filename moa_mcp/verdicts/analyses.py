@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias, cast
 
 from moa_mcp.findings import Analysis, Contradiction, Point
 from moa_mcp.places import Place
+from moa_mcp.text.surrogates import mended
 from moa_mcp.verdicts.objects import Object, Value, alone, objects
 from moa_mcp.verdicts.reading import Asked
 from moa_mcp.verdicts.replies import bare, spoken, unwrapped
@@ -215,4 +216,4 @@ def _numbers(held: _Json, count: int, depth: int = 0) -> tuple[int, ...]:
 
 def _line(text: str) -> str:
     """Return a text on one line, without lone surrogates."""
-    return " ".join(text.encode("utf-8", "replace").decode().split())
+    return " ".join(mended(text).split())

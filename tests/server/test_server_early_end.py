@@ -122,3 +122,40 @@ async def test_a_verdict_without_a_majority_is_unsure(client: Client, models: Mo
     assert data["status"] == "degraded"
     assert data["answer"].startswith("unsure: tie, yes 2, no 2, unsure 1 of 5 votes\n\nyes (")
     assert (data["agreement"]["value"], data["agreement"]["verdict"]) == (None, "tie")
+
+
+HALF = """
+[models.m]
+routes = [{{ model = "openai/m", api_base = "{url}" }}]
+
+[pipelines.counted]
+description = "Three answers and a report of their values. For tests."
+steps = [
+    {{ step = "propose", agents = [{{ model = "m", samples = 3 }}] }},
+    {{ step = "analyze", agent = "m" }},
+    {{ step = "vote", method = "majority", extract = {{ json = "v" }}, report = true }},
+]
+"""
+
+
+async def test_half_a_character_in_what_models_say_ends_no_server(models: ModelServer, tmp_path: Path) -> None:
+    config = tmp_path / "pipelines.toml"
+    config.write_text(HALF.format(url=models.url), "utf-8")
+    models.script("m", Reply(r'{"v": "a\ud83d", "consensus": [{"point": "b\ud83d", "answers": [1]}]}'))
+    async with Client(parameters("--config", str(config)), read_timeout_seconds=20, cache=None) as client:
+        data = content(await client.call_tool("counted", QUESTION))
+    assert data["agreement"]["value"] == "a\ufffd"
+    assert data["analysis"]["consensus"][0]["point"] == "b\ufffd"
+    assert data["answer"].startswith("a\ufffd: a\ufffd 3 of 3 votes")
+
+
+async def test_a_report_shortens_long_values(models: ModelServer, tmp_path: Path) -> None:
+    config = tmp_path / "pipelines.toml"
+    config.write_text(HALF.format(url=models.url), "utf-8")
+    models.script("m", Reply(f'{{"v": "{"long " * 1000}", "consensus": ["x"]}}'))
+    async with Client(parameters("--config", str(config)), read_timeout_seconds=20, cache=None) as client:
+        data = content(await client.call_tool("counted", QUESTION))
+    head, line = data["answer"].split("\n\n")
+    assert head.startswith("long long ")
+    assert head.endswith(f"{'long ' * 31}long… 3 of 3 votes")
+    assert len(line) < 400
