@@ -13,12 +13,13 @@ from rich.console import Console
 from moa_mcp.cli.key_sources import KeySources
 from moa_mcp.cli.text import line
 from moa_mcp.config import Config, Pipeline, called, models_of
-from moa_mcp.panels import Resolved, needs
+from moa_mcp.panels import Resolved, makers, needs
 from moa_mcp.planning.context_windows import doubts, windows
 from moa_mcp.planning.endings import endings
 from moa_mcp.planning.estimate import Estimate, estimate, prices
 from moa_mcp.planning.exclusions import exclusions
 from moa_mcp.planning.forecast import assumed
+from moa_mcp.planning.makers import too_few_makers
 from moa_mcp.planning.plan import Lint, Plan, Reach, blocking, plan, reach
 from moa_mcp.providers.backend import real, simulated
 from moa_mcp.providers.simulated import provider as simulation
@@ -92,6 +93,8 @@ async def checked_in(
         estimated = estimate(pipeline, assumed(), await prices(pipeline, usable)) if cost else None
         planned = plan(pipeline)
         own = (*planned.lint, *doubts(pipeline, await windows(pipeline, usable)), *endings(reached, config.stand_ins))
+        if all(each.route is not None for each in reached):
+            own = (*own, *too_few_makers(pipeline, await makers(pipeline, usable)))
         lint = (*own, *(typos if _chooses(each, config) else ()))
         return Checked(resolved, replace(planned, lint=lint), reached, estimated)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
@@ -102,6 +102,18 @@ class Agree(OptionalAgentStep):
             count = "1 answer" if answers == 1 else f"{answers} answers"
             needed = "another one to compare" if answers == 1 else f"makers = {self.makers}"
             yield f"has {count}, which never agree: that takes {needed}"
+
+    def lint_makers(self, answers: ExpectedAnswers, makers: Mapping[str, str]) -> Iterator[str]:
+        authors = {answer.agent: None for answer in answers if answer.agent is not None}
+        known = [*dict.fromkeys(makers[author] for author in authors if author in makers)]
+        if not self._comparable(len(answers)) or not all(answer.agent for answer in answers):
+            return
+        if len(known) < self.makers > 1:
+            whose = _whose(known, sum(author not in makers for author in authors))
+            yield (
+                f"never ends the run: the models before it are {whose}, and makers = {self.makers} must agree; "
+                "use models of other makers, or set makers = 1"
+            )
 
     async def run(self, state: State, turn: Turn) -> State:
         if len(state.answers) < 2:  # noqa: PLR2004  two answers are the least that can agree

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from moa_mcp.testing import Reply, ScriptedModel, pipeline, run_pipeline
 from moa_mcp.trace.json import facts, full
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Completion, Question
+from tests.cli.test_cli import invoke
 from tests.support.tables import XY, asked, faults, pipe, steps
 
 pytestmark = pytest.mark.anyio
@@ -167,6 +170,26 @@ async def test_a_run_ends_early_only_if_enough_answers_of_enough_makers_agree(
     assert step.final == (enough and len(groups["7"]) != len(groups["8"]))
     assert trace.answer == (value if step.final else "end")
     assert len(model.calls) == (len(said) if step.final else len(said) + 3)
+
+
+@pytest.mark.parametrize(
+    ("agents", "keys", "who"),
+    [
+        (["openai/gpt-5", "openai/gpt-6"], "", "of OpenAI alone"),
+        (["openai/gpt-5", "openai/unheard"], "", "of OpenAI and an unknown maker"),
+        (["openai/gpt-5", "openai/claude-x"], ", makers = 3", ""),  # the step has a warning of its own
+        (["openai/gpt-5", "openai/claude-x"], "", ""),
+        (["openai/gpt-5", "openai/gpt-6"], ", makers = 1", ""),
+    ],
+)
+def test_check_warns_of_models_that_can_never_agree(agents: list[str], keys: str, who: str, tmp_path: Path) -> None:
+    config = tmp_path / "pipelines.toml"
+    propose, merge = f'{{ step = "propose", agents = {agents} }}', '{ step = "aggregate", agent = "openai/gpt-5" }'
+    config.write_text(pipe(propose, compared(keys), merge), "utf-8")
+    checked = invoke("--offline", "--config", str(config), "check", "p", "--json").stdout
+    never = f"never ends the run: the models before it are {who}, and makers = 2 must agree; use models of other makers"
+    assert (never in checked) is bool(who)
+    assert ("never ends the run" in checked) is bool(who)
 
 
 def test_an_estimate_expects_the_run_to_go_on_and_has_its_end_as_minimum() -> None:
