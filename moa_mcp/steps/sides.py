@@ -15,7 +15,7 @@ Outcome: TypeAlias = Literal["unanimous", "majority", "no majority", "tie"]
 _LEAST_WORDS = 4
 _LONGEST = 160
 _ROUNDING = 1e-9
-_LINE_TOKENS, _FRAME_TOKENS = 40, 120
+_LINE_TOKENS, _FRAME_TOKENS = 40, 180
 """Of a line of a report beside what an answer says, and of its head. A token has at least one byte."""
 _LABEL = re.compile(r"(?:reason|because)[\s*_]*:[\s*_]*", re.IGNORECASE)
 
@@ -97,7 +97,8 @@ def report_tokens(answers: ExpectedAnswers, undecided: str | None, bound: Bound)
         case "max":  # exhaustive
             names = sum(len((answer.agent or "").encode()) for answer in answers)
             said = sum(3 * answer.tokens + _LINE_TOKENS for answer in answers)
-            return _FRAME_TOKENS + len((undecided or "").encode()) + names + said
+            leading = max((answer.tokens for answer in answers), default=0)  # named again with its weight
+            return _FRAME_TOKENS + len((undecided or "").encode()) + names + said + leading
 
 
 def _by_weight(tally: Tally) -> str:
