@@ -14,6 +14,7 @@ import anyio.to_thread
 
 from moa_mcp.engine.turn import ModelTurn, is_final
 from moa_mcp.errors import PromptTooLong, StepFailed
+from moa_mcp.extraction.confidence import stated
 from moa_mcp.schemas import JsonReply, read, sending
 from moa_mcp.steps import prompts
 from moa_mcp.steps.results import FAULT_CHARACTERS, REPEATS
@@ -117,14 +118,17 @@ class JsonTurn:
             if attempt:
                 waiting = await self._again(asked, answers, wrong)
             for at in waiting:
-                answers[at] = await self._checked(answers[at], at, wrong)
+                answers[at] = await self._checked(asked[at], answers[at], at, wrong)
             if not wrong or not waiting:
                 break
         self._fail(asked, answers, wrong)
         return tuple(answers)
 
-    async def _checked(self, reply: Answer | None, at: int, wrong: dict[int, str]) -> Answer | None:
-        """Return a reply as JSON, or as it is if it is not valid, which is noted in `wrong`."""
+    async def _checked(self, request: Request, reply: Answer | None, at: int, wrong: dict[int, str]) -> Answer | None:
+        """Return a reply as JSON, or as it is if it is not valid, which is noted in `wrong`.
+
+        A confidence that it states beside the JSON is kept.
+        """
         if reply is None:
             return None
         reading = await json_of(self._schema, reply)
@@ -132,7 +136,9 @@ class JsonTurn:
             wrong[at] = reading.fault
             return reply
         wrong.pop(at, None)
-        return replace(reply, text=reading.text, cut=False)
+        asks = any(prompts.CONFIDENCE_FORM in message.content for message in request.messages)
+        confidence = stated(reply.text).confidence if asks else None
+        return replace(reply, text=reading.text, cut=False, confidence=confidence)
 
     async def _again(self, asked: Sequence[Request], answers: list[Answer | None], wrong: dict[int, str]) -> list[int]:
         """Ask once more for the invalid replies; return the positions of those that came."""

@@ -70,9 +70,6 @@ class Propose(MultiAgentStep):
     def asks_for_confidence(self) -> bool:
         return self.confidence
 
-    def states_confidence(self, *, before: bool) -> bool:
-        return self.confidence or (before and self.keep != 0)
-
     @property
     def first_remedy(self) -> str:
         return "remove keep"
@@ -118,7 +115,12 @@ class Propose(MultiAgentStep):
         if not self.confidence:
             return answers
         found = ((answer, stated(answer.text)) for answer in answers)
-        return tuple(replace(answer, text=each.text, confidence=each.confidence) for answer, each in found)
+        return tuple(
+            replace(
+                answer, text=each.text, confidence=answer.confidence if each.confidence is None else each.confidence
+            )
+            for answer, each in found
+        )
 
     async def _in_waves(self, turn: Turn, requests: list[Request], stop: Stop) -> tuple[tuple[Answer, ...], list[Note]]:
         """Call the agents in batches. Each batch is the smallest that can produce the required lead."""

@@ -187,7 +187,7 @@ class StepBase(Frozen):
 
     def states_confidence(self, *, before: bool) -> bool:
         """Whether its answers have stated confidences, given whether those before it have."""
-        return before and not self.writes_answers
+        return self.asks_for_confidence or (before and self.keeps_answers)
 
     @property
     def reads_confidence(self) -> bool:

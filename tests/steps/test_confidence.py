@@ -16,6 +16,7 @@ from moa_mcp.steps.tally import confidence_weights, majority
 from moa_mcp.testing import ScriptedModel, pipeline, run_pipeline
 from moa_mcp.trace.json import summary
 from moa_mcp.trace.trace import Trace
+from moa_mcp.values import Question
 from tests.support.tables import XY, faults, pipe, steps
 
 pytestmark = pytest.mark.anyio
@@ -66,6 +67,15 @@ async def test_without_any_confidence_the_votes_are_equal_and_the_result_says_so
     trace = await voted("7", "8", "8")
     assert (trace.answer, trace.status) == ("8", "degraded")
     assert notes(trace)[1:] == ["no answer states a confidence, so all have the same weight"]
+
+
+async def test_a_confidence_beside_json_by_a_schema_is_read() -> None:
+    model = ScriptedModel({"a": '{"v": 7}\nConfidence: 20', "b": '```json\n{"v": 8}\n```\n**Confidence:** 90%'})
+    propose = '{ step = "propose", agents = ["a", "b"], confidence = true }'
+    question = Question("Why?", answer_schema='{"type": "object"}')
+    trace = await run_pipeline(steps(propose, CONFIDENT % ""), question, model)
+    assert [(each.text, each.confidence) for each in trace.steps[0].answers] == [('{"v": 7}', 20), ('{"v": 8}', 90)]
+    assert (trace.status, trace.answer) == ("complete", '{"v": 8}')
 
 
 async def test_the_number_of_an_unreadable_confidence_is_not_the_answer() -> None:
