@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, cast, get_args
 
 import httpx2
 import openai
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +68,18 @@ PNG = (
     "gg=="
 )
 WORDS = ("role", "user", "assistant", "content", "type", "text", "vote", "max_cost_usd", "include_usage", "image_url")
+
+
+class City(pydantic.BaseModel):
+    """An answer as a program reads it."""
+
+    name: str
+    people: int | None = None
+
+
+def form(schema: object, **more: object) -> dict[str, Any]:
+    """Return the parameter that asks for an answer by a schema."""
+    return {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": schema, **more}}}
 
 
 class Served(NamedTuple):
@@ -228,6 +241,57 @@ def test_a_streamed_layer_is_not_hedged_since_a_second_request_would_replace_its
     assert [dict(step)["hedge"] for step in asked.steps] == ([*hedged[:-1], False] if stream else hedged)
 
 
+def test_an_answer_in_json_is_an_object_of_the_program(served: Served) -> None:
+    served.models.script("judge", Reply("Bonn."), Reply('Here: {"name": "Bonn", "people": null}'))
+    parse = cast("Any", served.client.chat.completions.parse)
+    answer = parse(model="two", messages=[USER], response_format=City)
+    assert answer.choices[0].message.parsed == City(name="Bonn")
+    assert (answer.moa["status"], answer.moa["answer_json"]) == ("complete", {"name": "Bonn", "people": None})
+    assert ["people" in json.dumps(each["messages"]) for each in (sent(served, "a")[0], sent(served, "judge")[0])] == [
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "reply"),
+    [
+        ({"response_format": {"type": "json_object"}}, '{"any": [1]}'),
+        (form({"type": "array"}, strict=False, description="Numbers of boxes"), "[1, 2]"),
+        (form({"type": "integer"}, strict=None, name=None), "7"),
+        (form({"$ref": "#/$defs/n", "$defs": {"n": {"enum": [None, "ü"]}}}), '"ü"'),
+    ],
+)
+def test_each_form_of_json_is_streamed_as_a_whole_once_it_is_valid(
+    served: Served, given: dict[str, Any], reply: str
+) -> None:
+    served.models.script("judge", Reply("No {json}."), Reply(f"```json\n{reply}\n```"))
+    chunks = list(ask(served, stream=True, **given))
+    assert [each.choices[0].delta.content for each in chunks] == ["", reply, None]
+    assert chunks[-1].moa["answer_json"] == json.loads(reply)
+    about = given["response_format"].get("json_schema", {}).get("description", "")
+    assert about in sent(served, "judge")[0]["messages"][0]["content"]
+
+
+def test_an_answer_in_text_has_no_schema(served: Served) -> None:
+    answer = ask(served, response_format={"type": "text"})
+    assert (answer.choices[0].message.content, answer.moa["answer_json"]) == ("It is so.", None)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_without_valid_json_the_last_reply_comes_as_text_and_the_run_is_degraded(served: Served, stream: bool) -> None:
+    answer = ask(served, stream=stream, **form({"type": "integer"}))
+    if stream:
+        *_, text, last = answer
+        assert text.choices[0].delta.content == "It is so."
+        about = last.moa
+    else:
+        assert answer.choices[0].message.content == "It is so."
+        about = answer.moa
+    assert (about["status"], about["answer_json"]) == ("degraded", None)
+    assert any("the answer is not JSON that the answer schema accepts" in note for note in about["notes"])
+
+
 def test_an_answer_at_its_token_limit_says_so(served: Served) -> None:
     served.models.script("judge", Reply("It is", finish_reason="length"))
     answer = ask(served)
@@ -295,7 +359,13 @@ def test_models_that_fail_are_an_error_with_the_run_and_without_a_retry(served: 
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools", "tools is not supported"),
         ({"n": 2}, "n", "send a request for each"),
         ({"logprobs": True}, "logprobs", "logprobs is not supported"),
-        ({"response_format": {"type": "json_object"}}, "response_format", "only text is supported"),
+        ({"response_format": {"type": "json"}}, "response_format", "response_format.type should be 'text'"),
+        ({"response_format": {"type": "json_schema"}}, "response_format", "should have json_schema"),
+        (form({"type": 3}), "response_format", "response_format.json_schema.schema is invalid at #/type: 3 is not"),
+        (form({"$ref": "https://a.b/c"}), "response_format", "schema is invalid at #: $ref leads out of the schema"),
+        (form("word"), "response_format", "schema is not JSON"),
+        (form({}, strickt=True), "response_format", "unknown parameter 'strickt', did you mean strict?"),
+        (form({}, description="x" * 20_000), "response_format", "has 20,019 characters; use at most 20,000"),
         ({"temperature": 3}, "temperature", "temperature should be less than or equal to 2"),
         ({"model": "chosen", "temperature": 0.5}, "temperature", "temperature is not supported by chosen"),
         ({"reasoning_effort": "hihg"}, "reasoning_effort", "did you mean 'high'"),

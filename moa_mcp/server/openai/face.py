@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NamedTuple, cast
 
@@ -108,7 +109,7 @@ def _new_run(given: Parameters, runs: CallerRuns) -> NewRun:
     pipeline = chosen(models.named(runs, given.model), more.models or "", more.aggregator or "", config)
     return NewRun(
         pipeline=configured(pipeline, given, config),
-        question=question_of(given.messages),
+        question=replace(question_of(given.messages), answer_schema=given.response_format.answer_schema),
         seed=given.seed,
         max_cost_usd=None if more.max_cost_usd is None else Decimal(str(more.max_cost_usd)),
         deadline_s=more.deadline_s,

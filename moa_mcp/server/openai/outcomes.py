@@ -10,6 +10,7 @@ from moa_mcp.errors import ChangeRefused, JournalError, MoaError, TooManyRuns
 from moa_mcp.runs import Admitted, ConfirmationRequired, Ready, RunRefused
 from moa_mcp.server.openai.completions import Data
 from moa_mcp.server.openai.errors import ApiError
+from moa_mcp.server.openai.parameters import RESPONSE_FORMAT
 from moa_mcp.server.probes import RETRY_S
 from moa_mcp.trace.trace import Trace
 
@@ -23,6 +24,7 @@ _FAULTS: Mapping[str, _Fault] = {
     "no_provider": _Fault(503, "no_provider"),
     "question_too_long": _Fault(400, "context_length_exceeded"),
     "images_not_taken": _Fault(400, "images_not_supported"),
+    "answer_schema": _Fault(400, "invalid_value"),
     "unpriced": _Fault(402, "price_unknown"),
     "budget": _Fault(402, "budget_exceeded"),
     "deadline": _Fault(504, "deadline_exceeded"),
@@ -42,7 +44,8 @@ def started(outcome: Admitted) -> Ready:
         case RunRefused(reason="draining"):
             raise ApiError(503, "draining", outcome.message, retry_after_s=RETRY_S)
         case RunRefused():
-            raise ApiError(*_FAULTS[outcome.reason], f"not started: {outcome.message}")
+            param = RESPONSE_FORMAT if outcome.reason == "answer_schema" else None
+            raise ApiError(*_FAULTS[outcome.reason], f"not started: {outcome.message}", param=param)
         case ConfirmationRequired():  # exhaustive
             raise ApiError(402, "confirmation_required", _unconfirmed(outcome.confirmation), param="moa.max_cost_usd")
 

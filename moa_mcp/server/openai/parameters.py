@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from moa_mcp.parameters import Effort
+from moa_mcp.schemas import checked_value
 from moa_mcp.server.openai.errors import ApiError
 from moa_mcp.text.redact import redact
 from moa_mcp.text.suggest import closest
@@ -28,7 +30,6 @@ UNSUPPORTED: Mapping[str, str] = {
     "verbosity": "say in a message how long the answer should be",
     "web_search_options": "a pipeline searches nothing; give what the models need in a message",
     "service_tier": "the configuration of the server decides it; leave it out",
-    "response_format": "only text is supported; say in a message which form the answer should have",
 }
 """Parameters of OpenAI that are refused, each with the reason and remedy."""
 _WITHOUT_EFFECT: Mapping[str, tuple[JsonValue, ...]] = {
@@ -40,7 +41,6 @@ _WITHOUT_EFFECT: Mapping[str, tuple[JsonValue, ...]] = {
     "top_logprobs": (0,),
     "modalities": (["text"],),
     "service_tier": ("auto", "default"),
-    "response_format": ({"type": "text"},),
 }
 """Values of these parameters that ask for nothing; so do null and empty lists and objects."""
 IGNORED = (
@@ -53,6 +53,8 @@ IGNORED = (
     "user",
 )
 """Parameters that are accepted and change nothing: they say who asks, or what to do with tools and caches."""
+RESPONSE_FORMAT = "response_format"
+_ANY_OBJECT = '{"type": "object"}'
 
 
 class _Table(BaseModel):
@@ -74,6 +76,37 @@ class Extension(_Table):
     deadline_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     models: str | None = None
     aggregator: str | None = None
+
+
+class JsonSchema(_Table):
+    """The schema of an answer, and what OpenAI's API has beside it."""
+
+    name: str | None = None
+    """Without effect, as `strict`: every answer is validated."""
+    description: str | None = None
+    of_answer: Annotated[str, BeforeValidator(checked_value), Field(alias="schema")]
+    strict: bool | None = None
+
+
+class ResponseFormat(_Table):
+    """Which form an answer has."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _has_its_schema(self) -> ResponseFormat:
+        if (self.type == "json_schema") != (self.json_schema is not None):
+            raise ValueError('should have json_schema if its type is "json_schema", and only then')
+        return self
+
+    @property
+    def answer_schema(self) -> str | None:
+        """The JSON Schema of the answer; None for text."""
+        if self.json_schema is None:
+            return None if self.type == "text" else _ANY_OBJECT
+        schema, about = self.json_schema.of_answer, self.json_schema.description
+        return json.dumps({"description": about, **json.loads(schema)}) if about else schema
 
 
 def _list(value: object) -> object:
@@ -99,6 +132,7 @@ class Parameters(_Table):
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     reasoning_effort: Effort | None = None
+    response_format: ResponseFormat = ResponseFormat(type="text")
     moa: Extension = Extension()
 
     @property
@@ -121,25 +155,35 @@ def read(body: Mapping[str, JsonValue]) -> Parameters:
 
 
 def _refused(error: ErrorDetails) -> ApiError:
-    param = ".".join(str(each) for each in error["loc"])
-    if error["type"] == "missing":
-        return ApiError(400, "missing_required_parameter", f"{param} is missing", param=param)
+    where = ".".join(str(each) for each in error["loc"])
     if error["type"] == "extra_forbidden":
         return _unknown(error["loc"])
-    message = error["msg"].removeprefix("Value error, ").replace("Input should", f"{param} should", 1)
-    message = message if message.startswith(param) else f"{param}: {message}"
-    return ApiError(400, "invalid_value", f"{message}{_shown(error['input'])}", param=param)
+    if error["type"] == "missing":
+        return ApiError(400, "missing_required_parameter", f"{where} is missing", param=_param(where))
+    message = error["msg"].removeprefix("Value error, ").replace("Input should", "should", 1)
+    joint = " " if message.startswith(("should", "is ", "has ")) else ": "
+    return ApiError(400, "invalid_value", f"{where}{joint}{message}{_shown(error['input'])}", param=_param(where))
+
+
+def _param(where: str) -> str:
+    """Return the parameter that an error names. Clients of OpenAI know the whole `response_format`."""
+    return RESPONSE_FORMAT if where.startswith(f"{RESPONSE_FORMAT}.") else where
 
 
 def _unknown(loc: tuple[int | str, ...]) -> ApiError:
     *outer, name = map(str, loc)
-    tables: Mapping[str, type[_Table]] = {"moa": Extension, "stream_options": StreamOptions}
-    known = list((tables[outer[0]] if outer else Parameters).model_fields)
+    tables: Mapping[str, type[_Table]] = {
+        "moa": Extension,
+        "stream_options": StreamOptions,
+        RESPONSE_FORMAT: ResponseFormat,
+        "json_schema": JsonSchema,
+    }
+    fields = (tables[outer[-1]] if outer else Parameters).model_fields
+    known = [field.alias or name for name, field in fields.items()]
     near = closest(name, known)
     meant = f", did you mean {near}?" if near else ""
-    param = ".".join([*outer, name])
     message = f"unknown parameter {quoted(redact(name))}{meant} (available: {', '.join(known)})"
-    return ApiError(400, "unknown_parameter", message, param=param)
+    return ApiError(400, "unknown_parameter", message, param=_param(".".join([*outer, name])))
 
 
 def _shown(value: object) -> str:
