@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 from pydantic import JsonValue
@@ -13,11 +15,15 @@ from pydantic import JsonValue
 from moa_mcp.schemas.strict_json import NotJson, dumped, parsed
 from moa_mcp.schemas.validation import canonical, faults
 
-_FENCED = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(?P<inside>.*?)^[ \t]*\1[`~]*[ \t]*$", re.DOTALL | re.MULTILINE)
+_OPENS = re.compile(r"[ \t]*(`{3,}|~{3,})[^`]*")
+_CLOSES = re.compile(r"[ \t]*(`{3,}|~{3,})[`~]*[ \t\r]*")
 _THOUGHTS = re.compile(r"^\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
-_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
+_COMMA = re.compile(r'("(?:[^"\\]|\\.)*+"?)|,(?=\s*[}\]])', re.DOTALL)
+"""Reads a string without an end, too: from each of its quotes, it would be read again."""
 _MOST_LOOKS = 100
 """Places of a reply at which JSON may begin; more are not tried."""
+_TIME_LIMIT_S = 5.0
+"""For all places; those that are left are not tried."""
 _MOST_CHARACTERS = 2_000_000
 
 
@@ -36,19 +42,33 @@ def read(schema: str, reply: str) -> JsonReply:
     if len(reply) > _MOST_CHARACTERS:
         return JsonReply(None, f"the reply has more than {_MOST_CHARACTERS:,} characters")
     why = ""  # that of the last form says most
+    ends = time.monotonic() + _TIME_LIMIT_S
     for found in _forms(_THOUGHTS.sub("", reply.removeprefix("\ufeff"), count=1).strip()):
-        outcome = _fitting(schema, found)
+        outcome = _fitting(schema, found, ends)
         if outcome.text is not None or outcome.fault.startswith("several"):
             return outcome
         why = outcome.fault or why
     return JsonReply(None, why or "there is no JSON in the reply")
 
 
-def _forms(reply: str) -> Iterator[list[str]]:
+def _forms(reply: str) -> Iterator[Iterable[str]]:
     """Yield the texts that may be the JSON: the whole reply, or what is in fences, or what begins with a bracket."""
     yield [reply]
-    yield [found["inside"].strip() for found in _FENCED.finditer(reply)]
-    yield [*_embedded(reply)]
+    yield islice(_fenced(reply), _MOST_LOOKS)
+    yield _embedded(reply)
+
+
+def _fenced(reply: str) -> Iterator[str]:
+    """Yield what is in fences. A fence ends at one as long or longer."""
+    fence, inside = "", list[str]()
+    for line in reply.split("\n"):
+        if fence:
+            if (closes := _CLOSES.fullmatch(line)) and closes[1].startswith(fence):
+                yield "\n".join(inside).strip()
+                fence = ""
+            inside.append(line)
+        elif opens := _OPENS.fullmatch(line):
+            fence, inside = opens[1], []
 
 
 def _embedded(reply: str) -> Iterator[str]:
@@ -74,11 +94,13 @@ def _has_its_lines(text: str, start: int, end: int) -> bool:
     return not (before.strip() or after.strip())
 
 
-def _fitting(schema: str, texts: list[str]) -> JsonReply:
+def _fitting(schema: str, texts: Iterable[str], ends: float) -> JsonReply:
     """Return the only one of these texts that is valid; if none is, what is wrong with the longest."""
     valid: dict[str, str] = {}
     wrong: list[tuple[int, str]] = []
     for text in texts:
+        if time.monotonic() > ends:
+            return JsonReply(None, "to read it takes too long")
         try:
             written, value = _value(text)
         except NotJson as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from math import isinf
 
@@ -64,8 +65,8 @@ def _held(value: JsonValue) -> Iterable[JsonValue]:
 def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     held = dict(pairs)
     if len(held) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name in held if counts[name] > 1)
         raise NotJson(f"the name {json.dumps(twice)} occurs twice in an object")
     return held
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
-from moa_mcp.schemas import checked, read
+from moa_mcp.schemas import checked, read, reading
 
 SCHEMA = checked(
     json.dumps(
@@ -27,6 +28,8 @@ LIST = checked('{"type": "array", "items": {"type": "integer"}}')
         ('{"a": 1}', '{"a": 1}'),
         ('\ufeff\n {"a":\n1.0} \n', '{"a":\n1.0}'),
         ('```json\n{"a": 1}\n```', '{"a": 1}'),
+        ('```json\r\n{"a": 1}\r\n```\r\nDone.', '{"a": 1}'),
+        ('```text\n{"a":\n````json\n{"a": 1}\n````\n', '{"a": 1}'),
         ('Here you are:\n\n~~~\n{"a": 1}\n~~~\nAnything else?', '{"a": 1}'),
         ('Sure! The answer is {"a": 1}.', '{"a": 1}'),
         ('<think>\n{"a": 2}\n</think>\n{"a": 1}', '{"a": 1}'),
@@ -64,6 +67,28 @@ def test_what_is_wrong_with_a_reply_is_told_with_its_place(reply: str, told: str
     found = read(SCHEMA, reply)
     assert found.text is None
     assert told in found.fault
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '{"' + '\\"' * 300_000,
+        "```a\n" * 300_000,
+        '```\n{"b": 1}\n```\n' * 100_000,
+        "{" + ",".join(f'"{n}": 1' for n in range(100_000)) + ',"99999": 2}',
+        '{"a": ' * 300_000,
+    ],
+    ids=["open string", "open fences", "fences", "repeated name", "open objects"],
+)
+def test_a_huge_reply_is_read_in_one_pass_and_not_in_one_for_each_of_its_parts(reply: str) -> None:
+    started = time.process_time()
+    assert read(SCHEMA, reply).text is None
+    assert time.process_time() - started < 10  # two passes take half a second, one for each part takes minutes
+
+
+def test_a_reply_whose_parts_take_too_long_to_read_is_not_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_TIME_LIMIT_S", -1.0)
+    assert read(LIST, "[11]").fault == "to read it takes too long"
 
 
 def test_a_reference_in_brackets_is_no_list() -> None:
