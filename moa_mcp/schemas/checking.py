@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from urllib.parse import unquote
@@ -15,6 +16,14 @@ from moa_mcp.schemas.validation import fault_of_schema
 from moa_mcp.schemas.walking import BESIDE, Subschema, inner, pointer, subschemas
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_OLDER = re.compile(r"https?://json-schema\.org/(draft-0[67]|draft/2019-09)/schema")
+"""Drafts that many libraries name. Without the keywords below, a schema of them means the same."""
+_REPLACED = {
+    "additionalItems": "prefixItems and items",
+    "dependencies": "dependentRequired or dependentSchemas",
+    "$recursiveRef": "$dynamicRef",
+}
+"""Keywords of older drafts, which would have no effect, and what replaces them."""
 MOST_CHARACTERS = 20_000
 """Of a schema on one line. Prompts have all of it."""
 _MOST_WRITTEN = 10 * MOST_CHARACTERS
@@ -51,17 +60,25 @@ def checked(text: str) -> str:
         raise SchemaRefused(f"is not JSON: {error}") from error
     if not isinstance(schema, dict):
         raise SchemaRefused('should be an object, such as {"type": "object"}')
+    schema = _of_this_draft(schema)
     line = dumped(schema)
     if len(line) > MOST_CHARACTERS:
         raise _too_long(len(line))
-    dialect = schema.get("$schema", DIALECT)
-    if not isinstance(dialect, str) or dialect.rstrip("#") != DIALECT:
-        raise _refused("#/$schema", f"use draft 2020-12, {DIALECT}, or remove $schema")
     if (found := fault_of_schema(schema)) is not None:
         raise _refused(pointer(found.place), found.message)
     for place, fault in _faults(schema):
         raise _refused(place, fault)
     return line
+
+
+def _of_this_draft(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    dialect = schema.get("$schema", DIALECT)
+    named = dialect.rstrip("#") if isinstance(dialect, str) else ""
+    if _OLDER.fullmatch(named):
+        return {name: value for name, value in schema.items() if name != "$schema"}
+    if named != DIALECT:
+        raise _refused("#/$schema", f"use draft 2020-12, {DIALECT}, or remove $schema")
+    return schema
 
 
 def _too_long(length: int) -> SchemaRefused:
@@ -94,6 +111,9 @@ def _anchors(each: Subschema) -> Iterator[str]:
 
 def _faults_of(each: Subschema, places: Mapping[str, str]) -> Iterator[str]:
     held = each.held
+    for keyword, now in _REPLACED.items():
+        if keyword in held:
+            yield f"{keyword} is a keyword of an older draft; use {now}"
     if each.place and "$id" in held:
         yield "$id is only allowed at the top"
     for keyword in ("$ref", "$dynamicRef"):

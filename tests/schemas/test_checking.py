@@ -31,7 +31,9 @@ def refusal(schema: Any) -> str:
         ("true", "should be an object"),
         (DEEP, "is not JSON: it is nested in more than 64 levels"),
         ({"description": "x" * 20_000}, "use at most 20,000"),
-        ({"$schema": "http://json-schema.org/draft-07/schema#"}, "is invalid at #/$schema: use draft 2020-12"),
+        ({"$schema": "http://json-schema.org/draft-04/schema#"}, "is invalid at #/$schema: use draft 2020-12"),
+        ({"$schema": ["a"]}, "is invalid at #/$schema: use draft 2020-12"),
+        ({"items": {"dependencies": {"a": ["b"]}}}, "#/items: dependencies is a keyword of an older draft; use depend"),
         ({"properties": {"a": {"type": "objekt"}}}, "is invalid at #/properties/a/type: 'objekt' is not valid"),
         ({"properties": {"a": {"minLength": -1}}}, "is invalid at #/properties/a/minLength: -1 is less than"),
         ({"properties": {"a": {"$ref": "https://x/y"}}}, "is invalid at #/properties/a: $ref leads out of the schema"),
@@ -68,6 +70,16 @@ def test_a_schema_that_can_not_be_used_is_refused_with_its_place(schema: Any, to
 def test_other_schemas_are_kept_on_one_line(schema: Any) -> None:
     assert json.loads(checked(json.dumps(schema, indent=4))) == schema
     assert "\n" not in checked(json.dumps(schema, indent=4))
+
+
+@pytest.mark.parametrize(
+    "draft", ["http://json-schema.org/draft-07/schema#", "https://json-schema.org/draft/2019-09/schema"]
+)
+def test_a_schema_that_names_an_older_draft_is_read_as_one_of_this_draft(draft: str) -> None:
+    older = {"$schema": draft, "definitions": {"n": {"type": "integer"}}, "items": {"$ref": "#/definitions/n"}}
+    schema = checked(json.dumps(older))
+    assert json.loads(schema) == {name: value for name, value in older.items() if name != "$schema"}
+    assert [read(schema, reply).text for reply in ("[1]", '["1"]')] == ["[1]", None]
 
 
 @pytest.mark.parametrize(
