@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
 from moa_mcp.config import Pipeline
+from moa_mcp.planning.earlier_images import with_newest_images
 from moa_mcp.planning.forecast import Drafts, step_forecast
 from moa_mcp.steps.forecast import ExpectedAnswers
 from moa_mcp.steps.prompts import ONLY_BEGINNING
@@ -33,11 +34,13 @@ def fitted(pipeline: Pipeline, question: Question, windows: Mapping[str, int]) -
     """Return the question with earlier turns that fit the known windows of the models, and a note if some are cut."""
     if not question.turns:
         return question, ""
+    question, fewer = with_newest_images(question)
     room = min(_rooms(pipeline, question, windows), default=None)
     if room is None or tokens(question.turns) <= room.tokens:
-        return question, ""
+        return question, fewer
     turns = _cut(question.turns, lambda turns: tokens(turns) <= room.tokens)
-    return replace(question, turns=turns), _note(question.turns, turns, room)
+    shorter = _note(question.turns, turns, room)
+    return replace(question, turns=turns), f"{fewer}; {shorter}" if fewer else shorter
 
 
 def _rooms(pipeline: Pipeline, question: Question, windows: Mapping[str, int]) -> Iterator[_Room]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from moa_mcp.images import Image
 from moa_mcp.planning.earlier_turns import fitted
 from moa_mcp.steps.prompts import ONLY_BEGINNING, ask
 from moa_mcp.steps.windows import tokens
@@ -45,3 +47,33 @@ def test_a_turn_that_was_cut_before_is_marked_once() -> None:
     assert question.turns[0] == turns[0]
     assert question.turns[1].content.count(ONLY_BEGINNING) == 1
     assert note == "of 2 earlier turns, 1 shown only in part, to fit the context window of b (1200 tokens)"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "own", "kept"),
+    [
+        ([4, 4, 2], 0, [4, 4, 2]),
+        ([4, 4, 4], 0, [2, 4, 4]),
+        ([10, 10], 10, [0, 0]),
+        ([1], 10, [0]),
+    ],
+)
+def test_the_oldest_images_of_a_conversation_are_left_out_with_a_note(
+    sizes: list[int], own: int, kept: list[int]
+) -> None:
+    image = Image("https://a.example/b.png")
+    turns = tuple(Message("user", "Why?", (image,) * size) for size in sizes)
+    question, note = fitted(PIPELINE, Question("How?", turns=turns, images=(image,) * own), {})
+    assert ([len(turn.images) for turn in question.turns], len(question.images)) == (kept, own)
+    missing = sum(sizes) - sum(kept)
+    told = f"of {sum(sizes) + own} images of the conversation, the oldest {missing} left out: models get at most"
+    assert note.startswith(told) if missing else note == ""
+
+
+def test_images_and_texts_of_a_conversation_are_left_out_together() -> None:
+    large = Image("data:image/png;base64,", "image/png", 6 * 2**20, 10, 10, "a")
+    turns = tuple(Message(role, "word " * 2000, (large,) * (role == "user")) for role in ("user", "assistant") * 4)
+    question, note = fitted(PIPELINE, Question("How?", turns=turns), {"a": 3000, "b": 10**6})
+    assert [len(turn.images) for turn in question.turns if turn.role == "user"] == [1]
+    assert note.startswith("of 4 images of the conversation, the oldest 2 left out")
+    assert "; of 8 earlier turns, " in note
