@@ -10,6 +10,8 @@ KNOWN = "PNG, JPEG, WebP or GIF"
 _MARKER = 0xFF
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 """The JPEG markers that are followed by the size of the image."""
+_MOST_MARKERS = 10_000
+"""Before the size. A file of padding has millions."""
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
@@ -55,7 +57,9 @@ def _gif(data: bytes) -> _Size:
 
 def _jpeg(data: bytes) -> _Size:
     at = 2
-    while data[at] == _MARKER:
+    for _ in range(_MOST_MARKERS):
+        if data[at] != _MARKER:
+            break
         marker = data[at + 1]
         if marker == _MARKER:  # padding
             at += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from moa_mcp.images.tokens import ImageTokens, image_tokens
 from tests.support.pictures import png, uri
 
 JPEG = b"\xff\xd8\xff\xe0\x00\x04\xaa\xbb\xff\xff\xc2\x00\x11\x08" + struct.pack(">HH", 600, 800) + b"\x03" + bytes(9)
+PNG = uri(png(5, 3)).partition(",")[2]
 GIF = b"GIF89a" + struct.pack("<HH", 30, 20) + bytes(4)
 WEBP = {
     "VP8X": b"RIFF\0\0\0\0WEBPVP8X" + bytes(8) + (799).to_bytes(3, "little") + (599).to_bytes(3, "little"),
@@ -35,6 +37,19 @@ def test_the_type_and_size_of_an_image_are_read_from_its_bytes(content: bytes, f
     image = image_of_bytes(content)
     assert (image.media_type, image.width, image.height, image.size) == (*found, len(content))
     assert read_image(uri(content, "image/tiff")) == image  # whatever type is declared
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        f"DATA:IMAGE/PNG;charset=utf-8;BASE64,{PNG}",
+        f" data:;base64,\n{PNG[:40]}\r\n{PNG[40:]}\n",
+        f"data:image/png;base64,{quote(PNG, safe='')}",
+        f"data:image/png;base64,{PNG.rstrip('=')}",
+    ],
+)
+def test_every_spelling_of_a_data_uri_is_the_same_image(variant: str) -> None:
+    assert read_image(variant) == image_of_bytes(png(5, 3))
 
 
 @given(st.sampled_from([png(), JPEG, GIF, *WEBP.values()]), st.data())
@@ -64,8 +79,26 @@ def test_a_header_that_is_cut_off_or_changed_is_never_an_unexpected_error(conten
         (f"https://example.com/{'a' * 5000}", "more than 4096 characters"),
         *(
             (f"https://{host}/a.png", "providers can't and must not reach")
-            for host in ("127.0.0.1", "localhost", "10.1.2.3", "[::1]", "169.254.169.254", "127.1", "0x7f.1", "nas")
+            for host in (
+                *("127.0.0.1", "localhost", "10.1.2.3", "[::1]", "169.254.169.254", "127.1", "0x7f.1", "nas"),
+                *(
+                    "127.0.0.\u2460",
+                    "\uff4c\uff4fcalhost",
+                    "a.\uff4cocal",
+                    "nas.lan",
+                    "[64:ff9b::7f00:1]",
+                    "[2002:7f00:1::]",
+                ),
+                *("[::ffff:127.0.0.1]", "[v1.fe80::a]"),
+            )
         ),
+        *(
+            (f"https://{host}/a.png", "which is not a valid name")
+            for host in ("127.0.0.1\\.example.com", "127.0.0.%31", "example..com", "127\u30020\u30020\u30021")
+        ),
+        (uri(png()[:16] + struct.pack(">II", 2**32 - 1, 1)), "4,294,967,295 x 1 pixels; a side may have 65,535"),
+        (uri(b"\xff\xd8" + b"\xff" * 100_000), "is damaged"),
+        (f"data:image/png;base64x,{PNG}", "not in base64"),
     ],
 )
 def test_what_no_provider_takes_is_refused_with_the_reason(given: str, why: str) -> None:
