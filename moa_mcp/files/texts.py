@@ -31,8 +31,17 @@ _PROBLEMS = {
 
 
 def is_pdf(content: bytes) -> bool:
-    """Whether a file is a PDF."""
-    return _PDF in content[:_PDF_BEGINS_WITHIN]
+    """Whether a file is a PDF. Something may be before its mark, as before that in a text about PDF."""
+    if content.lstrip().startswith(_PDF):
+        return True
+    return _PDF in content[:_PDF_BEGINS_WITHIN] and not _is_text(content)
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        return "\0" not in content.decode()
+    except UnicodeDecodeError:
+        return False
 
 
 def check_text(name: str, content: bytes) -> None:

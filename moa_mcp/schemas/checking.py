@@ -14,6 +14,7 @@ from moa_mcp.schemas import patterns
 from moa_mcp.schemas.strict_json import NotJson, dumped, parsed
 from moa_mcp.schemas.validation import fault_of_schema
 from moa_mcp.schemas.walking import BESIDE, Subschema, inner, pointer, subschemas
+from moa_mcp.text.redact import redact
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _OLDER = re.compile(r"https?://json-schema\.org/(draft-0[67]|draft/2019-09)/schema")
@@ -86,8 +87,9 @@ def _too_long(length: int) -> SchemaRefused:
 
 
 def _refused(place: str, fault: str) -> SchemaRefused:
-    shown = fault if len(fault) <= _SHOWN else f"{fault[: _SHOWN - 1]}…"
-    return SchemaRefused(f"is invalid at {place}: {shown}")
+    shown = redact(fault)  # it may quote the schema
+    shown = shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 1]}…"
+    return SchemaRefused(f"is invalid at {redact(place)}: {shown}")
 
 
 def _faults(schema: dict[str, JsonValue]) -> Iterator[tuple[str, str]]:

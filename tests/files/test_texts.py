@@ -21,6 +21,20 @@ def test_the_text_of_a_pdf_comes_page_by_page() -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"A PDF begins with %PDF-1.7.", False),
+        (b"\n%PDF-1.7\n", True),
+        (b"HTTP/1.1 200 OK\r\n\r\n%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", True),
+        (b"x\0%PDF-1.7\n", True),
+        (b"x", False),
+    ],
+)
+def test_a_pdf_is_told_from_a_text_about_one(content: bytes, found: bool) -> None:
+    assert is_pdf(content) is found
+
+
+@pytest.mark.parametrize(
     ("content", "why"),
     [
         (pdf("", ""), "f.pdf has no text: its pages are probably scanned"),

@@ -448,6 +448,23 @@ def test_no_request_is_an_internal_error(guarded: ServerProcess, body: dict[str,
         assert answer.json()["error"].keys() == {"message", "type", "param", "code"}
 
 
+def test_a_compressed_body_is_refused_with_what_to_do(served: Served) -> None:
+    url = f"{served.client.base_url}chat/completions"
+    answer = httpx2.post(url, content=b"\x1f\x8b", headers={"Content-Encoding": "gzip"}, timeout=20)
+    assert answer.status_code == 415
+    assert answer.json()["error"]["message"] == "the body has the encoding 'gzip'; send it without"
+
+
+def test_a_place_of_an_error_is_short_and_no_key_is_repeated(served: Served) -> None:
+    nested = json.loads("[" * 500 + "]" * 500)
+    with pytest.raises(openai.BadRequestError, match="messages is nested too deeply"):
+        ask(served, messages=[{"role": "user", "content": nested}])
+    key = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGH"
+    with pytest.raises(openai.BadRequestError, match=r"at #/properties/\[key\]/type: '\[key\]' is not valid") as caught:
+        ask(served, **form({"properties": {key: {"type": key}}}))
+    assert key not in caught.value.message
+
+
 def test_a_body_that_is_too_large_is_refused(served: Served) -> None:
     with pytest.raises(openai.APIStatusError) as caught:
         ask(served, messages=[{"role": "user", "content": "a" * 2**22}])

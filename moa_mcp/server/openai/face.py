@@ -28,6 +28,8 @@ from moa_mcp.server.openai.layer import configured
 from moa_mcp.server.openai.messages import question_of
 from moa_mcp.server.openai.parameters import Parameters, read
 from moa_mcp.server.request_cap import RequestCap
+from moa_mcp.text.redact import redact
+from moa_mcp.text.visible import quoted
 
 MODELS = "models"
 _log = logging.getLogger(__name__)
@@ -83,6 +85,9 @@ class OpenAIFace:
         body = await whole(receive)
         if body is None:
             return
+        if (encoding := Headers(scope=scope).get("content-encoding", "identity").lower()) != "identity":
+            shown = quoted(redact(encoding[:80]))
+            raise ApiError(415, "unsupported_encoding", f"the body has the encoding {shown}; send it without")
         given = _parameters(body)
         runs = self._doors.of(_Asked(Request(scope), CHAT, {"name": given.model}))
         chat = Chat(runs, _new_run(given, runs), given, self._announce)

@@ -155,6 +155,9 @@ def read(body: Mapping[str, JsonValue]) -> Parameters:
 
 
 def _refused(error: ErrorDetails) -> ApiError:
+    if error["type"] == "recursion_depth_exceeded":  # its place has hundreds of parts
+        where = str(error["loc"][0])
+        return ApiError(400, "invalid_value", f"{where} is nested too deeply", param=where)
     where = ".".join(str(each) for each in error["loc"])
     if error["type"] == "extra_forbidden":
         return _unknown(error["loc"])
