@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
 
+from moa_mcp.images import image_of_bytes
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.runs import NewRun, RunRefused
 from moa_mcp.testing import ScriptedModel
-from moa_mcp.values import Call, Question
+from moa_mcp.values import Call, Message, Question
 from tests.support.journals import config_of, runs_of
-from tests.support.starting import fork_run, resume_run, start_run
+from tests.support.pictures import png
+from tests.support.starting import fork_run, ready, resume_run, start_run
 from tests.support.tables import PROPOSE
 
 pytestmark = pytest.mark.anyio
@@ -64,6 +67,26 @@ async def test_a_fork_keeps_the_schema(tmp_path: Path) -> None:
         forked = await fork_run(runs, run.run_id, 2, P)
         await forked.ended.wait()
     assert (forked.trace.status, forked.trace.answer_json) == ("complete", {"sesame": 1})
+
+
+async def test_a_run_that_follows_keeps_the_images_and_needs_a_schema_of_its_own(tmp_path: Path) -> None:
+    image = image_of_bytes(png())
+    model = ScriptedModel({"x": [RIGHT, "In words.", RIGHT]})
+    async with runs_of(model, SQLiteJournal(tmp_path / "j"), CONFIG).open() as runs:
+        first = await start_run(runs, P, replace(ASKED, images=(image,)), seed=1)
+        await first.ended.wait()
+        then = NewRun(pipeline=P, question=Question("And now?"), continues=first.run_id)
+        second = await runs.start(await ready(runs, then))
+        await second.ended.wait()
+        own = P.model_copy(update={"answer_schema": SCHEMA})
+        third = await fork_run(runs, first.run_id, 2, own)
+        await third.ended.wait()
+    assert (second.trace.answer, second.trace.answer_json, second.trace.status) == ("In words.", None, "complete")
+    assert second.trace.question.turns == (Message("user", "Why?", (image,)), Message("assistant", RIGHT))
+    assert third.trace.answer_json == {"sesame": 1}
+    asked, _, again = [call for call in model.calls if call.agent == "x"]
+    assert again.messages == asked.messages
+    assert again.messages[-1].images == (image,)
 
 
 async def test_a_journal_of_hashes_has_neither_the_schema_nor_the_json(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ from tests.support.team import Team, send
 from tests.support.worker_machine import WorkerMachine
 
 USER = {"role": "user", "content": "Why?"}
+TEXT = {"type": "text", "text": "How many?"}
 CONFIG = """
 limits.attempts = 2
 [models]
@@ -801,6 +802,12 @@ def test_workers_execute_what_is_asked_through_the_api_and_a_client_that_goes_aw
             ]
             assert text_of(iter(chunks)) == "It is so."
             assert len([each for each in chunks if each.choices[0].delta.content]) > 1
+            models.script("judge", Reply("Seven."), Reply("It is 7."), Reply("7"))
+            shown = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": PNG}}, TEXT]}
+            create = cast("Any", client.chat.completions.create)
+            chunks = [*create(model="two", messages=[shown], stream=True, **form({"type": "integer"}))]
+            assert (text_of(iter(chunks)), chunks[-1].moa["answer_json"]) == ("7", 7)
+            assert all(PNG in json.dumps(each.body) for each in models.requests[-3:])
             models.script("judge", Hang())
             body = {"model": "two", "messages": [USER], "stream": True}
             with httpx2.stream("POST", f"{client.base_url}chat/completions", json=body, timeout=20):
