@@ -65,6 +65,8 @@ def faults(schema: str, value: JsonValue) -> tuple[Mismatch, ...]:
         return tuple(_Validator(parsed(schema)).faults(value))
     except RecursionError:
         return (Mismatch((), "it is nested too deeply for the schema"),)
+    except ArithmeticError:
+        return (Mismatch((), "a number in it is too large to calculate with"),)
     except (_TooMuch, TimeoutError):
         return (Mismatch((), "to validate it takes too long: the schema is too complex for this value"),)
 

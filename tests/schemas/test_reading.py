@@ -96,6 +96,12 @@ def test_a_reference_in_brackets_is_no_list() -> None:
     assert read(LIST, "The numbers:\n[1, 2]\nThat is all.").text == "[1, 2]"
 
 
+def test_numbers_of_any_length_are_read_and_those_that_can_not_be_divided_are_not_valid() -> None:
+    long = "1" + "0" * 4000
+    assert read(checked('{"multipleOf": 5}'), long).text == long
+    assert read(checked('{"multipleOf": 0.3}'), long).fault == "a number in it is too large to calculate with"
+
+
 def test_a_long_value_is_told_in_few_words() -> None:
     long = json.dumps({"a": "x" * 5000})
     assert len(read(SCHEMA, long).fault) < 300

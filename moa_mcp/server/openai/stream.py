@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
 
 import anyio
-import orjson
 from starlette.types import Send
 
 from moa_mcp.runs import Run
@@ -71,7 +71,9 @@ class EventStream:
         await self._write(b"", more=False)
 
     async def _event(self, data: Data) -> None:
-        await self._write(b"data: " + orjson.dumps(data) + b"\n\n")
+        # answers in JSON can have numbers of any length, which orjson does not write
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        await self._write(f"data: {text}\n\n".encode())
 
     async def _comment(self, text: str) -> None:
         self._progress = text
