@@ -87,9 +87,13 @@ def _too_long(length: int) -> SchemaRefused:
 
 
 def _refused(place: str, fault: str) -> SchemaRefused:
-    shown = redact(fault)  # it may quote the schema
-    shown = shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 1]}…"
-    return SchemaRefused(f"is invalid at {redact(place)}: {shown}")
+    return SchemaRefused(f"is invalid at {_shown(place)}: {_shown(fault)}")
+
+
+def _shown(text: str) -> str:
+    """Return a text, which may quote the schema, without keys and not too long."""
+    shown = redact(text)
+    return shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 1]}…"
 
 
 def _faults(schema: dict[str, JsonValue]) -> Iterator[tuple[str, str]]:
