@@ -12,7 +12,7 @@ def with_newest_images(question: Question) -> tuple[Question, str]:
     """Return the question with as many images of earlier turns as one question may have, and a note on the others."""
     every = (*images_of(question.turns), *question.images)
     missing = len(every) - _fitting(every)
-    if missing <= 0 or not question.turns:
+    if not missing:
         return question, ""
     left, turns = missing, list[Message]()
     for turn in question.turns:

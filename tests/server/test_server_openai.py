@@ -68,7 +68,10 @@ PNG = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
     "gg=="
 )
-WORDS = ("role", "user", "assistant", "content", "type", "text", "vote", "max_cost_usd", "include_usage", "image_url")
+WORDS = (
+    *("role", "user", "assistant", "content", "type", "text", "vote", "max_cost_usd", "include_usage", "image_url"),
+    *("json_schema", "json_object", "schema"),
+)
 
 
 class City(pydantic.BaseModel):
