@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.support.batches import Desk
 from tests.support.database import Cluster
 from tests.support.lives import Machine
 from tests.support.model_server import ModelServer
@@ -60,3 +61,14 @@ def cluster() -> Iterator[Cluster]:
 def database(cluster: Cluster) -> str:
     """The address of a database without runs."""
     return cluster.emptied()
+
+
+@pytest.fixture
+def desk(serving: ModelServer, tmp_path: Path) -> Iterator[Desk]:
+    serving.clear()
+    serving.script("*")
+    desk = Desk(tmp_path, serving)
+    desk.configure()
+    yield desk
+    for model in ("first", "last"):
+        serving.script(model)

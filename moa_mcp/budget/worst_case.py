@@ -236,8 +236,8 @@ def schema_tokens(schema: ReplySchema) -> int:
 def _most(calls: Iterable[ExpectedCalls], drafts: Drafts) -> Iterator[ModelCalls]:
     """Yield the calls with their maximum tokens."""
     of_answer = drafts.answer_schema and schema_tokens(ReplySchema("answer", drafts.answer_schema))
-    for (verdict, in_json), same in groupby(calls, attrgetter("verdict", "in_json")):
-        more = SCHEMA_TOKENS if verdict else of_answer if in_json and of_answer else 0
+    for (schema, in_json), same in groupby(calls, attrgetter("reply_schema", "in_json")):
+        more = schema_tokens(schema) if schema else of_answer if in_json and of_answer else 0
         count: Count = partial(most_tokens, more=more) if more else most_tokens
         yield from model_calls(same, drafts, "max", count)
 

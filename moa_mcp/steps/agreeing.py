@@ -92,7 +92,8 @@ class Agree(OptionalAgentStep):
             return Forecast((), answers)
         if bound == "min":  # the answers may have too few makers to ask the agent, or agree
             return Forecast((), drawn(answers, 1, bound), final=True)
-        return Forecast(self.expected(self.members, prompts.agree, answers, bound, verdict=True), answers)
+        schema = prompts.equivalence_schema()
+        return Forecast(self.expected(self.members, prompts.agree, answers, bound, schema), answers)
 
     def _comparable(self, answers: int) -> bool:
         return answers >= max(2, self.makers)

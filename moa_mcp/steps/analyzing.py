@@ -44,7 +44,7 @@ class Analyze(SingleAgentStep):
         calls = self.expected(self.members, prompts.analyze, answers, bound)
         tokens = 0 if bound == "min" else self.reply_tokens(bound)
         return Forecast(
-            tuple(call._replace(verdict=True) for call in calls),
+            tuple(call._replace(reply_schema=analysis_schema()) for call in calls),
             tuple(answer._replace(analysis=tokens) for answer in answers),
         )
 

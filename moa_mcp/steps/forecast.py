@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
-from moa_mcp.values import Answer, CallSettings, Message, Question
+from moa_mcp.values import Answer, CallSettings, Message, Question, ReplySchema
 
 MAX_TOKENS = 2048
 """Default limit of a reply, in tokens."""
@@ -55,8 +55,8 @@ class ExpectedCalls(NamedTuple):
     """The answers in the prompt."""
     tokens: int
     """Tokens of each reply, with its reasoning."""
-    verdict: bool = False
-    """Whether the reply is a verdict or an analysis, whose JSON schema is sent with the request."""
+    reply_schema: ReplySchema | None = None
+    """The JSON schema of a verdict or an analysis, which is sent with the request; None for other replies."""
     system: str | None = None
     """The system prompt of the member."""
     analysis: int = 0

@@ -152,7 +152,8 @@ class Vote(OptionalAgentStep):
         if self.report:
             return Forecast((), (ExpectedAnswer(report_tokens(answers, self.undecided, bound)),))
         members = self.members[: self._first_wave] if bound == "min" else self.members
-        calls = self.expected(members, prompts.vote, answers, bound, verdict=True) if len(answers) != 1 else ()
+        schema = prompts.vote_schema(len(answers))
+        calls = self.expected(members, prompts.vote, answers, bound, schema) if len(answers) != 1 else ()
         return Forecast(calls, drawn(answers, 1, bound))
 
     def lint(self, answers: int) -> Iterator[str]:

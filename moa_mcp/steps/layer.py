@@ -124,13 +124,16 @@ class ModelStep(Settable, StepBase):
         form: Form,
         shown: ExpectedAnswers,
         bound: Bound,
+        verdict: ReplySchema | None = None,
         *,
-        verdict: bool = False,
         analysis: int = 0,
     ) -> tuple[ExpectedCalls, ...]:
-        """Return one call to each of the members, all with the same question and answers, and their analysis."""
+        """Return one call to each of the members, all with the same question and answers, and their analysis.
+
+        A reply in the form of `verdict` is short.
+        """
         limit = self.max_tokens or MAX_TOKENS
-        reply = self.reply_tokens(bound, verdict=verdict)
+        reply = self.reply_tokens(bound, verdict=verdict is not None)
         return tuple(
             ExpectedCalls(
                 member.model,

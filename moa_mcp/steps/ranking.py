@@ -37,7 +37,8 @@ class Rank(SingleAgentStep):
 
     def forecast(self, answers: ExpectedAnswers, bound: Bound) -> Forecast:
         judged = len(answers) != 1
-        calls = self.expected(self.members, prompts.rank, answers, bound, verdict=True) if judged else ()
+        schema = prompts.ranking_schema(len(answers))
+        calls = self.expected(self.members, prompts.rank, answers, bound, schema) if judged else ()
         return Forecast(calls, drawn(answers, self.answers_out(len(answers)), bound))
 
     def lint(self, answers: int) -> Iterator[str]:

@@ -60,7 +60,7 @@ class Review(MultiAgentStep):
         for member in self.members:
             shown = _expected_answers(answers, member.model, bound)
             if len(shown) >= _LEAST:
-                calls += self.expected((member,), prompts.review, shown, bound, verdict=True)
+                calls += self.expected((member,), prompts.review, shown, bound, prompts.ranking_schema(len(shown)))
         left = drawn(answers, self.answers_out(len(answers)), bound)
         return Forecast(
             tuple(calls),

@@ -581,7 +581,7 @@ def test_the_journal_is_described_and_interrupted_runs_are_a_warning(home: Home,
     anyio.run(left_interrupted, journal)
     before = journal.read_bytes()
     usual, interrupted = home.doctor().found("journal")
-    assert (usual["level"], usual["message"]) == ("ok", "1 run, 70 kB, version 7, writable")
+    assert (usual["level"], usual["message"]) == ("ok", "1 run, 70 kB, version 8, writable")
     assert (interrupted["level"], interrupted["message"]) == ("warning", "1 run was interrupted")
     (command,) = interrupted["commands"]
     listed = subprocess.run(shlex.split(command), env=home.environ, capture_output=True, text=True, check=False)
@@ -613,14 +613,14 @@ def test_a_journal_that_is_damaged_or_older_is_not_changed(home: Home, journal: 
     with closing(sqlite3.connect(journal)) as db:
         db.executescript(VERSION_1)
     before = journal.read_bytes()
-    assert home.doctor().one("journal")["message"].endswith("version 1; upgraded to version 7 by the next run")
+    assert home.doctor().one("journal")["message"].endswith("version 1; upgraded to version 8 by the next run")
     assert journal.read_bytes() == before
     journal.write_bytes(b"no database")
     broken = home.doctor().one("journal")
     assert (broken["level"], broken["where"]) == ("problem", str(journal))
     assert broken["message"].startswith("can't be used: file is not a database")
     journal.write_bytes(b"")
-    assert home.doctor().one("journal")["message"] == "0 runs, 0 kB, version 7, writable"
+    assert home.doctor().one("journal")["message"] == "0 runs, 0 kB, version 8, writable"
 
 
 def test_a_journal_that_can_not_be_written_is_a_problem_and_its_remedy_works(

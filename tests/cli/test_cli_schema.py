@@ -19,7 +19,6 @@ __all__ = ["environ"]
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 OFFLINE = ("--offline", "--config", str(shipped()))
-pytest_plugins = ("tests.batch.conftest",)
 
 
 @pytest.fixture

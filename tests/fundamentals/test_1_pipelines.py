@@ -71,7 +71,7 @@ async def test_a_majority_vote_counts_equal_answers_without_a_model() -> None:
     model = ScriptedModel({"x": "17 * 23 = 391", "y": "I get 401.", "z": "The product is 391."})
     trace = await run_pipeline(steps, "What is 17 * 23?", model)
     assert trace.answer == "17 * 23 = 391"
-    assert trace.steps[-1].tally == Tally((Votes("391", 2), Votes("401", 1)))
+    assert trace.steps[-1].tally == Tally((Votes("391", 2, answers=(1, 3)), Votes("401", 1, answers=(2,))))
 
 
 async def test_a_judge_ranks_the_answers_and_the_best_go_on() -> None:

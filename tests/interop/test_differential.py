@@ -42,7 +42,12 @@ from moa_mcp.values import Call
 from tests.support.tables import AGGREGATE, PROPOSE, steps
 
 PIPELINES = load(shipped()).pipelines
-NINE = [name for name in PIPELINES if not name.endswith("_paper")]
+STEPS_OF_MIXTURE = {"propose", "synthesize", "aggregate", "refine", "rank", "vote", "shuffle", "dropout"}
+NINE = [
+    name
+    for name, each in PIPELINES.items()
+    if not name.endswith("_paper") and {step.step for step in each.steps} <= STEPS_OF_MIXTURE and name != "verdict"
+]
 QUESTION = "Which {one}, 100 %?"
 
 

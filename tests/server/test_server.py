@@ -63,6 +63,8 @@ async def test_every_pipeline_takes_a_question_and_what_belongs_to_it(client: Cl
             "deadline_s": {"type": "number"},
             "max_cost_usd": {"type": "number"},
             "continue_run": {"type": "string"},
+            "images": {"type": "array", "items": {"type": "string"}},
+            "answer_schema": {"type": "object"},
         },
         "required": ["question"],
         "additionalProperties": False,

@@ -275,7 +275,7 @@ def test_a_server_at_a_terminal_ends_with_it(folder: Folder, nursery: Nursery) -
     process = nursery.start(*folder.options, "serve", *HTTP, environ=environ, terminal=theirs)
     os.close(theirs)
     with process, os.fdopen(ours, "rb", closefd=False) as screen:
-        (url,) = re.findall(r"http://\S+", screen.readline().decode())
+        url = re.findall(r"http://\S+", screen.readline().decode())[0]
         until(lambda: is_up(url))
         process.send_signal(signal.SIGHUP)
         assert b"was read again" in screen.readline()

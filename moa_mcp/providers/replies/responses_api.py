@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 
 from moa_mcp.providers.replies.json_values import Json, as_list, as_object
 
-_UNFINISHED = {"in_progress", "queued"}
-_TEXTS = {"output_text", "text", "input_text"}
-_ASIDE = {"commentary", "analysis"}
+_UNFINISHED = ("in_progress", "queued")
+_TEXTS = ("output_text", "text", "input_text")
+_ASIDE = ("commentary", "analysis")
 """Phases of messages that are not part of the final answer."""
 
 
@@ -27,7 +27,7 @@ def chat(body: Json) -> Json | None:
     text = "\n\n".join(filter(None, map(_text, final))) or (output if isinstance(output, str) else "")
     message = {
         "content": text,
-        "refusal": "".join(_in_parts(final, "refusal", {"refusal"})) or None,
+        "refusal": "".join(_in_parts(final, "refusal", ("refusal",))) or None,
         "reasoning": "\n\n".join(filter(None, (*map(_thought, items), *(_text(i) for i in said if i not in final)))),
     }
     return {
@@ -56,7 +56,7 @@ def _parts(held: object) -> str:
     return "\n\n".join(text for text in texts if isinstance(text, str) and text)
 
 
-def _in_parts(items: Sequence[Json], name: str, kinds: set[str]) -> Iterator[str]:
+def _in_parts(items: Sequence[Json], name: str, kinds: Sequence[str]) -> Iterator[str]:
     for item in items:
         for part in map(as_object, as_list(item.get("content"))):
             value = part.get(name)
