@@ -15,8 +15,8 @@ _LINE = re.compile(r"(?m)^(data: ?)(\{.*\}|\[\{.*\])$")
 _SAID = {"content", "text", "parts", "type", "message", "delta", "choices", "index", "thinking", "refusal"}
 """Keys whose values are the text, or decide what of a document is."""
 _ENDS = {
-    *("finish_reason", "native_finish_reason", "done", "error", "object", "base_resp", "code", "msg", "success"),
-    "detail",
+    *("finish_reason", "native_finish_reason", "stop_reason", "done", "error", "object", "base_resp", "code", "msg"),
+    *("success", "detail", "status", "incomplete_details"),
 }
 """Keys whose values decide whether a text is an answer."""
 

@@ -67,7 +67,7 @@ def _in_parts(items: Sequence[Json], name: str, kinds: Sequence[str]) -> Iterato
 def _finish_reason(body: Json) -> str:
     """Return the finish reason for the status of the reply."""
     status = body.get("status")
-    if status in {None, "completed"}:
+    if status in (None, "completed"):
         return "stop"
     why = as_object(body.get("incomplete_details")).get("reason")
     return why if isinstance(why, str) and why else str(status)
