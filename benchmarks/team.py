@@ -136,10 +136,13 @@ def killed(team: Team, running: Sequence[Future[str]], kills: int) -> dict[bool,
     return took
 
 
-async def _recorded(database: str) -> dict[str, float]:
-    """Return the calls whose answers are on record, each with the time of its first answer."""
+async def _recorded(database: str) -> dict[str, list[float]]:
+    """Return the calls whose answers are on record, each with the time of its first answer in each run.
+
+    A client whose server is killed before it tells the ID of a run asks the other one: then two runs make equal calls.
+    """
     journal = PostgresJournal(database)
-    found: dict[str, float] = {}
+    found: dict[str, dict[str, float]] = {}
     for record in await journal.records(limit=10_000):
         events = (await journal.events(record.run_id)).events
         started = {each.place: each for each in events if isinstance(each, CallStarted)}
@@ -147,9 +150,9 @@ async def _recorded(database: str) -> dict[str, float]:
             if isinstance(each, AttemptFinished):
                 call = started[each.place]
                 key = _key(call.agent, [(message.role, message.content) for message in call.messages])
-                found[key] = min(each.at, found.get(key, each.at))
+                found.setdefault(key, {}).setdefault(record.run_id, each.at)
     await journal.close()
-    return found
+    return {key: sorted(of_runs.values()) for key, of_runs in found.items()}
 
 
 def _key(model: str, messages: Iterable[tuple[str, Any]]) -> str:
@@ -159,17 +162,18 @@ def _key(model: str, messages: Iterable[tuple[str, Any]]) -> str:
 class Ledger:
     """What the model server was asked, beside what the journal has."""
 
-    def __init__(self, models: ModelServer, recorded: Mapping[str, float]) -> None:
+    def __init__(self, models: ModelServer, recorded: Mapping[str, Sequence[float]]) -> None:
         offset = time.time() - time.monotonic()
         keys = [
             (_key(each.model, [(m["role"], m["content"]) for m in each.body["messages"]]), each)
             for each in models.requests
         ]
         self.requests = len(keys)
-        self.again = sum(each.arrived + offset > recorded.get(key, float("inf")) for key, each in keys)
-        """Requests that came after the answer was on record."""
+        late = Counter(key for key, each in keys if key in recorded and each.arrived + offset > recorded[key][0])
+        self.again = sum(max(0, count - len(recorded[key]) + 1) for key, count in late.items())
+        """Requests that came after the answer was on record, in whichever run."""
         answered = Counter(key for key, each in keys if each.finished)
-        self.twice = sum(count - 1 for count in answered.values())
+        self.twice = sum(max(0, count - len(recorded.get(key, (0.0,)))) for key, count in answered.items())
         """Answers that were in flight when their process died."""
 
 
@@ -228,6 +232,7 @@ def measured(runs: int, kills: int) -> int:
         time.sleep(3)
         with Round() as idling:
             servers, workers = idle_ms_per_s(team.servers), idle_ms_per_s(team.workers)
+        doubled = rows(team.database, "SELECT count(*) FROM moa.runs WHERE pipeline = 'panel'")[0][0] - runs - CANCELS
     lost = max(runs - statuses[COMPLETE], unended)
     p50, p95 = statistics.median(cancelled), statistics.quantiles(cancelled, n=20)[-1]
     slow = {name: max(each, default=0.0) for name, each in zip(("here", "elsewhere"), took.values(), strict=True)}
@@ -236,6 +241,7 @@ def measured(runs: int, kills: int) -> int:
     print(f"| runs lost, of {runs} | {lost} | 0 | |")
     print(f"| recorded answers requested again, of {CALLS * runs} | {ledger.again} | 0 | |")
     print(f"| answers in flight at a kill, paid twice | {ledger.twice} | | |")
+    print(f"| runs started twice, since a server was killed before it told the ID | {doubled} | | |")
     for elsewhere, place in ((False, "the same machine"), (True, "another machine")):
         times = took[elsewhere]
         shown = f"{statistics.median(times):.1f} s, at most {max(times):.1f} s" if times else "not measured"
