@@ -86,7 +86,7 @@ def called(urls: Iterable[str], tool: str, **arguments: object) -> dict[str, Any
 def asked(urls: Sequence[str], pipeline: str, number: int) -> str:
     """Start a run and wait for its end; return its status, or why it is lost."""
     turns = cycle(urls if number % 2 else urls[::-1])
-    run_id = called(turns, pipeline, question=f"Question {number}?", wait_s=0)["run_id"]
+    run_id = started(turns, pipeline, number)
     for _ in range(20):
         run = called(turns, "moa_wait", run_id=run_id, wait_s=15)
         if run["status"] not in {"running", "queued"}:
@@ -94,6 +94,17 @@ def asked(urls: Sequence[str], pipeline: str, number: int) -> str:
                 "complete" if run["status"] == "complete" and run["answer"] else f"{run['status']}: {run.get('error')}"
             )
     return "never ended"
+
+
+def started(urls: Iterable[str], pipeline: str, number: int) -> str:
+    """Start a run and return its ID.
+
+    Each try has words of its own: a server may be killed before it tells the ID of a run, which then goes on as well.
+    """
+    for attempt, url in enumerate(urls):
+        with suppress(AssertionError):
+            return str(called([url], pipeline, question=f"Question {number}, try {attempt}?", wait_s=0)["run_id"])
+    raise AssertionError("there are no servers")
 
 
 def all_asked(threads: ThreadPoolExecutor, urls: Sequence[str], pipeline: str, count: int) -> list[Future[str]]:
@@ -136,13 +147,10 @@ def killed(team: Team, running: Sequence[Future[str]], kills: int) -> dict[bool,
     return took
 
 
-async def _recorded(database: str) -> dict[str, list[float]]:
-    """Return the calls whose answers are on record, each with the time of its first answer in each run.
-
-    A client whose server is killed before it tells the ID of a run asks the other one: then two runs make equal calls.
-    """
+async def _recorded(database: str) -> dict[str, float]:
+    """Return the calls whose answers are on record, each with the time of its first answer."""
     journal = PostgresJournal(database)
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, float] = {}
     for record in await journal.records(limit=10_000):
         events = (await journal.events(record.run_id)).events
         started = {each.place: each for each in events if isinstance(each, CallStarted)}
@@ -150,9 +158,9 @@ async def _recorded(database: str) -> dict[str, list[float]]:
             if isinstance(each, AttemptFinished):
                 call = started[each.place]
                 key = _key(call.agent, [(message.role, message.content) for message in call.messages])
-                found.setdefault(key, {}).setdefault(record.run_id, each.at)
+                found[key] = min(each.at, found.get(key, each.at))
     await journal.close()
-    return {key: sorted(of_runs.values()) for key, of_runs in found.items()}
+    return found
 
 
 def _key(model: str, messages: Iterable[tuple[str, Any]]) -> str:
@@ -162,18 +170,17 @@ def _key(model: str, messages: Iterable[tuple[str, Any]]) -> str:
 class Ledger:
     """What the model server was asked, beside what the journal has."""
 
-    def __init__(self, models: ModelServer, recorded: Mapping[str, Sequence[float]]) -> None:
+    def __init__(self, models: ModelServer, recorded: Mapping[str, float]) -> None:
         offset = time.time() - time.monotonic()
         keys = [
             (_key(each.model, [(m["role"], m["content"]) for m in each.body["messages"]]), each)
             for each in models.requests
         ]
         self.requests = len(keys)
-        late = Counter(key for key, each in keys if key in recorded and each.arrived + offset > recorded[key][0])
-        self.again = sum(max(0, count - len(recorded[key]) + 1) for key, count in late.items())
-        """Requests that came after the answer was on record, in whichever run."""
+        self.again = sum(each.arrived + offset > recorded.get(key, float("inf")) for key, each in keys)
+        """Requests that came after the answer was on record."""
         answered = Counter(key for key, each in keys if each.finished)
-        self.twice = sum(max(0, count - len(recorded.get(key, (0.0,)))) for key, count in answered.items())
+        self.twice = sum(count - 1 for count in answered.values())
         """Answers that were in flight when their process died."""
 
 
