@@ -19,11 +19,9 @@ from moa_mcp.config import Config, Pipeline
 from moa_mcp.journal import Journal
 from moa_mcp.providers.backend import Backend
 from moa_mcp.routing.routes import Routes
-from moa_mcp.runs import NewRun, traced
-from moa_mcp.steps.prompts import user_text
+from moa_mcp.runs import NewRun, traced, turns_of
 from moa_mcp.text.money import dollars
 from moa_mcp.trace.trace import Trace
-from moa_mcp.values import Message
 
 _TITLE = 60
 
@@ -110,9 +108,7 @@ class Conversation:
             question = replace(self._template.question, context=None)
             self._next = replace(request, question=question, continues=trace.run_id)
         else:  # the journal does not have what the next run would read
-            asked = trace.question
-            turns = Message("user", user_text(asked), asked.images), Message("assistant", trace.answer or "")
-            question = replace(asked, context=None, images=(), turns=(*asked.turns, *turns))
+            question = replace(trace.question, context=None, images=(), turns=turns_of(trace))
             self._next = replace(request, question=question, continues="")
 
     def cancel(self, run_ids: Sequence[str]) -> None:

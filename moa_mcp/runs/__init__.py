@@ -17,6 +17,7 @@ from moa_mcp.runs.record import question_of, settle, traced, was_simulated
 from moa_mcp.runs.requests import Consent, ForkedRun, NewRun, ResumedRun, RunRequest
 from moa_mcp.runs.run import Run
 from moa_mcp.runs.runs import Runs
+from moa_mcp.runs.store import turns_of
 
 __all__ = [
     "Admitted",
@@ -41,5 +42,6 @@ __all__ = [
     "question_of",
     "settle",
     "traced",
+    "turns_of",
     "was_simulated",
 ]

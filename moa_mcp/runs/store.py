@@ -69,13 +69,19 @@ class RunStore:
                 f'no question can follow run {run_id}: its question and answer are not stored (record = "hashes")'
             )
         check_simulated(record, simulated=self._simulated)
-        return _after(traced(record, page.events), question)
+        earlier = traced(record, page.events)
+        system, turns = question.system or earlier.question.system, (*turns_of(earlier), *question.turns)
+        return replace(question, system=system, turns=turns)
 
 
-def _after(earlier: Trace, question: Question) -> Question:
-    before = earlier.question
-    turns = Message("user", user_text(before), before.images), Message("assistant", earlier.answer or "")
-    return replace(question, system=question.system or before.system, turns=(*before.turns, *turns, *question.turns))
+def turns_of(earlier: Trace) -> tuple[Message, ...]:
+    """Return the turns before a question that follows a run: those before it, its question and its answer."""
+    asked = earlier.question
+    return (
+        *asked.turns,
+        Message("user", user_text(asked), asked.images),
+        Message("assistant", earlier.answer or ""),
+    )
 
 
 def _without_answer(record: RunRecord) -> str:
