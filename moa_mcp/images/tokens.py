@@ -10,7 +10,7 @@ ai.google.dev/gemini-api/docs (tokens, media resolution), docs.x.ai (image under
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from math import ceil, sqrt
 from typing import NamedTuple, TypeAlias
 
@@ -32,16 +32,21 @@ class ImageTokens(NamedTuple):
     most: int = 0
 
 
-def image_tokens(images: Iterable[Image], model: str) -> ImageTokens:
+NO_TOKENS = ImageTokens()
+
+
+def image_tokens(images: Sequence[Image], model: str) -> ImageTokens:
     """Return the tokens of images in a prompt for a model; its name may have the prefix of a provider."""
+    if not images:  # as in nearly every call
+        return NO_TOKENS
     family = _family(model)
     each = [_tokens(image, family) for image in images]
-    return ImageTokens(*(sum(column) for column in zip(ImageTokens(), *each, strict=True)))
+    return ImageTokens(*(sum(column) for column in zip(NO_TOKENS, *each, strict=True)))
 
 
 def usual_tokens(images: Sequence[Image]) -> int:
     """Return the expected tokens of images for a model that is not known."""
-    return image_tokens(images, "").expected if images else 0
+    return image_tokens(images, "").expected
 
 
 class _Family(NamedTuple):

@@ -40,8 +40,7 @@ class Limits:
 def most_tokens(call: Call) -> int:
     """Return an upper estimate of a call's tokens: prompt and maximum answers."""
     prompt = EXPECTED.messages([message.content for message in call.messages])
-    if images := images_of(call.messages):
-        prompt += image_tokens(images, call.target.model if call.target else "").expected
+    prompt += image_tokens(images_of(call.messages), call.target.model if call.target else "").expected
     return prompt + (token_limit(call.parameters) or 0) * call.samples
 
 

@@ -155,8 +155,10 @@ _PROMPT = ExpectedCalls._fields.index("form")
 
 def known(answers: Sequence[Answer], analysis: Analysis | None, tokens: Callable[[str], int]) -> ExpectedAnswers:
     """Return the answers with which a run continues, and their analysis, as expected ones."""
-    frame = tokens(listed(EMPTY, ()))  # is in the prompt of `synthesize_compared`
-    compared = 0 if analysis is None else max(0, tokens(listed(analysis, answers)) - frame) + 1
+    compared = 0
+    if analysis is not None:
+        frame = tokens(listed(EMPTY, ()))  # is in the prompt of `synthesize_compared`
+        compared = max(0, tokens(listed(analysis, answers)) - frame) + 1
     return tuple(
         ExpectedAnswer(
             sum(map(tokens, answer.texts)), answer.agent, len(answer.comments), answer.rank is not None, compared

@@ -7,7 +7,7 @@ known gets them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from moa_mcp.images import Image
 from moa_mcp.images.tokens import ImageTokens, image_tokens
@@ -54,7 +54,7 @@ def takes(target: Target, image: Image) -> bool:
     return takes_images(target) and not (image.is_address and _needs_file(target))
 
 
-def tokens_at(target: Target | None, images: Iterable[Image]) -> ImageTokens:
+def tokens_at(target: Target | None, images: Sequence[Image]) -> ImageTokens:
     """Return the tokens of the images among these that a target takes."""
     if target is None:
         return image_tokens(images, "")
