@@ -21,7 +21,7 @@ from moa_mcp.engine.turn import ModelTurn
 from moa_mcp.errors import DeadlinePassed, StepFailed, StepLeftOut
 from moa_mcp.events import Emit, RunFinished, RunStarted, StepFinished, StepStarted
 from moa_mcp.model import Model
-from moa_mcp.schemas import SchemaRefused, checked
+from moa_mcp.schemas import fault_of_answer_schema
 from moa_mcp.steps import Step
 from moa_mcp.steps.forecast import ExpectedAnswer, ExpectedAnswers
 from moa_mcp.steps.results import writers
@@ -112,7 +112,7 @@ async def execute(spec: RunSpec, model: Model, emit: Emit, checkpoint: Checkpoin
 
 
 async def _through(spec: RunSpec, model: Model, emit: Emit, checkpoint: Checkpoint) -> tuple[Answer, bool]:
-    if fault := _fault_of_schema(spec.question):
+    if fault := fault_of_answer_schema(spec.question.answer_schema):
         raise StepFailed(fault)
     state, degraded = checkpoint.state, checkpoint.degraded
     time_up = deadline(spec.pipeline.steps, spec.deadline_s, anyio.current_time())
@@ -126,16 +126,6 @@ async def _through(spec: RunSpec, model: Model, emit: Emit, checkpoint: Checkpoi
         raise StepFailed(f"the pipeline ended with {len(state.answers)} answers instead of one; the trace lists them")
     answer = state.answers[0]
     return answer, degraded or answer.cut
-
-
-def _fault_of_schema(question: Question) -> str:
-    """Return why the schema of the answer can't be used; empty if it can, or there is none."""
-    if question.answer_schema is not None:
-        try:
-            checked(question.answer_schema)
-        except SchemaRefused as error:
-            return f"the answer schema {error}"
-    return ""
 
 
 class _After(NamedTuple):

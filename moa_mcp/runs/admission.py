@@ -33,7 +33,7 @@ from moa_mcp.runs.caps import earlier
 from moa_mcp.runs.record import StartPoint, StoredRun, whole
 from moa_mcp.runs.requests import ForkedRun, NewRun, Owner, ResumedRun, RunRequest, Terms
 from moa_mcp.runs.store import RunStore, not_resumable
-from moa_mcp.schemas import SchemaRefused, checked
+from moa_mcp.schemas import checked, fault_of_answer_schema
 from moa_mcp.trace import replay
 from moa_mcp.values import COMPLETE, Analysis, Answer, Question
 
@@ -150,8 +150,10 @@ class Admission:
 
     async def admit(self, request: RunRequest) -> Admitted:
         """Return whether a run may start. Raises as `Runs.admit`."""
-        if isinstance(request, NewRun) and (fault := _fault_of_schema(request)):
-            return RunRefused("answer_schema", fault, ())
+        if isinstance(request, NewRun):
+            asked = request.pipeline.asked(request.question)
+            if fault := fault_of_answer_schema(asked.answer_schema):
+                return RunRefused("answer_schema", fault, ())
         task = await self._task(request)
         usable = remembered(self._backend.usable(task.stored.routes))
         if not isinstance(request, ResumedRun):  # a resumed run repeats its earlier prompts
@@ -314,15 +316,6 @@ def _asked(request: NewRun) -> Question:
     question = request.pipeline.asked(request.question)
     schema = question.answer_schema
     return question if schema is None else replace(question, answer_schema=checked(schema))
-
-
-def _fault_of_schema(request: NewRun) -> str:
-    """Return why the schema of the answer can't be used; empty if it can, or there is none."""
-    try:
-        _asked(request)
-    except SchemaRefused as error:
-        return f"the answer schema {error}"
-    return ""
 
 
 def _limit(terms: Terms, wanted: _Limit | None, configured: _Limit | None) -> _Limit | None:

@@ -5,7 +5,7 @@ It knows no models, prompts or runs. `jsonschema` validates; it is imported when
 
 from __future__ import annotations
 
-from moa_mcp.schemas.checking import SchemaRefused, checked, checked_value
+from moa_mcp.schemas.checking import SchemaRefused, checked, checked_value, fault_of_answer_schema
 from moa_mcp.schemas.portable import sending
 from moa_mcp.schemas.reading import JsonReply, read
 from moa_mcp.schemas.strict_json import NotJson, indented, parsed
@@ -16,6 +16,7 @@ __all__ = [
     "SchemaRefused",
     "checked",
     "checked_value",
+    "fault_of_answer_schema",
     "indented",
     "parsed",
     "read",

@@ -45,6 +45,16 @@ def checked_value(value: object) -> str:
     return checked(text)
 
 
+def fault_of_answer_schema(text: str | None) -> str:
+    """Return why the answer schema of a question can't be used; empty if it can, or there is none."""
+    try:
+        if text is not None:
+            checked(text)
+    except SchemaRefused as error:
+        return f"the answer schema {error}"
+    return ""
+
+
 @lru_cache(maxsize=64)
 def checked(text: str) -> str:
     """Return a JSON Schema on one line.
