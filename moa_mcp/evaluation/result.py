@@ -1,0 +1,245 @@
+"""The result of an evaluation: values that ``--json`` writes, and that reports and the advice read.
+
+Money is in US dollars, time in seconds, scores and shares are from 0 to 1; gains are differences of scores, from -1
+to 1. What is unknown is None, never 0.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal, NamedTuple, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+from moa_mcp.values import Status
+
+FORMAT = 1
+"""The version of this format. A reader refuses a later one."""
+
+ContestantKind: TypeAlias = Literal["pipeline", "model", "majority", "best_of"]
+"""`model`: one call. `majority`: the most frequent value of k samples. `best_of`: any of k samples is right, which only
+who knows the answers can choose (an upper bound)."""
+OutcomeStatus: TypeAlias = Status | Literal["not_started"]
+Call: TypeAlias = Literal["better", "worse", "undecided"]
+
+
+class Frozen(BaseModel):
+    """A frozen value that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Interval(NamedTuple):
+    """A confidence interval."""
+
+    low: float
+    high: float
+
+
+class Contestant(Frozen):
+    """Who answers the questions."""
+
+    name: str
+    """Unique: the name of a pipeline; ``one:MODEL`` for one call; ``majority:PIPELINE:K``, ``best_of:PIPELINE:K``."""
+    kind: ContestantKind
+    models: tuple[str, ...]
+    """The models that answered, as their routes name them."""
+    baseline: bool = False
+    """Whether the others are compared with it."""
+    derived_from: str | None = None
+    """The pipeline whose samples it consists of, so that it cost nothing more; None if it had runs of its own."""
+    digest: str = ""
+    """Of what determines its answers: steps, models, settings."""
+
+
+class Asking(Frozen):
+    """A question, as the evaluation asked it."""
+
+    id: str
+    line: int
+    """In its file, from 1; 0 if it is not from a file."""
+    question: str
+    answer: str | None = None
+    choices: tuple[str, ...] = ()
+    cluster: str | None = None
+
+
+class Sample(Frozen):
+    """One answer of the first step of a pipeline, asked with the bare question: what one call of its model gives."""
+
+    model: str
+    """The alias of the agent."""
+    text: str
+    extracted: str | None = None
+    score: float | None = None
+    """None if it was not scored."""
+
+
+class Outcome(Frozen):
+    """What a contestant answered to a question, and how it scored."""
+
+    question: str
+    """Its ID."""
+    contestant: str
+    """Its name."""
+    status: OutcomeStatus
+    run_id: str | None = None
+    """None for a contestant that is derived from the samples of others, or if no run began."""
+    answer: str | None = None
+    score: float | None = None
+    """None if there is no answer, or if it could not be scored. A mean of several samples may lie between 0 and 1."""
+    extracted: str | None = None
+    why: str = ""
+    """Why it was scored so, in words."""
+    problem: str = ""
+    """Why there is no answer or no score; empty if there is one."""
+    cost_usd: Decimal | None = None
+    """The known cost of its calls."""
+    unknown_costs: int = 0
+    """The number of calls whose cost is unknown."""
+    calls: float = 0
+    seconds: float | None = None
+    samples: tuple[Sample, ...] = ()
+    agreement: float | None = None
+    """The share of the most frequent value among the samples; None if they have no values."""
+    judge_runs: tuple[str, ...] = ()
+    """The IDs of the runs that scored it."""
+    judge_cost_usd: Decimal = Decimal(0)
+
+
+class Verdict(Frozen):
+    """What a judge said about the answers of a contestant and of the baseline to a question, in one order."""
+
+    question: str
+    contestant: str
+    against: str
+    first: Literal["contestant", "against"]
+    """Whose answer the judge saw first."""
+    preferred: float | None
+    """1: the contestant's answer; 0: the other one; 0.5: a tie; None: the verdict could not be read."""
+    longer_by: int
+    """Characters by which the contestant's answer is longer; negative if it is shorter."""
+    why: str = ""
+    run_id: str | None = None
+    """None if both answers are the same, so that no judge was asked."""
+
+
+class Standing(Frozen):
+    """A row of the table: what a contestant scored and cost."""
+
+    contestant: str
+    n: int
+    """The questions with a score."""
+    score: float | None
+    interval: Interval | None
+    calls: float
+    """Per question."""
+    usd_per_1000: float | None
+    """Of the calls whose price is known; None if none is."""
+    seconds: float | None
+    """The median per question."""
+    degraded: int
+    failed: int
+    """Questions without an answer."""
+    unscored: int
+    """Questions with an answer that could not be scored."""
+    unknown_costs: int
+    """Calls whose cost is unknown."""
+    on_frontier: bool = False
+    """Whether no contestant scores at least as much for less."""
+
+
+class Comparison(Frozen):
+    """A contestant against a baseline, on the questions that both have a score for."""
+
+    contestant: str
+    against: str
+    n: int
+    clusters: int | None
+    """None if the questions have none."""
+    gain: float | None
+    interval: Interval | None
+    """Simultaneous over all comparisons of the evaluation."""
+    won: int
+    lost: int
+    tied: int
+    p: float | None
+    p_adjusted: float | None
+    """By Holm, over all comparisons of the evaluation."""
+    call: Call
+    """`better` only if the interval lies above zero and the adjusted p value is at most 0.05."""
+    detectable: float | None
+    """The gain that would have been found with a probability of 80 %."""
+    usd_per_point: float | None = None
+    """The additional cost of 1000 questions for each point (0.01) of gain; None without a gain or known costs."""
+
+
+class Duel(Frozen):
+    """What a judge prefers, over all questions: a contestant against a baseline."""
+
+    contestant: str
+    against: str
+    n: int
+    """The pairs with a readable verdict in both orders."""
+    unreadable: int
+    ties: int
+    """Pairs whose verdicts, over both orders, prefer neither."""
+    win_rate: float | None
+    interval: Interval | None
+    length_controlled: float | None
+    """The win rate if both answers had the same length; None if it can't be computed."""
+    length_interval: Interval | None
+    position_bias: float | None
+    """How much more often than half the first place won, from -0.5 to 0.5."""
+    position_interval: Interval | None
+    consistency: float | None
+    """The share of pairs with the same verdict in both orders."""
+    consistency_interval: Interval | None
+    notes: tuple[str, ...] = ()
+
+
+class Settings(Frozen):
+    """What determines an evaluation besides its questions and contestants."""
+
+    scoring: str
+    """How answers were scored, in words that the command line takes."""
+    judge: str | None = None
+    judge_models: tuple[str, ...] = ()
+    rubric: str | None = None
+    sample: int | None = None
+    seed: int = 0
+    budget_usd: Decimal | None = None
+    fail_under: float | None = None
+    """The gain in points (hundredths) that the lower bounds of all comparisons must reach."""
+    simulated: bool = False
+
+
+class Evaluation(Frozen):
+    """The whole result."""
+
+    format: int = FORMAT
+    digest: str
+    """Of the questions, the contestants and the scoring: another digest is another evaluation."""
+    created_at: str
+    """ISO 8601, UTC."""
+    source: str
+    """The name of the file or task with the questions."""
+    versions: dict[str, str]
+    """Of moa-mcp, Python and the libraries of the statistics."""
+    settings: Settings
+    questions: tuple[Asking, ...]
+    contestants: tuple[Contestant, ...]
+    outcomes: tuple[Outcome, ...]
+    verdicts: tuple[Verdict, ...] = ()
+    standings: tuple[Standing, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    duels: tuple[Duel, ...] = ()
+    cost_usd: Decimal = Decimal(0)
+    """The known cost of all runs, those of judges among them."""
+    unknown_costs: int = 0
+    complete: bool = True
+    """Whether every contestant has an answer and a score for every question."""
+    gate_passed: bool | None = None
+    """None without a gate, or if the evaluation is not complete."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know: warnings about judges, dropped samples, assumptions."""

@@ -1,0 +1,39 @@
+"""What all ways of scoring share: the score of an answer, and the protocol of what returns it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from moa_mcp.evaluation.asking import Asked
+from moa_mcp.evaluation.question import EvalQuestion
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How right an answer is, and why."""
+
+    value: float | None
+    """From 0 (wrong) to 1 (right); None if it could not be scored, such as by an unreadable verdict."""
+    extracted: str | None = None
+    """The value that was compared; None if the answer has none, or if whole texts were judged."""
+    why: str = ""
+    """In words: what was compared, or what the judge said."""
+    asked: tuple[Asked, ...] = ()
+    """The runs of a judge that scored it."""
+
+
+class Scorer(Protocol):
+    """Scores the answers to questions."""
+
+    @property
+    def name(self) -> str:
+        """How the result names it, such as ``number`` or ``judge``."""
+        ...
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it calls no model, so that every sample of a run can be scored."""
+        ...
+
+    async def __call__(self, question: EvalQuestion, answer: str) -> Score: ...
