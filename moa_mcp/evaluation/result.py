@@ -20,7 +20,7 @@ ContestantKind: TypeAlias = Literal["pipeline", "model", "majority", "best_of"]
 """`model`: one call. `majority`: the most frequent value of k samples. `best_of`: any of k samples is right, which only
 who knows the answers can choose (an upper bound)."""
 OutcomeStatus: TypeAlias = Status | Literal["not_started"]
-Call: TypeAlias = Literal["better", "worse", "undecided"]
+Conclusion: TypeAlias = Literal["better", "worse", "undecided"]
 
 
 class Frozen(BaseModel):
@@ -52,7 +52,7 @@ class Contestant(Frozen):
     """Of what determines its answers: steps, models, settings."""
 
 
-class Asking(Frozen):
+class AskedQuestion(Frozen):
     """A question, as the evaluation asked it."""
 
     id: str
@@ -166,7 +166,7 @@ class Comparison(Frozen):
     p: float | None
     p_adjusted: float | None
     """By Holm, over all comparisons of the evaluation."""
-    call: Call
+    conclusion: Conclusion
     """`better` only if the interval lies above zero and the adjusted p value is at most 0.05."""
     detectable: float | None
     """The gain that would have been found with a probability of 80 %."""
@@ -227,7 +227,7 @@ class Evaluation(Frozen):
     versions: dict[str, str]
     """Of moa-mcp, Python and the libraries of the statistics."""
     settings: Settings
-    questions: tuple[Asking, ...]
+    questions: tuple[AskedQuestion, ...]
     contestants: tuple[Contestant, ...]
     outcomes: tuple[Outcome, ...]
     verdicts: tuple[Verdict, ...] = ()
