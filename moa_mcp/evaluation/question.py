@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
 
 from moa_mcp.batch.items import Item
 
@@ -22,6 +25,8 @@ class EvalQuestion:
     letter then."""
     cluster: str | None = None
     """Questions of one cluster, such as those about one text, are not independent of each other."""
+    metadata: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue], compare=False)
+    """The other fields of its line, which only a scoring function of the user reads."""
 
     @property
     def text(self) -> str:

@@ -116,12 +116,15 @@ class Verdict(Frozen):
     first: Literal["contestant", "against"]
     """Whose answer the judge saw first."""
     preferred: float | None
-    """1: the contestant's answer; 0: the other one; 0.5: a tie; None: the verdict could not be read."""
+    """1: the contestant's answer; 0: the other one; 0.5: a tie; None: the verdict could not be read, or `problem`."""
     longer_by: int
     """Characters by which the contestant's answer is longer; negative if it is shorter."""
     why: str = ""
+    """What the judge said; parts of it are of models."""
+    problem: str = ""
+    """Why the judge did not reply: its run failed or could not start. Empty if it replied."""
     run_id: str | None = None
-    """None if both answers are the same, so that no judge was asked."""
+    """None if both answers are the same, so that no judge was asked; or if no run began."""
 
 
 class Standing(Frozen):

@@ -14,11 +14,14 @@ class Score:
     """How right an answer is, and why."""
 
     value: float | None
-    """From 0 (wrong) to 1 (right); None if it could not be scored, such as by an unreadable verdict."""
+    """From 0 (wrong) to 1 (right); None if it could not be scored: `problem` or `why` says why."""
     extracted: str | None = None
     """The value that was compared; None if the answer has none, or if whole texts were judged."""
     why: str = ""
-    """In words: what was compared, or what the judge said."""
+    """In words: what was compared, or what the judge said. Parts of it are of models."""
+    problem: str = ""
+    """Why there is no value, where the answer itself may be fine: the run of the judge failed, or the function of the
+    user did. Empty if there is a value, or if the judge replied without a verdict that can be read."""
     asked: tuple[Asked, ...] = ()
     """The runs of a judge that scored it."""
 
@@ -36,4 +39,11 @@ class Scorer(Protocol):
         """Whether it calls no model, so that every sample of a run can be scored."""
         ...
 
-    async def __call__(self, question: EvalQuestion, answer: str) -> Score: ...
+    @property
+    def digest(self) -> str:
+        """A hash of all that determines scores besides questions and answers."""
+        ...
+
+    async def __call__(self, question: EvalQuestion, answer: str) -> Score:
+        """Return the score of an answer. It raises nothing that an answer, a judge or a function of the user causes."""
+        ...
