@@ -24,9 +24,9 @@ Conclusion: TypeAlias = Literal["better", "worse", "undecided"]
 
 
 class Frozen(BaseModel):
-    """A frozen value that refuses unknown fields."""
+    """A frozen value that refuses unknown fields, and numbers that JSON can't have."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Interval(NamedTuple):
@@ -143,13 +143,16 @@ class Standing(Frozen):
     """The median per question."""
     degraded: int
     failed: int
-    """Questions without an answer."""
+    """Questions whose run ended without an answer."""
     unscored: int
     """Questions with an answer that could not be scored."""
     unknown_costs: int
     """Calls whose cost is unknown."""
     on_frontier: bool = False
-    """Whether no contestant scores at least as much for less."""
+    """Whether no contestant scores at least as much for less. Only those whose costs are all known are compared, and
+    `best_of` is none of them, since it can't be run without the answers."""
+    not_started: int = 0
+    """Questions that were not asked, or whose run has not ended."""
 
 
 class Comparison(Frozen):
@@ -174,7 +177,10 @@ class Comparison(Frozen):
     detectable: float | None
     """The gain that would have been found with a probability of 80 %."""
     usd_per_point: float | None = None
-    """The additional cost of 1000 questions for each point (0.01) of gain; None without a gain or known costs."""
+    """The additional cost of 1000 questions for each point (0.01) of gain, negative if it costs less; None unless it is
+    better, or if a cost is unknown."""
+    needed: int | None = None
+    """The number of questions that would have found half of `detectable` with a probability of 80 %."""
 
 
 class Duel(Frozen):
