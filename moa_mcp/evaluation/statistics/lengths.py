@@ -1,0 +1,107 @@
+"""The win rate that a judge would give answers of the same length, from a regression.
+
+The idea is that of length-controlled AlpacaEval (Dubois et al. 2024, arXiv:2404.04475): a logistic regression of
+verdicts on tanh(length difference / its standard deviation), predicted at a difference of 0. Here it is without
+regularization, with the place of the answers, and its standard errors are robust for the verdicts of one question or
+cluster.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.linalg import LinAlgError
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+from statsmodels.genmod.families.family import Binomial
+from statsmodels.genmod.generalized_linear_model import GLM
+from statsmodels.tools.sm_exceptions import PerfectSeparationError
+
+from moa_mcp.evaluation.statistics.arrays import Floats
+from moa_mcp.evaluation.statistics.figures import Figure
+from moa_mcp.evaluation.statistics.quantiles import critical_t
+
+LEAST_PAIRS = 10
+SEPARATED = 10.0
+"""Log-odds that only a fit without end reaches."""
+
+Reason = Literal["too few pairs", "lengths do not vary", "verdicts are separated", "no fit"]
+
+
+@dataclass(frozen=True, slots=True)
+class LengthControl:
+    """A win rate without the effect of length, and that effect."""
+
+    win_rate: Figure
+    """How often A would be preferred if its answers were as long as B's, from 0 to 1, over both orders."""
+    coefficient: Figure
+    """Log-odds for a longer answer by one unit of tanh(length difference / standard deviation)."""
+    extrapolated: bool
+    """Whether one contestant's answers are always longer, so that no pair is near a length difference of 0."""
+
+    @property
+    def favours(self) -> Literal["longer", "shorter", "neither"]:
+        """Which answers the judge favours: neither if the interval of the coefficient has 0."""
+        if not self.coefficient.excludes(0.0):
+            return "neither"
+        return "longer" if self.coefficient.low > 0 else "shorter"
+
+
+@dataclass(frozen=True, slots=True)
+class NotControlled:
+    """Why there is no length-controlled win rate."""
+
+    reason: Reason
+
+
+def length_controlled(
+    a_first: Floats, b_first: Floats, length_differences: Floats, codes: NDArray[np.intp], *, level: float = 0.95
+) -> LengthControl | NotControlled:
+    """Return the length-controlled win rate of A, or why there is none.
+
+    All arrays have the shape (pairs,). Verdicts are 1 if A is preferred, 0 if B is, 0.5 for a tie. `codes` are the
+    numbers of the clusters of the pairs.
+    """
+    varies = bool(length_differences.std() > 0) if len(length_differences) else False
+    if len(a_first) < LEAST_PAIRS or len(np.unique(codes)) < LEAST_PAIRS:
+        return NotControlled("too few pairs")
+    if not varies:
+        return NotControlled("lengths do not vary")
+    longer = np.tanh(length_differences / length_differences.std())
+    design = np.column_stack([np.ones(2 * len(longer)), np.tile(longer, 2), np.repeat([0.5, -0.5], len(longer))])
+    fit = _fitted(np.concatenate([a_first, b_first]), design, np.tile(codes, 2))
+    if isinstance(fit, NotControlled):
+        return fit
+    coefficients, covariance = fit
+    critical = critical_t(level, len(np.unique(codes)) - 1)
+    error = critical * float(np.sqrt(covariance[1, 1]))
+    coefficient = Figure(float(coefficients[1]), float(coefficients[1]) - error, float(coefficients[1]) + error)
+    one_sided = bool((length_differences > 0).all() or (length_differences < 0).all())
+    return LengthControl(_predicted(coefficients, covariance, critical), coefficient, one_sided)
+
+
+def _fitted(verdicts: Floats, design: Floats, groups: NDArray[np.intp]) -> tuple[Floats, Floats] | NotControlled:
+    """Return coefficients and their covariance, robust for groups."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            fit = GLM(verdicts, design, family=Binomial()).fit(cov_type="cluster", cov_kwds={"groups": groups})
+        except (LinAlgError, PerfectSeparationError):
+            return NotControlled("no fit")
+    coefficients, covariance = np.asarray(fit.params), np.asarray(fit.cov_params())
+    if not (np.isfinite(coefficients).all() and np.isfinite(covariance).all() and fit.converged):
+        return NotControlled("no fit")
+    return NotControlled("verdicts are separated") if np.abs(coefficients).max() > SEPARATED else (coefficients, covariance)
+
+
+def _predicted(coefficients: Floats, covariance: Floats, critical: float) -> Figure:
+    """Return the win rate at the same length, the mean over both orders; its interval is symmetric in log-odds."""
+    rates = expit(coefficients[0] + np.array([0.5, -0.5]) * coefficients[2])
+    slopes = rates * (1 - rates)
+    rate = float(rates.mean())
+    gradient = np.array([slopes.mean(), 0.0, (slopes[0] - slopes[1]) / 4]) / (rate * (1 - rate))
+    error = critical * float(np.sqrt(gradient @ covariance @ gradient))
+    return Figure(rate, float(expit(logit(rate) - error)), float(expit(logit(rate) + error)))
