@@ -8,7 +8,7 @@ since scipy and statsmodels take a second.
 from moa_mcp.evaluation.statistics.arrays import Clusters, Floats
 from moa_mcp.evaluation.statistics.calibration import AgreementLevel, Calibration, agreement_calibration
 from moa_mcp.evaluation.statistics.detectable import Detectable, detectable
-from moa_mcp.evaluation.statistics.families import Comparison, Verdict, compared
+from moa_mcp.evaluation.statistics.families import Conclusion, CorrectedGain, compared
 from moa_mcp.evaluation.statistics.figures import Figure
 from moa_mcp.evaluation.statistics.intervals import MeanScore, mean_score, wilson
 from moa_mcp.evaluation.statistics.joint import JointErrors, aggregator_efficiency, joint_errors, oracle_rate
@@ -23,7 +23,8 @@ __all__ = [
     "Calibration",
     "CascadeReport",
     "Clusters",
-    "Comparison",
+    "Conclusion",
+    "CorrectedGain",
     "Detectable",
     "Figure",
     "Floats",
@@ -35,9 +36,8 @@ __all__ = [
     "Preference",
     "SampleBaselines",
     "ThresholdChoice",
-    "Verdict",
-    "agreement_calibration",
     "aggregator_efficiency",
+    "agreement_calibration",
     "choose_threshold",
     "compared",
     "detectable",

@@ -12,6 +12,7 @@ Floats = NDArray[np.float64]
 Clusters = Sequence[Hashable] | None
 """A label for each question. Questions with the same label are not independent, such as questions about the same
 text. None: all are independent."""
+_ABOUT_ZERO = 1e-9
 
 
 def checked_scores(scores: ArrayLike, low: float = 0.0, high: float = 1.0) -> Floats:
@@ -70,6 +71,13 @@ def cluster_codes(clusters: Clusters, questions: int) -> NDArray[np.intp]:
     return np.array([numbers.setdefault(label, len(numbers)) for label in clusters], dtype=np.intp)
 
 
+def divided(numerator: Floats, denominator: Floats) -> Floats:
+    """Return the quotients; NaN where the denominator is about 0, or negative."""
+    quotients = np.full(denominator.shape, np.nan)
+    np.divide(numerator, denominator, out=quotients, where=denominator > _ABOUT_ZERO)
+    return quotients
+
+
 @dataclass(frozen=True, slots=True)
 class ClusterSums:
     """What the clusters add up to. NaN counts as no question."""
@@ -82,13 +90,13 @@ class ClusterSums:
     @property
     def means(self) -> Floats:
         """The mean of each column over its questions; NaN without any."""
-        sizes = self.sizes.sum(axis=0)
-        return np.divide(self.sums.sum(axis=0), sizes, out=np.full_like(sizes, np.nan), where=sizes > 0)
+        return divided(self.sums.sum(axis=0), self.sizes.sum(axis=0))
 
     @property
     def filled(self) -> NDArray[np.intp]:
         """How many clusters have a value, for each column."""
-        return np.count_nonzero(self.sizes, axis=0)
+        filled: NDArray[np.intp] = (self.sizes > 0).sum(axis=0)
+        return filled
 
 
 def summed(values: Floats, codes: NDArray[np.intp]) -> ClusterSums:

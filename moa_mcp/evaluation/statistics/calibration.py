@@ -54,12 +54,10 @@ def agreement_calibration(
     agreed, checked, labels = agreed[known], checked[known], labels[known]
     found = np.unique(agreed.round(9))
     at = [np.isclose(agreed, each, atol=1e-8) for each in found]
-    means = [
-        mean_score(checked[here], None if clusters is None else labels[here].tolist(), level=level) for here in at
-    ]
+    means = [mean_score(checked[here], None if clusters is None else labels[here].tolist(), level=level) for here in at]
     sizes = np.array([each.questions for each in means], dtype=np.float64)
     accuracy = np.array([each.mean.value for each in means])
-    monotone = isotonic_regression(accuracy, weights=sizes).x if len(means) else accuracy
+    monotone = isotonic_regression(accuracy, weights=sizes).x if means else accuracy
     levels = tuple(
         AgreementLevel(float(each), mean.questions, float(checked[here].sum()), mean.mean, float(fit))
         for each, here, mean, fit in zip(found, at, means, monotone, strict=True)

@@ -1,4 +1,4 @@
-"""Several comparisons at once: intervals that all hold together, adjusted p values, and a verdict for each."""
+"""Several comparisons at once: intervals that all hold together, adjusted p values, and a conclusion for each."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from moa_mcp.evaluation.statistics.arrays import Clusters, checked_level
 from moa_mcp.evaluation.statistics.figures import Figure
 from moa_mcp.evaluation.statistics.paired import PairedGain, paired_gain
 
-Verdict = Literal["better", "worse", "undecided"]
+Conclusion = Literal["better", "worse", "undecided"]
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class CorrectedGain:
     """A comparison that is one of several."""
 
     first: str
@@ -25,10 +25,10 @@ class Comparison:
     gain: PairedGain
     """Of `first` over `second`, on its own."""
     simultaneous: Figure
-    """The same gain with an interval that holds for all comparisons together, at the level asked for."""
+    """The same gain with an interval that holds for all comparisons together."""
     adjusted_p: float
     """Holm's (1979)."""
-    verdict: Verdict
+    conclusion: Conclusion
     """Whether `first` is better or worse: the simultaneous interval excludes 0, and the adjusted p value is at most
     1 - level. Otherwise undecided."""
 
@@ -44,7 +44,7 @@ def compared(
     *,
     level: float = 0.95,
     seed: int = 0,
-) -> tuple[Comparison, ...]:
+) -> tuple[CorrectedGain, ...]:
     """Compare pairs of contestants, with scores by name as `paired_gain` has them.
 
     Each comparison uses the questions that both of its contestants have a score for.
@@ -63,13 +63,13 @@ def compared(
     ]
     adjusted = multipletests([each.p_value for each in alone], alpha=1 - level, method="holm")[1]
     return tuple(
-        Comparison(*names, gain, wide.mean, float(p), verdict_of(wide.mean, float(p), level))
-        for names, gain, wide, p in zip(named, alone, together, adjusted, strict=True)
+        CorrectedGain(a, b, gain, wide.mean, float(p), concluded(wide.mean, float(p), level))
+        for (a, b), gain, wide, p in zip(named, alone, together, adjusted, strict=True)
     )
 
 
-def verdict_of(simultaneous: Figure, adjusted_p: float, level: float) -> Verdict:
-    """Return the verdict on a gain."""
+def concluded(simultaneous: Figure, adjusted_p: float, level: float) -> Conclusion:
+    """Return what can be said of a gain."""
     if not simultaneous.excludes(0.0) or adjusted_p > 1 - level:
         return "undecided"
     return "better" if simultaneous.low > 0 else "worse"

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 from statsmodels.stats.proportion import proportion_confint
 
 from moa_mcp.evaluation.statistics.arrays import (
-    ClusterSums,
     Clusters,
+    ClusterSums,
     Floats,
     checked_level,
     checked_scores,

@@ -15,6 +15,7 @@ from moa_mcp.evaluation.statistics.arrays import (
     checked_level,
     checked_scores,
     cluster_codes,
+    divided,
     same_length,
     summed,
 )
@@ -71,7 +72,7 @@ def _joint(
     both = wrong.prod(axis=1)
     cells = summed(np.column_stack([both, wrong, np.ones(len(wrong))]), codes[known]).sums
     share = wrong.mean(axis=0) if len(wrong) else np.full(2, np.nan)
-    phi = bootstrapped(cells, _phi, level=level, seed=seed) if ((0 < share) & (share < 1)).all() else None
+    phi = bootstrapped(cells, _phi, level=level, seed=seed) if ((share > 0) & (share < 1)).all() else None
     return JointErrors(
         first,
         second,
@@ -88,7 +89,7 @@ def _phi(totals: Floats) -> Floats:
     """Return the correlation from totals of (both wrong, first wrong, second wrong, questions)."""
     both, one, two = (totals[:, :3] / totals[:, 3:]).T
     variance = one * (1 - one) * two * (1 - two)
-    return np.divide(both - one * two, np.sqrt(variance), out=np.full_like(both, np.nan), where=variance > 1e-12)
+    return divided(both - one * two, np.sqrt(variance))
 
 
 def oracle_rate(members: Sequence[ArrayLike], clusters: Clusters = None, *, level: float = 0.95) -> Figure:
@@ -124,8 +125,7 @@ def aggregator_efficiency(
 
 
 def _ratio(totals: Floats) -> Floats:
-    above = totals[:, 1] > 0
-    return np.divide(totals[:, 0], totals[:, 1], out=np.full(len(totals), np.nan), where=above)
+    return divided(totals[:, 0], totals[:, 1])
 
 
 def _matrix(members: Sequence[ArrayLike]) -> Floats:

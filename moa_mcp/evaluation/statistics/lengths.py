@@ -94,12 +94,17 @@ def _fitted(verdicts: Floats, design: Floats, groups: NDArray[np.intp]) -> tuple
     coefficients, covariance = np.asarray(fit.params), np.asarray(fit.cov_params())
     if not (np.isfinite(coefficients).all() and np.isfinite(covariance).all() and fit.converged):
         return NotControlled("no fit")
-    return NotControlled("verdicts are separated") if np.abs(coefficients).max() > SEPARATED else (coefficients, covariance)
+    return (
+        NotControlled("verdicts are separated")
+        if np.abs(coefficients).max() > SEPARATED
+        else (coefficients, covariance)
+    )
 
 
 def _predicted(coefficients: Floats, covariance: Floats, critical: float) -> Figure:
     """Return the win rate at the same length, the mean over both orders; its interval is symmetric in log-odds."""
-    rates = expit(coefficients[0] + np.array([0.5, -0.5]) * coefficients[2])
+    log_odds: Floats = coefficients[0] + np.array([0.5, -0.5]) * coefficients[2]
+    rates = expit(log_odds)
     slopes = rates * (1 - rates)
     rate = float(rates.mean())
     gradient = np.array([slopes.mean(), 0.0, (slopes[0] - slopes[1]) / 4]) / (rate * (1 - rate))

@@ -16,7 +16,6 @@ from moa_mcp.evaluation.statistics.arrays import (
     checked_scores,
     cluster_codes,
     same_length,
-    summed,
 )
 from moa_mcp.evaluation.statistics.differences import MeanDifference
 from moa_mcp.evaluation.statistics.figures import Figure
@@ -86,5 +85,3 @@ def described(
 def mcnemar_p(won: int, lost: int) -> float:
     """Return the two-sided p value of McNemar's exact test: a binomial test of the questions that differ."""
     return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
-
-

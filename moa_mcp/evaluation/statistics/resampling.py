@@ -17,9 +17,7 @@ _CHUNK = 4_000_000
 """Numbers of draws at a time."""
 
 
-def bootstrapped(
-    sums: Floats, statistic: Callable[[Floats], Floats], *, level: float, seed: int = 0
-) -> Figure:
+def bootstrapped(sums: Floats, statistic: Callable[[Floats], Floats], *, level: float, seed: int = 0) -> Figure:
     """Return a statistic with its percentile interval.
 
     `sums` has the shape (clusters, columns). `statistic` gets totals of the shape (draws, columns) and returns one

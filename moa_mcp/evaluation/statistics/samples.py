@@ -31,9 +31,7 @@ class SampleBaselines:
     """Shape (questions, k): the same of the best of j samples, which only an oracle can choose."""
 
 
-def sample_baselines(
-    scores: Sequence[Sequence[float]], values: Sequence[Sequence[Hashable | None]]
-) -> SampleBaselines:
+def sample_baselines(scores: Sequence[Sequence[float]], values: Sequence[Sequence[Hashable | None]]) -> SampleBaselines:
     """Return the baselines from the samples of each question: their scores from 0 to 1, and their extracted values.
 
     A value of None could not be extracted. Such a sample has no vote, except where no sample has a value.

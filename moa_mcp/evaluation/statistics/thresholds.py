@@ -115,7 +115,9 @@ class Cascade:
 def _halves(codes: NDArray[np.intp], seed: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     clusters = np.unique(codes)
     if len(clusters) < 2 or len(codes) < 4:  # noqa: PLR2004
-        raise ValueError(f"{len(codes)} questions in {len(clusters)} clusters can't be divided; expected at least 4 in 2")
+        raise ValueError(
+            f"{len(codes)} questions in {len(clusters)} clusters can't be divided; expected at least 4 in 2"
+        )
     drawn = np.random.default_rng(seed).permutation(clusters)[: len(clusters) // 2]
     half = np.isin(codes, drawn)
     return half, ~half

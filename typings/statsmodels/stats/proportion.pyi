@@ -1,0 +1,3 @@
+def proportion_confint(
+    count: float, nobs: float, alpha: float = 0.05, method: str = "normal"
+) -> tuple[float, float]: ...
