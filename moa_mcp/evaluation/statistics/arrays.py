@@ -87,17 +87,6 @@ class ClusterSums:
     sizes: Floats
     """Shape (clusters, columns): how many questions with a value a cluster has."""
 
-    @property
-    def means(self) -> Floats:
-        """The mean of each column over its questions; NaN without any."""
-        return divided(self.sums.sum(axis=0), self.sizes.sum(axis=0))
-
-    @property
-    def filled(self) -> NDArray[np.intp]:
-        """How many clusters have a value, for each column."""
-        filled: NDArray[np.intp] = (self.sizes > 0).sum(axis=0)
-        return filled
-
 
 def summed(values: Floats, codes: NDArray[np.intp]) -> ClusterSums:
     """Sum values of shape (questions, columns) by cluster."""

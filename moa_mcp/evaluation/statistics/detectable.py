@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
-from moa_mcp.evaluation.statistics.arrays import Clusters, checked_level, checked_scores, cluster_codes, same_length
-from moa_mcp.evaluation.statistics.differences import MeanDifference
-from moa_mcp.evaluation.statistics.quantiles import critical_z
+from moa_mcp.evaluation.statistics.arrays import Clusters, checked_level
+from moa_mcp.evaluation.statistics.paired import Differences
+from moa_mcp.evaluation.statistics.quantiles import critical
 
 _LEAST = 1e-6
 
@@ -61,7 +61,7 @@ class Detectable:
 
     def _errors(self, gain: float) -> float:
         square = max(self.square, self.usual * gain, gain**2)
-        return critical_z(self.level) * sqrt(square) + float(ndtri(self.power)) * sqrt(square - gain**2)
+        return critical(self.level) * sqrt(square) + float(ndtri(self.power)) * sqrt(square - gain**2)
 
 
 def detectable(
@@ -79,12 +79,10 @@ def detectable(
         ValueError: scores, the level, the power or the number of cluster labels are wrong.
 
     """
-    one, two = checked_scores(first), checked_scores(second)
-    differences = one - two
-    codes = cluster_codes(clusters, same_length(one, two))
-    known = differences[~np.isnan(differences)]
+    differences = Differences.between(first, second, clusters)
+    known = differences.known
     usual = float(np.sqrt((known[known != 0] ** 2).mean())) if known.any() else 1.0
-    square = ((known**2).sum() + 2 * usual**2) / (len(known) + 2)
-    effect = MeanDifference.of(differences, codes).design_effect(known) if clusters is not None else 1.0
+    square = float((known**2).sum() + 2 * usual**2) / (len(known) + 2)
     corrected = 1 - (1 - checked_level(level)) / comparisons
-    return Detectable(len(known), float(square), usual, effect, corrected, checked_level(power))
+    effect = max(1.0, differences.evidence.design_effect)
+    return Detectable(len(known), square, usual, effect, corrected, checked_level(power))

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 from numpy.typing import ArrayLike
 from statsmodels.stats.multitest import multipletests
 
-from moa_mcp.evaluation.statistics.arrays import Clusters, checked_level
+from moa_mcp.evaluation.statistics.arrays import Clusters, Floats, checked_level
 from moa_mcp.evaluation.statistics.figures import Figure
-from moa_mcp.evaluation.statistics.paired import PairedGain, paired_gain
+from moa_mcp.evaluation.statistics.paired import Differences, PairedGain
+from moa_mcp.evaluation.statistics.quantiles import critical
 
 Conclusion = Literal["better", "worse", "undecided"]
+_DRAWS = 40_000
+_CHUNK = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class CorrectedGain:
-    """A comparison that is one of several."""
+    """A gain that is one of several."""
 
     first: str
     second: str
@@ -33,7 +37,7 @@ class CorrectedGain:
     1 - level. Otherwise undecided."""
 
     def at_least(self, points: float) -> bool:
-        """Whether the gain is certainly this or more: the gate of an evaluation. `points` is from -1 to 1."""
+        """Whether the whole simultaneous interval is at or above this, from -1 to 1: the gate of an evaluation."""
         return self.simultaneous.low >= points
 
 
@@ -57,14 +61,14 @@ def compared(
     named, level = [*pairs], checked_level(level)
     if not named:
         return ()
-    alone = [paired_gain(scores[a], scores[b], clusters, level=level, seed=seed) for a, b in named]
-    together = [
-        paired_gain(scores[a], scores[b], clusters, level=1 - (1 - level) / len(named), seed=seed) for a, b in named
-    ]
-    adjusted = multipletests([each.p_value for each in alone], alpha=1 - level, method="holm")[1]
+    differences = [Differences.between(scores[first], scores[second], clusters) for first, second in named]
+    together = simultaneous_critical(differences, level, seed)
+    gains = [each.gain(critical(level, each.evidence.freedom), seed=seed) for each in differences]
+    wide = [each.figure(together) for each in differences]
+    adjusted = multipletests([each.p_value for each in gains], alpha=1 - level, method="holm")[1].tolist()
     return tuple(
-        CorrectedGain(a, b, gain, wide.mean, float(p), concluded(wide.mean, float(p), level))
-        for (a, b), gain, wide, p in zip(named, alone, together, adjusted, strict=True)
+        CorrectedGain(first, second, gain, figure, p, concluded(figure, p, level))
+        for (first, second), gain, figure, p in zip(named, gains, wide, adjusted, strict=True)
     )
 
 
@@ -73,3 +77,44 @@ def concluded(simultaneous: Figure, adjusted_p: float, level: float) -> Conclusi
     if not simultaneous.excludes(0.0) or adjusted_p > 1 - level:
         return "undecided"
     return "better" if simultaneous.low > 0 else "worse"
+
+
+def simultaneous_critical(differences: Sequence[Differences], level: float, seed: int = 0) -> float:
+    """Return how many standard errors all intervals must extend, so that all hold together with this level.
+
+    The greatest of several correlated t values (Hothorn, Bretz and Westfall 2008, doi:10.1002/bimj.200810425), from
+    random draws with the correlation of the gains. It is at most Bonferroni's.
+    """
+    freedom = min(each.evidence.freedom for each in differences)
+    most = critical(1 - (1 - level) / len(differences), freedom)
+    if len(differences) == 1:
+        return most
+    rng = np.random.default_rng(seed)
+    root = _square_root(_correlation(differences))
+    rows = max(1, _CHUNK // len(differences))
+    greatest = np.concatenate(
+        [_greatest(rng, root, freedom, min(rows, _DRAWS - start)) for start in range(0, _DRAWS, rows)]
+    )
+    return min(most, max(critical(level, freedom), float(np.quantile(greatest, level))))
+
+
+def _greatest(rng: np.random.Generator, root: Floats, freedom: float, draws: int) -> Floats:
+    greatest: Floats = np.abs(rng.standard_normal((draws, len(root))) @ root).max(axis=1)
+    return greatest if np.isinf(freedom) else greatest / np.sqrt(rng.chisquare(freedom, draws) / freedom)
+
+
+def _correlation(differences: Sequence[Differences]) -> Floats:
+    """Return how the gains correlate; one without any difference does not."""
+    centred = np.stack([each.centred_sums for each in differences], axis=1)
+    lengths = np.sqrt((centred**2).sum(axis=0))
+    scaled = centred / np.where(lengths > 0, lengths, 1.0)
+    correlation = np.asarray(scaled.T @ scaled, dtype=np.float64)
+    np.fill_diagonal(correlation, 1.0)
+    return correlation
+
+
+def _square_root(correlation: Floats) -> Floats:
+    """Return the symmetric square root, which does not depend on the order of questions."""
+    values, vectors = np.linalg.eigh(correlation)
+    root: Floats = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    return root

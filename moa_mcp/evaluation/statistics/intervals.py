@@ -1,28 +1,23 @@
-"""The mean score of one contestant with its interval.
+"""The mean score of one contestant with its interval: Wilson's (1927) for the effective number of questions.
 
-For 0/1 scores of independent questions it is Wilson's interval (1927). For fractional scores and for clusters it is
-Wilson's interval for an effective number of questions (Dean and Pagano 2015, doi:10.1093/jssam/smv024), so it stays
-within 0 and 1, and has a width even where all scores are equal.
+For 0/1 scores of independent questions it is Wilson's interval itself. It is always within 0 and 1, and has a width
+even where all scores are equal.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import ndtr
 from statsmodels.stats.proportion import proportion_confint
 
-from moa_mcp.evaluation.statistics.arrays import (
-    Clusters,
-    ClusterSums,
-    Floats,
-    checked_level,
-    checked_scores,
-    cluster_codes,
-    summed,
-)
+from moa_mcp.evaluation.statistics.arrays import Clusters, checked_level, checked_scores, cluster_codes
+from moa_mcp.evaluation.statistics.evidence import evidence
 from moa_mcp.evaluation.statistics.figures import Figure
+from moa_mcp.evaluation.statistics.quantiles import critical
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,34 +42,20 @@ def mean_score(scores: ArrayLike, clusters: Clusters = None, *, level: float = 0
 
     """
     checked, level = checked_scores(scores), checked_level(level)
-    codes = cluster_codes(clusters, len(checked))
-    known = checked[~np.isnan(checked)]
-    if not known.size:
+    known = ~np.isnan(checked)
+    codes = None if clusters is None else cluster_codes(clusters, len(checked))[known]
+    if not known.any():
         return MeanScore(Figure(np.nan, 0.0, 1.0), 0, 0)
-    by_cluster = summed(checked[:, None], codes)
-    effective = float(len(known)) if clusters is None and is_binary(known) else effective_questions(by_cluster)
-    groups = int(by_cluster.filled[0])
-    return MeanScore(wilson(float(known.mean()), effective, level), len(known), groups)
+    mean = float(checked[known].mean())
+    found = evidence(checked[known], codes, mean * (1 - mean))
+    return MeanScore(wilson(mean, found.effective, level, found.freedom), found.questions, found.clusters)
 
 
-def is_binary(scores: Floats) -> bool:
-    """Whether all scores are 0 or 1."""
-    return bool(np.isin(scores, (0.0, 1.0)).all())
+def wilson(share: float, questions: float, level: float = 0.95, freedom: float = inf) -> Figure:
+    """Return a share with Wilson's interval for it.
 
-
-def wilson(share: float, questions: float, level: float = 0.95) -> Figure:
-    """Return a share with Wilson's interval for it; `questions` may be a fraction."""
-    low, high = proportion_confint(share * questions, questions, alpha=1 - level, method="wilson")
+    `questions` may be an effective number, with `freedom` degrees of freedom.
+    """
+    alpha = 2 * float(ndtr(-critical(level, freedom)))
+    low, high = proportion_confint(share * questions, questions, alpha=alpha, method="wilson")
     return Figure(share, max(0.0, min(low, share)), min(1.0, max(high, share)))
-
-
-def effective_questions(by_cluster: ClusterSums) -> float:
-    """Return how many independent questions with 0/1 scores would give a mean of the same variance."""
-    sums, sizes = by_cluster.sums[:, 0], by_cluster.sizes[:, 0]
-    total, groups = sizes.sum(), int(by_cluster.filled[0])
-    mean = sums.sum() / total
-    spread = float(((sums - mean * sizes) ** 2).sum())
-    if groups < 2 or spread == 0:  # noqa: PLR2004
-        return float(groups)
-    variance = spread / total**2 * groups / (groups - 1)
-    return float(mean * (1 - mean) / variance)

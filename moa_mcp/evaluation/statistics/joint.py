@@ -20,7 +20,7 @@ from moa_mcp.evaluation.statistics.arrays import (
     summed,
 )
 from moa_mcp.evaluation.statistics.figures import Figure
-from moa_mcp.evaluation.statistics.intervals import is_binary, mean_score
+from moa_mcp.evaluation.statistics.intervals import mean_score
 from moa_mcp.evaluation.statistics.resampling import bootstrapped
 
 LEAST_HEADROOM = 0.01
@@ -56,19 +56,18 @@ def joint_errors(
     """
     checked = {name: checked_scores(each) for name, each in scores.items()}
     questions = same_length(*checked.values()) if checked else 0
-    if not all(is_binary(each[~np.isnan(each)]) for each in checked.values()):
+    if not all(np.isin(each[~np.isnan(each)], (0.0, 1.0)).all() for each in checked.values()):
         raise ValueError("a score is neither 0 nor 1; errors go together only where an answer is right or wrong")
     codes, level = cluster_codes(clusters, questions), checked_level(level)
-    return tuple(
-        _joint(one, two, checked[one], checked[two], codes, level, seed) for one, two in combinations(checked, 2)
-    )
+    pairs = ((names, np.column_stack([checked[name] for name in names])) for names in combinations(checked, 2))
+    return tuple(_joint(*names, scores, codes, clusters is not None, level, seed) for names, scores in pairs)
 
 
 def _joint(
-    first: str, second: str, one: Floats, two: Floats, codes: NDArray[np.intp], level: float, seed: int
+    first: str, second: str, scores: Floats, codes: NDArray[np.intp], clustered: bool, level: float, seed: int
 ) -> JointErrors:
-    known = ~np.isnan(one + two)
-    wrong = 1 - np.column_stack([one, two])[known]
+    known = ~np.isnan(scores).any(axis=1)
+    wrong = 1 - scores[known]
     both = wrong.prod(axis=1)
     cells = summed(np.column_stack([both, wrong, np.ones(len(wrong))]), codes[known]).sums
     share = wrong.mean(axis=0) if len(wrong) else np.full(2, np.nan)
@@ -77,7 +76,7 @@ def _joint(
         first,
         second,
         len(wrong),
-        mean_score(both, codes[known].tolist(), level=level).mean,
+        mean_score(both, codes[known].tolist() if clustered else None, level=level).mean,
         float(share.prod()),
         phi,
         int((wrong[:, 1] > wrong[:, 0]).sum()),

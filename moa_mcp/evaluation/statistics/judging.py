@@ -20,10 +20,10 @@ from moa_mcp.evaluation.statistics.arrays import (
     cluster_codes,
     same_length,
 )
-from moa_mcp.evaluation.statistics.differences import MeanDifference
 from moa_mcp.evaluation.statistics.figures import Figure
 from moa_mcp.evaluation.statistics.intervals import mean_score
 from moa_mcp.evaluation.statistics.lengths import LengthControl, NotControlled, length_controlled
+from moa_mcp.evaluation.statistics.paired import paired_gain
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def preference(
         int((rates < 0.5).sum()),  # noqa: PLR2004
         int((rates == 0.5).sum()),  # noqa: PLR2004
         int((ab == 0.5).sum() + (ba == 0.5).sum()),  # noqa: PLR2004
-        MeanDifference.of(ab - ba, codes).figure(level).mapped(scale=0.5),
+        paired_gain(ab, ba, labels, level=level).mean.mapped(scale=0.5),
         mean_score(np.where(ab == ba, 1.0, 0.0), labels, level=level).mean,
         length_controlled(ab, ba, longer, codes, level=level),
     )

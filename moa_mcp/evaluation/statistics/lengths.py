@@ -22,7 +22,7 @@ from statsmodels.tools.sm_exceptions import PerfectSeparationError
 
 from moa_mcp.evaluation.statistics.arrays import Floats
 from moa_mcp.evaluation.statistics.figures import Figure
-from moa_mcp.evaluation.statistics.quantiles import critical_t
+from moa_mcp.evaluation.statistics.quantiles import critical
 
 LEAST_PAIRS = 10
 SEPARATED = 10.0
@@ -76,11 +76,11 @@ def length_controlled(
     if isinstance(fit, NotControlled):
         return fit
     coefficients, covariance = fit
-    critical = critical_t(level, len(np.unique(codes)) - 1)
-    error = critical * float(np.sqrt(covariance[1, 1]))
+    errors = critical(level, len(np.unique(codes)) - 1)
+    error = errors * float(np.sqrt(covariance[1, 1]))
     coefficient = Figure(float(coefficients[1]), float(coefficients[1]) - error, float(coefficients[1]) + error)
     one_sided = bool((length_differences > 0).all() or (length_differences < 0).all())
-    return LengthControl(_predicted(coefficients, covariance, critical), coefficient, one_sided)
+    return LengthControl(_predicted(coefficients, covariance, errors), coefficient, one_sided)
 
 
 def _fitted(verdicts: Floats, design: Floats, groups: NDArray[np.intp]) -> tuple[Floats, Floats] | NotControlled:
@@ -101,12 +101,12 @@ def _fitted(verdicts: Floats, design: Floats, groups: NDArray[np.intp]) -> tuple
     )
 
 
-def _predicted(coefficients: Floats, covariance: Floats, critical: float) -> Figure:
+def _predicted(coefficients: Floats, covariance: Floats, errors: float) -> Figure:
     """Return the win rate at the same length, the mean over both orders; its interval is symmetric in log-odds."""
     log_odds: Floats = coefficients[0] + np.array([0.5, -0.5]) * coefficients[2]
     rates = expit(log_odds)
     slopes = rates * (1 - rates)
     rate = float(rates.mean())
     gradient = np.array([slopes.mean(), 0.0, (slopes[0] - slopes[1]) / 4]) / (rate * (1 - rate))
-    error = critical * float(np.sqrt(gradient @ covariance @ gradient))
+    error = errors * float(np.sqrt(gradient @ covariance @ gradient))
     return Figure(rate, float(expit(logit(rate) - error)), float(expit(logit(rate) + error)))

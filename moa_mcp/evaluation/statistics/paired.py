@@ -1,4 +1,8 @@
-"""How much better one contestant is than another on the same questions."""
+"""How much better one contestant is than another on the same questions.
+
+The interval is Tango's (1998) for the effective number of questions. For 0/1 scores of independent questions it is
+Tango's interval itself.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
 from moa_mcp.evaluation.statistics.arrays import (
@@ -16,13 +20,16 @@ from moa_mcp.evaluation.statistics.arrays import (
     checked_scores,
     cluster_codes,
     same_length,
+    summed,
 )
-from moa_mcp.evaluation.statistics.differences import MeanDifference
+from moa_mcp.evaluation.statistics.evidence import Evidence, evidence
 from moa_mcp.evaluation.statistics.figures import Figure
-from moa_mcp.evaluation.statistics.intervals import is_binary
+from moa_mcp.evaluation.statistics.quantiles import critical
 from moa_mcp.evaluation.statistics.sign_flips import sign_flip_p
+from moa_mcp.evaluation.statistics.tango import tango
 
 Test = Literal["mcnemar", "sign_flip"]
+_TESTS: tuple[Test, Test] = ("sign_flip", "mcnemar")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +63,72 @@ def paired_gain(
         ValueError: scores, the level or the number of cluster labels are wrong.
 
     """
-    one, two = checked_scores(first), checked_scores(second)
-    questions = same_length(one, two)
-    difference = MeanDifference.of(one - two, cluster_codes(clusters, questions))
-    return described(difference, one - two, clusters, mean=difference.figure(checked_level(level)), seed=seed)
+    level = checked_level(level)
+    differences = Differences.between(first, second, clusters)
+    return differences.gain(critical(level, differences.evidence.freedom), seed=seed)
 
 
-def described(
-    difference: MeanDifference, differences: Floats, clusters: Clusters, *, mean: Figure, seed: int
-) -> PairedGain:
-    """Return a gain with its interval, counts and p value."""
-    known = differences[~np.isnan(differences)]
-    won, lost = int((known > 0).sum()), int((known < 0).sum())
-    exact = clusters is None and is_binary(np.abs(known))
-    p_value = mcnemar_p(won, lost) if exact else sign_flip_p(difference.sums, seed=seed)
-    return PairedGain(
-        mean,
-        len(known),
-        difference.clusters,
-        won,
-        lost,
-        len(known) - won - lost,
-        p_value,
-        "mcnemar" if exact else "sign_flip",
-    )
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Differences of scores by question, from -1 to 1."""
+
+    values: Floats
+    """Shape (questions,), NaN where one has no score."""
+    codes: NDArray[np.intp] | None
+    """The numbers of the clusters; None without clusters."""
+
+    @classmethod
+    def between(cls, first: ArrayLike, second: ArrayLike, clusters: Clusters = None) -> Differences:
+        """Subtract the scores of a second contestant from those of a first one."""
+        one, two = checked_scores(first), checked_scores(second)
+        questions = same_length(one, two)
+        return cls(one - two, None if clusters is None else cluster_codes(clusters, questions))
+
+    @property
+    def known(self) -> Floats:
+        """Those of questions that have both scores."""
+        return self.values[~np.isnan(self.values)]
+
+    @property
+    def evidence(self) -> Evidence:
+        """What their mean rests on."""
+        known = self.known
+        if not known.size:
+            return Evidence(0, 0, 1.0, 1.0, 1.0)
+        codes = None if self.codes is None else self.codes[~np.isnan(self.values)]
+        return evidence(known, codes, float(np.abs(known).mean() - known.mean() ** 2))
+
+    @property
+    def sums(self) -> Floats:
+        """Their sums, one for each cluster; the differences themselves without clusters."""
+        return self._summed(np.nan_to_num(self.values))
+
+    @property
+    def centred_sums(self) -> Floats:
+        """The same after the mean is subtracted from each difference."""
+        return self._summed(np.nan_to_num(self.values - self.known.mean())) if self.known.size else self.sums
+
+    def _summed(self, values: Floats) -> Floats:
+        return values if self.codes is None else summed(values[:, None], self.codes).sums[:, 0]
+
+    def figure(self, critical: float) -> Figure:
+        """Return their mean with its interval, this many standard errors to each side."""
+        known = self.known
+        if not known.size:
+            return Figure(np.nan, -1.0, 1.0)
+        mean, effective = float(known.mean()), self.evidence.effective
+        won, lost = (effective * float(np.maximum(side, 0).mean()) for side in (known, -known))
+        low, high = tango(won, lost, effective, critical)
+        return Figure(mean, min(low, mean), max(high, mean))
+
+    def gain(self, critical: float, *, seed: int) -> PairedGain:
+        """Return their mean with its interval, counts and p value."""
+        known, found = self.known, self.evidence
+        won, lost = int((known > 0).sum()), int((known < 0).sum())
+        exact = self.codes is None and bool(np.isin(known, (-1.0, 0.0, 1.0)).all())
+        p_value = mcnemar_p(won, lost) if exact else sign_flip_p(self.sums, seed=seed)
+        tied, test = len(known) - won - lost, _TESTS[exact]
+        return PairedGain(self.figure(critical), found.questions, found.clusters, won, lost, tied, p_value, test)
 
 
 def mcnemar_p(won: int, lost: int) -> float:

@@ -66,7 +66,7 @@ def choose_threshold(
     agreed, stopped, full = checked_scores(agreement), checked_scores(stopped_scores), checked_scores(full_scores)
     calls = np.asarray(stopped_calls, dtype=np.float64), np.asarray(full_calls, dtype=np.float64)
     codes = cluster_codes(clusters, same_length(agreed, stopped, full, *calls))
-    table = Cascade(agreed, stopped, full, *calls, codes)
+    table = Cascade(agreed, stopped, full, *calls, codes, clustered=clusters is not None)
     choosing, reporting = (table.only(half) for half in _halves(codes, seed))
     thresholds = [*np.unique(choosing.agreement[~np.isnan(choosing.agreement)]).tolist(), float("inf")]
     reports = [choosing.report(each, level=level, seed=seed) for each in thresholds]
@@ -86,6 +86,7 @@ class Cascade:
     stopped_calls: Floats
     full_calls: Floats
     codes: NDArray[np.intp]
+    clustered: bool
 
     def only(self, chosen: NDArray[np.bool_]) -> Cascade:
         """Return some of its questions."""
@@ -96,13 +97,14 @@ class Cascade:
             self.stopped_calls[chosen],
             self.full_calls[chosen],
             self.codes[chosen],
+            self.clustered,
         )
 
     def report(self, threshold: float, *, level: float, seed: int) -> CascadeReport:
         """Report the cascade that stops at this agreement."""
         stops = self.agreement >= threshold
         scores = np.where(stops, self.stopped_scores, self.full_scores)
-        clusters = self.codes.tolist()
+        clusters = self.codes.tolist() if self.clustered else None
         return CascadeReport(
             threshold,
             mean_score(scores, clusters, level=level),
