@@ -12,7 +12,6 @@ Floats = NDArray[np.float64]
 Clusters = Sequence[Hashable] | None
 """A label for each question. Questions with the same label are not independent, such as questions about the same
 text. None: all are independent."""
-_ABOUT_ZERO = 1e-9
 
 
 def checked_scores(scores: ArrayLike, low: float = 0.0, high: float = 1.0) -> Floats:
@@ -69,13 +68,6 @@ def cluster_codes(clusters: Clusters, questions: int) -> NDArray[np.intp]:
         raise ValueError(f"{len(clusters)} cluster labels for {questions} questions; expected one for each")
     numbers: dict[Hashable, int] = {}
     return np.array([numbers.setdefault(label, len(numbers)) for label in clusters], dtype=np.intp)
-
-
-def divided(numerator: Floats, denominator: Floats) -> Floats:
-    """Return the quotients; NaN where the denominator is about 0, or negative."""
-    quotients = np.full(denominator.shape, np.nan)
-    np.divide(numerator, denominator, out=quotients, where=denominator > _ABOUT_ZERO)
-    return quotients
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from moa_mcp.evaluation.statistics.arrays import Floats, summed
 
-_LEAST_EFFECT = 0.5
+LEAST_EFFECT = 0.5
 """A smaller design effect than this is taken for chance."""
 
 
@@ -70,4 +70,4 @@ def _design_effect(values: Floats, sums: Floats, sizes: Floats) -> float:
         return questions / clusters
     without = (sums.sum() - sums) / (questions - sizes)
     jackknife = (clusters - 1) / clusters * float(((without - without.mean()) ** 2).sum())
-    return max(jackknife / (variance / (questions - 1)), _LEAST_EFFECT)
+    return max(jackknife / (variance / (questions - 1)), LEAST_EFFECT)

@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from statsmodels.stats.multitest import multipletests
 
 from moa_mcp.evaluation.statistics.arrays import Clusters, Floats, checked_level
 from moa_mcp.evaluation.statistics.figures import Figure
@@ -65,7 +64,7 @@ def compared(
     together = simultaneous_critical(differences, level, seed)
     gains = [each.gain(critical(level, each.evidence.freedom), seed=seed) for each in differences]
     wide = [each.figure(together) for each in differences]
-    adjusted = multipletests([each.p_value for each in gains], alpha=1 - level, method="holm")[1].tolist()
+    adjusted = holm([each.p_value for each in gains])
     return tuple(
         CorrectedGain(first, second, gain, figure, p, concluded(figure, p, level))
         for (first, second), gain, figure, p in zip(named, gains, wide, adjusted, strict=True)
@@ -77,6 +76,18 @@ def concluded(simultaneous: Figure, adjusted_p: float, level: float) -> Conclusi
     if not simultaneous.excludes(0.0) or adjusted_p > 1 - level:
         return "undecided"
     return "better" if simultaneous.low > 0 else "worse"
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p values adjusted by Holm's method (1979), in the same order.
+
+    statsmodels has it too, but collects all garbage of the process with each call.
+    """
+    order = np.argsort(p_values, kind="stable")
+    ascending = np.asarray(p_values, dtype=np.float64)[order] * np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(ascending))
+    return [float(each) for each in adjusted]
 
 
 def simultaneous_critical(differences: Sequence[Differences], level: float, seed: int = 0) -> float:

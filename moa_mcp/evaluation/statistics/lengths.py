@@ -24,11 +24,15 @@ from moa_mcp.evaluation.statistics.arrays import Floats
 from moa_mcp.evaluation.statistics.figures import Figure
 from moa_mcp.evaluation.statistics.quantiles import critical
 
-LEAST_PAIRS = 10
+LEAST_CLUSTERS = 10
+LEAST_VERDICTS = 5
+"""For each side."""
 SEPARATED = 10.0
 """Log-odds that only a fit without end reaches."""
 
-Reason = Literal["too few pairs", "lengths do not vary", "verdicts are separated", "no fit"]
+Reason = Literal[
+    "too few pairs", "one side is hardly preferred", "lengths do not vary", "verdicts are separated", "no fit"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +69,16 @@ def length_controlled(
     All arrays have the shape (pairs,). Verdicts are 1 if A is preferred, 0 if B is, 0.5 for a tie. `codes` are the
     numbers of the clusters of the pairs.
     """
-    varies = bool(length_differences.std() > 0) if len(length_differences) else False
-    if len(a_first) < LEAST_PAIRS or len(np.unique(codes)) < LEAST_PAIRS:
+    verdicts = np.concatenate([a_first, b_first])
+    if len(np.unique(codes)) < LEAST_CLUSTERS:
         return NotControlled("too few pairs")
-    if not varies:
+    if min((verdicts == 1).sum(), (verdicts == 0).sum()) < LEAST_VERDICTS:
+        return NotControlled("one side is hardly preferred")
+    if not length_differences.std():
         return NotControlled("lengths do not vary")
     longer = np.tanh(length_differences / length_differences.std())
     design = np.column_stack([np.ones(2 * len(longer)), np.tile(longer, 2), np.repeat([0.5, -0.5], len(longer))])
-    fit = _fitted(np.concatenate([a_first, b_first]), design, np.tile(codes, 2))
+    fit = _fitted(verdicts, design, np.tile(codes, 2))
     if isinstance(fit, NotControlled):
         return fit
     coefficients, covariance = fit
