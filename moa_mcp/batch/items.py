@@ -21,11 +21,14 @@ FIELDS = ("question", "id", "context", "images", "system", "seed", "max_cost_usd
 """What an item may have. Other fields are not used."""
 _NEAR = 0.8
 """How similar an unknown field must be to a missing one to be a mistake; other columns are common in data sets."""
+_OTHER_NAMES = frozenset({"prompt", "input", "query", "instruction", "problem"})
+"""What data sets also call the question."""
+_NAMED = 5
 _LONGEST_ID = 500
 _LARGEST_SEED = 2**63 - 1
 _MOST_DIGITS = 20
 _SHOWN = 40
-_KINDS: Mapping[type, str] = {
+KINDS: Mapping[type, str] = {
     bool: "true or false",
     list: "a list",
     dict: "an object",
@@ -93,7 +96,7 @@ def restored(text: bytes) -> Item:
 
 def item(raw: Raw, line: int) -> Item:
     """Return the item of a line. Raises `InvalidItem`."""
-    _check_names(raw)
+    check_names(raw, FIELDS)
     budget = _positive("max_cost_usd", raw.get("max_cost_usd"), "US dollars")
     deadline = _positive("deadline_s", raw.get("deadline_s"), "seconds")
     images = _images(raw.get("images"))
@@ -101,8 +104,8 @@ def item(raw: Raw, line: int) -> Item:
         line,
         _question(raw),
         _id(raw.get("id")),
-        _text("context", raw.get("context")),
-        _text("system", raw.get("system")),
+        text_of("context", raw.get("context")),
+        text_of("system", raw.get("system")),
         _seed(raw.get("seed")),
         None if budget is None else str(budget),
         None if deadline is None else float(deadline),
@@ -111,33 +114,43 @@ def item(raw: Raw, line: int) -> Item:
     )
 
 
-def unused(raw: Raw) -> Iterable[str]:
-    """Return the fields of an item that are not used."""
-    return (name for name in raw if name not in FIELDS)
-
-
-def _check_names(raw: Raw) -> None:
-    missing = [name for name in FIELDS if name not in raw]
-    for name in unused(raw):
+def check_names(raw: Raw, fields: Iterable[str]) -> None:
+    """Raise `InvalidItem` if an unknown field is probably a misspelled one of these."""
+    known = (*fields,)
+    missing = [name for name in known if name not in raw]
+    for name in raw:
+        if name in known:
+            continue
         if near := similar(name, missing, most=1, at_least=_NEAR):
             raise InvalidItem(f"there is no field {quoted(name)}; did you mean {near[0]}?")
 
 
 def _question(raw: Raw) -> str:
     if "question" not in raw:
-        others = ", ".join(quoted(name) for name in list(raw)[:5]) or "none"
-        raise InvalidItem(f'it has no "question"; its fields: {others}')
-    text = _text("question", raw["question"])
+        raise InvalidItem(f'it has no "question"; its fields: {listed_names(raw)}{other_name(raw)}')
+    text = text_of("question", raw["question"])
     if text is None:
         raise InvalidItem("its question is empty")
     return text
 
 
-def _text(name: str, value: object) -> str | None:
+def listed_names(names: Iterable[str]) -> str:
+    """Return the first names of fields or columns for a message."""
+    return ", ".join(quoted(name) for name in [*names][:_NAMED]) or "none"
+
+
+def other_name(names: Iterable[str]) -> str:
+    """Return the remedy for a question under another usual name; empty if there is none."""
+    found = next((name for name in names if name.lower() in _OTHER_NAMES), None)
+    return "" if found is None else f'; rename {quoted(found)} to "question"'
+
+
+def text_of(name: str, value: object) -> str | None:
+    """Return the text of a field; None if it is empty or missing. Raises `InvalidItem` for another value."""
     if value is None:
         return None
     if not isinstance(value, str):
-        raise InvalidItem(f"its {name} is {_KINDS[type(value)]}; write it as a text")
+        raise InvalidItem(f"its {name} is {KINDS[type(value)]}; write it as a text")
     return mended(value) if value.strip() else None
 
 
@@ -167,7 +180,7 @@ def _id(value: object) -> str | int | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise InvalidItem(f"its id is {_KINDS[type(value)]}; write it as a text or a whole number")
+        raise InvalidItem(f"its id is {KINDS[type(value)]}; write it as a text or a whole number")
     if len(str(value)) > _LONGEST_ID:
         raise InvalidItem(f"its id has {len(str(value))} characters; use at most {_LONGEST_ID}")
     return mended(value) if isinstance(value, str) else value
@@ -196,13 +209,13 @@ def _decimal(name: str, value: object, expected: str) -> Decimal | None:
     except InvalidOperation:
         number = None
     if number is None or not number.is_finite() or number.adjusted() > _MOST_DIGITS:
-        raise InvalidItem(f"its {name} is {_shown(value)}; write {expected}")
+        raise InvalidItem(f"its {name} is {shown(value)}; write {expected}")
     return number
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """Return a value for a message: a short text or number as it is, or what kind of value it is."""
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         text = str(value)
         return quoted(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
-    return _KINDS[type(value)]
+    return KINDS[type(value)]

@@ -1,210 +1,43 @@
-"""Reads the items of a batch from JSON Lines or CSV, a line at a time, and collects what is wrong with the file.
-
-It knows no runs and no terminal. The formats: https://jsonlines.org, and RFC 4180 with other separators and line ends.
-"""
+"""Reads the items of a batch from a file. It knows no runs and no terminal."""
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from itertools import chain
-from typing import Literal, NamedTuple, TypeAlias, cast
 
-from moa_mcp.batch.items import InvalidItem, Item, Raw, item, unused
+from moa_mcp.batch.items import FIELDS, InvalidItem, Item, Raw, item
+from moa_mcp.batch.rows import Format, Read, read_rows
 from moa_mcp.text.visible import quoted
-
-Format: TypeAlias = Literal["jsonl", "csv"]
-MOST_PROBLEMS = 20
-"""Problems after which reading stops."""
-_MOST_UNUSED = 8
-_SEPARATORS = ",;\t"
-_LARGEST_FIELD = 2**31 - 1
-_BOM = b"\xef\xbb\xbf"
-_ONE_A_LINE = "write one object on each line (jq -c '.[]')"
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-
-
-class FileProblem(NamedTuple):
-    """What is wrong with a file, and where."""
-
-    line: int
-    """From 1; 0 for the whole file."""
-    message: str
-
-    def __str__(self) -> str:
-        return f"line {self.line}: {self.message}" if self.line else self.message
-
-
-class _Row(NamedTuple):
-    """What a file has at a line: an item, or what is wrong there."""
-
-    line: int
-    raw: Raw | InvalidItem
-
-
-@dataclass(slots=True)
-class Read:
-    """What was read from a file. The items went to the function that took them."""
-
-    items: int = 0
-    problems: list[FileProblem] = field(default_factory=list[FileProblem])
-    """At most `MOST_PROBLEMS`; the rest of the file was not read then."""
-    unused: dict[str, None] = field(default_factory=dict[str, None])
-    """The first names of fields that are not used."""
 
 
 def read(lines: Iterable[bytes], form: Format, take: Callable[[Item], object]) -> Read:
     """Give each valid item to `take`, in order. `lines` are those of a binary file."""
-    result = Read()
-    rows = _jsonl(lines) if form == "jsonl" else _csv(lines)
-    ids: dict[str, int] = {}
-    copies: dict[bytes, int] = {}
-    for row in rows:
-        try:
-            read_item = _numbered(_item(row, result.unused), ids, copies)
-        except InvalidItem as error:
-            result.problems.append(FileProblem(row.line, str(error)))
-        else:
-            result.items += 1
-            take(read_item)
-        if len(result.problems) == MOST_PROBLEMS:
-            return result
-    if not result.items and not result.problems:
-        result.problems.append(FileProblem(0, "it has no questions"))
-    return result
+    return read_rows(lines, form, FIELDS, _Numbered().item, take)
 
 
-def _item(row: _Row, not_used: dict[str, None]) -> Item:
-    if isinstance(row.raw, InvalidItem):
-        raise row.raw
-    if len(not_used) < _MOST_UNUSED:
-        not_used |= dict.fromkeys(unused(row.raw))
-    return item(row.raw, row.line)
+@dataclass(slots=True)
+class _Numbered:
+    """The items so far, to number those that ask the same."""
 
+    lines: dict[str, int] = field(default_factory=dict[str, int])
+    """By ID."""
+    copies: dict[bytes, int] = field(default_factory=dict[bytes, int])
+    """By content."""
 
-def _numbered(each: Item, ids: dict[str, int], copies: dict[bytes, int]) -> Item:
-    """Return the item with the number of its earlier copies. Raises `InvalidItem` if an earlier item has its ID."""
-    if each.id is not None:
-        first = ids.setdefault(str(each.id), each.line)
-        if first != each.line:
-            raise InvalidItem(f"its id {quoted(str(each.id))} is that of line {first}; ids must differ")
-        return each
-    content = json.dumps([each.question, each.context, each.system, each.seed, *each.image_hashes])
-    key = sha256(content.encode()).digest()[:16]
-    copies[key] = copies.get(key, -1) + 1
-    return replace(each, copy=copies[key])
+    def item(self, raw: Raw, line: int) -> Item:
+        """Return the item of a row with the number of its earlier copies.
 
-
-def _decoded(lines: Iterable[bytes]) -> Iterator[tuple[int, str | InvalidItem]]:
-    """Yield the number and the text of each line."""
-    for number, line in enumerate(lines, 1):
-        if number == 1 and line.startswith(_UTF_16):
-            yield 1, InvalidItem("it is UTF-16; save the file as UTF-8")
-            return
-        whole = line.removeprefix(_BOM) if number == 1 else line
-        try:
-            yield number, whole.decode()
-        except UnicodeDecodeError as error:
-            yield number, InvalidItem(f"it is not UTF-8: byte {whole[error.start]:#04x}; convert the file to UTF-8")
-
-
-def _jsonl(lines: Iterable[bytes]) -> Iterator[_Row]:
-    for number, line in _decoded(lines):
-        if isinstance(line, InvalidItem):
-            yield _Row(number, line)
-        elif line.strip() in {"[", "{"}:
-            yield _Row(number, InvalidItem(f"a JSON value goes over several lines; {_ONE_A_LINE}"))
-            return
-        elif line.strip():
-            yield _Row(number, _parsed(line))
-
-
-def _parsed(line: str) -> Raw | InvalidItem:
-    try:
-        value: object = json.loads(line)
-    except json.JSONDecodeError as error:
-        return InvalidItem(f"it is not JSON: {error.msg} at column {error.colno}")
-    except (ValueError, RecursionError):
-        return InvalidItem("it is not JSON that can be read: its numbers or its nesting are too large")
-    if isinstance(value, str):
-        return {"question": value}
-    if isinstance(value, dict):
-        return cast("Raw", value)
-    if isinstance(value, list):
-        return InvalidItem(f"it is a list; {_ONE_A_LINE}")
-    return InvalidItem('it is neither an object, {"question": "…"}, nor a text')
-
-
-def _csv(lines: Iterable[bytes]) -> Iterator[_Row]:
-    csv.field_size_limit(_LARGEST_FIELD)  # a context may be longer than 128 kB
-    broken: list[_Row] = []
-    texts = _texts(lines, broken)
-    first = next(texts, "")
-    separator = _separator(first)
-    rows = csv.reader(chain([first] if first else [], texts), delimiter=separator, strict=True)
-    header: tuple[str, ...] = ()
-    began = 1
-    while True:
-        row = _next(rows)
-        yield from broken
-        broken.clear()
-        if row is None:
-            return
-        line, began = began, rows.line_num + 1
-        if isinstance(row, InvalidItem):
-            yield _Row(line, row)
-        elif not any(row):
-            continue
-        elif header:
-            yield _Row(line, _of_row(header, row, separator))
-        else:
-            header = tuple(name.strip().lower() for name in row)
-            if problem := _problem_of(header):
-                yield _Row(line, problem)
-                return
-
-
-def _texts(lines: Iterable[bytes], broken: list[_Row]) -> Iterator[str]:
-    """Yield the lines as texts; one that is not UTF-8 is empty, and goes to `broken`."""
-    for number, line in _decoded(lines):
-        if isinstance(line, InvalidItem):
-            broken.append(_Row(number, line))
-        yield "\n" if isinstance(line, InvalidItem) else line
-
-
-def _separator(header: str) -> str:
-    """Return what separates the columns: spreadsheets write a semicolon where a comma is in numbers."""
-    names = {separator: [each.strip(' "\r\n').lower() for each in header.split(separator)] for separator in _SEPARATORS}
-    return next((separator for separator in _SEPARATORS if "question" in names[separator]), _SEPARATORS[0])
-
-
-def _next(rows: Iterator[list[str]]) -> list[str] | InvalidItem | None:
-    try:
-        return next(rows, None)
-    except csv.Error as error:
-        if "unexpected end of data" in str(error):
-            return InvalidItem('a quote (") that opens here is not closed')
-        if "new-line character" in str(error):
-            return InvalidItem("its lines end with CR alone; save the file with LF or CRLF")
-        return InvalidItem(f"it is not CSV: {error}; write a quote inside quotes twice")
-
-
-def _problem_of(header: Sequence[str]) -> InvalidItem | None:
-    named = [name for name in header if name]
-    if "question" not in named:
-        shown = ", ".join(quoted(name) for name in named[:5]) or "none"
-        return InvalidItem(f'the first line names no column "question"; its columns: {shown}')
-    if len(set(named)) != len(named):
-        return InvalidItem("the first line names a column twice")
-    return None
-
-
-def _of_row(header: Sequence[str], row: Sequence[str], separator: str) -> Raw | InvalidItem:
-    if len(row) != len(header):
-        return InvalidItem(
-            f"it has {len(row)} cells, and the first line {len(header)}; quote cells that contain {quoted(separator)}"
-        )
-    return {name: cell for name, cell in zip(header, row, strict=True) if name}
+        Raises `InvalidItem` also if an earlier item has its ID.
+        """
+        each = item(raw, line)
+        if each.id is not None:
+            first = self.lines.setdefault(str(each.id), line)
+            if first != line:
+                raise InvalidItem(f"its id {quoted(str(each.id))} is that of line {first}; ids must differ")
+            return each
+        content = json.dumps([each.question, each.context, each.system, each.seed, *each.image_hashes])
+        key = sha256(content.encode()).digest()[:16]
+        self.copies[key] = self.copies.get(key, -1) + 1
+        return replace(each, copy=self.copies[key])

@@ -71,6 +71,11 @@ class Reader:
         models |= {model: (Route(model=model),) for model in named - models.keys()}
         return Config(source, *settings, models, stand_ins, pipelines, moves(places.values()))
 
+    def pipeline(self, name: str, table: dict[str, Any], config: Config) -> Pipeline | None:
+        """Return a pipeline that a command builds, with the defaults and models of a configuration."""
+        settings = Settings(config.defaults, config.limits, config.budget, config.journal, config.panels)
+        return self._pipeline(name, table, settings, set(config.models))
+
     def _settings(self, kind: type[_AnyTable], written: Written) -> _AnyTable:
         """Return a table of settings, with the keys of it that stand in `[defaults]`."""
         for key in written.twice:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moa_mcp.batch.items import Item, restored
-from moa_mcp.batch.reading import MOST_PROBLEMS, Format, read
+from moa_mcp.batch.reading import read
+from moa_mcp.batch.rows import MOST_PROBLEMS, Format
 from moa_mcp.cli.batch.source import STDIN
 from tests.cli.test_cli import invoke
 from tests.support.batches import Desk

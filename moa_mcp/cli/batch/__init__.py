@@ -12,7 +12,7 @@ import click
 
 from moa_mcp.batch.identity import BatchSettings
 from moa_mcp.batch.questions import questions
-from moa_mcp.batch.reading import Format
+from moa_mcp.batch.rows import Format
 from moa_mcp.batch.spool import spool
 from moa_mcp.cli import completing
 from moa_mcp.cli.admitting import yes_option

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from moa_mcp.batch.reading import MOST_PROBLEMS, FileProblem, Format, read
+from moa_mcp.batch.reading import read
+from moa_mcp.batch.rows import MOST_PROBLEMS, FileProblem, Format, Read
 from moa_mcp.batch.spool import Spool
 from moa_mcp.cli.options import Refused
 from moa_mcp.cli.text import counted, say, shortened
@@ -23,7 +25,7 @@ class InvalidFile(Refused):
     """A question file has problems. It lists each with its line."""
 
     def __init__(self, name: str, problems: Sequence[FileProblem], remedy: str) -> None:
-        self._lines = [f"  {shortened(str(problem))}" for problem in problems]
+        self._lines = [f"  {shortened(each)}" for each in _grouped(problems)]
         if len(problems) == MOST_PROBLEMS:
             self._lines.append("  The rest of the file was not read.")
         super().__init__(f"{name} has {counted(len(problems), 'problem')}; nothing was started", remedy)
@@ -35,11 +37,16 @@ class InvalidFile(Refused):
 
 def stored(path: str, form: Format | None, into: Spool) -> None:
     """Store the items of a file. Raises `Refused` if it can't be read or has problems."""
+    read_file(path, form, lambda lines, form: read(lines, form, lambda item: into.add(item.dumped())))
+
+
+def read_file(path: str, form: Format | None, reading: Callable[[IO[bytes], Format], Read]) -> None:
+    """Read a file of questions. Raises `Refused` if it can't be read or has problems."""
     name = "stdin" if path == STDIN else path
     form = form or ("csv" if Path(path).suffix.lower() in _OF_CSV else "jsonl")
     try:
         with _opened(path) as lines:
-            result = read(lines, form, lambda item: into.add(item.dumped()))
+            result = reading(lines, form)
     except OSError as error:
         raise Refused(f"can't read {name}: {error.strerror}", "Pass a file with questions, or - for stdin.") from error
     if result.problems:
@@ -66,3 +73,15 @@ def _opened(path: str) -> Generator[IO[bytes]]:
     if sys.stdin.isatty():
         raise Refused("the questions are missing", "Pipe them to stdin, or pass a file.")
     yield sys.stdin.buffer
+
+
+def _grouped(problems: Sequence[FileProblem]) -> Iterator[str]:
+    """Yield each problem once, with its lines, in the order of the first ones."""
+    lines: defaultdict[str, list[int]] = defaultdict(list)
+    for problem in problems:
+        lines[problem.message].append(problem.line)
+    for message, numbers in lines.items():
+        if len(numbers) == 1:
+            yield str(FileProblem(numbers[0], message))
+        else:
+            yield f"lines {', '.join(map(str, numbers))}: {message}"
