@@ -7,7 +7,6 @@ middleware around it.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
@@ -19,7 +18,7 @@ import anyio.to_thread
 from moa_mcp.errors import AuthFailed, ParameterRefused, RequestRefused
 from moa_mcp.providers.failures import refusals
 from moa_mcp.providers.openai import families, request, responses
-from moa_mcp.providers.openai.connections import Connections, Sending
+from moa_mcp.providers.openai.connections import Connections
 from moa_mcp.routing import proxies
 from moa_mcp.routing.hosts import host
 from moa_mcp.values import Call, Completion, Parameters, Target
@@ -27,6 +26,8 @@ from moa_mcp.values import Call, Completion, Parameters, Target
 if TYPE_CHECKING:
     from multidict import CIMultiDict
     from yarl import URL
+
+    from moa_mcp.providers.openai.sending import Sending
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 Body: TypeAlias = dict[str, Any]
@@ -78,12 +79,14 @@ class OpenAICompatible:
     async def _asked(self, call: Call, target: Target, endpoint: _Endpoint) -> Completion:
         import aiohttp  # noqa: PLC0415  lazy, see the module's docstring
 
+        from moa_mcp.providers.openai.sending import Sending  # noqa: PLC0415
+
         body = _body(call, endpoint, request.parameters(call, families.renamed(target, call.parameters)))
         try:
             while True:
-                sending = Sending(time.monotonic())
+                sending = Sending(body)
                 try:
-                    return await self._sent(call, target, endpoint, body, sending)
+                    return await self._sent(call, target, endpoint, sending)
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                     if not sending.is_lost(error):
                         raise
@@ -95,14 +98,13 @@ class OpenAICompatible:
             unmade = isinstance(error, aiohttp.InvalidURL | aiohttp.ConnectionTimeoutError)
             raise refusals.unreached(target, connected=not unmade) from error
 
-    async def _sent(self, call: Call, target: Target, endpoint: _Endpoint, body: bytes, sending: Sending) -> Completion:
+    async def _sent(self, call: Call, target: Target, endpoint: _Endpoint, sending: Sending) -> Completion:
         async with self._connections.session(endpoint.url.scheme).post(
             endpoint.url,
-            data=body,
+            data=sending,
             headers=endpoint.headers,
             proxy=endpoint.proxy,
             allow_redirects=False,
-            trace_request_ctx=sending,
         ) as response:
             sending.answered = True
             if response.status != 200:  # noqa: PLR2004
@@ -137,7 +139,7 @@ class OpenAICompatible:
 
 
 def _import() -> None:
-    for name in ("aiohttp", "certifi", "orjson"):
+    for name in ("certifi", "orjson", "moa_mcp.providers.openai.sending"):
         import_module(name)
 
 

@@ -6,9 +6,6 @@ A server may close an idle connection while a request is on its way, which is th
 from __future__ import annotations
 
 import ssl
-import time
-from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,30 +15,8 @@ _CONNECT_S = 20.0
 _KEPT_S, _KEPT_PLAIN_S = 55.0, 4.0
 """Seconds to keep an idle connection open for the next layer, with TLS and without. Providers close theirs after 60.
 Servers without TLS, such as uvicorn and llama.cpp, do so after 5; a new connection to them takes no time."""
-_LOST_S = 1.0
-"""Seconds in which a server that closes idle connections closes one on which a request is on its way. Later, it may
-have begun to answer."""
 _NAMES_S = 300
 _BUFFER = 2**18
-
-
-@dataclass(slots=True, eq=False)
-class Sending:
-    """One request while it is sent."""
-
-    began: float
-    """On the monotonic clock, in seconds."""
-    reuses: bool = False
-    """Whether its connection had another request before."""
-    answered: bool = False
-    """Whether the status and headers of a response arrived."""
-
-    def is_lost(self, error: aiohttp.ClientError) -> bool:
-        """Whether the server closed an idle connection before it read the request, so that it can be sent again."""
-        import aiohttp  # noqa: PLC0415  lazy, see `client`
-
-        partial = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
-        return self.reuses and not self.answered and not partial and time.monotonic() - self.began < _LOST_S
 
 
 class Connections:
@@ -51,7 +26,7 @@ class Connections:
         self._sessions: dict[str, aiohttp.ClientSession] = {}
 
     def session(self, scheme: str) -> aiohttp.ClientSession:
-        """Return the session for addresses with this scheme. Its requests take a `Sending` as `trace_request_ctx`."""
+        """Return the session for addresses with this scheme. The body of its requests is a `Sending`."""
         return self._sessions.get(scheme) or self._opened(scheme)
 
     async def close(self) -> None:
@@ -63,11 +38,11 @@ class Connections:
     def _opened(self, scheme: str) -> aiohttp.ClientSession:
         import aiohttp  # noqa: PLC0415  lazy, see `client`
 
-        reuse = aiohttp.TraceConfig()
-        reuse.on_connection_reuseconn.append(_reused)
-        # The slots and timeout layers limit concurrency and time.
+        from moa_mcp.providers.openai.sending import Connector  # noqa: PLC0415
+
         secure = scheme == "https"
-        connector = aiohttp.TCPConnector(
+        # The slots and timeout layers limit concurrency and time.
+        connector = Connector(
             limit=0,
             ttl_dns_cache=_NAMES_S,
             keepalive_timeout=_KEPT_S if secure else _KEPT_PLAIN_S,
@@ -78,16 +53,8 @@ class Connections:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=_BUFFER,
-            trace_configs=[reuse],
         )
         return session
-
-
-async def _reused(
-    _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceConnectionReuseconnParams
-) -> None:
-    sending: Sending = context.trace_request_ctx
-    sending.reuses = True
 
 
 def _tls_context() -> ssl.SSLContext:
