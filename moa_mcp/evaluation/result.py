@@ -73,6 +73,8 @@ class Sample(Frozen):
     extracted: str | None = None
     score: float | None = None
     """None if it was not scored."""
+    cost_usd: Decimal | None = None
+    """What its call cost; None if that is unknown."""
 
 
 class Outcome(Frozen):
