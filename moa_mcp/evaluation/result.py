@@ -7,6 +7,7 @@ to 1. What is unknown is None, never 0.
 from __future__ import annotations
 
 from decimal import Decimal
+from math import ceil
 from typing import Literal, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
@@ -182,7 +183,12 @@ class Comparison(Frozen):
     """The additional cost of 1000 questions for each point (0.01) of gain, negative if it costs less; None unless it is
     better, or if a cost is unknown."""
     needed: int | None = None
-    """The number of questions that would have found half of `detectable` with a probability of 80 %."""
+    """The number of questions that would find a gain of `sought` with a probability of 80 %."""
+
+    @property
+    def sought(self) -> float | None:
+        """Half of `detectable`, in whole points and at least one."""
+        return None if self.detectable is None else max(1, ceil(self.detectable * 100) // 2) / 100
 
 
 class Duel(Frozen):
@@ -197,6 +203,7 @@ class Duel(Frozen):
     """Pairs whose verdicts, over both orders, prefer neither."""
     win_rate: float | None
     interval: Interval | None
+    """Simultaneous over all duels of the evaluation, as that of the length-controlled rate."""
     length_controlled: float | None
     """The win rate if both answers had the same length; None if it can't be computed."""
     length_interval: Interval | None

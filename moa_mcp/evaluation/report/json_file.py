@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from moa_mcp.errors import MoaError
 from moa_mcp.evaluation.report.files import write_file
-from moa_mcp.evaluation.result import FORMAT, Evaluation
+from moa_mcp.evaluation.result import FORMAT, Comparison, Duel, Evaluation, Verdict
 from moa_mcp.text.visible import quoted
 
 Value = TypeVar("Value")
@@ -110,13 +110,14 @@ def _inconsistent(evaluation: Evaluation) -> Iterator[str]:
     yield from (f"question {quoted(one)} has two outcomes of {quoted(two)}" for one, two in _repeated(asked))
     used = [*(name for _, name in asked), *_named(evaluation)]
     yield from (f"there is no contestant {quoted(each)}" for each in _missing(used, contestants))
-    about = [each.question for each in (*evaluation.outcomes, *evaluation.verdicts)]
+    about = [*(question for question, _ in asked), *(each.question for each in evaluation.verdicts)]
     yield from (f"there is no question {quoted(each)}" for each in _missing(about, questions))
 
 
 def _named(evaluation: Evaluation) -> Iterator[str]:
     yield from (each.contestant for each in evaluation.standings)
-    for pair in (*evaluation.comparisons, *evaluation.duels, *evaluation.verdicts):
+    pairs: list[Comparison | Duel | Verdict] = [*evaluation.comparisons, *evaluation.duels, *evaluation.verdicts]
+    for pair in pairs:
         yield from (pair.contestant, pair.against)
 
 
