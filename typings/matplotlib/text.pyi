@@ -1,0 +1,9 @@
+from collections.abc import Sequence
+
+from matplotlib.patheffects import withStroke
+from matplotlib.transforms import Bbox, Renderer
+
+class Text:
+    def get_window_extent(self, renderer: Renderer) -> Bbox: ...
+    def set_path_effects(self, path_effects: Sequence[withStroke]) -> None: ...
+    def set_position(self, xy: tuple[float, float]) -> None: ...
