@@ -8,6 +8,7 @@ import threading
 import webbrowser
 from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import anyio
 import click
@@ -20,6 +21,9 @@ from moa_mcp.config import JournalSettings
 from moa_mcp.garbage import collecting_nothing
 from moa_mcp.journal import Journal
 from moa_mcp.journal.address import is_database
+
+if TYPE_CHECKING:
+    from moa_mcp.viewing import Viewing
 
 
 @click.command(
@@ -42,18 +46,23 @@ def command(run_id: str | None, port: int, no_open: bool, journal: str | None) -
     found = None if run_id is None else _found(run_id, journal)
     with collecting_nothing():
         from moa_mcp.viewing import CannotView, Viewing  # noqa: PLC0415  errors above need not wait for a web server
-    with _journal(journal) as kept:
+    with read_alone(journal) as kept:
         try:
             viewing = Viewing(kept, journal_name(journal), port)
         except CannotView as error:
             raise Refused(str(error), "Choose another port with --port, or none to use a free one.") from error
-        with closing(viewing):
-            click.echo(viewing.address(found))
-            say("The address has a key for this browser and this process. Press Ctrl-C to stop.")
-            sys.stdout.flush()
-            if not no_open and _has_browser():
-                _open(viewing.address_once(found))
-            viewing.serve()
+        served(viewing, found, opens=not no_open)
+
+
+def served(viewing: Viewing, run_id: str | None = None, *, opens: bool) -> None:
+    """Print the address of a run, or that of the first page, and serve it until Ctrl-C."""
+    with closing(viewing):
+        click.echo(viewing.address(run_id))
+        say("The address has a key for this browser and this process. Press Ctrl-C to stop.")
+        sys.stdout.flush()
+        if opens and _has_browser():
+            _open(viewing.address_once(run_id))
+        viewing.serve()
 
 
 def _found(run_id: str, journal: str | None) -> str:
@@ -62,7 +71,7 @@ def _found(run_id: str, journal: str | None) -> str:
 
 
 @contextmanager
-def _journal(path: str | None) -> Generator[Journal]:
+def read_alone(path: str | None) -> Generator[Journal]:
     """Open the journal to read it alone, and close it at the end. A file that does not exist is not created."""
     missing = absent(path)
     try:

@@ -25,7 +25,7 @@ SHARED = 100
 
 def data_of(trace: Trace) -> dict[str, Json]:
     """Return the run, the trees of its Markdown texts, and its repeated texts, to which the others refer."""
-    return _packed({"run": run_of(trace), "markdown": [*_markdown(trace)]})
+    return packed({"run": run_of(trace), "markdown": [*_markdown(trace)]})
 
 
 def compared(trace: Trace, other: Trace, settings: Iterable[Difference] | None) -> dict[str, Json]:
@@ -36,10 +36,11 @@ def compared(trace: Trace, other: Trace, settings: Iterable[Difference] | None) 
     names = ("step", "setting", "one", "other")
     rows: Json = None if settings is None else [dict(zip(names, each, strict=True)) for each in settings]
     runs: dict[str, Json] = {"run": run_of(trace), "other": run_of(other), "settings": rows}
-    return _packed({**runs, "markdown": [*_markdown(trace, other)]})
+    return packed({**runs, "markdown": [*_markdown(trace, other)]})
 
 
-def _packed(data: dict[str, Json]) -> dict[str, Json]:
+def packed(data: dict[str, Json]) -> dict[str, Json]:
+    """Return data with `texts`: those that occur more than once, with references to them in their places."""
     repeated = {text: number for number, text in enumerate(_repeated(data))}
     return {**{name: shortened(value, repeated) for name, value in data.items()}, "texts": [*repeated]}
 

@@ -7,8 +7,10 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
+from html import escape
 from importlib.resources import files
 from json import dumps
+from typing import NamedTuple
 
 from moa_mcp.trace.trace import Trace
 from moa_mcp.viewer.data import Difference, Json, compared, data_of
@@ -26,11 +28,18 @@ LOCAL_LIST = ("elements", "figures", "source", "live", "update", "served", "show
 """Those of its list of runs."""
 COMPARING = (*(name for name in _RUN if name != "live"), "whole", "compare", "turns", "main")
 """Those of a page with two runs, which does not follow them."""
+REPORT = ("elements", "figures", "source", "whole", "outcomes", "report")
+"""Those of the report of an evaluation, which has its tables as HTML and draws its questions."""
+LOCAL_REPORT = ("elements", "figures", "source", "live", "served", "whole", "outcomes", "report", "local_report")
+"""The same in `moa-mcp eval --view`."""
 APP_MODULES = (
     *("asks" if name == "commands" else name for name in _RUN),
     *("bridge", "hosted", "chat", "app"),
 )
 """Those of the page in a chat, where buttons take the place of commands."""
+UNFRAMED = "frame-ancestors 'none'"
+"""What the policy of a page that a server sends has too."""
+_STRICT = "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
 _UNBUNDLED = re.compile(r"^import .*\n|^export |^//.*\n|^ +| +// .*$", re.MULTILINE)
 """What the modules need apart but not in one script."""
 _UNREAD = re.compile(r"/\*.*?\*/|\n", re.DOTALL)
@@ -48,20 +57,43 @@ def compared_page(trace: Trace, other: Trace, settings: Iterable[Difference] | N
 
 
 def _page(content: Mapping[str, Json], modules: tuple[str, ...] = MODULES, *styles: str) -> str:
-    data = dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    style, script = _assets(modules, *styles)
-    policy = (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
-        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
+    return document(content, bundled(modules, *styles), title="moa-mcp run")
+
+
+class Bundle(NamedTuple):
+    """The styles and the script of a page, without what only people who read the sources need."""
+
+    style: str
+    script: str
+
+    def policy(self, *others: str) -> str:
+        """Return the policy that allows these styles and this script, and what `others` allow, but nothing else."""
+        allowed = (f"script-src {_hash(self.script)}", f"style-src {_hash(self.style)}", *others)
+        return f"default-src 'none'; {'; '.join(allowed)}; {_STRICT}"
+
+
+def document(
+    data: Mapping[str, Json], bundle: Bundle, *, title: str, content: str = "", images: str = "", key: str | None = None
+) -> str:
+    """Return the HTML of a page with its data, which needs no server.
+
+    `content` is HTML that the page shows before its script runs. `images` are the sources of images that the policy
+    allows. A page of `moa-mcp view` has a `key`, and its server sends the policy.
+    """
+    given = dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    policy = bundle.policy(*([f"img-src {images}"] if images else []))
+    guard = (
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        if key is None
+        else f'<meta name="moa-key" content="{key}">'
     )
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{guard}'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<meta name="referrer" content="no-referrer">'
-        f"<title>moa-mcp run</title><style>{style}</style></head>"
-        f'<body><main></main><script type="application/json" id="run">{data}</script>'
-        f'<script type="module">{script}</script></body></html>\n'
+        f"<title>{escape(title)}</title><style>{bundle.style}</style></head>"
+        f'<body><main>{content}</main><script type="application/json" id="run">{given}</script>'
+        f'<script type="module">{bundle.script}</script></body></html>\n'
     )
 
 
@@ -70,11 +102,8 @@ def local_page(modules: tuple[str, ...], key: str) -> tuple[str, str]:
 
     `key` is what the page sends with each request; empty if it has the key already.
     """
-    style, script = _assets(modules, "local.css")
-    policy = (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; connect-src 'self'; img-src blob:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
-    )
+    style, script = bundle = bundled(modules, "local.css")
+    policy = bundle.policy("connect-src 'self'", "img-src blob:", UNFRAMED)
     html = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -89,7 +118,7 @@ def local_page(modules: tuple[str, ...], key: str) -> tuple[str, str]:
 @cache
 def app_page() -> str:
     """Return the HTML of the page in a chat, without data. Its policy is that of the host (MCP Apps, 2026-01-26)."""
-    style, script = _assets(APP_MODULES, "chat.css")
+    style, script = bundled(APP_MODULES, "chat.css")
     return (
         '<!doctype html>\n<html lang="en" data-chat><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -99,12 +128,14 @@ def app_page() -> str:
 
 
 @cache
-def _assets(modules: tuple[str, ...], *styles: str) -> tuple[str, str]:
+def bundled(modules: tuple[str, ...], *styles: str) -> Bundle:
+    """Return the styles of all pages and these, and modules, each after those that it imports."""
+
     def read(name: str) -> str:
         return (files("moa_mcp.viewer") / name).read_text("utf-8")
 
     style = "".join(_UNREAD.sub("", read(name)) for name in ("viewer.css", *styles))
-    return style, "".join(_UNBUNDLED.sub("", read(f"{name}.js")) for name in modules)
+    return Bundle(style, "".join(_UNBUNDLED.sub("", read(f"{name}.js")) for name in modules))
 
 
 def _hash(text: str) -> str:

@@ -6,7 +6,10 @@ import json
 import logging
 import os
 import socket
+from collections.abc import Callable
+from typing import TypeAlias
 
+import anyio.to_thread
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -25,6 +28,11 @@ from moa_mcp.viewing.listing import Filter, Listing
 _HOST = "127.0.0.1"
 _SHUTDOWN_S = 1
 _DIGITS = 15
+_REPORT = "evaluation"
+"""The path of a report."""
+
+Report: TypeAlias = Callable[[str], tuple[str, str]]
+"""Returns the HTML of a report and its policy, given the key that its page keeps; empty if the browser has it."""
 
 
 class CannotView(MoaError):
@@ -34,15 +42,19 @@ class CannotView(MoaError):
 class Viewing:
     """The pages of the runs of a journal, at an address of this machine."""
 
-    def __init__(self, journal: Journal, place: str, port: int = 0) -> None:
-        """Listen at a port, or at a free one for 0. `place` names the journal to people. Raises `CannotView`."""
+    def __init__(self, journal: Journal, place: str, port: int = 0, report: Report | None = None) -> None:
+        """Listen at a port, or at a free one for 0. `place` names the journal to people. Raises `CannotView`.
+
+        With a report, the addresses without a run are those of the report.
+        """
         self._access = Access()
-        self._pages = _Pages(journal, place, self._access)
+        self._start = "" if report is None else _REPORT
+        self._pages = _Pages(journal, place, self._access, report)
         self._listener = _listen(port)
         self.port: int = self._listener.getsockname()[1]
 
     def address(self, run_id: str | None = None) -> str:
-        """Return the address of a run, or of the list, with its key."""
+        """Return the address of a run, or of the list or report, with its key."""
         return self._address(run_id, f"key={self._access.key}")
 
     def address_once(self, run_id: str | None = None) -> str:
@@ -50,7 +62,7 @@ class Viewing:
         return self._address(run_id, f"open={self._access.ticket()}")
 
     def _address(self, run_id: str | None, query: str) -> str:
-        return f"http://{_HOST}:{self.port}/{f'runs/{run_id}' if run_id else ''}?{query}"
+        return f"http://{_HOST}:{self.port}/{f'runs/{run_id}' if run_id else self._start}?{query}"
 
     def serve(self) -> None:
         """Serve until a signal stops the process."""
@@ -73,8 +85,9 @@ class Viewing:
 
 
 class _Pages:
-    def __init__(self, journal: Journal, place: str, access: Access) -> None:
+    def __init__(self, journal: Journal, place: str, access: Access, report: Report | None) -> None:
         self._place = place
+        self._report = report
         self._access = access
         self._followed = FollowedRuns(journal)
         self._listing = Listing(journal, self._followed)
@@ -84,6 +97,7 @@ class _Pages:
         self._cookie = cookie
         routes = [
             Route("/", self._page, methods=["GET"]),
+            *([] if self._report is None else [Route(f"/{_REPORT}", self._page, methods=["GET"])]),
             Route("/runs/{run_id}", self._page, methods=["GET"]),
             Route("/data/runs", self._list, methods=["GET"]),
             Route("/data/runs/{run_id}", self._run, methods=["GET"]),
@@ -95,8 +109,11 @@ class _Pages:
         opened_with = self._access.opens(request, self._cookie)
         if opened_with is None:
             return without_key()
-        modules = LOCAL_RUN if "run_id" in request.path_params else LOCAL_LIST
-        html, policy = local_page(modules, self._access.key if opened_with == "key" else "")
+        key = self._access.key if opened_with == "key" else ""
+        if self._report is not None and request.url.path == f"/{_REPORT}":
+            html, policy = await anyio.to_thread.run_sync(self._report, key)
+        else:
+            html, policy = local_page(LOCAL_RUN if "run_id" in request.path_params else LOCAL_LIST, key)
         response = HTMLResponse(html, headers={"content-security-policy": policy})
         response.set_cookie(self._cookie, self._access.cookie, path="/", httponly=True, samesite="strict")
         return response

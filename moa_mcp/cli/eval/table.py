@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from rich.cells import cell_len
 from rich.console import Console, JustifyMethod, RenderableType
@@ -13,7 +13,7 @@ from rich.text import Text
 from moa_mcp.cli import draw
 from moa_mcp.cli.text import line
 from moa_mcp.evaluation.report.tables import Column, TextTable, tables
-from moa_mcp.evaluation.report.words import conclusions
+from moa_mcp.evaluation.report.words import conclusions, notes
 from moa_mcp.evaluation.result import Evaluation
 from moa_mcp.text.visible import visible
 
@@ -35,13 +35,8 @@ def show(out: Console, evaluation: Evaluation) -> None:
         out.print()
     for sentence in conclusions(evaluation):
         out.print(_item(Text(line(sentence))))
-    for note in (*evaluation.notes, *_judges(evaluation)):
+    for note in notes(evaluation):
         out.print(_item(Text(line(note), "dim")))
-
-
-def _judges(evaluation: Evaluation) -> Iterator[str]:
-    for each in evaluation.duels:
-        yield from (f"{each.contestant} against {each.against}: {note}." for note in each.notes)
 
 
 def _item(text: Text, mark: str = "-") -> Table:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
+
+from moa_mcp.cli.options import closing, journal_name
+from moa_mcp.cli.view import read_alone, served
+from moa_mcp.evaluation.report.page import local_report
 from moa_mcp.evaluation.result import Evaluation
+from moa_mcp.journal.memory import MemoryJournal
+from moa_mcp.viewing import Viewing
 
 
-def view(evaluation: Evaluation, journal: str | None, *, port: int = 0, no_open: bool = False) -> None:
-    """Serve the report of an analysed evaluation until Ctrl-C. `journal` is the value of --journal. Raises `Refused`.
+def view(evaluation: Evaluation, journal: str | None, *, opens: bool = True) -> None:
+    """Serve the report of an analysed evaluation at a free port until Ctrl-C, and open it in a browser.
 
-    Without a journal (`none`, or no file) the report has no links.
+    `journal` is the value of --journal, which has the runs that the report leads to; without a journal it leads to
+    none. Raises `Refused`.
     """
-    raise NotImplementedError(evaluation, journal, port, no_open)
+    links = journal != "none"
+    report = cache(partial(local_report, evaluation, links=links))
+    with read_alone(journal) if links else closing(MemoryJournal()) as kept:
+        served(Viewing(kept, journal_name(journal), report=report), opens=opens)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from moa_mcp.evaluation.analysis.scores import clusters
+from moa_mcp.evaluation.report.numbers import counted
 from moa_mcp.evaluation.result import Duel, Evaluation, Interval, Verdict
 from moa_mcp.evaluation.statistics import Figure, LengthControl, Preference, preference
 
@@ -31,7 +32,7 @@ def duels(evaluation: Evaluation) -> tuple[Duel, ...]:
 
 
 def _duel(names: tuple[str, str], pairs: Mapping[str, Orders], evaluation: Evaluation, number: int) -> Duel:
-    whole = {question: orders for question, orders in pairs.items() if len(orders) == _ORDERS}
+    whole = {question: orders for question, orders in pairs.items() if _is_whole(orders)}
     said = preference(
         [orders["contestant"].preferred for orders in whole.values()],
         [orders["against"].preferred for orders in whole.values()],
@@ -99,5 +100,10 @@ def _notes(said: Preference) -> list[str]:
     return [*notes, _EXTRAPOLATED] if said.length_controlled.extrapolated else notes
 
 
+def _is_whole(orders: Orders) -> bool:
+    """Whether the judge replied in both orders, with readable verdicts or not."""
+    return len(orders) == _ORDERS and not any(each.problem for each in orders.values())
+
+
 def _missing(pairs: int) -> list[str]:
-    return [f"{pairs} pairs have a verdict in one order only and are left out"] if pairs else []
+    return [f"the judge did not reply in both orders on {counted(pairs, 'question')}, left out here"] if pairs else []

@@ -25,6 +25,13 @@ def conclusions(evaluation: Evaluation) -> Iterator[str]:
     yield from _gate(evaluation)
 
 
+def notes(evaluation: Evaluation) -> Iterator[str]:
+    """Yield what a reader must know, about the evaluation and about its judge."""
+    yield from evaluation.notes
+    for each in evaluation.duels:
+        yield from (f"{each.contestant} against {each.against}: {note}." for note in each.notes)
+
+
 def called(name: str) -> str:
     """Return a contestant as a sentence names it."""
     kind, _, rest = name.partition(":")
