@@ -53,10 +53,10 @@ def evidence(values: Floats, codes: NDArray[np.intp] | None, binary_variance: fl
 
 
 def _variance_ratio(values: Floats, binary_variance: float) -> float:
-    """Return the ratio as if one more question had the variance of 0/1 values."""
+    """Return the ratio as if two more questions had the variance of 0/1 values."""
     if binary_variance <= 0:
         return 1.0
-    return (len(values) * float(values.var()) / binary_variance + 1) / (len(values) + 1)
+    return (len(values) * float(values.var()) / binary_variance + 2) / (len(values) + 2)
 
 
 def _design_effect(values: Floats, sums: Floats, sizes: Floats) -> float:

@@ -8,11 +8,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import ndtr
 
 from moa_mcp.evaluation.statistics.arrays import Clusters, Floats, checked_level
 from moa_mcp.evaluation.statistics.figures import Figure
 from moa_mcp.evaluation.statistics.paired import Differences, PairedGain
-from moa_mcp.evaluation.statistics.quantiles import critical
 
 Conclusion = Literal["better", "worse", "undecided"]
 _DRAWS = 40_000
@@ -61,8 +61,8 @@ def compared(
     if not named:
         return ()
     differences = [Differences.between(scores[first], scores[second], clusters) for first, second in named]
-    together = simultaneous_critical(differences, level, seed)
-    gains = [each.gain(critical(level, each.evidence.freedom), seed=seed) for each in differences]
+    gains = [each.gain(level, seed=seed) for each in differences]
+    together = simultaneous_level(differences, level, seed)
     wide = [each.figure(together) for each in differences]
     adjusted = holm([each.p_value for each in gains])
     return tuple(
@@ -90,28 +90,21 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(each) for each in adjusted]
 
 
-def simultaneous_critical(differences: Sequence[Differences], level: float, seed: int = 0) -> float:
-    """Return how many standard errors all intervals must extend, so that all hold together with this level.
+def simultaneous_level(differences: Sequence[Differences], level: float, seed: int = 0) -> float:
+    """Return the level that each interval must have, so that all hold together with `level`.
 
-    The greatest of several correlated t values (Hothorn, Bretz and Westfall 2008, doi:10.1002/bimj.200810425), from
-    random draws with the correlation of the gains. It is at most Bonferroni's.
+    The greatest of several correlated deviations (Hothorn, Bretz and Westfall 2008, doi:10.1002/bimj.200810425), from
+    random draws with the correlation of the gains. It is never more than Bonferroni's.
     """
-    freedom = min(each.evidence.freedom for each in differences)
-    most = critical(1 - (1 - level) / len(differences), freedom)
+    most = 1 - (1 - level) / len(differences)
     if len(differences) == 1:
         return most
-    rng = np.random.default_rng(seed)
-    root = _square_root(_correlation(differences))
+    rng, root = np.random.default_rng(seed), _square_root(_correlation(differences))
     rows = max(1, _CHUNK // len(differences))
-    greatest = np.concatenate(
-        [_greatest(rng, root, freedom, min(rows, _DRAWS - start)) for start in range(0, _DRAWS, rows)]
-    )
-    return min(most, max(critical(level, freedom), float(np.quantile(greatest, level))))
-
-
-def _greatest(rng: np.random.Generator, root: Floats, freedom: float, draws: int) -> Floats:
-    greatest: Floats = np.abs(rng.standard_normal((draws, len(root))) @ root).max(axis=1)
-    return greatest if np.isinf(freedom) else greatest / np.sqrt(rng.chisquare(freedom, draws) / freedom)
+    sizes = [min(rows, _DRAWS - start) for start in range(0, _DRAWS, rows)]
+    greatest = [np.abs(rng.standard_normal((size, len(root))) @ root).max(axis=1) for size in sizes]
+    deviation = float(np.quantile(np.concatenate(greatest), level))
+    return min(most, max(level, 1 - 2 * float(ndtr(-deviation))))
 
 
 def _correlation(differences: Sequence[Differences]) -> Floats:

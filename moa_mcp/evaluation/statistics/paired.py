@@ -7,6 +7,7 @@ Tango's interval itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 import numpy as np
@@ -63,9 +64,7 @@ def paired_gain(
         ValueError: scores, the level or the number of cluster labels are wrong.
 
     """
-    level = checked_level(level)
-    differences = Differences.between(first, second, clusters)
-    return differences.gain(critical(level, differences.evidence.freedom), seed=seed)
+    return Differences.between(first, second, clusters).gain(checked_level(level), seed=seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ class Differences:
         """What their mean rests on."""
         known = self.known
         if not known.size:
-            return Evidence(0, 0, 1.0, 1.0, 1.0)
+            return Evidence(0, 0, 1.0, 1.0, inf)
         codes = None if self.codes is None else self.codes[~np.isnan(self.values)]
         return evidence(known, codes, float(np.abs(known).mean() - known.mean() ** 2))
 
@@ -111,24 +110,24 @@ class Differences:
     def _summed(self, values: Floats) -> Floats:
         return values if self.codes is None else summed(values[:, None], self.codes).sums[:, 0]
 
-    def figure(self, critical: float) -> Figure:
-        """Return their mean with its interval, this many standard errors to each side."""
-        known = self.known
+    def figure(self, level: float) -> Figure:
+        """Return their mean with its interval."""
+        known, found = self.known, self.evidence
         if not known.size:
             return Figure(np.nan, -1.0, 1.0)
-        mean, effective = float(known.mean()), self.evidence.effective
-        won, lost = (effective * float(np.maximum(side, 0).mean()) for side in (known, -known))
-        low, high = tango(won, lost, effective, critical)
+        mean = float(known.mean())
+        won, lost = (found.effective * float(np.maximum(side, 0).mean()) for side in (known, -known))
+        low, high = tango(won, lost, found.effective, critical(level, found.freedom))
         return Figure(mean, min(low, mean), max(high, mean))
 
-    def gain(self, critical: float, *, seed: int) -> PairedGain:
+    def gain(self, level: float, *, seed: int) -> PairedGain:
         """Return their mean with its interval, counts and p value."""
         known, found = self.known, self.evidence
         won, lost = int((known > 0).sum()), int((known < 0).sum())
         exact = self.codes is None and bool(np.isin(known, (-1.0, 0.0, 1.0)).all())
         p_value = mcnemar_p(won, lost) if exact else sign_flip_p(self.sums, seed=seed)
         tied, test = len(known) - won - lost, _TESTS[exact]
-        return PairedGain(self.figure(critical), found.questions, found.clusters, won, lost, tied, p_value, test)
+        return PairedGain(self.figure(level), found.questions, found.clusters, won, lost, tied, p_value, test)
 
 
 def mcnemar_p(won: int, lost: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -68,10 +69,10 @@ def choose_threshold(
     codes = cluster_codes(clusters, same_length(agreed, stopped, full, *calls))
     table = Cascade(agreed, stopped, full, *calls, codes, clustered=clusters is not None)
     choosing, reporting = (table.only(half) for half in _halves(codes, seed))
-    thresholds = [*np.unique(choosing.agreement[~np.isnan(choosing.agreement)]).tolist(), float("inf")]
+    thresholds = [*np.unique(choosing.agreement[~np.isnan(choosing.agreement)]).tolist(), inf]
     reports = [choosing.report(each, level=level, seed=seed) for each in thresholds]
     candidates = tuple(sorted(reports, key=lambda each: (each.calls, each.threshold)))
-    chosen = next(each for each in candidates if not each.gain.mean.value < -margin)
+    chosen = next(each for each in candidates if each.threshold == inf or each.gain.mean.value >= -margin)
     reported = reporting.report(chosen.threshold, level=level, seed=seed)
     return ThresholdChoice(chosen, reported, candidates, reported.gain.mean.low > -margin)
 

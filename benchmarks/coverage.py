@@ -1,0 +1,218 @@
+"""Whether the intervals and conclusions of evaluations hold, on simulated evaluations whose truth is known.
+
+Run it as `python benchmarks/coverage.py [--simulations 2000]`. It takes about ten minutes on two cores. A contestant
+has a stated competence; questions have a difficulty that all share, so errors correlate, and clusters have a difficulty
+and tastes too. Scores are 0/1, or the means of 4 samples of each question. Clusters have 3 questions of 30, 5 of more.
+Judges like longer answers and the first place.
+
+An interval of 95 % must have the truth in 93 to 97 % of the evaluations, and in no more than 99 % for 30 questions,
+where it is wide rather than wrong. Where no pipeline is better than the baseline, "better" may be concluded of any, and
+a gate "no gain below 0" passed by any, in 5 %. 1 is the exit code if a limit is exceeded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from moa_mcp.evaluation.statistics import (  # noqa: E402  the folder above is not on the path before
+    Figure,
+    LengthControl,
+    aggregator_efficiency,
+    compared,
+    joint_errors,
+    mean_score,
+    oracle_rate,
+    paired_gain,
+    preference,
+)
+from tests.support.simulated_scores import Floats, Tastes, clusters_of, judged, scores  # noqa: E402
+
+BASELINE = 0.7
+GAINS = (0.1, 0.0, 0.05, 0.1, 0.15)
+MEMBERS, AGGREGATE = (0.6, 0.7, 0.8), 0.75
+TASTES = Tastes(quality=0.4, length=0.8, place=0.5)
+SAMPLES = {"0/1": 1, "fractional": 4}
+LEAST, MOST, MOST_OF_FEW = 0.93, 0.97, 0.99
+MOST_FALSE = 0.05
+CHUNK, LARGE = 100, 500_000
+
+
+class Setting(NamedTuple):
+    """How large an evaluation is."""
+
+    questions: int
+    clustered: bool
+    kind: str = "0/1"
+
+    @property
+    def cluster_size(self) -> int:
+        return (3 if self.questions == 30 else 5) if self.clustered else 1
+
+    @property
+    def clusters(self) -> list[int] | None:
+        return clusters_of(self.questions, self.cluster_size)
+
+    @property
+    def most(self) -> float:
+        """The limit of a coverage."""
+        return MOST_OF_FEW if self.questions == 30 else MOST
+
+    def scores(self, rng: np.random.Generator, competences: Iterable[float], questions: int = 0) -> Floats:
+        return scores(
+            rng,
+            [*competences],
+            questions or self.questions,
+            samples=SAMPLES[self.kind],
+            cluster_size=self.cluster_size,
+        )
+
+
+Found = Iterator[tuple[str, bool]]
+"""Of one evaluation: a column of a table, and whether it happened."""
+
+
+def contestants(setting: Setting, rng: np.random.Generator) -> Found:
+    """Yield which intervals have the truth."""
+    base, *others = setting.scores(rng, [BASELINE, *(BASELINE + gain for gain in GAINS)])
+    yield "score", not mean_score(others[0], setting.clusters).mean.excludes(BASELINE + GAINS[0])
+    yield "gain", not paired_gain(others[0], base, setting.clusters).mean.excludes(GAINS[0])
+    named = {"base": base, **{str(number): each for number, each in enumerate(others)}}
+    gains = compared(named, [(name, "base") for name in named if name != "base"], setting.clusters)
+    yield "5 gains", not any(each.simultaneous.excludes(gain) for each, gain in zip(gains, GAINS, strict=True))
+
+
+def equals(setting: Setting, rng: np.random.Generator) -> Found:
+    """Yield what is concluded wrongly of pipelines that are as good as the baseline."""
+    base, *others = setting.scores(rng, [BASELINE] * 6)
+    for number in (1, 5):
+        named = {"base": base, **{str(each): others[each] for each in range(number)}}
+        gains = compared(named, [(name, "base") for name in named if name != "base"], setting.clusters)
+        yield f"better, {number}", any(each.conclusion == "better" for each in gains)
+        yield f"gate, {number}", any(each.at_least(0.0) for each in gains)
+
+
+def members(setting: Setting, rng: np.random.Generator) -> Found:
+    """Yield which intervals about members have the truth. Those that can't be given count as having it."""
+    truth = _of_members(setting.cluster_size)
+    *each, aggregate = setting.scores(rng, [*MEMBERS, AGGREGATE])
+    joint = joint_errors({"one": each[0], "two": each[1]}, setting.clusters)[0]
+    efficiency = aggregator_efficiency(aggregate, each, setting.clusters)
+    found = (joint.both_wrong, joint.association, oracle_rate(each, setting.clusters), efficiency)
+    yield from _covered(("both wrong", "association", "oracle", "efficiency"), found, truth)
+
+
+def judges(setting: Setting, rng: np.random.Generator) -> Found:
+    """Yield which intervals about a judge have the truth. Those that can't be given count as having it."""
+    verdicts = judged(rng, TASTES, setting.questions, cluster_size=setting.cluster_size)
+    said = preference(*(each.tolist() for each in verdicts[:2]), verdicts.length_differences, setting.clusters)
+    controlled = said.length_controlled
+    lengths = controlled.win_rate if isinstance(controlled, LengthControl) else None
+    found = (said.win_rate, said.position_bias, said.consistency, lengths)
+    truth = _of_judges(setting.cluster_size)
+    yield from _covered(("win rate", "position bias", "consistency", "length-controlled"), found, truth)
+
+
+def _covered(names: Iterable[str], found: Iterable[Figure | None], truth: Iterable[float]) -> Found:
+    for name, figure, true in zip(names, found, truth, strict=True):
+        yield name, figure is None or not figure.excludes(true)
+
+
+@cache
+def _of_members(cluster_size: int) -> tuple[float, ...]:
+    """Return the true figures of `members`, from one large evaluation."""
+    *each, aggregate = scores(np.random.default_rng(1), [*MEMBERS, AGGREGATE], LARGE, cluster_size=cluster_size)
+    right, best = np.stack(each), np.max(each, axis=0).mean()
+    neither, one, two, both = (
+        float((right[:2] == np.array([[a], [b]])).all(axis=0).mean()) for a, b in itertools.product((0, 1), (0, 1))
+    )
+    association = (neither * both - one * two) / (neither * both + one * two)
+    return neither, association, float(best), float((aggregate.mean() - right.mean()) / (best - right.mean()))
+
+
+@cache
+def _of_judges(cluster_size: int) -> tuple[float, ...]:
+    """Return the true figures of `judges`; the last is the win rate of a judge without a taste for length."""
+    ab, ba, _ = judged(np.random.default_rng(1), TASTES, LARGE, cluster_size=cluster_size)
+    fair = judged(np.random.default_rng(1), TASTES._replace(length=0), LARGE, cluster_size=cluster_size)
+    rates = (ab.mean() + ba.mean()) / 2, (ab.mean() - ba.mean()) / 2, (ab == ba).mean()
+    return (*map(float, rates), float(fair.a_first.mean() + fair.b_first.mean()) / 2)
+
+
+Simulation = Callable[[Setting, np.random.Generator], Found]
+
+
+def chunk(simulation: Simulation, setting: Setting, seed: int) -> dict[str, int]:
+    """Return how often each thing happened in some evaluations."""
+    counts: defaultdict[str, int] = defaultdict(int)
+    for number in range(CHUNK):
+        for name, happened in simulation(setting, np.random.default_rng([seed, number])):
+            counts[name] += happened
+    return dict(counts)
+
+
+def shares(pool: ProcessPoolExecutor, simulation: Simulation, setting: Setting, simulations: int) -> dict[str, float]:
+    """Return the shares of evaluations in which each thing happened."""
+    chunks = max(1, simulations // CHUNK)
+    done = [*pool.map(chunk, *zip(*[(simulation, setting, seed) for seed in range(chunks)], strict=True))]
+    return {name: sum(each[name] for each in done) / (chunks * CHUNK) for name in done[0]}
+
+
+def row(setting: Setting, found: Mapping[str, float], least: float, most: float) -> bool:
+    """Print a row, and return whether it keeps its limit."""
+    clusters = f"of {setting.cluster_size}" if setting.clustered else "no"
+    kept = all(least <= each <= most for each in found.values())
+    limit = f"{least:.0%} to {most:.0%}" if least else f"{most:.0%}"
+    cells = " | ".join(f"{each:.1%}" for each in found.values())
+    mark = "" if kept else " EXCEEDED"
+    print(f"| {setting.questions} | {clusters} | {setting.kind} | {cells} | {limit}{mark} |", flush=True)
+    return kept
+
+
+def header(title: str, columns: Iterable[str]) -> None:
+    """Print the head of a table."""
+    names = ["questions", "clusters", "scores", *columns, "limit"]
+    print(f"\n{title}\n\n| {' | '.join(names)} |\n|{'---|' * len(names)}")
+
+
+TABLES: tuple[tuple[str, Simulation, tuple[str, ...]], ...] = (
+    ("Intervals that have the truth:", contestants, ("0/1", "fractional")),
+    ("Wrong conclusions about pipelines that are as good as the baseline:", equals, ("0/1", "fractional")),
+    ("Intervals about members that have the truth:", members, ("0/1",)),
+    ("Intervals about a judge that have the truth:", judges, ("0/1",)),
+)
+
+
+def main() -> int:
+    """Simulate and print; 1 if a limit is exceeded."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--simulations", type=int, default=2000)
+    simulations = parser.parse_args().simulations
+    print(f"{simulations} simulated evaluations for each row.")
+    kept = True
+    with ProcessPoolExecutor() as pool:
+        for title, simulation, kinds in TABLES:
+            settings = itertools.starmap(Setting, itertools.product((30, 100, 300), (False, True), kinds))
+            for number, setting in enumerate(settings):
+                found = shares(pool, simulation, setting, simulations)
+                if number == 0:
+                    header(title, found)
+                limits = (0.0, MOST_FALSE) if simulation is equals else (LEAST, setting.most)
+                kept &= row(setting, found, *limits)
+    return int(not kept)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
