@@ -25,7 +25,9 @@ def scores(
     shape, clusters = (len(competences), questions), -(-questions // cluster_size)
     topics, tastes = (TOPIC, TASTE) if cluster_size > 1 else (0.0, 0.0)
     of_cluster = np.arange(questions) // cluster_size
-    ability = ndtri(np.array(competences))[:, None] + np.sqrt(DIFFICULTY) * rng.standard_normal(questions)
+    ability = ndtri(np.array(competences, dtype=np.float64))[:, None] + np.sqrt(DIFFICULTY) * rng.standard_normal(
+        questions
+    )
     ability = ability + np.sqrt(topics) * rng.standard_normal(clusters)[of_cluster]
     ability = ability + np.sqrt(tastes) * rng.standard_normal((len(competences), clusters))[:, of_cluster]
     chance = np.sqrt(1 - DIFFICULTY - topics - tastes) * rng.standard_normal((samples, *shape))

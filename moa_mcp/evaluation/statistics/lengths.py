@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from statsmodels.genmod.families.family import Binomial
 from statsmodels.genmod.generalized_linear_model import GLM
-from statsmodels.tools.sm_exceptions import PerfectSeparationError
 
 from moa_mcp.evaluation.statistics.arrays import Floats
 from moa_mcp.evaluation.statistics.figures import Figure
@@ -27,12 +26,13 @@ from moa_mcp.evaluation.statistics.quantiles import critical
 LEAST_CLUSTERS = 10
 LEAST_VERDICTS = 5
 """For each side."""
+LEAST_SPREAD = 0.1
+"""Standard deviation of tanh(length difference / standard deviation); less where one side is always much longer."""
 SEPARATED = 10.0
 """Log-odds that only a fit without end reaches."""
 
-Reason = Literal[
-    "too few pairs", "one side is hardly preferred", "lengths do not vary", "verdicts are separated", "no fit"
-]
+Reason = Literal["too few pairs", "one side is hardly preferred", "lengths hardly vary", "verdicts are separated"]
+"""`separated`: length or place alone decides all verdicts, so that no coefficient is large enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,13 @@ def length_controlled(
         return NotControlled("too few pairs")
     if min((verdicts == 1).sum(), (verdicts == 0).sum()) < LEAST_VERDICTS:
         return NotControlled("one side is hardly preferred")
-    if not length_differences.std():
-        return NotControlled("lengths do not vary")
-    longer = np.tanh(length_differences / length_differences.std())
+    longer = np.tanh(length_differences / (length_differences.std() or 1.0))
+    if longer.std() < LEAST_SPREAD:
+        return NotControlled("lengths hardly vary")
     design = np.column_stack([np.ones(2 * len(longer)), np.tile(longer, 2), np.repeat([0.5, -0.5], len(longer))])
     fit = _fitted(verdicts, design, np.tile(codes, 2))
-    if isinstance(fit, NotControlled):
-        return fit
+    if fit is None:
+        return NotControlled("verdicts are separated")
     coefficients, covariance = fit
     errors = critical(level, len(np.unique(codes)) - 1)
     error = errors * float(np.sqrt(covariance[1, 1]))
@@ -89,22 +89,17 @@ def length_controlled(
     return LengthControl(_predicted(coefficients, covariance, errors), coefficient, one_sided)
 
 
-def _fitted(verdicts: Floats, design: Floats, groups: NDArray[np.intp]) -> tuple[Floats, Floats] | NotControlled:
-    """Return coefficients and their covariance, robust for groups."""
+def _fitted(verdicts: Floats, design: Floats, groups: NDArray[np.intp]) -> tuple[Floats, Floats] | None:
+    """Return coefficients and their covariance, robust for groups; None if they grow without end."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # of separation, which the result shows
         try:
             fit = GLM(verdicts, design, family=Binomial()).fit(cov_type="cluster", cov_kwds={"groups": groups})
-        except (LinAlgError, PerfectSeparationError):
-            return NotControlled("no fit")
+        except LinAlgError:
+            return None
     coefficients, covariance = np.asarray(fit.params), np.asarray(fit.cov_params())
-    if not (np.isfinite(coefficients).all() and np.isfinite(covariance).all() and fit.converged):
-        return NotControlled("no fit")
-    return (
-        NotControlled("verdicts are separated")
-        if np.abs(coefficients).max() > SEPARATED
-        else (coefficients, covariance)
-    )
+    separated = not np.isfinite(covariance).all() or np.abs(coefficients).max() > SEPARATED
+    return None if separated else (coefficients, covariance)
 
 
 def _predicted(coefficients: Floats, covariance: Floats, errors: float) -> Figure:

@@ -10,5 +10,4 @@ class GLM:
 
 class GLMResults:
     params: NDArray[np.float64]
-    converged: bool
     def cov_params(self) -> NDArray[np.float64]: ...
