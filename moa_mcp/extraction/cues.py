@@ -66,7 +66,10 @@ WRONG = re.compile(
     _I,
 )
 CALLED_WRONG = re.compile(
-    rf"[\s:,\u2013\u2014-]*(?:{_IS}\s?)?(?:(?:{letters.NEGATIVE})(?![{WORD}])|(?:{letters.NEGATIVE_UNSPACED}))", _I
+    rf"[\s:,\u2013\u2014-]*(?:{_IS}\s?)?(?:(?:{letters.NEGATIVE})(?![{WORD}])|(?:{letters.NEGATIVE_UNSPACED}))"
+    rf"|\s?(?:[a-z]{{2,6}}n't|cannot)\s(?:[a-z]{{1,12}}\s){{0,2}}?"
+    rf"(?:{letters.POSITIVE}|fit|work|hold|follow|apply|make sense)(?![{WORD}])",
+    _I,
 )
 UNDER_IF = re.compile(rf"\)?,?\s(?:only\s)?(?:{words.IF}|unless)(?![{WORD}])", _I)
 ENDS = re.compile(rf"\)?'?\s?(?:[.,;:!?)\u3002\u3001\n{_PICTURES}]|$|{BOXED_END}|है|हैं|です|입니다|이다|şıkkı|{_SUFFIX})")

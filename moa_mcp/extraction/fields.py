@@ -25,6 +25,11 @@ _MOST_LOOKS = 4
 _Json: TypeAlias = dict[str, "_Json"] | list["_Json"] | str | Decimal | float | bool | None
 
 
+def json_value(text: str) -> str | None:
+    """Return the value of a text that is JSON and nothing else, as that of a field; None if it is not, or null."""
+    return _folded(_decoded(text))
+
+
 class _Span(NamedTuple):
     start: int
     end: int

@@ -51,11 +51,15 @@ class Extracted(NamedTuple):
 
 
 async def extract(how: Counts, answers: Sequence[Answer], *, counted: int = 0) -> Extracted:
-    """Return the values of answers. Notes number the answers from `counted` + 1.
+    """Return the values of answers. Notes number the answers from `counted` + 1."""
+    return await values_of(how, [answer.text for answer in answers], counted=counted)
+
+
+async def values_of(how: Counts, texts: Sequence[str], *, counted: int = 0) -> Extracted:
+    """Return the values of the texts of answers, as `extract` does.
 
     An extraction that may take long runs in a thread.
     """
-    texts = [answer.text for answer in answers]
     if not isinstance(how.extract, Pattern) and sum(map(len, texts)) <= _SHORT:
         return _extracted(how, texts, counted)
     return await anyio.to_thread.run_sync(_extracted, how, texts, counted, abandon_on_cancel=True)
@@ -66,7 +70,7 @@ def _extracted(how: Counts, texts: Sequence[str], counted: int) -> Extracted:
     slow: list[int] = []
     for number, text in enumerate(texts, counted + 1):
         try:
-            value = _value(how, text)
+            value = value_of(how, text)
             values.append(None if value is None else mended(value))  # JSON can name lone surrogates
         except PatternTooSlow:
             values.append(None)
@@ -77,7 +81,8 @@ def _extracted(how: Counts, texts: Sequence[str], counted: int) -> Extracted:
     return Extracted(tuple(values), (Note(f"the regex took longer than {TIME_LIMIT_S:g} s {which}"),))
 
 
-def _value(how: Counts, text: str) -> str | None:
+def value_of(how: Counts, text: str) -> str | None:
+    """Return the value of a text; None if it has none. Raises `PatternTooSlow`."""
     match how.extract:
         case JsonField(json_name=name):
             return json_field(text, name)

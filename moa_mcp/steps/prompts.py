@@ -323,13 +323,13 @@ def user_text(question: Question) -> str:
     """Return the text of the user's message: the question, with its context between marker lines."""
     if question.context is None:
         return question.text
-    mark = _mark([question.text, question.context])
+    mark = mark_of([question.text, question.context])
     return f"{question.text}\n\n----- context ({mark}) -----\n{question.context}\n----- end of context ({mark}) -----"
 
 
 def _comparison(text: str) -> str:
     """Return the comparison of answers between marker lines that do not occur in it."""
-    mark = _mark([text])
+    mark = mark_of([text])
     name = "comparison of the answers"
     return f"{_COMPARED}\n\n----- {name} ({mark}) -----\n{text}\n----- end of {name} ({mark}) -----"
 
@@ -340,7 +340,7 @@ def fenced(answers: Sequence[Answer], *, ranks: bool = False) -> str:
     The mark is a hash of the answers. So all agents of a step, and a resumed run, get the same bytes, and no model can
     predict the mark while it writes an answer.
     """
-    mark = _mark(_texts(answers))
+    mark = mark_of(_texts(answers))
     total = len(answers)
     blocks = [_RANKED] if ranks and any(answer.rank for answer in answers) else []
     blocks += [_COMMENTED] if any(answer.comments for answer in answers) else []
@@ -384,7 +384,8 @@ def unfenced(text: str) -> tuple[str, ...]:
     return tuple(match["text"] for match in found if not match["comment"])
 
 
-def _mark(texts: Sequence[str]) -> str:
+def mark_of(texts: Sequence[str]) -> str:
+    """Return a mark for marker lines that occurs in none of the texts: a hash of them, so it can't be predicted."""
     digest = hashlib.sha256("\0".join(texts).encode("utf-8", "replace")).hexdigest()
     marks = (digest[:length] for length in range(6, len(digest) + 1))
     return next((mark for mark in marks if not any(f"({mark})" in text for text in texts)), digest)

@@ -1,7 +1,8 @@
 """Reads the verdict in a judge's reply. Pure, in linear time. An ambiguous reply has no verdict.
 
 `objects` finds JSON-like objects, `values` reads their numbers, and `reading` decides which object counts. `analyses`
-reads comparisons of answers.
+reads comparisons of answers; `grades` and `preferences` read what judges of an evaluation say, also in words (`prose`);
+they are imported from their modules, since their regular expressions take a while to compile.
 """
 
 from moa_mcp.verdicts.analyses import read_analysis

@@ -7,6 +7,7 @@ The rules, in this order:
    counts if the judge's prompt does not contain it, because an answer may contain a verdict to be quoted. An object
    with another key never counts.
 3. Without an object: a reply counts that is nothing but a number, a list for a ranking, or yes or no for equivalence.
+   A verdict that is also read in words (`prose`) counts where the reply states it, and the prompt does not.
 4. An ambiguous reply has no verdict: several numbers that differ, fractions, or a number that no answer has.
 """
 
@@ -58,7 +59,7 @@ class Asked(NamedTuple):
 
 def read_vote(reply: str, asked: Asked) -> int | None:
     """Return the number that a judge chose; None if the reply is ambiguous or has none."""
-    form = _Form("answer", _OTHER_WORDS, lambda held: values.number(held, asked.answers))
+    form = VerdictField("answer", _OTHER_WORDS, lambda held: values.number(held, asked.answers))
     return _Reply(reply, asked, form).verdict()
 
 
@@ -67,24 +68,31 @@ def read_ranking(reply: str, asked: Asked, at_least: int) -> tuple[int, ...] | N
 
     A ranking may omit answers, but needs `at_least` this many.
     """
-    form = _Form("ranking", _OTHER_ORDERS, lambda held: values.ranking(held, asked.answers))
+    form = VerdictField("ranking", _OTHER_ORDERS, lambda held: values.ranking(held, asked.answers))
     ranking = _Reply(reply, asked, form).verdict()
     return ranking if ranking is not None and len(ranking) >= at_least else None
 
 
 def read_equivalence(reply: str, asked: Asked) -> bool | None:
     """Return whether a judge finds the answers equivalent; None if the reply is ambiguous or does not say it."""
-    return _Reply(reply, asked, _Form("equivalent", _OTHER_TRUTHS, values.truth)).verdict()
+    return _Reply(reply, asked, VerdictField("equivalent", _OTHER_TRUTHS, values.truth)).verdict()
+
+
+def read_verdict(reply: str, asked: Asked, field: VerdictField[Said]) -> Said | None:
+    """Return the value of the field in a reply; None if the reply is ambiguous or has none."""
+    return _Reply(reply, asked, field).verdict()
 
 
 @dataclass(frozen=True, slots=True)
-class _Form(Generic[Said]):
-    """The requested form of a verdict."""
+class VerdictField(Generic[Said]):
+    """The field of the JSON that a prompt asks for, and how its value is read."""
 
     field: str
     others: set[str]
     """Other field names that are accepted if the requested one is missing."""
     read: Callable[[Value], Said | None]
+    prose: Callable[[str, str], Said | None] | None = None
+    """Reads a reply without such a field, from its text and the prompt; None if only the bare value counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,7 @@ class _Statement(Generic[Said]):
 class _Reply(Generic[Said]):
     """A judge's reply to one prompt."""
 
-    def __init__(self, text: str, asked: Asked, form: _Form[Said]) -> None:
+    def __init__(self, text: str, asked: Asked, form: VerdictField[Said]) -> None:
         self._asked = asked
         self._form = form
         said, self._sure = spoken(text)
@@ -153,7 +161,13 @@ class _Reply(Generic[Said]):
         return bare(self._asked.shown)
 
     def _plain(self) -> Said | None:
-        """Read a reply without objects: a list, lines of names and values, or the bare value."""
+        """Read a reply without objects: a list, lines of names and values, the bare value, or words."""
+        said = self._bare_value()
+        if said is None and self._form.prose is not None:
+            return self._form.prose(self._text, self._asked.shown)
+        return said
+
+    def _bare_value(self) -> Said | None:
         text = self._text.replace("*", "").strip()
         if self._list is not None:
             return self._form.read(self._list)

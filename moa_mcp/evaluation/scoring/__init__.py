@@ -1,1 +1,5 @@
-"""Scoring: how right an answer is. A folder for each way: by comparison, by a function of the user, by a judge."""
+"""Scoring: how right an answer is.
+
+There is one module per way: `values` for what the vote step counts, `numbers`, `choices`, `json_values`, `functions`
+for those of users, and `grading` for a judge. `choosing` finds the one that was asked for and checks the questions.
+"""
