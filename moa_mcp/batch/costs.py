@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from moa_mcp.batch.questions import Questions
 from moa_mcp.budget.worst_case import enough_usd, least_usd, nanodollars
 from moa_mcp.config import Pipeline
 from moa_mcp.planning.estimate import Estimate, Prices, estimate, prices
@@ -70,13 +69,13 @@ async def tariffs(runs: Runs, pipeline: Pipeline) -> Tariffs:
     return Tariffs(resolved.pipeline, await prices(resolved.pipeline, runs.backend.usable(resolved.routes)))
 
 
-def estimated(questions: Questions, positions: Sequence[int], tariffs: Tariffs) -> BatchEstimate:
-    """Return the estimate for the runs of these items, of which there is at least one.
+def estimated(asked: Callable[[int], Question], positions: Sequence[int], tariffs: Tariffs) -> BatchEstimate:
+    """Return the estimate for the runs of the questions at these positions, of which there is at least one.
 
-    In a large batch, it is computed from evenly spaced items.
+    For many runs, it is computed from evenly spaced ones.
     """
     sample = positions[:: -(-len(positions) // _SAMPLE)]
-    each = [tariffs.estimate(questions.asked(questions[position])) for position in sample]
+    each = [tariffs.estimate(asked(position)) for position in sample]
     share = Decimal(len(positions)) / len(sample)
     known = [model.cost_usd for run in each for step in run.steps for model in step.models]
     return BatchEstimate(

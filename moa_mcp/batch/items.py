@@ -102,7 +102,7 @@ def item(raw: Raw, line: int) -> Item:
     images = _images(raw.get("images"))
     return Item(
         line,
-        _question(raw),
+        question_in(raw),
         _id(raw.get("id")),
         text_of("context", raw.get("context")),
         text_of("system", raw.get("system")),
@@ -125,7 +125,8 @@ def check_names(raw: Raw, fields: Iterable[str]) -> None:
             raise InvalidItem(f"there is no field {quoted(name)}; did you mean {near[0]}?")
 
 
-def _question(raw: Raw) -> str:
+def question_in(raw: Raw) -> str:
+    """Return the text of the question of a line. Raises `InvalidItem`."""
     if "question" not in raw:
         raise InvalidItem(f'it has no "question"; its fields: {listed_names(raw)}{other_name(raw)}')
     text = text_of("question", raw["question"])

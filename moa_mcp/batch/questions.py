@@ -32,6 +32,10 @@ class Questions:
         asked = item.asked(self.settings.context, self.settings.system)
         return self.pipeline.asked(replace(asked, answer_schema=self.settings.answer_schema))
 
+    def asked_at(self, position: int) -> Question:
+        """Return the question of the item at a position."""
+        return self.asked(self[position])
+
 
 def questions(
     config: Config, pipeline: Pipeline, settings: BatchSettings, stored: Spool, *, simulated: bool

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from moa_mcp.batch.items import FIELDS, InvalidItem, Item, Raw, item
-from moa_mcp.batch.rows import Format, Read, read_rows
+from moa_mcp.batch.rows import MOST_PROBLEMS, FileProblem, Format, Read, read_rows
 from moa_mcp.text.visible import quoted
+
+__all__ = ["MOST_PROBLEMS", "FileProblem", "Format", "read"]
 
 
 def read(lines: Iterable[bytes], form: Format, take: Callable[[Item], object]) -> Read:

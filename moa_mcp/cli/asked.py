@@ -115,18 +115,18 @@ def models_chosen(pipeline: Pipeline, models: str | None, aggregator: str | None
         raise Refused(str(error), error.remedy) from error
 
 
-def context_of(path: Path | None) -> str | None:
-    """Return the text of the context file. Raises `Refused`."""
+def context_of(path: Path | None, option: str = "--context") -> str | None:
+    """Return the text of the file of an option. Raises `Refused`."""
     if path is None:
         return None
     try:
         text = _text(str(path), path.read_bytes())
     except OSError as error:
-        raise Refused(f"can't read {path}: {error.strerror}", "Pass a text file to --context.") from error
+        raise Refused(f"can't read {path}: {error.strerror}", f"Pass a text file to {option}.") from error
     except FileRefused as error:
         raise Refused(str(error), error.remedy) from error
     if not text.strip():
-        raise Refused(f"{path} is empty", "Remove --context, or pass a file that contains text.")
+        raise Refused(f"{path} is empty", f"Remove {option}, or pass a file that contains text.")
     return text
 
 

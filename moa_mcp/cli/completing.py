@@ -97,10 +97,28 @@ def model(ctx: click.Context) -> Iterable[tuple[str, str]]:
 
 def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the last name of a list with commas."""
+    return _last_of(model, ctx, param, incomplete)
+
+
+def _last_of(complete: Completer, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem  # noqa: PLC0415
 
     before, comma, last = incomplete.rpartition(",")
-    return [CompletionItem(f"{before}{comma}{each.value}") for each in model(ctx, param, last)]
+    return [CompletionItem(f"{before}{comma}{each.value}") for each in complete(ctx, param, last)]
+
+
+def pipeline_list(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the last pipeline of a list with commas."""
+    return _last_of(pipelines, ctx, param, incomplete)
+
+
+@_completer
+def judge(ctx: click.Context) -> Iterable[tuple[str, str]]:
+    """Complete the name of a pipeline, model or panel."""
+    from moa_mcp.steps.panel import TIERS  # noqa: PLC0415
+
+    config = _config(ctx)
+    return dict.fromkeys((name, "") for name in (*config.pipelines, *TIERS, *config.models))
 
 
 @_completer

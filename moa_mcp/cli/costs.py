@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from rich.console import Console
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from moa_mcp.cli import draw
 from moa_mcp.cli.text import line
-from moa_mcp.planning.estimate import NOTES, Estimate, ModelEstimate
+from moa_mcp.planning.estimate import NOTES, Estimate, ModelEstimate, Priced
 from moa_mcp.text import money
 from moa_mcp.values import Dollars, Tokens
 
@@ -22,14 +22,14 @@ def show(out: Console, estimated: Estimate) -> None:
     """Print an estimate."""
     out.print(_amounts(estimated))
     out.print()
-    show_prices(out, estimated)
+    show_prices(out, estimated.priced)
     for each in _summary(estimated):
         out.print(each)
 
 
-def show_prices(out: Console, estimated: Estimate) -> None:
-    """Print the models of an estimate with their routes and prices."""
-    out.print(_prices(estimated))
+def show_prices(out: Console, priced: Mapping[str, Priced]) -> None:
+    """Print models with their routes and prices."""
+    out.print(_prices(priced))
     out.print()
 
 
@@ -69,14 +69,14 @@ def _short(tokens: int) -> str:
     return next((f"{tokens / unit:.1f}{name}" for unit, name in units if tokens >= 10 * unit), str(tokens))
 
 
-def _prices(estimated: Estimate) -> Table:
+def _prices(models: Mapping[str, Priced]) -> Table:
     table = draw.table()
     table.add_column("model", no_wrap=True, overflow="ellipsis")
     table.add_column("route", overflow="fold")
     table.add_column("$/M in", justify="right")
     table.add_column("$/M out", justify="right")
     table.add_column("price source", overflow="fold")
-    for model, priced in estimated.priced.items():
+    for model, priced in models.items():
         price = priced.price
         rates = (_rate(price.rates.prompt), _rate(price.rates.completion)) if price else (money.dollars(None), "")
         table.add_row(line(model), line(priced.route or "none"), *rates, priced.source)

@@ -63,6 +63,12 @@ def missing_pipeline(config: Config, command: str) -> Refused:
     return Refused("the pipeline is missing", f"For example: moa-mcp {command} {first}. {_others(config, first)}")
 
 
+def missing_pipelines(config: Config) -> Refused:
+    """Return the error for an evaluation without pipelines, where there is no default."""
+    first = _example(config)
+    return Refused("the pipelines are missing", f"For example: --pipelines {first}. {_others(config, first)}")
+
+
 def _example(config: Config) -> str:
     return _EXAMPLE if _EXAMPLE in config.pipelines else next(iter(config.pipelines))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from moa_mcp.config.files import ENVIRONMENT_VARIABLE, find, load, parse, preferred, shipped, users_file
 from moa_mcp.config.own_tools import OwnTool
 from moa_mcp.config.reader import STEP_TYPES
-from moa_mcp.config.single import single
+from moa_mcp.config.single import routed, single
 from moa_mcp.config.tables import (
     FILE_NAME,
     SETTINGS,
@@ -41,6 +41,7 @@ __all__ = [
     "models_of",
     "parse",
     "preferred",
+    "routed",
     "shipped",
     "single",
     "users_file",

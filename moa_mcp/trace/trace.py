@@ -89,21 +89,21 @@ class CallTrace:
     @property
     def usage(self) -> Usage:
         """Return the tokens of all attempts. Failed attempts may have used tokens that no provider reports."""
-        return sum((each.usage for each in self._paid() if each.usage is not None), Usage())
+        return sum((each.usage for each in self.paid() if each.usage is not None), Usage())
 
     @property
     def cost_usd(self) -> Decimal | None:
         """Return the cost in US dollars; None if any attempt's price is unknown."""
-        costs = [each.cost_usd for each in self._paid()]
+        costs = [each.cost_usd for each in self.paid()]
         known = [cost for cost in costs if cost is not None]
         return sum(known, Decimal(0)) if len(known) == len(costs) else None
 
     @property
     def unknown(self) -> list[Failure]:
         """Return the failures that may or may not have been paid for."""
-        return [end for end in self._paid() if isinstance(end, Failure) and end.paid is None and end.cost_usd is None]
+        return [end for end in self.paid() if isinstance(end, Failure) and end.paid is None and end.cost_usd is None]
 
-    def _paid(self) -> list[Completion | Failure]:
+    def paid(self) -> list[Completion | Failure]:
         """Return the outcomes of attempts that were, or may have been, paid for."""
         ends = [attempt.completion or attempt.failure for attempt in self.attempts]
         return [end for end in ends if isinstance(end, Completion) or (end is not None and end.paid is not False)]

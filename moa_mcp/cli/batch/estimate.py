@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from decimal import Decimal
+from typing import Protocol
 
 import click
 from rich.console import Console
@@ -14,13 +15,13 @@ from moa_mcp.budget.worst_case import rounded
 from moa_mcp.cli import costs
 from moa_mcp.cli.options import Refused, RunFailed
 from moa_mcp.cli.text import counted, line, say
-from moa_mcp.config import Pipeline
 from moa_mcp.text.money import dollars
+from moa_mcp.values import Dollars
 
 
 def show(out: Console, estimated: BatchEstimate) -> None:
     """Print the estimate of the runs that are left, and the prices of their models."""
-    costs.show_prices(out, estimated.of_one)
+    costs.show_prices(out, estimated.of_one.priced)
     low, expected, high = map(dollars, estimated.cost_usd)
     of = f"the models with a known price in {_runs(estimated)}" if estimated.unknown else _runs(estimated)
     out.print(Text(f"Expected cost of {of}: {expected} (minimum {low}, maximum {high}).", "bold"))
@@ -32,8 +33,28 @@ def show(out: Console, estimated: BatchEstimate) -> None:
         out.print(Text(f"- Computed from {estimated.sampled} evenly spaced items.", "dim"))
 
 
-def confirm(estimated: BatchEstimate, pipeline: Pipeline, max_cost_usd: Decimal | None) -> None:
-    """Ask the user at the terminal, if the batch is expected to cost more than `confirm_above_usd`.
+class Expected(Protocol):
+    """What runs are expected to need."""
+
+    @property
+    def runs(self) -> int: ...
+    @property
+    def calls(self) -> int: ...
+    @property
+    def cost_usd(self) -> Dollars: ...
+    @property
+    def unknown(self) -> tuple[str, ...]: ...
+
+
+def confirm(
+    estimated: Expected,
+    limit: Decimal | None,
+    max_cost_usd: Decimal | None,
+    *,
+    what: str = "batch",
+    option: str = "--max-cost",
+) -> None:
+    """Ask the user at the terminal, if the runs are expected to cost more than `limit`, their `confirm_above_usd`.
 
     A budget of at least the expected cost confirms it, unless a price is unknown: a budget can't limit that.
 
@@ -42,7 +63,7 @@ def confirm(estimated: BatchEstimate, pipeline: Pipeline, max_cost_usd: Decimal 
         RunFailed: the user declines.
 
     """
-    limit, expected = pipeline.confirm_above_usd, estimated.cost_usd.expected
+    expected = estimated.cost_usd.expected
     if limit is None or (not estimated.unknown and min(expected, max_cost_usd or expected) <= limit):
         return
     if not estimated.unknown and max_cost_usd is not None and max_cost_usd >= expected:
@@ -51,12 +72,12 @@ def confirm(estimated: BatchEstimate, pipeline: Pipeline, max_cost_usd: Decimal 
     unknown = f"; no price is known for {', '.join(map(line, estimated.unknown))}" if estimated.unknown else ""
     message = f"{_runs(estimated)} will make {estimated.calls:,} model calls, expected to cost {cost}{unknown}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        remedy = f"Add --yes, or --max-cost {rounded(expected)} or more. confirm_above_usd is {dollars(limit)}."
+        remedy = f"Add --yes, or {option} {rounded(expected)} or more. confirm_above_usd is {dollars(limit)}."
         raise Refused(f"not started, confirmation required: {message}", remedy)
     say(f"{message}; confirm_above_usd is {dollars(limit)}.")
-    if not click.confirm("Start the batch?", err=True):
+    if not click.confirm(f"Start the {what}?", err=True):
         raise RunFailed("not started: you did not confirm the cost", "No model was called and nothing was spent.")
 
 
-def _runs(estimated: BatchEstimate) -> str:
+def _runs(estimated: Expected) -> str:
     return counted(estimated.runs, "run")

@@ -65,10 +65,10 @@ class BatchScreen:
         return text.append(f" {', '.join(_parts(progress))}")
 
 
-def summary(progress: BatchProgress) -> str:
+def summary(progress: BatchProgress, noun: str = "item") -> str:
     """Return what became of the items of a batch, and what their runs cost in all its starts."""
     by_outcome = [f"{progress.counts[each]} {each.replace('_', ' ')}" for each in progress.counts]
-    return f"{counted(progress.total, 'item')}: {', '.join(by_outcome)}; {_cost(progress)}"
+    return f"{counted(progress.total, noun)}: {', '.join(by_outcome)}; {_cost(progress)}"
 
 
 def _parts(progress: BatchProgress) -> Iterator[str]:

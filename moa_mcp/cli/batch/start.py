@@ -77,7 +77,7 @@ class PreparedBatch:
         out.print(f"Batch {self.questions.identity.batch}: {self._left()}")
         if left:
             with _files_read():
-                estimate.show(out, estimated(self.questions, self.found.to_run, self.tariffs))
+                estimate.show(out, estimated(self.questions.asked_at, self.found.to_run, self.tariffs))
 
     def execute(self) -> None:
         """Execute the batch and write its output.
@@ -108,9 +108,9 @@ class PreparedBatch:
         admitted = anyio.run(self.runs.admit, request)
         if isinstance(admitted, RunRefused) and admitted.reason not in _OF_ITEMS:
             raise refused_for_keys(self.runs, self.questions.pipeline, self.routes, admitted)
-        expected = estimated(self.questions, self.found.to_run, self.tariffs)
+        expected = estimated(self.questions.asked_at, self.found.to_run, self.tariffs)
         if not self.options.yes:
-            estimate.confirm(expected, self.questions.pipeline, self.options.max_cost_usd)
+            estimate.confirm(expected, self.questions.pipeline.confirm_above_usd, self.options.max_cost_usd)
         if expected.unknown and self.options.max_cost_usd is not None:
             say(f"Note: no price is known for {', '.join(expected.unknown)}, so --max-cost does not limit its use")
 
