@@ -12,7 +12,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from moa_mcp.batch.items import KINDS, InvalidItem, Raw, check_names, item, shown, text_of
+from moa_mcp.batch.items import KINDS, InvalidItem, Raw, check_names, item, question_in, shown, text_of
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.text.surrogates import mended
 from moa_mcp.text.visible import quoted
@@ -29,6 +29,7 @@ _FEWEST = 2
 def question_of(raw: Raw, line: int) -> EvalQuestion:
     """Return the question of a line, whose ID is the number of the line if it has none. Raises `InvalidItem`."""
     check_names(raw, FIELDS)
+    question_in(raw)  # raises with all fields
     read = item({name: raw[name] for name in _OF_ITEM if name in raw}, line)
     _check_other_names(raw)
     choices = _choices(raw.get("choices"))

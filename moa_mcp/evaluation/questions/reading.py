@@ -47,8 +47,8 @@ class QuestionFile:
         if not without or len(without) == len(self.questions):
             return []
         message = (
-            f"{len(without)} of {len(self.questions)} questions have no answer ({_lines(without)}), and the others have "
-            "one; give all of them an answer, or none"
+            f"{len(without)} of {len(self.questions)} questions have no answer ({_lines(without)}); give all questions "
+            "an answer, or none of them"
         )
         return [FileProblem(0, message)]
 

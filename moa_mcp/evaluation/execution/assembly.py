@@ -1,0 +1,109 @@
+"""Puts what an execution found together as a result, before its analysis."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+from moa_mcp.evaluation.contestants import Entrant
+from moa_mcp.evaluation.execution.asker import Ledger
+from moa_mcp.evaluation.execution.execution import Found
+from moa_mcp.evaluation.execution.plan import EvalPlan
+from moa_mcp.evaluation.question import EvalQuestion
+from moa_mcp.evaluation.result import AskedQuestion, Contestant, Evaluation, Outcome, Settings
+from moa_mcp.evaluation.samples import missing
+from moa_mcp.values import COMPLETE
+
+_LIBRARIES = ("moa-mcp", "numpy", "scipy", "statsmodels")
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What a result tells besides its outcomes."""
+
+    source: str
+    settings: Settings
+    routes: Mapping[str, Mapping[str, str]]
+    """By entrant, and by alias: the model of the route that answers now."""
+    notes: tuple[str, ...] = ()
+
+
+def assembled(plan: EvalPlan, found: Found, ledger: Ledger, background: Background) -> Evaluation:
+    """Return the result of an evaluation without its analysis."""
+    contestants = tuple(_with_routes(each, background.routes) for each in plan.field.contestants(plan.digests))
+    order = [(question.id, each.name) for question in plan.questions for each in contestants]
+    outcomes = tuple(found.outcomes[key] for key in order if key in found.outcomes)
+    verdicts = tuple(verdict for question in plan.questions for verdict in found.verdicts.get(question.id, ()))
+    scored = plan.judgement.scorer is not None
+    return Evaluation(
+        digest=plan.digest,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        source=background.source,
+        versions={"python": platform.python_version(), **dict(_versions())},
+        settings=background.settings,
+        questions=tuple(map(_asked, plan.questions)),
+        contestants=contestants,
+        outcomes=outcomes,
+        verdicts=verdicts,
+        cost_usd=ledger.cost_usd,
+        unknown_costs=ledger.unknown_costs,
+        complete=len(outcomes) == len(order)
+        and all(_is_complete(each, scored=scored) for each in outcomes)
+        and not any(each.problem for each in verdicts),
+        notes=(*background.notes, *_notes(plan, outcomes)),
+    )
+
+
+def _is_complete(outcome: Outcome, *, scored: bool) -> bool:
+    answered = outcome.status in COMPLETE
+    return answered and (outcome.score is not None or not scored) and not outcome.problem
+
+
+def _asked(question: EvalQuestion) -> AskedQuestion:
+    return AskedQuestion(
+        id=question.id,
+        line=question.item.line,
+        question=question.text,
+        answer=question.answer,
+        choices=question.choices,
+        cluster=question.cluster,
+    )
+
+
+def _with_routes(contestant: Contestant, routes: Mapping[str, Mapping[str, str]]) -> Contestant:
+    known = routes[contestant.derived_from or contestant.name]
+    models = tuple(dict.fromkeys(known.get(each, each) for each in contestant.models))
+    return contestant.model_copy(update={"models": models})
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in _LIBRARIES:
+        try:
+            yield name, version(name)
+        except PackageNotFoundError:  # a source tree
+            continue
+
+
+def _notes(plan: EvalPlan, outcomes: tuple[Outcome, ...]) -> Iterator[str]:
+    for free in plan.field.free:
+        if free.kind == "model" and free.asking[1:] != plan.field.usual[1:]:
+            settings = f"{free.asking}; the defaults are {plan.field.usual}"
+            yield f"{free.name} is asked as in {free.entrant.name}, with {settings}."
+        lacking = missing(free, outcomes)
+        if lacking and plan.judgement.is_free:
+            which = f"{lacking} of its samples failed or came too late"
+            yield f"{free.name}: {which}; its scores are those of the others."
+    yield from (f"{each.name}: {note}" for each in plan.field.entrants for note in _changed(each))
+
+
+def _changed(entrant: Entrant) -> Iterator[str]:
+    """Yield which models answer in place of those that a pipeline names."""
+    if entrant.kind == "pipeline" and entrant.resolved != entrant.pipeline:
+        named = [model for step in entrant.pipeline.steps for model in step.models]
+        answering = [model for step in entrant.resolved.steps for model in step.models]
+        seats = dict.fromkeys(f"{one} is {other}" for one, other in zip(named, answering, strict=True) if one != other)
+        if seats:
+            yield ", ".join(seats)

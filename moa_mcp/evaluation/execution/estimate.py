@@ -1,0 +1,93 @@
+"""What the runs that are left of an evaluation are expected to cost, by contestant, and for the judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+from functools import partial
+
+from moa_mcp.batch.costs import BatchEstimate, estimated
+from moa_mcp.budget.worst_case import rounded
+from moa_mcp.evaluation.execution.asker import Asker
+from moa_mcp.evaluation.execution.plan import EvalPlan
+from moa_mcp.evaluation.execution.survey import EvalSurvey, asked_at
+from moa_mcp.values import Dollars
+
+_NANO = Decimal(10**9)
+_CENT = Decimal("0.01")
+JUDGE = "judge"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The runs of a contestant, or of the judge."""
+
+    name: str
+    recorded: int
+    """The runs with a result."""
+    left: BatchEstimate | None
+    """None if no run is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvalEstimate:
+    """What an evaluation is expected to need."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def left(self) -> list[BatchEstimate]:
+        """The parts with runs that are left."""
+        return [each.left for each in self.parts if each.left is not None]
+
+    @property
+    def runs(self) -> int:
+        """The number of runs that are left."""
+        return sum(each.runs for each in self.left)
+
+    @property
+    def calls(self) -> int:
+        """The number of model calls that are left."""
+        return sum(each.calls for each in self.left)
+
+    @property
+    def cost_usd(self) -> Dollars:
+        """The cost of the models whose price is known."""
+        return Dollars(*(sum((each.cost_usd[at] for each in self.left), Decimal(0)) for at in range(3)))
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The models whose price is unknown."""
+        return tuple(dict.fromkeys(name for each in self.left for name in each.unknown))
+
+
+async def estimate_of(plan: EvalPlan, asker: Asker, found: EvalSurvey) -> EvalEstimate:
+    """Return the estimate of the runs that are left."""
+    parts: list[Part] = []
+    for entrant in plan.field.entrants:
+        positions = found.left[entrant.name]
+        tariffs = await asker.tariffs(entrant.pipeline)
+        left = estimated(partial(asked_at, plan, entrant), positions, tariffs) if positions else None
+        parts.append(Part(entrant.name, len(plan.questions) - len(positions), left))
+    if plan.judgement.judge is not None:
+        questions, tariffs = found.judgements, await asker.tariffs(plan.judgement.judge)
+        left = estimated(questions.__getitem__, range(len(questions)), tariffs) if questions else None
+        parts.append(Part(JUDGE, found.recorded_judgements, left))
+    return EvalEstimate(tuple(parts))
+
+
+async def sufficient_usd(asker: Asker, expected: EvalEstimate) -> Decimal:
+    """Return the budget that probably finishes an evaluation whose start had this estimate, in US dollars, rounded up.
+
+    It has room for the worst case of the largest run, which must fit before that run starts.
+    """
+    left = Decimal(0)
+    for pipeline, questions in asker.ledger.not_started.items():
+        tariffs = await asker.tariffs(pipeline)
+        left += estimated(questions.__getitem__, range(len(questions)), tariffs).cost_usd.expected
+    spent, before = asker.budget.spent / _NANO, asker.ledger.before / _NANO
+    return _up(max(spent + left, before + expected.cost_usd.expected) + asker.ledger.largest / _NANO)
+
+
+def _up(usd: Decimal) -> Decimal:
+    return usd.quantize(_CENT, ROUND_CEILING) if usd > _CENT else rounded(usd)
