@@ -37,6 +37,7 @@ COMMANDS = (
     "ask",
     "chat",
     "batch",
+    "eval",
     "runs",
     "view",
     "check",

@@ -1,0 +1,132 @@
+"""The way of ``moa-mcp eval``: questions, contestants and scoring are checked, then asked, analysed and reported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import anyio
+
+from moa_mcp.cli.eval.contestants import check_baseline, check_baselines, judge_of, pipelines_of
+from moa_mcp.cli.eval.judging import ScoreOptions, judgement_of
+from moa_mcp.cli.eval.outputs import Outputs, check_gate
+from moa_mcp.cli.eval.source import Chosen, Source, chosen_from
+from moa_mcp.cli.eval.start import EvalOptions, PreparedEvaluation, prepared
+from moa_mcp.cli.options import Refused, closing, opened
+from moa_mcp.cli.watch import ready, runs_of
+from moa_mcp.config import Config, Pipeline, routed
+from moa_mcp.errors import JournalError
+from moa_mcp.evaluation.contestants import entrants_of, field_of
+from moa_mcp.evaluation.execution.assembly import Background
+from moa_mcp.evaluation.execution.identities import RunIdentities
+from moa_mcp.evaluation.execution.plan import EvalPlan, Judgement
+from moa_mcp.evaluation.result import Settings
+from moa_mcp.planning.estimate import prices
+from moa_mcp.routing.routes import Routes
+from moa_mcp.runs import Runs
+
+
+@dataclass(frozen=True, slots=True)
+class EvalRequest:
+    """What the options of the command say."""
+
+    source: Source
+    pipelines: str | None
+    baselines: tuple[str, ...]
+    judge: str | None
+    scoring: ScoreOptions
+    options: EvalOptions
+    outputs: Outputs
+    offline: bool
+    journal: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A request whose parts are valid."""
+
+    config: Config
+    pipelines: tuple[Pipeline, ...]
+    judge: Pipeline | None
+    chosen: Chosen
+    judgement: Judgement
+
+
+def evaluate(config: Config, request: EvalRequest, *, estimating: bool) -> None:
+    """Evaluate, or estimate what that costs. Raises `Refused`, `Interrupted`."""
+    checked = _checked(config, request)
+    backend, routes = ready(checked.config, offline=request.offline)
+    with closing(opened(request.journal, config.journal)) as kept:
+        if not kept.keeps_texts:
+            raise Refused(
+                'an evaluation reads its answers from the journal, and record = "hashes" does not store them',
+                'Set record = "calls" in [journal], or add --journal none: the evaluation can\'t be continued then.',
+            )
+        runs = runs_of(checked.config, backend, kept)
+        try:
+            start = anyio.run(_prepared, runs, routes, checked, request)
+            if estimating:
+                start.estimate()
+                return
+            from moa_mcp.evaluation.analysis import analysed  # noqa: PLC0415  the libraries of an extra; before it costs
+
+            evaluation = analysed(start.execute())
+            unfinished = None if evaluation.complete else start.unfinished()
+        except JournalError as error:
+            raise Refused(str(error), "Choose another journal with --journal.") from error
+    request.outputs.write(evaluation, quiet=request.options.quiet)
+    if request.outputs.view:
+        from moa_mcp.cli.eval.viewing import view  # noqa: PLC0415  only here
+
+        view(evaluation, request.journal)
+    if unfinished is not None:
+        raise unfinished
+    check_gate(evaluation)
+
+
+def _checked(config: Config, request: EvalRequest) -> _Checked:
+    """Check all that can be wrong before a model is asked. Raises `Refused`."""
+    pipelines = pipelines_of(config, request.pipelines)
+    check_baselines(config, request.baselines)
+    judge = judge_of(config, request.judge)
+    request.outputs.check(request.source.path)
+    chosen = chosen_from(request.source, metadata=request.scoring.uses_function)
+    judgement = judgement_of(request.scoring.scoring(judge), chosen.questions, request.source.name)
+    named = (*request.baselines, *((request.judge,) if request.judge and request.judge not in config.pipelines else ()))
+    return _Checked(routed(config, named), pipelines, judge, chosen, judgement)
+
+
+async def _prepared(runs: Runs, routes: Routes | None, checked: _Checked, request: EvalRequest) -> PreparedEvaluation:
+    config, judgement = checked.config, checked.judgement
+    entrants = await entrants_of(runs, config, checked.pipelines, request.baselines)
+    field = field_of(entrants, config, counts=judgement.scorer is not None and judgement.is_free)
+    check_baseline(field)
+    identities = RunIdentities(config, request.options.name, simulated=request.offline)
+    digests = {each.name: identities.digest(each.pipeline) for each in field.entrants}
+    judges = {} if judgement.judge is None else {"judge": identities.digest(judgement.judge)}
+    plan = EvalPlan(checked.chosen.questions, field, judgement, {**digests, **judges})
+    routed_to = {each.name: await _routes(runs, each.pipeline) for each in entrants}
+    judging = {} if judgement.judge is None else await _routes(runs, judgement.judge)
+    background = Background(request.source.name, _settings(request, judging), routed_to, checked.chosen.notes)
+    return await prepared(runs, routes, plan, identities, request.options, background)
+
+
+async def _routes(runs: Runs, pipeline: Pipeline) -> Mapping[str, str]:
+    """Return the models of the routes that answer now, by alias."""
+    resolved = await runs.resolved(pipeline)
+    priced = await prices(resolved.pipeline, runs.backend.usable(resolved.routes))
+    return {alias: each.route or alias for alias, each in priced.items()}
+
+
+def _settings(request: EvalRequest, judging: Mapping[str, str]) -> Settings:
+    return Settings(
+        scoring=request.scoring.way,
+        judge=request.judge if judging else None,
+        judge_models=tuple(dict.fromkeys(judging.values())),
+        rubric=request.scoring.rubric,
+        sample=request.source.sample,
+        seed=request.source.seed,
+        budget_usd=request.options.budget_usd,
+        fail_under=request.outputs.fail_under,
+        simulated=request.offline,
+    )

@@ -1,0 +1,65 @@
+"""The questions of an evaluation: from a file or stdin, with the context and system prompt of the command, sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from moa_mcp.batch.rows import Format
+from moa_mcp.cli.batch.source import STDIN, read_file
+from moa_mcp.evaluation.question import EvalQuestion
+from moa_mcp.evaluation.questions import QuestionFile, read_questions, sampled
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Which questions are asked."""
+
+    path: str
+    """A file, or ``-``."""
+    form: Format | None
+    context: str | None
+    system: str | None
+    sample: int | None
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """How the result names it."""
+        return "stdin" if self.path == STDIN else Path(self.path).name
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The questions that are asked, and what a reader must know about them."""
+
+    questions: tuple[EvalQuestion, ...]
+    total: int
+    notes: tuple[str, ...]
+
+
+def chosen_from(source: Source, *, metadata: bool) -> Chosen:
+    """Return the questions of a file; with `metadata`, a function of the user reads other fields.
+
+    Raises `Refused` if it can't be read or has problems.
+    """
+    found = QuestionFile()
+    read_file(source.path, source.form, lambda lines, form: read_questions(lines, form, found, metadata=metadata))
+    every = [_with_shared(each, source) for each in found.questions]
+    questions = sampled(every, source.sample, source.seed)
+    return Chosen(questions, len(every), (*found.notes, *_sampled(questions, every, source)))
+
+
+def _with_shared(question: EvalQuestion, source: Source) -> EvalQuestion:
+    """Return a question with the context and system prompt of all where it has none."""
+    item = question.item
+    shared = replace(item, context=item.context or source.context, system=item.system or source.system)
+    return replace(question, item=shared)
+
+
+def _sampled(questions: Sequence[EvalQuestion], every: Sequence[EvalQuestion], source: Source) -> Iterator[str]:
+    if len(questions) < len(every):
+        yield f"{len(questions)} of {len(every)} questions were asked, a random sample with seed {source.seed}."
+    elif source.sample is not None and source.sample > len(every):
+        yield f"All {len(every)} questions were asked: there are no {source.sample} for a sample."
