@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeAlias
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol, TypeAlias
 
 from moa_mcp.errors import MissingKey
 from moa_mcp.events import Event
@@ -13,8 +13,8 @@ from moa_mcp.values import Call, Completion, Target
 class Model(Protocol):
     """Answers calls."""
 
-    async def __call__(self, call: Call) -> Completion:
-        """Answer the call.
+    def __call__(self, call: Call) -> Coroutine[Any, Any, Completion]:
+        """Answer the call. An ``async def`` does, and so does what returns the coroutine of another model.
 
         Raises:
             CallError: there is no answer.

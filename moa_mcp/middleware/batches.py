@@ -7,9 +7,9 @@ its way, so that no timer decides what is sent together. `sampled` decides how c
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Coroutine, Iterable, MutableMapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -157,9 +157,11 @@ class Announced:
         self._inner = inner
         self._equal_calls = equal_calls
 
-    async def __call__(self, call: Call) -> Completion:
-        if call.on_text is not None or call.equals == 1:
-            return await self._inner(call)
+    def __call__(self, call: Call) -> Coroutine[Any, Any, Completion]:
+        alone = call.on_text is not None or call.equals == 1
+        return self._inner(call) if alone else self._announced(call)
+
+    async def _announced(self, call: Call) -> Completion:
         self._equal_calls.announce(call)
         try:
             await checkpoint()  # all calls of a step start together: after two checkpoints each is announced,

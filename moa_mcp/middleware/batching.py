@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 import anyio
 
@@ -32,9 +33,11 @@ class Sampled:
         self._emit = emit
         self._cache_first = cache_first
 
-    async def __call__(self, call: Call) -> Completion:
-        if call.on_text is not None or call.equals == 1:
-            return await self._inner(call)
+    def __call__(self, call: Call) -> Coroutine[Any, Any, Completion]:
+        alone = call.on_text is not None or call.equals == 1
+        return self._inner(call) if alone else self._with_equals(call)
+
+    async def _with_equals(self, call: Call) -> Completion:
         member = await self._equal_calls.join(call)
         try:
             return await self._answer(member)

@@ -91,8 +91,8 @@ class RefusedParameters:
     """By reasoning effort: the largest token limit that left no room for it."""
 
     def __bool__(self) -> bool:
-        times = self.system, self.images
-        return bool(self.rules or self.crowded or self.reply_schemas) or any(each is not None for each in times)
+        named = self.rules or self.crowded or self.reply_schemas
+        return bool(named) or self.system is not None or self.images is not None
 
     def adapt(self, model: str, parameters: Parameters) -> Adapted:
         """Return the parameters that the model accepts, with notes about the changes."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import Any
+
 from moa_mcp.errors import ContextTooLong
 from moa_mcp.model import Model
 from moa_mcp.routing import catalog
@@ -18,7 +21,7 @@ class WindowChecked:
     def __init__(self, inner: Model) -> None:
         self._inner = inner
 
-    async def __call__(self, call: Call) -> Completion:
+    def __call__(self, call: Call) -> Coroutine[Any, Any, Completion]:
         window = None if call.target is None else catalog.window_at(call.target)
         if window is not None and sum([len(message.content) for message in call.messages]) >= window:
             # no character is more than a token, so that most prompts are not counted
@@ -30,4 +33,4 @@ class WindowChecked:
                 )
                 refused.elsewhere = True  # a later route may have a larger window
                 raise refused
-        return await self._inner(call)
+        return self._inner(call)
