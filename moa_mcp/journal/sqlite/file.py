@@ -48,7 +48,7 @@ class File:
         """Open the file and start its writer. Raises `JournalError`."""
         return Writer(self._opened.db, self._book, writes=self._opened.writes)
 
-    @property
+    @cached_property
     def writes(self) -> bool:
         """Whether it can be written. Raises `JournalError` if it can't be opened."""
         return self._opened.writes

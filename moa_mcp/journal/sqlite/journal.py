@@ -133,7 +133,10 @@ class SQLiteJournal:
             self._listeners.changed(run_id)
 
     def _packer(self, run_id: str) -> Packer:
-        return self._driven.get(run_id) or Packer(tells=self._texts)
+        try:
+            return self._driven[run_id]
+        except KeyError:
+            return Packer(tells=self._texts)
 
     def _drive(self, run_id: str) -> None:
         self._driven.add(run_id, Packer(tells=self._texts))

@@ -108,7 +108,11 @@ class Writer(Generic[Line_contra]):
 
         """
         self._loop = asyncio.get_running_loop()
-        return cast("Value", await self._done(_Job(work, reads)))
+        job = _Job(work, reads)
+        await self._done(job)
+        if job.error is not None:
+            raise job.error
+        return cast("Value", job.value)
 
     async def write(self, page: str, line: Line_contra) -> None:
         """Write a line; when this returns or is cancelled, it is committed. Raises the same as `do`.
@@ -124,17 +128,17 @@ class Writer(Generic[Line_contra]):
             if job.error is not None:
                 raise job.error from None
             raise
+        if job.error is not None:
+            raise job.error
 
-    async def _done(self, job: _Job[Value]) -> Value | None:
+    def _done(self, job: _Job[Any]) -> asyncio.Future[None]:
+        """Queue a job; return what is set when it is done."""
         if self._closed:
             raise sqlite3.ProgrammingError("it is closed")
         self._loop = self._loop or asyncio.get_running_loop()
         job.done = self._loop.create_future()
         self._hand(self._loop, job)
-        await job.done
-        if job.error is not None:
-            raise job.error
-        return job.value
+        return job.done
 
     @property
     def unwritten_s(self) -> float:
