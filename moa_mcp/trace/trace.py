@@ -19,7 +19,6 @@ from moa_mcp.events import (
     CallStarted,
     CallWaits,
     Event,
-    Joined,
     RunEstimated,
     RunFinished,
     RunForked,
@@ -360,16 +359,19 @@ class Trace:
             calls[event.place.number - 1] = fresh
 
     def _start_attempt(self, event: AttemptStarted) -> None:
-        for place in (event.place, *(other.place for other in event.others)):
-            joined = None if place == event.place else event.place
-            call = self._call(place)
-            call.waits = None
-            call.attempts.append(AttemptTrace(event.model, event.parameters, started_at=event.at, joined=joined))
+        self._join(event, event.place)
+        for other in event.others:
+            self._join(event, other.place, event.place)
+
+    def _join(self, event: AttemptStarted, place: Place, joined: Place | None = None) -> None:
+        call = self._call(place)
+        call.waits = None
+        call.attempts.append(AttemptTrace(event.model, event.parameters, started_at=event.at, joined=joined))
 
     def _attempts(self, event: AttemptFinished | AttemptFailed) -> list[AttemptTrace]:
         """Return the attempts that ended with a request, first that of the call that sent it."""
-        joined = (Joined(event.place, event.attempt), *event.others)
-        return [self._call(place).attempts[attempt - 1] for place, attempt in joined]
+        first = self._call(event.place).attempts[event.attempt - 1]
+        return [first, *[self._call(place).attempts[attempt - 1] for place, attempt in event.others]]
 
     def _call(self, place: Place) -> CallTrace:
         return self.steps[place.step - 1].calls[place.number - 1]
