@@ -62,7 +62,7 @@ class Price(NamedTuple):
 
     def cost_usd(self, usage: Usage) -> Decimal:
         """Return the cost of one call, in US dollars."""
-        rates = self.at(usage.prompt_tokens)
+        rates = self.at(usage.prompt_tokens) if self.tiers else self.rates
         cost = usage.prompt_tokens * rates.prompt + usage.completion_tokens * rates.completion
         if usage.cached_tokens:
             cost += usage.cached_tokens * (rates.cached - rates.prompt)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
-from functools import cache, partial, reduce
-from itertools import accumulate, groupby, islice
+from functools import cache, cached_property, partial, reduce
+from itertools import accumulate, groupby
 from math import ceil
 from operator import attrgetter
 from typing import Literal
@@ -77,10 +77,6 @@ class RunTariff:
         """The last messages, and their maximum number of tokens: the agents of a step get the same ones."""
         self._form = cache(self._least_after)
         self._layer = cache(self._least_of)
-        self._after: tuple[Amount, ...] | None = None
-        """By the number of finished steps: the worst-case cost of the later ones."""
-        self._made: tuple[int, ...] | None = None
-        """The maximum number of calls of each step."""
 
     def worst_case(self, call: Call) -> Amount:
         """Return the worst-case cost of a call. Raises `Unpriced` if the price must be known and is not."""
@@ -103,9 +99,7 @@ class RunTariff:
 
     def needed(self, step: int) -> int:
         """Return the minimum number of calls of a step. Steps count from 1."""
-        if self._made is None:
-            self._made = tuple(sum(call.times for call in forecast.calls) for forecast in self._forecasts())
-        return self._steps[step - 1].required(self._made[step - 1])
+        return self._steps[step - 1].required(sum(call.times for call in self._forecasts[step - 1].calls))
 
     def smallest(self, finished: int, answers: Sequence[Answer], analysis: Analysis | None = None) -> Amount:
         """Return the worst-case cost of the smallest form of the rest of a run, from these answers.
@@ -128,24 +122,26 @@ class RunTariff:
 
     def whole(self, finished: int) -> Amount:
         """Return the worst-case cost of all steps after the first `finished` ones."""
-        if self._after is None:
-            self._after = self._wholes()
         return self._after[finished]
 
-    def _wholes(self) -> tuple[Amount, ...]:
+    @cached_property
+    def _after(self) -> tuple[Amount, ...]:
+        """By the number of finished steps: the worst-case cost of the later ones."""
         taken = [
             reduce(lambda total, asked: total.plus(*asked), self._amounts(forecast.calls), Amount())
-            for forecast in self._forecasts()
+            for forecast in self._forecasts
         ]
         return tuple(accumulate(reversed(taken), Amount.plus, initial=Amount()))[::-1]
 
-    def _forecasts(self) -> Iterator[Forecast]:
-        """Yield the forecast of the maximum of each step, in order."""
+    @cached_property
+    def _forecasts(self) -> tuple[Forecast, ...]:
+        """The forecast of the maximum of each step, in order."""
+        forecasts: list[Forecast] = []
         answers: ExpectedAnswers = ()
         for position in range(len(self._steps)):
-            forecast = self._maximum(position, answers)
-            yield forecast
-            answers = forecast.answers
+            forecasts.append(self._maximum(position, answers))
+            answers = forecasts[-1].answers
+        return tuple(forecasts)
 
     def _maximum(self, position: int, answers: ExpectedAnswers) -> Forecast:
         """Return the forecast of a step with these answers, with replies as long as they can be."""
@@ -158,8 +154,8 @@ class RunTariff:
 
     def _handed_on(self, step: int, made: int | None) -> ExpectedAnswers:
         """Return the answers of a step with their maximum lengths, if it makes `made` calls; None for all calls."""
-        *_, forecast = islice(self._forecasts(), step)
-        return forecast.answers if made is None else _after_calls(self._steps[step - 1], forecast.answers, made)
+        answers = self._forecasts[step - 1].answers
+        return answers if made is None else _after_calls(self._steps[step - 1], answers, made)
 
     def _least(self, finished: int, kept: Collection[int], answers: ExpectedAnswers) -> Amount:
         """Return the worst-case cost of the steps after the finished ones.

@@ -250,16 +250,12 @@ class _Sum:
 
 
 def _step(kind: str, asked: _Asked, prices: Mapping[str, Priced]) -> StepEstimate:
-    by_model: dict[str, tuple[_Sum, _Sum, _Sum]] = {}
+    priced = {model: prices.get(model, UNROUTED) for of_bound in asked for model, _, _ in of_bound}
+    by_model = {model: (_Sum(), _Sum(), _Sum()) for model in priced}
     for bound, of_bound in enumerate(asked):
         for model, times, usage in of_bound:
-            sums = by_model.get(model)
-            if sums is None:
-                sums = by_model[model] = _Sum(), _Sum(), _Sum()
-            sums[bound].add(times, usage, prices.get(model, UNROUTED).price)
-    return StepEstimate(
-        kind, tuple([_model(model, *sums, prices.get(model, UNROUTED)) for model, sums in by_model.items()])
-    )
+            by_model[model][bound].add(times, usage, priced[model].price)
+    return StepEstimate(kind, tuple([_model(model, *by_model[model], each) for model, each in priced.items()]))
 
 
 def _model(model: str, least: _Sum, expected: _Sum, most: _Sum, priced: Priced) -> ModelEstimate:

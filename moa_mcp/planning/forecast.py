@@ -136,15 +136,13 @@ def model_calls(
             unwritten += call.tokens if call.again else 0
             usage = Usage(count(messages, unwritten), call.tokens)
         before = call
-        yield ModelCalls(call.model, call.times, _with_images(usage, call.model, drafts, bound, of_images))
+        images = drafts.images.get(call.model) if drafts.images else None
+        yield ModelCalls(call.model, call.times, _with_images(usage, images, bound, of_images) if images else usage)
 
 
 def _with_images(
-    usage: Usage, model: str, drafts: Drafts, bound: Bound, of_images: Callable[[ImageTokens], int] | None
+    usage: Usage, images: ImageTokens, bound: Bound, of_images: Callable[[ImageTokens], int] | None
 ) -> Usage:
-    images = drafts.images.get(model)
-    if images is None:
-        return usage
     more = of_images(images) if of_images else images.most if bound == "max" else images.expected
     return replace(usage, prompt_tokens=usage.prompt_tokens + more)
 
