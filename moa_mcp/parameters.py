@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeAlias, cast
 from pydantic import BeforeValidator, Field, JsonValue, PlainSerializer
 
 from moa_mcp.text.suggest import closest
-from moa_mcp.values import CallSettings, Parameters
+from moa_mcp.values import NO_SETTINGS, CallSettings, Parameters
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """The reasoning efforts, least first. Providers accept different subsets."""
@@ -93,6 +93,8 @@ def prevailing(outer: CallSettings, inner: CallSettings) -> CallSettings:
 
     Effort and thinking tokens are two ways to say one thing: a level that sets one of them replaces both.
     """
+    if inner == NO_SETTINGS:
+        return outer
     reasoning = inner if inner.reasoning_effort or inner.thinking_tokens else outer
     if inner.extra is None or outer.extra is None:
         extra = inner.extra or outer.extra

@@ -75,8 +75,11 @@ IMAGES = "images"
 
 def token_limit(parameters: Parameters) -> int | None:
     """Return the token limit, whichever name it has; None if there is none."""
-    limits = (parameters.get(name) for name in TOKEN_LIMITS)
-    return next((int(limit) for limit in limits if isinstance(limit, int | float)), None)
+    for name in TOKEN_LIMITS:
+        limit = parameters.get(name)
+        if isinstance(limit, int | float):
+            return int(limit)
+    return None
 
 
 class Message(NamedTuple):
@@ -135,8 +138,7 @@ class Window(NamedTuple):
         return f"window {self.number}, {shown} of {self.of}"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A step's request to one agent."""
 
     agent: str

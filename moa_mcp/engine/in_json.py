@@ -107,7 +107,7 @@ class JsonTurn:
         return await self._read(asked, replies)
 
     def _with_schema(self, request: Request) -> Request:
-        return replace(request, messages=prompts.in_json(request.messages, self._schema), reply_schema=self._form)
+        return request._replace(messages=prompts.in_json(request.messages, self._schema), reply_schema=self._form)
 
     async def _read(self, asked: Sequence[Request], replies: Sequence[Answer | None]) -> tuple[Answer | None, ...]:
         """Return the replies as JSON, after asking again for those that are not valid."""
@@ -161,7 +161,7 @@ class JsonTurn:
         window = self._turn.window(request.agent)
         if window is not None and tokens(messages) + (request.max_tokens or 0) > window:
             messages = prompts.corrected(request.messages, "", said)
-        return replace(request, messages=messages)
+        return request._replace(messages=messages)
 
     def _fail(self, asked: Sequence[Request], answers: Sequence[Answer | None], wrong: dict[int, str]) -> None:
         """Raise `StepFailed` if the step's only model returned nothing valid, and its fallback may."""

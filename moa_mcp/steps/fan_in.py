@@ -133,7 +133,7 @@ class _Way:
     def request(self) -> Request:
         """Return the next request."""
         request = self._step.request(self._agent, self._fit.compose(self._next.shown))
-        return replace(request, window=self._window_shown()) if self._asked or self._next.rest else request
+        return request._replace(window=self._window_shown()) if self._asked or self._next.rest else request
 
     def _window_shown(self) -> Window:
         first = self._all - len(self._rest) + 1
@@ -149,12 +149,13 @@ class _Way:
         if reply is None:
             self._failed = True
             return
-        number = self._all - len(self._rest) + 1
-        names = [
-            *(["the combined answer"] if self.so_far else []),
-            *(f"answer {each}" for each in range(number, self._all + 1)),
+        carried = 1 if self.so_far else 0
+        before = self._all - len(self._rest) - carried
+        self._cut += [
+            f"answer {before + number}" if number > carried else "the combined answer"
+            for number, answer in enumerate(self._next.shown, 1)
+            if answer.shortened
         ]
-        self._cut += [name for name, answer in zip(names, self._next.shown, strict=False) if answer.shortened]
         self.so_far, self._rest = reply, self._next.rest
         self._asked += 1
 

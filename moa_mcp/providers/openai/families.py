@@ -35,8 +35,10 @@ def check(target: Target, parameters: Parameters) -> None:
         ParameterRefused: the first such parameter.
 
     """
+    if not _reasons(target.model):
+        return
     effort = parameters.get("reasoning_effort") or catalog.default_effort(target.model)
-    if not _reasons(target.model) or effort == "none":
+    if effort == "none":
         return
     for name in ("temperature", "top_p"):
         if parameters.get(name, 1) != 1:

@@ -29,14 +29,15 @@ def usage(reported: Mapping[str, Any]) -> Usage | None:
     total = count(reported, "total_tokens")
     if prompt is None or completion is None:
         return None
-    reasoning = _reasoning(reported)
+    reasoning = _largest(_places(reported, _OF_COMPLETION), _REASONING)
     beyond = 0 if total is None else max(0, total - prompt - completion)
     if beyond:
         reasoning = max(reasoning, beyond)
     elif total is None and reasoning > completion:  # counted separately, and missing from the total
         beyond = reasoning
     completion += beyond
-    cached, written = _cached(reported), _written(reported)
+    of_prompt = _places(reported, _OF_PROMPT)
+    cached, written = _largest(of_prompt, _CACHED), _largest(of_prompt, _WRITTEN)
     if (
         "prompt_tokens" not in reported
         and count(reported, "cache_read_input_tokens", "cache_creation_input_tokens") is not None
@@ -111,31 +112,23 @@ def _number(value: object) -> int | None:
     return None if amount is None or amount != amount.to_integral_value() else int(amount)
 
 
-def _reasoning(reported: Mapping[str, Any]) -> int:
-    return _largest(reported, ("completion_tokens_details", "output_tokens_details"), _REASONING)
-
-
-def _cached(reported: Mapping[str, Any]) -> int:
-    return _largest(reported, _OF_PROMPT, _CACHED)
-
-
-def _written(reported: Mapping[str, Any]) -> int:
-    return _largest(reported, _OF_PROMPT, _WRITTEN)
-
-
+_OF_COMPLETION = ("completion_tokens_details", "output_tokens_details")
 _OF_PROMPT = ("prompt_tokens_details", "input_tokens_details")
 _REASONING = ("reasoning_tokens",)
 _CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "num_cached_tokens")
 _WRITTEN = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
 
 
-def _largest(reported: Mapping[str, Any], holders: tuple[str, str], names: tuple[str, ...]) -> int:
+def _places(reported: Mapping[str, Any], holders: tuple[str, str]) -> list[Mapping[str, Any]]:
+    """Return where a detail may be: beside the totals, or in an object of details."""
+    return [reported, *[as_object(reported[holder]) for holder in holders if reported.get(holder)]]
+
+
+def _largest(places: list[Mapping[str, Any]], names: tuple[str, ...]) -> int:
     """Return the largest value of a detail, which may be in several places under several names."""
     largest = 0
-    for place in (reported, reported.get(holders[0]), reported.get(holders[1])):
-        if place:
-            held = as_object(place)
-            for name in names:
-                if value := held.get(name):
-                    largest = max(largest, _number(value) or 0)
+    for held in places:
+        for name in names:
+            if value := held.get(name):
+                largest = max(largest, _number(value) or 0)
     return largest
