@@ -13,7 +13,6 @@
     ├── RunNotResumable         the run can't be resumed or forked: it is complete or incomplete in the journal
     │   └── RunActive               another process executes it, or did so until a moment ago
     ├── BatchActive             another process executes the batch
-    ├── EvaluationActive        another process executes the evaluation
     ├── TooManyRuns             a caller has as many runs at the same time as it may
     ├── ChangeRefused           an override of a fork is invalid
     ├── JournalError            the journal can't be read or written
@@ -127,13 +126,6 @@ class BatchActive(MoaError):
 
     def __init__(self) -> None:
         super().__init__("another process executes this batch, and they can't share --max-cost; wait, or leave it out")
-
-
-class EvaluationActive(MoaError):
-    """Another process executes the evaluation, so that a budget would not limit both."""
-
-    def __init__(self) -> None:
-        super().__init__("another process executes this evaluation, and they can't share --budget; wait for it")
 
 
 class TooManyRuns(MoaError):

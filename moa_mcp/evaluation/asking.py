@@ -13,7 +13,7 @@ from moa_mcp.values import Question
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a run of the evaluation brought."""
+    """What a run of the evaluation returned."""
 
     run_id: str
     trace: Trace | None

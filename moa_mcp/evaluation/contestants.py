@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeAlias
 
 from moa_mcp.config import Config, Pipeline, single
 from moa_mcp.evaluation.result import Contestant
 from moa_mcp.runs import Runs
-from moa_mcp.steps import Member, Propose
 from moa_mcp.steps.panel import PanelMember
 from moa_mcp.steps.results import writers
-from moa_mcp.values import CallSettings
+from moa_mcp.values import CallSettings, Request
 
 OwnKind: TypeAlias = Literal["pipeline", "model"]
 FreeKind: TypeAlias = Literal["model", "majority", "best_of"]
@@ -136,9 +135,10 @@ async def entrants_of(
     runs: Runs, config: Config, pipelines: Sequence[Pipeline], baselines: Sequence[str]
 ) -> tuple[Entrant, ...]:
     """Return pipelines, and named models as pipelines of one call. Raises `ConfigError` for an unknown model."""
-    own: list[tuple[OwnKind, Pipeline]] = [("pipeline", each) for each in pipelines]
-    own += [("model", single(config, each, f"one:{each}")) for each in dict.fromkeys(baselines)]
-    return tuple([Entrant(each.name, kind, each, (await runs.resolved(each)).pipeline) for kind, each in own])
+    singles = [single(config, each, f"one:{each}") for each in dict.fromkeys(baselines)]
+    own = [*(Entrant(each.name, "pipeline", each, each) for each in pipelines)]
+    own += [Entrant(each.name, "model", each, each) for each in singles]
+    return tuple([replace(each, resolved=(await runs.resolved(each.pipeline)).pipeline) for each in own])
 
 
 def field_of(entrants: Sequence[Entrant], config: Config, *, counts: bool) -> Field:
@@ -162,22 +162,13 @@ def field_of(entrants: Sequence[Entrant], config: Config, *, counts: bool) -> Fi
 
 def bare_samples(pipeline: Pipeline) -> BareSamples:
     """Return the samples of a pipeline, with the models that answer now, that are single calls of their models."""
-    step = pipeline.steps[0]
-    if not isinstance(step, Propose):
-        return BareSamples({}, f"its first step is {step.step}, not propose")
-    for setting, changes in (("prompt", step.prompt is not None), ("confidence", step.confidence)):
-        if changes:
-            return BareSamples({}, f"{setting} of its first step changes what the models are asked")
     if pipeline.answer_schema is not None and writers(pipeline.steps)[0]:
         return BareSamples({}, "its first step is asked for JSON by its answer_schema")
-    always = sum(call.times for call in step.forecast((), "min").calls)  # later ones depend on the first, with stop
-    members = enumerate(step.members[:always], 1)
-    askings = {number: _asking(step, member) for number, member in members if member.system is None}
-    return BareSamples(askings, "" if askings else "all members of its first step have a system prompt")
+    found = pipeline.steps[0].single_calls
+    return BareSamples({number: _asking(each) for number, each in found.requests.items()}, found.obstacle)
 
 
-def _asking(step: Propose, member: Member) -> Asking:
-    request = step.request(member, ())
+def _asking(request: Request) -> Asking:
     return Asking(request.agent, request.temperature, request.max_tokens, request.settings)
 
 

@@ -16,7 +16,7 @@ from moa_mcp.steps.fan_in import expected_fan_in, fan_in
 from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers, Forecast
 from moa_mcp.steps.layer import Agent, MultiAgentStep, SingleAgentStep, asked_of, given
 from moa_mcp.steps.members import Member
-from moa_mcp.steps.step import Turn
+from moa_mcp.steps.step import SingleCalls, Turn
 from moa_mcp.values import Answer, Message, Note, Question, Request, State
 
 Kept = TypeVar("Kept")
@@ -65,6 +65,15 @@ class Propose(MultiAgentStep):
     @property
     def needs_answers(self) -> bool:
         return self.keep != 0
+
+    @property
+    def single_calls(self) -> SingleCalls:
+        for setting, changes in (("prompt", self.prompt is not None), ("confidence", self.confidence)):
+            if changes:
+                return SingleCalls({}, f"{setting} of its first step changes what the models are asked")
+        always = enumerate(self.members[: self._first_wave], 1)  # later calls depend on the answers to these
+        bare = {number: self.request(member, ()) for number, member in always if member.system is None}
+        return SingleCalls(bare, "" if bare else "all members of its first step have a system prompt")
 
     @property
     def asks_for_confidence(self) -> bool:

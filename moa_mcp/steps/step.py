@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
-from typing import ClassVar, Protocol, Self, TypeAlias
+from typing import ClassVar, NamedTuple, Protocol, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -80,6 +80,15 @@ class Frozen(BaseModel):
 
 Key: TypeAlias = tuple[str | int, ...]
 """Path of a value in the table of a step."""
+
+
+class SingleCalls(NamedTuple):
+    """The calls of a first step that are single calls of models: each asks the bare question, in every run."""
+
+    requests: Mapping[int, Request]
+    """By the number of the call, from 1; without messages."""
+    obstacle: str = ""
+    """Why there are none."""
 
 
 class StepBase(Frozen):
@@ -193,6 +202,11 @@ class StepBase(Frozen):
     def reads_confidence(self) -> bool:
         """Whether the step uses the confidences that the authors of answers stated."""
         return False
+
+    @property
+    def single_calls(self) -> SingleCalls:
+        """Its calls that are single calls of their models, if it is the first step."""
+        return SingleCalls({}, "its first step does not ask the question itself")
 
     @property
     def needs_answers(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -17,6 +17,7 @@ from moa_mcp.cli.watch import ready, runs_of
 from moa_mcp.config import Config, Pipeline, routed
 from moa_mcp.errors import JournalError
 from moa_mcp.evaluation.contestants import entrants_of, field_of
+from moa_mcp.evaluation.duels.families import shared_families
 from moa_mcp.evaluation.execution.assembly import Background
 from moa_mcp.evaluation.execution.identities import RunIdentities
 from moa_mcp.evaluation.execution.plan import EvalPlan, Judgement
@@ -106,8 +107,9 @@ async def _prepared(runs: Runs, routes: Routes | None, checked: _Checked, reques
     judges = {} if judgement.judge is None else {"judge": identities.digest(judgement.judge)}
     plan = EvalPlan(checked.chosen.questions, field, judgement, {**digests, **judges})
     routed_to = {each.name: await _routes(runs, each.pipeline) for each in entrants}
-    judging = {} if judgement.judge is None else await _routes(runs, judgement.judge)
-    background = Background(request.source.name, _settings(request, judging), routed_to, checked.chosen.notes)
+    judging = () if judgement.judge is None else tuple((await _routes(runs, judgement.judge)).values())
+    notes = (*checked.chosen.notes, *_families(judging, routed_to))
+    background = Background(request.source.name, _settings(request, judging), routed_to, notes)
     return await prepared(runs, routes, plan, identities, request.options, background)
 
 
@@ -118,11 +120,16 @@ async def _routes(runs: Runs, pipeline: Pipeline) -> Mapping[str, str]:
     return {alias: each.route or alias for alias, each in priced.items()}
 
 
-def _settings(request: EvalRequest, judging: Mapping[str, str]) -> Settings:
+def _families(judging: Sequence[str], routed_to: Mapping[str, Mapping[str, str]]) -> Sequence[str]:
+    """Return warnings about contestants of the judge's family."""
+    return shared_families(judging, {name: tuple(routes.values()) for name, routes in routed_to.items()})
+
+
+def _settings(request: EvalRequest, judging: Sequence[str]) -> Settings:
     return Settings(
         scoring=request.scoring.way,
         judge=request.judge if judging else None,
-        judge_models=tuple(dict.fromkeys(judging.values())),
+        judge_models=tuple(dict.fromkeys(judging)),
         rubric=request.scoring.rubric,
         sample=request.source.sample,
         seed=request.source.seed,

@@ -21,7 +21,7 @@ from moa_mcp.cli.options import RunFailed
 from moa_mcp.cli.signals import Interrupted, ended_as_by_ctrl_c
 from moa_mcp.cli.text import counted, say, shortened
 from moa_mcp.config import Pipeline
-from moa_mcp.evaluation.execution.asker import Asker, Ledger
+from moa_mcp.evaluation.execution.asker import Asker, EvalCosts
 from moa_mcp.evaluation.execution.assembly import Background, assembled
 from moa_mcp.evaluation.execution.estimate import EvalEstimate, estimate_of, sufficient_usd
 from moa_mcp.evaluation.execution.execution import EvalExecution, EvaluationStopped
@@ -179,7 +179,7 @@ async def prepared(
         identities,
         plan.batch,
         BatchBudget(limit),
-        Ledger(),
+        EvalCosts(),
         anyio.CapacityLimiter(options.concurrency),
         retry_failed=options.retry_failed,
     )

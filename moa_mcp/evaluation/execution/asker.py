@@ -29,7 +29,7 @@ Failed: TypeAlias = MoaError | OSError
 
 
 @dataclass(slots=True)
-class Ledger:
+class EvalCosts:
     """What the runs of an evaluation have cost: those of this start and the recorded ones that it reads."""
 
     costs: dict[str, KnownCost] = field(default_factory=dict[str, KnownCost])
@@ -75,7 +75,7 @@ class Asker:
     batch: str
     """What its runs are listed under."""
     budget: BatchBudget
-    ledger: Ledger
+    ledger: EvalCosts
     limiter: anyio.CapacityLimiter
     """For the runs that are active at the same time."""
     retry_failed: bool

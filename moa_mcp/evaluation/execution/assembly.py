@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from moa_mcp.evaluation.contestants import Entrant
-from moa_mcp.evaluation.execution.asker import Ledger
+from moa_mcp.evaluation.execution.asker import EvalCosts
 from moa_mcp.evaluation.execution.execution import Found
 from moa_mcp.evaluation.execution.plan import EvalPlan
 from moa_mcp.evaluation.question import EvalQuestion
@@ -31,7 +31,7 @@ class Background:
     notes: tuple[str, ...] = ()
 
 
-def assembled(plan: EvalPlan, found: Found, ledger: Ledger, background: Background) -> Evaluation:
+def assembled(plan: EvalPlan, found: Found, ledger: EvalCosts, background: Background) -> Evaluation:
     """Return the result of an evaluation without its analysis."""
     contestants = tuple(_with_routes(each, background.routes) for each in plan.field.contestants(plan.digests))
     order = [(question.id, each.name) for question in plan.questions for each in contestants]

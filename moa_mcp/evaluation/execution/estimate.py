@@ -19,7 +19,7 @@ JUDGE = "judge"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class EvalPart:
     """The runs of a contestant, or of the judge."""
 
     name: str
@@ -33,7 +33,7 @@ class Part:
 class EvalEstimate:
     """What an evaluation is expected to need."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[EvalPart, ...]
 
     @property
     def left(self) -> list[BatchEstimate]:
@@ -63,16 +63,16 @@ class EvalEstimate:
 
 async def estimate_of(plan: EvalPlan, asker: Asker, found: EvalSurvey) -> EvalEstimate:
     """Return the estimate of the runs that are left."""
-    parts: list[Part] = []
+    parts: list[EvalPart] = []
     for entrant in plan.field.entrants:
         positions = found.left[entrant.name]
         tariffs = await asker.tariffs(entrant.pipeline)
         left = estimated(partial(asked_at, plan, entrant), positions, tariffs) if positions else None
-        parts.append(Part(entrant.name, len(plan.questions) - len(positions), left))
+        parts.append(EvalPart(entrant.name, len(plan.questions) - len(positions), left))
     if plan.judgement.judge is not None:
         questions, tariffs = found.judgements, await asker.tariffs(plan.judgement.judge)
         left = estimated(questions.__getitem__, range(len(questions)), tariffs) if questions else None
-        parts.append(Part(JUDGE, found.recorded_judgements, left))
+        parts.append(EvalPart(JUDGE, found.recorded_judgements, left))
     return EvalEstimate(tuple(parts))
 
 

@@ -10,7 +10,7 @@ from functools import partial
 import anyio
 
 from moa_mcp.batch.progress import BatchProgress
-from moa_mcp.errors import EvaluationActive, MoaError
+from moa_mcp.errors import MoaError
 from moa_mcp.evaluation.contestants import Entrant, FreeBaseline
 from moa_mcp.evaluation.execution.asker import Asker, Failed, Replied
 from moa_mcp.evaluation.execution.gathering import gathered
@@ -22,6 +22,13 @@ from moa_mcp.evaluation.result import Outcome, Verdict
 from moa_mcp.evaluation.samples import SampleCall, chosen, derived, samples_of, scored
 from moa_mcp.evaluation.scoring.score import Scorer
 from moa_mcp.files.refused import FileRefused
+
+
+class EvaluationActive(MoaError):
+    """Another process executes the evaluation, so that a budget would not limit both."""
+
+    def __init__(self) -> None:
+        super().__init__("another process executes this evaluation, and they can't share --budget; wait for it")
 
 
 class EvaluationStopped(Exception):
