@@ -1,4 +1,4 @@
-"""Runs all benchmarks, one after the other: `python benchmarks`. Takes about three quarters of an hour on two cores.
+"""Runs all benchmarks, one after the other: `python benchmarks`. Takes about an hour on two cores.
 
 It prints the tables of docs/benchmarks.md. The exit code is 1 if a limit is exceeded. Results that other work on the
 machine disturbed, in spite of repetitions, say so and exceed none.
@@ -23,6 +23,7 @@ TITLES = {
     "batch": "Batches and kills",
     "team": "A team and kills",
     "viewer": "The page of a run",
+    "coverage": "Evaluations with a known truth",
 }
 
 
