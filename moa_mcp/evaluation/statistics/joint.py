@@ -19,9 +19,9 @@ from moa_mcp.evaluation.statistics.arrays import (
     summed,
 )
 from moa_mcp.evaluation.statistics.association import yules_q
+from moa_mcp.evaluation.statistics.fieller import ratio
 from moa_mcp.evaluation.statistics.figures import Figure
 from moa_mcp.evaluation.statistics.intervals import mean_score
-from moa_mcp.evaluation.statistics.ratios import ratio
 
 
 @dataclass(frozen=True, slots=True)

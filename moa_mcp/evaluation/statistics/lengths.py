@@ -32,7 +32,8 @@ SEPARATED = 10.0
 """Log-odds that only a fit without end reaches."""
 
 Reason = Literal["too few pairs", "one side is hardly preferred", "lengths hardly vary", "verdicts are separated"]
-"""`separated`: length or place alone decides all verdicts, so that no coefficient is large enough."""
+"""Pairs are too few if they, or their clusters, are fewer than 10. Verdicts are separated if length or place alone
+determines all of them, so that the coefficients grow without end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,10 @@ def length_controlled(
         return NotControlled("verdicts are separated")
     coefficients, covariance = fit
     errors = critical(level, len(np.unique(codes)) - 1)
-    error = errors * float(np.sqrt(covariance[1, 1]))
-    coefficient = Figure(float(coefficients[1]), float(coefficients[1]) - error, float(coefficients[1]) + error)
+    taste, error = float(coefficients[1]), errors * float(np.sqrt(covariance[1, 1]))
     one_sided = bool((length_differences > 0).all() or (length_differences < 0).all())
-    return LengthControl(_predicted(coefficients, covariance, errors), coefficient, one_sided)
+    predicted = _predicted(coefficients, covariance, errors)
+    return LengthControl(predicted, Figure(taste, taste - error, taste + error), one_sided)
 
 
 def _fitted(verdicts: Floats, design: Floats, groups: NDArray[np.intp]) -> tuple[Floats, Floats] | None:
