@@ -33,7 +33,7 @@ class Calibration:
     """Agreement against accuracy on labelled questions."""
 
     levels: tuple[AgreementLevel, ...]
-    """From the least agreement to the most."""
+    """By agreement, ascending."""
     expected_error: float
     """Mean distance between agreement and accuracy over questions (Guo et al. 2017, arXiv:1706.04599); NaN without
     questions."""
