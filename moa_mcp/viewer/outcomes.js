@@ -27,7 +27,7 @@ export function mark(outcome) {  // the score of an outcome in a word
 }
 
 export function drawQuestion(question, data) {
-  return [el("div.asked", el("h4", "Question"), el("p.raw", question.text)),
+  return [el("div.asked", el("h3", "Question"), el("p.raw", question.text)),
     question.choices && el("ol.lettered", question.choices.map(each => el("li", each))),
     question.answer != null && el("p.expected", el("b", "Expected: "), el("span.raw", question.answer)),
     question.cluster != null && el("p.quiet", `Cluster: ${question.cluster}`),
@@ -38,7 +38,7 @@ export function drawQuestion(question, data) {
 function card(question, name, data) {
   const outcome = question.outcomes[name], [word, look] = mark(outcome);
   const judged = question.verdicts && outcome.answer != null && outcome.score == null;
-  return el("article.card", el("header", el("h4", `${name} `, judged ? null : el("span", {class: `chip ${look}`}, word)), quiet(facts(outcome))),
+  return el("article.card", el("header", el("h3", `${name} `, judged ? null : el("span", {class: `chip ${look}`}, word)), quiet(facts(outcome))),
     outcome.extracted != null && el("p", quiet("Value: "), el("code", outcome.extracted)),
     outcome.why && el("p", quiet("Why: "), el("span.raw", outcome.why)),
     outcome.problem && el("p.error", outcome.problem),
@@ -66,6 +66,6 @@ function run(title, id, {links}) {
 
 function verdicts(question, data) {
   const said = each => each.problem ? "no reply" : each.preferred == null ? "unreadable" : each.preferred === 0.5 ? "a tie" : `prefers ${each.preferred > 0.5 ? each.contestant : each.against}`;
-  return el("div.asked", el("h4", "The judge"), el("ul.said", question.verdicts.map(each => el("li", el("b", said(each)), `: ${each.contestant} against ${each.against}, ${each.first} first. `,
+  return el("div.asked", el("h3", "The judge"), el("ul.said", question.verdicts.map(each => el("li", el("b", said(each)), `: ${each.contestant} against ${each.against}, ${each.first} first. `,
     el("span.raw", each.why ?? each.problem ?? ""), run("Run", each.run, data)))));
 }

@@ -140,7 +140,7 @@ def _outcome(
         question=asked.id,
         contestant=one.name,
         status="complete",
-        run_id=None if one.derived_from else f"{crc32(f'{asked.id} {one.name}'.encode()):016x}",
+        run_id=None if one.derived_from else f"{crc32(f'{asked.id} {one.name}'.encode('utf-8', 'surrogatepass')):016x}",
         answer=f"I multiply step by step.\n\nThe result is **{value}**.",
         score=1.0 if right else 0.0,
         extracted=value,

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from moa_mcp.evaluation.result import AskedQuestion, Evaluation, Outcome, Sample, Verdict
-from moa_mcp.text.surrogates import mended
 from moa_mcp.viewer.data import PARSED, Json, packed, shown_tree
 
 ALL_ANSWERS = 12_000_000
@@ -24,7 +23,7 @@ def data_of_questions(evaluation: Evaluation, *, links: bool) -> dict[str, Json]
     limit = max(_SHORTEST, min(_LONGEST, ALL_ANSWERS // max(1, len(answers))))
     outcomes: defaultdict[str, dict[str, Json]] = defaultdict(dict)
     for each in evaluation.outcomes:
-        outcomes[each.question][mended(each.contestant)] = _outcome(each, limit)
+        outcomes[each.question][each.contestant] = _outcome(each, limit)
     verdicts: defaultdict[str, list[Json]] = defaultdict(list)
     for verdict in evaluation.verdicts:
         verdicts[verdict.question].append(_verdict(verdict))
@@ -32,7 +31,7 @@ def data_of_questions(evaluation: Evaluation, *, links: bool) -> dict[str, Json]
     return packed(
         {
             "links": links,
-            "contestants": [mended(each.name) for each in evaluation.contestants],
+            "contestants": [each.name for each in evaluation.contestants],
             "pairs": _pairs(evaluation),
             "questions": questions,
             "markdown": [*_markdown(answers, limit)],
@@ -43,23 +42,23 @@ def data_of_questions(evaluation: Evaluation, *, links: bool) -> dict[str, Json]
 def shortened(text: str, limit: int) -> str:
     """Return a text of about `limit` characters that says how many are left out; the text itself if it is no longer."""
     if len(text) <= limit:
-        return mended(text)
+        return text
     head = int(limit * _HEAD)
     left_out = len(text) - limit
     tail = text[head + left_out :]
-    return mended(f"{text[:head]}\n\n[shortened: {left_out:,} of {len(text):,} characters left out]\n\n{tail}")
+    return f"{text[:head]}\n\n[shortened: {left_out:,} of {len(text):,} characters left out]\n\n{tail}"
 
 
 def _pairs(evaluation: Evaluation) -> list[Json]:
     """Return what can be compared, contestant and baseline."""
     found = [(each.contestant, each.against) for each in evaluation.comparisons]
     found += [(each.contestant, each.against) for each in evaluation.duels]
-    return [[mended(one), mended(two)] for one, two in dict.fromkeys(found)]
+    return [[one, two] for one, two in dict.fromkeys(found)]
 
 
 def _question(asked: AskedQuestion, outcomes: Mapping[str, Json], verdicts: list[Json]) -> Json:
     question: dict[str, Json] = {
-        "id": mended(asked.id),
+        "id": asked.id,
         "line": asked.line,
         "text": shortened(asked.question, _QUESTION),
         "outcomes": {**outcomes},
@@ -67,7 +66,7 @@ def _question(asked: AskedQuestion, outcomes: Mapping[str, Json], verdicts: list
     optional: dict[str, Json] = {
         "answer": None if asked.answer is None else shortened(asked.answer, _EXPECTED),
         "choices": [shortened(each, _EXPECTED) for each in asked.choices],
-        "cluster": None if asked.cluster is None else mended(asked.cluster),
+        "cluster": asked.cluster,
         "verdicts": verdicts,
     }
     return question | _known(optional)
@@ -94,14 +93,14 @@ def _outcome(outcome: Outcome, limit: int) -> Json:
 
 def _sample(sample: Sample) -> Json:
     extracted = None if sample.extracted is None else shortened(sample.extracted, _REASON)
-    return {"model": mended(sample.model), **_known({"extracted": extracted, "score": sample.score})}
+    return {"model": sample.model, **_known({"extracted": extracted, "score": sample.score})}
 
 
 def _verdict(verdict: Verdict) -> Json:
     return {
-        "contestant": mended(verdict.contestant),
-        "against": mended(verdict.against),
-        "first": mended(verdict.contestant if verdict.first == "contestant" else verdict.against),
+        "contestant": verdict.contestant,
+        "against": verdict.against,
+        "first": verdict.contestant if verdict.first == "contestant" else verdict.against,
         "preferred": verdict.preferred,
         **_known({"why": shortened(verdict.why, _REASON), "problem": verdict.problem, "run": verdict.run_id}),
     }

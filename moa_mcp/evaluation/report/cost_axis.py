@@ -11,7 +11,7 @@ from moa_mcp.evaluation.report.numbers import dollars
 _DECADE = 10.0
 """Costs whose largest is more than so many times the smallest have a logarithmic axis."""
 _STEPS = (1, 2, 5)
-_MOST_TICKS = 7
+_MOST_TICKS, _MOST_LOG_TICKS = 7, 9
 _MARGIN = 0.12
 _APART = 0.016
 """Between points of the same cost."""
@@ -74,8 +74,8 @@ class CostAxis(NamedTuple):
             if self.low <= log10(step * 10.0**power) <= self.high
         ]
         decades = [each for each in steps if round(log10(each), 6).is_integer()]
-        ticks = steps if len(steps) <= _MOST_TICKS else decades
-        yield from ticks[:: -(-len(ticks) // _MOST_TICKS) or 1]
+        ticks = steps if len(steps) <= _MOST_LOG_TICKS else decades
+        yield from ticks[:: -(-len(ticks) // _MOST_LOG_TICKS) or 1]
 
     def _linear_ticks(self) -> Iterator[float]:
         if self.low == -self.high:  # all costs are zero

@@ -20,10 +20,10 @@ def write_file(path: Path, content: bytes, *, private: bool = False) -> None:
         OSError: it can't be written.
 
     """
-    path = Path(os.path.realpath(path))  # a link stays a link
     if path.exists() and not path.is_file():
         path.write_bytes(content)
         return
+    path = Path(os.path.realpath(path))  # a link stays a link
     path.parent.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)
     mode = _PRIVATE if private else _mode_of(path)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")

@@ -6,18 +6,17 @@ from collections.abc import Iterable, Mapping
 from html import escape
 
 from moa_mcp.evaluation.report.tables import Column, TextTable
-from moa_mcp.text.surrogates import mended
 from moa_mcp.text.visible import visible
 
 
 def text(given: str) -> str:
     """Return a text as HTML, without invisible characters."""
-    return escape(visible(mended(given)))
+    return escape(visible(given))
 
 
 def line(given: str) -> str:
     """Return a text on one line, not yet as HTML."""
-    return " ".join(visible(mended(given)).split())
+    return " ".join(visible(given).split())
 
 
 def section(name: str, title: str, content: str) -> str:
@@ -35,13 +34,13 @@ def items(sentences: Iterable[str], style: str) -> str:
     return f'<ul class="{style}">{"".join(f"<li>{text(line(each))}</li>" for each in sentences)}</ul>'
 
 
-def table(name: str, shown: TextTable) -> str:
-    """Return a section with a table and its legend. `name` is its ID."""
+def table(shown: TextTable) -> str:
+    """Return a section with a table and its legend."""
     heads = "".join(_heading(each) for each in shown.columns)
     rows = "".join(_row(shown.columns, cells) for cells in shown.rows)
     legend = "".join(f'<p class="quiet about">{text(each)}</p>' for each in shown.legend)
     content = f'<table class="rows report"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
-    return section(name, shown.title, _scrolled(shown.title, content) + legend)
+    return f"<section><h2>{text(shown.title)}</h2>{_scrolled(shown.title, content)}{legend}</section>"
 
 
 def facts(title: str, named: Mapping[str, str]) -> str:

@@ -97,7 +97,7 @@ def _described(error: ErrorDetails) -> str:
     place = ".".join(map(str, error["loc"])) or "the whole file"
     if error["type"] in {"missing", "extra_forbidden"}:
         return f"{place}: {error['msg'].lower()}"
-    return f"{place} is {quoted(repr(error['input'])[:_SHOWN])}: {error['msg'].lower()}"
+    return f"{place} is {quoted(str(error['input'])[:_SHOWN])}: {error['msg'].lower()}"
 
 
 def _inconsistent(evaluation: Evaluation) -> Iterator[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from typing import cast
 
 from moa_mcp.evaluation.report import html
 from moa_mcp.evaluation.report.content import data_of_questions
@@ -17,6 +18,7 @@ from moa_mcp.evaluation.report.tables import tables
 from moa_mcp.evaluation.report.words import SIMULATED, conclusions, notes
 from moa_mcp.evaluation.result import Evaluation
 from moa_mcp.text import money
+from moa_mcp.text.surrogates import mended
 from moa_mcp.viewer.page import LOCAL_REPORT, REPORT, UNFRAMED, bundled, document
 
 _STYLES = ("local.css", "compare.css", "report.css")
@@ -35,14 +37,9 @@ Dollars are what the calls of a contestant cost, without those of a judge."""
 
 
 def report_page(evaluation: Evaluation) -> str:
-    """Return the page of an analysed evaluation."""
-    return document(
-        data_of_questions(evaluation, links=False),
-        bundled(REPORT, *_STYLES),
-        title=_title(evaluation),
-        content=_content(evaluation),
-        images=_IMAGES,
-    )
+    """Return the page of an analysed evaluation, which any encoding of Unicode can write."""
+    data, bundle = data_of_questions(evaluation, links=False), bundled(REPORT, *_STYLES)
+    return mended(document(data, bundle, title=_title(evaluation), content=_content(evaluation), images=_IMAGES))
 
 
 def local_report(evaluation: Evaluation, key: str, *, links: bool = True) -> tuple[str, str]:
@@ -54,7 +51,7 @@ def local_report(evaluation: Evaluation, key: str, *, links: bool = True) -> tup
     bundle = bundled(LOCAL_REPORT, *_STYLES)
     data, title = data_of_questions(evaluation, links=links), _title(evaluation)
     page = document(data, bundle, title=title, content=_content(evaluation), key=key)
-    return page, bundle.policy(f"img-src {_IMAGES}", UNFRAMED)
+    return mended(page), bundle.policy(f"img-src {_IMAGES}", UNFRAMED)
 
 
 def _title(evaluation: Evaluation) -> str:
@@ -69,8 +66,7 @@ def _parts(evaluation: Evaluation) -> Iterator[str]:
     yield _head(evaluation)
     said = [each for each in conclusions(evaluation) if each != SIMULATED]
     yield html.section("conclusions", "Conclusions", html.items(said, "conclusions"))
-    for number, each in enumerate(tables(evaluation), 1):
-        yield html.table(f"table{number}", each)
+    yield from map(html.table, tables(evaluation))
     if told := [*notes(evaluation)]:
         yield html.section("notes", "Notes", html.items(told, "notes plainly"))
     yield _picture(evaluation)
@@ -118,4 +114,4 @@ def _made(evaluation: Evaluation) -> dict[str, str]:
 
 
 def _written(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return ", ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
