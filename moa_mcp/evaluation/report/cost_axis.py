@@ -9,7 +9,7 @@ from typing import NamedTuple
 from moa_mcp.evaluation.report.numbers import dollars
 
 _DECADE = 10.0
-"""Costs whose largest is more than so many times the smallest have a logarithmic axis."""
+"""Costs whose largest is more than this times the smallest have a logarithmic axis."""
 _STEPS = (1, 2, 5)
 _MOST_TICKS, _MOST_LOG_TICKS = 7, 9
 _MARGIN = 0.12

@@ -14,7 +14,7 @@ _USUAL = 0o666
 def write_file(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write a file, and keep the mode of one that is there; a new one has the usual mode, or only its owner reads it.
 
-    A folder that is missing is created. What is no regular file, such as /dev/stdout, is written directly.
+    A folder that is missing is created. What is not a regular file, such as /dev/stdout, is written directly.
 
     Raises:
         OSError: it can't be written.
