@@ -51,6 +51,14 @@ def choose(tab: sync_api.Page, name: str, text: str) -> list[str]:
     return shown(tab)
 
 
+def unfold(tab: sync_api.Page, number: int = 0) -> sync_api.Locator:
+    """Unfold a question, and return it once its answers are drawn."""
+    question = tab.locator(QUESTION).nth(number)
+    question.locator("summary").first.click()
+    question.locator("article.card").first.wait_for()
+    return question
+
+
 def shown(tab: sync_api.Page) -> list[str]:
     return [each.split()[0] for each in tab.locator(f"{QUESTION} .what").all_inner_texts()]
 
@@ -97,7 +105,7 @@ def test_a_question_unfolds_to_what_was_expected_and_all_answers_side_by_side(op
     tab = opened(page(whole))
     first = tab.locator(QUESTION).first
     assert first.locator(".opened").inner_text() == ""
-    first.locator("summary").first.click()
+    unfold(tab)
     assert first.locator(".expected").inner_text() == "Expected: 4"
     cards = first.locator("article.card")
     assert cards.count() == 2
@@ -168,8 +176,7 @@ def test_the_verdicts_of_a_judge_are_beside_the_answers(opened: Opened) -> None:
     ]
     assert tab.locator(".marks b.complete").count() == 1
     for at, said in ((0, "unreadable"), (1, "no reply"), (2, "a tie")):
-        tab.locator(f"{QUESTION} summary").nth(at).click()
-        assert tab.locator(QUESTION).nth(at).locator(".said li b").first.inner_text() == said
+        assert unfold(tab, at).locator(".said li b").first.inner_text() == said
     assert tab.locator(f"{QUESTION} .chip").count() == 0
     assert tab.get_by_label("Won and lost by").count() == 0
     assert choose(tab, "Show", "Won") == ["q3"]
@@ -196,7 +203,7 @@ def test_a_report_without_pairs_has_no_filters_for_them(opened: Opened) -> None:
     assert tab.get_by_label("Show").locator("option").all_inner_texts() == [
         *("All questions", "Without an answer", "Without a score"),
     ]
-    tab.locator(f"{QUESTION} summary").first.click()
+    unfold(tab)
     text = tab.locator(QUESTION).first.inner_text()
     assert "not asked" in text
     assert "Cluster: text 1" in text
@@ -223,7 +230,7 @@ def test_hostile_texts_stay_text_in_every_field(opened: Opened, attack: str) -> 
     html = page(whole)
     html.encode()
     tab = opened(html)
-    tab.locator(f"{QUESTION} summary").first.click()
+    unfold(tab)
     tab.locator("article.card summary").first.click()
     assert tab.locator("article.card").count() == 2
     assert_no_markup(tab)
@@ -274,7 +281,7 @@ def hostile(attack: str) -> Evaluation:
 def test_a_question_or_contestant_may_have_the_name_of_a_property(opened: Opened) -> None:
     whole = evaluation(2, {BASELINE: 0.7, "__proto__": 0.8, "constructor": 0.5})
     tab = opened(page(whole))
-    tab.locator(f"{QUESTION} summary").first.click()
+    unfold(tab)
     assert tab.locator("article.card h3").all_inner_texts()[1].startswith("__proto__")
     assert tab.locator("article.card").count() == 3
 
@@ -292,7 +299,7 @@ def test_axe_finds_nothing(opened: Opened, whole: Evaluation, width: int, theme:
 def test_nothing_is_wider_than_the_window(opened: Opened, width: int) -> None:
     whole = evaluation(3, {BASELINE: 0.7, "a_pipeline_with_a_name_of_many_characters_" * 3: 0.8})
     tab = opened(page(changed(whole, BASELINE, 1, answer="word" * 500)), width)
-    tab.locator(f"{QUESTION} summary").first.click()
+    unfold(tab)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
@@ -329,7 +336,7 @@ def test_a_report_of_answers_of_a_million_characters_is_small(opened: Opened) ->
     html = page(whole)
     assert len(html) < 400_000
     tab = opened(html)
-    tab.locator(f"{QUESTION} summary").first.click()
+    unfold(tab)
     text = tab.locator("article.card").nth(1).inner_text()
     assert "[shortened: 980,016 of 1,000,016 characters left out]" in text
     assert "the end" in text

@@ -85,7 +85,7 @@ def test_without_a_journal_the_report_has_no_links_but_needs_its_key_too(
     with browser.new_context() as context:
         tab = Tab(context, address)
         tab.page.locator("details.question summary").first.click()
-        assert tab.page.locator("article.card").count() > 1
+        tab.page.locator("article.card").nth(1).wait_for()
         assert tab.page.locator("article.card a").count() == 0
         again = Tab(context, address.partition("?")[0])
         assert again.page.locator("details.question").count() == 1
