@@ -40,6 +40,7 @@ COMMANDS = (
     "eval",
     "runs",
     "view",
+    "advise",
     "check",
     "keys",
     "callers",

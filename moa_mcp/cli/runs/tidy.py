@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import time
 from functools import partial
 
 import anyio
 import click
 
+from moa_mcp.cli.ages import SECONDS, measured
 from moa_mcp.cli.options import Refused, config_unread, journal_option
 from moa_mcp.cli.runs.record import find, journal_of, run_argument, stands
 from moa_mcp.cli.text import counted, line
 from moa_mcp.journal import Journal
 from moa_mcp.runs.lookup import every
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
@@ -60,8 +59,8 @@ def gc(older_than: str | None, max_size: str | None, dry_run: bool, journal: str
         raise Refused(
             "gc needs --older-than or --max-size", "For example: moa-mcp runs gc --older-than 30d --max-size 500MB"
         )
-    age_s = _measured("--older-than", older_than, _SECONDS, "30d, 12h or 2w")
-    size = _measured("--max-size", max_size, _BYTES, "500MB or 2GB")
+    age_s = None if older_than is None else measured("--older-than", older_than, SECONDS, "30d, 12h or 2w")
+    size = None if max_size is None else measured("--max-size", max_size, _BYTES, "500MB or 2GB")
     with journal_of(journal) as kept:
         before = None if age_s is None else time.time() - age_s
         beyond = None if size is None else int(size)
@@ -73,13 +72,3 @@ def gc(older_than: str | None, max_size: str | None, dry_run: bool, journal: str
 
 async def _count(journal: Journal) -> int:
     return sum([1 async for _ in every(journal)])
-
-
-def _measured(option: str, given: str | None, units: dict[str, int], examples: str) -> float | None:
-    """Return an amount in seconds or bytes. Raises `Refused`."""
-    if given is None:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", given.strip().lower())
-    if match is None or match[2] not in units:
-        raise Refused(f"{option} {given} is not a number with a unit", f"Use a value such as {examples}.")
-    return float(match[1]) * units[match[2]]

@@ -5,25 +5,20 @@ It never replaces a pipeline: the changed one has a name of its own, so that bot
 
 from __future__ import annotations
 
-import json
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import TypeAlias, cast
 
-from moa_mcp.config import Config, Pipeline, StepDefaults, parse
+from moa_mcp.config import Config, Pipeline, parse
 from moa_mcp.errors import ConfigError
 from moa_mcp.evaluation.advice.panel import Panel
-from moa_mcp.steps import Step
-from moa_mcp.steps.panel import panel_member
+from moa_mcp.evaluation.advice.tables import Table, model_of, pipeline_text, renamed, step_table
 
-Table: TypeAlias = dict[str, Any]
+Change: TypeAlias = Callable[[list[Table]], list[Table]]
 
 _EXTRACTORS: Mapping[str, str] = {"number": "last_number", "choice": "choice", "text": "text"}
 """By the name of a scoring: what a vote extracts."""
 _LONGEST_NAME = 48
-_DEL = "\x7f"
-_WIDTH = 100
 _PASSES = 3
 
 
@@ -39,7 +34,7 @@ class Snippets:
         """Return the pipeline with a majority vote in place of all steps after the first."""
         extract = extractor(panel.scoring)
         vote = {"step": "vote", "method": "majority", "extract": extract}
-        return self._of(panel, "vote", lambda steps: [steps[0], vote]) if extract is not None else None
+        return self._of(panel, "majority", lambda steps: [steps[0], vote]) if extract is not None else None
 
     def cascade(self, panel: Panel, threshold: float) -> str | None:
         """Return the pipeline that ends after the first step if this share of its answers agrees."""
@@ -52,7 +47,7 @@ class Snippets:
         """Return the pipeline with another member in place of one."""
 
         def change(steps: list[Table]) -> list[Table]:
-            agents = [_renamed(each, weaker, better) for each in steps[0]["agents"]]
+            agents = [renamed(each, weaker, better) for each in steps[0]["agents"]]
             return [{**steps[0], "agents": agents}, *steps[1:]]
 
         return self._of(panel, f"without_{_word(weaker)}", change, needs=weaker)
@@ -61,7 +56,7 @@ class Snippets:
         """Return the pipeline without a member of its first step."""
 
         def change(steps: list[Table]) -> list[Table]:
-            agents = [each for each in steps[0]["agents"] if _model(each) != model]
+            agents = [each for each in steps[0]["agents"] if model_of(each) != model]
             return [{**steps[0], "agents": agents}, *steps[1:]]
 
         return self._changed(name, f"without_{_word(model)}", change, needs=model)
@@ -91,27 +86,23 @@ class Snippets:
 
         return self._of(panel, f"{count}_{_word(model)}", change) if extract is not None else None
 
-    def _of(
-        self, panel: Panel, suffix: str, change: Callable[[list[Table]], list[Table]], needs: str = ""
-    ) -> str | None:
+    def _of(self, panel: Panel, suffix: str, change: Change, needs: str = "") -> str | None:
         return self._changed(panel.name, suffix, change, needs)
 
-    def _changed(
-        self, name: str, suffix: str, change: Callable[[list[Table]], list[Table]], needs: str = ""
-    ) -> str | None:
+    def _changed(self, name: str, suffix: str, change: Change, needs: str = "") -> str | None:
         """Return a changed pipeline; None if it can't be written, such as for a member that it does not have."""
         pipeline = None if self._config is None else self._config.pipelines.get(name)
         if self._config is None or pipeline is None or pipeline.steps[0].step != "propose":
             return None
-        steps = [_table(each, self._config.defaults) for each in pipeline.steps]
-        if needs and all(_model(each) != needs for each in steps[0]["agents"]):
+        steps = [step_table(each, self._config.defaults) for each in pipeline.steps]
+        if needs and all(model_of(each) != needs for each in steps[0]["agents"]):
             return None
         changed = change(steps)
-        text = written(self._name(f"{name}_{suffix}"), _settings(pipeline, suffix), changed) if changed else ""
+        text = pipeline_text(self._name(f"{name}_{suffix}"), _settings(pipeline, suffix), changed) if changed else ""
         return text if text and self._is_valid(text) else None
 
     def _name(self, wanted: str) -> str:
-        taken = {} if self._config is None else self._config.pipelines
+        taken = frozenset[str]() if self._config is None else self._config.pipelines.keys()
         names = (wanted[: _LONGEST_NAME - len(end)] + end for end in ("", *(f"_{number}" for number in range(2, 100))))
         return next(name for name in names if name not in taken)
 
@@ -131,91 +122,18 @@ def extractor(scoring: str) -> object:
         table: dict[str, object] = tomllib.loads(f"extract = {scoring}")
     except tomllib.TOMLDecodeError:
         return None
-    return table["extract"] if isinstance(table["extract"], dict) else None
-
-
-def written(name: str, settings: Mapping[str, object], steps: Iterable[Mapping[str, object]]) -> str:
-    """Return a pipeline as TOML."""
-    lines = [f"[pipelines.{name}]", *(f"{key} = {_value(value)}" for key, value in settings.items()), "steps = ["]
-    return "\n".join([*lines, *(f"    {_value(step)}," for step in steps), "]", ""])
+    found = table["extract"]
+    return cast("Table", found) if isinstance(found, dict) else None
 
 
 def _settings(pipeline: Pipeline, suffix: str) -> Table:
-    """Return the settings of a changed pipeline, as far as they differ from the defaults."""
+    """Return the settings of a changed pipeline. Its description would be that of other steps."""
     kept = {"max_cost_usd", "deadline_s", "answer_schema"}
     own = pipeline.model_dump(include=kept, exclude_none=True)
-    return {"title": f"{pipeline.title} ({suffix.replace('_', ' ')})", "description": pipeline.description, **own}
-
-
-def _table(step: Step, defaults: StepDefaults) -> Table:
-    """Return a step as it is written, without what the defaults set."""
-    table: Table = step.model_dump(exclude_defaults=True, by_alias=True)
-    usual = {key: value for key, value in defaults.model_dump().items() if key in table and table[key] == value}
-    own = {key: value for key, value in table.items() if key not in usual and value is not None}
-    if "agents" in own:
-        own["agents"] = _agents(own["agents"])
-    for key in ("agent", "fallback_agent"):
-        if key in own:
-            own[key] = _single(own[key])
-    return {"step": step.step, **own}
-
-
-def _agents(agents: Iterable[Table]) -> list[object]:
-    """Return members as they are written; those of a panel as one table."""
-    found: list[Any] = []
-    for each in agents:
-        member = panel_member(each["model"]) if set(each) == {"model"} else None
-        before = found[-1] if found else None
-        if member is None:
-            found.append(each["model"] if set(each) == {"model"} else each)
-        elif isinstance(before, dict) and before.get("panel") == member.tier:
-            before["members"] += 1
-        else:
-            found.append({"panel": member.tier, "members": 1})
-    return found
-
-
-def _single(agent: object) -> object:
-    member = panel_member(agent) if isinstance(agent, str) else None
-    return agent if member is None or member.number > 1 else {"panel": member.tier}
-
-
-def _model(agent: object) -> str:
-    return str(agent.get("model", "")) if isinstance(agent, dict) else str(agent)
-
-
-def _renamed(agent: object, name: str, other: str) -> object:
-    if _model(agent) != name:
-        return agent
-    return {**agent, "model": other} if isinstance(agent, dict) else other
+    return {"title": f"{pipeline.title} ({suffix.replace('_', ' ')})", **own}
 
 
 def _word(model: str) -> str:
     """Return a model's name as a part of a pipeline's."""
     letters = "".join(each if each.isascii() and each.isalnum() else "_" for each in model.rpartition("/")[2].lower())
     return letters.strip("_") or "member"
-
-
-def _value(value: object) -> str:
-    """Return a value as TOML on one line."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return json.dumps(value, ensure_ascii=False).replace(_DEL, "\\u007f")
-        case int() | float() | Decimal():
-            return str(value)
-        case Mapping():
-            items = ", ".join(f"{_key(str(key))} = {_value(each)}" for key, each in value.items())
-            return f"{{ {items} }}" if items else "{}"
-        case _:
-            return f"[{', '.join(_value(each) for each in _listed(value))}]"
-
-
-def _listed(value: object) -> Iterable[object]:
-    return value if isinstance(value, list | tuple) else ()
-
-
-def _key(key: str) -> str:
-    bare = key.isascii() and key.replace("_", "").replace("-", "").isalnum()
-    return key if bare else _value(key)

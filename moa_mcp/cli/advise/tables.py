@@ -1,0 +1,205 @@
+"""The findings of evaluations as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from moa_mcp.cli import draw
+from moa_mcp.cli.advise import words
+from moa_mcp.cli.text import line
+from moa_mcp.evaluation.advice.cascades import MARGIN
+from moa_mcp.evaluation.advice.members import SAME_VOICE
+from moa_mcp.evaluation.advice.values import (
+    Aggregation,
+    CascadeFinding,
+    JudgeFindings,
+    Measured,
+    PanelFindings,
+    Undecided,
+)
+from moa_mcp.evaluation.report import numbers
+from moa_mcp.evaluation.report.numbers import counted, points, spread, whole
+from moa_mcp.evaluation.report.words import called
+
+_MOST_PAIRS = 6
+
+
+def undecided(rows: Iterable[Undecided]) -> Table:
+    """Return what more questions would decide."""
+    table = draw.table()
+    table.add_column("whether to", overflow="fold")
+    for title in ("so far", "interval", "n", "would do"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for each in rows:
+        needed = f"{whole(each.needed)} {words.unit_of(each.kind)}"
+        table.add_row(line(words.undecided_change(each)), *_measured(each.effect), f"{each.effect.n:,}", needed)
+    return table
+
+
+def panel(out: Console, found: PanelFindings) -> None:
+    """Print what evaluations say about a pipeline."""
+    out.print()
+    scored = f"{counted(found.n, 'question')}, scored by {line(found.scoring)}"
+    out.print(Text.assemble((line(found.pipeline), "bold cyan"), f"  {scored}"))
+    if found.members:
+        out.print(_members(found))
+    if found.pairs:
+        out.print()
+        out.print(_pairs(found))
+        _voices(out, found)
+    if found.aggregation is not None:
+        out.print()
+        out.print(_aggregation(found.aggregation))
+    if found.calibration:
+        out.print()
+        out.print(_calibration(found))
+    for sentence in (*_cascade(found.cascade), *_alternatives(found), *_missing(found)):
+        out.print(Text(line(sentence)))
+
+
+def _members(found: PanelFindings) -> Table:
+    table = draw.table()
+    table.add_column("member", overflow="ellipsis", no_wrap=True)
+    for title in ("score", "interval", "n", "right alone", "interval", "$/1000"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("beaten by", overflow="fold")
+    for each in found.members:
+        alone = ("-", "") if each.unique is None else _measured(each.unique)
+        usd = numbers.dollars(each.usd_per_1000)
+        beaten = ", ".join(map(line, each.beaten_by))
+        table.add_row(line(each.model), *_measured(each.score), f"{each.score.n:,}", *alone, usd, beaten)
+    return table
+
+
+def _pairs(found: PanelFindings) -> Table:
+    table = draw.table()
+    table.add_column("both wrong", overflow="fold")
+    for title in ("share", "interval", "by chance", "of errors", "interval", "n", "same value"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for each in found.pairs[:_MOST_PAIRS]:
+        overlap = ("-", "", "") if each.overlap is None else (*_measured(each.overlap), f"{each.overlap.n:,}")
+        same = "-" if each.same_answer is None else points(each.same_answer.value)
+        names = f"{line(each.first)}, {line(each.second)}"
+        table.add_row(names, *_measured(each.both_wrong), points(each.if_independent), *overlap, same)
+    return table
+
+
+def _voices(out: Console, found: PanelFindings) -> None:
+    for each in found.pairs:
+        near = each.overlap is not None and each.overlap.interval.low > SAME_VOICE
+        maker = f", both of {each.maker}," if each.maker else ""
+        if near:
+            out.print(Text(line(f"{each.first} and {each.second}{maker} are nearly the same voice.")))
+        elif each.maker:
+            out.print(Text(line(f"{each.first} and {each.second} are both of {each.maker}."), "dim"))
+    left = len(found.pairs) - _MOST_PAIRS
+    if left > 0:
+        out.print(Text(f"{counted(left, 'other pair')} with less in common: see --json", "dim"))
+
+
+def _aggregation(found: Aggregation) -> Table:
+    table = draw.table()
+    table.add_column("after the first step")
+    for title in ("value", "interval", "n"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for name, each in _rows(found):
+        if each is not None:
+            table.add_row(name, *_measured(each), f"{each.n:,}")
+    return table
+
+
+def _rows(found: Aggregation) -> Iterator[tuple[str, Measured | None]]:
+    yield "score of the result", found.result
+    yield "score of a random answer", found.random_answer
+    yield "score of the majority", found.majority
+    yield "some answer right (oracle)", found.oracle
+    yield "some answer right, result wrong", found.lost
+    yield "no answer right, result right", found.rescued
+    yield "majority right: result wrong", found.overruled
+    yield "majority minus result", found.vote_gain
+    yield "efficiency (random 0, oracle 100)", found.efficiency
+
+
+def _calibration(found: PanelFindings) -> Table:
+    table = draw.table()
+    table.add_column("answers that agree", justify="right")
+    for title in ("majority right", "interval", "n"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for each in found.calibration:
+        table.add_row(f"{points(each.agreement)} %", *_measured(each.right), f"{each.right.n:,}")
+    return table
+
+
+def _cascade(found: CascadeFinding | None) -> Iterator[str]:
+    if found is None:
+        return
+    if found.threshold is None or found.gain is None or found.score is None or found.stopped is None:
+        yield (
+            f"Cascade: on {counted(found.chosen_on, 'question')}, every threshold scores less than the whole pipeline."
+        )
+        return
+    saved = "" if found.calls_saved is None else f" and saves {points(found.calls_saved)} % of the calls"
+    yield (
+        f"Cascade: with a threshold of {points(found.threshold)} %, chosen on {counted(found.chosen_on, 'question')}, "
+        f"it stops early on {points(found.stopped.value)} % ({spread(found.stopped.interval)}) of the other "
+        f"{counted(found.gain.n, 'question')}{saved}. It scores {points(found.score.value)} "
+        f"({spread(found.score.interval)}) there, {points(found.gain.value, signed=True)} "
+        f"({spread(found.gain.interval)}) against the whole pipeline; it is recommended if that is above "
+        f"-{points(MARGIN)} with the interval for all checks."
+    )
+
+
+def _alternatives(found: PanelFindings) -> Iterator[str]:
+    for each in found.selves:
+        curve = ", ".join(f"{one.samples}: {points(one.score.value)}" for one in each.curve)
+        yield (
+            f"Samples of {each.model} and their majority ({curve}) against the pipeline: "
+            f"{points(each.gain.value, signed=True)} ({spread(each.gain.interval)}; "
+            f"{counted(each.gain.n, 'question')})."
+        )
+    for other in found.alternatives:
+        yield (
+            f"{called(other.contestant)} against the pipeline: {points(other.gain.value, signed=True)} "
+            f"({spread(other.gain.interval)}; {counted(other.gain.n, 'question')})."
+        )
+
+
+def _missing(found: PanelFindings) -> Iterator[str]:
+    again = words.evaluation_command([found.pipeline])
+    if "samples" in found.missing:
+        yield f"The samples of its first step are missing, so its members can't be compared. Evaluate it with: {again}"
+    if "scores" in found.missing:
+        yield "Its samples have no scores: a judge scores results only. Evaluate questions with known answers."
+    if "values" in found.missing and "samples" not in found.missing:
+        yield "Its answers have no values to count, so that agreement and votes can't be computed."
+    if "self" in found.missing and found.members:
+        best = found.members[0].model
+        own = words.evaluation_command([found.pipeline, "self_moa"])
+        yield (
+            f"Whether several samples of one model, such as {best}, beat the mix: unknown. Give them a pipeline like "
+            f"self_moa, and evaluate both: {own}"
+        )
+
+
+def judges(out: Console, found: Sequence[JudgeFindings]) -> None:
+    """Print what judges of evaluations do with the places of answers."""
+    if not found:
+        return
+    out.print()
+    table = draw.table()
+    table.add_column("judge of pairs", overflow="fold")
+    for title in ("first place", "interval", "same in both orders", "interval", "n"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for each in found:
+        names = f"{line(each.judge)}: {line(each.contestant)}, {line(each.against)}"
+        bias = (points(each.position_bias.value, signed=True), spread(each.position_bias.interval))
+        table.add_row(names, *bias, *_measured(each.consistency), f"{each.consistency.n:,}")
+    out.print(table)
+
+
+def _measured(found: Measured) -> tuple[str, str]:
+    return points(found.value), spread(found.interval)
