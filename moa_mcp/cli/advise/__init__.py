@@ -13,7 +13,7 @@ _EPILOG = """\b
 Exit codes:
   0  success, also if nothing is recommended
   1  there is nothing to advise on: no evaluation and no recorded run
-  2  wrong usage, a file that is no evaluation, or an error in the configuration
+  2  wrong usage, a file that is not an evaluation, or an error in the configuration
 """
 
 

@@ -17,9 +17,9 @@ from moa_mcp.evaluation.advice.snippets import Snippets
 from moa_mcp.evaluation.advice.values import Advice, Recommendation
 from moa_mcp.evaluation.advice.whole import advise
 from moa_mcp.evaluation.report.files import write_file
-from moa_mcp.text.visible import visible
 
 _INDENT = 3
+_NOTHING = "Nothing: in every check, the interval includes an effect that is none or too small to matter."
 
 
 def advice(sources: Sources, seed: int) -> Advice:
@@ -88,11 +88,11 @@ def _recommended(out: Console, found: Advice) -> None:
     out.print()
     out.print(Text("What to change", "bold"))
     if not found.recommendations:
-        out.print(Text("Nothing: no check shows an effect that its interval is sure of."))
+        out.print(Text(_NOTHING))
     for number, each in enumerate(found.recommendations, 1):
         out.print(Text.assemble((f"{number}. ", "bold"), (line(words.title(each)), "bold cyan")))
         for sentence in words.reasons(each):
-            out.print(Padding(Text(line(sentence)), (0, 0, 0, _INDENT)))
+            out.print(_indented(line(sentence)))
         _toml(out, each)
     for sentence in words.how_sure(found):
         out.print(Text(sentence, "dim"))
@@ -101,9 +101,12 @@ def _recommended(out: Console, found: Advice) -> None:
 def _toml(out: Console, each: Recommendation) -> None:
     if each.toml is None:
         return
-    out.print(Padding(Text("In pipelines.toml:"), (0, 0, 0, _INDENT)))
-    for row in visible(each.toml).splitlines():
-        out.print(Text(f"{' ' * _INDENT}{row}", "green"), soft_wrap=True)
+    out.print(_indented("In pipelines.toml:"))
+    tables.toml(out, each.toml, _INDENT)
+
+
+def _indented(text: str) -> Padding:
+    return Padding(Text(text), (0, 0, 0, _INDENT), expand=False)
 
 
 def _undecided(out: Console, found: Advice) -> None:

@@ -14,41 +14,61 @@ from moa_mcp.evaluation.advice.values import Measured, RecordedJudge, RecordedPi
 from moa_mcp.evaluation.report import numbers
 from moa_mcp.evaluation.report.numbers import counted, points, spread
 
-_WIDE = 110
-
 
 def pipeline(out: Console, found: RecordedPipeline) -> None:
     """Print what recorded runs say about a pipeline."""
     out.print()
     out.print(Text.assemble((line(found.pipeline), "bold cyan"), f"  {counted(found.runs, 'recorded run')}"))
-    out.print(_members(found, wide=out.width >= _WIDE))
+    out.print(_calls(found))
+    out.print()
+    out.print(_time(found))
+    out.print(Text("last: how often it ends last of a step with several calls", "dim"))
+    if any(each.changes or each.dissents for each in found.members):
+        out.print()
+        out.print(_votes(found))
+        out.print(Text("dissents: another value than the majority; changes: another result without it", "dim"))
     for sentence in _sentences(found):
         out.print(Text(line(sentence)))
 
 
-def _members(found: RecordedPipeline, *, wide: bool) -> Table:
-    table = draw.table()
-    table.add_column("model", overflow="ellipsis", no_wrap=True)
-    titles = ("failed", "interval", "cost", "time", "s/call", "last", "dissents", "changes", "interval")
-    for title in titles:
-        table.add_column(title, justify="right", no_wrap=True)
-    if wide:
-        table.add_column("$/call", justify="right", no_wrap=True)
+def _calls(found: RecordedPipeline) -> Table:
+    table = _table("calls", "failed", "interval", "of cost", "interval", "$/call")
     for each in found.members:
-        cells = (
-            *(points(each.failed.value), spread(each.failed.interval)),
-            *(_value(one) for one in (each.cost_share, each.seconds_share)),
-            numbers.seconds(each.seconds),
-            *(_value(one) for one in (each.slowest, each.dissents, each.changes)),
-            "" if each.changes is None else spread(each.changes.interval),
-            *([numbers.dollars(each.usd_per_call)] if wide else []),
-        )
-        table.add_row(line(each.model), *cells)
+        usd = numbers.dollars(each.usd_per_call)
+        table.add_row(line(each.model), f"{each.failed.n:,}", *_cells(each.failed), *_cells(each.cost_share), usd)
     return table
 
 
-def _value(found: Measured | None) -> str:
-    return "-" if found is None else points(found.value)
+def _time(found: RecordedPipeline) -> Table:
+    table = _table("s/call", "of time", "interval", "last", "interval")
+    for each in found.members:
+        took = numbers.seconds(each.seconds)
+        table.add_row(line(each.model), took, *_cells(each.seconds_share), *_cells(each.slowest))
+    return table
+
+
+def _votes(found: RecordedPipeline) -> Table:
+    table = _table("dissents", "interval", "n", "changes", "interval", "n")
+    for each in found.members:
+        if each.dissents or each.changes:
+            table.add_row(line(each.model), *_counted(each.dissents), *_counted(each.changes))
+    return table
+
+
+def _table(*titles: str) -> Table:
+    table = draw.table()
+    table.add_column("model", overflow="ellipsis", no_wrap=True)
+    for title in titles:
+        table.add_column(title, justify="right", no_wrap=True)
+    return table
+
+
+def _cells(found: Measured | None) -> tuple[str, str]:
+    return ("-", "") if found is None else (points(found.value), spread(found.interval))
+
+
+def _counted(found: Measured | None) -> tuple[str, str, str]:
+    return (*_cells(found), "" if found is None else f"{found.n:,}")
 
 
 def _sentences(found: RecordedPipeline) -> Iterator[str]:

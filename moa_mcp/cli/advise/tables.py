@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
@@ -24,15 +25,17 @@ from moa_mcp.evaluation.advice.values import (
 from moa_mcp.evaluation.report import numbers
 from moa_mcp.evaluation.report.numbers import counted, points, spread, whole
 from moa_mcp.evaluation.report.words import called
+from moa_mcp.text.visible import visible
 
 _MOST_PAIRS = 6
+_PAIRS_MEAN = "chance: both wrong if errors were independent; same: both wrong with the same value"
 
 
 def undecided(rows: Iterable[Undecided]) -> Table:
     """Return what more questions would decide."""
     table = draw.table()
     table.add_column("whether to", overflow="fold")
-    for title in ("so far", "interval", "n", "would do"):
+    for title in ("so far", "interval", "n", "enough"):
         table.add_column(title, justify="right", no_wrap=True)
     for each in rows:
         needed = f"{whole(each.needed)} {words.unit_of(each.kind)}"
@@ -47,9 +50,15 @@ def panel(out: Console, found: PanelFindings) -> None:
     out.print(Text.assemble((line(found.pipeline), "bold cyan"), f"  {scored}"))
     if found.members:
         out.print(_members(found))
+        out.print(Text("alone: right where all others are wrong", "dim"))
+        for sentence in _beaten(found):
+            out.print(Text(line(sentence)))
     if found.pairs:
         out.print()
         out.print(_pairs(found))
+        out.print()
+        out.print(_overlaps(found))
+        out.print(Text(_PAIRS_MEAN, "dim"))
         _voices(out, found)
     if found.aggregation is not None:
         out.print()
@@ -59,32 +68,55 @@ def panel(out: Console, found: PanelFindings) -> None:
         out.print(_calibration(found))
     for sentence in (*_cascade(found.cascade), *_alternatives(found), *_missing(found)):
         out.print(Text(line(sentence)))
+    if found.self_toml is not None:
+        toml(out, found.self_toml)
+
+
+def toml(out: Console, text: str, indent: int = 0) -> None:
+    """Print what to write in pipelines.toml, in lines that are not wrapped, so that they can be copied."""
+    for row in visible(text).splitlines():
+        out.print(Text(f"{' ' * indent}{row}", "green"), soft_wrap=True)
 
 
 def _members(found: PanelFindings) -> Table:
     table = draw.table()
     table.add_column("member", overflow="ellipsis", no_wrap=True)
-    for title in ("score", "interval", "n", "right alone", "interval", "$/1000"):
+    for title in ("score", "interval", "n", "alone", "interval", "$/1000"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("beaten by", overflow="fold")
     for each in found.members:
         alone = ("-", "") if each.unique is None else _measured(each.unique)
         usd = numbers.dollars(each.usd_per_1000)
-        beaten = ", ".join(map(line, each.beaten_by))
-        table.add_row(line(each.model), *_measured(each.score), f"{each.score.n:,}", *alone, usd, beaten)
+        table.add_row(line(each.model), *_measured(each.score), f"{each.score.n:,}", *alone, usd)
     return table
+
+
+def _beaten(found: PanelFindings) -> Iterator[str]:
+    for each in found.members:
+        if each.beaten_by:
+            yield f"{each.model} is beaten by {', '.join(each.beaten_by)}: less right, and not cheaper."
 
 
 def _pairs(found: PanelFindings) -> Table:
     table = draw.table()
     table.add_column("both wrong", overflow="fold")
-    for title in ("share", "interval", "by chance", "of errors", "interval", "n", "same value"):
+    for title in ("share", "interval", "chance", "n"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for each in found.pairs[:_MOST_PAIRS]:
+        both, names = each.both_wrong, f"{line(each.first)}, {line(each.second)}"
+        table.add_row(names, *_measured(both), points(each.if_independent), f"{both.n:,}")
+    return table
+
+
+def _overlaps(found: PanelFindings) -> Table:
+    table = draw.table()
+    table.add_column("both wrong where one is", overflow="fold")
+    for title in ("overlap", "interval", "n", "same", "n"):
         table.add_column(title, justify="right", no_wrap=True)
     for each in found.pairs[:_MOST_PAIRS]:
         overlap = ("-", "", "") if each.overlap is None else (*_measured(each.overlap), f"{each.overlap.n:,}")
-        same = "-" if each.same_answer is None else points(each.same_answer.value)
-        names = f"{line(each.first)}, {line(each.second)}"
-        table.add_row(names, *_measured(each.both_wrong), points(each.if_independent), *overlap, same)
+        same = each.same_answer
+        values = ("-", "") if same is None else (points(same.value), f"{same.n:,}")
+        table.add_row(f"{line(each.first)}, {line(each.second)}", *overlap, *values)
     return table
 
 
@@ -178,11 +210,16 @@ def _missing(found: PanelFindings) -> Iterator[str]:
         yield "Its answers have no values to count, so that agreement and votes can't be computed."
     if "self" in found.missing and found.members:
         best = found.members[0].model
+        yield f"Whether several samples of one model, such as {best}, beat the mix is unknown. {_trial(found)}"
+
+
+def _trial(found: PanelFindings) -> str:
+    """Return how to find out whether several samples of one model beat the mix."""
+    if found.self_toml is None:
         own = words.evaluation_command([found.pipeline, "self_moa"])
-        yield (
-            f"Whether several samples of one model, such as {best}, beat the mix: unknown. Give them a pipeline like "
-            f"self_moa, and evaluate both: {own}"
-        )
+        return f"Write a pipeline like self_moa with it, and evaluate both: {own}"
+    (name,) = tomllib.loads(found.self_toml)["pipelines"]
+    return f"Evaluate both: {words.evaluation_command([found.pipeline, name])}, with this in pipelines.toml:"
 
 
 def judges(out: Console, found: Sequence[JudgeFindings]) -> None:
@@ -192,13 +229,16 @@ def judges(out: Console, found: Sequence[JudgeFindings]) -> None:
     out.print()
     table = draw.table()
     table.add_column("judge of pairs", overflow="fold")
-    for title in ("first place", "interval", "same in both orders", "interval", "n"):
+    for title in ("first", "interval", "same", "interval", "n"):
         table.add_column(title, justify="right", no_wrap=True)
     for each in found:
         names = f"{line(each.judge)}: {line(each.contestant)}, {line(each.against)}"
         bias = (points(each.position_bias.value, signed=True), spread(each.position_bias.interval))
         table.add_row(names, *bias, *_measured(each.consistency), f"{each.consistency.n:,}")
     out.print(table)
+    out.print(
+        Text("first: points by which the first place wins more than half; same: same verdict in both orders", "dim")
+    )
 
 
 def _measured(found: Measured) -> tuple[str, str]:

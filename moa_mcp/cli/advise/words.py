@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 
-from moa_mcp.evaluation.advice.values import Advice, Kind, Price, Recommendation, Undecided
+from moa_mcp.evaluation.advice.values import Advice, Kind, PriceEffect, Recommendation, Undecided
 from moa_mcp.evaluation.report import numbers
 from moa_mcp.evaluation.report.numbers import counted, points, spread
 from moa_mcp.evaluation.report.words import called
@@ -25,11 +25,9 @@ def evaluation_command(pipelines: Iterable[str]) -> str:
 def basis(found: Advice) -> str:
     """Return what the advice rests on."""
     questions = sum(each.questions for each in found.evaluations)
-    parts = [
-        f"{counted(len(found.evaluations), 'evaluation')} with {counted(questions, 'question')}",
-        counted(found.runs, "recorded run"),
-    ]
-    return f"Advice from {' and '.join(parts)}. It called no model."
+    parts = [f"{counted(len(found.evaluations), 'evaluation')} with {counted(questions, 'question')}"]
+    parts = [*(parts if found.evaluations else []), *([counted(found.runs, "recorded run")] if found.runs else [])]
+    return f"Advice from {' and '.join(parts)}. No model is called."
 
 
 def title(each: Recommendation) -> str:
@@ -41,7 +39,7 @@ def title(each: Recommendation) -> str:
 _CHANGES: Mapping[Kind, str] = {
     "weak_member": "replace {first}, such as by another sample of {second}",
     "same_voice": "replace {first}, which is nearly the same voice as {second}",
-    "other_aggregator": "use another aggregator",
+    "other_aggregator": "use another aggregator after the first step",
     "vote": "a majority vote in place of the steps after the first",
     "single": "{one} in its place",
     "self": "{several} in its place",
@@ -125,33 +123,38 @@ def _of(each: Recommendation) -> str:
     return f"{count} with an error" if each.kind == "same_voice" else count
 
 
-def price(effect: Price, kind: Kind) -> str:
+_OTHER_MODEL: frozenset[Kind] = frozenset({"same_voice", "other_aggregator", "failing_member"})
+"""What another model takes over, whose price is not known."""
+
+
+def price(effect: PriceEffect, kind: Kind) -> str:
     """Return what a change does to the price."""
     if kind == "other_judge":
         return "that of the other judge"
     if kind == "more_passes":
         return "two more calls of the judge per question"
     parts = [*_calls(effect), *_dollars(effect)]
-    if effect.usd_per_1000_after is None and kind in {"other_aggregator", "failing_member", "same_voice"}:
-        parts.append("that of the other model instead")
-    return ", ".join(parts) or "unknown"
+    if kind not in _OTHER_MODEL:
+        return ", ".join(parts) or "unknown"
+    without = f"{', '.join(parts)} without it, and " if kind == "same_voice" and parts else ""
+    return f"{without}that of the other model for its calls"
 
 
-def _calls(effect: Price) -> Iterator[str]:
+def _calls(effect: PriceEffect) -> Iterator[str]:
     before, after = effect.calls_before, effect.calls_after
     if before is not None and after is not None:
         old, new = numbers.calls(before), numbers.calls(after)
         yield f"{new} calls per question, as before" if old == new else f"{new} instead of {old} calls per question"
 
 
-def _dollars(effect: Price) -> Iterator[str]:
+def _dollars(effect: PriceEffect) -> Iterator[str]:
     before, after = effect.usd_per_1000_before, effect.usd_per_1000_after
     if before is not None and after is not None:
         yield f"{numbers.dollars(after)} instead of {numbers.dollars(before)} per 1000 questions"
     elif after is not None:
         yield f"{numbers.dollars(after)} per 1000 questions"
     elif before is not None:
-        yield f"{numbers.dollars(before)} per 1000 questions before, unknown after"
+        yield f"unknown instead of {numbers.dollars(before)} per 1000 questions"
 
 
 def how_sure(found: Advice) -> Iterator[str]:

@@ -13,7 +13,7 @@ from moa_mcp.evaluation.advice.checks import Check
 from moa_mcp.evaluation.advice.gains import gain_check, gain_of, usd_per_1000
 from moa_mcp.evaluation.advice.panel import Panel, measured
 from moa_mcp.evaluation.advice.snippets import Snippets
-from moa_mcp.evaluation.advice.values import Aggregation, Measured, Price
+from moa_mcp.evaluation.advice.values import Aggregation, Measured, PriceEffect
 from moa_mcp.evaluation.statistics import Floats, aggregator_efficiency, mean_score
 
 _EVEN = 0.5
@@ -68,7 +68,7 @@ def aggregation_checks(panel: Panel, snippets: Snippets) -> Iterator[Check]:
     """Yield whether a random answer, or the majority of the same samples, is better than the result."""
     if np.isnan(panel.result + panel.baselines.single).all():
         return
-    whole = Price(calls_before=float(panel.calls.mean()), usd_per_1000_before=usd_per_1000(panel))
+    whole = PriceEffect(calls_before=float(panel.calls.mean()), usd_per_1000_before=usd_per_1000(panel))
     same = whole.model_copy(update={"calls_after": whole.calls_before, "usd_per_1000_after": None})
     yield gain_check(panel, "other_aggregator", (panel.name,), panel.baselines.single, price=same)
     if panel.has_values:
@@ -82,7 +82,7 @@ def aggregation_checks(panel: Panel, snippets: Snippets) -> Iterator[Check]:
         )
 
 
-def first_step_only(panel: Panel, whole: Price) -> Price:
+def first_step_only(panel: Panel, whole: PriceEffect) -> PriceEffect:
     """Return the price of the first step alone."""
     usd = panel.usd_of_first_step
     return whole.model_copy(

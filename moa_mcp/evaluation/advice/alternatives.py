@@ -12,7 +12,7 @@ from moa_mcp.evaluation.advice.checks import Check
 from moa_mcp.evaluation.advice.gains import gain_check, gain_of, whole_price
 from moa_mcp.evaluation.advice.panel import Panel, baselines, last_column, measured, scores
 from moa_mcp.evaluation.advice.snippets import Snippets
-from moa_mcp.evaluation.advice.values import Alternative, CurvePoint, Price, SelfConsistency
+from moa_mcp.evaluation.advice.values import Alternative, CurvePoint, PriceEffect, SelfConsistency
 from moa_mcp.evaluation.result import Contestant
 from moa_mcp.evaluation.statistics import Floats, mean_score
 
@@ -84,7 +84,7 @@ def _alternative(panel: Panel, other: Contestant, kind: Literal["single", "self"
     )
 
 
-def _price_of(panel: Panel, other: Contestant) -> Price:
+def _price_of(panel: Panel, other: Contestant) -> PriceEffect:
     """Return the price of another contestant; one that is derived from samples costs what these would cost alone."""
     outcomes = [each for each in panel.other(other.name) if each is not None]
     costs = [None if each.unknown_costs or each.cost_usd is None else float(each.cost_usd) for each in outcomes]
@@ -110,7 +110,7 @@ def alternative_checks(panel: Panel, snippets: Snippets) -> Iterator[Check]:
         yield gain_check(panel, kind, (other.name,), scores(panel.other(other.name)), price=_price_of(panel, other))
 
 
-def _member_price(panel: Panel, model: str, count: int, whole: Price) -> Price:
+def _member_price(panel: Panel, model: str, count: int, whole: PriceEffect) -> PriceEffect:
     usd = panel.usd_per_call(model)
     after = None if usd is None else 1000 * count * usd
     return whole.model_copy(update={"calls_after": float(count), "usd_per_1000_after": after})

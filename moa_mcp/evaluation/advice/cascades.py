@@ -17,7 +17,7 @@ from moa_mcp.evaluation.advice.checks import LEVEL, Check
 from moa_mcp.evaluation.advice.gains import whole_price
 from moa_mcp.evaluation.advice.panel import Panel, measured
 from moa_mcp.evaluation.advice.snippets import Snippets
-from moa_mcp.evaluation.advice.values import AgreementRow, CascadeFinding, Price
+from moa_mcp.evaluation.advice.values import AgreementRow, CascadeFinding, PriceEffect
 from moa_mcp.evaluation.statistics import (
     Figure,
     Floats,
@@ -130,7 +130,7 @@ def cascade_checks(panel: Panel, questions: Divided | None, snippets: Snippets) 
     )
 
 
-def _price(panel: Panel, stopped: float, calls: float) -> Price:
+def _price(panel: Panel, stopped: float, calls: float) -> PriceEffect:
     """Return the price of a cascade: where it stops, only the first step is paid."""
     whole, first = whole_price(panel), panel.usd_of_first_step
     before = whole.usd_per_1000_before

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from moa_mcp.evaluation.advice.panel import measured
-from moa_mcp.evaluation.advice.values import AIMS, Kind, Price, Recommendation, Undecided
+from moa_mcp.evaluation.advice.values import AIMS, Kind, PriceEffect, Recommendation, Undecided
 from moa_mcp.evaluation.statistics import Figure, PairedGain
 from moa_mcp.evaluation.statistics.enough import enough_questions
 
@@ -33,7 +33,7 @@ class Check:
     threshold: float = 0.0
     matters: float = 0.05
     """The least effect above the threshold that a user would act on."""
-    price: Price = field(default_factory=Price)
+    price: PriceEffect = field(default_factory=PriceEffect)
     eligible: bool = True
     """Whether the rest of what is needed for the recommendation is there."""
     toml: Callable[[], str | None] = lambda: None
@@ -48,7 +48,7 @@ class Decided:
     check: Check
     figure: Figure
     p_value: float
-    """0 if it is no gain."""
+    """0 for an effect that is not a gain."""
     level: float
 
     @property

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from moa_mcp.steps.prompts import unfenced
-from moa_mcp.trace.agreement import agreement
+from moa_mcp.trace.agreement import Agreement, agreement
 from moa_mcp.trace.trace import CallTrace, StepTrace, Trace
 from moa_mcp.values import Answer, Votes
 from moa_mcp.viewer.verdicts import verdict
@@ -17,6 +17,7 @@ from moa_mcp.viewer.verdicts import verdict
 _LONGEST = 100
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _JUDGING = {"vote", "rank", "review"}
+_COMPARED = {"equivalent", "not equivalent"}
 _ORDERED = {"vote", "rank"}
 """Steps whose single pass keeps the order of the answers."""
 
@@ -59,8 +60,9 @@ class BallotFact(NamedTuple):
     member: str
     dissents: bool | None
     """Whether it has another value than the majority; None without a majority."""
-    changes: bool
-    """Whether the most frequent value would be another one without its answers."""
+    changes: bool | None
+    """Whether the most frequent value would be another one without its answers; None for weighted votes: a weight
+    can't be taken out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +91,18 @@ def facts_of(trace: Trace) -> RunFacts:
         trace.pipeline,
         trace.status == "failed",
         tuple(dict.fromkeys(map(_general, trace.degradations))),
-        found.verdict if found else "",
+        _outcome(found),
         tuple(call for at in own for call in _calls(trace.steps[at])),
         tuple(choice for at in own for choice in _choices(trace, at)),
         tuple(each for at in own for each in _passes(trace.steps[at])),
         tuple(each for at in own for each in _ballots(trace.steps[at], _before(trace, at))),
     )
+
+
+def _outcome(found: Agreement | None) -> str:
+    """Return how a count or a comparison ended; empty for a judge that chose an answer."""
+    compared = found is not None and (found.of == "extracted answers" or found.verdict in _COMPARED)
+    return found.verdict if found is not None and compared else ""
 
 
 def _general(cause: str) -> str:
@@ -146,19 +154,20 @@ def _passes(step: StepTrace) -> Iterator[PassesFact]:
 
 
 def _ballots(step: StepTrace, answers: Sequence[Answer]) -> Iterator[BallotFact]:
-    """Yield the members of a count of values that is not weighted: a weight can't be taken out."""
+    """Yield the members of a count of values."""
     tally = step.tally
-    if tally is None or not all(each.answers and each.weight is None for each in tally.values):
+    if tally is None or not all(each.answers for each in tally.values):
         return
     authors = {number: answer.agent for number, answer in enumerate(answers, 1)}
-    decided = tally.values[0].votes * 2 > tally.of
+    decided, first = tally.values[0].votes * 2 > tally.of, tally.values[0].value
+    weighted = any(each.weight is not None for each in tally.values)
     for member in dict.fromkeys(authors.values()):
         own = {number for number, author in authors.items() if author == member}
         mine = [each.value for each in tally.values if own & {*each.answers}]
-        without = _winner(tally.values, own)
         if len(own) < len(authors):
-            dissents = bool(mine) and tally.values[0].value not in mine
-            yield BallotFact(member, dissents if decided else None, without != tally.values[0].value)
+            dissents = bool(mine) and first not in mine
+            changes = None if weighted else _winner(tally.values, own) != first
+            yield BallotFact(member, dissents if decided else None, changes)
 
 
 def _winner(values: Sequence[Votes], left_out: set[int]) -> str:

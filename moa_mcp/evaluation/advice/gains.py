@@ -8,7 +8,7 @@ import numpy as np
 
 from moa_mcp.evaluation.advice.checks import Check
 from moa_mcp.evaluation.advice.panel import Panel, measured
-from moa_mcp.evaluation.advice.values import Kind, Measured, Price
+from moa_mcp.evaluation.advice.values import Kind, Measured, PriceEffect
 from moa_mcp.evaluation.statistics import Floats, PairedGain, paired_gain
 
 
@@ -24,7 +24,7 @@ def gain_check(
     subjects: tuple[str, ...],
     instead: Floats,
     *,
-    price: Price,
+    price: PriceEffect,
     toml: Callable[[], str | None] = lambda: None,
 ) -> Check:
     """Return the check whether scores are better than those of the pipeline."""
@@ -43,6 +43,6 @@ def usd_per_1000(panel: Panel) -> float | None:
     return 1000 * sum(known) / len(known) if known and len(known) == len(costs) else None
 
 
-def whole_price(panel: Panel) -> Price:
+def whole_price(panel: Panel) -> PriceEffect:
     """Return the price of the pipeline as it is."""
-    return Price(calls_before=float(panel.calls.mean()), usd_per_1000_before=usd_per_1000(panel))
+    return PriceEffect(calls_before=float(panel.calls.mean()), usd_per_1000_before=usd_per_1000(panel))

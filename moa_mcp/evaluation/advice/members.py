@@ -13,7 +13,7 @@ from moa_mcp.evaluation.advice.checks import Check, Decided
 from moa_mcp.evaluation.advice.gains import usd_per_1000
 from moa_mcp.evaluation.advice.panel import Panel, measured
 from moa_mcp.evaluation.advice.snippets import Snippets
-from moa_mcp.evaluation.advice.values import ErrorPair, Measured, MemberQuality, Price
+from moa_mcp.evaluation.advice.values import ErrorPair, Measured, MemberQuality, PriceEffect
 from moa_mcp.evaluation.statistics import Figure, Floats, JointErrors, PairedGain, joint_errors, mean_score, paired_gain
 from moa_mcp.panels.makers import known_maker
 
@@ -165,12 +165,12 @@ def _affordable(panel: Panel, weaker: str, better: str) -> bool:
     return one is None or two is None or two <= one
 
 
-def _replaced(panel: Panel, weaker: str, better: str) -> Price:
+def _replaced(panel: Panel, weaker: str, better: str) -> PriceEffect:
     calls, before = float(panel.calls.mean()), usd_per_1000(panel)
     one, two = panel.usd_per_call(weaker), panel.usd_per_call(better)
     shares = sum(sample.model == weaker for each in panel.outcomes for sample in each.samples) / len(panel.outcomes)
     after = None if before is None or one is None or two is None else before + 1000 * shares * (two - one)
-    return Price(calls_before=calls, calls_after=calls, usd_per_1000_before=before, usd_per_1000_after=after)
+    return PriceEffect(calls_before=calls, calls_after=calls, usd_per_1000_before=before, usd_per_1000_after=after)
 
 
 def _one_voice(panel: Panel, pair: Pair, others: Sequence[Pair]) -> Check:
@@ -192,12 +192,14 @@ def _one_voice(panel: Panel, pair: Pair, others: Sequence[Pair]) -> Check:
     )
 
 
-def without_call(panel: Panel, model: str) -> Price:
+def without_call(panel: Panel, model: str) -> PriceEffect:
     """Return the price without the samples of a member."""
     count = sum(sample.model == model for each in panel.outcomes for sample in each.samples) / len(panel.outcomes)
     calls, before, usd = float(panel.calls.mean()), usd_per_1000(panel), panel.usd_per_call(model)
     after = None if before is None or usd is None else before - 1000 * count * usd
-    return Price(calls_before=calls, calls_after=calls - count, usd_per_1000_before=before, usd_per_1000_after=after)
+    return PriceEffect(
+        calls_before=calls, calls_after=calls - count, usd_per_1000_before=before, usd_per_1000_after=after
+    )
 
 
 def _share(flags: Floats) -> float:

@@ -23,7 +23,7 @@ _LEAST_AGREEING = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PanelQuestion:
     """A question of an evaluation with what its contestants made of it."""
 
     question: AskedQuestion
@@ -38,7 +38,7 @@ class Panel:
 
     contestant: Contestant
     scoring: str
-    asked: tuple[Asked, ...]
+    asked: tuple[PanelQuestion, ...]
     others: tuple[Contestant, ...] = ()
     """Other contestants of the same evaluations."""
     member_costs: dict[str, float] = field(default_factory=dict[str, float])
@@ -177,7 +177,7 @@ def panels(evaluations: Iterable[Evaluation]) -> Iterator[Panel]:
             yield Panel(contestant, newest.settings.scoring, asked, tuple(_others(same, contestant.name)))
 
 
-def _asked(evaluations: Sequence[Evaluation], name: str) -> Iterator[Asked]:
+def _asked(evaluations: Sequence[Evaluation], name: str) -> Iterator[PanelQuestion]:
     seen: set[tuple[str, str | None]] = set()
     for evaluation in evaluations:
         by_question = {
@@ -191,7 +191,7 @@ def _asked(evaluations: Sequence[Evaluation], name: str) -> Iterator[Asked]:
             if name in outcomes and outcomes[name].status != "not_started" and identity not in seen:
                 seen.add(identity)
                 cluster = None if question.cluster is None else f"{evaluation.source}: {question.cluster}"
-                yield Asked(question, cluster, outcomes)
+                yield PanelQuestion(question, cluster, outcomes)
 
 
 def _others(evaluations: Sequence[Evaluation], name: str) -> Iterator[Contestant]:

@@ -18,7 +18,7 @@ from moa_mcp.evaluation.advice.snippets import Snippets
 from moa_mcp.evaluation.advice.values import (
     Cause,
     Measured,
-    Price,
+    PriceEffect,
     RecordedJudge,
     RecordedMember,
     RecordedPipeline,
@@ -108,7 +108,7 @@ def _failed(runs: Sequence[RunFacts], model: str) -> Flags:
 
 
 def _changed(runs: Sequence[RunFacts], model: str) -> Flags:
-    return [(run, float(each.changes)) for run, each in _ballots(runs, model)]
+    return [(run, float(each.changes)) for run, each in _ballots(runs, model) if each.changes is not None]
 
 
 def _member(runs: Sequence[RunFacts], model: str) -> RecordedMember:
@@ -192,7 +192,7 @@ def _idle(name: str, model: str, changed: Flags, runs: Sequence[RunFacts], snipp
         measure,
         threshold=-IDLE,
         matters=IDLE,
-        price=Price(
+        price=PriceEffect(
             calls_before=calls,
             calls_after=calls - own,
             usd_per_1000_before=None if total is None else 1000 * total,

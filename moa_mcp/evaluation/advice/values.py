@@ -61,7 +61,7 @@ class Measured(Frozen):
     """The questions, pairs, calls or runs that it is computed from."""
 
 
-class Price(Frozen):
+class PriceEffect(Frozen):
     """What a recommendation does to the price. What is unknown is None."""
 
     calls_before: float | None = None
@@ -87,7 +87,7 @@ class Recommendation(Frozen):
     """What the interval must exclude: no effect, or the least that matters."""
     certain: float
     """How far the nearer end of the interval is from the threshold."""
-    price: Price
+    price: PriceEffect
     toml: str | None = None
     """What to write in pipelines.toml; None if nothing can be suggested."""
 
@@ -122,7 +122,7 @@ class MemberQuality(Frozen):
     usd_per_1000: float | None
     """Of one sample each for 1000 questions; None if a price is unknown."""
     beaten_by: tuple[str, ...] = ()
-    """Members that are better, by the simultaneous interval, and not dearer as far as prices are known."""
+    """Members that are better, by the simultaneous interval, and not more expensive, as far as prices are known."""
 
 
 class ErrorPair(Frozen):
@@ -234,6 +234,9 @@ class PanelFindings(Frozen):
     calibration: tuple[AgreementRow, ...]
     cascade: CascadeFinding | None
     missing: tuple[Missing, ...] = ()
+    self_toml: str | None = None
+    """A pipeline that would tell whether several samples of the best member beat the mix; None if it is not missing,
+    or can't be written."""
 
 
 class JudgeFindings(Frozen):
@@ -282,7 +285,7 @@ class RecordedJudge(Frozen):
     expected: float
     """The same without a preference for a place, if the order is random."""
     random_order: bool
-    """Whether the answers have a random order, so that a preference for a place can be told from quality."""
+    """Whether the answers have a random order, so that a preference for a place differs from quality."""
     consistency: Measured | None
     """How often the passes of a step name the same answer; None with single passes."""
 

@@ -63,7 +63,7 @@ def advise(
         runs=sum(map(len, recorded.values())),
         recommendations=checks.recommendations(found),
         undecided=checks.undecided(found),
-        panels=tuple(_findings(each, found) for each in examined),
+        panels=tuple(_findings(each, found, snippets) for each in examined),
         judges=judge_findings(pairs),
         recorded=tuple(recorded_pipeline(name, own) for name, own in recorded.items()),
     )
@@ -89,8 +89,8 @@ def _checks(examined: Examined, snippets: Snippets) -> Iterator[Check]:
     yield from cascade_checks(panel, examined.cascade, snippets)
 
 
-def _findings(examined: Examined, found: Sequence[Decided]) -> PanelFindings:
-    panel = examined.panel
+def _findings(examined: Examined, found: Sequence[Decided], snippets: Snippets) -> PanelFindings:
+    panel, missing = examined.panel, tuple(_missing(examined))
     bare = PanelFindings(
         pipeline=panel.name,
         n=sum(map(bool, panel.samples)),
@@ -102,13 +102,16 @@ def _findings(examined: Examined, found: Sequence[Decided]) -> PanelFindings:
         alternatives=(),
         calibration=(),
         cascade=None,
-        missing=tuple(_missing(examined)),
+        missing=missing,
     )
     if not examined.is_scored:
         return bare
+    members = qualities(panel, found)
+    samples = round(float(panel.first_calls.mean()))
     return bare.model_copy(
         update={
-            "members": qualities(panel, found),
+            "members": members,
+            "self_toml": snippets.sampled(panel, members[0].model, samples) if "self" in missing else None,
             "pairs": error_pairs(panel, examined.pairs),
             "aggregation": aggregation(panel),
             "selves": selves(panel),
