@@ -11,6 +11,7 @@ from scipy.special import ndtri
 
 from moa_mcp.evaluation.statistics.arrays import checked_level
 from moa_mcp.evaluation.statistics.figures import Figure
+from moa_mcp.evaluation.statistics.quantiles import critical
 
 
 def enough_questions(figure: Figure, questions: int, sought: float, *, level: float, power: float = 0.8) -> int:
@@ -24,6 +25,6 @@ def enough_questions(figure: Figure, questions: int, sought: float, *, level: fl
     """
     if not sought > 0:
         raise ValueError(f"sought is {sought:g}; expected a difference above 0")
-    critical = float(ndtri(0.5 + checked_level(level) / 2))
-    error = (figure.high - figure.low) / 2 / critical
-    return max(questions, ceil(questions * (error * (critical + float(ndtri(checked_level(power)))) / sought) ** 2))
+    errors = critical(checked_level(level))
+    error = (figure.high - figure.low) / 2 / errors
+    return max(questions, ceil(questions * (error * (errors + float(ndtri(checked_level(power)))) / sought) ** 2))

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from moa_mcp.evaluation.statistics.arrays import checked_level, same_length
 from moa_mcp.evaluation.statistics.figures import Figure
-from moa_mcp.evaluation.statistics.quantiles import critical_t
+from moa_mcp.evaluation.statistics.quantiles import critical
 
 
 def share_of_sum(parts: ArrayLike, totals: ArrayLike, *, level: float = 0.95) -> Figure:
@@ -29,5 +29,5 @@ def share_of_sum(parts: ArrayLike, totals: ArrayLike, *, level: float = 0.95) ->
         return Figure(share, 0.0, 1.0)
     without = (part.sum() - part) / left
     error = float(np.sqrt((1 - 1 / runs) * ((without - without.mean()) ** 2).sum()))
-    critical = critical_t(checked_level(level), runs - 1)
-    return Figure(share, max(0.0, share - critical * error), min(1.0, share + critical * error))
+    errors = critical(checked_level(level), runs - 1)
+    return Figure(share, max(0.0, share - errors * error), min(1.0, share + errors * error))
