@@ -39,6 +39,11 @@ def first(samples: Sequence[Sample], right: str, rng: random.Random) -> str:
     return samples[0].extracted or ""
 
 
+def any_of(samples: Sequence[Sample], right: str, rng: random.Random) -> str:
+    """Take a random answer."""
+    return rng.choice(samples).extracted or ""
+
+
 def majority(samples: Sequence[Sample], right: str, rng: random.Random) -> str:
     """Take the most frequent answer."""
     return Counter(one.extracted or "" for one in samples).most_common(1)[0][0]

@@ -22,7 +22,7 @@ def pipeline(out: Console, found: RecordedPipeline) -> None:
     out.print(_calls(found))
     out.print()
     out.print(_time(found))
-    out.print(Text("last: how often it ends last of a step with several calls", "dim"))
+    out.print(Text("cost, time: share of all calls; last: how often it ends last of a step with several calls", "dim"))
     if any(each.changes or each.dissents for each in found.members):
         out.print()
         out.print(_votes(found))
@@ -32,7 +32,7 @@ def pipeline(out: Console, found: RecordedPipeline) -> None:
 
 
 def _calls(found: RecordedPipeline) -> Table:
-    table = _table("calls", "failed", "interval", "of cost", "interval", "$/call")
+    table = _table("calls", "failed", "interval", "cost", "interval", "$/call")
     for each in found.members:
         usd = numbers.dollars(each.usd_per_call)
         table.add_row(line(each.model), f"{each.failed.n:,}", *_cells(each.failed), *_cells(each.cost_share), usd)
@@ -40,7 +40,7 @@ def _calls(found: RecordedPipeline) -> Table:
 
 
 def _time(found: RecordedPipeline) -> Table:
-    table = _table("s/call", "of time", "interval", "last", "interval")
+    table = _table("s/call", "time", "interval", "last", "interval")
     for each in found.members:
         took = numbers.seconds(each.seconds)
         table.add_row(line(each.model), took, *_cells(each.seconds_share), *_cells(each.slowest))

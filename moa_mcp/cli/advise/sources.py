@@ -35,7 +35,7 @@ def check_installed() -> None:
     """Raise `Refused` if the packages of the statistics are missing."""
     missing = [each for each in _NEEDED if find_spec(each) is None]
     if missing:
-        raise Refused(f"advise needs {', '.join(missing)}", 'Install it with: pip install "moa-mcp[eval]"')
+        raise Refused(f"advice needs {', '.join(missing)}, which are not installed", 'Run pip install "moa-mcp[eval]".')
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,7 @@ def gathered(sources: Sources) -> Material:
     facts = tuple(fact for fact, was in runs if was == simulated)
     others = len(evaluations) - len(left) + len(runs) - len(facts)
     if others:
-        notes.append(
-            f"{counted(others, 'evaluation or run')} with {'real' if simulated else 'simulated'} models left out"
-        )
+        notes.append(f"left out: {others} with {'real' if simulated else 'simulated'} models")
     return Material(config, left, facts, simulated, tuple(notes))
 
 

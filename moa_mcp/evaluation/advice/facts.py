@@ -135,7 +135,8 @@ def _choices(trace: Trace, at: int) -> Iterator[ChoiceFact]:
         return
     orders = [_shown(call) for call in step.calls]
     shuffled = any(each.kind == "shuffle" for each in trace.steps[:at])
-    random_order = step.kind not in _ORDERED or shuffled or len({*orders}) > 1
+    several = step.tally is not None and step.tally.of > 1
+    random_order = step.kind not in _ORDERED or shuffled or several or len({*orders}) > 1
     for call, shown in zip(step.calls, orders, strict=True):
         named = verdict(call)
         if named and len(shown) > 1:

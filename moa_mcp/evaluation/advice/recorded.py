@@ -23,7 +23,7 @@ from moa_mcp.evaluation.advice.values import (
     RecordedMember,
     RecordedPipeline,
 )
-from moa_mcp.evaluation.statistics import Figure, PairedGain, mean_score, paired_gain
+from moa_mcp.evaluation.statistics import Figure, mean_score
 from moa_mcp.evaluation.statistics.ratios import share_of_sum
 
 FAILING = 0.05
@@ -211,11 +211,11 @@ def _mean_cost(runs: Sequence[RunFacts]) -> float | None:
 
 
 def _placed(name: str, judge: str, step: str, chosen: Sequence[tuple[str, ChoiceFact]], snippets: Snippets) -> Check:
-    first = [float(each.place == 1) for _, each in chosen]
-    expected, labels = [1 / each.answers for _, each in chosen], [run for run, _ in chosen]
+    first = [(run, float(each.place == 1)) for run, each in chosen]
+    expected = sum(1 / each.answers for _, each in chosen) / len(chosen)
 
-    def measure(level: float) -> PairedGain:
-        return paired_gain(first, expected, labels, level=level)
+    def measure(level: float) -> Figure:
+        return _figure(first, level).mapped(shift=-expected)
 
     return Check(
         "more_passes",
