@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +100,8 @@ def test_what_more_questions_would_decide_is_said_with_their_number(tmp_path: Pa
     done = invoke("advise", str(tmp_path / "e.json"))
     _, _, below = done.stdout.partition("Not enough data\n")
     (vote,) = [row for row in below.splitlines() if row.startswith("vote_mix: a majority vote")]
-    assert vote.split()[-2:] == ["20", "questions"]
+    number, unit = vote.split()[-2:]
+    assert (20 <= int(number) <= 60, unit) == (True, "questions")
 
 
 def test_the_json_has_all_numbers_and_reads_back(faulty: Path, tmp_path: Path) -> None:
@@ -112,8 +115,6 @@ def test_the_json_has_all_numbers_and_reads_back(faulty: Path, tmp_path: Path) -
 
 
 def test_a_json_file_that_cannot_be_written_is_refused(faulty: Path, tmp_path: Path) -> None:
-    done = invoke("advise", str(faulty), "--json", str(tmp_path / "missing" / "advice.json" / "x"))
-    assert done.exit_code in {0, 2}
     blocked = tmp_path / "folder"
     blocked.mkdir()
     done = invoke("advise", str(faulty), "--json", str(blocked))
@@ -197,12 +198,99 @@ def test_what_a_file_says_cannot_command_the_terminal(tmp_path: Path) -> None:
     assert "[bold]claude[/bold]" in done.stdout
 
 
-def test_a_configuration_that_cannot_be_read_again_gives_advice_without_what_to_write(
-    faulty: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_to_write_is_shown_for_pipelines_of_the_configuration(faulty: Path, tmp_path: Path) -> None:
     done = invoke("advise", str(faulty), "--config", str(shipped()))
-    assert done.exit_code == 0
     assert "[pipelines." not in done.stdout  # vote_mix is not in the configuration
+    skills = {"gpt-5-nano-2025-08-07": 0.8, "claude-sonnet-4-5": 0.8, "llama-3.3-70b": 0.8}
+    write(evaluation(World(skills=skills, aggregate=planted.contrary), name="vote"), tmp_path / "vote.json")
+    done = invoke("advise", str(tmp_path / "vote.json"), "--config", str(shipped()))
+    assert "   In pipelines.toml:\n   [pipelines.vote_majority]\n" in done.stdout
+    trial = "Evaluate both: moa-mcp eval questions.jsonl --pipelines vote,vote_3_"
+    assert trial in words(done.stdout)
+    assert "with this in pipelines.toml: [pipelines.vote_3_" in words(done.stdout)
+
+
+def test_where_prices_or_figures_are_unknown_it_is_said(tmp_path: Path) -> None:
+    world = World(skills={"gpt-5-mini": 0.3, "claude-haiku-4": 0.8, "claude-sonnet-4-5": 0.8}, aggregate=planted.first)
+    whole = evaluation(world)
+    free = [each.model_copy(update={"cost_usd": None}) for each in whole.outcomes]
+    outcomes = [
+        each.model_copy(update={"samples": tuple(one.model_copy(update={"cost_usd": None}) for one in each.samples)})
+        for each in free
+    ]
+    write(whole.model_copy(update={"outcomes": tuple(outcomes)}), tmp_path / "e.json")
+    text = words(invoke("advise", str(tmp_path / "e.json")).stdout)
+    assert "Price: 3 instead of 4 calls per question." in text
+    assert "$/1000" in text
+    assert "unknown" in text
+    assert "claude-haiku-4 and claude-sonnet-4-5 are both of Anthropic." in text
+    some = [
+        each.model_copy(update={"samples": before.samples}) for each, before in zip(free, whole.outcomes, strict=True)
+    ]
+    write(whole.model_copy(update={"outcomes": tuple(some)}), tmp_path / "e.json")
+    assert "Price: 3 instead of 4 calls per question, $3.00 per 1000 questions." in words(
+        invoke("advise", str(tmp_path / "e.json")).stdout
+    )
+    dear = [
+        each.model_copy(update={"cost_usd": before.cost_usd})
+        for each, before in zip(outcomes, whole.outcomes, strict=True)
+    ]
+    write(whole.model_copy(update={"outcomes": tuple(dear)}), tmp_path / "e.json")
+    assert "3 instead of 4 calls per question, unknown instead of $4.00 per 1000 questions." in words(
+        invoke("advise", str(tmp_path / "e.json")).stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({}, "Its samples have no scores: a judge scores results only."),
+        ({"score": 0.5, "extracted": None}, "Its answers have no values to count"),
+        (None, "The samples of its first step are missing, so its members can't be compared."),
+    ],
+)
+def test_what_an_evaluation_lacks_is_said_with_a_remedy(
+    tmp_path: Path, change: dict[str, Any] | None, sentence: str
+) -> None:
+    whole = evaluation(World(), 30)
+    less = {"score": None, **(change or {})}
+    outcomes = [
+        each.model_copy(
+            update={"samples": () if change is None else tuple(one.model_copy(update=less) for one in each.samples)}
+        )
+        for each in whole.outcomes
+    ]
+    write(whole.model_copy(update={"outcomes": tuple(outcomes)}), tmp_path / "e.json")
+    done = invoke("advise", str(tmp_path / "e.json"))
+    assert done.exit_code == 0
+    assert sentence in words(done.stdout)
+
+
+def test_many_members_have_their_closest_pairs_shown(tmp_path: Path) -> None:
+    world = World(skills=dict.fromkeys(["a", "b", "c", "d", "e"], 0.7), samples=2)
+    write(evaluation(world, 60), tmp_path / "e.json")
+    text = words(invoke("advise", str(tmp_path / "e.json")).stdout)
+    assert "4 other pairs with less in common: see --json" in text
+    assert "Samples of a and their majority (1: " in text
+
+
+def test_an_early_stop_that_never_pays_is_said(tmp_path: Path) -> None:
+    sure = World(skills=dict.fromkeys(EQUAL, 0.5), aggregate=planted.knowing, wrong_values=1)
+    write(evaluation(sure, 100), tmp_path / "e.json")
+    text = words(invoke("advise", str(tmp_path / "e.json")).stdout)
+    assert "Cascade: on 50 questions, every threshold scores less than the whole pipeline." in text
+
+
+def test_a_damaged_run_is_left_out(tmp_path: Path) -> None:
+    journal = tmp_path / "runs.sqlite"
+    for number in (2, 3):
+        invoke("ask", "vote", f"Is {number} prime?", "--offline", "-q", "--journal", str(journal))
+    with closing(sqlite3.connect(journal)) as db, db:
+        (newest,) = db.execute("SELECT run_id FROM runs LIMIT 1").fetchone()
+        db.execute("UPDATE events SET body = replace(body, '{', '[') WHERE run_id = ?", (newest,))
+    done = invoke("advise", "--journal", str(journal), XDG_DATA_HOME=str(tmp_path))
+    assert "Advice from 1 recorded run." in words(done.stdout)
+    assert done.stderr == "Note: 1 damaged run left out\n"
 
 
 def test_help_and_other_commands_load_no_statistics() -> None:

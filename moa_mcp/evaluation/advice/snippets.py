@@ -92,14 +92,13 @@ class Snippets:
     def _changed(self, name: str, suffix: str, change: Change, needs: str = "") -> str | None:
         """Return a changed pipeline; None if it can't be written, such as for a member that it does not have."""
         pipeline = None if self._config is None else self._config.pipelines.get(name)
-        if self._config is None or pipeline is None or pipeline.steps[0].step != "propose":
+        if self._config is None or pipeline is None:
             return None
         steps = [step_table(each, self._config.defaults) for each in pipeline.steps]
         if needs and all(model_of(each) != needs for each in steps[0]["agents"]):
             return None
-        changed = change(steps)
-        text = pipeline_text(self._name(f"{name}_{suffix}"), _settings(pipeline, suffix), changed) if changed else ""
-        return text if text and self._is_valid(text) else None
+        text = pipeline_text(self._name(f"{name}_{suffix}"), _settings(pipeline, suffix), change(steps))
+        return text if self._is_valid(text) else None
 
     def _name(self, wanted: str) -> str:
         taken = frozenset[str]() if self._config is None else self._config.pipelines.keys()
