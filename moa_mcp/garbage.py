@@ -6,7 +6,8 @@ import gc
 from collections.abc import Generator
 from contextlib import contextmanager
 
-_YOUNG = 50_000
+_YOUNG = 100_000
+"""More than 64 runs at once hold: what they need until they end is not scanned."""
 _YOUNG_ROUNDS, _OLD_ROUNDS = 20, 20
 
 
