@@ -53,12 +53,12 @@ class Forked:
         for stream in (self.stdin, self.stdout, self.stderr):
             stream.close()
 
-    def communicate(self, said: str = "") -> tuple[str, str]:
+    def communicate(self, said: str = "", late_s: float = _LATE_S) -> tuple[str, str]:
         """Say something, then read all that it writes until it ends; of stderr it must be little.
 
         It is killed if that takes longer than anything should.
         """
-        late = threading.Timer(_LATE_S, self.kill)
+        late = threading.Timer(late_s, self.kill)
         late.start()
         with suppress(BrokenPipeError):
             self.stdin.write(said)
@@ -127,11 +127,11 @@ class Nursery:
         return Forked(here, *streams)
 
     def run(
-        self, *arguments: str, environ: dict[str, str], prelude: str = "", said: str = ""
+        self, *arguments: str, environ: dict[str, str], prelude: str = "", said: str = "", late_s: float = _LATE_S
     ) -> subprocess.CompletedProcess[str]:
         """Run `moa-mcp` to its end, with something said to it on stdin."""
         with self.start(*arguments, environ=environ, prelude=prelude) as process:
-            stdout, stderr = process.communicate(said)
+            stdout, stderr = process.communicate(said, late_s)
             return subprocess.CompletedProcess(arguments, process.wait(10), stdout, stderr)
 
 

@@ -55,7 +55,6 @@ interrupted.
 )
 @click.option(
     "--score",
-    "--scoring",
     "how",
     metavar="WAY",
     help="auto, text, number, choice, json, judge, pairwise, or FILE.py:FUNCTION. Default: auto.",

@@ -83,11 +83,11 @@ def _chosen(way: Way, questions: Sequence[EvalQuestion], scoring: Scoring) -> Wa
     if way in {"judge", "pairwise"} and scoring.judge is None:
         open_questions = "the questions have no answers, so a judge compares the answers of contestants"
         raise _Unusable(
-            f"{open_questions if scoring.how == 'auto' else f'--scoring {way} needs a judge'}; {_NEEDS_JUDGE}"
+            f"{open_questions if scoring.how == 'auto' else f'--score {way} needs a judge'}; {_NEEDS_JUDGE}"
         )
     for setting, used in _settings(way, scoring):
         if not used:
-            raise _Unusable(f"{setting} is not used by --scoring {scoring.how}; remove it")
+            raise _Unusable(f"{setting} is not used by --score {scoring.how}; remove it")
     return way
 
 
@@ -98,7 +98,7 @@ def _for_all(questions: Sequence[EvalQuestion]) -> Way:
         return "auto"
     if len(without) == len(questions):
         return "pairwise"
-    remedy = "add it, remove the question, or use --scoring judge or pairwise for all of them"
+    remedy = "add it, remove the question, or use --score judge or pairwise for all of them"
     raise ScoringRefused(
         [FileProblem(each.item.line, f"its answer is missing, and others have one; {remedy}") for each in without][
             :MOST_PROBLEMS

@@ -17,6 +17,8 @@ from tests.support.nursery import Nursery
 __all__ = ["own_environ"]
 
 pytestmark = POSIX
+LATE_S = 90.0
+"""Each process loads the libraries of the statistics, which takes seconds on a busy machine."""
 CONTROLS = "import fcntl, os, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
 """Makes the terminal send the signals of its keys."""
 
@@ -47,12 +49,12 @@ def test_what_is_recorded_is_not_asked_again_after_kills(
         total += len(eval_desk.requests)
         recorded = answered(eval_desk)
         eval_desk.models.clear()
-    done = nursery.run(*arguments, environ=environ)
+    done = nursery.run(*arguments, environ=environ, late_s=LATE_S)
     assert done.returncode == 0, done.stderr
     assert len(eval_desk.requests) == 60 * 4 - recorded
     assert total + len(eval_desk.requests) - 60 * 4 <= 2 * 16  # only what was in progress at a kill
     eval_desk.models.clear()
-    assert nursery.run(*arguments, environ=environ).returncode == 0
+    assert nursery.run(*arguments, environ=environ, late_s=LATE_S).returncode == 0
     assert eval_desk.asked.total() == 0
     assert {each.score for each in outcomes_of(eval_desk.result, "trio").values()} == {1.0}
 
@@ -72,7 +74,7 @@ def test_ctrl_c_says_how_to_go_on(eval_desk: EvalDesk, nursery: Nursery, environ
     )
     solving(eval_desk.models)
     eval_desk.models.clear()
-    assert nursery.run(*arguments, environ=environ).returncode == 0
+    assert nursery.run(*arguments, environ=environ, late_s=LATE_S).returncode == 0
     assert {model for model, _ in eval_desk.asked} == {"last"}
     assert eval_desk.asked.total() == 2
 
@@ -83,7 +85,7 @@ def test_sigterm_stops_an_evaluation(eval_desk: EvalDesk, nursery: Nursery, envi
     with nursery.start(*arguments, environ=environ) as process:
         eval_desk.models.wait_for(lambda requests: len(requests) >= 1, 30)
         process.send_signal(signal.SIGTERM)
-        _, stderr = process.communicate()
+        _, stderr = process.communicate(late_s=LATE_S)
         assert process.wait(10) == 143
     assert stderr.splitlines()[-1] == (
         "Interrupted: 0 of 1 run have a result. No run was recorded, because of --journal none."
@@ -97,7 +99,7 @@ def test_two_processes_ask_each_question_once_and_can_not_share_a_budget(
     arguments = eval_desk.command(eval_desk.ask(sums(3)))
     with nursery.start(*arguments, environ=environ) as first:
         eval_desk.models.wait_for(lambda requests: len(requests) == 3 * 3, 30)
-        refused = nursery.run(*arguments, "--budget", "9", environ=environ)
+        refused = nursery.run(*arguments, "--budget", "9", environ=environ, late_s=LATE_S)
         with nursery.start(*arguments, environ=environ) as second:
             second.stderr.readline()
             eval_desk.models.release()
