@@ -102,7 +102,8 @@ COMMENT_FORM = "Reply with your comments on the answer, and not with an answer o
 _FORM = "Reply with one line of JSON: "
 _COPIED = "Copy the key as it stands."
 _ASKED_FORM = re.compile(
-    r'Reply with (?:one line of )?JSON: \{"key": "(?P<key>[a-z]+)", "(?P<field>answer|ranking|consensus|equivalent)": '
+    r'Reply with (?:one line of )?JSON: \{"key": "(?P<key>[a-z]+)", (?:"reason": "…", )?'
+    r'"(?P<field>answer|ranking|consensus|equivalent|grade|score|better)": '
 )
 _KEY_LETTERS = "bcdfghjkmnpqrstvwxyz"
 """Without vowels, so that no words occur."""

@@ -29,7 +29,7 @@ _NUMBER = re.compile(
 )
 
 
-class Scale(NamedTuple):
+class GradeScale(NamedTuple):
     """The lowest and the highest score of a scale; both None for the words correct, partly and incorrect."""
 
     low: float | None
@@ -39,10 +39,10 @@ class Scale(NamedTuple):
         return "correct, partly or incorrect" if self.low is None else f"{self.low:g} to {self.high:g}"
 
 
-WORDS = Scale(None, None)
+WORDS = GradeScale(None, None)
 
 
-def read_grade(reply: str, asked: Asked, scale: Scale) -> float | None:
+def read_grade(reply: str, asked: Asked, scale: GradeScale) -> float | None:
     """Return the grade in a reply, from 0 to 1; None if it is ambiguous, off the scale, or missing."""
     field = "grade" if scale.low is None else "score"
 
@@ -56,7 +56,7 @@ def read_grade(reply: str, asked: Asked, scale: Scale) -> float | None:
     return read_verdict(reply, asked, VerdictField(field, _OTHERS - {field}, read, read_prose))
 
 
-def grade(value: Value, scale: Scale) -> float | None:
+def grade(value: Value, scale: GradeScale) -> float | None:
     """Return the grade of a value that is nothing else; None if it is not one of the scale."""
     if isinstance(value, bool):
         return float(value) if scale.low is None else None

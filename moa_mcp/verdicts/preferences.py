@@ -23,7 +23,7 @@ _OTHERS = {
 _LONGEST = 400
 _TIE_LETTER = "C"
 """In double brackets, as the prompts of many benchmarks have it."""
-_SENTENCES = re.compile(r"[^.!?]+[.!?]?")
+_SENTENCE = re.compile(r"[^.!?\n]+[.!?]?")
 
 
 def read_preference(reply: str, asked: Asked) -> Preference | None:
@@ -40,7 +40,7 @@ def preference(value: Value) -> Preference | None:
     text = re.sub(r"\s?\([^()]*\)$", "", _folded(value).strip(" .!,:")).strip(" ()[]")
     text = re.sub(r"^([0-2])\.0+$", r"\1", text)
     found: list[Preference | None] = [number for number, pattern in VALUES if pattern.fullmatch(text)]
-    return _agreed(found or [each for part in _SENTENCES.findall(value) for each in _stated(part)])
+    return _agreed(found or (_stated(value) if _SENTENCE.fullmatch(value) else ()))
 
 
 def _in_prose(text: str, shown: str) -> Preference | None:
@@ -60,7 +60,9 @@ def _in_prose(text: str, shown: str) -> Preference | None:
 def _stated(sentence: str) -> list[Preference | None]:
     """Return the preference that a sentence states; None for one that it denies, or sets under a condition."""
     folded = _folded(sentence)
-    found = [(number, match.start()) for number, pattern in STATEMENTS for match in pattern.finditer(folded)]
+    found: list[tuple[Preference, int]] = [
+        (number, match.start()) for number, pattern in STATEMENTS for match in pattern.finditer(folded)
+    ]
     if not found:
         return []
     before = folded[: min(start for _, start in found)]

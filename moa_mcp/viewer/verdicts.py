@@ -15,12 +15,10 @@ def verdict(call: CallTrace) -> tuple[int, ...] | None:
     """
     system = next((message.content for message in call.messages if message.role == "system"), "")
     form = prompts.asked_form(system)
-    if form is None or form.field == "consensus" or call.completion is None:
+    if form is None or form.field not in {"answer", "ranking"} or call.completion is None:
         return None
     asked = Asked.of(len(prompts.unfenced(system)), form.key, call.messages)
     if form.field == "ranking":
         return read_ranking(call.completion.text, asked, 1) or ()
-    if form.field == "equivalent":
-        return None
     number = read_vote(call.completion.text, asked)
     return () if number is None else (number,)

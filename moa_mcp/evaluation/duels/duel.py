@@ -9,7 +9,7 @@ import anyio
 from moa_mcp.config import Pipeline
 from moa_mcp.evaluation.asking import Ask
 from moa_mcp.evaluation.judges import prompts
-from moa_mcp.evaluation.judges.judging import Heard, Judge, at_temperature_0
+from moa_mcp.evaluation.judges.judging import EvalJudge, Heard, at_temperature_0
 from moa_mcp.evaluation.judges.prompts import JudgePrompt
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.result import Verdict
@@ -39,7 +39,7 @@ async def duel(
     if contestant_answer.split() == against_answer.split():
         heard = [Heard[Preference](0, _SAME, "", ()) for _ in _ORDERS]
     else:
-        steady = Judge(at_temperature_0(judge), ask)
+        steady = EvalJudge(at_temperature_0(judge), ask)
         heard = await anyio.amap(lambda first: _heard(steady, question, _shown(answers, first), rubric), _ORDERS)
     own_first, other_first = (
         Verdict(
@@ -58,7 +58,9 @@ async def duel(
     return own_first, other_first
 
 
-async def _heard(judge: Judge, question: EvalQuestion, shown: tuple[str, str], rubric: str | None) -> Heard[Preference]:
+async def _heard(
+    judge: EvalJudge, question: EvalQuestion, shown: tuple[str, str], rubric: str | None
+) -> Heard[Preference]:
     def pose(*, images: tuple[Image, ...], again: bool) -> JudgePrompt:
         return prompts.compare(question, *shown, rubric, images=images, again=again)
 

@@ -26,7 +26,7 @@ _LONGEST = 600
 _UNREADABLE = "the judge's reply has no verdict that can be read"
 
 
-class Pose(Protocol):
+class PromptWriter(Protocol):
     """Writes the prompt of a judge."""
 
     def __call__(self, *, images: tuple[Image, ...], again: bool) -> JudgePrompt: ...
@@ -45,13 +45,13 @@ class Heard(NamedTuple, Generic[Said]):
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class EvalJudge:
     """A pipeline that judges answers."""
 
     pipeline: Pipeline
     ask: Ask
 
-    async def hear(self, question: EvalQuestion, pose: Pose, read: Read[Said]) -> Heard[Said]:
+    async def hear(self, question: EvalQuestion, pose: PromptWriter, read: Read[Said]) -> Heard[Said]:
         """Return the verdict of the judge."""
         try:
             images = images_of(question.item.images)

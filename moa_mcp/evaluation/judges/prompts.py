@@ -17,7 +17,7 @@ from moa_mcp.places import Place
 from moa_mcp.steps.prompts import key, mark_of
 from moa_mcp.values import Answer, Question
 from moa_mcp.verdicts import Asked
-from moa_mcp.verdicts.grades import Scale
+from moa_mcp.verdicts.grades import GradeScale
 
 VERSION = 1
 """Changes with the prompts: verdicts by others can't be compared."""
@@ -39,7 +39,7 @@ CRITERIA = (
     "completeness: what the question needs is there. Then clarity. If both are equally good or bad, it is a tie."
 )
 AGAIN = "Your last reply to this had no verdict that could be read. Only the JSON line counts."
-_COPIED = "Copy the key as it stands."
+_COPIED = "Copy the key exactly."
 _REASON = '"reason": "…"'
 
 
@@ -54,7 +54,7 @@ def grade(
     question: EvalQuestion,
     answer: str,
     rubric: str,
-    scale: Scale,
+    scale: GradeScale,
     *,
     images: tuple[Image, ...] = (),
     again: bool = False,
@@ -80,7 +80,7 @@ def compare(
     return _prompt(question, {"answer 1": first, "answer 2": second}, parts, better, images, again=again)
 
 
-def _graded(scale: Scale) -> str:
+def _graded(scale: GradeScale) -> str:
     if scale.low is None or scale.high is None:
         return '"grade": G}, where G is "correct", "partly" or "incorrect"'
     return f'"score": N}}, where N is a number from {scale.low:g} to {scale.high:g}'
@@ -107,7 +107,7 @@ def _prompt(
         f"{_COPIED}"
     )
     system = "\n\n".join([instruction, form, *([AGAIN] if again else [])])
-    return JudgePrompt(Question(text, system=system, images=images), Asked(2, secret, f"{instruction}\n{text}"))
+    return JudgePrompt(Question(text, system=system, images=images), Asked(2, secret, text))
 
 
 def _block(name: str, text: str, mark: str) -> str:

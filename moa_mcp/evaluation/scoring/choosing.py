@@ -9,10 +9,10 @@ from moa_mcp.batch.reading import MOST_PROBLEMS, FileProblem
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import MoaError
 from moa_mcp.evaluation.asking import Ask
-from moa_mcp.evaluation.judges.judging import Judge, at_temperature_0
+from moa_mcp.evaluation.judges.judging import EvalJudge, at_temperature_0
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.scoring.choices import ByChoice
-from moa_mcp.evaluation.scoring.comparing import Checked
+from moa_mcp.evaluation.scoring.comparing import CheckedScorer
 from moa_mcp.evaluation.scoring.deciding import ByEach
 from moa_mcp.evaluation.scoring.functions import ByFunction, FunctionRefused, function_at
 from moa_mcp.evaluation.scoring.grading import ByJudge
@@ -24,6 +24,7 @@ from moa_mcp.evaluation.scoring.values import ByValue
 from moa_mcp.evaluation.scoring.ways import FunctionFile, Named, Way, WayRefused, way_of
 from moa_mcp.extraction.numerals import DecimalMark
 
+_REMOVE_JUDGE = "remove it, or use --scoring judge or pairwise"
 _NEEDS_JUDGE = "name a model or a pipeline with --judge"
 
 
@@ -63,6 +64,7 @@ def scorer_of(scoring: Scoring, questions: Sequence[EvalQuestion], ask: Ask) -> 
     try:
         way = _chosen(way_of(scoring.how), questions, scoring)
         scorer = _scorer(way, scoring, ask)
+        _check_judge(scorer, questions)
     except (WayRefused, FunctionRefused, InvalidTolerance, RubricRefused, _Unusable) as error:
         raise ScoringRefused([FileProblem(0, str(error))]) from error
     if scorer is None:
@@ -74,6 +76,11 @@ def scorer_of(scoring: Scoring, questions: Sequence[EvalQuestion], ask: Ask) -> 
 
 class _Unusable(ValueError):
     """Settings do not fit to each other."""
+
+
+def _check_judge(scorer: Scorer | None, questions: Sequence[EvalQuestion]) -> None:
+    if isinstance(scorer, ByEach) and not scorer.is_free and not any(map(scorer.is_text, questions)):
+        raise _Unusable(f"--judge is not used: no right answer is a text; {_REMOVE_JUDGE}")
 
 
 def _chosen(way: Way, questions: Sequence[EvalQuestion], scoring: Scoring) -> Way:
@@ -114,16 +121,18 @@ def _settings(way: Way, scoring: Scoring) -> Iterator[tuple[str, bool]]:
         yield "--decimal", way in {"auto", "number"}
     if scoring.subset:
         yield "--subset", way in {"auto", "json"}
+    if scoring.judge is not None:
+        yield "--judge", way in {"auto", "judge", "pairwise"}
     if scoring.rubric is not None:
         yield "--rubric", way in {"judge", "pairwise"} or (way == "auto" and scoring.judge is not None)
 
 
-def _scorer(way: Way, scoring: Scoring, ask: Ask) -> Checked | None:
+def _scorer(way: Way, scoring: Scoring, ask: Ask) -> CheckedScorer | None:
     if isinstance(way, FunctionFile):
         return ByFunction(function_at(str(way)))
     if not isinstance(way, str):
         return ByValue(way)
-    made: Mapping[Named, Callable[[], Checked | None]] = {
+    made: Mapping[Named, Callable[[], CheckedScorer | None]] = {
         "auto": lambda: ByEach(_by_number(scoring), ByJson(scoring.subset), _by_text(scoring, ask)),
         "text": lambda: ByValue("text"),
         "number": lambda: _by_number(scoring),
@@ -144,7 +153,7 @@ def _by_number(scoring: Scoring) -> ByNumber:
     return ByNumber(tolerance, scoring.decimal)
 
 
-def _by_text(scoring: Scoring, ask: Ask) -> Checked:
+def _by_text(scoring: Scoring, ask: Ask) -> CheckedScorer:
     """Return what scores texts: the judge, if one is named, since few answers repeat a text word by word."""
     return ByValue("text") if scoring.judge is None else _by_judge(scoring, ask)
 
@@ -152,10 +161,10 @@ def _by_text(scoring: Scoring, ask: Ask) -> Checked:
 def _by_judge(scoring: Scoring, ask: Ask) -> ByJudge:
     if scoring.judge is None:
         raise _Unusable(_NEEDS_JUDGE)
-    return ByJudge(Judge(at_temperature_0(scoring.judge), ask), rubric_of(scoring.rubric))
+    return ByJudge(EvalJudge(at_temperature_0(scoring.judge), ask), rubric_of(scoring.rubric))
 
 
-def _problems(scorer: Checked, questions: Sequence[EvalQuestion]) -> Iterator[FileProblem]:
+def _problems(scorer: CheckedScorer, questions: Sequence[EvalQuestion]) -> Iterator[FileProblem]:
     for question in questions:
         if problem := scorer.problem_of(question):
             yield FileProblem(question.item.line, f"its {problem}")

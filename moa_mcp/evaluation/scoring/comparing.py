@@ -11,7 +11,7 @@ from moa_mcp.evaluation.scoring.score import Score, Scorer
 _LONGEST = 80
 
 
-class Checked(Scorer, Protocol):
+class CheckedScorer(Scorer, Protocol):
     """A scorer that knows which questions it can score."""
 
     def problem_of(self, question: EvalQuestion) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.scoring.choices import ByChoice
-from moa_mcp.evaluation.scoring.comparing import Checked, digest_of
+from moa_mcp.evaluation.scoring.comparing import CheckedScorer, digest_of
 from moa_mcp.evaluation.scoring.json_values import ByJson, is_json
 from moa_mcp.evaluation.scoring.numbers import ByNumber, is_numeric
 from moa_mcp.evaluation.scoring.score import Score
@@ -19,7 +18,7 @@ class ByEach:
 
     number: ByNumber
     json: ByJson
-    otherwise: Checked
+    otherwise: CheckedScorer
     """For texts."""
 
     @property
@@ -34,7 +33,7 @@ class ByEach:
     def digest(self) -> str:
         return digest_of(self.name, self.number.digest, self.json.digest, self.otherwise.digest)
 
-    def of(self, question: EvalQuestion) -> Checked:
+    def of(self, question: EvalQuestion) -> CheckedScorer:
         """Return what scores a question."""
         if question.choices:
             return ByChoice()
@@ -42,17 +41,12 @@ class ByEach:
             return self.number
         return self.json if is_json(question.answer or "") else self.otherwise
 
+    def is_text(self, question: EvalQuestion) -> bool:
+        """Return whether the right answer is a text."""
+        return self.of(question) is self.otherwise
+
     def problem_of(self, question: EvalQuestion) -> str:
         return self.of(question).problem_of(question)
 
     async def __call__(self, question: EvalQuestion, answer: str) -> Score:
         return await self.of(question)(question, answer)
-
-
-def kinds(scorer: ByEach, questions: Mapping[str, EvalQuestion]) -> Mapping[str, int]:
-    """Return how many questions are scored in each way, by its name."""
-    counted: dict[str, int] = {}
-    for question in questions.values():
-        name = scorer.of(question).name
-        counted[name] = counted.get(name, 0) + 1
-    return counted

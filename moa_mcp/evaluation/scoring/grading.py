@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from moa_mcp.evaluation.judges import prompts
-from moa_mcp.evaluation.judges.judging import Judge, digest_of_judge
+from moa_mcp.evaluation.judges.judging import EvalJudge, digest_of_judge
 from moa_mcp.evaluation.judges.prompts import JudgePrompt
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.scoring.rubrics import NO_RUBRIC, Rubric
@@ -19,7 +19,7 @@ from moa_mcp.verdicts.grades import read_grade
 class ByJudge:
     """Scores an answer by the grade of a judge."""
 
-    judge: Judge
+    judge: EvalJudge
     rubric: Rubric = NO_RUBRIC
 
     @property

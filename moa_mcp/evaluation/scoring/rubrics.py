@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from moa_mcp.verdicts.grades import WORDS, Scale
+from moa_mcp.verdicts.grades import WORDS, GradeScale
 
 DEFAULT = (
     "An answer is correct if it says what the reference says, in any words, and nothing that contradicts it. It is "
@@ -24,7 +24,7 @@ DEFAULT_OPEN = (
 )
 _LONGEST = 20_000
 _NUMBER = r"-?\d{1,4}(?:\.\d{1,3})?"
-_RANGE = rf"(?P<low>{_NUMBER})\s?(?:to|through|[-\u2013\u2014]|\.\.\.?)\s?(?P<high>{_NUMBER})(?![\d.%]|\s?%)"
+_RANGE = rf"(?P<low>{_NUMBER})\s?(?:to|through|[-\u2013\u2014]|\.\.\.?)\s?(?P<high>{_NUMBER})(?!\d|\.\d|\s?%)"
 _LINE = re.compile(rf"^[\s*#-]*scale[\s*]*:[\s*]*(?:from\s)?{_RANGE}[\s.*]*$", re.IGNORECASE | re.MULTILINE)
 _WRITTEN_LINE = re.compile(r"^[\s*#-]*scale[\s*]*:(?P<rest>.*)$", re.IGNORECASE | re.MULTILINE)
 _NAMED = re.compile(
@@ -43,7 +43,7 @@ class Rubric:
 
     text: str
     """Empty for the default."""
-    scale: Scale = WORDS
+    scale: GradeScale = WORDS
 
     def criteria(self, *, reference: bool) -> str:
         """Return the text; without one, the default for a question with or without a right answer."""
@@ -72,7 +72,7 @@ def rubric_of(text: str | None) -> Rubric:
     return Rubric(plain, _scale(plain))
 
 
-def _scale(text: str) -> Scale:
+def _scale(text: str) -> GradeScale:
     line = _LINE.search(text)
     if line is not None:
         return _of_range(line)
@@ -87,8 +87,8 @@ def _scale(text: str) -> Scale:
 _EXAMPLE = "add a line such as: Scale: 1 to 5"
 
 
-def _of_range(found: re.Match[str]) -> Scale:
+def _of_range(found: re.Match[str]) -> GradeScale:
     low, high = float(found["low"]), float(found["high"])
     if low >= high:
         raise RubricRefused(f"the scale {found['low']} to {found['high']} does not rise; {_EXAMPLE}")
-    return Scale(low, high)
+    return GradeScale(low, high)

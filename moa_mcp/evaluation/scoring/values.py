@@ -54,21 +54,23 @@ class ByValue:
     def problem_of(self, question: EvalQuestion) -> str:
         if question.answer is None:
             return "answer is missing"
-        return "" if self._right(question.answer) else f"answer {shown(question.answer)} has no text to compare"
+        try:
+            value = value_of(Extraction(self.extract), question.answer)
+        except PatternTooSlow:
+            value = None
+        right = self._right(question.answer, value)
+        return "" if right else f"answer {shown(question.answer)} has no text to compare"
 
     async def __call__(self, question: EvalQuestion, answer: str) -> Score:
         expected = question.answer or ""
         found = await values_of(Extraction(self.extract), [answer])
-        right, value = self._right(expected), found.values[0]
+        (right,) = (await values_of(Extraction(self.extract), [expected])).values
         absent = found.notes[0].text if found.notes else f"the answer has no value of {self.name}"
-        return compared(value, expected, equal=value in right, absent=absent)
+        (value,) = found.values
+        return compared(value, expected, equal=value in self._right(expected, right), absent=absent)
 
-    def _right(self, expected: str) -> frozenset[str | None]:
-        """Return the values that are right."""
-        try:
-            value = value_of(Extraction(self.extract), expected)
-        except PatternTooSlow:
-            value = None
+    def _right(self, expected: str, value: str | None) -> frozenset[str | None]:
+        """Return the values that are right: that of the right answer, or this as the value itself."""
         if value is not None:
             return frozenset({value})
         literal = json_value(expected) if isinstance(self.extract, JsonField) else None

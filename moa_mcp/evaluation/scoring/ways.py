@@ -43,8 +43,8 @@ def way_of(written: str) -> Way:
     if plain.endswith(".py") or (colon and function.isidentifier() and path.endswith(".py")):
         return FunctionFile(plain)
     near = similar(plain, NAMES, most=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise WayRefused(f"there is no scoring {shown(plain)}; {hint}Use {', '.join(NAMES)}, {_FORMS}")
+    hint = f"did you mean {near[0]}? Use" if near else "use"
+    raise WayRefused(f"there is no scoring {shown(plain)}; {hint} {', '.join(NAMES)}, {_FORMS}")
 
 
 def _table(written: str) -> JsonField | Pattern:
@@ -55,4 +55,4 @@ def _table(written: str) -> JsonField | Pattern:
         pass
     except (tomllib.TOMLDecodeError, ValueError) as error:
         raise WayRefused(f"the scoring {shown(written)} can't be read: {error}; write {_FORMS}") from error
-    raise WayRefused(f"the scoring {shown(written)} has unknown names; write {_FORMS}")
+    raise WayRefused(f"the scoring {shown(written)} has unknown names or values; write {_FORMS}")

@@ -16,7 +16,7 @@ from random import Random
 
 import anyio
 
-from moa_mcp.providers.simulated import puzzles
+from moa_mcp.providers.simulated import judges, puzzles
 from moa_mcp.providers.simulated.documents import document
 from moa_mcp.steps import prompts
 from moa_mcp.text.tokens import EXPECTED
@@ -76,6 +76,8 @@ def _reply(call: Call, rng: Random) -> str:
     form = prompts.asked_form(system)
     if form is not None and form.field == "consensus":
         return _analyzed(form.key, answers)
+    if form is not None and form.field in judges.FIELDS:
+        return judges.verdict(form, system, question, rng)
     if form is not None:
         return _judged(form, answers, solved=own is not None)
     if own is None and not answers and _ASKS_FOR_VERDICT in system:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from moa_mcp.evaluation.scoring.functions.failures import described
-from moa_mcp.evaluation.scoring.functions.parameters import Parameters, SignatureRefused, parameters_of
+from moa_mcp.evaluation.scoring.functions.parameters import Signature, SignatureRefused, parameters_of
 from moa_mcp.evaluation.scoring.functions.sources import digest_of_sources
 from moa_mcp.text.suggest import similar
 from moa_mcp.text.visible import quoted
@@ -32,7 +32,7 @@ class UserFunction:
     """Of its file, resolved."""
     name: str
     call: Callable[..., object]
-    parameters: Parameters
+    parameters: Signature
     digest: str
     """Of its file, and of the files in the same folder that this imports."""
 

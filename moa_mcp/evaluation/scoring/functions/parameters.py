@@ -20,7 +20,7 @@ class SignatureRefused(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters:
+class Signature:
     """How a function is called."""
 
     positional: bool
@@ -46,7 +46,7 @@ class Parameters:
         return first, {name: known[name] for name in self.names}
 
 
-def parameters_of(function: Callable[..., object]) -> Parameters:
+def parameters_of(function: Callable[..., object]) -> Signature:
     """Return how a function is called.
 
     A function whose parameters have known names gets these by name; else the first three get question, answer and
@@ -59,18 +59,18 @@ def parameters_of(function: Callable[..., object]) -> Parameters:
     try:
         taken = [*inspect.signature(function).parameters.values()]
     except (TypeError, ValueError):  # of a function in C
-        return Parameters(positional=True, names=())
+        return Signature(positional=True, names=())
     every = any(each.kind is Parameter.VAR_KEYWORD for each in taken)
     named = [each for each in taken if each.kind in {Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}]
     own = [each for each in taken if each.kind is Parameter.POSITIONAL_ONLY]
     needed = [each.name for each in named if each.default is Parameter.empty]
     if not own and {*needed} <= {*FIRST, *FURTHER} and ("answer" in {each.name for each in named} or every):
         wanted = (*FIRST, *FURTHER) if every else tuple(each.name for each in named)
-        return Parameters(positional=False, names=tuple(name for name in wanted if name in {*FIRST, *FURTHER}))
+        return Signature(positional=False, names=tuple(name for name in wanted if name in {*FIRST, *FURTHER}))
     return _by_position(taken, every=every)
 
 
-def _by_position(taken: Sequence[Parameter], *, every: bool) -> Parameters:
+def _by_position(taken: Sequence[Parameter], *, every: bool) -> Signature:
     places = [each for each in taken if each.kind in {Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD}]
     if len(places) < len(FIRST) and not any(each.kind is Parameter.VAR_POSITIONAL for each in taken):
         raise SignatureRefused(f"takes {_listed(taken)}; write it as {_FORM}")
@@ -80,7 +80,7 @@ def _by_position(taken: Sequence[Parameter], *, every: bool) -> Parameters:
         further = ", ".join(FURTHER)
         raise SignatureRefused(f"needs {unknown[0]!r}, which is unknown; besides {_FORM} it can take {further}")
     names = FURTHER if every else tuple(each.name for each in rest if each.name in FURTHER)
-    return Parameters(positional=True, names=names)
+    return Signature(positional=True, names=names)
 
 
 def _listed(taken: Sequence[Parameter]) -> str:
