@@ -9,7 +9,7 @@ from random import Random
 from moa_mcp.steps.prompts import VerdictForm
 
 FIELDS = frozenset({"grade", "score", "better"})
-_SCALE = re.compile(r"a number from (?P<low>-?[\d.]+) to (?P<high>-?[\d.]+)")
+_SCALE = re.compile(r"a number from (?P<low>-?\d+(?:\.\d+)?) to (?P<high>-?\d+(?:\.\d+)?)")
 _BLOCK = re.compile(
     r"^----- (?P<name>reference|answer) \((?P<mark>[0-9a-f]+)\) -----\n(?P<text>.*?)\n"
     r"----- end of (?P=name) \((?P=mark)\) -----$",
@@ -38,4 +38,4 @@ def _said(field: str, system: str, right: float) -> str | float:
         return ("incorrect", "partly", "correct")[min(2, int(right * 3))]
     scale = _SCALE.search(system)
     low, high = (float(scale["low"]), float(scale["high"])) if scale else (0.0, 1.0)
-    return round(low + right * (high - low))
+    return round(low + right * (high - low), 2)
