@@ -18,7 +18,7 @@ from moa_mcp.evaluation.result import Evaluation
 from moa_mcp.text.visible import visible
 
 _STYLES = {"better": "green", "worse": "red", "undecided": "dim"}
-_NAME, _SHORT_NAME = 40, 16
+_NAME, _SHORT_NAME = 40, 14
 """Characters of a name in a line; a longer one takes several."""
 _UNLIMITED = 10_000
 """Columns of a terminal that has room for each table."""
@@ -60,7 +60,7 @@ def _table(columns: Sequence[Column], longest_name: int) -> Table:
     drawn = draw.table()
     for each in columns:
         width = max(map(cell_len, (each.title, *each.cells)))
-        least = min(longest_name, width) if each is columns[0] else width
+        least = min(longest_name, width) if each.is_text else width
         justify: JustifyMethod = "left" if each.is_text else "right"
         drawn.add_column(each.title, justify=justify, min_width=least, overflow="fold")
     for cells in zip(*(each.cells for each in columns), strict=True):

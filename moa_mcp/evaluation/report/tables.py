@@ -46,7 +46,7 @@ def tables(evaluation: Evaluation) -> Iterator[TextTable]:
     for baseline in dict.fromkeys(each.against for each in evaluation.comparisons):
         yield _gains(baseline, [each for each in evaluation.comparisons if each.against == baseline], evaluation)
     if evaluation.duels:
-        yield _duels(evaluation)
+        yield from _duels(evaluation)
 
 
 def _standings(evaluation: Evaluation) -> TextTable:
@@ -162,21 +162,29 @@ def _per_point(row: Comparison) -> str:
     return "-" if row.usd_per_point is None else dollars(row.usd_per_point)
 
 
-def _duels(evaluation: Evaluation) -> TextTable:
+def _duels(evaluation: Evaluation) -> Iterator[TextTable]:
+    """Yield what a judge prefers, and how it judges."""
     rows = evaluation.duels
-
-    columns = (
+    pair = (
         Column("contestant", tuple(each.contestant for each in rows), is_text=True),
         Column("against", tuple(each.against for each in rows), is_text=True),
+    )
+    preferred = (
         _column(rows, "win rate (95 %)", _win_rate, "percent of questions; ties count as half"),
         _column(rows, "at same length", _same_length, "win rate if both answers had the same length"),
-        _column(rows, "position bias", _bias, "points by which the first place wins more often than half"),
-        _column(rows, "consistent", _consistent, "percent of questions with the same verdict in both orders"),
-        _column(rows, "ties", lambda row: f"{row.ties:,}", "questions on which neither is preferred"),
-        _column(rows, "unreadable", lambda row: f"{row.unreadable:,}", "questions with an unreadable verdict"),
-        _column(rows, "n", lambda row: f"{row.n:,}", "questions with a readable verdict in both orders"),
+        _column(rows, "n", lambda row: f"{row.n:,}", "questions with a readable verdict in both orders", wide=True),
     )
-    return TextTable("What the judge prefers", columns)
+    judging = (
+        _column(rows, "position bias", _bias, "points by which the first place wins more often than half"),
+        _column(rows, "same", _consistent, "percent of questions with the same verdict in both orders"),
+        _column(rows, "ties", lambda row: f"{row.ties:,}", "questions on which neither is preferred", wide=True),
+        _column(rows, "unreadable", lambda row: f"{row.unreadable:,}", "questions with an unreadable verdict"),
+    )
+    together = (f"intervals hold for all {len(rows)} pairs together",) if len(rows) > 1 else ()
+    yield TextTable("What the judge prefers", (*pair, *preferred), together)
+    legend = "position bias: points by which the first place wins more often than half"
+    same = "same: percent of questions with the same verdict in both orders"
+    yield TextTable("How the judge decides", (*pair, *judging), (legend, same))
 
 
 def _win_rate(row: Duel) -> str:
@@ -192,7 +200,7 @@ def _bias(row: Duel) -> str:
 
 
 def _consistent(row: Duel) -> str:
-    return _share(row.consistency, row.consistency_interval)
+    return "-" if row.consistency is None else f"{points(row.consistency)} %"
 
 
 def _share(value: float | None, interval: Interval | None, *, signed: bool = False) -> str:

@@ -20,7 +20,8 @@ def conclusions(evaluation: Evaluation) -> Iterator[str]:
     if not evaluation.comparisons and not any(each.n for each in evaluation.duels):
         yield _nothing(evaluation)
     yield from map(compared, evaluation.comparisons)
-    yield from map(judged, evaluation.duels)
+    if any(each.n for each in evaluation.duels):
+        yield from map(judged, evaluation.duels)
     yield from _frontier(evaluation)
     yield from _gate(evaluation)
 
@@ -123,8 +124,10 @@ def _nothing(evaluation: Evaluation) -> str:
     failed = sum(each.failed for each in evaluation.standings)
     if failed:
         return f"Nothing was compared: {counted(failed, 'run')} failed."
+    if evaluation.duels:
+        return "Nothing was compared: the judge has no readable verdict in both orders on any question."
     if any(each.baseline for each in evaluation.contestants):
-        return "Nothing was compared: no question has a score or verdict of a contestant and of a baseline."
+        return "Nothing was compared: no question has a score of a contestant and of a baseline."
     return "Nothing was compared: there is no baseline."
 
 

@@ -84,11 +84,19 @@ def test_no_line_is_wider_than_the_terminal(whole: Evaluation, width: int, encod
 
 
 def test_a_narrow_terminal_gets_a_list_for_each_row() -> None:
-    lines = printed(judged(evaluation(40)), 80).splitlines()
+    lines = printed(judged(evaluation(40)), 50).splitlines()
     start = lines.index("What the judge prefers")
-    assert [line.split()[0] for line in lines[start + 1 : start + 10]] == [
-        *("contestant", "against", "win", "at", "position", "consistent", "ties", "unreadable", "n"),
-    ]
+    assert [line.split()[0] for line in lines[start + 1 : start + 6]] == ["contestant", "against", "win", "at", "n"]
+
+
+def test_duels_are_a_table_at_eighty_columns() -> None:
+    one, other = judged(evaluation(40)), judged(evaluation(40), names=("moa_lite", BASELINE))
+    lines = printed(one.model_copy(update={"verdicts": (*one.verdicts, *other.verdicts)}), 80).splitlines()
+    start = lines.index("What the judge prefers")
+    assert [line.split()[0] for line in lines[start + 3 : start + 5]] == [PIPELINE, "moa_lite"]
+    assert "intervals hold for all 2 pairs together" in lines[start + 5]
+    start = lines.index("How the judge decides")
+    assert lines[start + 1].split() == ["contestant", "against", "position", "bias", "same", "ties", "unreadable"]
 
 
 def test_names_of_others_command_no_terminal() -> None:
@@ -142,7 +150,7 @@ def test_a_judge_is_quoted_with_its_rate_for_answers_of_the_same_length() -> Non
     [
         (0.2, 0, "The judge prefers one call of gpt-5 to self_moa: self_moa has a win rate of "),
         (0.42, 0, "No preference shown between self_moa and one call of gpt-5: the interval of the win rate, "),
-        (0.5, 50, "The judge has no readable verdict in both orders on self_moa against one call of gpt-5."),
+        (0.5, 50, "the judge has no readable verdict in both orders on any question."),
     ],
 )
 def test_what_a_judge_does_not_prefer_is_said_too(skill: float, unreadable: int, said: str) -> None:
@@ -190,6 +198,12 @@ def test_a_comparison_that_could_show_half_of_its_gain_does_not_ask_for_more() -
     (found,) = analysed(evaluation(60, {BASELINE: 0.7, PIPELINE: 0.72})).comparisons
     text = words(compared(found.model_copy(update={"needed": 60, "detectable": 0.01})))
     assert "60 questions could have shown a gain of 1 point." in text
+
+
+def test_a_duel_without_a_readable_verdict_is_said_beside_others() -> None:
+    one, other = judged(evaluation(20)), judged(evaluation(20), names=("moa_lite", BASELINE), unreadable=20)
+    text = words(printed(one.model_copy(update={"verdicts": (*one.verdicts, *other.verdicts)})))
+    assert "The judge has no readable verdict in both orders on moa_lite against one call of gpt-5." in text
 
 
 def test_contestants_of_any_name_are_named_in_sentences() -> None:
