@@ -83,6 +83,7 @@ interrupted.
     help="Context for all questions that have none.",
 )
 @click.option("--system", metavar="TEXT", help="System prompt for all questions that have none.")
+@click.option("-T", "arguments", multiple=True, metavar="NAME=VALUE", help="Argument of a task. Repeatable.")
 @click.option(
     "--budget",
     "budget_usd",
@@ -129,6 +130,7 @@ def command(
     form: Format | None,
     context_file: Path | None,
     system: str | None,
+    arguments: tuple[str, ...],
     budget_usd: Decimal | None,
     concurrency: int,
     name: str,
@@ -147,12 +149,12 @@ def command(
 ) -> None:
     """Evaluate pipelines on QUESTIONS: what they score, gain over one call of a model, and cost.
 
-    QUESTIONS is JSON Lines or CSV, or - for stdin. Run the same command again to continue: only what has no result yet
-    is paid.
+    QUESTIONS is JSON Lines or CSV, - for stdin, or a task of Inspect: FILE.py@TASK. Run the same command again to
+    continue: only what has no result yet is paid.
     """
     check_extra()
     request = EvalRequest(
-        Source(questions, form, context_of(context_file), system, sample, seed),
+        Source(questions, form, context_of(context_file), system, sample, seed, arguments),
         pipelines,
         baselines,
         judge,

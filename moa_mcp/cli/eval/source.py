@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from moa_mcp.batch.rows import Format
 from moa_mcp.cli.batch.source import STDIN, read_file
+from moa_mcp.evaluation.inspecting.source import is_task
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.questions import QuestionFile, read_questions, sampled
 
@@ -23,6 +24,13 @@ class Source:
     system: str | None
     sample: int | None
     seed: int
+    arguments: tuple[str, ...] = ()
+    """Those of a task, as ``NAME=VALUE``."""
+
+    @property
+    def is_task(self) -> bool:
+        """Whether it is a task of Inspect."""
+        return is_task(self.path)
 
     @property
     def name(self) -> str:
@@ -48,7 +56,7 @@ def chosen_from(source: Source, *, metadata: bool) -> Chosen:
     read_file(source.path, source.form, lambda lines, form: read_questions(lines, form, found, metadata=metadata))
     every = [_with_shared(each, source) for each in found.questions]
     questions = sampled(every, source.sample, source.seed)
-    return Chosen(questions, len(every), (*found.notes, *_sampled(questions, every, source)))
+    return Chosen(questions, len(every), (*found.notes, *about_sample(len(questions), len(every), source)))
 
 
 def _with_shared(question: EvalQuestion, source: Source) -> EvalQuestion:
@@ -58,8 +66,9 @@ def _with_shared(question: EvalQuestion, source: Source) -> EvalQuestion:
     return replace(question, item=shared)
 
 
-def _sampled(questions: Sequence[EvalQuestion], every: Sequence[EvalQuestion], source: Source) -> Iterator[str]:
-    if len(questions) < len(every):
-        yield f"{len(questions)} of {len(every)} questions were asked, a random sample with seed {source.seed}."
-    elif source.sample is not None and source.sample > len(every):
-        yield f"All {len(every)} questions were asked: there are no {source.sample} for a sample."
+def about_sample(asked: int, total: int, source: Source) -> Iterator[str]:
+    """Yield what a reader must know about a sample."""
+    if asked < total:
+        yield f"{asked} of {total} questions were asked, a random sample with seed {source.seed}."
+    elif source.sample is not None and source.sample > total:
+        yield f"All {total} questions were asked: there are no {source.sample} for a sample."

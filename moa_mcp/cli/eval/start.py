@@ -24,7 +24,7 @@ from moa_mcp.config import Pipeline
 from moa_mcp.evaluation.execution.asker import Asker, EvalCosts
 from moa_mcp.evaluation.execution.assembly import Background, assembled
 from moa_mcp.evaluation.execution.estimate import EvalEstimate, estimate_of, sufficient_usd
-from moa_mcp.evaluation.execution.execution import EvalExecution, EvaluationStopped
+from moa_mcp.evaluation.execution.execution import EvalExecution, EvaluationStopped, Executable, Executing
 from moa_mcp.evaluation.execution.identities import RunIdentities
 from moa_mcp.evaluation.execution.plan import EvalPlan
 from moa_mcp.evaluation.execution.survey import EvalSurvey, asked_at, survey
@@ -68,6 +68,7 @@ class PreparedEvaluation:
     source: str
     """The name of the file with the questions."""
     background: Background
+    executing: Executing
 
     def estimate(self) -> None:
         """Print what the runs that are left cost, without calling a model."""
@@ -126,7 +127,7 @@ class PreparedEvaluation:
         if isinstance(admitted, RunRefused) and admitted.reason not in _OF_QUESTIONS:
             raise refused_for_keys(self.runs, pipeline, self.routes, admitted)
 
-    def _execution(self) -> EvalExecution:
+    def _execution(self) -> Executable:
         left = sum(map(len, self.found.left.values()))
         total = len(self.plan.questions) * len(self.plan.field.entrants)
         progress, ledger = BatchProgress(total, total - left), self.asker.ledger
@@ -135,9 +136,9 @@ class PreparedEvaluation:
             progress.cost_usd, progress.unpriced = ledger.cost_usd, ledger.unknown_costs > 0
 
         self.asker.changed = changed
-        return EvalExecution(self.plan, self.asker, progress, self.options.concurrency)
+        return self.executing(self.plan, self.asker, progress, self.options.concurrency)
 
-    def _run(self, execution: EvalExecution) -> None:
+    def _run(self, execution: Executable) -> None:
         progress = execution.progress
         screen = BatchScreen(draw.console(stderr=True), self.source, progress, quiet=self.options.quiet)
         with ended_as_by_ctrl_c() as ending, telemetry.parent_trace(os.environ):
@@ -171,6 +172,7 @@ async def prepared(
     identities: RunIdentities,
     options: EvalOptions,
     background: Background,
+    executing: Executing = EvalExecution,
 ) -> PreparedEvaluation:
     """Return an evaluation that may be started, with what the journal has of it. Raises `JournalError`."""
     limit = None if options.budget_usd is None else nanodollars(options.budget_usd)
@@ -185,10 +187,12 @@ async def prepared(
     )
     found = await survey(plan, asker)
     expected = await estimate_of(plan, asker, found)
-    return PreparedEvaluation(runs, routes, plan, asker, found, expected, options, background.source, background)
+    return PreparedEvaluation(
+        runs, routes, plan, asker, found, expected, options, background.source, background, executing
+    )
 
 
-async def _executed(execution: EvalExecution, screen: BatchScreen) -> EvaluationStopped | None:
+async def _executed(execution: Executable, screen: BatchScreen) -> EvaluationStopped | None:
     """Execute an evaluation; return why it stopped before its end, because a task group would wrap an exception."""
     execution.asker.limiter = anyio.CapacityLimiter(execution.concurrency)  # of this event loop
     async with execution.asker.runs.open(), anyio.create_task_group() as tasks:

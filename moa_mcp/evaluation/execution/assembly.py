@@ -53,7 +53,7 @@ def assembled(plan: EvalPlan, found: Found, ledger: EvalCosts, background: Backg
         complete=len(outcomes) == len(order)
         and all(_is_complete(each, scored=scored) for each in outcomes)
         and not any(each.problem for each in verdicts),
-        notes=(*background.notes, *_notes(plan, outcomes)),
+        notes=(*background.notes, *found.notes, *_notes(plan, outcomes)),
     )
 
 

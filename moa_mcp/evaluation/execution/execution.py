@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
+from typing import Protocol, TypeAlias
 
 import anyio
 
@@ -47,6 +48,29 @@ class Found:
     """By the ID of the question and the name of the contestant."""
     verdicts: dict[str, tuple[Verdict, ...]] = field(default_factory=dict[str, tuple[Verdict, ...]])
     """By the ID of the question."""
+    notes: list[str] = field(default_factory=list[str])
+    """What a reader must know."""
+
+
+class Executable(Protocol):
+    """One start of an evaluation."""
+
+    @property
+    def asker(self) -> Asker: ...
+    @property
+    def progress(self) -> BatchProgress: ...
+    @property
+    def concurrency(self) -> int: ...
+    @property
+    def found(self) -> Found: ...
+
+    async def run(self) -> None:
+        """Ask and score everything. Raises `EvaluationStopped`."""
+        ...
+
+
+Executing: TypeAlias = Callable[[EvalPlan, Asker, BatchProgress, int], Executable]
+"""Returns the start of an evaluation, with how many questions or runs are active at the same time."""
 
 
 class _Answered:
