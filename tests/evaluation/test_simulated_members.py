@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from statistics import correlation
 
@@ -51,7 +51,7 @@ def test_errors_go_together_as_stated_and_more_so_for_samples_of_one_member() ->
     assert correlation(right(ABLE), right(ABLE, "1")) == pytest.approx(joint(0.7, 0.7, 0.5), abs=0.05)
 
 
-EXTRACTORS = {
+EXTRACTORS: dict[str, Callable[[str], str | None]] = {
     "number": last_number,
     "choice": choice_letter,
     "text": whole_text,

@@ -46,6 +46,7 @@ class Seen(NamedTuple):
     """A hash of what was asked; equal requests have the same one."""
     number: int
     """Of the answer in its request."""
+    temperature: float | None
 
 
 class MemberServer:
@@ -107,10 +108,13 @@ def described(members: Sequence[Member], questions: Sequence[KnownQuestion], see
 
 
 def routes(members: Sequence[Member], url: str, *, prompt: float = 1.0, completion: float = 4.0) -> str:
-    """Return the models of a pipelines.toml, each with its route to the server and prices per million tokens."""
+    """Return the models of a pipelines.toml, each with its route to the server and prices per million tokens.
+
+    Equal calls are sent as one request for several answers, which so are the same whatever was asked before.
+    """
     price = f"usd_per_million = {{ prompt = {prompt:g}, completion = {completion:g} }}"
     return "".join(
-        f'models."{each.name}".routes = [{{ model = "openai/{each.name}", api_base = "{url}", {price} }}]\n'
+        f'models."{each.name}".routes = [{{ model = "openai/{each.name}", api_base = "{url}", n = 8, {price} }}]\n'
         for each in members
     )
 
@@ -142,7 +146,9 @@ class _Service:
         said = [self._world.reply(body, index, repeat) for index in range(body.get("n") or 1)]
         async with self._changed:
             model = body.get("model", "")
-            self._seen += [Seen(model, *each[1:], key, index) for index, each in enumerate(said)]
+            self._seen += [
+                Seen(model, *each[1:], key, index, body.get("temperature")) for index, each in enumerate(said)
+            ]
             self._changed.notify_all()
         await asyncio.sleep(self._latency_s)
         return await _streamed(request, body, said) if body.get("stream") else web.json_response(_whole(body, said))

@@ -24,8 +24,9 @@ from moa_mcp.steps import prompts
 from tests.support.known_questions import KnownQuestion
 
 NORMAL = NormalDist()
-Part: TypeAlias = Literal["answer", "merged", "verdict", "duel", "rubric", "unknown"]
-"""What a reply is: of a model that saw only the question, or that saw answers; of a judge; or to no known question."""
+Part: TypeAlias = Literal["answer", "merged", "verdict", "judged", "unknown"]
+"""What a reply is: of a model that saw only the question, or that saw answers; of a judge in a step, or of one of an
+evaluation; or to no known question."""
 _SENTENCES = (
     "First, I write down what is given.",
     "Next, I look at the parts one after the other.",
@@ -58,6 +59,13 @@ _ENDINGS = {
 """How real models write the value at the end, by kind of question."""
 _TAIL = 400
 _SEPARATED = 0.3
+_CHARACTERS = 400
+_JUDGE_FORM = re.compile(r'\{"key": "(?P<key>[a-z]+)", "reason": "…", "(?P<field>better|grade|score)": ')
+_GRADED = re.compile(
+    r"^----- answer \((?P<mark>[0-9a-f]+)\) -----\n(.*?)\n----- end of answer \((?P=mark)\) -----",
+    re.MULTILINE | re.DOTALL,
+)
+_SCALE = re.compile(r"where N is a number from (\S+) to (\S+)")
 _SEPARATOR = re.compile(r"(?<=\d),(?=\d{3})")
 
 
@@ -84,6 +92,8 @@ class Member:
     """The logit by which it prefers the answer that it sees first."""
     length: float = 0.0
     """The logit by which it prefers an answer that is much longer; half of that for 220 characters more."""
+    ties: float = 0.0
+    """The probability of a tie if both answers are right, or both wrong."""
     unreadable: float = 0.0
     """The probability of a verdict that can't be read."""
 
@@ -148,12 +158,14 @@ class World:
         if question is None:
             return Said("I do not know this question.", "unknown")
         sample = _digest(system, user, *(str(body.get(name)) for name in ("temperature", "n")), str(index), str(repeat))
+        if judged := _JUDGE_FORM.search(system):
+            return Said(self._judged(member, judged, question, (system, user), sample), "judged", question.id)
         shown = prompts.unfenced(system)
         form = prompts.asked_form(system)
         if form is not None:
             return Said(self._verdict(member, form, question, shown, sample), "verdict", question.id)
         if shown:
-            value = self._merged(member, question, [stated(question, text) for text in shown], sample)
+            value = self.merged(member, question, [stated(question, text) for text in shown], sample)
             part: Part = "merged"
         else:
             value, part = self.value(member, question, sample), "answer"
@@ -165,7 +177,8 @@ class World:
         both = f"{user}\n{system}"
         return exact or next((each for each in self._longest_first if each.text in both), None)
 
-    def _merged(self, member: Member, question: KnownQuestion, values: Sequence[str | None], sample: str) -> str:
+    def merged(self, member: Member, question: KnownQuestion, values: Sequence[str | None], sample: str) -> str:
+        """Return the value of an answer written from others: see `Member.picks`; else the most frequent wrong one."""
         known = [value for value in values if value is not None]
         wrong = [value for value in known if value != question.right]
         if not known:
@@ -190,9 +203,36 @@ class World:
             }
             points = [{"point": "The question is the same.", "answers": [*range(1, len(shown) + 1)]}]
             return json.dumps({"key": form.key, "consensus": points, **empty})
-        chosen = self._merged(member, question, values, sample)
+        chosen = self.merged(member, question, values, sample)
         order = sorted(range(1, len(shown) + 1), key=lambda number: values[number - 1] != chosen)
         return json.dumps({"key": form.key, form.field: order if form.field == "ranking" else order[0]})
+
+    def _judged(
+        self, member: Member, form: re.Match[str], question: KnownQuestion, asked: tuple[str, str], sample: str
+    ) -> str:
+        """Return the reply of a judge of an evaluation, which compares two answers or grades one."""
+        rng = self._rng(f"judged {member.name} {question.id} {sample}")
+        if rng.random() < member.unreadable:
+            return "Both have their merits, and it depends on what one is looking for."
+        system, user = asked
+        if form["field"] == "better":
+            said: object = self.better(member, question, prompts.unfenced(user), rng)
+        else:
+            graded = _GRADED.search(user)
+            right = graded is not None and stated(question, graded[2]) == question.right
+            believed = right == (rng.random() < member.picks)
+            low, high = (float(each) for each in scale.groups()) if (scale := _SCALE.search(system)) else (0.0, 1.0)
+            said = (high if believed else low) if form["field"] == "score" else "correct" if believed else "incorrect"
+        return json.dumps({"key": form["key"], "reason": "This is what I see.", form["field"]: said})
+
+    def better(self, judge: Member, question: KnownQuestion, shown: Sequence[str], rng: Random) -> int:
+        """Return which of two answers a judge prefers: 1, 2, or 0 for a tie."""
+        first, second = (stated(question, text) == question.right for text in shown)
+        if first == second and rng.random() < judge.ties:
+            return 0
+        longer = math.tanh((len(shown[0]) - len(shown[1])) / _CHARACTERS)
+        logit = judge.discernment * (first - second) + judge.position + judge.length * longer
+        return 1 if rng.random() < 1 / (1 + math.exp(-logit)) else 2
 
     def _rng(self, key: str) -> Random:
         return Random(f"{self.seed} {key}")
