@@ -23,7 +23,8 @@ TITLES = {
     "batch": "Batches and kills",
     "team": "A team and kills",
     "viewer": "The page of a run",
-    "coverage": "Evaluations with a known truth",
+    "interval_coverage": "Evaluations with a known truth",
+    "evaluation": "Evaluations",
 }
 
 
