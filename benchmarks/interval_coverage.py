@@ -1,6 +1,6 @@
 """Whether the intervals and conclusions of evaluations hold, on simulated evaluations whose truth is known.
 
-Run it as `python benchmarks/coverage.py [--simulations 2000]`. It takes about ten minutes on two cores. A contestant
+Run it as `python benchmarks/interval_coverage.py [--simulations 2000]`. It takes ten minutes on two cores. A contestant
 has a stated competence; questions have a difficulty that all share, so errors correlate, and clusters have a difficulty
 and tastes too. Scores are 0/1, or the means of 4 samples of each question. Clusters have 3 questions of 30, 5 of more.
 Judges like longer answers and the first place.
