@@ -1,6 +1,6 @@
 """Evaluations: what they take beside bare runs, whether kills cost answers, and whether their figures are honest.
 
-Run it as `python benchmarks/evaluation.py [--questions 1000] [--kills 15] [--evaluations 1000]`, with the extra `eval`.
+Run it as `python benchmarks/evaluation.py [--questions 1000] [--kills 15] [--evaluations 400]`, with the extra `eval`.
 All models are simulated members with stated competence and correlated errors (tests/support/simulated_members.py), so
 the truth is known. The limits are 1.5 times the time of bare runs, no recorded answer requested again, intervals
 that contain the true gain in 93 to 97 % of cases, a gate that passes in at most 5 % of evaluations without a gain, and
@@ -125,7 +125,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--questions", type=int, default=1000)
     parser.add_argument("--kills", type=int, default=15)
-    parser.add_argument("--evaluations", type=int, default=1000)
+    parser.add_argument("--evaluations", type=int, default=400)
     given = parser.parse_args()
     timing = [*speed(given.questions)]
     exceeded = [*kills(given.kills), *intervals(given.evaluations), *judges(400, 10)]

@@ -23,7 +23,7 @@ from tests.support.known_questions import (
     sums,
 )
 from tests.support.member_server import MemberServer, serving
-from tests.support.simulated_members import stated
+from tests.support.simulated_members import Member, stated
 
 QUESTIONS = [
     *gym(18, *NUMBERS),
@@ -175,6 +175,31 @@ def test_a_budget_leaves_questions_unasked_until_it_is_higher(tmp_path: Path) ->
         server.clear()
         assert folder.evaluated(*options, "--budget", 10).complete
         assert {each.question for each in server.seen()} == waiting
+
+
+JUDGE = Member("judge", position=2.0, ties=0.2)
+DOWN = 'models.down.routes = [{ model = "openai/down", api_base = "http://127.0.0.1:9/v1" }]\n'
+
+
+def test_a_judge_of_open_questions_shows_its_planted_liking_for_the_first_answer(tmp_path: Path) -> None:
+    questions = sums(60)
+    with serving((*PANEL, JUDGE), questions) as server:
+        path = tmp_path / "judged"
+        path.mkdir()
+        folder = EvalFolder(path, server, (*PANEL, JUDGE))
+        folder.configure(DOWN + PIPELINES)
+        folder.ask(questions, answered=False)
+        options = ("--pipelines", "self_moa", "--yes")
+        (duel,) = folder.evaluated(*options, "--judge", "judge").duels
+        failed = folder.run(*options, "--judge", "down", "--sample", 3)
+    assert (duel.contestant, duel.against) == ("self_moa", "one:able")
+    assert duel.n == len(questions)
+    assert duel.position_interval is not None
+    assert duel.position_interval.low > 0.1
+    assert "the judge prefers the answer that it sees first" in duel.notes[0]
+    assert failed.returncode == 1
+    assert "the judge did not reply" in failed.stderr
+    assert "can't connect to http://127.0.0.1:9/v1" in failed.stderr
 
 
 def test_the_gate_is_missed_unless_the_gain_is_surely_that_high(folder: EvalFolder) -> None:

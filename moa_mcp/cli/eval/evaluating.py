@@ -84,7 +84,7 @@ def evaluate(config: Config, request: EvalRequest, *, estimating: bool) -> None:
             from moa_mcp.evaluation.analysis import analysed  # noqa: PLC0415  the libraries of an extra; before it costs
 
             evaluation = analysed(start.execute())
-            unfinished = None if evaluation.complete else start.unfinished()
+            unfinished = None if evaluation.complete else start.unfinished(evaluation)
         except JournalError as error:
             raise Refused(str(error), "Choose another journal with --journal.") from error
     request.outputs.write(evaluation, quiet=request.options.quiet)

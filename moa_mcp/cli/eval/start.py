@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -35,6 +36,7 @@ from moa_mcp.runs import NewRun, RunRefused, Runs
 from moa_mcp.runs.admission import RefusalReason
 from moa_mcp.values import Question
 
+_LONGEST_PROBLEM = 300
 _AGAIN = "Run the same command again to continue; what has a result is not paid again."
 _OF_QUESTIONS: frozenset[RefusalReason] = frozenset({"question_too_long", "images_not_taken"})
 """Why a question may be refused though others are not."""
@@ -95,12 +97,12 @@ class PreparedEvaluation:
             say(f"Evaluation {self.plan.batch}: {summary(execution.progress, 'run')}.")
         return assembled(self.plan, execution.found, self.asker.ledger, self.background)
 
-    def unfinished(self) -> RunFailed:
+    def unfinished(self, evaluation: Evaluation) -> RunFailed:
         """Return the error for an evaluation that lacks answers, scores or verdicts, with what would complete it."""
         ledger = self.asker.ledger
         if not ledger.not_started:
             remedy = "Add --retry-failed to try failed runs again; the report has the reason of each."
-            return RunFailed("the evaluation is not complete: some runs failed, or could not be scored", remedy)
+            return RunFailed(f"the evaluation is not complete: {_most_common_problem(evaluation)}", remedy)
         runs = sum(map(len, ledger.not_started.values()))
         enough = anyio.run(sufficient_usd, self.asker, self.expected)
         message = f"the evaluation is not complete: its budget did not allow {counted(runs, 'run')}"
@@ -190,6 +192,16 @@ async def prepared(
     return PreparedEvaluation(
         runs, routes, plan, asker, found, expected, options, background.source, background, executing
     )
+
+
+def _most_common_problem(evaluation: Evaluation) -> str:
+    """Return why most of what is missing is missing."""
+    of_answers = (each.problem for each in evaluation.outcomes)
+    problems = Counter(filter(None, (*of_answers, *(each.problem for each in evaluation.verdicts))))
+    if not problems:
+        return "some runs failed, or could not be scored"
+    ((problem, count),) = problems.most_common(1)
+    return f"{count} of {counted(problems.total(), 'problem')}: {shortened(problem, _LONGEST_PROBLEM)}"
 
 
 async def _executed(execution: Executable, screen: BatchScreen) -> EvaluationStopped | None:

@@ -53,7 +53,8 @@ def _sensitivity(known: Comparison, other: CorrectedGain, one: int, two: int) ->
 
 
 def _unknown_costs(evaluation: Evaluation) -> Iterator[str]:
-    unpriced = [each for each in evaluation.standings if each.unknown_costs or each.usd_per_1000 is None]
+    asked = (each for each in evaluation.standings if each.calls)
+    unpriced = [each for each in asked if each.unknown_costs or each.usd_per_1000 is None]
     if unpriced:
         yield (
             f"Not all costs are known for {', '.join(map(_unpriced, unpriced))}: the dollars are those of calls with a "

@@ -1,4 +1,4 @@
-"""Whether intervals and conclusions hold, on simulated evaluations. `benchmarks/interval_coverage.py` has more of them."""
+"""Whether intervals and conclusions hold, on simulated evaluations; `benchmarks/interval_coverage.py` has more."""
 
 from __future__ import annotations
 
