@@ -115,7 +115,7 @@ def _error_pair(panel: Panel, pair: Pair) -> ErrorPair:
         if_independent=joint.if_independent,
         overlap=_measured_share(panel, pair.overlapping),
         same_answer=_measured_share(panel, pair.same_value),
-        phi=None if joint.phi is None else joint.phi.value,
+        association=None if joint.association is None else joint.association.value,
         maker=makers.pop() if len(makers) == 1 else None,
     )
 

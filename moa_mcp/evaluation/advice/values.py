@@ -137,8 +137,9 @@ class ErrorPair(Frozen):
     """Of the questions on which one of them is wrong: how often both are. None if neither is ever wrong."""
     same_answer: Measured | None
     """Of the questions on which both are wrong: how often with the same value. None without values."""
-    phi: float | None
-    """Correlation of the errors; None if a member is always right or always wrong."""
+    association: float | None
+    """Yule's Q of the errors, from -1 to 1: 0 if they are independent, 1 if one member is wrong only where the other is
+    wrong too. None if a member is always right or always wrong."""
     maker: str | None
     """The maker of both; None if they differ or are not known."""
 
