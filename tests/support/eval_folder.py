@@ -76,12 +76,12 @@ class EvalFolder:
     def started(self, *arguments: object) -> subprocess.Popen[str]:
         """Start the command."""
         pipe = subprocess.PIPE
-        return subprocess.Popen(self.command(*arguments), env=self._environ, stdout=pipe, stderr=pipe, text=True)
+        return subprocess.Popen(self.command(*arguments), env=self.processes, stdout=pipe, stderr=pipe, text=True)
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         """Run the command to its end."""
         return subprocess.run(
-            self.command(*arguments), env=self._environ, capture_output=True, text=True, check=False, timeout=120
+            self.command(*arguments), env=self.processes, capture_output=True, text=True, check=False, timeout=120
         )
 
     def evaluated(self, *arguments: object, code: int = 0) -> Evaluation:
@@ -102,7 +102,8 @@ class EvalFolder:
         return found
 
     @property
-    def _environ(self) -> dict[str, str]:
+    def processes(self) -> dict[str, str]:
+        """The environment of processes: that of a user without keys whose files are in the folder."""
         kept = {name: value for name, value in os.environ.items() if name in {"PATH", "LANG", "SYSTEMROOT"}}
         own = {"HOME": str(self.path), "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"}
         return {**MEASURED, **kept, **own, **self.environ}
