@@ -24,7 +24,7 @@ from moa_mcp.evaluation.scoring.values import ByValue
 from moa_mcp.evaluation.scoring.ways import FunctionFile, Named, Way, WayRefused, way_of
 from moa_mcp.extraction.numerals import DecimalMark
 
-_REMOVE_JUDGE = "remove it, or use --scoring judge or pairwise"
+_REMOVE_JUDGE = "remove it, or use --score judge or pairwise"
 _NEEDS_JUDGE = "name a model or a pipeline with --judge"
 
 

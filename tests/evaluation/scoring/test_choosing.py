@@ -73,8 +73,8 @@ def test_a_function_is_named_by_its_file(tmp_path: Path) -> None:
     ("questions", "scoring", "message"),
     [
         (OPEN, {}, "the questions have no answers, so a judge compares the answers of contestants; name a model or a"),
-        (NUMBERS, {"how": "judge"}, "--scoring judge needs a judge; name a model or a pipeline with --judge"),
-        (NUMBERS, {"how": "pairwise"}, "--scoring pairwise needs a judge; name a model or a pipeline with --judge"),
+        (NUMBERS, {"how": "judge"}, "--score judge needs a judge; name a model or a pipeline with --judge"),
+        (NUMBERS, {"how": "pairwise"}, "--score pairwise needs a judge; name a model or a pipeline with --judge"),
         (NUMBERS, {"how": "numbers"}, 'there is no scoring "numbers"; did you mean number? Use auto, text'),
         (NUMBERS, {"how": "magic"}, 'there is no scoring "magic"; use auto, text'),
         (
@@ -90,14 +90,14 @@ def test_a_function_is_named_by_its_file(tmp_path: Path) -> None:
             "the scoring \"{regex = '('}\" can't be read: '(' is not a regular expression",
         ),
         (NUMBERS, {"how": "none_there.py:score"}, "'none_there.py' can't be read: no such file or directory"),
-        (NUMBERS, {"how": "text", "tolerance": "1"}, "--tolerance is not used by --scoring text; remove it"),
-        (NUMBERS, {"how": "text", "decimal": "comma"}, "--decimal is not used by --scoring text; remove it"),
-        (NUMBERS, {"how": "text", "subset": True}, "--subset is not used by --scoring text; remove it"),
-        (NUMBERS, {"how": "{json = 'x'}", "subset": True}, "--subset is not used by --scoring {json = 'x'}; remove it"),
-        (NUMBERS, {"rubric": "x"}, "--rubric is not used by --scoring auto; remove it"),
-        (OPEN, {"judge": JUDGE, "tolerance": "1"}, "--tolerance is not used by --scoring auto"),
+        (NUMBERS, {"how": "text", "tolerance": "1"}, "--tolerance is not used by --score text; remove it"),
+        (NUMBERS, {"how": "text", "decimal": "comma"}, "--decimal is not used by --score text; remove it"),
+        (NUMBERS, {"how": "text", "subset": True}, "--subset is not used by --score text; remove it"),
+        (NUMBERS, {"how": "{json = 'x'}", "subset": True}, "--subset is not used by --score {json = 'x'}; remove it"),
+        (NUMBERS, {"rubric": "x"}, "--rubric is not used by --score auto; remove it"),
+        (OPEN, {"judge": JUDGE, "tolerance": "1"}, "--tolerance is not used by --score auto"),
         (NUMBERS, {"judge": JUDGE}, "--judge is not used: no right answer is a text"),
-        (NUMBERS, {"how": "number", "judge": JUDGE}, "--judge is not used by --scoring number; remove it"),
+        (NUMBERS, {"how": "number", "judge": JUDGE}, "--judge is not used by --score number; remove it"),
         (NUMBERS, {"tolerance": "x"}, 'the tolerance "x" is not a number from 0'),
         (OPEN, {"judge": JUDGE, "rubric": " "}, "the rubric is empty; write what makes an answer right"),
         (OPEN, {"how": "judge", "judge": JUDGE, "rubric": "Scale: 5 to 1"}, "the scale 5 to 1 does not rise"),
@@ -122,7 +122,7 @@ def test_right_answers_that_can_not_be_compared_are_told_by_line() -> None:
 def test_questions_without_a_right_answer_among_others_are_told_by_line() -> None:
     (problem,) = refusal(MIXED)
     assert str(problem) == (
-        "line 5: its answer is missing, and others have one; add it, remove the question, or use --scoring judge or "
+        "line 5: its answer is missing, and others have one; add it, remove the question, or use --score judge or "
         "pairwise for all of them"
     )
 
