@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from moa_mcp.batch.ended import concerns
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import JournalDamaged
 from moa_mcp.evaluation.asking import Asked
@@ -59,10 +60,12 @@ class RecordedReplies:
 
 
 async def recorded(asker: Asker, pipeline: Pipeline, run_id: str) -> Trace | None:
-    """Return the recorded result of a run, and count what it has spent. A damaged run has none, and is asked again."""
+    """Return the recorded result of a run, and count what it spent. A damaged run has none. Raises `JournalError`."""
     try:
         trace = await recorded_trace(asker.runs, run_id, retry_failed=asker.retry_failed)
-    except JournalDamaged:
+    except JournalDamaged as error:
+        if not concerns(error, run_id):
+            raise
         return None
     await asker.count(pipeline, run_id, trace)
     return trace

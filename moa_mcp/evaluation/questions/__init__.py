@@ -2,13 +2,12 @@
 
 from moa_mcp.evaluation.questions.content import digest_of, key_of
 from moa_mcp.evaluation.questions.fields import FIELDS, question_of, shown_with_choices
-from moa_mcp.evaluation.questions.reading import QuestionFile, collected, read_questions
+from moa_mcp.evaluation.questions.reading import QuestionFile, read_questions
 from moa_mcp.evaluation.questions.sampling import sampled
 
 __all__ = [
     "FIELDS",
     "QuestionFile",
-    "collected",
     "digest_of",
     "key_of",
     "question_of",

@@ -77,14 +77,6 @@ def read_questions(lines: Iterable[bytes], form: Format, into: QuestionFile, *, 
     return read
 
 
-def collected(questions: Sequence[EvalQuestion]) -> QuestionFile:
-    """Return questions that are not from a file. Raises `InvalidItem` as `QuestionFile.add` does."""
-    found = QuestionFile()
-    for each in questions:
-        found.add(each)
-    return found
-
-
 def _lines(numbers: Sequence[int]) -> str:
     shown = ", ".join(map(str, numbers[:_NAMED]))
     more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
