@@ -34,14 +34,18 @@ class Snippets:
         """Return the pipeline with a majority vote in place of all steps after the first."""
         extract = extractor(panel.scoring)
         vote = {"step": "vote", "method": "majority", "extract": extract}
-        return self._of(panel, "majority", lambda steps: [steps[0], vote]) if extract is not None else None
+        if extract is None or not self._is_whole(panel):
+            return None
+        return self._of(panel, "majority", lambda steps: [steps[0], vote])
 
     def cascade(self, panel: Panel, threshold: float) -> str | None:
         """Return the pipeline that ends after the first step if this share of its answers agrees."""
         extract = extractor(panel.scoring)
         share = int(threshold * 10_000) / 10_000  # rounded down: a share of 2/3 must reach it
         agree = {"step": "agree", "extract": extract, "share": share, "makers": 1}
-        return self._of(panel, "cascade", lambda steps: [steps[0], agree, *steps[1:]]) if extract is not None else None
+        if extract is None or not self._is_whole(panel):
+            return None
+        return self._of(panel, "cascade", lambda steps: [steps[0], agree, *steps[1:]])
 
     def replaced(self, panel: Panel, weaker: str, better: str) -> str | None:
         """Return the pipeline with another member in place of one."""
@@ -85,6 +89,12 @@ class Snippets:
             return [{**steps[0], "agents": [{"model": model, "samples": count}], "quorum": 1}, vote]
 
         return self._of(panel, f"{count}_{_word(model)}", change) if extract is not None else None
+
+    def _is_whole(self, panel: Panel) -> bool:
+        """Whether the samples are all answers of the first step. Those with another prompt are not among them."""
+        pipeline = None if self._config is None else self._config.pipelines.get(panel.name)
+        most = max(len(each.samples) for each in panel.outcomes)
+        return pipeline is not None and pipeline.steps[0].answers_out(0) == most
 
     def _of(self, panel: Panel, suffix: str, change: Change, needs: str = "") -> str | None:
         return self._changed(panel.name, suffix, change, needs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,11 @@ CONFIG = load(shipped())
 NANO, SONNET = "gpt-5-nano-2025-08-07", "claude-sonnet-4-5"
 
 
-def panel(name: str, scoring: str = "number") -> Panel:
-    whole = evaluation(World(skills={NANO: 0.5, SONNET: 0.5}), 10, name=name)
+def panel(name: str, scoring: str = "number", config: Config = CONFIG) -> Panel:
+    """Return a pipeline of a configuration with as many samples as its first step has answers."""
+    answers = config.pipelines[name].steps[0].answers_out(0) if name in config.pipelines else 1
+    members = dict.fromkeys([NANO, SONNET, *"cdef"][:answers], 0.5)
+    whole = evaluation(World(skills=members), 10, name=name)
     settings = whole.settings.model_copy(update={"scoring": scoring})
     (found,) = panels([whole.model_copy(update={"settings": settings})])
     return found
@@ -76,6 +80,14 @@ def test_without_a_configuration_or_a_way_to_count_nothing_is_suggested() -> Non
     assert snippets.single(panel("vote"), "no-such-model") is None
 
 
+def test_a_vote_on_a_part_of_the_answers_is_not_suggested_for_all() -> None:
+    snippets, part = Snippets(CONFIG, TEXT), panel("self_moa")
+    fewer = tuple(each.model_copy(update={"samples": each.samples[1:]}) for each in part.outcomes)
+    asked = tuple(replace(each, outcomes={"self_moa": one}) for each, one in zip(part.asked, fewer, strict=True))
+    left = replace(part, asked=asked)
+    assert [snippets.vote(left), snippets.cascade(left, 1.0)] == [None, None]
+
+
 def test_a_name_that_is_taken_is_not_used_again() -> None:
     once = TEXT + str(Snippets(CONFIG, TEXT).vote(panel("vote")))
     assert added(Snippets(parse(once), once).vote(panel("vote")), once).name == "vote_majority_2"
@@ -106,7 +118,7 @@ steps = [
 def test_texts_tables_and_numbers_of_a_pipeline_survive() -> None:
     config: Config = parse(AWKWARD)
     before = config.pipelines["awkward"]
-    after = added(Snippets(config, AWKWARD).cascade(panel("awkward"), 1.0), AWKWARD)
+    after = added(Snippets(config, AWKWARD).cascade(panel("awkward", config=config), 1.0), AWKWARD)
     assert (after.steps[0], after.steps[2]) == before.steps
     assert (after.max_cost_usd, after.answer_schema) == (before.max_cost_usd, before.answer_schema)
     assert after.title == f"{before.title} (cascade)"
