@@ -188,16 +188,16 @@ def _cascade(found: CascadeFinding | None) -> Iterator[str]:
 def _alternatives(found: PanelFindings) -> Iterator[str]:
     for each in found.selves:
         curve = ", ".join(f"{one.samples}: {points(one.score.value)}" for one in each.curve)
-        yield (
-            f"Samples of {each.model} and their majority ({curve}) against the pipeline: "
-            f"{points(each.gain.value, signed=True)} ({spread(each.gain.interval)}; "
-            f"{counted(each.gain.n, 'question')})."
-        )
+        yield f"Samples of {each.model} and their majority ({curve}){_against(each.gain)}."
     for other in found.alternatives:
-        yield (
-            f"{called(other.contestant)} against the pipeline: {points(other.gain.value, signed=True)} "
-            f"({spread(other.gain.interval)}; {counted(other.gain.n, 'question')})."
-        )
+        yield f"{called(other.contestant)}{_against(other.gain)}."
+
+
+def _against(gain: Measured | None) -> str:
+    if gain is None:
+        return ""
+    value = f"{points(gain.value, signed=True)} ({spread(gain.interval)}; {counted(gain.n, 'question')})"
+    return f" against the pipeline: {value}"
 
 
 def _missing(found: PanelFindings) -> Iterator[str]:

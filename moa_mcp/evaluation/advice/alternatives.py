@@ -69,16 +69,18 @@ def others(panel: Panel) -> tuple[tuple[Contestant, Literal["single", "self"]], 
 def alternatives(panel: Panel) -> tuple[Alternative, ...]:
     """Return the other contestants of one model, the largest gain first."""
     made = (_alternative(panel, *each) for each in others(panel))
-    return tuple(sorted((each for each in made if each.gain.n), key=lambda each: -each.gain.value))
+    return tuple(sorted((each for each in made if each is not None), key=lambda each: -each.gain.value))
 
 
-def _alternative(panel: Panel, other: Contestant, kind: Literal["single", "self"]) -> Alternative:
+def _alternative(panel: Panel, other: Contestant, kind: Literal["single", "self"]) -> Alternative | None:
     gain = gain_of(panel, scores(panel.other(other.name)), panel.result)
+    if gain is None:
+        return None
     price = _price_of(panel, other)
     return Alternative(
         contestant=other.name,
         kind=kind,
-        gain=gain if gain.n else gain.model_copy(update={"value": 0.0}),
+        gain=gain,
         calls=price.calls_after or 0.0,
         usd_per_1000=price.usd_per_1000_after,
     )

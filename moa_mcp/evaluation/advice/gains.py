@@ -12,10 +12,10 @@ from moa_mcp.evaluation.advice.values import Kind, Measured, PriceEffect
 from moa_mcp.evaluation.statistics import Floats, PairedGain, paired_gain
 
 
-def gain_of(panel: Panel, first: Floats, second: Floats) -> Measured:
-    """Return the paired gain of the first over the second."""
+def gain_of(panel: Panel, first: Floats, second: Floats) -> Measured | None:
+    """Return the paired gain of the first over the second; None without a question that both have a score for."""
     gain = paired_gain(first, second, panel.clusters)
-    return measured(gain.mean, gain.questions)
+    return measured(gain.mean, gain.questions) if gain.questions else None
 
 
 def gain_check(

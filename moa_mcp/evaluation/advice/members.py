@@ -48,7 +48,8 @@ def pairs_of(panel: Panel) -> tuple[Pair, ...]:
         return ()
     scores = {model: panel.first_sample(model) for model in panel.members}
     joint = {(each.first, each.second): each for each in joint_errors(scores, panel.clusters)}
-    return tuple(_pair(panel, scores, joint[names]) for names in combinations(panel.members, 2))
+    pairs = (joint[names] for names in combinations(panel.members, 2))
+    return tuple(_pair(panel, scores, each) for each in pairs if each.questions)
 
 
 def _pair(panel: Panel, scores: dict[str, Floats], joint: JointErrors) -> Pair:
@@ -115,7 +116,7 @@ def _error_pair(panel: Panel, pair: Pair) -> ErrorPair:
         if_independent=joint.if_independent,
         overlap=_measured_share(panel, pair.overlapping),
         same_answer=_measured_share(panel, pair.same_value),
-        association=None if joint.association is None else joint.association.value,
+        association=None if joint.association is None else measured(joint.association, joint.questions),
         maker=makers.pop() if len(makers) == 1 else None,
     )
 

@@ -63,8 +63,8 @@ class Panel:
 
     @cached_property
     def members(self) -> tuple[str, ...]:
-        """The models with samples, in the order of the first step."""
-        return tuple(dict.fromkeys(sample.model for each in self.outcomes for sample in each.samples))
+        """The models with scored samples, in the order of the first step."""
+        return tuple(dict.fromkeys(sample.model for each in self.samples for sample in each))
 
     @cached_property
     def result(self) -> Floats:
@@ -148,13 +148,13 @@ class Panel:
     @property
     def usd_of_first_step(self) -> float | None:
         """Mean US dollars per question; None if the cost of a member is unknown."""
-        by_member = {model: self.usd_per_call(model) for model in self.members}
+        counts = Counter(one.model for each in self.outcomes for one in each.samples)
         total = 0.0
-        for sample in (one for each in self.outcomes for one in each.samples):
-            cost = by_member[sample.model]
+        for model, count in counts.items():
+            cost = self.usd_per_call(model)
             if cost is None:
                 return None
-            total += cost
+            total += count * cost
         return total / len(self.outcomes)
 
 

@@ -137,9 +137,9 @@ class ErrorPair(Frozen):
     """Of the questions on which one of them is wrong: how often both are. None if neither is ever wrong."""
     same_answer: Measured | None
     """Of the questions on which both are wrong: how often with the same value. None without values."""
-    association: float | None
-    """Yule's Q of the errors, from -1 to 1: 0 if they are independent, 1 if one member is wrong only where the other is
-    wrong too. None if a member is always right or always wrong."""
+    association: Measured | None
+    """Yule's Q of the errors, from -1 to 1: 0 if they are independent, 1 if one is wrong only where the other is too.
+    None if a member is always right or always wrong."""
     maker: str | None
     """The maker of both; None if they differ or are not known."""
 
@@ -179,8 +179,8 @@ class SelfConsistency(Frozen):
 
     model: str
     curve: tuple[CurvePoint, ...]
-    gain: Measured
-    """Of the majority of all its samples over the pipeline, paired."""
+    gain: Measured | None
+    """Of the majority of all its samples over the pipeline, paired; None if no result has a score."""
 
 
 class Alternative(Frozen):

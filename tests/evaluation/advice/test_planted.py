@@ -284,11 +284,36 @@ def test_what_an_evaluation_lacks_is_said(change: dict[str, Any], missing: str) 
 
 
 def test_results_without_scores_still_tell_about_members() -> None:
-    whole = evaluation(WEAK)
+    whole = evaluation(replace(WEAK, samples=2))
     outcomes = tuple(each.model_copy(update={"score": None}) for each in whole.outcomes)
     advice = advise({"e": whole.model_copy(update={"outcomes": outcomes})}, [])
     assert advice.panels[0].aggregation is None
+    assert [each.gain for each in advice.panels[0].selves] == [None] * 4
     assert kinds(advice) == {"weak_member"}
+
+
+def test_members_without_scores_or_a_common_question_are_not_compared() -> None:
+    whole = evaluation(World(), 60)
+    outcomes = [
+        each.model_copy(update={"samples": (*each.samples[number % 2 : 4 : 2], unscored(each.samples[0], "new"))})
+        for number, each in enumerate(whole.outcomes)
+    ]
+    (panel,) = advise({"e": whole.model_copy(update={"outcomes": tuple(outcomes)})}, []).panels
+    assert {each.model for each in panel.members} == set(EQUAL)
+    assert {(each.first, each.second) for each in panel.pairs} == {
+        ("gpt-5-mini", "gemini-2.5-flash"),
+        ("claude-haiku-4", "mistral-small"),
+    }
+    other = planted.with_contestant(whole, "one:x", 0.5)
+    unknown = [
+        each.model_copy(update={"score": None}) if each.contestant == "one:x" else each for each in other.outcomes
+    ]
+    (panel,) = advise({"e": other.model_copy(update={"outcomes": tuple(unknown)})}, []).panels
+    assert panel.alternatives == ()
+
+
+def unscored(sample: Any, model: str) -> Any:
+    return sample.model_copy(update={"model": model, "score": None})
 
 
 def test_scores_between_right_and_wrong_are_compared_without_pairs_of_errors() -> None:
