@@ -246,7 +246,7 @@ def test_where_prices_or_figures_are_unknown_it_is_said(tmp_path: Path) -> None:
     [
         ({}, "Its samples have no scores: a judge scores results only."),
         ({"score": 0.5, "extracted": None}, "Its answers have no values to count"),
-        (None, "The samples of its first step are missing, so its members can't be compared."),
+        (None, "Its members can't be compared: there are no samples of them alone"),
     ],
 )
 def test_what_an_evaluation_lacks_is_said_with_a_remedy(

@@ -201,9 +201,11 @@ def _against(gain: Measured | None) -> str:
 
 
 def _missing(found: PanelFindings) -> Iterator[str]:
-    again = words.evaluation_command([found.pipeline])
     if "samples" in found.missing:
-        yield f"The samples of its first step are missing, so its members can't be compared. Evaluate it with: {again}"
+        yield (
+            "Its members can't be compared: there are no samples of them alone, because its runs failed or because "
+            "its first step changes the question."
+        )
     if "scores" in found.missing:
         yield "Its samples have no scores: a judge scores results only. Evaluate questions with known answers."
     if "values" in found.missing and "samples" not in found.missing:

@@ -53,12 +53,12 @@ _CHANGES: Mapping[Kind, str] = {
 
 def _change(kind: Kind, subjects: tuple[str, ...]) -> str:
     first, second = (*subjects, "")[:2]
-    named = called(first)
+    named, several = called(first), f"the majority of {second} samples of {first}"
     return _CHANGES[kind].format(
         first=first,
         second=second,
         one=f"one call of {first}" if named == first else named,
-        several=f"the majority of several samples of {first}" if named == first else named,
+        several=several if second else named,
         share=points(float(first)) if kind == "cascade" else "",
     )
 

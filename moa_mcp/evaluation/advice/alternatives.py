@@ -107,7 +107,9 @@ def alternative_checks(panel: Panel, snippets: Snippets) -> Iterator[Check]:
     for model in sampled(panel):
         count = int(np.nanmax(_counts(panel, model)))
         majority, toml = last_column(_own(panel, model)), partial(snippets.sampled, panel, model, count)
-        yield gain_check(panel, "self", (model,), majority, price=_member_price(panel, model, count, price), toml=toml)
+        yield gain_check(
+            panel, "self", (model, str(count)), majority, price=_member_price(panel, model, count, price), toml=toml
+        )
     for other, kind in others(panel):
         yield gain_check(panel, kind, (other.name,), scores(panel.other(other.name)), price=_price_of(panel, other))
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,16 @@ class Panel:
     def name(self) -> str:
         """The name of the pipeline."""
         return self.contestant.name
+
+    @property
+    def way(self) -> str:
+        """How the values of all questions were compared; `auto` if their right answers are of several kinds."""
+        questions = [each.question for each in self.asked]
+        if self.scoring != "auto":
+            return self.scoring
+        if all(each.choices for each in questions):
+            return "choice"
+        return "number" if all(_is_number(each.answer) and not each.choices for each in questions) else "auto"
 
     @cached_property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -220,6 +231,13 @@ def last_column(table: Floats) -> Floats:
 def measured(figure: Figure, n: int) -> Measured:
     """Return a figure with its number of questions."""
     return Measured(value=figure.value, interval=Interval(figure.low, figure.high), n=n)
+
+
+def _is_number(answer: str | None) -> bool:
+    try:
+        return answer is not None and isfinite(float(answer.replace(",", "")))
+    except ValueError:
+        return False
 
 
 def _mean(values: Sequence[float | None]) -> float:

@@ -32,7 +32,7 @@ class Snippets:
 
     def vote(self, panel: Panel) -> str | None:
         """Return the pipeline with a majority vote in place of all steps after the first."""
-        extract = extractor(panel.scoring)
+        extract = extractor(panel.way)
         vote = {"step": "vote", "method": "majority", "extract": extract}
         if extract is None or not self._is_whole(panel):
             return None
@@ -40,7 +40,7 @@ class Snippets:
 
     def cascade(self, panel: Panel, threshold: float) -> str | None:
         """Return the pipeline that ends after the first step if this share of its answers agrees."""
-        extract = extractor(panel.scoring)
+        extract = extractor(panel.way)
         share = int(threshold * 10_000) / 10_000  # rounded down: a share of 2/3 must reach it
         agree = {"step": "agree", "extract": extract, "share": share, "makers": 1}
         if extract is None or not self._is_whole(panel):
@@ -82,7 +82,7 @@ class Snippets:
 
     def sampled(self, panel: Panel, model: str, count: int) -> str | None:
         """Return the pipeline of several samples of a member and a majority vote."""
-        extract = extractor(panel.scoring)
+        extract = extractor(panel.way)
         vote = {"step": "vote", "method": "majority", "extract": extract}
 
         def change(steps: list[Table]) -> list[Table]:

@@ -153,7 +153,7 @@ def test_samples_of_one_model_are_recommended_where_their_majority_beats_the_mix
     world = World(skills={**EQUAL, "gpt-5-mini": 0.9}, samples=3, aggregate=planted.contrary)
     advice = advised(tmp_path, evaluation(world))
     (own,) = found(advice, "self")
-    assert own["subjects"] == ["gpt-5-mini"]
+    assert own["subjects"] == ["gpt-5-mini", "3"]
     assert own["price"]["calls_after"] == 3
     curve = next(each for each in advice["panels"][0]["selves"] if each["model"] == "gpt-5-mini")["curve"]
     assert [each["samples"] for each in curve] == [1, 2, 3]

@@ -140,5 +140,24 @@ def test_a_vote_counts_what_a_scoring_compares(scoring: str, extract: object) ->
     assert extractor(scoring) == extract
 
 
+@pytest.mark.parametrize(
+    ("change", "extract"),
+    [
+        ({}, "last_number"),
+        ({"answer": "1,234.5"}, "last_number"),
+        ({"answer": "Paris"}, None),
+        ({"answer": "nan"}, None),
+        ({"answer": "A", "choices": ("4", "5")}, "choice"),
+    ],
+)
+def test_with_automatic_scoring_the_right_answers_say_what_to_count(
+    change: dict[str, object], extract: str | None
+) -> None:
+    auto = panel("vote", "auto")
+    asked = tuple(replace(each, question=each.question.model_copy(update=change)) for each in auto.asked)
+    text = Snippets(CONFIG, TEXT).vote(replace(auto, asked=asked))
+    assert (None if text is None else added(text).steps[1].model_dump()["extract"]) == extract
+
+
 def test_the_shipped_configuration_is_what_the_tests_read() -> None:
     assert Path(CONFIG.source).read_text("utf-8") == TEXT
