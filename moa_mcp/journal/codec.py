@@ -17,7 +17,15 @@ import orjson
 from pydantic import Field, TypeAdapter
 
 from moa_mcp.errors import CallError, CallSkipped, StragglerDropped
-from moa_mcp.events import AttemptFinished, AttemptStarted, CallFinished, CallStarted, Event, StepFinished
+from moa_mcp.events import (
+    AttemptFinished,
+    AttemptStarted,
+    CallFinished,
+    CallStarted,
+    Event,
+    StepFinished,
+    StepStarted,
+)
 from moa_mcp.journal.text_fields import text_paths
 from moa_mcp.values import Answer, Comment, Completion, Message, Place, Votes
 
@@ -130,6 +138,8 @@ class Packer:
                     told["first_text_s"] = event.first_text_s
             case CallFinished():
                 told = {"completion": self._ended(event, ref), "seconds": event.seconds}
+            case StepStarted():
+                return {"at": event.at, "kind": event.kind, "step": event.step, "step_kind": event.step_kind}
             case StepFinished(analysis=None, review=None):
                 return _finished(event, ref)
             case _:
