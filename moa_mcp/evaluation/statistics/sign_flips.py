@@ -1,9 +1,9 @@
 """Sign-flip permutation test of a mean difference (Fisher 1935), by cluster.
 
 If neither side is better, each cluster's sum of differences could as well have the other sign. All signs are tried
-for up to 14 clusters with a difference; beyond, random ones, until enough of them are as extreme to say that it is no
-rare event (Besag and Clifford 1991, doi:10.1093/biomet/78.2.301). The same differences in another order, or with the
-opposite sign, have the same p value.
+for up to 14 clusters with a difference; beyond, random ones, until enough of them are as extreme to say that the
+result is not rare (Besag and Clifford 1991, doi:10.1093/biomet/78.2.301). The same differences in another order, or
+with the opposite sign, have the same p value.
 """
 
 from __future__ import annotations
