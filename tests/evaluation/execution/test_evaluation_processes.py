@@ -113,10 +113,10 @@ def test_two_processes_ask_each_question_once_and_can_not_share_a_budget(
 def test_the_progress_has_the_cost_so_far_and_the_expected_end(
     eval_desk: EvalDesk, nursery: Nursery, environ: dict[str, str]
 ) -> None:
-    eval_desk.models.script("last", Reply(solver(), usage={"completion_tokens": 80}), Held())
+    eval_desk.models.script("last", Reply(solver(), usage={"completion_tokens": 80}), Hang())
     arguments = eval_desk.command(eval_desk.ask(sums(2)), "--concurrency", "1")
-    terminal = Terminal(environ, *arguments, nursery=nursery, size=(160, 24))
+    terminal = Terminal(environ, *arguments, nursery=nursery, size=(160, 24), prelude=CONTROLS)
     terminal.until("left, ends")
     assert "1 of 2, cost $0." in terminal.shown
-    eval_desk.models.release()
-    assert terminal.until_end() == 0
+    terminal.type("\x03")
+    assert terminal.until_end() == 130
