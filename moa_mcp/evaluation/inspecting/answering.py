@@ -40,8 +40,6 @@ class Answering:
     told: Told = field(default=lambda _name, _place, _reply: None)
     noted: Callable[[str], None] = field(default=_log.warning)
     """Is called with what a user must know, such as a setting without effect. Each note comes once."""
-    sample_ended: Callable[[int, bool], None] = field(default=lambda _epoch, _failed: None)
-    """Is called with the epoch of a sample that ended, and whether it failed."""
     _equal: CallCounter = field(default_factory=CallCounter, init=False)
     _awaited: Counter[str] = field(default_factory=Counter[str], init=False)
     """How many calls wait for a run."""

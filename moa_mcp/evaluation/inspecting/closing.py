@@ -1,4 +1,4 @@
-"""What Inspect calls when an evaluation ends, to close the shared runs, and when a sample ends, to show progress.
+"""What Inspect calls when an evaluation ends, to close the shared runs: it never closes a provider.
 
 It is registered on use, since Inspect shows the names of the hooks that it finds at its start.
 """
@@ -7,22 +7,17 @@ from __future__ import annotations
 
 from functools import cache
 
-from inspect_ai.hooks import Hooks, RunEnd, SampleEnd, hooks
+from inspect_ai.hooks import Hooks, RunEnd, hooks
 
 from moa_mcp.evaluation.inspecting import hub
 
 
 class InspectEnds(Hooks):
-    """Is called at the end of each evaluation in this process, and of each of its samples."""
+    """Is called at the end of each evaluation in this process."""
 
     async def on_run_end(self, data: RunEnd) -> None:
         del data
         await hub.close()
-
-    async def on_sample_end(self, data: SampleEnd) -> None:
-        lent = hub.lent()
-        if lent is not None:
-            lent.sample_ended(data.sample.epoch, data.sample.error is not None)
 
 
 @cache

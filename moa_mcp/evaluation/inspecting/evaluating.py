@@ -24,8 +24,9 @@ from moa_mcp.errors import MoaError
 from moa_mcp.evaluation.contestants import Entrant, Field, entrants_of, field_of
 from moa_mcp.evaluation.execution.asker import Asker, Failed, Replied
 from moa_mcp.evaluation.execution.execution import EvaluationActive, EvaluationStopped, Found
+from moa_mcp.evaluation.execution.outcomes import status_of as status_of_run
 from moa_mcp.evaluation.execution.plan import EvalPlan
-from moa_mcp.evaluation.inspecting import closing, hub
+from moa_mcp.evaluation.inspecting import hub
 from moa_mcp.evaluation.inspecting.answering import Answering
 from moa_mcp.evaluation.inspecting.loading import LoadedTask
 from moa_mcp.evaluation.inspecting.place import SamplePlace
@@ -33,6 +34,8 @@ from moa_mcp.evaluation.inspecting.private import show_nothing
 from moa_mcp.evaluation.inspecting.reading import AskedEpoch, epoch_of, outcome_of, problem_of, status_of
 from moa_mcp.evaluation.inspecting.rescoring import obstacle, rescored, tells_values
 from moa_mcp.evaluation.inspecting.source import TaskRefused
+from moa_mcp.evaluation.question import EvalQuestion
+from moa_mcp.evaluation.result import OutcomeStatus
 from moa_mcp.evaluation.samples import chosen, derived, samples_of
 from moa_mcp.runs import Runs
 
@@ -81,8 +84,8 @@ class TaskExecution:
     )
     """By contestant, sample and epoch."""
 
-    _fresh: int = field(default=0, init=False)
-    """The runs that ended in this start and whose sample has not ended."""
+    _counted: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]], init=False)
+    """The samples in the progress, with the contestant."""
 
     async def run(self) -> None:
         """Ask and score everything. On cancellation, active runs stop and can be resumed.
@@ -113,67 +116,79 @@ class TaskExecution:
             logs = await self._logs()
         if failures:
             raise EvaluationStopped(failures[0])
+        if len(logs) < len(self.plan.field.entrants) or any(each.status == "cancelled" for each in logs):
+            raise anyio.get_cancelled_exc_class()  # Inspect returns what it has, instead of passing it on
         by_model = {log.eval.model: log for log in logs}
         for entrant in self.plan.field.entrants:
             await self._read(entrant, by_model[f"{_PROVIDER}/{entrant.name}"])
 
     async def _logs(self) -> list[EvalLog]:
         pipelines = {each.name: each.pipeline for each in self.plan.field.entrants}
-        answering = Answering(self.asker, self.config, pipelines, self._tell, self._note, self._ended)
+        answering = Answering(self.asker, self.config, pipelines, self._tell, self._note)
         show_nothing()
         with hub.lending(answering), TemporaryDirectory(prefix="moa-mcp-inspect-") as folder:
-            models = [_model(name) for name in pipelines]
-            closing.register()
-            begun = await eval_async(
+            begun = await self._begun([_model(name) for name in pipelines], str(self.logs or folder))
+            # those of an evaluation are read on use, in an event loop of their own
+            return [await read_eval_log_async(each.location) for each in begun]
+
+    async def _begun(self, models: list[Model], folder: str) -> list[EvalLog]:
+        try:
+            return await eval_async(
                 self.task.of(self.plan.questions),
                 model=models,
-                log_dir=str(self.logs or folder),
+                log_dir=folder,
                 log_level="error",
                 log_realtime=False,
                 log_model_api=False,
                 ctl_server=False,
                 fail_on_error=False,
                 max_samples=self.concurrency,
-                max_tasks=len(pipelines),
+                max_tasks=len(models),
             )
-            # those of an evaluation are read on use, in an event loop of their own
-            return [await read_eval_log_async(each.location) for each in begun]
+        except Exception as error:  # what a task needs may be missing, such as a sandbox
+            raise self._refused(str(getattr(error, "message", error))) from error
 
-    def _tell(self, _name: str, place: SamplePlace, reply: Replied) -> None:
-        self._fresh += reply.fresh
-        self._replies[place.model.partition("/")[2], str(place.sample), place.epoch].append(reply)
+    def _refused(self, why: str) -> TaskRefused:
+        return TaskRefused(f"{self.task.name}: {why}", "Try it with inspect eval, which shows where it failed.")
+
+    def _tell(self, name: str, place: SamplePlace, reply: Replied) -> None:
+        contestant, sample = place.model.partition("/")[2], str(place.sample)
+        self._replies[contestant, sample, place.epoch].append(reply)
+        if name == contestant:
+            self._count(contestant, sample, status_of_run(reply), fresh=reply.fresh)
+
+    def _count(self, contestant: str, sample: str, status: OutcomeStatus, *, fresh: bool) -> None:
+        """Count the first run of a sample in the progress."""
+        if (contestant, sample) not in self._counted:
+            self._counted.add((contestant, sample))
+            self.progress.add(status, Decimal(0), fresh=fresh)
 
     def _note(self, note: str) -> None:
         self.found.notes.append(note)
 
-    def _ended(self, epoch: int, failed: bool) -> None:
-        """Count a sample that ended, in the first of its epochs."""
-        if epoch == 1:
-            self.progress.add("failed" if failed else "complete", Decimal(0), fresh=self._fresh > 0)
-            self._fresh = max(0, self._fresh - 1)
-
     async def _read(self, entrant: Entrant, log: EvalLog) -> None:
         """Add the outcomes of a contestant, and of the baselines that consist of its samples."""
         if not log.samples:
-            why = log.error.message if log.error else "it has no samples in its log"
-            raise TaskRefused(f"{self.task.name}: {why}", "Try it with inspect eval, which shows where it failed.")
+            raise self._refused(log.error.message if log.error else "no sample was executed")
         epochs: defaultdict[str, list[AskedEpoch]] = defaultdict(list)
         for sample in log.samples:
             replies = self._replies[entrant.name, str(sample.id), sample.epoch]
             epochs[str(sample.id)].append(epoch_of(sample, replies))
         for question in self.plan.questions:
-            await self._add(question.id, entrant, epochs[question.id])
+            await self._add(question, entrant, epochs[question.id])
 
-    async def _add(self, question: str, entrant: Entrant, epochs: list[AskedEpoch]) -> None:
+    async def _add(self, question: EvalQuestion, entrant: Entrant, epochs: list[AskedEpoch]) -> None:
         free = [each for each in self.plan.field.free if each.entrant == entrant]
         first = epochs[0]
         if free and first.is_single and first.answers[0].trace is not None:
             first.calls = await rescored(self.task.task, first.sample, samples_of(entrant, first.answers[0].trace))
-        self.found.outcomes[question, entrant.name] = outcome_of(question, entrant.name, epochs)
-        asked = next(each for each in self.plan.questions if each.id == question)
+        outcome = self.found.outcomes[question.id, entrant.name] = outcome_of(question.id, entrant.name, epochs)
+        self._count(entrant.name, question.id, outcome.status, fresh=True)
         for each in free:
             own = chosen(each, first.calls)
-            self.found.outcomes[question, each.name] = derived(each, asked, own, status_of(first), problem_of(first))
+            self.found.outcomes[question.id, each.name] = derived(
+                each, question, own, status_of(first), problem_of(first)
+            )
 
 
 def _model(name: str) -> Model:

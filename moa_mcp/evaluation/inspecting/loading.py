@@ -1,4 +1,4 @@
-"""Loads a task of Inspect, with its samples as questions. What its file raises is told with the line in that file."""
+"""Loads a task of Inspect, with its samples as questions. Errors of its file are reported with their line."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def _journal(path: str | None, settings: JournalSettings) -> Journal:
 
     file = Path(path).expanduser() if path else user_data_path("moa-mcp") / "journal.sqlite"
     try:
-        return SQLiteJournal(file, synchronous="FULL" if full else "NORMAL", at_once=False)
+        return SQLiteJournal(file, synchronous="FULL" if full else "NORMAL")
     except JournalError as error:
         raise refused(f"{error}\nChoose another file with -M journal=PATH, or use -M journal=none.") from error
 

@@ -32,7 +32,7 @@ _OUTSIDE = SamplePlace(None, 1, "", _Outside())
 def current() -> SamplePlace:
     """Return the place of the calling task.
 
-    Outside of a sample, or if Inspect does not tell it, equal questions are told apart by the order in which they
+    Outside of a sample, or if Inspect does not tell it, equal questions are numbered in the order in which they
     arrive, so that a second start may give the answer of one to another. Nothing is lost or paid twice.
     """
     active = sample_active()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -10,7 +14,7 @@ from click.testing import Result
 
 from tests.cli.test_cli import invoke
 from tests.support.inspecting import Bench, restored
-from tests.support.model_server import Reply, Status
+from tests.support.model_server import Hang, Reply, Status
 from tests.support.tasks import SUMS, TaskBench
 
 
@@ -79,3 +83,29 @@ def test_arguments_of_a_task_are_refused_for_a_file(bench: Bench) -> None:
     file.write_text('{"question": "Why?", "answer": "x"}\n', "utf-8")
     result = evaluated(bench, str(file), "--pipelines", "mix", "-T", "n=3")
     assert (result.exit_code, "-T is for tasks of Inspect" in result.output) == (2, True)
+
+
+def test_ctrl_c_ends_the_evaluation_of_a_task_which_can_be_continued(bench: Bench) -> None:
+    bench.models.script("small", Reply("4"))
+    bench.models.script("large", Hang())
+    source = TaskBench(bench).write(SUMS)
+    journal = str(bench.folder / "runs.sqlite")
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "moa_mcp", "eval", f"{source}@sums", "--pipelines", "mix", "--yes"),
+            *("--config", str(bench.config), "--journal", journal, "-T", "count=1"),
+        ],
+        env={**os.environ, "XDG_DATA_HOME": str(bench.folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    bench.models.wait_for(lambda seen: any(each.model == "large" for each in seen), timeout=120)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 130, output
+    assert "Interrupted: 0 of 1 runs have a result" in output.replace("1 run ", "1 runs ")
+    bench.models.script("large", Reply("4"))
+    assert evaluated(bench, f"{source}@sums", "--pipelines", "mix", "-T", "count=1").exit_code == 0
+    assert bench.asked == {"small": 3, "large": 2}

@@ -14,6 +14,7 @@ from inspect_ai.model import (
     ChatMessageSystem,
     ChatMessageTool,
     ChatMessageUser,
+    Content,
     ContentAudio,
     ContentImage,
     ContentReasoning,
@@ -137,7 +138,7 @@ def test_a_seed_has_runs_of_its_own(bench: Bench) -> None:
 
 
 def test_images_are_those_of_the_question_and_of_earlier_turns(bench: Bench) -> None:
-    picture = [ContentText(text="What is it?"), ContentImage(image=PNG_URI)]
+    picture: list[Content] = [ContentText(text="What is it?"), ContentImage(image=PNG_URI)]
     turns: list[ChatMessage] = [ChatMessageUser(content=picture), ChatMessageAssistant(content="A dot.")]
 
     asked(bench, "one:small", [*turns, ChatMessageUser(content=picture)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from inspect_ai import Task
 from inspect_ai.dataset import Sample
-from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
+from inspect_ai.model import ChatMessage, ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
 from inspect_ai.scorer import includes
 from inspect_ai.solver import Generate, Solver, TaskState, generate, solver, system_message
 
@@ -98,7 +98,7 @@ def test_equal_calls_of_one_sample_have_runs_of_their_own(bench: Bench) -> None:
 
 
 def test_few_shot_examples_are_earlier_turns_and_system_messages_the_system_prompt(bench: Bench) -> None:
-    shots = [
+    shots: list[ChatMessage] = [
         ChatMessageSystem(content="Answer with a number."),
         ChatMessageUser(content="1 + 1?"),
         ChatMessageAssistant(content="2"),

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from inspect_ai import Task, eval_async
 from inspect_ai.dataset import Sample
 from inspect_ai.scorer import includes
 from inspect_ai.solver import generate
 
-from moa_mcp.evaluation.inspecting.failures import RunUnanswered
+from moa_mcp.evaluation.inspecting import hub
+from moa_mcp.evaluation.inspecting.arguments import ModelArguments
 from moa_mcp.evaluation.inspecting.private import prerequisite
 from tests.cli.test_cli import invoke
 from tests.support.inspecting import Bench, restored, samples_of
@@ -90,9 +92,31 @@ def test_a_journal_that_stores_no_texts_is_refused(bench: Bench) -> None:
     assert 'record = "hashes" does not store them; set record = "calls"' in str(error.value)
 
 
-def test_a_journal_that_can_t_be_opened_is_named_and_may_be_repaired(bench: Bench, tmp_path: Path) -> None:
-    with pytest.raises(RunUnanswered, match="not a"):
-        asked(bench, "one:small", journal=str(_text_file(tmp_path)))
+def test_a_journal_that_can_t_be_opened_is_named_with_the_remedy(bench: Bench, tmp_path: Path) -> None:
+    path = _text_file(tmp_path)
+    with pytest.raises(_REFUSED) as error:
+        asked(bench, "one:small", journal=str(path))
+    assert str(path) in str(error.value)
+    assert "Choose another file with -M journal=PATH" in str(error.value)
+
+
+def test_a_database_needs_its_driver(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moa_mcp.evaluation.inspecting.opening.find_spec", lambda _: None)
+    with pytest.raises(_REFUSED) as error:
+        asked(bench, "one:small", journal="postgresql://localhost/x")
+    assert "install it with: pip install 'moa-mcp\\[team]'" in str(error.value)
+
+
+def test_another_event_loop_is_refused() -> None:
+    async def ask() -> None:
+        try:
+            await hub.answering(ModelArguments())
+        finally:
+            await hub.close()
+
+    with pytest.raises(_REFUSED) as error:
+        anyio.run(ask, backend="trio")
+    assert "moa models need asyncio; unset INSPECT_ASYNC_BACKEND" in str(error.value)
 
 
 def _text_file(folder: Path) -> Path:

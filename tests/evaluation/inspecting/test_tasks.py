@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from moa_mcp.evaluation.execution.execution import EvaluationStopped
 from moa_mcp.evaluation.inspecting.source import TaskRefused
 from tests.support.inspecting import Bench
 from tests.support.model_server import Reply, Status
@@ -284,3 +285,34 @@ def graded():
     assert (outcome.status, outcome.answer, outcome.score, outcome.calls) == ("complete", "4", None, 4)
     assert outcome.problem.startswith("one:large failed: ")
     assert len(outcome.judge_runs) == 1
+
+
+def test_a_task_that_fails_as_a_whole_is_reported(bench: Bench, tasks: TaskBench) -> None:
+    text = SUMS.replace("solver=", 'sandbox="nowhere", solver=')
+    with pytest.raises(BaseExceptionGroup) as group:
+        tasks.evaluated(f"{tasks.write(text)}@sums", "pair")
+    (stopped,) = group.value.exceptions
+    assert isinstance(stopped, EvaluationStopped)
+    assert str(stopped).startswith("task.py@sums: ")
+    assert not bench.models.requests
+
+
+def test_messages_of_a_sample_are_its_question_and_system_prompt(bench: Bench, tasks: TaskBench) -> None:
+    bench.models.script("*", Reply("4"))
+    text = """
+from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
+
+@task
+def sums():
+    shots = [ChatMessageUser(content="1 + 1?"), ChatMessageAssistant(content="2")]
+    messages = [ChatMessageSystem(content="Be brief."), *shots, ChatMessageUser(content="2 + 2?")]
+    sample = Sample(input=messages, target=["4", "four"], metadata={"cluster": 3})
+    return Task(dataset=[sample], solver=generate(), scorer=includes())
+"""
+    found = tasks.evaluated(f"{tasks.write(text)}@sums", "pair")
+
+    (question,) = found.execution.plan.questions
+    assert (question.id, question.text, question.item.system) == ("1", "2 + 2?", "Be brief.")
+    assert (question.answer, question.cluster) == ("4, four", "3")
+    assert found.outcomes["1", "pair"].score == 1.0
+    assert found.execution.found.notes == []
