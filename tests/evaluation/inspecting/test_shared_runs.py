@@ -16,6 +16,7 @@ from inspect_ai.solver import generate
 
 from moa_mcp.evaluation.inspecting import hub
 from moa_mcp.evaluation.inspecting.arguments import ModelArguments
+from moa_mcp.evaluation.inspecting.failures import RunUnanswered
 from moa_mcp.evaluation.inspecting.private import prerequisite
 from tests.cli.test_cli import invoke
 from tests.support.inspecting import Bench, restored, samples_of
@@ -175,3 +176,11 @@ def test_what_moa_mcp_eval_paid_for_is_not_paid_again(bench: Bench) -> None:
     assert bench.asked == {"small": 3, "large": 1}
     assert sample.output.metadata is not None
     assert sample.output.metadata["recorded"]
+
+
+def test_a_run_that_can_t_start_says_why(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    bench.configure(settings='[models.cloud]\nroutes = ["openai/gpt-5-nano"]')
+    with pytest.raises(RunUnanswered, match=r"one:cloud was not started: no usable provider: cloud: .*OPENAI_API_KEY"):
+        asked(bench, "one:cloud")
+    assert not bench.models.requests

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from moa_mcp.errors import JournalError
 from moa_mcp.evaluation.execution.execution import EvaluationStopped
 from moa_mcp.evaluation.inspecting.source import TaskRefused
 from tests.support.inspecting import Bench
@@ -316,3 +317,24 @@ def sums():
     assert (question.answer, question.cluster) == ("4, four", "3")
     assert found.outcomes["1", "pair"].score == 1.0
     assert found.execution.found.notes == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"\xff\xfe", "task.py"), (b"x = 1\0", "task.py"), (None, "can't read")],
+)
+def test_a_file_that_is_no_python_is_reported(tasks: TaskBench, content: bytes | None, message: str) -> None:
+    path = tasks.bench.folder / "task.py"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(TaskRefused, match=message):
+        tasks.evaluated(f"{path}@sums", "mix")
+
+
+def test_a_journal_that_fails_stops_the_evaluation(bench: Bench, tasks: TaskBench) -> None:
+    (bench.folder / "runs.sqlite").write_text("not a journal, but long enough to have a header\n" * 40, "utf-8")
+    with pytest.raises((JournalError, BaseExceptionGroup)):
+        tasks.evaluated(f"{tasks.write(SUMS)}@sums", "pair")
+    assert not bench.models.requests
