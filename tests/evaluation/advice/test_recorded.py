@@ -70,11 +70,11 @@ def found(advice: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 
 
 def test_a_member_that_never_changes_a_vote_is_named_with_what_it_costs(models: ModelServer, tmp_path: Path) -> None:
-    models.script("first", *[Reply(right)] * 600)
-    models.script("second", *[Reply(right)] * 600)
-    models.script("third", *[Reply(wrong)] * 600)
+    models.script("first", *[Reply(right)] * 450)
+    models.script("second", *[Reply(right)] * 450)
+    models.script("third", *[Reply(wrong)] * 450)
     options = configured(models, tmp_path, PROPOSE, VOTE)
-    asked(tmp_path, options, 500)
+    asked(tmp_path, options, 400)
     advice = advised(options)
     (idle,) = [each for each in found(advice, "idle_member") if each["subjects"] == ["third"]]
     assert idle["effect"]["value"] == 0
@@ -83,7 +83,7 @@ def test_a_member_that_never_changes_a_vote_is_named_with_what_it_costs(models: 
     assert 0 < idle["price"]["usd_per_1000_after"] < idle["price"]["usd_per_1000_before"]
     (one,) = advice["recorded"]
     members = {each["model"]: each for each in one["members"]}
-    assert one["agreement"] == {"majority": 500}
+    assert one["agreement"] == {"majority": 400}
     assert members["third"]["dissents"]["value"] == 1
     assert members["first"]["dissents"]["value"] == 0
     assert sum(each["cost_share"]["value"] for each in one["members"]) == pytest.approx(1)
@@ -119,6 +119,11 @@ def test_a_member_whose_calls_fail_is_named_with_the_causes(models: ModelServer,
     assert cause["text"].startswith("propose: N of N failed (third: ")
     assert cause["runs"] == 30
     assert {each["model"]: each["failures"] for each in one["members"]}["third"] == {"RequestRefused": 30}
+    shown = " ".join(invoke("advise", *options).stdout.split())
+    assert "one: replace third or give it another route" in shown
+    assert "failures of third: RequestRefused 30" in shown
+    assert "propose: N of N failed (third: " in shown
+    assert "Agreement in 60 runs: unanimous 100.0 %." in shown
 
 
 def test_a_run_without_an_answer_counts_as_failed(models: ModelServer, tmp_path: Path) -> None:
@@ -144,6 +149,7 @@ def test_a_judge_that_prefers_the_first_place_is_to_be_asked_several_times(model
     (passes,) = found(advice, "more_passes")
     assert passes["subjects"] == ["judge", "vote"]
     assert "passes = 3" in passes["toml"]
+    assert "Price: two more calls of the judge per question." in " ".join(invoke("advise", *options).stdout.split())
     (judge,) = advice["recorded"][0]["judges"]
     assert (judge["first_place"]["value"], judge["random_order"], judge["consistency"]) == (1, True, None)
     assert judge["expected"] == pytest.approx(1 / 3)
