@@ -112,7 +112,7 @@ def judges(questions: int, times: int) -> Iterator[str]:
         found = [judged(judge, questions, seed) for seed in range(times)]
         plain = fmean(each.win_rate or 0.0 for each in found)
         controlled = fmean(each.length_controlled or 0.0 for each in found)
-        position = median(each.position_bias or 0.0 for each in found)
+        position = round(median(each.position_bias or 0.0 for each in found), 3) + 0.0
         print(
             f"| {name} | {known.win_rate:.3f} | {plain:.3f} | {controlled:.3f} | {position:+.3f} | {known.first:+.3f} |"
         )

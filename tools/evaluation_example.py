@@ -32,7 +32,7 @@ RESULT = ROOT / "docs" / "examples" / "evaluation.json"
 PICTURE = ROOT / "docs" / "pictures" / "evaluation.png"
 BLOCK = re.compile(r"(?<=<!-- example -->\n).*?(?=<!-- end of example -->)", re.DOTALL)
 COLUMNS = 100
-QUESTIONS, SEED, LATENCY_S = 80, 1, 0.5
+QUESTIONS, SEED, LATENCY_S = 60, 1, 2.0
 COMMAND = ("eval", "questions.jsonl", "--pipelines", "self_moa,mixed", "--baseline", "able")
 MEMBERS = (
     Member("able", competence=0.7, shared=0.35, own=0.25, picks=0.85, sentences=0),
@@ -41,9 +41,9 @@ MEMBERS = (
 )
 PIPELINES = """
 [pipelines.self_moa]
-description = "Six samples of one model, merged."
+description = "Four samples of one model, merged."
 steps = [
-    { step = "propose", agents = [{ model = "able", samples = 6 }] },
+    { step = "propose", agents = [{ model = "able", samples = 4 }] },
     { step = "aggregate", agent = "able" },
 ]
 [pipelines.mixed]
