@@ -129,6 +129,14 @@ def test_unscored_and_unasked_questions_are_counted_apart() -> None:
     ]
 
 
+def test_what_was_not_asked_has_no_unknown_cost() -> None:
+    unasked = {"status": "not_started", "score": None, "answer": None, "cost_usd": None, "calls": 0}
+    whole = evaluation(4)
+    for name in (PIPELINE, BASELINE):
+        whole = changed(whole, name, 4, **unasked)
+    assert not [note for note in analysed(whole).notes if "costs are known" in note]
+
+
 def test_nothing_is_compared_if_nothing_has_a_score() -> None:
     whole = evaluation(3, TWO)
     for name in TWO:
