@@ -59,5 +59,6 @@ class Connector(aiohttp.TCPConnector):
         protocol = connection.protocol
         if isinstance(req.body, Sending) and protocol is not None:
             req.body.reuses = protocol in self._used
-            self._used.add(protocol)
+            if not req.body.reuses:
+                self._used.add(protocol)
         return connection
