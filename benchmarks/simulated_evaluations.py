@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 from moa_mcp.batch.items import Item  # noqa: E402  the folder above is not on the path before
 from moa_mcp.evaluation.analysis import analysed  # noqa: E402
 from moa_mcp.evaluation.question import EvalQuestion  # noqa: E402
-from moa_mcp.evaluation.result import AskedQuestion, Contestant, Evaluation, Outcome, Settings  # noqa: E402
+from moa_mcp.evaluation.result import AskedQuestion, Contestant, EvalSettings, Evaluation, Outcome  # noqa: E402
 from moa_mcp.evaluation.scoring.numbers import ByNumber  # noqa: E402
 from tests.support.known_questions import KnownQuestion, sums  # noqa: E402
 from tests.support.simulated_members import NORMAL, Member, World  # noqa: E402
@@ -92,7 +92,7 @@ async def simulated(design: Design, seed: int) -> Evaluation:
             created_at="2026-01-01T00:00:00+00:00",
             source=design.name,
             versions={},
-            settings=Settings(scoring="number", seed=seed, fail_under=0.0, simulated=True),
+            settings=EvalSettings(scoring="number", seed=seed, fail_under=0.0, simulated=True),
             questions=tuple(
                 AskedQuestion(id=each.id, line=0, question=each.text, answer=each.right, cluster=each.cluster)
                 for each in known

@@ -21,16 +21,16 @@ sys.path.insert(0, str(ROOT))
 from moa_mcp.batch.items import Item  # noqa: E402  the folder above is not on the path before
 from moa_mcp.config import Pipeline  # noqa: E402
 from moa_mcp.evaluation.analysis import analysed  # noqa: E402
-from moa_mcp.evaluation.asking import Asked  # noqa: E402
+from moa_mcp.evaluation.asking import EvalRun  # noqa: E402
 from moa_mcp.evaluation.duels.duel import duel  # noqa: E402
 from moa_mcp.evaluation.question import EvalQuestion  # noqa: E402
 from moa_mcp.evaluation.result import (  # noqa: E402
     AskedQuestion,
     Contestant,
     Duel,
+    EvalSettings,
     Evaluation,
     Outcome,
-    Settings,
     Verdict,
 )
 from moa_mcp.testing import pipeline, run_pipeline  # noqa: E402
@@ -64,9 +64,9 @@ class Contest:
         messages = [{"role": each.role, "content": each.content} for each in call.messages]
         return Completion(self.world.reply({"model": self.judge.name, "messages": messages}, 0).text, self.judge.name)
 
-    async def ask(self, asked: Pipeline, question: Question, *, repetition: int = 0) -> Asked:
+    async def ask(self, asked: Pipeline, question: Question, *, repetition: int = 0) -> EvalRun:
         """Ask the judge, as an evaluation does."""
-        return Asked("run", await run_pipeline(asked, question, self.reply, seed=repetition))
+        return EvalRun("run", await run_pipeline(asked, question, self.reply, seed=repetition))
 
 
 class Known(NamedTuple):
@@ -104,7 +104,7 @@ def _evaluation(known: Contest, outcomes: tuple[Outcome, ...], verdicts: tuple[V
         created_at="2026-01-01T00:00:00+00:00",
         source="simulated",
         versions={},
-        settings=Settings(scoring="pairwise", judge="judge", seed=seed, simulated=True),
+        settings=EvalSettings(scoring="pairwise", judge="judge", seed=seed, simulated=True),
         questions=tuple(
             AskedQuestion(id=each.id, line=0, question=each.text) for each in known.world.questions.values()
         ),

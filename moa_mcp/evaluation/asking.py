@@ -12,7 +12,7 @@ from moa_mcp.values import Question
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class EvalRun:
     """What a run of the evaluation returned."""
 
     run_id: str
@@ -35,4 +35,4 @@ class Asked:
 class Ask(Protocol):
     """Asks a pipeline a question. The same pipeline, question and repetition is the same run: it is paid once."""
 
-    async def __call__(self, pipeline: Pipeline, question: Question, *, repetition: int = 0) -> Asked: ...
+    async def __call__(self, pipeline: Pipeline, question: Question, *, repetition: int = 0) -> EvalRun: ...

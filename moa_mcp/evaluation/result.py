@@ -24,7 +24,7 @@ OutcomeStatus: TypeAlias = Status | Literal["not_started"]
 Conclusion: TypeAlias = Literal["better", "worse", "undecided"]
 
 
-class Frozen(BaseModel):
+class EvalValue(BaseModel):
     """A frozen value that refuses unknown fields, and numbers that JSON can't have."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -37,7 +37,7 @@ class Interval(NamedTuple):
     high: float
 
 
-class Contestant(Frozen):
+class Contestant(EvalValue):
     """Who answers the questions."""
 
     name: str
@@ -53,7 +53,7 @@ class Contestant(Frozen):
     """Of what determines its answers: steps, models, settings."""
 
 
-class AskedQuestion(Frozen):
+class AskedQuestion(EvalValue):
     """A question, as the evaluation asked it."""
 
     id: str
@@ -65,7 +65,7 @@ class AskedQuestion(Frozen):
     cluster: str | None = None
 
 
-class Sample(Frozen):
+class MemberSample(EvalValue):
     """One answer of the first step of a pipeline, asked with the bare question: what one call of its model gives."""
 
     model: str
@@ -78,7 +78,7 @@ class Sample(Frozen):
     """What its call cost; None if that is unknown."""
 
 
-class Outcome(Frozen):
+class Outcome(EvalValue):
     """What a contestant answered to a question, and how it scored."""
 
     question: str
@@ -102,7 +102,7 @@ class Outcome(Frozen):
     """The number of calls whose cost is unknown."""
     calls: float = 0
     seconds: float | None = None
-    samples: tuple[Sample, ...] = ()
+    samples: tuple[MemberSample, ...] = ()
     agreement: float | None = None
     """The share of the most frequent value among the samples; None if they have no values."""
     judge_runs: tuple[str, ...] = ()
@@ -110,7 +110,7 @@ class Outcome(Frozen):
     judge_cost_usd: Decimal = Decimal(0)
 
 
-class Verdict(Frozen):
+class Verdict(EvalValue):
     """What a judge said about the answers of a contestant and of the baseline to a question, in one order."""
 
     question: str
@@ -130,7 +130,7 @@ class Verdict(Frozen):
     """None if both answers are the same, so that no judge was asked; or if no run began."""
 
 
-class Standing(Frozen):
+class ContestantStanding(EvalValue):
     """A row of the table: what a contestant scored and cost."""
 
     contestant: str
@@ -158,7 +158,7 @@ class Standing(Frozen):
     """Questions that were not asked, or whose run has not ended."""
 
 
-class Comparison(Frozen):
+class Comparison(EvalValue):
     """A contestant against a baseline, on the questions that both have a score for."""
 
     contestant: str
@@ -191,7 +191,7 @@ class Comparison(Frozen):
         return None if self.detectable is None else max(1, ceil(self.detectable * 100) // 2) / 100
 
 
-class Duel(Frozen):
+class Duel(EvalValue):
     """What a judge prefers, over all questions: a contestant against a baseline."""
 
     contestant: str
@@ -216,7 +216,7 @@ class Duel(Frozen):
     notes: tuple[str, ...] = ()
 
 
-class Settings(Frozen):
+class EvalSettings(EvalValue):
     """What determines an evaluation besides its questions and contestants."""
 
     scoring: str
@@ -232,7 +232,7 @@ class Settings(Frozen):
     simulated: bool = False
 
 
-class Evaluation(Frozen):
+class Evaluation(EvalValue):
     """The whole result."""
 
     format: int = FORMAT
@@ -244,12 +244,12 @@ class Evaluation(Frozen):
     """The name of the file or task with the questions."""
     versions: dict[str, str]
     """Of moa-mcp, Python and the libraries of the statistics."""
-    settings: Settings
+    settings: EvalSettings
     questions: tuple[AskedQuestion, ...]
     contestants: tuple[Contestant, ...]
     outcomes: tuple[Outcome, ...]
     verdicts: tuple[Verdict, ...] = ()
-    standings: tuple[Standing, ...] = ()
+    standings: tuple[ContestantStanding, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     duels: tuple[Duel, ...] = ()
     cost_usd: Decimal = Decimal(0)

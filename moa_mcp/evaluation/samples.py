@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from moa_mcp.evaluation.contestants import Asking, Entrant, FreeBaseline
 from moa_mcp.evaluation.question import EvalQuestion
-from moa_mcp.evaluation.result import Outcome, OutcomeStatus, Sample
-from moa_mcp.evaluation.scoring.score import Score, Scorer
+from moa_mcp.evaluation.result import MemberSample, Outcome, OutcomeStatus
+from moa_mcp.evaluation.scoring.score import AnswerScore, Scorer
 from moa_mcp.trace.costs import known_cost
 from moa_mcp.trace.trace import CallTrace, Trace
 
@@ -30,13 +30,13 @@ class SampleCall(NamedTuple):
     """Whether its token limit ended it."""
     cost_usd: Decimal | None = None
     """Its share of what the equal calls of its step cost, which may share requests; None if that is unknown."""
-    score: Score | None = None
+    score: AnswerScore | None = None
 
     @property
-    def sample(self) -> Sample:
+    def sample(self) -> MemberSample:
         """The sample as the result has it."""
-        score = self.score or Score(None)
-        return Sample(
+        score = self.score or AnswerScore(None)
+        return MemberSample(
             model=self.call.agent,
             text=self.text,
             extracted=score.extracted,
@@ -132,7 +132,7 @@ def _score(free: FreeBaseline, own: Sequence[SampleCall]) -> tuple[float | None,
     return fmean(by_value.values()), f"{shown}: {most} of {_samples(len(found))}{' each' if len(tied) > 1 else ''}"
 
 
-def _values(scores: Sequence[Score], value: str | None) -> list[float]:
+def _values(scores: Sequence[AnswerScore], value: str | None) -> list[float]:
     return [each.value for each in scores if each.extracted == value and each.value is not None]
 
 

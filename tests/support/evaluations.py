@@ -11,9 +11,9 @@ from moa_mcp.evaluation.result import (
     AskedQuestion,
     Contestant,
     ContestantKind,
+    EvalSettings,
     Evaluation,
     Outcome,
-    Settings,
     Verdict,
 )
 
@@ -35,7 +35,7 @@ def evaluation(
     *,
     seed: int = 1,
     clusters: int = 0,
-    settings: Settings | None = None,
+    settings: EvalSettings | None = None,
 ) -> Evaluation:
     """Return an evaluation that is not analysed. `skills` has the probability of a right answer by contestant.
 
@@ -50,7 +50,7 @@ def evaluation(
         created_at="2026-11-27T17:00:00+00:00",
         source="questions.jsonl",
         versions={"moa-mcp": "0.1.0", "python": "3.11.9", "numpy": "2.1.0"},
-        settings=settings or Settings(scoring="number", seed=7),
+        settings=settings or EvalSettings(scoring="number", seed=7),
         questions=asked,
         contestants=contestants,
         outcomes=tuple(outcomes),

@@ -8,7 +8,7 @@ from typing import Any
 
 from moa_mcp.batch.items import Item
 from moa_mcp.config import Pipeline, parse
-from moa_mcp.evaluation.asking import Ask, Asked
+from moa_mcp.evaluation.asking import Ask, EvalRun
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.providers.backend import real
 from moa_mcp.runs import Runs
@@ -35,12 +35,12 @@ class ScriptedJudge:
         self.model = ScriptedModel({"judge": [*replies]})
         self.asked: list[Question] = []
 
-    async def __call__(self, pipeline: Pipeline, question: Question, *, repetition: int = 0) -> Asked:
+    async def __call__(self, pipeline: Pipeline, question: Question, *, repetition: int = 0) -> EvalRun:
         assert repetition == 0
         self.asked.append(question)
         run_id = f"r{len(self.asked)}"
         trace = await run_pipeline(pipeline, question, self.model)
-        return Asked(run_id, trace, "" if trace.status in COMPLETE else trace.error or "")
+        return EvalRun(run_id, trace, "" if trace.status in COMPLETE else trace.error or "")
 
 
 def saying(field: str, *values: Any) -> Reply:
@@ -71,10 +71,10 @@ async def asking_over_http(url: str) -> AsyncIterator[tuple[Ask, Callable[[str],
     backend, _ = real(config.models, {"KEY": "sk-test"})
     runs = Runs(config, backend)
 
-    async def ask(pipeline: Pipeline, question: Question, *, repetition: int = 0) -> Asked:
+    async def ask(pipeline: Pipeline, question: Question, *, repetition: int = 0) -> EvalRun:
         run = await start_run(runs, pipeline, question, seed=repetition)
         await run.ended.wait()
-        return Asked(run.run_id, run.trace, "" if run.trace.status in COMPLETE else run.trace.error or "")
+        return EvalRun(run.run_id, run.trace, "" if run.trace.status in COMPLETE else run.trace.error or "")
 
     async with runs.open():
         yield ask, of

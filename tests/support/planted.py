@@ -8,48 +8,56 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from moa_mcp.evaluation.result import AskedQuestion, Contestant, Evaluation, Outcome, Sample, Settings, Verdict
+from moa_mcp.evaluation.result import (
+    AskedQuestion,
+    Contestant,
+    EvalSettings,
+    Evaluation,
+    MemberSample,
+    Outcome,
+    Verdict,
+)
 
 MIX = "vote_mix"
 EQUAL: Mapping[str, float] = {"gpt-5-mini": 0.7, "claude-haiku-4": 0.7, "gemini-2.5-flash": 0.7, "mistral-small": 0.7}
 
-Aggregate = Callable[[Sequence[Sample], str, random.Random], str]
+Aggregate = Callable[[Sequence[MemberSample], str, random.Random], str]
 """Returns the result from the samples, and the right answer."""
 
 
-def skilled(samples: Sequence[Sample], right: str, rng: random.Random) -> str:
+def skilled(samples: Sequence[MemberSample], right: str, rng: random.Random) -> str:
     """Recognize a right answer nine times of ten, also that of a minority; else take a random one."""
     values = [one.extracted or "" for one in samples]
     return right if right in values and rng.random() < 0.95 else rng.choice(values)
 
 
-def expert(samples: Sequence[Sample], right: str, rng: random.Random) -> str:
+def expert(samples: Sequence[MemberSample], right: str, rng: random.Random) -> str:
     """Solve the question itself, nine times of ten, whatever the samples are."""
     return right if rng.random() < 0.9 else "0"
 
 
-def knowing(samples: Sequence[Sample], right: str, rng: random.Random) -> str:
+def knowing(samples: Sequence[MemberSample], right: str, rng: random.Random) -> str:
     """Know every answer."""
     return right
 
 
-def contrary(samples: Sequence[Sample], right: str, rng: random.Random) -> str:
+def contrary(samples: Sequence[MemberSample], right: str, rng: random.Random) -> str:
     """Prefer a wrong answer where there is one."""
     wrong = [one.extracted or "" for one in samples if one.extracted != right]
     return rng.choice(wrong) if wrong and rng.random() < 0.6 else samples[0].extracted or ""
 
 
-def first(samples: Sequence[Sample], right: str, rng: random.Random) -> str:
+def first(samples: Sequence[MemberSample], right: str, rng: random.Random) -> str:
     """Take the first answer, whatever the others say."""
     return samples[0].extracted or ""
 
 
-def any_of(samples: Sequence[Sample], right: str, rng: random.Random) -> str:
+def any_of(samples: Sequence[MemberSample], right: str, rng: random.Random) -> str:
     """Take a random answer."""
     return rng.choice(samples).extracted or ""
 
 
-def majority(samples: Sequence[Sample], right: str, rng: random.Random) -> str:
+def majority(samples: Sequence[MemberSample], right: str, rng: random.Random) -> str:
     """Take the most frequent answer."""
     return Counter(one.extracted or "" for one in samples).most_common(1)[0][0]
 
@@ -85,7 +93,7 @@ def evaluation(world: World, questions: int = 300, *, seed: int = 1, clusters: i
         created_at="2026-11-27T17:00:00+00:00",
         source="questions.jsonl",
         versions={"moa-mcp": "0.1.0"},
-        settings=Settings(scoring="number"),
+        settings=EvalSettings(scoring="number"),
         questions=asked,
         contestants=(contestant,),
         outcomes=outcomes,
@@ -136,14 +144,16 @@ def _question(number: int, clusters: int) -> AskedQuestion:
 def _outcome(world: World, asked: AskedQuestion, name: str, rng: random.Random) -> Outcome:
     right, ease = asked.answer or "", rng.random()
     given: dict[str, str] = {}
-    samples: list[Sample] = []
+    samples: list[MemberSample] = []
     for model, skill in world.skills.items():
         for _ in range(world.samples):
             value = _answer(world, model, skill, right, ease, given, rng)
             given.setdefault(model, value)
             usd = Decimal(str(world.prices.get(model, 0.001)))
             score = float(value == right)
-            samples.append(Sample(model=model, text=f"It is {value}.", extracted=value, score=score, cost_usd=usd))
+            samples.append(
+                MemberSample(model=model, text=f"It is {value}.", extracted=value, score=score, cost_usd=usd)
+            )
     result = world.aggregate(samples, right, rng)
     calls = len(samples) + (world.aggregate is not majority)
     return _scored(asked, name, float(result == right), calls).model_copy(

@@ -25,7 +25,7 @@ from moa_mcp.evaluation.execution.assembly import Background
 from moa_mcp.evaluation.execution.execution import EvalExecution, Executing
 from moa_mcp.evaluation.execution.identities import RunIdentities
 from moa_mcp.evaluation.execution.plan import EvalPlan, Judgement
-from moa_mcp.evaluation.result import Settings
+from moa_mcp.evaluation.result import EvalSettings
 from moa_mcp.planning.estimate import prices
 from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import Runs
@@ -165,8 +165,8 @@ def _families(judging: Sequence[str], routed_to: Mapping[str, Mapping[str, str]]
     return shared_families(judging, {name: tuple(routes.values()) for name, routes in routed_to.items()})
 
 
-def _settings(request: EvalRequest, judging: Sequence[str]) -> Settings:
-    return Settings(
+def _settings(request: EvalRequest, judging: Sequence[str]) -> EvalSettings:
+    return EvalSettings(
         scoring=_TASK if request.source.is_task else request.scoring.way,
         judge=request.judge if judging else None,
         judge_models=tuple(dict.fromkeys(judging)),

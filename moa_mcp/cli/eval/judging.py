@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from moa_mcp.cli.batch.source import InvalidFile
 from moa_mcp.cli.options import Refused
 from moa_mcp.config import Pipeline
-from moa_mcp.evaluation.asking import Ask, Asked
+from moa_mcp.evaluation.asking import Ask, EvalRun
 from moa_mcp.evaluation.duels.duel import duel
 from moa_mcp.evaluation.execution.plan import Duellist, Judgement
 from moa_mcp.evaluation.judges.judging import digest_of_judge
@@ -88,7 +88,7 @@ def _scorer(scoring: Scoring, questions: Sequence[EvalQuestion], ask: Ask) -> Sc
 class _Nothing:
     """Asks nothing: only the settings of a scorer are read."""
 
-    async def __call__(self, *_: object, **__: object) -> Asked:
+    async def __call__(self, *_: object, **__: object) -> EvalRun:
         raise NotImplementedError
 
 

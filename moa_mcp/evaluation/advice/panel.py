@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moa_mcp.evaluation.advice.values import Measured
-from moa_mcp.evaluation.result import AskedQuestion, Contestant, Evaluation, Interval, Outcome, Sample
+from moa_mcp.evaluation.result import AskedQuestion, Contestant, Evaluation, Interval, MemberSample, Outcome
 from moa_mcp.evaluation.statistics import Figure, Floats, SampleBaselines, sample_baselines
 
 _LEAST_AGREEING = 2
@@ -83,7 +83,7 @@ class Panel:
         return scores(self.outcomes)
 
     @cached_property
-    def samples(self) -> tuple[tuple[Sample, ...], ...]:
+    def samples(self) -> tuple[tuple[MemberSample, ...], ...]:
         """The scored samples of each question."""
         return tuple(tuple(one for one in each.samples if one.score is not None) for each in self.outcomes)
 
@@ -209,7 +209,7 @@ def _others(evaluations: Sequence[Evaluation], name: str) -> Iterator[Contestant
     yield from {each.name: each for every in evaluations for each in every.contestants if each.name != name}.values()
 
 
-def baselines(samples: Sequence[Sequence[Sample]]) -> SampleBaselines:
+def baselines(samples: Sequence[Sequence[MemberSample]]) -> SampleBaselines:
     """Return what single samples, majorities and the best of them score, by question."""
     return sample_baselines(
         [[one.score for one in each if one.score is not None] for each in samples],
@@ -245,13 +245,13 @@ def _mean(values: Sequence[float | None]) -> float:
     return sum(known) / len(known) if known else float("nan")
 
 
-def _agreement(samples: Sequence[Sample]) -> float:
+def _agreement(samples: Sequence[MemberSample]) -> float:
     values = [one.extracted for one in samples if one.extracted is not None]
     if not values or len(samples) < _LEAST_AGREEING:
         return float("nan")
     return max(values.count(each) for each in values) / len(samples)
 
 
-def _is_tied(samples: Sequence[Sample]) -> bool:
+def _is_tied(samples: Sequence[MemberSample]) -> bool:
     counts = Counter(one.extracted for one in samples if one.extracted is not None).most_common(2)
     return len(counts) > 1 and counts[0][1] == counts[1][1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from moa_mcp.evaluation.result import Frozen, Interval
+from moa_mcp.evaluation.result import EvalValue, Interval
 
 FORMAT = 1
 """The version of the JSON form."""
@@ -52,7 +52,7 @@ AIMS: dict[Kind, Aim] = {
 }
 
 
-class Measured(Frozen):
+class Measured(EvalValue):
     """A number with its interval."""
 
     value: float
@@ -61,7 +61,7 @@ class Measured(Frozen):
     """The questions, pairs, calls or runs that it is computed from."""
 
 
-class PriceEffect(Frozen):
+class PriceEffect(EvalValue):
     """What a recommendation does to the price. What is unknown is None."""
 
     calls_before: float | None = None
@@ -72,7 +72,7 @@ class PriceEffect(Frozen):
     usd_per_1000_after: float | None = None
 
 
-class Recommendation(Frozen):
+class Recommendation(EvalValue):
     """What to change. Its interval excludes `threshold`."""
 
     kind: Kind
@@ -92,7 +92,7 @@ class Recommendation(Frozen):
     """What to write in pipelines.toml; None if nothing can be suggested."""
 
 
-class Undecided(Frozen):
+class Undecided(EvalValue):
     """A change that these data neither recommend nor exclude."""
 
     kind: Kind
@@ -108,7 +108,7 @@ class Undecided(Frozen):
     """Questions, or calls or runs of the journal, in total."""
 
 
-class MemberQuality(Frozen):
+class MemberQuality(EvalValue):
     """How right a member of a panel is on its own, from its samples."""
 
     model: str
@@ -125,7 +125,7 @@ class MemberQuality(Frozen):
     """Members that are better, by the simultaneous interval, and not more expensive, as far as prices are known."""
 
 
-class ErrorPair(Frozen):
+class ErrorPair(EvalValue):
     """How far the errors of two members go together."""
 
     first: str
@@ -144,7 +144,7 @@ class ErrorPair(Frozen):
     """The maker of both; None if they differ or are not known."""
 
 
-class Aggregation(Frozen):
+class Aggregation(EvalValue):
     """What the steps after the first make of its answers."""
 
     result: Measured
@@ -167,14 +167,14 @@ class Aggregation(Frozen):
     """Of the questions on which the majority is right: how often the result is wrong."""
 
 
-class CurvePoint(Frozen):
+class CurvePoint(EvalValue):
     """The majority of some samples of one model."""
 
     samples: int
     score: Measured
 
 
-class SelfConsistency(Frozen):
+class SelfConsistency(EvalValue):
     """Several samples of one model of a panel."""
 
     model: str
@@ -183,7 +183,7 @@ class SelfConsistency(Frozen):
     """Of the majority of all its samples over the pipeline, paired; None if no result has a score."""
 
 
-class Alternative(Frozen):
+class Alternative(EvalValue):
     """Another contestant on the same questions: one call of a model, or a pipeline of one model."""
 
     contestant: str
@@ -194,14 +194,14 @@ class Alternative(Frozen):
     usd_per_1000: float | None
 
 
-class AgreementRow(Frozen):
+class AgreementRow(EvalValue):
     """Questions on which the same share of the samples has the most frequent value."""
 
     agreement: float
     right: Measured
 
 
-class CascadeFinding(Frozen):
+class CascadeFinding(EvalValue):
     """Stopping after the first step where its answers agree, with a threshold chosen on half of the questions."""
 
     threshold: float | None
@@ -219,7 +219,7 @@ class CascadeFinding(Frozen):
     seed: int
 
 
-class PanelFindings(Frozen):
+class PanelFindings(EvalValue):
     """What the evaluations say about a pipeline."""
 
     pipeline: str
@@ -240,7 +240,7 @@ class PanelFindings(Frozen):
     or can't be written."""
 
 
-class JudgeFindings(Frozen):
+class JudgeFindings(EvalValue):
     """What a judge of an evaluation does with the places of answers."""
 
     judge: str
@@ -252,7 +252,7 @@ class JudgeFindings(Frozen):
     """How often both orders have the same verdict."""
 
 
-class RecordedMember(Frozen):
+class RecordedMember(EvalValue):
     """A model in the recorded runs of a pipeline."""
 
     model: str
@@ -275,7 +275,7 @@ class RecordedMember(Frozen):
     """How often the result of a vote would be another one without it; None without counts."""
 
 
-class RecordedJudge(Frozen):
+class RecordedJudge(EvalValue):
     """A model that ranks or chooses answers in the recorded runs of a pipeline."""
 
     judge: str
@@ -291,7 +291,7 @@ class RecordedJudge(Frozen):
     """How often the passes of a step name the same answer; None with single passes."""
 
 
-class Cause(Frozen):
+class Cause(EvalValue):
     """Why results are degraded."""
 
     text: str
@@ -300,7 +300,7 @@ class Cause(Frozen):
     """The ID of a run."""
 
 
-class RecordedPipeline(Frozen):
+class RecordedPipeline(EvalValue):
     """What recorded runs say about a pipeline, without labels."""
 
     pipeline: str
@@ -317,7 +317,7 @@ class RecordedPipeline(Frozen):
     """How often answers differ; None without counts."""
 
 
-class UsedEvaluation(Frozen):
+class UsedEvaluation(EvalValue):
     """An evaluation that the advice rests on."""
 
     source: str
@@ -327,7 +327,7 @@ class UsedEvaluation(Frozen):
     file: str
 
 
-class Advice(Frozen):
+class Advice(EvalValue):
     """The whole advice."""
 
     format: int = FORMAT

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from moa_mcp.evaluation.analysis.comparisons import gains
 from moa_mcp.evaluation.report.numbers import counted, points, spread
-from moa_mcp.evaluation.result import Comparison, Evaluation, Interval, Standing
+from moa_mcp.evaluation.result import Comparison, ContestantStanding, Evaluation, Interval
 from moa_mcp.evaluation.statistics import CorrectedGain
 
 _FEW_CLUSTERS = 20
@@ -62,7 +62,7 @@ def _unknown_costs(evaluation: Evaluation) -> Iterator[str]:
         )
 
 
-def _unpriced(standing: Standing) -> str:
+def _unpriced(standing: ContestantStanding) -> str:
     return f"{standing.contestant} ({counted(standing.unknown_costs, 'call')} of unknown cost)"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from moa_mcp.evaluation.analysis.scores import clusters, scores
-from moa_mcp.evaluation.result import Comparison, Evaluation, Interval, Standing
+from moa_mcp.evaluation.result import Comparison, ContestantStanding, Evaluation, Interval
 from moa_mcp.evaluation.statistics import Clusters, CorrectedGain, compared, detectable
 
 _POINT = 0.01
@@ -27,7 +27,7 @@ def gains(evaluation: Evaluation, *, failures_are_wrong: bool = False) -> tuple[
     return compared(by_name, pairs(evaluation), clusters(evaluation), seed=evaluation.settings.seed)
 
 
-def comparisons(evaluation: Evaluation, standings: Sequence[Standing]) -> tuple[Comparison, ...]:
+def comparisons(evaluation: Evaluation, standings: Sequence[ContestantStanding]) -> tuple[Comparison, ...]:
     """Return all comparisons; none if nothing has a score. `standings` have the costs."""
     if not any(each.n for each in standings):
         return ()
@@ -40,7 +40,7 @@ def _comparison(
     found: CorrectedGain,
     by_name: Mapping[str, list[float]],
     labels: Clusters,
-    standings: Mapping[str, Standing],
+    standings: Mapping[str, ContestantStanding],
     number: int,
 ) -> Comparison:
     gain, wide = found.gain, found.simultaneous
@@ -86,7 +86,7 @@ def _nothing(found: CorrectedGain, labels: Clusters) -> Comparison:
     )
 
 
-def _price(one: Standing, other: Standing) -> float | None:
+def _price(one: ContestantStanding, other: ContestantStanding) -> float | None:
     """Return what 1000 questions cost more; None if a cost is unknown."""
     if one.usd_per_1000 is None or other.usd_per_1000 is None or one.unknown_costs or other.unknown_costs:
         return None

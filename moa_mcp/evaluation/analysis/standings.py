@@ -7,11 +7,11 @@ from decimal import Decimal
 from statistics import median
 
 from moa_mcp.evaluation.analysis.scores import NOT_STARTED, by_contestant, clusters, is_failed, scores
-from moa_mcp.evaluation.result import Contestant, Evaluation, Interval, Outcome, Standing
+from moa_mcp.evaluation.result import Contestant, ContestantStanding, Evaluation, Interval, Outcome
 from moa_mcp.evaluation.statistics.intervals import MeanScore, mean_score
 
 
-def standings(evaluation: Evaluation) -> tuple[Standing, ...]:
+def standings(evaluation: Evaluation) -> tuple[ContestantStanding, ...]:
     """Return the standing of each contestant, in the order of the contestants."""
     by_question, labels = scores(evaluation), clusters(evaluation)
     asked = len(evaluation.questions)
@@ -23,7 +23,7 @@ def standings(evaluation: Evaluation) -> tuple[Standing, ...]:
     return tuple(each.model_copy(update={"on_frontier": each.contestant in best}) for each in rows)
 
 
-def frontier(rows: Iterable[Standing], contestants: Iterable[Contestant]) -> frozenset[str]:
+def frontier(rows: Iterable[ContestantStanding], contestants: Iterable[Contestant]) -> frozenset[str]:
     """Return the names of those that no other beats: none scores at least as much for less, or more for as much."""
     runnable = {each.name for each in contestants if each.kind != "best_of"}
     placed = [
@@ -39,11 +39,11 @@ def frontier(rows: Iterable[Standing], contestants: Iterable[Contestant]) -> fro
     )
 
 
-def _standing(name: str, outcomes: Sequence[Outcome], mean: MeanScore, asked: int) -> Standing:
+def _standing(name: str, outcomes: Sequence[Outcome], mean: MeanScore, asked: int) -> ContestantStanding:
     begun = [each for each in outcomes if each.status not in NOT_STARTED]
     took = [each.seconds for each in begun if each.seconds is not None]
     figure = mean.mean if mean.questions else None
-    return Standing(
+    return ContestantStanding(
         contestant=name,
         n=mean.questions,
         score=None if figure is None else figure.value,

@@ -16,7 +16,7 @@ from moa_mcp.batch.spending import BatchBudget
 from moa_mcp.budget.worst_case import nanodollars, rounded
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import JournalDamaged, MoaError, RunNotFound, RunNotResumable
-from moa_mcp.evaluation.asking import Asked
+from moa_mcp.evaluation.asking import EvalRun
 from moa_mcp.evaluation.execution.identities import RunIdentities, RunIdentity
 from moa_mcp.runs import NewRun, ResumedRun, RunRefused, Runs, traced
 from moa_mcp.runs.caps import earlier
@@ -57,7 +57,7 @@ class EvalCosts:
 
 
 @dataclass(frozen=True, slots=True)
-class Replied(Asked):
+class Replied(EvalRun):
     """What a run of an evaluation returned, and how it ended."""
 
     not_started: bool = False

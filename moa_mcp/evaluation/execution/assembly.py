@@ -13,7 +13,7 @@ from moa_mcp.evaluation.execution.asker import EvalCosts
 from moa_mcp.evaluation.execution.execution import Found
 from moa_mcp.evaluation.execution.plan import EvalPlan
 from moa_mcp.evaluation.question import EvalQuestion
-from moa_mcp.evaluation.result import AskedQuestion, Contestant, Evaluation, Outcome, Settings
+from moa_mcp.evaluation.result import AskedQuestion, Contestant, EvalSettings, Evaluation, Outcome
 from moa_mcp.evaluation.samples import missing
 from moa_mcp.values import COMPLETE
 
@@ -25,7 +25,7 @@ class Background:
     """What a result tells besides its outcomes."""
 
     source: str
-    settings: Settings
+    settings: EvalSettings
     routes: Mapping[str, Mapping[str, str]]
     """By entrant, and by alias: the model of the route that answers now."""
     notes: tuple[str, ...] = ()

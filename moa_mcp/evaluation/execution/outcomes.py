@@ -9,7 +9,7 @@ from moa_mcp.evaluation.execution.asker import Replied
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.result import Outcome, OutcomeStatus
 from moa_mcp.evaluation.samples import SampleCall, agreement
-from moa_mcp.evaluation.scoring.score import Score
+from moa_mcp.evaluation.scoring.score import AnswerScore
 from moa_mcp.trace.costs import calls_of, known_cost
 
 
@@ -21,7 +21,7 @@ def status_of(reply: Replied) -> OutcomeStatus:
 
 
 def outcome_of(
-    question: EvalQuestion, contestant: str, reply: Replied, score: Score | None, samples: Sequence[SampleCall]
+    question: EvalQuestion, contestant: str, reply: Replied, score: AnswerScore | None, samples: Sequence[SampleCall]
 ) -> Outcome:
     """Return the outcome of a contestant's own run; `score` is None if its answer is not scored, or if it has none."""
     calls = () if reply.trace is None else calls_of(reply.trace)
@@ -43,7 +43,7 @@ def outcome_of(
     return outcome if score is None else with_score(outcome, score)
 
 
-def with_score(outcome: Outcome, score: Score) -> Outcome:
+def with_score(outcome: Outcome, score: AnswerScore) -> Outcome:
     """Return an outcome with its score, and what its judge cost."""
     traces = [each.trace for each in score.asked if each.trace is not None]
     unscored = score.problem or score.why or "it could not be scored"

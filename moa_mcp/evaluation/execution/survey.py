@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from moa_mcp.batch.ended import concerns
 from moa_mcp.config import Pipeline
 from moa_mcp.errors import JournalDamaged
-from moa_mcp.evaluation.asking import Asked
+from moa_mcp.evaluation.asking import EvalRun
 from moa_mcp.evaluation.contestants import Entrant
 from moa_mcp.evaluation.execution.asker import Asker, recorded_trace
 from moa_mcp.evaluation.execution.plan import Duellist, EvalPlan
@@ -48,15 +48,15 @@ class RecordedReplies:
         self.left: dict[str, Question] = {}
         """By the ID of the run: what would be asked."""
 
-    async def __call__(self, pipeline: Pipeline, question: Question, *, repetition: int = 0) -> Asked:
+    async def __call__(self, pipeline: Pipeline, question: Question, *, repetition: int = 0) -> EvalRun:
         """Return a recorded reply, or none."""
         run_id = self._asker.identities.of_question(pipeline, question, repetition).run_id
         trace = await recorded(self._asker, pipeline, run_id)
         if trace is None:
             self.left[run_id] = pipeline.asked(question)
-            return Asked(run_id, None, "it is not asked yet")
+            return EvalRun(run_id, None, "it is not asked yet")
         self.recorded.add(run_id)
-        return Asked(run_id, trace)
+        return EvalRun(run_id, trace)
 
 
 async def recorded(asker: Asker, pipeline: Pipeline, run_id: str) -> Trace | None:

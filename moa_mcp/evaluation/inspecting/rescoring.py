@@ -19,7 +19,7 @@ from inspect_ai.util import registry_info
 from moa_mcp.evaluation.inspecting.private import parameters_of
 from moa_mcp.evaluation.inspecting.scores import score_of
 from moa_mcp.evaluation.samples import SampleCall
-from moa_mcp.evaluation.scoring.score import Score
+from moa_mcp.evaluation.scoring.score import AnswerScore
 
 _PROMPTS = ("system_message", "prompt_template", "user_message", "assistant_message", "chain_of_thought")
 """Solvers of Inspect that write a prompt and ask nothing."""
@@ -77,7 +77,7 @@ async def rescored(task: Task, sample: EvalSample, calls: Sequence[SampleCall]) 
     return [each._replace(score=by_text[each.text]) for each in calls]
 
 
-async def _scored(task: Task, sample: EvalSample, text: str) -> Score:
+async def _scored(task: Task, sample: EvalSample, text: str) -> AnswerScore:
     scorer = _first(task)
     output = ModelOutput.from_content(sample.output.model, text)
     state = TaskState(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from moa_mcp.config import Pipeline
-from moa_mcp.evaluation.asking import Ask, Asked
+from moa_mcp.evaluation.asking import Ask, EvalRun
 from moa_mcp.evaluation.judges.prompts import VERSION, JudgePrompt
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.scoring.comparing import digest_of
@@ -40,7 +40,7 @@ class Heard(NamedTuple, Generic[Said]):
     """Its reason, or why there is no verdict."""
     problem: str
     """Why it did not reply; empty if it did."""
-    asked: tuple[Asked, ...]
+    asked: tuple[EvalRun, ...]
     """Its runs, in order."""
 
 
@@ -57,7 +57,7 @@ class EvalJudge:
             images = images_of(question.item.images)
         except FileRefused as error:
             return Heard(None, "", f"the judge was not asked: {error}", ())
-        asked: list[Asked] = []
+        asked: list[EvalRun] = []
         for again in (False, True)[:MOST_RUNS]:
             prompt = pose(images=images, again=again)
             asked.append(await self.ask(self.pipeline, prompt.question))

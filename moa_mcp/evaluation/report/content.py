@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from moa_mcp.evaluation.result import AskedQuestion, Evaluation, Outcome, Sample, Verdict
+from moa_mcp.evaluation.result import AskedQuestion, Evaluation, MemberSample, Outcome, Verdict
 from moa_mcp.viewer.data import PARSED, Json, packed, shown_tree
 
 ALL_ANSWERS = 12_000_000
@@ -91,7 +91,7 @@ def _outcome(outcome: Outcome, limit: int) -> Json:
     return {"status": outcome.status} | _known(optional)
 
 
-def _sample(sample: Sample) -> Json:
+def _sample(sample: MemberSample) -> Json:
     extracted = None if sample.extracted is None else shortened(sample.extracted, _REASON)
     return {"model": sample.model, **_known({"extracted": extracted, "score": sample.score})}
 

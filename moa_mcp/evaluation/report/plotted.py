@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
 from moa_mcp.evaluation.report.numbers import dollars, points, spread
-from moa_mcp.evaluation.result import Contestant, ContestantKind, Evaluation, Interval, Standing
+from moa_mcp.evaluation.result import Contestant, ContestantKind, ContestantStanding, Evaluation, Interval
 
 _EVEN = 0.5
 _Value: TypeAlias = "tuple[float, Interval | None]"
@@ -47,7 +47,7 @@ def content_of(evaluation: Evaluation) -> PictureContent:
     return PictureContent(measure, shown, left_out, evaluation.settings.simulated)
 
 
-def _plotted(contestant: Contestant, row: Standing, values: Mapping[str, _Value]) -> Plotted:
+def _plotted(contestant: Contestant, row: ContestantStanding, values: Mapping[str, _Value]) -> Plotted:
     score, interval = values[contestant.name]
     at_least = row.unknown_costs > 0 and row.usd_per_1000 is not None
     return Plotted(contestant.name, contestant.kind, score, interval, row.usd_per_1000, at_least, row.on_frontier)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from moa_mcp.evaluation.report.numbers import calls, dollars, p_value, points, seconds, spread
-from moa_mcp.evaluation.result import Comparison, Contestant, Duel, Evaluation, Interval, Standing
+from moa_mcp.evaluation.result import Comparison, Contestant, ContestantStanding, Duel, Evaluation, Interval
 
 FRONTIER, PARTIAL = "*", "+"
 Row = TypeVar("Row")
@@ -73,7 +73,7 @@ def _column(rows: Sequence[Row], title: str, cell: Callable[[Row], str], about: 
 def _problems(evaluation: Evaluation) -> Iterator[TextTable]:
     """Yield the table of what went wrong, except where nothing did."""
     scored = any(each.n for each in evaluation.standings)
-    counts: tuple[tuple[str, str, Callable[[Standing], int]], ...] = (
+    counts: tuple[tuple[str, str, Callable[[ContestantStanding], int]], ...] = (
         ("degraded", "questions whose run was degraded", lambda row: row.degraded),
         ("failed", "questions without an answer", lambda row: row.failed),
         ("unscored", "answers that could not be scored", lambda row: row.unscored if scored else 0),
@@ -100,11 +100,11 @@ def _named(contestant: Contestant) -> str:
     return f"{contestant.name} ({', '.join(about)})" if about else contestant.name
 
 
-def _score(row: Standing) -> str:
+def _score(row: ContestantStanding) -> str:
     return _share(row.score, row.interval)
 
 
-def _costs(rows: Sequence[Standing]) -> Column:
+def _costs(rows: Sequence[ContestantStanding]) -> Column:
     """Return the column of costs, with marks of the same width so that the digits align."""
     partial = any(map(_is_partial, rows))
     cells = [
@@ -116,7 +116,7 @@ def _costs(rows: Sequence[Standing]) -> Column:
     return Column("$/1000", tuple(cells), "US dollars for 1,000 questions")
 
 
-def _is_partial(row: Standing) -> bool:
+def _is_partial(row: ContestantStanding) -> bool:
     return row.usd_per_1000 is not None and row.unknown_costs > 0
 
 

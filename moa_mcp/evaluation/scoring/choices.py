@@ -14,7 +14,7 @@ from string import ascii_uppercase
 
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.scoring.comparing import compared, digest_of, shown
-from moa_mcp.evaluation.scoring.score import Score
+from moa_mcp.evaluation.scoring.score import AnswerScore
 from moa_mcp.evaluation.scoring.values import Extraction
 from moa_mcp.extraction import doubts
 from moa_mcp.extraction.choices import choice_letter
@@ -52,7 +52,7 @@ class ByChoice:
             return f"answer {shown(question.answer)} is {_valid(question.choices)}"
         return ""
 
-    async def __call__(self, question: EvalQuestion, answer: str) -> Score:
+    async def __call__(self, question: EvalQuestion, answer: str) -> AnswerScore:
         expected = right_letter(question.answer or "", question.choices) or ""
         found = (await values_of(Extraction("choice"), [answer])).values[0] or named(answer, question.choices)
         return compared(found, expected, equal=found == expected, absent="the answer makes no choice")

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Protocol
 
 from moa_mcp.evaluation.question import EvalQuestion
-from moa_mcp.evaluation.scoring.score import Score, Scorer
+from moa_mcp.evaluation.scoring.score import AnswerScore, Scorer
 
 _LONGEST = 80
 
@@ -19,12 +19,12 @@ class CheckedScorer(Scorer, Protocol):
         ...
 
 
-def compared(found: str | None, expected: str, *, equal: bool, absent: str) -> Score:
+def compared(found: str | None, expected: str, *, equal: bool, absent: str) -> AnswerScore:
     """Return the score of a value. `absent` says what an answer without a value lacks."""
     if found is None:
-        return Score(0.0, None, f"{absent}; {shown(expected)} is right")
+        return AnswerScore(0.0, None, f"{absent}; {shown(expected)} is right")
     why = "is right" if equal else f"is not {shown(expected)}"
-    return Score(float(equal), found, f"{shown(found)} {why}")
+    return AnswerScore(float(equal), found, f"{shown(found)} {why}")
 
 
 def shown(value: str) -> str:

@@ -9,7 +9,7 @@ from moa_mcp.evaluation.scoring.choices import ByChoice
 from moa_mcp.evaluation.scoring.comparing import CheckedScorer, digest_of
 from moa_mcp.evaluation.scoring.json_values import ByJson, is_json
 from moa_mcp.evaluation.scoring.numbers import ByNumber, is_numeric
-from moa_mcp.evaluation.scoring.score import Score
+from moa_mcp.evaluation.scoring.score import AnswerScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,5 +48,5 @@ class ByEach:
     def problem_of(self, question: EvalQuestion) -> str:
         return self.of(question).problem_of(question)
 
-    async def __call__(self, question: EvalQuestion, answer: str) -> Score:
+    async def __call__(self, question: EvalQuestion, answer: str) -> AnswerScore:
         return await self.of(question)(question, answer)

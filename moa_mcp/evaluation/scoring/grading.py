@@ -9,7 +9,7 @@ from moa_mcp.evaluation.judges.judging import EvalJudge, digest_of_judge
 from moa_mcp.evaluation.judges.prompts import JudgePrompt
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.scoring.rubrics import NO_RUBRIC, Rubric
-from moa_mcp.evaluation.scoring.score import Score
+from moa_mcp.evaluation.scoring.score import AnswerScore
 from moa_mcp.images import Image
 from moa_mcp.verdicts import Asked
 from moa_mcp.verdicts.grades import read_grade
@@ -39,7 +39,7 @@ class ByJudge:
         del question
         return ""
 
-    async def __call__(self, question: EvalQuestion, answer: str) -> Score:
+    async def __call__(self, question: EvalQuestion, answer: str) -> AnswerScore:
         criteria = self.rubric.criteria(reference=question.answer is not None)
 
         def pose(*, images: tuple[Image, ...], again: bool) -> JudgePrompt:
@@ -49,4 +49,4 @@ class ByJudge:
             return read_grade(reply, asked, self.rubric.scale)
 
         heard = await self.judge.hear(question, pose, read)
-        return Score(heard.verdict, None, heard.why, heard.problem, heard.asked)
+        return AnswerScore(heard.verdict, None, heard.why, heard.problem, heard.asked)

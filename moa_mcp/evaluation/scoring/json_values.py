@@ -18,7 +18,7 @@ import anyio.to_thread
 
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.scoring.comparing import digest_of, shown
-from moa_mcp.evaluation.scoring.score import Score
+from moa_mcp.evaluation.scoring.score import AnswerScore
 from moa_mcp.schemas import JsonReply, NotJson, parsed, read
 
 _Json: TypeAlias = "Mapping[str, _Json] | Sequence[_Json] | str | Decimal | bool | None"
@@ -53,13 +53,13 @@ class ByJson:
             return f"answer {shown(question.answer)} is not JSON: {error}"
         return ""
 
-    async def __call__(self, question: EvalQuestion, answer: str) -> Score:
+    async def __call__(self, question: EvalQuestion, answer: str) -> AnswerScore:
         expected = _value(question.answer or "null")
         reply = await anyio.to_thread.run_sync(_read, expected, answer, abandon_on_cancel=True)
         if reply.text is None:
-            return Score(0.0, None, f"no JSON to compare: {reply.fault}")
+            return AnswerScore(0.0, None, f"no JSON to compare: {reply.fault}")
         found = difference(expected, _value(reply.text), subset=self.subset)
-        return Score(float(not found), reply.text, found or "the JSON is right")
+        return AnswerScore(float(not found), reply.text, found or "the JSON is right")
 
 
 def is_json(text: str) -> bool:

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.scoring.comparing import compared, digest_of, shown
-from moa_mcp.evaluation.scoring.score import Score
+from moa_mcp.evaluation.scoring.score import AnswerScore
 from moa_mcp.evaluation.scoring.values import Extraction
 from moa_mcp.extraction import words
 from moa_mcp.extraction.folding import folded
@@ -101,7 +101,7 @@ class ByNumber:
             return "answer is missing"
         return "" if self._number(question.answer) else f"answer {shown(question.answer)} is not one number"
 
-    async def __call__(self, question: EvalQuestion, answer: str) -> Score:
+    async def __call__(self, question: EvalQuestion, answer: str) -> AnswerScore:
         found = (await values_of(Extraction("last_number", self.decimal), [answer])).values[0]
         expected = self._number(question.answer or "") or ""
         equal = found == expected
@@ -109,7 +109,7 @@ class ByNumber:
         if not self.tolerance.amount or equal or found is None:
             return score
         within = "within" if score.value else "not within"
-        return Score(score.value, found, f"{shown(found)} is {within} {self.tolerance} of {shown(expected)}")
+        return AnswerScore(score.value, found, f"{shown(found)} is {within} {self.tolerance} of {shown(expected)}")
 
     def _number(self, text: str) -> str | None:
         return last_number(text, self.decimal or "point")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from moa_mcp.evaluation.asking import Asked
+from moa_mcp.evaluation.asking import EvalRun
 from moa_mcp.evaluation.question import EvalQuestion
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class AnswerScore:
     """How right an answer is, and why."""
 
     value: float | None
@@ -22,7 +22,7 @@ class Score:
     problem: str = ""
     """Why there is no value, where the answer itself may be fine: the run of the judge failed, or the function of the
     user did. Empty if there is a value, or if the judge replied without a verdict that can be read."""
-    asked: tuple[Asked, ...] = ()
+    asked: tuple[EvalRun, ...] = ()
     """The runs of a judge that scored it."""
 
 
@@ -44,6 +44,6 @@ class Scorer(Protocol):
         """A hash of all that determines scores besides questions and answers."""
         ...
 
-    async def __call__(self, question: EvalQuestion, answer: str) -> Score:
+    async def __call__(self, question: EvalQuestion, answer: str) -> AnswerScore:
         """Return the score of an answer. It raises nothing that an answer, a judge or a function of the user causes."""
         ...

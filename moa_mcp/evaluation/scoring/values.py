@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.scoring.comparing import compared, digest_of, shown
-from moa_mcp.evaluation.scoring.score import Score
+from moa_mcp.evaluation.scoring.score import AnswerScore
 from moa_mcp.extraction.fields import json_value
 from moa_mcp.extraction.numerals import DecimalMark
 from moa_mcp.extraction.patterns import PatternTooSlow
@@ -61,7 +61,7 @@ class ByValue:
         right = self._right(question.answer, value)
         return "" if right else f"answer {shown(question.answer)} has no text to compare"
 
-    async def __call__(self, question: EvalQuestion, answer: str) -> Score:
+    async def __call__(self, question: EvalQuestion, answer: str) -> AnswerScore:
         expected = question.answer or ""
         found = await values_of(Extraction(self.extract), [answer])
         (right,) = (await values_of(Extraction(self.extract), [expected])).values

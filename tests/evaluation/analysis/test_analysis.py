@@ -7,15 +7,15 @@ from decimal import Decimal
 import pytest
 
 from moa_mcp.evaluation.analysis import analysed
-from moa_mcp.evaluation.result import Evaluation, Settings, Standing
+from moa_mcp.evaluation.result import ContestantStanding, EvalSettings, Evaluation
 from moa_mcp.evaluation.statistics import compared, mean_score
 from tests.support.evaluations import BASELINE, PIPELINE, changed, evaluation, failed, judged
 
 TWO = {BASELINE: 0.7, PIPELINE: 0.85}
-GATE = Settings(scoring="number", fail_under=2.0)
+GATE = EvalSettings(scoring="number", fail_under=2.0)
 
 
-def row(whole: Evaluation, name: str) -> Standing:
+def row(whole: Evaluation, name: str) -> ContestantStanding:
     return next(each for each in whole.standings if each.contestant == name)
 
 
@@ -170,7 +170,7 @@ def test_of_equals_all_are_on_the_frontier_but_unknown_costs_are_not_placed() ->
 
 @pytest.mark.parametrize(("least", "passed"), [(2.0, True), (-100.0, True), (40.0, False)])
 def test_the_gate_goes_by_the_lower_end_of_each_gain(least: float, passed: bool) -> None:
-    settings = Settings(scoring="number", fail_under=least)
+    settings = EvalSettings(scoring="number", fail_under=least)
     assert analysed(evaluation(500, TWO, settings=settings)).gate_passed is passed
 
 

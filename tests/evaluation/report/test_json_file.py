@@ -13,7 +13,7 @@ import pytest
 
 from moa_mcp.evaluation.analysis import analysed
 from moa_mcp.evaluation.report.json_file import EvaluationUnreadable, encoded, read, write
-from moa_mcp.evaluation.result import Evaluation, Sample
+from moa_mcp.evaluation.result import Evaluation, MemberSample
 from tests.support.evaluations import PIPELINE, changed, evaluation, judged
 
 HOSTILE = "<script>\x1b[31m\u202e\ud800\U0001f600\x00"
@@ -27,7 +27,9 @@ def test_what_is_read_is_what_was_written(whole: Evaluation, tmp_path: Path) -> 
 
 
 def test_texts_that_no_encoding_has_survive(tmp_path: Path) -> None:
-    whole = changed(evaluation(3), PIPELINE, 3, answer=HOSTILE, samples=(Sample(model="m", text=HOSTILE, score=0.5),))
+    whole = changed(
+        evaluation(3), PIPELINE, 3, answer=HOSTILE, samples=(MemberSample(model="m", text=HOSTILE, score=0.5),)
+    )
     write(whole, tmp_path / "e.json")
     assert (tmp_path / "e.json").read_bytes().isascii()
     assert read(tmp_path / "e.json") == whole

@@ -14,7 +14,7 @@ import pytest
 from moa_mcp.evaluation.analysis import analysed
 from moa_mcp.evaluation.report.content import shortened
 from moa_mcp.evaluation.report.page import report_page
-from moa_mcp.evaluation.result import Evaluation, Sample, Settings
+from moa_mcp.evaluation.result import EvalSettings, Evaluation, MemberSample
 from moa_mcp.viewer.page import LOCAL_REPORT, REPORT
 from tests.support.browser import Opened, Theme, chromium
 from tests.support.evaluations import BASELINE, PIPELINE, changed, evaluation, failed, judged
@@ -91,9 +91,9 @@ def test_a_question_unfolds_to_what_was_expected_and_all_answers_side_by_side(op
         PIPELINE,
         1,
         samples=(
-            Sample(model="a", text="4", extracted="4", score=1.0),
-            Sample(model="b", text="?"),
-            Sample(model="c", text="5", extracted="5", score=0.0),
+            MemberSample(model="a", text="4", extracted="4", score=1.0),
+            MemberSample(model="b", text="?"),
+            MemberSample(model="c", text="5", extracted="5", score=0.0),
         ),
         agreement=2 / 3,
         judge_runs=("j1",),
@@ -248,7 +248,9 @@ def assert_no_markup(tab: sync_api.Page) -> None:
 def hostile(attack: str) -> Evaluation:
     """Return an evaluation with this text in all fields of users and models."""
     name = f"{attack} pipeline"
-    whole = evaluation(2, {BASELINE: 0.7, name: 0.8}, settings=Settings(scoring=attack, rubric=attack, judge=attack))
+    whole = evaluation(
+        2, {BASELINE: 0.7, name: 0.8}, settings=EvalSettings(scoring=attack, rubric=attack, judge=attack)
+    )
     whole = changed(
         whole,
         name,
@@ -259,7 +261,7 @@ def hostile(attack: str) -> Evaluation:
         run_id=attack,
         problem=attack,
         judge_runs=(attack,),
-        samples=(Sample(model=attack, text=attack, extracted=attack),),
+        samples=(MemberSample(model=attack, text=attack, extracted=attack),),
     )
     verdicts = judged(whole, names=(name, BASELINE)).verdicts
     verdicts = tuple(each.model_copy(update={"why": attack, "run_id": attack}) for each in verdicts)
@@ -355,7 +357,7 @@ def test_a_thousand_questions_of_five_contestants_are_drawn_in_parts(opened: Ope
 
 
 def test_simulated_models_and_costs_that_are_unknown_are_said_at_the_top(opened: Opened) -> None:
-    whole = evaluation(3, TWO, settings=Settings(scoring="number", simulated=True))
+    whole = evaluation(3, TWO, settings=EvalSettings(scoring="number", simulated=True))
     tab = opened(page(whole.model_copy(update={"unknown_costs": 2})))
     head = tab.locator("header.head").inner_text()
     assert "The models were simulated: these figures mean nothing for real models." in head

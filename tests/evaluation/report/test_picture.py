@@ -14,7 +14,7 @@ from moa_mcp.evaluation.report.cost_axis import CostAxis
 from moa_mcp.evaluation.report.labels import Box, free_place
 from moa_mcp.evaluation.report.picture import picture
 from moa_mcp.evaluation.report.plotted import content_of, described
-from moa_mcp.evaluation.result import Evaluation, Settings
+from moa_mcp.evaluation.result import EvalSettings, Evaluation
 from tests.support.evaluations import BASELINE, PIPELINE, SKILLS, changed, evaluation, failed, judged
 
 COSTS = st.lists(st.none() | st.just(0.0) | st.floats(1e-6, 1e6), min_size=1, max_size=12)
@@ -44,7 +44,7 @@ def mixed() -> Evaluation:
         evaluation(1, {"a": 1.0}),
         evaluation(0),
         evaluation(20, {f"{number}{HOSTILE}": 1.1 for number in range(12)}),
-        evaluation(20, settings=Settings(scoring="number", simulated=True)),
+        evaluation(20, settings=EvalSettings(scoring="number", simulated=True)),
     ],
 )
 def test_any_evaluation_has_a_picture(whole: Evaluation) -> None:

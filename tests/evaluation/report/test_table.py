@@ -11,7 +11,7 @@ from rich.console import Console
 from moa_mcp.cli.eval.table import show
 from moa_mcp.evaluation.analysis import analysed
 from moa_mcp.evaluation.report.words import compared
-from moa_mcp.evaluation.result import Evaluation, Interval, Settings
+from moa_mcp.evaluation.result import EvalSettings, Evaluation, Interval
 from tests.support.evaluations import BASELINE, PIPELINE, changed, evaluation, failed, judged
 
 TWO = {BASELINE: 0.7, PIPELINE: 0.85}
@@ -112,7 +112,7 @@ def test_colours_are_for_terminals_alone() -> None:
 
 
 def test_simulated_models_are_said_to_mean_nothing() -> None:
-    text = printed(evaluation(20, settings=Settings(scoring="number", simulated=True)))
+    text = printed(evaluation(20, settings=EvalSettings(scoring="number", simulated=True)))
     assert text.lstrip().startswith("simulated: no model was called")
     assert "these figures mean nothing for real models" in words(text)
 
@@ -166,7 +166,7 @@ def test_what_a_judge_does_not_prefer_is_said_too(skill: float, unreadable: int,
     ],
 )
 def test_the_gate_is_said(settings: float, complete: bool, said: str) -> None:
-    whole = evaluation(400, TWO, settings=Settings(scoring="number", fail_under=settings))
+    whole = evaluation(400, TWO, settings=EvalSettings(scoring="number", fail_under=settings))
     text = words(printed(whole.model_copy(update={"complete": complete})))
     assert said in text
     assert ("The evaluation is incomplete" in text) is not complete

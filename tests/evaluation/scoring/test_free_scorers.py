@@ -15,7 +15,7 @@ from moa_mcp.evaluation.scoring.comparing import CheckedScorer
 from moa_mcp.evaluation.scoring.deciding import ByEach
 from moa_mcp.evaluation.scoring.json_values import ByJson
 from moa_mcp.evaluation.scoring.numbers import ByNumber, InvalidTolerance, is_numeric, tolerance_of
-from moa_mcp.evaluation.scoring.score import Score
+from moa_mcp.evaluation.scoring.score import AnswerScore
 from moa_mcp.evaluation.scoring.values import ByValue
 from moa_mcp.steps.extracting import JsonField, Pattern
 from tests.support.judges import question_of
@@ -29,12 +29,12 @@ ONE_PERCENT = ByNumber(tolerance_of("1%"))
 NEAR = ByNumber(tolerance_of("0.01"))
 
 
-def pending(coroutine: Any) -> Score:
+def pending(coroutine: Any) -> AnswerScore:
     """Return the score of a scorer that does not wait: short texts are read at once."""
     try:
         coroutine.send(None)
     except StopIteration as done:
-        score: Score = done.value
+        score: AnswerScore = done.value
         return score
     raise AssertionError("it waits")
 

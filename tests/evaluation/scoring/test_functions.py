@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from moa_mcp.evaluation.scoring.functions import ByFunction, FunctionRefused, function_at
-from moa_mcp.evaluation.scoring.score import Score
+from moa_mcp.evaluation.scoring.score import AnswerScore
 from tests.support.judges import question_of
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ def written(folder: Path, source: str, name: str = "grader.py") -> str:
     return f"{folder / name}:score"
 
 
-async def scored(folder: Path, source: str, answer: str = "4", **question: Any) -> Score:
+async def scored(folder: Path, source: str, answer: str = "4", **question: Any) -> AnswerScore:
     scorer = ByFunction(function_at(written(folder, source)))
     return await scorer(question_of("4", **question), answer)
 
@@ -56,8 +56,8 @@ async def test_a_score_is_a_number_from_0_to_1_with_or_without_an_explanation(
     tmp_path: Path, body: str, value: float, why: str
 ) -> None:
     source = f"def score(question, answer, expected):\n    {body}\n"
-    assert await scored(tmp_path, source) == Score(value, why=why)
-    assert await scored(tmp_path, f"async {source}") == Score(value, why=why)
+    assert await scored(tmp_path, source) == AnswerScore(value, why=why)
+    assert await scored(tmp_path, f"async {source}") == AnswerScore(value, why=why)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from moa_mcp.evaluation.scoring.comparing import digest_of
 from moa_mcp.evaluation.scoring.functions.failures import described
 from moa_mcp.evaluation.scoring.functions.loading import UserFunction
 from moa_mcp.evaluation.scoring.functions.results import InvalidResult, Returned, returned
-from moa_mcp.evaluation.scoring.score import Score
+from moa_mcp.evaluation.scoring.score import AnswerScore
 
 _ASYNC_CALLS = 8
 """Calls of an async function at the same time. Others are called one at a time: few are written for threads."""
@@ -53,14 +53,14 @@ class ByFunction:
         del question
         return ""
 
-    async def __call__(self, question: EvalQuestion, answer: str) -> Score:
+    async def __call__(self, question: EvalQuestion, answer: str) -> AnswerScore:
         try:
             found = await anyio.to_thread.run_sync(
                 self._score, question, answer, limiter=self._calls, abandon_on_cancel=True
             )
         except _Failed as failed:
-            return Score(None, problem=f"the scoring function failed: {failed}")
-        return Score(found.value, why=found.why or f"{self.name} returned {found.value:g}")
+            return AnswerScore(None, problem=f"the scoring function failed: {failed}")
+        return AnswerScore(found.value, why=found.why or f"{self.name} returned {found.value:g}")
 
     def _score(self, question: EvalQuestion, answer: str) -> Returned:
         first, named = self.function.parameters.arguments(question, answer)
