@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -17,7 +17,7 @@ from moa_mcp.steps.judged import OptionalAgentStep
 from moa_mcp.steps.layer import asked_of
 from moa_mcp.steps.members import Member, OneMember
 from moa_mcp.steps.sides import report, report_tokens
-from moa_mcp.steps.step import Turn, numbered
+from moa_mcp.steps.step import Shown, Turn, numbered
 from moa_mcp.values import Answer, Note, State
 from moa_mcp.verdicts import Asked, read_vote
 
@@ -31,6 +31,7 @@ class Vote(OptionalAgentStep):
     """
 
     step: Literal["vote"] = "vote"
+    shows_answers: ClassVar[Shown | None] = "in_order"
     method: Literal["judge", "majority", "restate"] = "judge"
     """How the answer is chosen."""
     agent: OneMember | None = Field(default=None, validate_default=True)

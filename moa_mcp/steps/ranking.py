@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ from moa_mcp.steps.consulting import Judge, Posed, orders
 from moa_mcp.steps.forecast import Bound, ExpectedAnswers, Forecast, drawn
 from moa_mcp.steps.layer import SingleAgentStep, asked_of
 from moa_mcp.steps.members import Member
-from moa_mcp.steps.step import Turn, keeps_all, numbered
+from moa_mcp.steps.step import Shown, Turn, keeps_all, numbered
 from moa_mcp.values import Answer, Note, State
 from moa_mcp.verdicts import Asked, read_ranking
 
@@ -22,6 +22,7 @@ class Rank(SingleAgentStep):
     """Rank the answers by a judge, and return the best `n`, best first."""
 
     step: Literal["rank"] = "rank"
+    shows_answers: ClassVar[Shown | None] = "in_order"
     n: Annotated[int, Field(ge=1)] = 3
     """How many answers it keeps."""
     passes: Annotated[int, Field(ge=1, le=20)] = 1

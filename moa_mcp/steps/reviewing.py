@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Annotated, Literal, NamedTuple, Self, TypeAlias
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ from moa_mcp.steps.consulting import Judge, Posed, consult
 from moa_mcp.steps.forecast import Bound, ExpectedAnswers, ExpectedCalls, Forecast, drawn
 from moa_mcp.steps.layer import MultiAgentStep
 from moa_mcp.steps.members import Member
-from moa_mcp.steps.step import Turn, counted, numbered
+from moa_mcp.steps.step import Shown, Turn, counted, numbered
 from moa_mcp.values import Answer, Note, State
 from moa_mcp.verdicts import Asked, read_ranking
 
@@ -42,6 +42,7 @@ class Review(MultiAgentStep):
     """
 
     step: Literal["review"] = "review"
+    shows_answers: ClassVar[Shown | None] = "in_random_order"
     n: Annotated[int, Field(ge=1)] | None = None
     """How many answers it keeps, the best ones; by default all."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,7 @@ class Shuffle(StepBase):
     """Shuffle the answers, so that none benefits from its position."""
 
     step: Literal["shuffle"] = "shuffle"
+    shuffles: ClassVar[bool] = True
 
     def answers_out(self, answers_in: int) -> int:
         return answers_in

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
-from typing import ClassVar, NamedTuple, Protocol, Self, TypeAlias
+from typing import ClassVar, Literal, NamedTuple, Protocol, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -91,6 +91,10 @@ class SingleCalls(NamedTuple):
     """Why there are none."""
 
 
+Shown: TypeAlias = Literal["in_order", "in_random_order"]
+"""How a judge sees the answers. `in_order`: as the previous step returned them, unless there are several passes."""
+
+
 class StepBase(Frozen):
     """The interface of a step for the engine, the plan, the estimate and the configuration.
 
@@ -105,6 +109,10 @@ class StepBase(Frozen):
     """Whether the step needs to know who trained the models."""
     may_be_final: ClassVar[bool] = False
     """Whether the step may end the run before its last step."""
+    shows_answers: ClassVar[Shown | None] = None
+    """How judges that choose among the answers, or rank them, see them; None if the step has no such judge."""
+    shuffles: ClassVar[bool] = False
+    """Whether the step puts the answers in a random order."""
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -66,7 +66,8 @@ def _change(kind: Kind, subjects: tuple[str, ...]) -> str:
 def reasons(each: Recommendation) -> Iterator[str]:
     """Yield why, and what it does to the price."""
     yield f"{_because(each)} ({spread(each.effect.interval)}; {_of(each)})."
-    yield from _besides(each.kind)
+    if each.kind in _BESIDES:
+        yield _BESIDES[each.kind]
     yield f"Price: {price(each.price, each.kind)}."
 
 
@@ -96,18 +97,13 @@ def _because(each: Recommendation) -> str:
     )
 
 
-def _besides(kind: Kind) -> Iterator[str]:
-    match kind:
-        case "weak_member":
-            yield "It is almost never the only member that is right."
-        case "same_voice":
-            yield "Choose a model of another maker, whose errors differ."
-        case "other_aggregator" | "vote":
-            yield "The right answer is often there and lost after the first step."
-        case "other_judge":
-            yield "Both orders of each pair balance it in the win rate, but the verdicts say less than they could."
-        case _:
-            pass
+_BESIDES: Mapping[Kind, str] = {
+    "weak_member": "It is almost never the only member that is right.",
+    "same_voice": "Choose a model of another maker, whose errors differ.",
+    "other_aggregator": "The right answer is often there and lost after the first step.",
+    "vote": "The right answer is often there and lost after the first step.",
+    "other_judge": ("Both orders of each pair balance it in the win rate, but the verdicts say less than they could."),
+}
 
 
 _UNITS: Mapping[Kind, str] = {

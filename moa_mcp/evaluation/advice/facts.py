@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from moa_mcp.config import STEP_TYPES
 from moa_mcp.steps.prompts import unfenced
 from moa_mcp.trace.agreement import Agreement, agreement
 from moa_mcp.trace.trace import CallTrace, StepTrace, Trace
@@ -16,10 +17,7 @@ from moa_mcp.viewer.verdicts import verdict
 
 _LONGEST = 100
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_JUDGING = {"vote", "rank", "review"}
 _COMPARED = {"equivalent", "not equivalent"}
-_ORDERED = {"vote", "rank"}
-"""Steps whose single pass keeps the order of the answers."""
 
 
 class CallFact(NamedTuple):
@@ -131,12 +129,13 @@ def _calls(step: StepTrace) -> Iterator[CallFact]:
 
 def _choices(trace: Trace, at: int) -> Iterator[ChoiceFact]:
     step = trace.steps[at]
-    if step.kind not in _JUDGING:
+    shows = STEP_TYPES[step.kind].shows_answers
+    if shows is None:
         return
     orders = [_shown(call) for call in step.calls]
-    shuffled = any(each.kind == "shuffle" for each in trace.steps[:at])
+    shuffled = any(STEP_TYPES[each.kind].shuffles for each in trace.steps[:at])
     several = step.tally is not None and step.tally.of > 1
-    random_order = step.kind not in _ORDERED or shuffled or several or len({*orders}) > 1
+    random_order = shows == "in_random_order" or shuffled or several or len({*orders}) > 1
     for call, shown in zip(step.calls, orders, strict=True):
         named = verdict(call)
         if named and len(shown) > 1:
@@ -149,8 +148,8 @@ def _shown(call: CallTrace) -> tuple[str, ...]:
 
 
 def _passes(step: StepTrace) -> Iterator[PassesFact]:
-    tally = step.tally
-    if step.kind == "vote" and tally and tally.of > 1 and step.calls and not any(each.answers for each in tally.values):
+    tally, judges = step.tally, STEP_TYPES[step.kind].shows_answers is not None
+    if judges and tally and tally.of > 1 and step.calls and not any(each.answers for each in tally.values):
         yield PassesFact(step.calls[0].agent, step.kind, tally.values[0].votes / tally.of)
 
 

@@ -147,14 +147,16 @@ def _chosen(runs: Sequence[RunFacts], judge: str, step: str) -> list[tuple[str, 
 
 def _judge(runs: Sequence[RunFacts], judge: str, step: str) -> RecordedJudge:
     chosen = _chosen(runs, judge, step)
-    passes = [(run.run_id, each.agreeing) for run in runs for each in run.passes if each.judge == judge]
+    passes = [
+        (run.run_id, each.agreeing) for run in runs for each in run.passes if (each.judge, each.step) == (judge, step)
+    ]
     return RecordedJudge(
         judge=judge,
         step=step,
         first_place=_sure_of(chosen),
         expected=float(np.mean([1 / each.answers for _, each in chosen])),
         random_order=all(each.random_order for _, each in chosen),
-        consistency=_share(passes) if step == "vote" else None,
+        consistency=_share(passes),
     )
 
 

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from typing import TypeAlias, cast
 
-from moa_mcp.config import Config, Pipeline, parse
+from moa_mcp.config import STEP_TYPES, Config, Pipeline, parse
 from moa_mcp.errors import ConfigError
 from moa_mcp.evaluation.advice.panel import Panel
 from moa_mcp.evaluation.advice.tables import Table, model_of, pipeline_text, renamed, step_table
@@ -74,7 +74,7 @@ class Snippets:
                 for each in steps
             ]
 
-        return self._changed(name, "passes", change) if kind in {"vote", "rank"} else None
+        return self._changed(name, "passes", change) if "passes" in STEP_TYPES[kind].model_fields else None
 
     def single(self, panel: Panel, model: str) -> str | None:
         """Return the pipeline of one call of a member."""

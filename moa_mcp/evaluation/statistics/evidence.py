@@ -17,6 +17,8 @@ from moa_mcp.evaluation.statistics.arrays import Floats, summed
 
 LEAST_EFFECT = 0.5
 """A smaller design effect than this is taken for chance."""
+_ROUNDING = 1e-20
+"""A smaller variance is that of equal values, which differ by rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def _design_effect(values: Floats, sums: Floats, sizes: Floats) -> float:
     doi:10.1002/jae.2969).
     """
     clusters, questions, variance = len(sums), len(values), float(values.var())
-    if clusters < 2 or not variance:  # noqa: PLR2004
+    if clusters < 2 or variance < _ROUNDING:  # noqa: PLR2004
         return questions / clusters
     without = (sums.sum() - sums) / (questions - sizes)
     jackknife = (clusters - 1) / clusters * float(((without - without.mean()) ** 2).sum())

@@ -82,6 +82,12 @@ def test_one_question_decides_nothing(clusters: list[int] | None) -> None:
     assert found.p_value == 1
 
 
+def test_clusters_of_one_question_say_as_much_as_no_clusters_where_all_differ_equally() -> None:
+    mean = paired_gain(np.ones(60), np.full(60, 1 / 3), [*range(60)]).mean
+    assert mean.low == pytest.approx(0.64, abs=0.01)
+    assert mean.high == pytest.approx(0.69, abs=0.01)
+
+
 def test_one_cluster_decides_nothing_however_large() -> None:
     found = gain(40, 0, 10, [1] * 50)
     assert found.mean.low < -0.9
