@@ -6,11 +6,12 @@ to 1. What is unknown is None, never 0.
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from math import ceil
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from moa_mcp.values import Status
 
@@ -22,6 +23,24 @@ ContestantKind: TypeAlias = Literal["pipeline", "model", "majority", "best_of"]
 who knows the answers can choose (an upper bound)."""
 OutcomeStatus: TypeAlias = Status | Literal["not_started"]
 Conclusion: TypeAlias = Literal["better", "worse", "undecided"]
+
+
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+_LARGEST = 10**15
+"""Of amounts and lengths: sums of what is larger may be no numbers."""
+_ROUNDING = 1e-6
+Usd: TypeAlias = Annotated[Decimal, Field(ge=-_LARGEST, le=_LARGEST)]
+
+
+def _verdict(preferred: float) -> float:
+    if preferred not in {0, 0.5, 1}:
+        raise ValueError("expected 0, 0.5 or 1")
+    return preferred
+
+
+def _moment(text: str) -> str:
+    datetime.fromisoformat(text).timestamp()  # readers sort by it
+    return text
 
 
 class EvalValue(BaseModel):
@@ -72,9 +91,9 @@ class MemberSample(EvalValue):
     """The alias of the agent."""
     text: str
     extracted: str | None = None
-    score: float | None = None
+    score: Share | None = None
     """None if it was not scored."""
-    cost_usd: Decimal | None = None
+    cost_usd: Usd | None = None
     """What its call cost; None if that is unknown."""
 
 
@@ -89,25 +108,25 @@ class Outcome(EvalValue):
     run_id: str | None = None
     """None for a contestant that is derived from the samples of others, or if no run began."""
     answer: str | None = None
-    score: float | None = None
+    score: Share | None = None
     """None if there is no answer, or if it could not be scored. A mean of several samples may lie between 0 and 1."""
     extracted: str | None = None
     why: str = ""
     """Why it was scored so, in words."""
     problem: str = ""
     """Why there is no answer or no score; empty if there is one."""
-    cost_usd: Decimal | None = None
+    cost_usd: Usd | None = None
     """The known cost of its calls."""
-    unknown_costs: int = 0
+    unknown_costs: Annotated[int, Field(ge=0)] = 0
     """The number of calls whose cost is unknown."""
-    calls: float = 0
+    calls: Annotated[float, Field(ge=0, le=_LARGEST)] = 0
     seconds: float | None = None
     samples: tuple[MemberSample, ...] = ()
-    agreement: float | None = None
+    agreement: Share | None = None
     """The share of the most frequent value among the samples; None if they have no values."""
     judge_runs: tuple[str, ...] = ()
     """The IDs of the runs that scored it."""
-    judge_cost_usd: Decimal = Decimal(0)
+    judge_cost_usd: Usd = Decimal(0)
 
 
 class Verdict(EvalValue):
@@ -118,9 +137,9 @@ class Verdict(EvalValue):
     against: str
     first: Literal["contestant", "against"]
     """Whose answer the judge saw first."""
-    preferred: float | None
+    preferred: Annotated[float, AfterValidator(_verdict)] | None
     """1: the contestant's answer; 0: the other one; 0.5: a tie; None: the verdict could not be read, or `problem`."""
-    longer_by: int
+    longer_by: Annotated[int, Field(ge=-_LARGEST, le=_LARGEST)]
     """Characters by which the contestant's answer is longer; negative if it is shorter."""
     why: str = ""
     """What the judge said; parts of it are of models."""
@@ -176,7 +195,8 @@ class Comparison(EvalValue):
     p_adjusted: float | None
     """By Holm, over all comparisons of the evaluation."""
     conclusion: Conclusion
-    """`better` only if the interval lies above zero and the adjusted p value is at most 0.05."""
+    """`better` only if the interval lies above zero and the adjusted p value is at most 0.05, also where each failure
+    counts as wrong."""
     detectable: float | None
     """The gain that would have been found with a probability of 80 %."""
     usd_per_point: float | None = None
@@ -184,6 +204,11 @@ class Comparison(EvalValue):
     better, or if a cost is unknown."""
     needed: int | None = None
     """The number of questions that would find a gain of `sought` with a probability of 80 %."""
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether a question may be won by a part of a score, such as against the mean of several samples."""
+        return self.gain is not None and abs(self.won - self.lost - self.gain * self.n) > _ROUNDING
 
     @property
     def sought(self) -> float | None:
@@ -238,7 +263,7 @@ class Evaluation(EvalValue):
     format: int = FORMAT
     digest: str
     """Of the questions, the contestants and the scoring: another digest is another evaluation."""
-    created_at: str
+    created_at: Annotated[str, AfterValidator(_moment)]
     """ISO 8601, UTC."""
     source: str
     """The name of the file or task with the questions."""

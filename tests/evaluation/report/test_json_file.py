@@ -50,6 +50,12 @@ def edited(change: Callable[[dict[str, Any]], object]) -> bytes:
     return json.dumps(data).encode()
 
 
+def edited_verdicts(change: Callable[[list[dict[str, Any]]], object]) -> bytes:
+    data = json.loads(encoded(analysed(judged(evaluation(2)))))
+    change(data["verdicts"])
+    return json.dumps(data).encode()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -67,6 +73,15 @@ def edited(change: Callable[[dict[str, Any]], object]) -> bytes:
             "outcomes.3.score is 'high': input should be a valid number",
         ),
         (edited(lambda data: data["outcomes"][0].update(score=float("nan"))), "outcomes.0.score"),
+        (edited(lambda data: data["outcomes"][0].update(score=5)), "outcomes.0.score is '5'"),
+        (edited(lambda data: data["outcomes"][0].update(cost_usd="1e400")), "outcomes.0.cost_usd is '1e400'"),
+        (edited(lambda data: data.update(created_at="never")), "created_at is 'never'"),
+        (edited_verdicts(lambda verdicts: verdicts[0].update(preferred=0.7)), "expected 0, 0.5 or 1"),
+        (edited_verdicts(lambda verdicts: verdicts[0].update(longer_by=10**400)), "verdicts.0.longer_by"),
+        (
+            edited_verdicts(lambda verdicts: verdicts.append(verdicts[0])),
+            "question 'q1' has two verdicts in one order",
+        ),
         (edited(lambda data: data["questions"].append(data["questions"][0])), "question 'q1' occurs twice"),
         (
             edited(lambda data: data["contestants"].append(data["contestants"][0])),
