@@ -10,7 +10,7 @@ import numpy as np
 
 from moa_mcp.evaluation.advice.checks import Check
 from moa_mcp.evaluation.advice.gains import gain_check, gain_of, whole_price
-from moa_mcp.evaluation.advice.panel import Panel, baselines, last_column, measured, scores
+from moa_mcp.evaluation.advice.panel import Panel, baselines, last_column, measured, scores_instead
 from moa_mcp.evaluation.advice.snippets import Snippets
 from moa_mcp.evaluation.advice.values import Alternative, CurvePoint, PriceEffect, SelfConsistency
 from moa_mcp.evaluation.result import Contestant
@@ -73,7 +73,7 @@ def alternatives(panel: Panel) -> tuple[Alternative, ...]:
 
 
 def _alternative(panel: Panel, other: Contestant, kind: Literal["single", "self"]) -> Alternative | None:
-    gain = gain_of(panel, scores(panel.other(other.name)), panel.result)
+    gain = gain_of(panel, scores_instead(panel.other(other.name)), panel.result)
     if gain is None:
         return None
     price = _price_of(panel, other)
@@ -103,7 +103,7 @@ def alternative_checks(panel: Panel, snippets: Snippets) -> Iterator[Check]:
     price = whole_price(panel)
     for model in panel.members:
         once, toml = _member_price(panel, model, 1, price), partial(snippets.single, panel, model)
-        yield gain_check(panel, "single", (model,), panel.member(model), price=once, toml=toml)
+        yield gain_check(panel, "single", (model,), panel.member_instead(model), price=once, toml=toml)
     for model in sampled(panel):
         count = int(np.nanmax(_counts(panel, model)))
         majority, toml = last_column(_own(panel, model)), partial(snippets.sampled, panel, model, count)
@@ -111,7 +111,9 @@ def alternative_checks(panel: Panel, snippets: Snippets) -> Iterator[Check]:
             panel, "self", (model, str(count)), majority, price=_member_price(panel, model, count, price), toml=toml
         )
     for other, kind in others(panel):
-        yield gain_check(panel, kind, (other.name,), scores(panel.other(other.name)), price=_price_of(panel, other))
+        yield gain_check(
+            panel, kind, (other.name,), scores_instead(panel.other(other.name)), price=_price_of(panel, other)
+        )
 
 
 def _member_price(panel: Panel, model: str, count: int, whole: PriceEffect) -> PriceEffect:

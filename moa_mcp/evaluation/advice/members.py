@@ -140,7 +140,7 @@ def member_checks(panel: Panel, pairs: Sequence[Pair], snippets: Snippets) -> It
 def _weaker(panel: Panel, first: str, second: str, snippets: Snippets) -> Check:
     if np.nansum(panel.member(first) - panel.member(second)) > 0:
         first, second = second, first
-    weaker, better = panel.member(first), panel.member(second)
+    weaker, better = panel.member(first), panel.member_instead(second)
 
     def measure(level: float) -> PairedGain:
         return paired_gain(better, weaker, panel.clusters, level=level)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moa_mcp.evaluation.advice.values import Measured
+from moa_mcp.evaluation.analysis.scores import is_failed
 from moa_mcp.evaluation.result import AskedQuestion, Contestant, Evaluation, Interval, MemberSample, Outcome
 from moa_mcp.evaluation.statistics import Figure, Floats, SampleBaselines, sample_baselines
 
@@ -95,6 +96,11 @@ class Panel:
     def member(self, model: str) -> Floats:
         """Return the mean score of a member's samples."""
         return np.array([_mean([one.score for one in each if one.model == model]) for each in self.samples])
+
+    def member_instead(self, model: str) -> Floats:
+        """Return the same for a member that is to be used instead: where it alone gave no answer, it is wrong."""
+        own = self.member(model)
+        return np.where(np.isnan(own) & np.array([bool(each) for each in self.samples]), 0.0, own)
 
     def first_sample(self, model: str) -> Floats:
         """Return the score of a member's first sample."""
@@ -220,6 +226,16 @@ def baselines(samples: Sequence[Sequence[MemberSample]]) -> SampleBaselines:
 def scores(outcomes: Iterable[Outcome | None]) -> Floats:
     """Return the scores of outcomes, NaN where there is none."""
     return np.array([np.nan if each is None or each.score is None else each.score for each in outcomes])
+
+
+def scores_instead(outcomes: Iterable[Outcome | None]) -> Floats:
+    """Return the same for a contestant that is to be used instead: a failure is wrong."""
+    return np.array(
+        [
+            np.nan if each is None else 0.0 if is_failed(each) else np.nan if each.score is None else each.score
+            for each in outcomes
+        ]
+    )
 
 
 def last_column(table: Floats) -> Floats:

@@ -193,6 +193,31 @@ def test_even_where_no_change_makes_a_difference_few_are_recommended() -> None:
     assert sum(bool(kinds(each) - {"cascade"}) for each in advices) <= 5
 
 
+def test_a_member_without_an_answer_where_it_is_wrong_is_not_recommended() -> None:
+    assert sum(bool(kinds(advise({"e": silent_where_wrong(seed)}, []))) for seed in range(40)) <= 2
+
+
+def silent_where_wrong(seed: int) -> Evaluation:
+    """Return an evaluation of equal members, of which the first one fails on half of those where it is wrong."""
+    whole = evaluation(SOUND, 150, seed=seed)
+    outcomes = tuple(
+        each.model_copy(update={"samples": each.samples[1:]}) if number % 2 and not each.samples[0].score else each
+        for number, each in enumerate(whole.outcomes)
+    )
+    return whole.model_copy(update={"outcomes": outcomes})
+
+
+def test_a_contestant_that_fails_where_it_is_wrong_is_not_recommended() -> None:
+    whole = planted.with_contestant(evaluation(World(aggregate=planted.any_of), 200), "one:x", 0.7)
+    failed = {"score": None, "answer": None, "status": "failed"}
+    outcomes = tuple(
+        each.model_copy(update=failed) if each.contestant == "one:x" and not each.score else each
+        for each in whole.outcomes
+    )
+    advice = advise({"e": whole.model_copy(update={"outcomes": outcomes})}, [])
+    assert "single" not in kinds(advice)
+
+
 def test_few_questions_recommend_nothing_and_say_how_many_would_do() -> None:
     few = advise({"e": evaluation(CONTRARY, 12)}, [])
     assert few.recommendations == ()
