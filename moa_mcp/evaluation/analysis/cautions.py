@@ -44,11 +44,10 @@ def _failures(evaluation: Evaluation) -> Iterator[str]:
 def _sensitivity(known: Comparison, other: CorrectedGain, one: int, two: int) -> str:
     interval = Interval(other.simultaneous.low, other.simultaneous.high)
     instead = "" if known.gain is None else f" instead of {points(known.gain)}"
-    changed = "" if other.conclusion == known.conclusion else f", and the conclusion {other.conclusion}"
     return (
         f"{known.contestant} failed on {counted(one, 'question')}, {known.against} on {two}; these are left out of the "
         f"comparison. If each failure counted as wrong, the gain would be {points(other.gain.mean.value)} points "
-        f"({spread(interval)}){instead}{changed}."
+        f"({spread(interval)}){instead}."
     )
 
 

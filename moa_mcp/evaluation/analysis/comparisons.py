@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from moa_mcp.evaluation.analysis.scores import clusters, scores
-from moa_mcp.evaluation.result import Comparison, ContestantStanding, Evaluation, Interval
+from moa_mcp.evaluation.result import Comparison, Conclusion, ContestantStanding, Evaluation, Interval
 from moa_mcp.evaluation.statistics import Clusters, CorrectedGain, compared, detectable
 
 _POINT = 0.01
@@ -32,8 +33,24 @@ def comparisons(evaluation: Evaluation, standings: Sequence[ContestantStanding])
     if not any(each.n for each in standings):
         return ()
     by_name, labels = scores(evaluation), clusters(evaluation)
-    found, rows = gains(evaluation), {each.contestant: each for each in standings}
+    rows = {each.contestant: each for each in standings}
+    found = [replace(each, conclusion=conclusion) for each, conclusion in _concluded(evaluation, standings)]
     return tuple(_comparison(each, by_name, labels, rows, len(found)) for each in found)
+
+
+def _concluded(evaluation: Evaluation, standings: Sequence[ContestantStanding]) -> list[tuple[CorrectedGain, Conclusion]]:
+    """Return each gain with its conclusion, which must be the same where failures count as wrong.
+
+    A contestant that fails on questions on which it would be wrong is not better for that.
+    """
+    found = gains(evaluation)
+    if not any(each.failed for each in standings):
+        return [(each, each.conclusion) for each in found]
+    others = gains(evaluation, failures_are_wrong=True)
+    return [
+        (each, each.conclusion if other.conclusion == each.conclusion else "undecided")
+        for each, other in zip(found, others, strict=True)
+    ]
 
 
 def _comparison(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from moa_mcp.evaluation.analysis.scores import clusters
-from moa_mcp.evaluation.report.numbers import counted
+from moa_mcp.evaluation.analysis.scores import clusters, is_failed
+from moa_mcp.evaluation.report.numbers import counted, points, spread
 from moa_mcp.evaluation.result import Duel, Evaluation, Interval, Verdict
-from moa_mcp.evaluation.statistics import Figure, LengthControl, Preference, preference
+from moa_mcp.evaluation.statistics import Figure, LengthControl, Preference, mean_score, preference
 
 _LEVEL = 0.95
+_EVEN = 0.5
 _ORDERS = 2
 _EXTRAPOLATED = "the answers of one side are always longer, so that the length-controlled rate is extrapolated"
 _FAVOURS = {
@@ -33,17 +34,21 @@ def duels(evaluation: Evaluation) -> tuple[Duel, ...]:
 
 def _duel(names: tuple[str, str], pairs: Mapping[str, Orders], evaluation: Evaluation, number: int) -> Duel:
     whole = {question: orders for question, orders in pairs.items() if _is_whole(orders)}
-    said = preference(
-        [orders["contestant"].preferred for orders in whole.values()],
-        [orders["against"].preferred for orders in whole.values()],
-        [orders["contestant"].longer_by for orders in whole.values()],
-        clusters(evaluation, whole),
-        level=1 - (1 - _LEVEL) / number,
-    )
-    notes = [*_notes(said), *_missing(len(pairs) - len(whole))]
+    judged = {question: orders for question, orders in whole.items() if any(each.run_id for each in orders.values())}
+    level = 1 - (1 - _LEVEL) / number
+    said = _preference(whole, evaluation, level)
+    notes = [
+        *_notes(said),
+        *_missing(len(pairs) - len(whole)),
+        *_same(len(whole) - len(judged)),
+        *_if_unreadable_lost(names, whole, said, evaluation, level),
+        *_if_failures_lost(names, whole, evaluation, level),
+    ]
     if not said.pairs:
         return _nothing(names, said.unreadable, notes)
     controlled = said.length_controlled if isinstance(said.length_controlled, LengthControl) else None
+    asked = _preference(judged, evaluation, level)
+    bias, same = (asked.position_bias, asked.consistency) if asked.pairs else (None, None)
     return Duel(
         contestant=names[0],
         against=names[1],
@@ -54,11 +59,21 @@ def _duel(names: tuple[str, str], pairs: Mapping[str, Orders], evaluation: Evalu
         interval=_interval(said.win_rate),
         length_controlled=None if controlled is None else controlled.win_rate.value,
         length_interval=None if controlled is None else _interval(controlled.win_rate),
-        position_bias=said.position_bias.value,
-        position_interval=_interval(said.position_bias),
-        consistency=said.consistency.value,
-        consistency_interval=_interval(said.consistency),
+        position_bias=None if bias is None else bias.value,
+        position_interval=None if bias is None else _interval(bias),
+        consistency=None if same is None else same.value,
+        consistency_interval=None if same is None else _interval(same),
         notes=tuple(notes),
+    )
+
+
+def _preference(pairs: Mapping[str, Orders], evaluation: Evaluation, level: float) -> Preference:
+    return preference(
+        [orders["contestant"].preferred for orders in pairs.values()],
+        [orders["against"].preferred for orders in pairs.values()],
+        [orders["contestant"].longer_by for orders in pairs.values()],
+        clusters(evaluation, pairs),
+        level=level,
     )
 
 
@@ -103,6 +118,66 @@ def _notes(said: Preference) -> list[str]:
 def _is_whole(orders: Orders) -> bool:
     """Whether the judge replied in both orders, with readable verdicts or not."""
     return len(orders) == _ORDERS and not any(each.problem for each in orders.values())
+
+
+def _same(pairs: int) -> list[str]:
+    """Return a note on pairs that no judge was asked about, which tell nothing about the judge."""
+    if not pairs:
+        return []
+    return [
+        (
+            f"both answers have the same text on {counted(pairs, 'question')}: ties without a call, which are no "
+            "part of position bias and consistency"
+        )
+    ]
+
+
+def _if_unreadable_lost(
+    names: tuple[str, str], pairs: Mapping[str, Orders], said: Preference, evaluation: Evaluation, level: float
+) -> list[str]:
+    """Return a note on the win rate if each unreadable verdict was for the one that is behind."""
+    if not (said.pairs and said.unreadable):
+        return []
+    behind = 0.0 if said.win_rate.value >= _EVEN else 1.0
+    rates = {question: _rate(orders, behind) for question, orders in pairs.items()}
+    return [
+        (
+            f"{counted(said.unreadable, 'pair')} with an unreadable verdict are left out; if each of these verdicts "
+            f"preferred {names[behind == 0]}, the win rate would be {_percent(rates, evaluation, level)}"
+        )
+    ]
+
+
+def _if_failures_lost(
+    names: tuple[str, str], pairs: Mapping[str, Orders], evaluation: Evaluation, level: float
+) -> list[str]:
+    """Return a note on the win rate if each failure was a loss."""
+    one, two = (
+        {each.question for each in evaluation.outcomes if each.contestant == n and is_failed(each)} for n in names
+    )
+    read = {question: rate for question, orders in pairs.items() if (rate := _rate(orders)) is not None}
+    if not read or not one | two:
+        return []
+    lost = {each: _EVEN if each in one and each in two else float(each in two) for each in one | two}
+    return [
+        (
+            f"{names[0]} failed on {counted(len(one), 'question')}, {names[1]} on {len(two)}, which are left out; "
+            f"if each failure was lost, the win rate would be {_percent({**read, **lost}, evaluation, level)}"
+        )
+    ]
+
+
+def _rate(orders: Orders, unread: float | None = None) -> float | None:
+    """Return how much the contestant is preferred over both orders, with `unread` for an unreadable verdict."""
+    said = [unread if each.preferred is None else each.preferred for each in orders.values()]
+    known = [each for each in said if each is not None]
+    return sum(known) / len(known) if len(known) == len(said) else None
+
+
+def _percent(rates: Mapping[str, float | None], evaluation: Evaluation, level: float) -> str:
+    known = {question: rate for question, rate in rates.items() if rate is not None}
+    figure = mean_score([*known.values()], clusters(evaluation, known), level=level).mean
+    return f"{points(figure.value)} % ({spread(_interval(figure))})"
 
 
 def _missing(pairs: int) -> list[str]:

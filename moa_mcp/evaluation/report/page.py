@@ -28,7 +28,7 @@ _HOW_TO_READ = """\
 A score is the mean over the questions, in points from 0 to 100. Of 100 such intervals, about 95 have the score that \
 very many such questions would give.
 A gain is the difference of two scores on the same questions. Its interval is wide enough for all comparisons \
-together. If it has zero, no difference is shown. That does not show that there is none.
+together. If it contains zero, no difference is shown. That does not show that there is none.
 Compare contestants by their gains, not by whether the intervals of their scores overlap.
 "Could show" is the gain that these questions find with a probability of 80 %. A smaller one may exist.
 The frontier has the contestants that no other one beats in score and cost. It follows from the scores as measured: \

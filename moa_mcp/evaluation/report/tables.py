@@ -147,7 +147,9 @@ def _gains(baseline: str, rows: Sequence[Comparison], evaluation: Evaluation) ->
     )
     number = len(evaluation.comparisons)
     together = f"intervals and p values hold for all {number} comparisons together" if number > 1 else ""
-    return TextTable(f"Gain over {baseline}, in points", columns, (together,) if together else ())
+    parts = "won / lost: also by a part of a score; more wins than losses do not show a gain"
+    legend = (*((together,) if together else ()), *((parts,) if any(each.has_parts for each in rows) else ()))
+    return TextTable(f"Gain over {baseline}, in points", columns, legend)
 
 
 def _gain(row: Comparison) -> str:

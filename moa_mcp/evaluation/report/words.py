@@ -1,4 +1,4 @@
-"""The conclusions of an evaluation in plain sentences. Nothing is called better whose interval has zero."""
+"""The conclusions of an evaluation in plain sentences. Nothing is called better whose interval contains zero."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from moa_mcp.evaluation.report.numbers import counted, dollars, points, points_u
 from moa_mcp.evaluation.result import Comparison, Duel, Evaluation, Interval
 
 _EVEN = 0.5
+_SIGNIFICANT = 0.05
 SIMULATED = "The models were simulated: these figures mean nothing for real models."
 
 
@@ -52,15 +53,22 @@ def compared(comparison: Comparison) -> str:
     if comparison.gain is None or comparison.interval is None:
         return f"{one} and {two} can't be compared: no question has a score of both."
     if comparison.conclusion == "undecided":
-        return f"No difference shown between {one} and {two}: {_undecided(comparison)}{_power(comparison)}"
+        return f"No difference shown between {one} and {two}: {_undecided(comparison)}"
     better = comparison.conclusion == "better"
     gain = comparison.gain if better else -comparison.gain
     interval = comparison.interval if better else _turned(comparison.interval)
     return (
-        f"{one} is {comparison.conclusion} than {two} by {points(gain)} points ({spread(interval)}): of "
-        f"{counted(comparison.n, 'question')} it won {comparison.won:,}, lost {comparison.lost:,} and tied "
-        f"{comparison.tied:,}.{_price(comparison)}"
+        f"{one} is {comparison.conclusion} than {two} by {points(gain)} points ({spread(interval)})"
+        f"{_counts(comparison)}.{_price(comparison)}"
     )
+
+
+def _counts(comparison: Comparison) -> str:
+    """Return on how many questions it won; only those, if it may have won some by a part of a score."""
+    questions = counted(comparison.n, "question")
+    if comparison.has_parts:
+        return f" on {questions}"
+    return f": of {questions} it won {comparison.won:,}, lost {comparison.lost:,} and tied {comparison.tied:,}"
 
 
 def judged(duel: Duel) -> str:
@@ -75,7 +83,7 @@ def judged(duel: Duel) -> str:
     if duel.interval.high < _EVEN:
         return f"The judge prefers {two} to {one}: {one} has a win rate of {rate} {about}.{_same_length(duel)}"
     return (
-        f"No preference shown between {one} and {two}: the interval of the win rate, {rate} {about}, has one half."
+        f"No preference shown between {one} and {two}: the interval of the win rate, {rate} {about}, contains one half."
         f"{_same_length(duel)}"
     )
 
@@ -84,8 +92,10 @@ def _undecided(comparison: Comparison) -> str:
     gain, interval = comparison.gain or 0.0, comparison.interval or Interval(-1, 1)
     shown = f"the gain is {points(gain, signed=True)} points, and its interval ({spread(interval)}) "
     if interval.low <= 0 <= interval.high:
-        return f"{shown}has zero."
-    return f"{shown}is without zero, but the p value after Holm is above 0.05."
+        return f"{shown}contains zero.{_power(comparison)}"
+    if comparison.p_adjusted is not None and comparison.p_adjusted <= _SIGNIFICANT:
+        return f"{shown}excludes zero, but not if each failure counts as wrong: see the notes."
+    return f"{shown}excludes zero, but the p value after Holm's correction is above 0.05.{_power(comparison)}"
 
 
 def _power(comparison: Comparison) -> str:
@@ -99,13 +109,17 @@ def _power(comparison: Comparison) -> str:
 
 
 def _price(comparison: Comparison) -> str:
-    price = comparison.usd_per_point
-    if price is None or comparison.gain is None:
+    price, interval = comparison.usd_per_point, comparison.interval
+    if price is None or comparison.gain is None or interval is None:
         return ""
     if price <= 0:
         return " It does not cost more."
-    more = dollars(price * 100 * comparison.gain)
-    return f" It costs {more} more for 1,000 questions: {dollars(price)} for each point."
+    more = price * 100 * comparison.gain
+    least, most = (dollars(more / (100 * end)) for end in (interval.high, interval.low))
+    return (
+        f" It costs {dollars(more)} more for 1,000 questions: {dollars(price)} for each point "
+        f"({least} to {most} for the ends of the interval)."
+    )
 
 
 def _same_length(duel: Duel) -> str:

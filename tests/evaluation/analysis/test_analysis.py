@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from moa_mcp.evaluation.analysis import analysed
+from moa_mcp.evaluation.report.words import compared as compared_in_words
 from moa_mcp.evaluation.result import ContestantStanding, EvalSettings, Evaluation
 from moa_mcp.evaluation.statistics import compared, mean_score
 from tests.support.evaluations import BASELINE, PIPELINE, changed, evaluation, failed, judged
@@ -110,10 +111,32 @@ def test_failures_are_left_out_of_pairs_and_a_note_says_what_they_would_change()
     assert f"the gain would be {100 * wrong.gain.mean.value:.1f} points" in note
 
 
-def test_a_conclusion_that_failures_would_change_is_noted() -> None:
+def test_a_gain_that_failures_as_wrong_answers_would_undo_is_undecided() -> None:
     whole = analysed(failed(evaluation(400, TWO), PIPELINE, 80))
-    assert whole.comparisons[0].conclusion == "better"
-    assert whole.notes[0].endswith("and the conclusion undecided.") or whole.notes[0].endswith("the conclusion worse.")
+    (found,) = whole.comparisons
+    assert found.interval is not None
+    assert found.interval.low > 0
+    assert found.conclusion == "undecided"
+    assert compared_in_words(found).endswith("excludes zero, but not if each failure counts as wrong: see the notes.")
+    assert "If each failure counted as wrong, the gain would be 1.0 points" in whole.notes[0]
+
+
+def test_a_gain_that_failures_do_not_undo_is_better() -> None:
+    assert analysed(failed(evaluation(400, TWO), PIPELINE, 4)).comparisons[0].conclusion == "better"
+
+
+def test_a_pipeline_that_fails_where_it_is_wrong_is_seldom_called_better() -> None:
+    better = 0
+    for seed in range(40):
+        whole = evaluation(80, {BASELINE: 0.75, PIPELINE: 0.75}, seed=seed)
+        wrong = [each.contestant == PIPELINE and each.score == 0 for each in whole.outcomes]
+        outcomes = tuple(
+            each.model_copy(update={"status": "failed", "answer": None, "score": None}) if fails else each
+            for each, fails in zip(whole.outcomes, wrong, strict=True)
+        )
+        (found,) = analysed(whole.model_copy(update={"outcomes": outcomes})).comparisons
+        better += found.conclusion == "better"
+    assert better <= 2
 
 
 def test_unscored_and_unasked_questions_are_counted_apart() -> None:
@@ -230,6 +253,44 @@ def test_pairs_without_a_reply_in_both_orders_are_left_out_and_noted() -> None:
     ).duels
     assert (found.n, found.unreadable) == (38, 0)
     assert found.notes[-1] == "the judge did not reply in both orders on 2 questions, left out here"
+
+
+def test_pairs_with_the_same_text_tell_nothing_about_the_judge() -> None:
+    whole = judged(evaluation(200), skill=0.5, bias=0.15)
+    same = {each.id for each in whole.questions[:100]}
+    equal = {"preferred": 0.5, "longer_by": 0, "run_id": None}
+    verdicts = tuple(each.model_copy(update=equal) if each.question in same else each for each in whole.verdicts)
+    judged_alone = tuple(each for each in verdicts if each.question not in same)
+    (found,) = analysed(whole.model_copy(update={"verdicts": verdicts})).duels
+    (alone,) = analysed(whole.model_copy(update={"verdicts": judged_alone})).duels
+    assert (found.n, alone.n) == (200, 100)
+    assert (found.position_bias, found.consistency) == (alone.position_bias, alone.consistency)
+    assert any("same text on 100 questions" in note for note in found.notes)
+    only = tuple(each for each in verdicts if each.question in same)
+    (none,) = analysed(whole.model_copy(update={"verdicts": only})).duels
+    assert (none.n, none.win_rate, none.position_bias, none.consistency) == (100, 0.5, None, None)
+
+
+@pytest.mark.parametrize(("skill", "other"), [(0.9, BASELINE), (0.1, PIPELINE)])
+def test_a_note_says_what_unreadable_verdicts_could_change(skill: float, other: str) -> None:
+    (found,) = analysed(judged(evaluation(100), skill=skill, unreadable=40)).duels
+    (note,) = [each for each in found.notes if "unreadable" in each]
+    assert note.startswith(
+        f"40 pairs with an unreadable verdict are left out; if each of these verdicts preferred {other}"
+    )
+
+
+def test_a_note_says_what_failures_could_change_in_a_duel() -> None:
+    whole = judged(evaluation(100), skill=0.8)
+    answered = {each.id for each in whole.questions[30:]}
+    whole = failed(failed(whole, PIPELINE, 30), BASELINE, 10)
+    verdicts = tuple(each for each in whole.verdicts if each.question in answered)
+    (found,) = analysed(whole.model_copy(update={"verdicts": verdicts})).duels
+    assert found.win_rate is not None
+    (note,) = [each for each in found.notes if "failed" in each]
+    lost = (70 * found.win_rate + 10 * 0.5 + 20 * 0.0) / 100
+    assert note.startswith(f"{PIPELINE} failed on 30 questions, {BASELINE} on 10, which are left out")
+    assert f"the win rate would be {100 * lost:.1f} %" in note
 
 
 def test_a_duel_without_a_readable_verdict_has_no_figures() -> None:

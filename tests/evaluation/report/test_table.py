@@ -10,6 +10,7 @@ from rich.console import Console
 
 from moa_mcp.cli.eval.table import show
 from moa_mcp.evaluation.analysis import analysed
+from moa_mcp.evaluation.report.numbers import dollars
 from moa_mcp.evaluation.report.words import compared
 from moa_mcp.evaluation.result import EvalSettings, Evaluation, Interval
 from tests.support.evaluations import BASELINE, PIPELINE, changed, evaluation, failed, judged
@@ -54,10 +55,34 @@ def test_the_conclusions_say_by_how_much_how_sure_and_at_what_price() -> None:
     assert "self_moa is better than one call of gpt-5 by 16.3 points (" in text
     assert "of 300 questions it won 62, lost 13 and tied 225. It costs $10.24 more for 1,000 questions: $0.6" in text
     assert "No difference shown between moa_lite and one call of gpt-5: the gain is +1.0 points, and its inter" in text
-    assert "has zero. 300 questions could have shown a gain of " in text
+    assert "contains zero. 300 questions could have shown a gain of " in text
     assert (
         "Frontier, which no other contestant beats in score and cost as measured: one call of gpt-5, self_moa" in text
     )
+
+
+def test_the_price_of_a_point_has_a_range_as_the_gain_has() -> None:
+    (found,) = analysed(evaluation(300, TWO)).comparisons
+    assert found.interval is not None
+    assert found.gain is not None
+    assert found.usd_per_point is not None
+    least, most = (found.usd_per_point * found.gain / end for end in (found.interval.high, found.interval.low))
+    expected = f"for each point ({dollars(least)} to {dollars(most)} for the ends of the interval)."
+    assert words(compared(found)).endswith(expected)
+
+
+def test_wins_by_a_part_of_a_score_are_not_counted_in_sentences() -> None:
+    whole = evaluation(300, TWO)
+    half = tuple(
+        each.model_copy(update={"score": 0.5}) if each.contestant == BASELINE and each.score == 0 else each
+        for each in whole.outcomes
+    )
+    whole = whole.model_copy(update={"outcomes": half})
+    (found,) = analysed(whole).comparisons
+    assert found.has_parts
+    assert " it won " not in compared(found)
+    assert "won / lost: also by a part of a score" in words(printed(whole))
+    assert "by a part of a score" not in words(printed(evaluation(300, TWO)))
 
 
 def test_a_worse_pipeline_is_said_to_be_worse_by_a_positive_number() -> None:
@@ -191,7 +216,7 @@ def test_an_interval_without_zero_is_not_enough_if_the_p_value_is_too_high() -> 
     (found,) = analysed(evaluation(60, {BASELINE: 0.7, PIPELINE: 0.72})).comparisons
     unsure = found.model_copy(update={"interval": Interval(0.0002, 0.2), "p_adjusted": 0.06, "gain": 0.1})
     text = words(compared(unsure))
-    assert "its interval (0.02 to 20.0) is without zero, but the p value after Holm is above 0.05." in text
+    assert "its interval (0.02 to 20.0) excludes zero, but the p value after Holm's correction is above 0.05." in text
 
 
 def test_a_comparison_that_could_show_half_of_its_gain_does_not_ask_for_more() -> None:
