@@ -77,10 +77,10 @@ def _drawn(content: PictureContent) -> Figure:
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.set_ylabel(f"{_short(content.measure, 60)} (95 % interval)")
-    axes.set_xlabel("US dollars for 1,000 questions")
     if content.simulated:
         axes.set_title("Simulated models: these figures mean nothing for real models", color="#B00020", loc="left")
     axis = CostAxis.of(each.usd_per_1000 for each in content.contestants)
+    axes.set_xlabel(f"US dollars for 1,000 questions{', logarithmic scale' if axis.is_log else ''}")
     _scale(axes, axis, content.contestants)
     places = axis.places(each.usd_per_1000 for each in content.contestants)
     points = [*zip(content.contestants, places, strict=True)]

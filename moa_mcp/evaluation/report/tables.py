@@ -58,7 +58,11 @@ def _standings(evaluation: Evaluation) -> TextTable:
     columns = [
         Column("contestant", tuple(_named(known[each.contestant]) for each in rows), is_text=True),
         *([_column(rows, "score (95 %)", _score, "points from 0 to 100, with the interval")] if scored else []),
-        *([_column(rows, "n", lambda row: f"{row.n:,}", "questions with a score", wide=True)] if scored else []),
+        *(
+            [_column(rows, "n", lambda row: f"{row.n:,}", "questions with a score", wide=not _of_others(rows))]
+            if scored
+            else []
+        ),
         _column(rows, "calls", lambda row: calls(row.calls), "calls for a question"),
         _costs(rows),
         _column(rows, "seconds", lambda row: seconds(row.seconds), "median seconds for a question"),
@@ -116,6 +120,11 @@ def _costs(rows: Sequence[ContestantStanding]) -> Column:
     return Column("$/1000", tuple(cells), "US dollars for 1,000 questions")
 
 
+def _of_others(rows: Sequence[ContestantStanding]) -> bool:
+    """Whether scores are of different questions, as far as their numbers tell."""
+    return len({each.n for each in rows if each.n}) > 1
+
+
 def _is_partial(row: ContestantStanding) -> bool:
     return row.usd_per_1000 is not None and row.unknown_costs > 0
 
@@ -124,6 +133,8 @@ def _legend(evaluation: Evaluation) -> Iterator[str]:
     rows = evaluation.standings
     if any(each.on_frontier for each in rows):
         yield f"{FRONTIER} no other contestant scores as much for less"
+    if _of_others(rows):
+        yield "n: scores are not all of the same questions, so that they can't be compared; the gains can"
     if any(map(_is_partial, rows)):
         yield f"{PARTIAL} at least: the costs of some calls are unknown"
     if any(each.derived_from for each in evaluation.contestants):

@@ -108,6 +108,14 @@ def test_no_line_is_wider_than_the_terminal(whole: Evaluation, width: int, encod
     assert all(each.contestant.split(":")[0] in text for each in analysed(whole).standings)
 
 
+def test_scores_of_different_questions_have_their_numbers_also_at_eighty_columns() -> None:
+    text = printed(failed(evaluation(60), PIPELINE, 12), 80)
+    assert text.splitlines()[1].split()[:4] == ["contestant", "score", "(95", "%)"]
+    assert " n " in text.splitlines()[1]
+    assert "n: scores are not all of the same questions" in words(text)
+    assert "n: scores are not all of the same questions" not in words(printed(evaluation(60), 80))
+
+
 def test_a_narrow_terminal_gets_a_list_for_each_row() -> None:
     lines = printed(judged(evaluation(40)), 50).splitlines()
     start = lines.index("What the judge prefers")
