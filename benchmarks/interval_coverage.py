@@ -8,6 +8,9 @@ Judges like longer answers and the first place.
 An interval of 95 % must have the truth in 93 to 97 % of the evaluations; in up to 99 % for at most 30 questions or
 clusters, where it may be wider than it must be. Where no pipeline is better than the baseline, "better" may be
 concluded of any in 5 %, and a gate "no gain below 0" passed by any in 5 %. 1 is the exit code if a limit is exceeded.
+
+The paired percentile and BCa bootstrap of SciPy are measured as well, without a limit: `--only bootstraps` has
+them alone. So is how often "better" is concluded by who looks ten times: `--only looks`.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import bootstrap
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -42,9 +46,23 @@ from moa_mcp.evaluation.statistics.paired import Differences  # noqa: E402
 from tests.support.simulated_scores import Floats, Tastes, clusters_of, judged, scores  # noqa: E402
 
 BASELINE = 0.7
+HIGH, HIGH_GAIN = 0.9, 0.05
+"""A baseline that is mostly right, and the gain over it."""
 GAINS = (0.1, 0.0, 0.05, 0.1, 0.15)
 MEMBERS, AGGREGATE = (0.6, 0.7, 0.8), 0.75
 TASTES = Tastes(quality=0.4, length=0.8, place=0.5)
+BOOTSTRAPS = {"percentile bootstrap": "percentile", "BCa bootstrap": "BCa"}
+PEER_SETTINGS = (
+    (30, False, "0/1"),
+    (30, False, "fractional"),
+    (30, True, "0/1"),
+    (100, False, "0/1"),
+    (100, True, "0/1"),
+)
+RESAMPLES = 2000
+LOOKS = 10
+WITHOUT_LIMIT = ("bootstrap,", "looks")
+"""Words of the columns that are measured to be compared with others."""
 SAMPLES = {"0/1": 1, "fractional": 4}
 LEAST, MOST, MOST_OF_FEW = 0.93, 0.97, 0.99
 MOST_FALSE = 0.05
@@ -97,6 +115,28 @@ def contestants(setting: Setting, rng: np.random.Generator) -> Found:
     yield "5 gains", not any(each.figure(together).excludes(gain) for each, gain in found)
 
 
+def bootstraps(setting: Setting, rng: np.random.Generator) -> Found:
+    """Yield which intervals of a gain have the truth: ours, and paired bootstraps of questions or of clusters."""
+    for name, base_competence, gain in (("70 %", BASELINE, GAINS[0]), ("90 %", HIGH, HIGH_GAIN)):
+        base, better = setting.scores(rng, [base_competence, base_competence + gain])
+        ours = Differences.between(better, base, setting.clusters).figure(LEVEL)
+        yield f"gain, {name}", not ours.excludes(gain)
+        means = (better - base).reshape(-1, setting.cluster_size).mean(axis=1)
+        for peer, method in BOOTSTRAPS.items():
+            yield f"{peer}, {name}", _bootstrap_has(gain, means, method, rng)
+
+
+def _bootstrap_has(gain: float, means: Floats, method: str, rng: np.random.Generator) -> bool:
+    """Whether a bootstrap interval has the truth; without any difference, it has the single value 0."""
+    if not means.any():
+        return False
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = bootstrap(
+            (means,), np.mean, n_resamples=RESAMPLES, method=method, confidence_level=LEVEL, rng=rng
+        ).confidence_interval
+    return bool(low <= gain <= high)
+
+
 def equals(setting: Setting, rng: np.random.Generator) -> Found:
     """Yield what is concluded wrongly of pipelines that are as good as the baseline."""
     base, *others = setting.scores(rng, [BASELINE] * 6)
@@ -105,6 +145,15 @@ def equals(setting: Setting, rng: np.random.Generator) -> Found:
         gains = compared(named, [(name, "base") for name in named if name != "base"], setting.clusters)
         yield f"better, {number}", any(each.conclusion == "better" for each in gains)
         yield f"gate, {number}", any(each.at_least(0.0) for each in gains)
+
+
+def looks(setting: Setting, rng: np.random.Generator) -> Found:
+    """Yield whether a pipeline as good as the baseline is called better: at any of ten looks, and at the end."""
+    base, other = setting.scores(rng, [BASELINE] * 2)
+    stops = [setting.questions * look // LOOKS for look in range(1, LOOKS + 1)]
+    found = [compared({"base": base[:n], "other": other[:n]}, [("other", "base")])[0].conclusion for n in stops]
+    yield f"better, {LOOKS} looks", "better" in found
+    yield "better, at the end", found[-1] == "better"
 
 
 def members(setting: Setting, rng: np.random.Generator) -> Found:
@@ -176,7 +225,7 @@ def shares(pool: ProcessPoolExecutor, simulation: Simulation, setting: Setting, 
 def row(setting: Setting, found: Mapping[str, float], least: float, most: float) -> bool:
     """Print a row, and return whether it keeps its limit."""
     clusters = f"of {setting.cluster_size}" if setting.clustered else "no"
-    kept = all(least <= each <= most for each in found.values())
+    kept = all(least <= each <= most for name, each in found.items() if not set(WITHOUT_LIMIT) & {*name.split()})
     limit = f"{least:.0%} to {most:.0%}" if least else f"{most:.0%}"
     cells = " | ".join(f"{each:.1%}" for each in found.values())
     mark = "" if kept else " EXCEEDED"
@@ -190,11 +239,35 @@ def header(title: str, columns: Iterable[str]) -> None:
     print(f"\n{title}\n\n| {' | '.join(names)} |\n|{'---|' * len(names)}")
 
 
-TABLES: tuple[tuple[str, Simulation, tuple[str, ...]], ...] = (
-    ("Intervals that have the truth:", contestants, ("0/1", "fractional")),
-    ("Wrong conclusions about pipelines that are as good as the baseline:", equals, ("0/1", "fractional")),
-    ("Intervals about members that have the truth:", members, ("0/1",)),
-    ("Intervals about a judge that have the truth:", judges, ("0/1",)),
+class Table(NamedTuple):
+    """What is simulated, with a row for each setting."""
+
+    title: str
+    simulation: Simulation
+    settings: tuple[Setting, ...]
+
+
+def _settings(*kinds: str) -> tuple[Setting, ...]:
+    return tuple(itertools.starmap(Setting, itertools.product((30, 100, 300), (False, True), kinds)))
+
+
+TABLES = (
+    Table("Intervals that have the truth:", contestants, _settings("0/1", "fractional")),
+    Table(
+        "Wrong conclusions about pipelines that are as good as the baseline:", equals, _settings("0/1", "fractional")
+    ),
+    Table(
+        "Wrong conclusions of who looks ten times and stops when it is better, without a limit; and at the end:",
+        looks,
+        (Setting(200, clustered=False), Setting(200, clustered=False, kind="fractional")),
+    ),
+    Table("Intervals about members that have the truth:", members, _settings("0/1")),
+    Table("Intervals about a judge that have the truth:", judges, _settings("0/1")),
+    Table(
+        "Intervals of a gain that have the truth, with baselines of 70 and 90 %; bootstraps have no limit:",
+        bootstraps,
+        tuple(itertools.starmap(Setting, PEER_SETTINGS)),
+    ),
 )
 
 
@@ -202,19 +275,27 @@ def main() -> int:
     """Simulate and print; 1 if a limit is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--simulations", type=int, default=2000)
-    simulations = parser.parse_args().simulations
-    print(f"{simulations} simulated evaluations for each row.")
+    parser.add_argument("--only", choices=[each.simulation.__name__ for each in TABLES])
+    options = parser.parse_args()
+    print(f"{options.simulations} simulated evaluations for each row.")
     kept = True
     with ProcessPoolExecutor() as pool:
-        for title, simulation, kinds in TABLES:
-            settings = itertools.starmap(Setting, itertools.product((30, 100, 300), (False, True), kinds))
-            for number, setting in enumerate(settings):
-                found = shares(pool, simulation, setting, simulations)
-                if number == 0:
-                    header(title, found)
-                limits = (0.0, MOST_FALSE) if simulation is equals else (LEAST, setting.most)
-                kept &= row(setting, found, *limits)
+        for table in TABLES:
+            if options.only in {None, table.simulation.__name__}:
+                kept &= printed(pool, table, options.simulations)
     return int(not kept)
+
+
+def printed(pool: ProcessPoolExecutor, table: Table, simulations: int) -> bool:
+    """Simulate and print a table, and return whether it keeps its limits."""
+    kept = True
+    for number, setting in enumerate(table.settings):
+        found = shares(pool, table.simulation, setting, simulations)
+        if number == 0:
+            header(table.title, found)
+        least, most = (0.0, MOST_FALSE) if table.simulation in {equals, looks} else (LEAST, setting.most)
+        kept &= row(setting, found, least, most)
+    return kept
 
 
 if __name__ == "__main__":
