@@ -17,7 +17,10 @@ def conclusions(evaluation: Evaluation) -> Iterator[str]:
     if evaluation.settings.simulated:
         yield SIMULATED
     if not evaluation.complete:
-        yield "The evaluation is incomplete: its figures are those of the questions with a score so far."
+        yield (
+            "The evaluation is incomplete: its figures are those of the questions with a score so far. Complete it "
+            "whatever they show: who stops when a gain appears often finds one that does not exist."
+        )
     if not evaluation.comparisons and not any(each.n for each in evaluation.duels):
         yield _nothing(evaluation)
     yield from map(compared, evaluation.comparisons)
