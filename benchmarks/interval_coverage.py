@@ -43,7 +43,7 @@ from moa_mcp.evaluation.statistics import (  # noqa: E402  the folder above is n
 )
 from moa_mcp.evaluation.statistics.families import simultaneous_level  # noqa: E402
 from moa_mcp.evaluation.statistics.paired import Differences  # noqa: E402
-from tests.support.simulated_scores import Floats, Tastes, clusters_of, judged, scores  # noqa: E402
+from tests.support.simulated_scores import Floats, Tastes, answers, clusters_of, judged, scores  # noqa: E402
 
 BASELINE = 0.7
 HIGH, HIGH_GAIN = 0.9, 0.05
@@ -60,7 +60,7 @@ PEER_SETTINGS = (
     (100, True, "0/1"),
 )
 RESAMPLES = 2000
-LOOKS = 10
+FREE, LOOKS = 6, 10
 WITHOUT_LIMIT = ("bootstrap,", "looks")
 """Words of the columns that are measured to be compared with others."""
 SAMPLES = {"0/1": 1, "fractional": 4}
@@ -145,6 +145,15 @@ def equals(setting: Setting, rng: np.random.Generator) -> Found:
         gains = compared(named, [(name, "base") for name in named if name != "base"], setting.clusters)
         yield f"better, {number}", any(each.conclusion == "better" for each in gains)
         yield f"gate, {number}", any(each.at_least(0.0) for each in gains)
+
+
+def free(setting: Setting, rng: np.random.Generator) -> Found:
+    """Yield what is concluded wrongly of a single answer, against the mean of other samples of the same model."""
+    for name, competence in (("70 %", BASELINE), ("90 %", HIGH)):
+        own, *others = answers(rng, competence, 1 + FREE, setting.questions)
+        (found,) = compared({"own": own, "mean": np.mean(others, axis=0)}, [("own", "mean")])
+        yield f"better, {name}", found.conclusion == "better"
+        yield f"gate, {name}", found.at_least(0.0)
 
 
 def looks(setting: Setting, rng: np.random.Generator) -> Found:
@@ -257,6 +266,11 @@ TABLES = (
         "Wrong conclusions about pipelines that are as good as the baseline:", equals, _settings("0/1", "fractional")
     ),
     Table(
+        "Wrong conclusions about another sample of the model whose mean of 6 samples is the baseline:",
+        free,
+        tuple(Setting(questions, clustered=False) for questions in (20, 30, 100, 300)),
+    ),
+    Table(
         "Wrong conclusions of who looks ten times and stops when it is better, without a limit; and at the end:",
         looks,
         (Setting(200, clustered=False), Setting(200, clustered=False, kind="fractional")),
@@ -293,7 +307,7 @@ def printed(pool: ProcessPoolExecutor, table: Table, simulations: int) -> bool:
         found = shares(pool, table.simulation, setting, simulations)
         if number == 0:
             header(table.title, found)
-        least, most = (0.0, MOST_FALSE) if table.simulation in {equals, looks} else (LEAST, setting.most)
+        least, most = (0.0, MOST_FALSE) if table.simulation in {equals, free, looks} else (LEAST, setting.most)
         kept &= row(setting, found, least, most)
     return kept
 

@@ -34,6 +34,13 @@ def scores(
     return np.asarray((ability + chance > 0).mean(axis=0), dtype=np.float64)
 
 
+def answers(rng: np.random.Generator, competence: float, samples: int, questions: int) -> Floats:
+    """Return the scores of single answers of one contestant, of shape (samples, questions)."""
+    ability = ndtri(competence) + np.sqrt(DIFFICULTY) * rng.standard_normal(questions)
+    chance = np.sqrt(1 - DIFFICULTY) * rng.standard_normal((samples, questions))
+    return np.asarray(ability + chance > 0, dtype=np.float64)
+
+
 def clusters_of(questions: int, cluster_size: int) -> list[int] | None:
     """Return the labels of clusters of this size; None if each question is its own."""
     return None if cluster_size == 1 else (np.arange(questions) // cluster_size).tolist()

@@ -38,7 +38,9 @@ def comparisons(evaluation: Evaluation, standings: Sequence[ContestantStanding])
     return tuple(_comparison(each, by_name, labels, rows, len(found)) for each in found)
 
 
-def _concluded(evaluation: Evaluation, standings: Sequence[ContestantStanding]) -> list[tuple[CorrectedGain, Conclusion]]:
+def _concluded(
+    evaluation: Evaluation, standings: Sequence[ContestantStanding]
+) -> list[tuple[CorrectedGain, Conclusion]]:
     """Return each gain with its conclusion, which must be the same where failures count as wrong.
 
     A contestant that fails on questions on which it would be wrong is not better for that.

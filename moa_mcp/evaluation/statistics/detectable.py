@@ -82,7 +82,7 @@ def detectable(
     differences = Differences.between(first, second, clusters)
     known = differences.known
     usual = float(np.sqrt((known[known != 0] ** 2).mean())) if known.any() else 1.0
-    square = float((known**2).sum() + 2 * usual**2) / (len(known) + 2)
+    square = max(float((known**2).sum() + 2 * usual**2) / (len(known) + 2), differences.known_chance)
     corrected = 1 - (1 - checked_level(level)) / comparisons
     effect = max(1.0, differences.evidence.design_effect)
     return Detectable(len(known), square, usual, effect, corrected, checked_level(power))

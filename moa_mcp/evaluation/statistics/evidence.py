@@ -40,12 +40,15 @@ class Evidence:
         return self.questions / (self.variance_ratio * self.design_effect)
 
 
-def evidence(values: Floats, codes: NDArray[np.intp] | None, binary_variance: float) -> Evidence:
+def evidence(
+    values: Floats, codes: NDArray[np.intp] | None, binary_variance: float, *, least_variance: float = 0.0
+) -> Evidence:
     """Return what the mean of values of shape (questions,), at least one, rests on.
 
     `codes` are the clusters, None without any. `binary_variance` is what the variance of 0/1 values would be.
+    A variance of less than `least_variance` is taken for chance.
     """
-    ratio = _variance_ratio(values, binary_variance)
+    ratio = _variance_ratio(values, binary_variance, least_variance)
     if codes is None:
         return Evidence(len(values), len(values), ratio, 1.0, inf)
     by_cluster = summed(values[:, None], codes)
@@ -54,11 +57,12 @@ def evidence(values: Floats, codes: NDArray[np.intp] | None, binary_variance: fl
     return Evidence(len(values), len(sums), ratio, _design_effect(values, sums, sizes), max(1.0, len(sums) - 1))
 
 
-def _variance_ratio(values: Floats, binary_variance: float) -> float:
+def _variance_ratio(values: Floats, binary_variance: float, least_variance: float) -> float:
     """Return the ratio as if two more questions had the variance of 0/1 values."""
     if binary_variance <= 0:
         return 1.0
-    return (len(values) * float(values.var()) / binary_variance + 2) / (len(values) + 2)
+    variance = max(float(values.var()), least_variance)
+    return (len(values) * variance / binary_variance + 2) / (len(values) + 2)
 
 
 def _design_effect(values: Floats, sums: Floats, sizes: Floats) -> float:

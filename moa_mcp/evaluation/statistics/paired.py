@@ -75,13 +75,18 @@ class Differences:
     """Shape (questions,), NaN where one has no score."""
     codes: NDArray[np.intp] | None
     """The numbers of the clusters; None without clusters."""
+    chance: Floats
+    """Shape (questions,): the variance of a difference by chance alone, where a single answer is compared with the mean
+    of several; 0 elsewhere. Losses that have a small probability may not have occurred, so that the differences seem
+    to vary less than they do."""
 
     @classmethod
     def between(cls, first: ArrayLike, second: ArrayLike, clusters: Clusters = None) -> Differences:
         """Subtract the scores of a second contestant from those of a first one."""
         one, two = checked_scores(first), checked_scores(second)
         questions = same_length(one, two)
-        return cls(one - two, None if clusters is None else cluster_codes(clusters, questions))
+        codes = None if clusters is None else cluster_codes(clusters, questions)
+        return cls(one - two, codes, _chance(one, two))
 
     @property
     def known(self) -> Floats:
@@ -95,7 +100,14 @@ class Differences:
         if not known.size:
             return Evidence(0, 0, 1.0, 1.0, inf)
         codes = None if self.codes is None else self.codes[~np.isnan(self.values)]
-        return evidence(known, codes, float(np.abs(known).mean() - known.mean() ** 2))
+        binary = float(np.abs(known).mean() - known.mean() ** 2)
+        return evidence(known, codes, binary, least_variance=self.known_chance)
+
+    @property
+    def known_chance(self) -> float:
+        """The mean of `chance` over questions that have both scores."""
+        known = self.chance[~np.isnan(self.values)]
+        return float(known.mean()) if known.size else 0.0
 
     @property
     def sums(self) -> Floats:
@@ -128,6 +140,15 @@ class Differences:
         p_value = mcnemar_p(won, lost) if exact else sign_flip_p(self.sums, seed=seed)
         tied, test = len(known) - won - lost, _TESTS[exact]
         return PairedGain(self.figure(level), found.questions, found.clusters, won, lost, tied, p_value, test)
+
+
+def _chance(one: Floats, two: Floats) -> Floats:
+    """Return the variance of a single 0/1 answer that is right as often as the mean of several."""
+    single = [bool(np.isin(each[~np.isnan(each)], (0.0, 1.0)).all()) for each in (one, two)]
+    if single[0] == single[1]:
+        return np.zeros(len(one))
+    mean = two if single[0] else one
+    return mean * (1 - mean)
 
 
 def mcnemar_p(won: int, lost: int) -> float:

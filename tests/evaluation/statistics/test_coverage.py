@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from moa_mcp.evaluation.statistics import Floats, compared, joint_errors, mean_score, paired_gain
-from tests.support.simulated_scores import clusters_of, scores
+from tests.support.simulated_scores import answers, clusters_of, scores
 
 SIMULATED = 200
 SETTINGS = pytest.mark.parametrize(("samples", "cluster_size"), [(1, 1), (4, 1), (1, 5), (4, 5)])
@@ -39,6 +39,16 @@ def test_equals_of_the_baseline_are_called_better_and_pass_a_gate_in_at_most_5_p
     assert np.mean([any(each.conclusion == "better" for each in gains) for gains in found]) <= 0.05
     assert np.mean([any(each.at_least(0.0) for each in gains) for gains in found]) <= 0.05
     assert np.mean([gains[0].gain.p_value <= 0.05 for gains in found]) <= 0.08
+
+
+@pytest.mark.parametrize("questions", [20, 30, 100])
+def test_a_single_answer_as_good_as_the_mean_of_six_is_called_better_in_at_most_5_percent(questions: int) -> None:
+    rng = np.random.default_rng(20)
+    drawn = [answers(rng, 0.9, 7, questions) for _ in range(400)]
+    found = [compared({"p": each[0], "one": each[1:].mean(axis=0)}, [("p", "one")])[0] for each in drawn]
+    assert np.mean([each.conclusion == "better" for each in found]) <= 0.05
+    assert np.mean([each.at_least(0.0) for each in found]) <= 0.05
+    assert np.mean([not each.gain.mean.excludes(0.0) for each in found]) >= 0.93
 
 
 def test_independent_errors_of_members_are_not_found_to_go_together() -> None:

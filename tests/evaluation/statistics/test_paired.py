@@ -83,7 +83,7 @@ def test_one_question_decides_nothing(clusters: list[int] | None) -> None:
 
 
 def test_clusters_of_one_question_say_as_much_as_no_clusters_where_all_differ_equally() -> None:
-    mean = paired_gain(np.ones(60), np.full(60, 1 / 3), [*range(60)]).mean
+    mean = paired_gain(np.full(60, 5 / 6), np.full(60, 1 / 6), [*range(60)]).mean
     assert mean.low == pytest.approx(0.64, abs=0.01)
     assert mean.high == pytest.approx(0.69, abs=0.01)
 
