@@ -126,8 +126,8 @@ def _same(pairs: int) -> list[str]:
         return []
     return [
         (
-            f"both answers have the same text on {counted(pairs, 'question')}: ties without a call, which are no "
-            "part of position bias and consistency"
+            f"both answers have the same text on {counted(pairs, 'question')}: ties without a call, which tell "
+            "nothing about the judge"
         )
     ]
 
