@@ -101,8 +101,7 @@ class PreparedEvaluation:
         """Return the error for an evaluation that lacks answers, scores or verdicts, with what would complete it."""
         ledger = self.asker.ledger
         if not ledger.not_started:
-            remedy = "Add --retry-failed to try failed runs again; the report has the reason of each."
-            return RunFailed(f"the evaluation is not complete: {_most_common_problem(evaluation)}", remedy)
+            return RunFailed(f"the evaluation is not complete: {_most_common_problem(evaluation)}", _remedy(evaluation))
         runs = sum(map(len, ledger.not_started.values()))
         enough = anyio.run(sufficient_usd, self.asker, self.expected)
         message = f"the evaluation is not complete: its budget did not allow {counted(runs, 'run')}"
@@ -202,6 +201,14 @@ def _most_common_problem(evaluation: Evaluation) -> str:
         return "some runs failed, or could not be scored"
     ((problem, count),) = problems.most_common(1)
     return f"{count} of {counted(problems.total(), 'problem')}: {shortened(problem, _LONGEST_PROBLEM)}"
+
+
+def _remedy(evaluation: Evaluation) -> str:
+    """Return what completes an evaluation: trying failed runs again does not help where all runs have an answer."""
+    failed = any(each.status in {"failed", "cancelled"} for each in evaluation.outcomes)
+    if not failed and evaluation.settings.judge is None:
+        return "Correct what scores the answers, and start again: they are not paid again. The report has each reason."
+    return "Add --retry-failed to try failed runs again; the report has the reason of each."
 
 
 async def _executed(execution: Executable, screen: BatchScreen) -> EvaluationStopped | None:

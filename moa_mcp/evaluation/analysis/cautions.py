@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from moa_mcp.evaluation.analysis.comparisons import gains
 from moa_mcp.evaluation.report.numbers import counted, points, spread
-from moa_mcp.evaluation.result import Comparison, ContestantStanding, Evaluation, Interval
+from moa_mcp.evaluation.result import Comparison, ContestantStanding, Evaluation, Interval, Outcome
 from moa_mcp.evaluation.statistics import CorrectedGain
+from moa_mcp.extraction.texts import whole_text
 
 _FEW_CLUSTERS = 20
 """Below this number of clusters, intervals from them are known to be rough."""
+_WHOLE_TEXTS = {"auto", "text"}
+"""The ways of scoring that compare whole texts."""
 
 
 def cautions(evaluation: Evaluation) -> Iterator[str]:
@@ -19,6 +23,7 @@ def cautions(evaluation: Evaluation) -> Iterator[str]:
     yield from _failures(evaluation)
     yield from _unknown_costs(evaluation)
     yield from _few_clusters(evaluation)
+    yield from _among_words(evaluation)
 
 
 def _left_out(evaluation: Evaluation) -> Iterator[str]:
@@ -72,3 +77,24 @@ def _few_clusters(evaluation: Evaluation) -> Iterator[str]:
             f"The questions are in only {counted(min(few), 'cluster')}: intervals and p values are rough below "
             f"{_FEW_CLUSTERS}."
         )
+
+
+def _among_words(evaluation: Evaluation) -> Iterator[str]:
+    """Yield how many answers are wrong only because whole texts are compared, as far as one can tell."""
+    if evaluation.settings.scoring not in _WHOLE_TEXTS:
+        return
+    right = {each.id: whole_text(each.answer) for each in evaluation.questions if each.answer is not None}
+    wrong = [each for each in evaluation.outcomes if each.score == 0]
+    found = sum(_has_among_words(each, right.get(each.question)) for each in wrong)
+    if found:
+        yield (
+            f"Of {counted(len(wrong), 'wrong answer')}, {found} contain the right text among other words. Texts are "
+            "compared as a whole: ask for the text alone with --system, or score with --judge or --extract."
+        )
+
+
+def _has_among_words(outcome: Outcome, right: str | None) -> bool:
+    value = outcome.extracted
+    if right is None or value is None or outcome.answer is None or right not in value:
+        return False
+    return re.search(rf"(?<!\w){re.escape(right)}(?!\w)", value) is not None and value == whole_text(outcome.answer)

@@ -257,3 +257,21 @@ def test_a_sample_is_a_part_of_the_questions_and_larger_ones_have_it(eval_desk: 
     assert "4 of 12 questions were asked, a random sample with seed 0." in small.notes
     other = eval_desk.done(file, "--sample", "4", "--seed", "1")
     assert {each.id for each in other.questions} != {each.id for each in small.questions}
+
+
+def test_answers_with_the_right_text_among_other_words_are_counted(eval_desk: EvalDesk) -> None:
+    eval_desk.models.script("first", Reply("It is Paris."))
+    eval_desk.configure(one=ONE)
+    file = eval_desk.ask([{"question": "Capital?", "answer": "Paris"}, {"question": "City?", "answer": "Par"}])
+    (note,) = eval_desk.done(file, pipelines="one").notes
+    assert note.startswith("Of 4 wrong answers, 2 contain the right text among other words.")
+    assert eval_desk.done(file, "--score", "{regex = '(Paris|Par)'}", pipelines="one").notes == ()
+
+
+def test_what_can_not_be_scored_needs_another_function_and_no_new_runs(eval_desk: EvalDesk) -> None:
+    function = eval_desk.write("def score(question, answer, expected):\n    raise ValueError(answer)\n", "own.py")
+    done = eval_desk.start(eval_desk.ask(sums(1)), "--score", function)
+    assert done.exit_code == 1
+    assert "the scoring function failed: own.py, line 2: ValueError" in done.stderr
+    assert "Correct what scores the answers, and start again" in done.stderr
+    assert "--retry-failed" not in done.stderr
