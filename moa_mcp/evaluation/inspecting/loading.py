@@ -22,6 +22,7 @@ from moa_mcp.batch.items import Item
 from moa_mcp.evaluation.asking import Ask
 from moa_mcp.evaluation.execution.plan import Judgement
 from moa_mcp.evaluation.inspecting.private import prerequisite, task_of
+from moa_mcp.evaluation.inspecting.rescoring import asks_alone
 from moa_mcp.evaluation.inspecting.source import FoundTask, TaskRefused, found
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.questions import sampled
@@ -72,6 +73,8 @@ def load(given: str, arguments: Mapping[str, JsonValue], size: int | None = None
     source = found(given)
     _check(source, arguments)
     task = _loaded(source, arguments)
+    if not task.scorer and asks_alone(task):  # another solver may write scores itself
+        raise TaskRefused(f"{source} has no scorer", "Give it one: Task(..., scorer=match()).")
     for number, each in enumerate(task.dataset, 1):
         each.id = number if each.id is None else each.id
     every = [*_questions(source, task)]

@@ -33,16 +33,20 @@ _MATCH = "match"
 
 def obstacle(task: Task) -> str:
     """Return why samples can't be scored as single calls; empty if they can."""
-    *before, last = _solvers(task.solver)
-    names = [_name(each) for each in before]
-    if task.setup is not None or _name(last) != _ASKS or any(each not in _PROMPTS for each in names):
-        return f"its solver is {', '.join([*names, _name(last)])}, not generate alone"
+    if not asks_alone(task):
+        return f"its solver is {', '.join(map(_name, _solvers(task.solver)))}, not generate alone"
     scorer = _first(task)
     if scorer is None or _name(scorer) not in _OF_TEXT:
         return (
             f"its scorer {_name(scorer) if scorer else ''} may look at more than the text of an answer, or ask a model"
         )
     return ""
+
+
+def asks_alone(task: Task) -> bool:
+    """Whether the solver of a task writes a prompt, asks and does nothing else."""
+    *before, last = map(_name, _solvers(task.solver))
+    return task.setup is None and last == _ASKS and all(each in _PROMPTS for each in before)
 
 
 def tells_values(task: Task) -> bool:

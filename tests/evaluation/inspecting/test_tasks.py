@@ -246,6 +246,7 @@ def broken():
             {},
             "line 11: ValueError: The specified dataset is empty (has no samples) Correct",
         ),
+        (SUMS.replace(", scorer=match(numeric=True)", ""), "sums", {}, "has no scorer Give it one: Task(..., scorer="),
         (SUMS.replace("id=number", "id=7"), "sums", {}, "has two samples with the ID '7' IDs must differ."),
         (SUMS + "\nimport nowhere\n", "sums", {}, "task.py, line 13: ModuleNotFoundError: No module named 'nowhere'"),
         (SUMS.replace("range(count)", "rang(count)"), "sums", {}, "task.py, line 10: NameError: name 'rang' is not"),
