@@ -220,7 +220,7 @@ class Admission:
             continues=request.continues,
         )
         owner = request.owner or Owner()
-        stored = StoredRun(spec, resolved.routes, self._backend.simulated, owner, request.batch)
+        stored = StoredRun(spec, resolved.routes, self._backend.simulated, owner, request.batch, entire=request.entire)
         return _Task(stored, StartPoint(), None, pipeline.confirm_above_usd)
 
     async def _resumed(self, request: ResumedRun) -> _Task:

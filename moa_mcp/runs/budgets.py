@@ -51,6 +51,9 @@ async def open_budget(
     tariff = RunTariff(spec.pipeline, spec.question, by_alias, settings.unpriced, drafts)
     budget = caps.budget(stored, start, tariff, prices)
     smallest = tariff.smallest(finished, begins.state.answers, begins.state.analysis)
+    if stored.entire and any(cap.shared for cap in budget.caps):
+        all_calls = budget.most(tariff.whole(finished)).nanodollars - budget.spent.nanodollars
+        smallest = smallest._replace(nanodollars=max(smallest.nanodollars, all_calls))
     refusal: Refusal | None = None
     with anyio.move_on_after(math.inf if spec.deadline_s is None else spec.deadline_s) as time_up:
         refusal = await caps.open(budget, smallest, partial(tariff.whole, finished), waits)
@@ -62,16 +65,17 @@ async def open_budget(
             "deadline",
         )
     if refusal is not None:
-        raise BudgetUnavailable(_too_small(refusal, smallest), "budget")
+        raise BudgetUnavailable(_too_small(refusal, smallest, entire=stored.entire), "budget")
     return budget
 
 
-def _too_small(refusal: Refusal, smallest: Amount) -> str:
-    """Return why not even the smallest form of a run fits a cap, and the remedy."""
+def _too_small(refusal: Refusal, smallest: Amount, *, entire: bool) -> str:
+    """Return why the smallest form of a run that may start does not fit a cap, and the remedy."""
     cap, others = refusal
     parts = cap.describe(others)
     why = f" ({', '.join(parts)})" if parts else ""
+    least = "the run" if entire else "the minimum run (the fewest calls that the quorums allow, then the last layer)"
     return (
-        f"the minimum run (the fewest calls that the quorums allow, then the last layer) may cost up to "
+        f"{least} may cost up to "
         f"{cap.shown(cap.measure(smallest))}, but {cap} is too low{why}; raise it, or choose a cheaper pipeline"
     )

@@ -44,6 +44,8 @@ class StoredRun:
     """The batch that the run belongs to; empty for none."""
     traceparent: str = ""
     """Trace context of the request that put the run into the queue; empty for none."""
+    entire: bool = False
+    """Whether it fails if a shared cap does not allow all its calls."""
 
 
 @dataclass(frozen=True, slots=True)

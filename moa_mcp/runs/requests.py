@@ -56,6 +56,9 @@ class NewRun(Terms):
     """The batch that the run belongs to; empty for none."""
     continues: str = ""
     """The ID of the run that the question follows; empty for none. Its question and answer become earlier turns."""
+    entire: bool = False
+    """Whether it fails if a limit that it shares with other runs does not allow all its calls, instead of leaving some
+    out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,6 +154,7 @@ class Asker:
             seed=identity.seed,
             max_cost_usd=limit,
             consent="given",
+            entire=True,
         )
         return new, ResumedRun(run_id=identity.run_id, max_cost_usd=limit, consent="given")
 

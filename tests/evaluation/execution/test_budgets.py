@@ -106,3 +106,16 @@ def test_the_cost_is_confirmed_unless_a_budget_covers_it(dear_desk: EvalDesk) ->
     assert "Add --yes, or --budget 0.9600 or more." in refused.stderr
     assert dear_desk.asked.total() == 0
     assert dear_desk.done(file, "--yes").complete
+
+
+def test_the_limit_of_a_day_leaves_no_calls_out_of_a_run(dear_desk: EvalDesk) -> None:
+    dear_desk.configure("budget.max_cost_usd_per_day = 0.5")
+    file = dear_desk.ask(sums(6))
+    assert dear_desk.start(file, "--concurrency", "1").exit_code == 1
+    found = [*outcomes_of(dear_desk.result, "trio").values()]
+    assert {(each.status, each.calls) for each in found} == {("complete", 4.0), ("failed", 0.0)}
+    (problem,) = {each.problem for each in found if each.status == "failed"}
+    assert "the run may cost up to $0.40" in problem
+    assert "max_cost_usd_per_day = $0.5000 is too low" in problem
+    dear_desk.configure()
+    assert {each.calls for each in outcomes_of(dear_desk.done(file), "trio").values()} == {4.0}
