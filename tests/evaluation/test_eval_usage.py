@@ -27,6 +27,7 @@ from tests.support.eval_desk import TRIO, EvalDesk, sums
         (["--fail-under", "nan"], "'nan' is not a number of points, such as 0 or 2.5"),
         (["--fail-under", "x"], "'x' is not a number of points"),
         (["--json", "."], "--json . is a folder"),
+        (["--html", "-"], "--html can't be printed"),
         (["--html", "r.html", "--png", "r.html"], "--png r.html is also --html"),
         (["--budget", "0"], "'0' is not an amount in US dollars above 0"),
         (["--bugdet", "1"], "--budget"),

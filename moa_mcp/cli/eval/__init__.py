@@ -105,7 +105,13 @@ interrupted.
 @click.option(
     "--fail-under", type=points, metavar="POINTS", help="Exit with 4 unless each gain is at least that high for sure."
 )
-@click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the result as JSON.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the result as JSON; '-' prints it instead of the tables.",
+)
 @click.option("--html", "html_file", type=click.Path(path_type=Path), metavar="FILE", help="Write a report.")
 @click.option("--png", "png_file", type=click.Path(path_type=Path), metavar="FILE", help="Write score against cost.")
 @click.option("--view", "viewing", is_flag=True, help="Open the report in a browser.")

@@ -16,6 +16,7 @@ from moa_mcp.evaluation.result import Comparison, Duel, Evaluation
 
 GATE_MISSED = 4
 _PERCENT = 100.0
+_STDOUT = Path("-")
 
 
 class GateMissed(Refused):
@@ -39,8 +40,10 @@ class Outputs:
         named = {"--json": self.json, "--html": self.html, "--png": self.png}
         seen: dict[Path, str] = {Path(source).absolute(): "the question file"}
         for option, path in named.items():
-            if path is None:
+            if path is None or (path == _STDOUT and option == "--json"):
                 continue
+            if path == _STDOUT:
+                raise Refused(f"{option} can't be printed", "Name a file.")
             if path.is_dir():
                 raise Refused(f"{option} {path} is a folder", "Name a file in it.")
             other = seen.setdefault(path.absolute(), option)
@@ -52,7 +55,10 @@ class Outputs:
         from moa_mcp.cli.eval.table import show  # noqa: PLC0415  the libraries of an extra
 
         failed = self._stored(evaluation, quiet=quiet)
-        show(draw.console(), evaluation)
+        if self.json == _STDOUT:
+            click.echo(_json(evaluation), nl=False)
+        else:
+            show(draw.console(), evaluation)
         failed += self._written(evaluation)
         if failed:
             raise RunFailed(
@@ -80,7 +86,7 @@ class Outputs:
             (self.png, lambda: _picture(evaluation)),
         )
         for path, content in contents:
-            if path is None:
+            if path is None or path == _STDOUT:
                 continue
             try:
                 write_file(path, content())

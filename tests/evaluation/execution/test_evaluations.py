@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from moa_mcp.evaluation.result import Outcome
+from moa_mcp.evaluation.result import Evaluation, Outcome
 from tests.cli.test_cli_runs import listed
 from tests.support.eval_desk import ONE, TRIO, EvalDesk, outcomes_of, solver, solving, sums
 from tests.support.model_server import Reply, Status
@@ -227,6 +227,13 @@ def test_a_result_is_stored_and_written_to_all_files(eval_desk: EvalDesk) -> Non
     assert json.loads(stored.read_text("utf-8")) == json.loads(eval_desk.result_file.read_text("utf-8"))
     assert f"Stored in {stored}" in done.stderr
     assert "trio" in done.stdout
+
+
+def test_the_result_can_be_printed_as_json_in_place_of_the_tables(eval_desk: EvalDesk) -> None:
+    done = eval_desk.start(eval_desk.ask(sums(1)), "--json", "-")
+    assert done.exit_code == 0, done.output
+    assert Evaluation.model_validate_json(done.stdout).complete
+    assert not Path("-").exists()
 
 
 def test_an_unwritable_file_is_told_after_the_result(eval_desk: EvalDesk) -> None:
