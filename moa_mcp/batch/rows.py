@@ -26,6 +26,9 @@ _LARGEST_FIELD = 2**31 - 1
 _BOM = b"\xef\xbb\xbf"
 _ONE_A_LINE = "write one object on each line (jq -c '.[]')"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_SPREADSHEETS = (b"PK\x03\x04", b"PK\x05\x06", b"\xd0\xcf\x11\xe0")
+"""How the files of spreadsheets begin: zip files (.xlsx, .ods), and .xls."""
+_IN_TEXT = "Unterminated string"
 
 
 class FileProblem(NamedTuple):
@@ -100,6 +103,9 @@ def _decoded(lines: Iterable[bytes]) -> Iterator[tuple[int, str | InvalidItem]]:
         if number == 1 and line.startswith(_UTF_16):
             yield 1, InvalidItem("it is UTF-16; save the file as UTF-8")
             return
+        if number == 1 and line.startswith(_SPREADSHEETS):
+            yield 1, InvalidItem("it is no text but a spreadsheet or a zip file; save it as CSV (UTF-8)")
+            return
         whole = line.removeprefix(_BOM) if number == 1 else line
         try:
             yield number, whole.decode()
@@ -115,14 +121,14 @@ def _jsonl(lines: Iterable[bytes]) -> Iterator[_Row]:
             yield _Row(number, InvalidItem(f"a JSON value goes over several lines; {_ONE_A_LINE}"))
             return
         elif line.strip():
-            yield _Row(number, _parsed(line))
+            yield _Row(number, _parsed(line.rstrip()))
 
 
 def _parsed(line: str) -> Raw | InvalidItem:
     try:
         value: object = json.loads(line)
     except json.JSONDecodeError as error:
-        return InvalidItem(f"it is not JSON: {error.msg} at column {error.colno}")
+        return InvalidItem(f"it is not JSON: {_where(error)}")
     except (ValueError, RecursionError):
         return InvalidItem("it is not JSON that can be read: its numbers or its nesting are too large")
     if isinstance(value, str):
@@ -132,6 +138,16 @@ def _parsed(line: str) -> Raw | InvalidItem:
     if isinstance(value, list):
         return InvalidItem(f"it is a list; {_ONE_A_LINE}")
     return InvalidItem('it is neither an object, {"question": "…"}, nor a text')
+
+
+def _where(error: json.JSONDecodeError) -> str:
+    """Return what is wrong with a line without blanks at its end, and at which column, from 1."""
+    whole = len(error.doc)
+    if error.msg.startswith(_IN_TEXT):
+        return f"the line ends early, at column {whole + 1}: the text that begins at column {error.colno} is not closed"
+    if error.pos >= whole:
+        return f"the line ends early, at column {whole + 1}; if its value goes over several lines, {_ONE_A_LINE}"
+    return f"{error.msg} at column {error.colno}"
 
 
 def _csv(lines: Iterable[bytes]) -> Iterator[_Row]:

@@ -72,7 +72,11 @@ def test_a_cell_may_be_longer_than_128_kilobytes() -> None:
     [
         ("", 0, "it has no questions"),
         ("\n \n", 0, "it has no questions"),
-        ('{"question": ', 1, "it is not JSON: Expecting value at column"),
+        ('{"question": \n', 1, "it is not JSON: the line ends early, at column 13; if its value goes over several"),
+        ('{"question": "Why?",\r\n', 1, "it is not JSON: the line ends early, at column 21"),
+        ('"a"\n{"question": "Wh\n', 2, "the line ends early, at column 17: the text that begins at column 14 is not"),
+        ('{"question": Why?}\n', 1, "it is not JSON: Expecting value at column 14"),
+        (b"PK\x03\x04\x14\x00\n\xff", 1, "a spreadsheet or a zip file; save it as CSV (UTF-8)"),
         ("[1]", 1, "it is a list; write one object on each line"),
         ('[\n{"question": "Why?"}\n]', 1, "a JSON value goes over several lines"),
         ("3", 1, 'it is neither an object, {"question": "…"}, nor a text'),
@@ -117,6 +121,7 @@ def test_a_problem_of_a_file_has_its_line_and_its_remedy(content: str | bytes, l
         ('question,id\na,1\n"b\nc,2\n', 3, 'a quote (") that opens here is not closed'),
         ('question\n"a" b', 2, "it is not CSV: ',' expected after '\"'; write a quote inside quotes twice"),
         ("question\rWhy?\r", 1, "its lines end with CR alone; save the file with LF or CRLF"),
+        (b"PK\x03\x04\x14\x00\n\xff", 1, "a spreadsheet or a zip file; save it as CSV (UTF-8)"),
         (b'question,id\n"a\xff\nb",1', 2, "it is not UTF-8: byte 0xff"),
         ("question,seed\nWhy?,x", 2, "its seed is 'x'; write a whole number from 0"),
     ],
@@ -124,6 +129,14 @@ def test_a_problem_of_a_file_has_its_line_and_its_remedy(content: str | bytes, l
 def test_a_problem_of_a_csv_file_has_its_line_and_its_remedy(content: str | bytes, line: int, message: str) -> None:
     found_line, found = problems(content, "csv")[0]
     assert (found_line, message in found) == (line, True), found
+
+
+def test_a_spreadsheet_is_to_be_saved_as_csv_unless_its_format_is_named(desk: Desk) -> None:
+    file = desk.write("question\nWhy?\n", "q.XLSX")
+    done = desk.start(file)
+    assert (done.exit_code, "is a spreadsheet" in done.stderr, "Save it as CSV (UTF-8)." in done.stderr) == (2, 1, 1)
+    assert desk.asked.total() == 0
+    assert desk.start(file, "--format", "csv").exit_code == 0
 
 
 def test_all_problems_of_a_file_are_shown_before_anything_is_asked(desk: Desk) -> None:

@@ -17,6 +17,7 @@ from moa_mcp.cli.text import counted, say, shortened
 
 STDIN = "-"
 _OF_CSV = {".csv", ".tsv"}
+_OF_SPREADSHEETS = {".xlsx", ".xlsm", ".xls", ".ods", ".numbers"}
 _REMEDY = 'Each line is a text in quotes, or an object such as {"id": "q1", "question": "Why is the sky blue?"}.'
 _REMEDY_OF_CSV = 'The first line names the columns; one of them is "question".'
 
@@ -43,6 +44,8 @@ def stored(path: str, form: Format | None, into: Spool) -> None:
 def read_file(path: str, form: Format | None, reading: Callable[[IO[bytes], Format], Read]) -> None:
     """Read a file of questions. Raises `Refused` if it can't be read or has problems."""
     name = "stdin" if path == STDIN else path
+    if form is None and Path(path).suffix.lower() in _OF_SPREADSHEETS:
+        raise Refused(f"{name} is a spreadsheet, which can't be read", "Save it as CSV (UTF-8).")
     form = form or ("csv" if Path(path).suffix.lower() in _OF_CSV else "jsonl")
     try:
         with _opened(path) as lines:
