@@ -100,6 +100,7 @@ OF_A_RUN = [
     "UPDATE runs SET lease_until = x'00' WHERE run_id = ?",
     "UPDATE events SET body = CAST(x'61ff2077616c727573' AS TEXT) WHERE run_id = ?",
     "DELETE FROM events WHERE run_id = ? AND seq % 2",
+    "UPDATE events SET seq = -seq WHERE run_id = ?",
     "DELETE FROM refs WHERE run_id = ?",
     "UPDATE texts SET body = 'a walrus' WHERE text_id IN (SELECT text_id FROM refs WHERE run_id = ?)",
 ]

@@ -118,7 +118,9 @@ def _rows(db: sqlite3.Connection, run_id: str, after: int) -> list[_Row]:
 
 
 def _count(db: sqlite3.Connection, run_id: str) -> int:
-    return int(db.execute("SELECT count(*) FROM events WHERE run_id = ?", (run_id,)).fetchone()[0])
+    """Return the number of rows that `_rows` can find: a corrupt number may hide one."""
+    sql = "SELECT count(*) FROM events WHERE run_id = ? AND seq > 0"
+    return int(db.execute(sql, (run_id,)).fetchone()[0])
 
 
 def _is_sound(run_id: str, row: _Row) -> bool:
