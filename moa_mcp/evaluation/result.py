@@ -94,7 +94,7 @@ class MemberSample(EvalValue):
     score: Share | None = None
     """None if it was not scored."""
     cost_usd: Usd | None = None
-    """What its call cost; None if that is unknown."""
+    """Its share of what its call and the equal ones cost, which may share requests; None if that is unknown."""
 
 
 class Outcome(EvalValue):
@@ -116,7 +116,7 @@ class Outcome(EvalValue):
     problem: str = ""
     """Why there is no answer or no score; empty if there is one."""
     cost_usd: Usd | None = None
-    """The known cost of its calls."""
+    """The known cost of its calls. That of one call from samples has the whole prompt, even if samples shared it."""
     unknown_costs: Annotated[int, Field(ge=0)] = 0
     """The number of calls whose cost is unknown."""
     calls: Annotated[float, Field(ge=0, le=_LARGEST)] = 0

@@ -15,6 +15,8 @@ from moa_mcp.evaluation.contestants import Asking, Entrant, FreeBaseline
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.result import MemberSample, Outcome, OutcomeStatus
 from moa_mcp.evaluation.scoring.score import AnswerScore, Scorer
+from moa_mcp.evaluation.single_costs import SingleCost, mean_usd, single_cost
+from moa_mcp.planning.estimate import Prices
 from moa_mcp.trace.costs import known_cost
 from moa_mcp.trace.trace import CallTrace, Trace
 
@@ -30,6 +32,8 @@ class SampleCall(NamedTuple):
     """Whether its token limit ended it."""
     cost_usd: Decimal | None = None
     """Its share of what the equal calls of its step cost, which may share requests; None if that is unknown."""
+    single: SingleCost = SingleCost(None)
+    """What such a call costs alone."""
     score: AnswerScore | None = None
 
     @property
@@ -45,22 +49,37 @@ class SampleCall(NamedTuple):
         )
 
 
-def samples_of(entrant: Entrant, trace: Trace) -> list[SampleCall]:
-    """Return the samples of a run that are single calls; those that failed or were not awaited are missing."""
+def samples_of(entrant: Entrant, trace: Trace, prices: Prices) -> list[SampleCall]:
+    """Return the samples of a run that are single calls; those that failed or were not awaited are missing.
+
+    `prices` are those of its models.
+    """
     askings, first = entrant.bare.askings, trace.steps[:1]
     calls = {call.place.number: call for step in first for call in step.calls}
     found = {number: call for number in askings if (call := calls.get(number)) and call.agent == askings[number].model}
+    equal = {number: _equal(number, found, askings) for number in found}
     return [
-        SampleCall(number, call, call.completion.text, call.completion.cut, _share(number, found, askings))
+        SampleCall(
+            number,
+            call,
+            call.completion.text,
+            call.completion.cut,
+            _share(equal[number]),
+            single_cost(equal[number], prices),
+        )
         for number, call in found.items()
         if call.completion is not None
     ]
 
 
-def _share(number: int, calls: Mapping[int, CallTrace], askings: Mapping[int, Asking]) -> Decimal | None:
-    equal = [call for other, call in calls.items() if askings[other] == askings[number]]
+def _equal(number: int, calls: Mapping[int, CallTrace], askings: Mapping[int, Asking]) -> list[CallTrace]:
+    """Return the calls that ask the same as one of them."""
+    return [call for other, call in calls.items() if askings[other] == askings[number]]
+
+
+def _share(equal: Sequence[CallTrace]) -> Decimal | None:
     cost = known_cost(equal)
-    return None if cost.unknown else cost.usd / len(equal)
+    return None if cost.unknown else mean_usd(cost.usd, len(equal))
 
 
 async def scored(samples: Sequence[SampleCall], question: EvalQuestion, scorer: Scorer) -> list[SampleCall]:
@@ -91,7 +110,6 @@ def derived(
     score, why = _score(free, own)
     cost = known_cost(each.call for each in own)
     calls = 1.0 if free.kind == "model" else float(len(own))
-    share = Decimal(1) / len(own) if free.kind == "model" else Decimal(1)
     return Outcome(
         question=question.id,
         contestant=free.name,
@@ -101,12 +119,31 @@ def derived(
         extracted=_extracted(free, own),
         why=why,
         problem=_unscored(own) if score is None else "",
-        cost_usd=cost.usd * share,
+        cost_usd=_cost_usd(free, own),
         unknown_costs=cost.unknown,
         calls=calls,
         seconds=_seconds(free, own),
         samples=tuple(each.sample for each in own),
         agreement=agreement(own),
+    )
+
+
+def _cost_usd(free: FreeBaseline, own: Sequence[SampleCall]) -> Decimal:
+    """Return the known cost of one call alone, or of all samples together."""
+    known = known_cost(each.call for each in own).usd
+    if free.kind != "model":
+        return known
+    single = own[0].single.usd
+    return mean_usd(known, len(own)) if single is None else single
+
+
+def about_costs(free: FreeBaseline, own: Sequence[SampleCall]) -> str:
+    """Return what a reader must know about the cost of a baseline; empty if it is exact."""
+    if free.kind != "model" or not any(each.single.is_least for each in own):
+        return ""
+    return (
+        f"{free.name}: its samples shared requests, and what a prompt costs is not known, so that its cost is a lower "
+        "bound, with its share of each request."
     )
 
 

@@ -117,6 +117,6 @@ def alternative_checks(panel: Panel, snippets: Snippets) -> Iterator[Check]:
 
 
 def _member_price(panel: Panel, model: str, count: int, whole: PriceEffect) -> PriceEffect:
-    usd = panel.usd_per_call(model)
+    usd = panel.usd_alone(model) if count == 1 else panel.usd_per_call(model)
     after = None if usd is None else 1000 * count * usd
     return whole.model_copy(update={"calls_after": float(count), "usd_per_1000_after": after})

@@ -162,6 +162,16 @@ class Panel:
         known = [float(each) for each in costs if each is not None]
         return sum(known) / len(known) if known else self.member_costs.get(model)
 
+    def usd_alone(self, model: str) -> float | None:
+        """Return the mean cost of a call of a member that shares its prompt with no other; None if it is unknown.
+
+        It is that of a baseline. A member that is none has its share.
+        """
+        singles = [each.name for each in self.others if each.kind == "model" and each.name == f"one:{model}"]
+        found = [each for name in singles for each in self.other(name) if each is not None and each.score is not None]
+        known = [float(each.cost_usd) for each in found if each.cost_usd is not None and not each.unknown_costs]
+        return sum(known) / len(known) if known else self.usd_per_call(model)
+
     @property
     def usd_of_first_step(self) -> float | None:
         """Mean US dollars per question; None if the cost of a member is unknown."""

@@ -20,7 +20,7 @@ from moa_mcp.evaluation.execution.plan import Duellist, EvalPlan
 from moa_mcp.evaluation.execution.survey import survey
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.result import Outcome, Verdict
-from moa_mcp.evaluation.samples import SampleCall, chosen, derived, samples_of, scored
+from moa_mcp.evaluation.samples import SampleCall, about_costs, chosen, derived, samples_of, scored
 from moa_mcp.evaluation.scoring.score import Scorer
 from moa_mcp.files.refused import FileRefused
 
@@ -49,7 +49,12 @@ class Found:
     verdicts: dict[str, tuple[Verdict, ...]] = field(default_factory=dict[str, tuple[Verdict, ...]])
     """By the ID of the question."""
     notes: list[str] = field(default_factory=list[str])
-    """What a reader must know."""
+    """What a reader must know, each once."""
+
+    def note(self, text: str) -> None:
+        """Add a note, unless it is empty or known."""
+        if text and text not in self.notes:
+            self.notes.append(text)
 
 
 class Executable(Protocol):
@@ -154,7 +159,8 @@ class EvalExecution:
         """Add the outcome of a contestant with a run of its own."""
         question = answered.question
         reply = answered.replies[entrant.name] = await self._reply(question, entrant)
-        samples = [] if reply.trace is None else samples_of(entrant, reply.trace)
+        prices = (await self.asker.tariffs(entrant.pipeline)).prices
+        samples = [] if reply.trace is None else samples_of(entrant, reply.trace, prices)
         if scorer is not None and scorer.is_free:
             samples = await scored(samples, question, scorer)
         answered.samples[entrant.name] = samples
@@ -176,6 +182,7 @@ class EvalExecution:
         samples = chosen(free, answered.samples[free.entrant.name])
         if scorer is None or not scorer.is_free:
             samples = samples[:1]
+        self.found.note(about_costs(free, samples))
         outcome = derived(free, answered.question, samples, status_of(reply), reply.problem)
         if scorer is not None and not scorer.is_free and samples:
             outcome = with_score(outcome, await scorer(answered.question, samples[0].text))

@@ -116,7 +116,7 @@ def _answers(plan: EvalPlan, traces: dict[str, Trace]) -> dict[str, str]:
         if trace is None:
             answers[free.name] = _placeholder(free.name)
         else:
-            samples = chosen(free, samples_of(free.entrant, trace))
+            samples = chosen(free, samples_of(free.entrant, trace, {}))
             answers[free.name] = samples[0].text if samples else None
     return {name: answer for name, answer in answers.items() if answer is not None}
 

@@ -36,7 +36,7 @@ from moa_mcp.evaluation.inspecting.rescoring import obstacle, rescored, tells_va
 from moa_mcp.evaluation.inspecting.source import TaskRefused
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.result import OutcomeStatus
-from moa_mcp.evaluation.samples import chosen, derived, samples_of
+from moa_mcp.evaluation.samples import about_costs, chosen, derived, samples_of
 from moa_mcp.runs import Runs
 
 _PROVIDER = "moa"
@@ -164,7 +164,7 @@ class TaskExecution:
             self.progress.add(status, Decimal(0), fresh=fresh)
 
     def _note(self, note: str) -> None:
-        self.found.notes.append(note)
+        self.found.note(note)
 
     async def _read(self, entrant: Entrant, log: EvalLog) -> None:
         """Add the outcomes of a contestant, and of the baselines that consist of its samples."""
@@ -181,11 +181,14 @@ class TaskExecution:
         free = [each for each in self.plan.field.free if each.entrant == entrant]
         first = epochs[0]
         if free and first.is_single and first.answers[0].trace is not None:
-            first.calls = await rescored(self.task.task, first.sample, samples_of(entrant, first.answers[0].trace))
+            prices = (await self.asker.tariffs(entrant.pipeline)).prices
+            calls = samples_of(entrant, first.answers[0].trace, prices)
+            first.calls = await rescored(self.task.task, first.sample, calls)
         outcome = self.found.outcomes[question.id, entrant.name] = outcome_of(question.id, entrant.name, epochs)
         self._count(entrant.name, question.id, outcome.status, fresh=True)
         for each in free:
             own = chosen(each, first.calls)
+            self.found.note(about_costs(each, own))
             self.found.outcomes[question.id, each.name] = derived(
                 each, question, own, status_of(first), problem_of(first)
             )

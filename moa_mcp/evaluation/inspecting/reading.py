@@ -14,6 +14,7 @@ from moa_mcp.evaluation.execution.asker import Replied
 from moa_mcp.evaluation.inspecting.scores import score_of
 from moa_mcp.evaluation.result import Outcome, OutcomeStatus
 from moa_mcp.evaluation.samples import SampleCall, agreement
+from moa_mcp.evaluation.single_costs import mean_usd
 from moa_mcp.text.redact import redact
 from moa_mcp.text.surrogates import mended
 from moa_mcp.trace.costs import KnownCost, calls_of, known_cost
@@ -68,7 +69,6 @@ def outcome_of(question: str, contestant: str, epochs: Sequence[AskedEpoch]) -> 
     best = min(each, key=lambda one: (_SEVERITY.index(one.status), one.score is None))
     scores = [one.score for one in each if one.score is not None]
     seconds = [one.seconds for one in each if one.seconds is not None]
-    share = Decimal(1) / len(each)
     worse = any(one.status != best.status for one in each) and best.status == "complete"
     return best.model_copy(
         update={
@@ -77,12 +77,12 @@ def outcome_of(question: str, contestant: str, epochs: Sequence[AskedEpoch]) -> 
             "why": f"the mean of {len(scores)} of {len(each)} epochs: {', '.join(f'{score:g}' for score in scores)}"
             if scores
             else best.why,
-            "cost_usd": sum((one.cost_usd or Decimal(0) for one in each), Decimal(0)) * share,
+            "cost_usd": mean_usd(sum((one.cost_usd or Decimal(0) for one in each), Decimal(0)), len(each)),
             "unknown_costs": sum(one.unknown_costs for one in each),
             "calls": fmean([one.calls for one in each]),
             "seconds": fmean(seconds) if seconds else None,
             "judge_runs": tuple(run for one in each for run in one.judge_runs),
-            "judge_cost_usd": sum((one.judge_cost_usd for one in each), Decimal(0)) * share,
+            "judge_cost_usd": mean_usd(sum((one.judge_cost_usd for one in each), Decimal(0)), len(each)),
         }
     )
 

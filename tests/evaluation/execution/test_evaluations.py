@@ -68,6 +68,19 @@ def test_an_outcome_has_the_figures_of_its_run(eval_desk: EvalDesk) -> None:
     assert [each["run_id"] for each in exported] == [own.run_id]
 
 
+def test_a_single_call_has_the_whole_prompt_that_samples_shared(eval_desk: EvalDesk) -> None:
+    eval_desk.configure(price=", usd_per_million = { prompt = 1000, completion = 2000 }, n = 3")
+    eval_desk.models.script("first", Reply("It is 8.", usage={"prompt_tokens": 100, "completion_tokens": 30}))
+    result = eval_desk.done(eval_desk.ask([{"question": "What is 3 + 5?", "answer": 8}]))
+    assert [each.model for each in eval_desk.requests] == ["first", "last"]
+    (own,) = outcomes_of(result, "trio").values()
+    assert [each.cost_usd for each in own.samples] == [Decimal("0.0533333333333")] * 3  # of 0.16
+    costs = {each.contestant: each.cost_usd for each in result.outcomes}
+    assert costs[SINGLE] == Decimal("0.12")
+    assert costs[MAJORITY] == Decimal("0.16")
+    assert not any("lower bound" in note for note in result.notes)
+
+
 def test_a_second_start_and_another_order_of_the_file_ask_nothing(eval_desk: EvalDesk) -> None:
     questions = sums(6)
     first = eval_desk.done(eval_desk.ask(questions))
