@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -88,15 +89,24 @@ def _versions() -> Iterator[tuple[str, str]]:
 
 
 def _notes(plan: EvalPlan, outcomes: tuple[Outcome, ...]) -> Iterator[str]:
+    yield from _unusual(plan)
     for free in plan.field.free:
-        if free.kind == "model" and free.asking[1:] != plan.field.usual[1:]:
-            settings = f"{free.asking}; the defaults are {plan.field.usual}"
-            yield f"{free.name} is asked as in {free.entrant.name}, with {settings}."
         lacking = missing(free, outcomes)
         if lacking and plan.judgement.is_free:
             which = f"{lacking} of its samples failed or came too late"
             yield f"{free.name}: {which}; its scores are those of the others."
     yield from (f"{each.name}: {note}" for each in plan.field.entrants for note in _changed(each))
+
+
+def _unusual(plan: EvalPlan) -> Iterator[str]:
+    """Yield which baselines are asked with other settings than a single call: those with the same ones together."""
+    groups: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for free in plan.field.free:
+        if free.kind == "model" and free.asking[1:] != plan.field.usual[1:]:
+            groups[free.entrant.name, str(free.asking)].append(free.name)
+    for (pipeline, settings), names in groups.items():
+        are = f"{names[0]} is" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} are"
+        yield f"{are} asked as in {pipeline}, with {settings}; the defaults are {plan.field.usual}."
 
 
 def _changed(entrant: Entrant) -> Iterator[str]:

@@ -134,6 +134,16 @@ def test_samples_with_other_settings_than_a_single_call_are_told(eval_desk: Eval
     )
 
 
+def test_baselines_with_the_same_settings_have_one_note(eval_desk: EvalDesk) -> None:
+    steps = '{ step = "propose", agents = ["first", "last", "judge"], temperature = 0.1 }'
+    eval_desk.configure(trio=f'{steps}, {{ step = "vote", method = "majority" }}')
+    result = eval_desk.done(eval_desk.ask(sums(1)))
+    assert [note for note in result.notes if "asked as in" in note] == [
+        ("one:first, one:last and one:judge are asked as in trio, with temperature 0.1, max_tokens 100; "
+        "the defaults are temperature 0.7, max_tokens 100.")
+    ]
+
+
 def test_an_answer_schema_of_a_single_step_leaves_no_single_calls(eval_desk: EvalDesk) -> None:
     eval_desk.configure(trio='{ step = "propose", agents = ["first"] }], answer_schema = { type = "object" }, x = [')
     text = (eval_desk.folder / "pipelines.toml").read_text("utf-8").replace(", x = []", "")
