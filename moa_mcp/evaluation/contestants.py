@@ -216,5 +216,6 @@ def _derived(free: FreeBaseline, digest: str) -> Contestant:
         models=free.models,
         baseline=free.kind == "model",
         derived_from=free.entrant.name,
+        samples=free.numbers,
         digest=f"{digest}:{free.kind}:{numbers}",
     )

@@ -68,6 +68,8 @@ class Contestant(EvalValue):
     """Whether the others are compared with it."""
     derived_from: str | None = None
     """The pipeline whose samples it consists of, so that it cost nothing more; None if it had runs of its own."""
+    samples: tuple[int, ...] = ()
+    """The numbers of these samples."""
     digest: str = ""
     """Of what determines its answers: steps, models, settings."""
 
@@ -87,6 +89,8 @@ class AskedQuestion(EvalValue):
 class MemberSample(EvalValue):
     """One answer of the first step of a pipeline, asked with the bare question: what one call of its model gives."""
 
+    number: int = 0
+    """Of its call in the first step, from 1; 0 if it is not known."""
     model: str
     """The alias of the agent."""
     text: str
@@ -122,6 +126,8 @@ class Outcome(EvalValue):
     calls: Annotated[float, Field(ge=0, le=_LARGEST)] = 0
     seconds: float | None = None
     samples: tuple[MemberSample, ...] = ()
+    samples: tuple[MemberSample, ...] = ()
+    """Of a pipeline. A contestant that is derived from it consists of some of them: `Contestant.samples`."""
     agreement: Share | None = None
     """The share of the most frequent value among the samples; None if they have no values."""
     judge_runs: tuple[str, ...] = ()

@@ -41,6 +41,7 @@ class SampleCall(NamedTuple):
         """The sample as the result has it."""
         score = self.score or AnswerScore(None)
         return MemberSample(
+            number=self.number,
             model=self.call.agent,
             text=self.text,
             extracted=score.extracted,
@@ -123,7 +124,6 @@ def derived(
         unknown_costs=cost.unknown,
         calls=calls,
         seconds=_seconds(free, own),
-        samples=tuple(each.sample for each in own),
         agreement=agreement(own),
     )
 
@@ -205,6 +205,7 @@ def _samples(count: int) -> str:
 
 
 def missing(free: FreeBaseline, outcomes: Iterable[Outcome]) -> int:
-    """Return how many samples of a baseline did not come, over the questions for which it has any."""
-    found = [len(each.samples) for each in outcomes if each.contestant == free.name and each.samples]
-    return sum(len(free.numbers) - count for count in found)
+    """Return how many samples of a baseline did not come, over the questions for which its pipeline has any of them."""
+    of_pipeline = (each.samples for each in outcomes if each.contestant == free.entrant.name)
+    came = [sum(one.number in free.numbers for one in samples) for samples in of_pipeline]
+    return sum(len(free.numbers) - count for count in came if count)

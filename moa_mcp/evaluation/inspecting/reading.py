@@ -81,6 +81,8 @@ def outcome_of(question: str, contestant: str, epochs: Sequence[AskedEpoch]) -> 
             "unknown_costs": sum(one.unknown_costs for one in each),
             "calls": fmean([one.calls for one in each]),
             "seconds": fmean(seconds) if seconds else None,
+            "samples": each[0].samples,  # those of which baselines consist
+            "agreement": each[0].agreement,
             "judge_runs": tuple(run for one in each for run in one.judge_runs),
             "judge_cost_usd": mean_usd(sum((one.judge_cost_usd for one in each), Decimal(0)), len(each)),
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from moa_mcp.evaluation.result import AskedQuestion, Evaluation, MemberSample, Outcome, Verdict
 from moa_mcp.viewer.data import PARSED, Json, packed, shown_tree
@@ -22,8 +22,10 @@ def data_of_questions(evaluation: Evaluation, *, links: bool) -> dict[str, Json]
     answers = [each.answer for each in evaluation.outcomes if each.answer]
     limit = max(_SHORTEST, min(_LONGEST, ALL_ANSWERS // max(1, len(answers))))
     outcomes: defaultdict[str, dict[str, Json]] = defaultdict(dict)
+    samples = _samples(evaluation)
     for each in evaluation.outcomes:
-        outcomes[each.question][each.contestant] = _outcome(each, limit)
+        own = samples[each.question, each.contestant]
+        outcomes[each.question][each.contestant] = _outcome(each, own, limit)
     verdicts: defaultdict[str, list[Json]] = defaultdict(list)
     for verdict in evaluation.verdicts:
         verdicts[verdict.question].append(_verdict(verdict))
@@ -72,7 +74,24 @@ def _question(asked: AskedQuestion, outcomes: Mapping[str, Json], verdicts: list
     return question | _known(optional)
 
 
-def _outcome(outcome: Outcome, limit: int) -> Json:
+def _samples(evaluation: Evaluation) -> dict[tuple[str, str], Sequence[MemberSample]]:
+    """Return the samples of each outcome, by question and contestant.
+
+    Those of a derived one are in the outcome of its pipeline. Without scores they have no part in it.
+    """
+    found: dict[tuple[str, str], Sequence[MemberSample]] = {
+        (each.question, each.contestant): each.samples for each in evaluation.outcomes
+    }
+    of = {each.name: each for each in evaluation.contestants if each.derived_from is not None}
+    for question, name in found:
+        if name in of:
+            every = found.get((question, of[name].derived_from or ""), ())
+            own = [each for each in every if each.number in of[name].samples]
+            found[question, name] = own if any(each.score is not None for each in own) else ()
+    return found
+
+
+def _outcome(outcome: Outcome, samples: Iterable[MemberSample], limit: int) -> Json:
     optional: dict[str, Json] = {
         "answer": None if outcome.answer is None else shortened(outcome.answer, limit),
         "score": outcome.score,
@@ -85,7 +104,7 @@ def _outcome(outcome: Outcome, limit: int) -> Json:
         "seconds": outcome.seconds,
         "run": outcome.run_id,
         "agreement": outcome.agreement,
-        "samples": [_sample(each) for each in outcome.samples],
+        "samples": [_sample(each) for each in samples],
         "judges": [*outcome.judge_runs],
     }
     return {"status": outcome.status} | _known(optional)
