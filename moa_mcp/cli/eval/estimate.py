@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from moa_mcp.batch.costs import BatchEstimate
+from moa_mcp.budget.worst_case import rounded
 from moa_mcp.cli import costs, draw
 from moa_mcp.cli.text import line
 from moa_mcp.evaluation.contestants import Field
@@ -30,6 +31,10 @@ def show(out: Console, estimate: EvalEstimate, field: Field) -> None:
     low, expected, high = map(dollars, estimate.cost_usd)
     of = "the models with a known price in the runs" if estimate.unknown else "the runs"
     out.print(Text(f"Expected cost of {of} that are left: {expected} (minimum {low}, maximum {high}).", "bold"))
+    if estimate.most_usd:
+        most = dollars(rounded(estimate.most_usd))
+        told = f"With --budget, a run starts only if {most} are left, the most that the longest one may cost"
+        out.print(Text(f"{told}; the budget then counts what it did cost.", "dim"))
     if estimate.unknown:
         out.print(Text(f"No price is known for {', '.join(map(line, estimate.unknown))}.", "yellow"))
     if any(each.sampled < each.runs for each in estimate.left):

@@ -34,9 +34,11 @@ from moa_mcp.planning.forecast import assumed
 from moa_mcp.routing.routes import Routes
 from moa_mcp.runs import NewRun, RunRefused, Runs
 from moa_mcp.runs.admission import RefusalReason
+from moa_mcp.text.money import dollars
 from moa_mcp.values import Question
 
 _LONGEST_PROBLEM = 300
+_NANO = Decimal(10**9)
 _AGAIN = "Run the same command again to continue; what has a result is not paid again."
 _OF_QUESTIONS: frozenset[RefusalReason] = frozenset({"question_too_long", "images_not_taken"})
 """Why a question may be refused though others are not."""
@@ -105,7 +107,9 @@ class PreparedEvaluation:
         runs = sum(map(len, ledger.not_started.values()))
         enough = anyio.run(sufficient_usd, self.asker, self.expected)
         message = f"the evaluation is not complete: its budget did not allow {counted(runs, 'run')}"
-        return RunFailed(message, f"Start it again with --budget {enough}, which is expected to be enough.")
+        spent = self.asker.budget.spent / _NANO
+        counted_in = f": it counts the {dollars(spent)} that are spent" if spent else ""
+        return RunFailed(message, f"Start it again with --budget {enough}, which is expected to be enough{counted_in}.")
 
     def _check(self) -> None:
         """Raise `Refused` if a contestant or the judge can't run at all, or if the cost is not confirmed."""

@@ -119,7 +119,7 @@ class Asker:
         """Execute a run as soon as its whole worst case fits the budget."""
         run_id = identity.run_id
         await self.count(pipeline, run_id)
-        whole = await self._worst_case(pipeline, question)
+        whole = 0 if self.budget.limit is None else await self.worst_case(pipeline, question)
         held = await self.budget.hold(whole, whole)
         if held is None:
             self.ledger.not_started.setdefault(pipeline, []).append(question)
@@ -158,10 +158,8 @@ class Asker:
         )
         return new, ResumedRun(run_id=identity.run_id, max_cost_usd=limit, consent="given")
 
-    async def _worst_case(self, pipeline: Pipeline, question: Question) -> int:
-        """Return the most that a run may cost, in billionths of a US dollar; zero without a budget or known prices."""
-        if self.budget.limit is None:
-            return 0
+    async def worst_case(self, pipeline: Pipeline, question: Question) -> int:
+        """Return the most that a run may cost, in billionths of a US dollar; zero without known prices."""
         whole = (await self.tariffs(pipeline)).needs(question).whole
         own = pipeline.max_cost_usd or self.runs.config.budget.max_cost_usd
         return whole if own is None else min(whole, nanodollars(own))

@@ -52,6 +52,18 @@ def test_the_budget_that_is_named_finishes_it_and_earlier_starts_count(dear_desk
     assert len(dear_desk.requests) == 4 * 4
 
 
+def test_the_estimate_tells_what_a_run_needs_of_a_budget_and_the_remedy_what_is_left(dear_desk: EvalDesk) -> None:
+    file = dear_desk.ask(sums(12))
+    shown = " ".join(dear_desk.start(file, "--estimate").stdout.split())
+    assert "With --budget, a run starts only if $0.4000 are left" in shown
+    none = dear_desk.start(file, "--budget", "0.39")
+    assert dear_desk.asked.total() == 0
+    assert "--budget 3.28, which is expected to be enough." in none.stderr  # 12 of 0.24, and 0.4
+    most = dear_desk.start(file, "--budget", "3.3")
+    assert "its budget did not allow 2 runs" in most.stderr
+    assert "--budget 4.08, which is expected to be enough: it counts the $3.20 that are spent." in most.stderr
+
+
 def test_what_another_evaluation_paid_counts_where_it_is_used(dear_desk: EvalDesk) -> None:
     dear_desk.done(dear_desk.ask(sums(2), "two.jsonl"))
     dear_desk.models.clear()

@@ -139,8 +139,10 @@ def test_baselines_with_the_same_settings_have_one_note(eval_desk: EvalDesk) -> 
     eval_desk.configure(trio=f'{steps}, {{ step = "vote", method = "majority" }}')
     result = eval_desk.done(eval_desk.ask(sums(1)))
     assert [note for note in result.notes if "asked as in" in note] == [
-        ("one:first, one:last and one:judge are asked as in trio, with temperature 0.1, max_tokens 100; "
-        "the defaults are temperature 0.7, max_tokens 100.")
+        (
+            "one:first, one:last and one:judge are asked as in trio, with temperature 0.1, max_tokens 100; "
+            "the defaults are temperature 0.7, max_tokens 100."
+        )
     ]
 
 
