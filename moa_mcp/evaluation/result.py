@@ -126,7 +126,6 @@ class Outcome(EvalValue):
     calls: Annotated[float, Field(ge=0, le=_LARGEST)] = 0
     seconds: float | None = None
     samples: tuple[MemberSample, ...] = ()
-    samples: tuple[MemberSample, ...] = ()
     """Of a pipeline. A contestant that is derived from it consists of some of them: `Contestant.samples`."""
     agreement: Share | None = None
     """The share of the most frequent value among the samples; None if they have no values."""
