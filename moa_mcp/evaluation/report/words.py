@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from moa_mcp.evaluation.report.numbers import counted, dollars, points, points_up, spread, whole
 from moa_mcp.evaluation.result import Comparison, Duel, Evaluation, Interval
@@ -23,7 +23,7 @@ def conclusions(evaluation: Evaluation) -> Iterator[str]:
         )
     if not evaluation.comparisons and not any(each.n for each in evaluation.duels):
         yield _nothing(evaluation)
-    yield from map(compared, evaluation.comparisons)
+    yield from _comparisons(evaluation.comparisons)
     if any(each.n for each in evaluation.duels):
         yield from map(judged, evaluation.duels)
     yield from _frontier(evaluation)
@@ -48,6 +48,38 @@ def called(name: str) -> str:
     if kind == "best_of" and pipeline:
         return f"the best of {number} samples of {pipeline}"
     return name
+
+
+def _comparisons(every: Sequence[Comparison]) -> Iterator[str]:
+    """Yield a sentence for each comparison, but one for all of a pipeline whose intervals contain zero."""
+    alike: dict[str, list[Comparison]] = {}
+    for each in every:
+        if (
+            each.conclusion == "undecided"
+            and each.interval is not None
+            and each.interval.low <= 0 <= each.interval.high
+        ):
+            alike.setdefault(each.contestant, []).append(each)
+    together = {name: group for name, group in alike.items() if len(group) > 1}
+    for each in every:
+        group = together.get(each.contestant, [])
+        if each not in group:
+            yield compared(each)
+        elif each is group[0]:
+            yield _alike(group)
+
+
+def _alike(group: Sequence[Comparison]) -> str:
+    """Return that a pipeline has no difference from several baselines, and what the weakest comparison could show."""
+    shown = [
+        f"{called(each.against)} ({points(each.gain or 0.0, signed=True)}: {spread(each.interval or Interval(-1, 1))})"
+        for each in group
+    ]
+    weakest = max(group, key=lambda each: 1.0 if each.detectable is None else each.detectable)
+    return (
+        f"No difference shown between {called(group[0].contestant)} and any of {_listed(shown)}: the interval of each "
+        f"gain, in points, contains zero.{_power(weakest)}"
+    )
 
 
 def compared(comparison: Comparison) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 from moa_mcp.cli.eval.table import show
 from moa_mcp.evaluation.analysis import analysed
 from moa_mcp.evaluation.report.numbers import dollars
-from moa_mcp.evaluation.report.words import compared
+from moa_mcp.evaluation.report.words import compared, conclusions
 from moa_mcp.evaluation.result import EvalSettings, Evaluation, Interval
 from tests.support.evaluations import BASELINE, PIPELINE, changed, evaluation, failed, judged
 
@@ -59,6 +59,28 @@ def test_the_conclusions_say_by_how_much_how_sure_and_at_what_price() -> None:
     assert (
         "Frontier, which no other contestant beats in score and cost as measured: one call of gpt-5, self_moa" in text
     )
+
+
+def test_baselines_without_a_shown_difference_share_a_sentence() -> None:
+    whole = analysed(evaluation(100, TWO))
+    (first,) = whole.comparisons
+    none = {
+        "gain": 0.01,
+        "interval": Interval(-0.1, 0.12),
+        "conclusion": "undecided",
+        "detectable": 0.15,
+        "needed": 400,
+    }
+    two = [first.model_copy(update={"against": f"one:{name}", **none}) for name in "ab"]
+    several = whole.model_copy(update={"comparisons": (first, *two)})
+    shown = [each for each in conclusions(several) if "difference" in each or "better" in each]
+    assert [compared(first)] == shown[:1]
+    pairs = "one call of a (+1.0: -10.0 to 12.0) and one call of b (+1.0: -10.0 to 12.0)"
+    assert shown[1] == (
+        f"No difference shown between {PIPELINE} and any of {pairs}: the interval of each gain, in points, contains "
+        "zero. 100 questions could have shown a gain of 15 points; about 400 would show 7 points."
+    )
+    assert len(shown) == 2
 
 
 def test_the_price_of_a_point_has_a_range_as_the_gain_has() -> None:
