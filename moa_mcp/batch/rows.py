@@ -104,7 +104,7 @@ def _decoded(lines: Iterable[bytes]) -> Iterator[tuple[int, str | InvalidItem]]:
             yield 1, InvalidItem("it is UTF-16; save the file as UTF-8")
             return
         if number == 1 and line.startswith(_SPREADSHEETS):
-            yield 1, InvalidItem("it is no text but a spreadsheet or a zip file; save it as CSV (UTF-8)")
+            yield 1, InvalidItem("it is a spreadsheet or a zip file; save it as CSV (UTF-8)")
             return
         whole = line.removeprefix(_BOM) if number == 1 else line
         try:
