@@ -71,7 +71,10 @@ def test_calls_that_cost_nothing_cost_nothing_alone_and_an_unknown_cost_stays_un
 
 
 def test_a_lower_bound_is_told() -> None:
-    steps = (Propose.model_validate({"agents": [{"model": "a", "samples": 3}]}), Aggregate(agent="a"))
+    steps = (
+        Propose.model_validate({"agents": [{"model": "a", "samples": 3}]}),
+        Aggregate.model_validate({"agent": "a"}),
+    )
     pipeline = Pipeline(name="p", title="p", description="x", steps=steps)
     entrant = Entrant("p", "pipeline", pipeline, pipeline)
     trace = Trace(steps=[StepTrace(1, "propose", shared())])
