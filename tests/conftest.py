@@ -25,6 +25,12 @@ for variable in [name for name in os.environ if name.startswith("OTEL_")]:  # or
     del os.environ[variable]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Store what tests evaluate in a folder of theirs, not in the user's own."""
+    os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("data"))
+
+
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
