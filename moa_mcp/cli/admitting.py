@@ -20,6 +20,12 @@ def yes_option(command: Decorated) -> Decorated:
     return click.option("-y", "--yes", is_flag=True, help="Skip the cost confirmation.")(command)
 
 
+def estimate_option(command: Decorated) -> Decorated:
+    """Add --estimate."""
+    text = "Estimate calls, tokens and cost without calling a model."
+    return click.option("--estimate", "estimating", is_flag=True, help=text)(command)
+
+
 def consent(*, yes: bool) -> Consent:
     """Return what confirms the cost of a run: --yes, or else a --max-cost of at least the expected cost."""
     return "given" if yes else "budget"

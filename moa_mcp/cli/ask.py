@@ -14,7 +14,7 @@ from rich.text import Text
 
 from moa_mcp.budget.worst_case import data
 from moa_mcp.cli import completing, costs, draw
-from moa_mcp.cli.admitting import consent, yes_option
+from moa_mcp.cli.admitting import consent, estimate_option, yes_option
 from moa_mcp.cli.arguments import QuestionCommand
 from moa_mcp.cli.asked import (
     answered,
@@ -77,7 +77,7 @@ from moa_mcp.values import Question
 @max_cost_option
 @deadline_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result and the full trace as JSON.")
-@click.option("--estimate", "estimating", is_flag=True, help="Estimate calls, tokens and cost without calling a model.")
+@estimate_option
 @yes_option
 @click.option("-q", "--quiet", is_flag=True, help="Don't print the trace.")
 @offline_option

@@ -15,10 +15,11 @@ from moa_mcp.batch.questions import questions
 from moa_mcp.batch.rows import Format
 from moa_mcp.batch.spool import spool
 from moa_mcp.cli import completing
-from moa_mcp.cli.admitting import yes_option
+from moa_mcp.cli.admitting import estimate_option, yes_option
 from moa_mcp.cli.asked import asked_options, context_of, models_chosen, schema_of, schema_option
 from moa_mcp.cli.batch.source import STDIN, name_of, stored
 from moa_mcp.cli.batch.start import StartOptions, prepared
+from moa_mcp.cli.many import concurrency_option, retry_failed_option
 from moa_mcp.cli.options import (
     Refused,
     closing,
@@ -75,21 +76,14 @@ problems in FILE, 3 no usable provider, 130 or 143 interrupted.
     metavar="SECONDS",
     help="Time limit of an item; then its best answer so far.",
 )
-@click.option(
-    "--concurrency",
-    type=click.IntRange(min=1, max=1000),
-    default=16,
-    show_default=True,
-    metavar="N",
-    help="Items that run at the same time.",
-)
+@concurrency_option("Items that run at the same time.")
 @click.option(
     "--submit",
     is_flag=True,
     help="Put runs into the queue of a PostgreSQL journal, for moa-mcp worker, instead of executing them here.",
 )
-@click.option("--retry-failed", is_flag=True, help="Try runs again that failed or were cancelled in earlier starts.")
-@click.option("--estimate", "estimating", is_flag=True, help="Estimate calls, tokens and cost without calling a model.")
+@retry_failed_option
+@estimate_option
 @click.option("--force", is_flag=True, help="Replace OUT even if it is not of this batch.")
 @yes_option
 @click.option("-q", "--quiet", is_flag=True, help="Don't print progress and summary.")

@@ -10,7 +10,7 @@ import click
 
 from moa_mcp.batch.rows import Format
 from moa_mcp.cli import completing
-from moa_mcp.cli.admitting import yes_option
+from moa_mcp.cli.admitting import estimate_option, yes_option
 from moa_mcp.cli.asked import context_of
 from moa_mcp.cli.eval.evaluating import EvalRequest, evaluate
 from moa_mcp.cli.eval.extra import check_extra
@@ -18,6 +18,7 @@ from moa_mcp.cli.eval.judging import ScoreOptions
 from moa_mcp.cli.eval.outputs import Outputs, points
 from moa_mcp.cli.eval.source import Source
 from moa_mcp.cli.eval.start import EvalOptions
+from moa_mcp.cli.many import concurrency_option, retry_failed_option
 from moa_mcp.cli.options import config_option, journal_option, loaded, offline_option, us_dollars
 from moa_mcp.extraction.numerals import DecimalMark
 
@@ -91,17 +92,10 @@ interrupted.
     metavar="USD",
     help="Budget of the whole evaluation in US dollars, with its judge and its earlier starts.",
 )
-@click.option(
-    "--concurrency",
-    type=click.IntRange(min=1, max=1000),
-    default=16,
-    show_default=True,
-    metavar="N",
-    help="Runs at the same time.",
-)
+@concurrency_option("Runs at the same time.")
 @click.option("--name", default="", metavar="NAME", help="Another name asks everything again.")
-@click.option("--retry-failed", is_flag=True, help="Try runs again that failed or were cancelled in earlier starts.")
-@click.option("--estimate", "estimating", is_flag=True, help="Estimate calls, tokens and cost without calling a model.")
+@retry_failed_option
+@estimate_option
 @click.option(
     "--fail-under", type=points, metavar="POINTS", help="Exit with 4 unless each gain is at least that high for sure."
 )
