@@ -36,27 +36,28 @@ def _duel(names: tuple[str, str], pairs: Mapping[str, Orders], evaluation: Evalu
     whole = {question: orders for question, orders in pairs.items() if _is_whole(orders)}
     judged = {question: orders for question, orders in whole.items() if any(each.run_id for each in orders.values())}
     level = 1 - (1 - _LEVEL) / number
-    said = _preference(whole, evaluation, level)
+    found = _preference(whole, evaluation, level)
+    asked = _preference(judged, evaluation, level)
     notes = [
-        *_notes(said),
+        *_on_position(asked),
+        *_on_length(found),
         *_missing(len(pairs) - len(whole)),
         *_same(len(whole) - len(judged)),
-        *_if_unreadable_lost(names, whole, said, evaluation, level),
+        *_if_unreadable_lost(names, whole, found, evaluation, level),
         *_if_failures_lost(names, whole, evaluation, level),
     ]
-    if not said.pairs:
-        return _nothing(names, said.unreadable, notes)
-    controlled = said.length_controlled if isinstance(said.length_controlled, LengthControl) else None
-    asked = _preference(judged, evaluation, level)
+    if not found.pairs:
+        return _nothing(names, found.unreadable, notes)
+    controlled = found.length_controlled if isinstance(found.length_controlled, LengthControl) else None
     bias, same = (asked.position_bias, asked.consistency) if asked.pairs else (None, None)
     return Duel(
         contestant=names[0],
         against=names[1],
-        n=said.pairs,
-        unreadable=said.unreadable,
-        ties=said.tied,
-        win_rate=said.win_rate.value,
-        interval=_interval(said.win_rate),
+        n=found.pairs,
+        unreadable=found.unreadable,
+        ties=found.tied,
+        win_rate=found.win_rate.value,
+        interval=_interval(found.win_rate),
         length_controlled=None if controlled is None else controlled.win_rate.value,
         length_interval=None if controlled is None else _interval(controlled.win_rate),
         position_bias=None if bias is None else bias.value,
@@ -100,19 +101,24 @@ def _interval(figure: Figure) -> Interval:
     return Interval(figure.low, figure.high)
 
 
-def _notes(said: Preference) -> list[str]:
-    """Return what a reader must know of a judge's verdicts, in words."""
-    if not said.pairs:
+def _on_position(asked: Preference) -> list[str]:
+    """Return a note on a judge that prefers a place."""
+    if not asked.pairs or not asked.position_bias.excludes(0.0):
         return []
-    notes: list[str] = []
-    if said.position_bias.excludes(0.0):
-        place = "first" if said.position_bias.low > 0 else "second"
-        notes.append(f"the judge prefers the answer that it sees {place}; both orders together balance that")
-    if not isinstance(said.length_controlled, LengthControl):
-        return [*notes, f"there is no length-controlled win rate: {said.length_controlled.reason}"]
-    if favours := _FAVOURS[said.length_controlled.favours]:
-        notes.append(f"{favours}; the length-controlled win rate is without that")
-    return [*notes, _EXTRAPOLATED] if said.length_controlled.extrapolated else notes
+    place = "first" if asked.position_bias.low > 0 else "second"
+    return [f"the judge prefers the answer that it sees {place}; both orders together balance that"]
+
+
+def _on_length(found: Preference) -> list[str]:
+    """Return notes on a judge that prefers longer or shorter answers."""
+    if not found.pairs:
+        return []
+    controlled = found.length_controlled
+    if not isinstance(controlled, LengthControl):
+        return [f"there is no length-controlled win rate: {controlled.reason}"]
+    favours = _FAVOURS[controlled.favours]
+    notes = [f"{favours}; the length-controlled win rate is without that"] if favours else []
+    return [*notes, _EXTRAPOLATED] if controlled.extrapolated else notes
 
 
 def _is_whole(orders: Orders) -> bool:
@@ -133,16 +139,16 @@ def _same(pairs: int) -> list[str]:
 
 
 def _if_unreadable_lost(
-    names: tuple[str, str], pairs: Mapping[str, Orders], said: Preference, evaluation: Evaluation, level: float
+    names: tuple[str, str], pairs: Mapping[str, Orders], found: Preference, evaluation: Evaluation, level: float
 ) -> list[str]:
     """Return a note on the win rate if each unreadable verdict was for the one that is behind."""
-    if not (said.pairs and said.unreadable):
+    if not (found.pairs and found.unreadable):
         return []
-    behind = 0.0 if said.win_rate.value >= _EVEN else 1.0
+    behind = 0.0 if found.win_rate.value >= _EVEN else 1.0
     rates = {question: _rate(orders, behind) for question, orders in pairs.items()}
     return [
         (
-            f"{counted(said.unreadable, 'pair')} with an unreadable verdict are left out; if each of these verdicts "
+            f"{counted(found.unreadable, 'pair')} with an unreadable verdict are left out; if each of these verdicts "
             f"preferred {names[behind == 0]}, the win rate would be {_percent(rates, evaluation, level)}"
         )
     ]
@@ -169,9 +175,9 @@ def _if_failures_lost(
 
 def _rate(orders: Orders, unread: float | None = None) -> float | None:
     """Return how much the contestant is preferred over both orders, with `unread` for an unreadable verdict."""
-    said = [unread if each.preferred is None else each.preferred for each in orders.values()]
-    known = [each for each in said if each is not None]
-    return sum(known) / len(known) if len(known) == len(said) else None
+    preferred = [unread if each.preferred is None else each.preferred for each in orders.values()]
+    known = [each for each in preferred if each is not None]
+    return sum(known) / len(known) if len(known) == len(preferred) else None
 
 
 def _percent(rates: Mapping[str, float | None], evaluation: Evaluation, level: float) -> str:

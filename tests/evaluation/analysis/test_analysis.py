@@ -266,6 +266,7 @@ def test_pairs_with_the_same_text_tell_nothing_about_the_judge() -> None:
     assert (found.n, alone.n) == (200, 100)
     assert (found.position_bias, found.consistency) == (alone.position_bias, alone.consistency)
     assert any("same text on 100 questions" in note for note in found.notes)
+    assert [note for note in found.notes if "sees" in note] == [note for note in alone.notes if "sees" in note]
     only = tuple(each for each in verdicts if each.question in same)
     (none,) = analysed(whole.model_copy(update={"verdicts": only})).duels
     assert (none.n, none.win_rate, none.position_bias, none.consistency) == (100, 0.5, None, None)
