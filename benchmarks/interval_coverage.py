@@ -178,12 +178,12 @@ def members(setting: Setting, rng: np.random.Generator) -> Found:
 def judges(setting: Setting, rng: np.random.Generator) -> Found:
     """Yield which intervals about a judge have the truth. Those that can't be given count as having it."""
     verdicts = judged(rng, TASTES, setting.questions, cluster_size=setting.cluster_size)
-    said = preference(*(each.tolist() for each in verdicts[:2]), verdicts.length_differences, setting.clusters)
-    controlled = said.length_controlled
+    found = preference(*(each.tolist() for each in verdicts[:2]), verdicts.length_differences, setting.clusters)
+    controlled = found.length_controlled
     lengths = controlled.win_rate if isinstance(controlled, LengthControl) else None
-    found = (said.win_rate, said.position_bias, said.consistency, lengths)
+    figures = (found.win_rate, found.position_bias, found.consistency, lengths)
     truth = _of_judges(setting.cluster_size)
-    yield from _covered(("win rate", "position bias", "consistency", "length-controlled"), found, truth)
+    yield from _covered(("win rate", "position bias", "consistency", "length-controlled"), figures, truth)
 
 
 def _covered(names: Iterable[str], found: Iterable[Figure | None], truth: Iterable[float]) -> Found:

@@ -29,17 +29,18 @@ def findings(trace: Trace) -> Iterator[Text]:
 
 
 def _analysis(analysis: Analysis, agents: Sequence[str]) -> Iterator[Text]:
-    def said(point: Point) -> str:
+    def described(point: Point) -> str:
         members = members_of(point.answers, agents)
         return f"{point.text} ({', '.join(members)})" if members else point.text
 
     opposed = [
-        ": ".join(filter(None, [each.topic, "; ".join(map(said, each.positions))])) for each in analysis.contradictions
+        ": ".join(filter(None, [each.topic, "; ".join(map(described, each.positions))]))
+        for each in analysis.contradictions
     ]
-    yield from _part("agreement", map(said, analysis.consensus))
+    yield from _part("agreement", map(described, analysis.consensus))
     yield from _part("contradiction", opposed)
-    yield from _part("some only", map(said, analysis.partial_coverage))
-    yield from _part("one only", map(said, analysis.unique_insights))
+    yield from _part("some only", map(described, analysis.partial_coverage))
+    yield from _part("one only", map(described, analysis.unique_insights))
     yield from _part("missing in all", analysis.blind_spots)
 
 

@@ -130,8 +130,8 @@ def _takes_schema(model: str) -> bool:
 @cache
 def takes_images(model: str) -> bool | None:
     """Return whether a model takes images; None if the table does not say so."""
-    said = _facts(model).get("supports_vision")
-    return None if said is None else bool(said)
+    supported = _facts(model).get("supports_vision")
+    return None if supported is None else bool(supported)
 
 
 @cache

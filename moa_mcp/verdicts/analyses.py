@@ -46,8 +46,8 @@ _OF_ANSWERS = re.compile(
 
 def read_analysis(reply: str, asked: Asked, of: tuple[Place, ...]) -> Analysis | None:
     """Return the analysis of the answers of these calls; None if the reply has none, or several that differ."""
-    said, sure = spoken(reply)
-    text = unwrapped(said)
+    visible, sure = spoken(reply)
+    text = unwrapped(visible)
     found = objects(text)
     if not found:
         return None
@@ -124,8 +124,8 @@ def _analysis(held: Mapping[str, _Json], count: int, of: tuple[Place, ...]) -> A
         tuple(_points(parts["unique_insights"], count)),
         tuple(point.text for point in _points(parts["blind_spots"], count)),
     )
-    said = analysis != Analysis(of) or all(isinstance(part, list) for part in parts.values())
-    return analysis if said else None
+    is_one = analysis != Analysis(of) or all(isinstance(part, list) for part in parts.values())
+    return analysis if is_one else None
 
 
 def _first(held: Mapping[str, _Json], wanted: Callable[[str], bool]) -> _Json:
@@ -172,8 +172,8 @@ def _text(item: Mapping[str, _Json]) -> str | None:
 def _point(text: str, numbers: tuple[int, ...], count: int) -> Iterator[Point]:
     """Yield the statement of a text, unless it is empty."""
     line = _line(text)
-    if not numbers and (said := _OF_ANSWERS.match(line)):
-        line, numbers = line[said.end() :], _numbers(said[1], count)
+    if not numbers and (match := _OF_ANSWERS.match(line)):
+        line, numbers = line[match.end() :], _numbers(match[1], count)
     if line.casefold().rstrip(".") not in _NOTHING:
         yield Point(line, numbers)
 

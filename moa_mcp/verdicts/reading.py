@@ -24,7 +24,7 @@ from moa_mcp.verdicts.objects import Object, Value, alone, objects, pairs, value
 from moa_mcp.verdicts.replies import bare, spoken, unwrapped
 from moa_mcp.verdicts.values import name
 
-Said = TypeVar("Said", bound=Hashable)
+Verdict = TypeVar("Verdict", bound=Hashable)
 
 _DEEPEST = 6
 _OTHER_WORDS = {
@@ -78,28 +78,28 @@ def read_equivalence(reply: str, asked: Asked) -> bool | None:
     return _Reply(reply, asked, VerdictField("equivalent", _OTHER_TRUTHS, values.truth)).verdict()
 
 
-def read_verdict(reply: str, asked: Asked, field: VerdictField[Said]) -> Said | None:
+def read_verdict(reply: str, asked: Asked, field: VerdictField[Verdict]) -> Verdict | None:
     """Return the value of the field in a reply; None if the reply is ambiguous or has none."""
     return _Reply(reply, asked, field).verdict()
 
 
 @dataclass(frozen=True, slots=True)
-class VerdictField(Generic[Said]):
+class VerdictField(Generic[Verdict]):
     """The field of the JSON that a prompt asks for, and how its value is read."""
 
     field: str
     others: set[str]
     """Other field names that are accepted if the requested one is missing."""
-    read: Callable[[Value], Said | None]
-    prose: Callable[[str, str], Said | None] | None = None
+    read: Callable[[Value], Verdict | None]
+    prose: Callable[[str, str], Verdict | None] | None = None
     """Reads a reply without such a field, from its text and the prompt; None if only the bare value counts."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Statement(Generic[Said]):
+class _Statement(Generic[Verdict]):
     """A verdict that an object states."""
 
-    said: Said | None
+    verdict: Verdict | None
     """None if it can't be read."""
     key: Literal["right", "wrong"] | None
     source: Object
@@ -109,16 +109,16 @@ class _Statement(Generic[Said]):
     """Whether its field has another name than requested."""
 
 
-class _Reply(Generic[Said]):
+class _Reply(Generic[Verdict]):
     """A judge's reply to one prompt."""
 
-    def __init__(self, text: str, asked: Asked, form: VerdictField[Said]) -> None:
+    def __init__(self, text: str, asked: Asked, form: VerdictField[Verdict]) -> None:
         self._asked = asked
         self._form = form
-        said, self._sure = spoken(text)
-        self._text = unwrapped(said)
+        visible, self._sure = spoken(text)
+        self._text = unwrapped(visible)
 
-    def verdict(self) -> Said | None:
+    def verdict(self) -> Verdict | None:
         """Return the verdict if it is unambiguous."""
         found = objects(self._text)
         if found is None:
@@ -128,7 +128,7 @@ class _Reply(Generic[Said]):
         keyed = [each for each in statements if each.key == "right"]
         counted = [each for each in keyed or statements if self._counts(each, whole=whole and self._sure)]
         if statements:
-            return _agreed(each.said for each in counted)
+            return _agreed(each.verdict for each in counted)
         return self._plain()
 
     @cached_property
@@ -137,55 +137,55 @@ class _Reply(Generic[Said]):
         held = value(self._text) if self._text.startswith("[") else None
         return held if isinstance(held, list) else None
 
-    def _counts(self, statement: _Statement[Said], *, whole: bool) -> bool:
+    def _counts(self, statement: _Statement[Verdict], *, whole: bool) -> bool:
         if statement.key == "wrong":
             return False
         own = (whole or statement.key == "right") and not statement.aside
         return own or not self._planted(statement)
 
-    def _planted(self, statement: _Statement[Said]) -> bool:
+    def _planted(self, statement: _Statement[Verdict]) -> bool:
         """Whether the judge's prompt contained the same verdict, ignoring spaces and quotes."""
         source = bare(self._text[statement.source.start : statement.source.end])
-        return self._shown is None or statement.said in self._shown or source in self._bare_shown
+        return self._shown is None or statement.verdict in self._shown or source in self._bare_shown
 
     @cached_property
-    def _shown(self) -> set[Said] | None:
+    def _shown(self) -> set[Verdict] | None:
         found = objects(self._asked.shown)
         if found is None:
             return None
-        said = {each.said for one in found for each in self._statements(one)}
-        return {each for each in said if each is not None}
+        found_verdicts = {each.verdict for one in found for each in self._statements(one)}
+        return {each for each in found_verdicts if each is not None}
 
     @cached_property
     def _bare_shown(self) -> str:
         return bare(self._asked.shown)
 
-    def _plain(self) -> Said | None:
+    def _plain(self) -> Verdict | None:
         """Read a reply without objects: a list, lines of names and values, the bare value, or words."""
-        said = self._bare_value()
-        if said is None and self._form.prose is not None:
+        bare_value = self._bare_value()
+        if bare_value is None and self._form.prose is not None:
             return self._form.prose(self._text, self._asked.shown)
-        return said
+        return bare_value
 
-    def _bare_value(self) -> Said | None:
+    def _bare_value(self) -> Verdict | None:
         text = self._text.replace("*", "").strip()
         if self._list is not None:
             return self._form.read(self._list)
         named = pairs(text)
         if named is not None and {name(field) for field, _ in named.fields} <= {"key", self._form.field}:
-            return _agreed(each.said for each in self._statements(named) if each.key != "wrong")
+            return _agreed(each.verdict for each in self._statements(named) if each.key != "wrong")
         return self._form.read(text)
 
-    def _statements(self, found: Object, depth: int = 0) -> Iterator[_Statement[Said]]:
+    def _statements(self, found: Object, depth: int = 0) -> Iterator[_Statement[Verdict]]:
         """Yield the verdicts of an object itself, else those of the objects inside it."""
         key = self._key(found)
         fields = [(name(field), held) for field, held in found.fields]
         named = [held for field, held in fields if field == self._form.field]
         loose = [held for field, held in fields if field in self._form.others and not isinstance(held, Object)]
-        said = {self._form.read(held) for held in named or loose}
+        verdicts = {self._form.read(held) for held in named or loose}
         nested = [held for _, held in fields if isinstance(held, Object | list)]
-        if named or (said - {None}):
-            yield _Statement(said.pop() if len(said) == 1 else None, key, found, loose=not named)
+        if named or (verdicts - {None}):
+            yield _Statement(verdicts.pop() if len(verdicts) == 1 else None, key, found, loose=not named)
         elif depth < _DEEPEST:
             inner = [each for held in nested for each in self._within(held, depth + 1)]
             others = len(fields) - any(field == "key" for field, _ in fields)
@@ -194,7 +194,7 @@ class _Reply(Generic[Said]):
                 handed = each.key or (key if inherits else None)
                 yield replace(each, key=handed, aside=each.aside or others > 1)
 
-    def _within(self, held: Object | list[Value], depth: int) -> Iterator[_Statement[Said]]:
+    def _within(self, held: Object | list[Value], depth: int) -> Iterator[_Statement[Verdict]]:
         if isinstance(held, Object):
             yield from self._statements(held, depth)
         elif depth < _DEEPEST:
@@ -209,11 +209,11 @@ class _Reply(Generic[Said]):
         return "right" if keys == {self._asked.key} else "wrong"
 
 
-def _merely_loose(statement: _Statement[Said]) -> bool:
+def _merely_loose(statement: _Statement[Verdict]) -> bool:
     return statement.loose and statement.key != "right"
 
 
-def _agreed(said: Iterable[Said | None]) -> Said | None:
+def _agreed(verdicts: Iterable[Verdict | None]) -> Verdict | None:
     """Return the common value; None if they differ or one can't be read."""
-    different = set(said)
+    different = set(verdicts)
     return different.pop() if len(different) == 1 else None

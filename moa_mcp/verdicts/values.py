@@ -114,8 +114,8 @@ def truth_of(text: str) -> bool | None:
 
 def _all(numbers: Iterable[int | None]) -> tuple[int, ...] | None:
     listed = tuple(numbers)
-    told = tuple(each for each in listed if each is not None)
-    return told if told and len(told) == len(listed) == len(set(told)) else None
+    places = tuple(each for each in listed if each is not None)
+    return places if places and len(places) == len(listed) == len(set(places)) else None
 
 
 def _within(text: str, count: int) -> int | None:

@@ -107,12 +107,12 @@ def _short(path: str) -> str:
 def _summary(sections: Sequence[Section]) -> Text:
     counts = _counts(sections)
     problems = [f"{_titled(each.titles)}: {', '.join(dict.fromkeys(names))}" for each, names in _problems(sections)]
-    said = ", ".join(counted(counts[level], level) for level in ("problem", "warning") if counts[level])
-    if not said:
+    bad = ", ".join(counted(counts[level], level) for level in ("problem", "warning") if counts[level])
+    if not bad:
         return Text(f"No problem found ({counted(counts['ok'], 'check')}).", "green")
     style = "red" if problems else "yellow"
     where = f" ({'; '.join(problems)})" if problems else ""
-    return Text(f"{said}{where}, {counts['ok']} ok.", style)
+    return Text(f"{bad}{where}, {counts['ok']} ok.", style)
 
 
 def _problems(sections: Sequence[Section]) -> Iterator[tuple[Section, list[str]]]:

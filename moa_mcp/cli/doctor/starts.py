@@ -89,11 +89,11 @@ def _identity(host: HostEntry, start: Start) -> Iterator[Diagnosis]:
 
 def _ready(host: HostEntry, start: Start) -> Diagnosis:
     """Return what a server that runs in another place reports about its pipelines, in the end of its instructions."""
-    said = line(start.instructions.rpartition("\n")[2])
-    message = f"{said} (Reported by the server: it runs in {host.elsewhere}, where doctor can't look.)"
-    if said == ALL_READY:
+    summary = line(start.instructions.rpartition("\n")[2])
+    message = f"{summary} (Reported by the server: it runs in {host.elsewhere}, where doctor can't look.)"
+    if summary == ALL_READY:
         return Diagnosis("ok", "pipelines", message)
-    level: Level = "problem" if said.startswith("No pipeline") else "warning"
+    level: Level = "problem" if summary.startswith("No pipeline") else "warning"
     remedy = f"Pass the keys to {host.elsewhere} in the arguments of the entry."
     return Diagnosis(level, "pipelines", message, str(host.file or ""), remedy=remedy)
 

@@ -33,8 +33,8 @@ def show(out: Console, estimate: EvalEstimate, field: Field) -> None:
     out.print(Text(f"Expected cost of {of} that are left: {expected} (minimum {low}, maximum {high}).", "bold"))
     if estimate.most_usd:
         most = dollars(rounded(estimate.most_usd))
-        told = f"With --budget, a run starts only if {most} are left, the most that the longest one may cost"
-        out.print(Text(f"{told}; the budget then counts what it did cost.", "dim"))
+        rule = f"With --budget, a run starts only if {most} are left, the most that the longest one may cost"
+        out.print(Text(f"{rule}; the budget then counts what it did cost.", "dim"))
     if estimate.unknown:
         out.print(Text(f"No price is known for {', '.join(map(line, estimate.unknown))}.", "yellow"))
     if any(each.sampled < each.runs for each in estimate.left):

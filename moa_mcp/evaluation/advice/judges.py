@@ -66,21 +66,21 @@ def judge_findings(pairs: Iterable[JudgedPairs]) -> tuple[JudgeFindings, ...]:
     return tuple(_findings(each, each.at(0.95)) for each in pairs)
 
 
-def _findings(pairs: JudgedPairs, said: Preference) -> JudgeFindings:
+def _findings(pairs: JudgedPairs, found: Preference) -> JudgeFindings:
     return JudgeFindings(
         judge=pairs.judge,
         contestant=pairs.contestant,
         against=pairs.against,
-        position_bias=measured(said.position_bias, said.pairs),
-        consistency=measured(said.consistency, said.pairs),
+        position_bias=measured(found.position_bias, found.pairs),
+        consistency=measured(found.consistency, found.pairs),
     )
 
 
 def judge_checks(pairs: Iterable[JudgedPairs]) -> Iterator[Check]:
     """Yield whether a judge prefers a place."""
     for each in pairs:
-        said = each.at(0.95)
-        sign = 1.0 if said.position_bias.value >= 0 else -1.0
+        found = each.at(0.95)
+        sign = 1.0 if found.position_bias.value >= 0 else -1.0
 
         def measure(level: float, pairs: JudgedPairs = each, sign: float = sign) -> Figure:
             return pairs.at(level).position_bias.mapped(scale=sign)
@@ -89,7 +89,7 @@ def judge_checks(pairs: Iterable[JudgedPairs]) -> Iterator[Check]:
             "other_judge",
             "",
             (each.judge, "first" if sign > 0 else "second", each.contestant, each.against),
-            said.pairs,
+            found.pairs,
             measure,
             threshold=BIASED,
         )

@@ -47,13 +47,13 @@ async def duel(
             contestant=contestant,
             against=against,
             first=first,
-            preferred=_share(said.verdict, first),
+            preferred=_share(reply.verdict, first),
             longer_by=len(contestant_answer) - len(against_answer),
-            why=said.why,
-            problem=said.problem,
-            run_id=said.asked[-1].run_id if said.asked else None,
+            why=reply.why,
+            problem=reply.problem,
+            run_id=reply.asked[-1].run_id if reply.asked else None,
         )
-        for first, said in zip(_ORDERS, heard, strict=True)
+        for first, reply in zip(_ORDERS, heard, strict=True)
     )
     return own_first, other_first
 

@@ -21,7 +21,7 @@ from moa_mcp.evaluation.inspecting.failures import RunUnanswered
 from moa_mcp.evaluation.inspecting.place import CallCounter, SamplePlace
 from moa_mcp.values import COMPLETE, Question, images_of
 
-Told = Callable[[str, SamplePlace, Replied], None]
+OnReply = Callable[[str, SamplePlace, Replied], None]
 """Is called with the name of a model, where the call came from, and what its run returned, whether or not an answer."""
 _log = logging.getLogger(__name__)
 _EPOCHS = 10_000
@@ -37,7 +37,7 @@ class Answering:
     config: Config
     pipelines: Mapping[str, Pipeline] = field(default_factory=dict[str, Pipeline])
     """By the name of a model, if it is not that of the configuration."""
-    told: Told = field(default=lambda _name, _place, _reply: None)
+    on_reply: OnReply = field(default=lambda _name, _place, _reply: None)
     noted: Callable[[str], None] = field(default=_log.warning)
     """Is called with what a user must know, such as a setting without effect. Each note comes once."""
     _equal: CallCounter = field(default_factory=CallCounter, init=False)
@@ -58,7 +58,7 @@ class Answering:
         identity = _identity(self.asker.identities.of_question(pipeline, question, repetition), question, seed)
         with self._awaiting(identity.run_id):
             reply = await self.asker.reply(pipeline, question, identity)
-        self.told(model, place, reply)
+        self.on_reply(model, place, reply)
         if reply.answer is None:
             raise RunUnanswered(_unanswered(pipeline, reply), not_started=reply.not_started)
         return reply

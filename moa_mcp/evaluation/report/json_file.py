@@ -108,8 +108,8 @@ def _inconsistent(evaluation: Evaluation) -> Iterator[str]:
     yield from (f"contestant {quoted(each)} occurs twice" for each in _repeated(contestants))
     asked = [(each.question, each.contestant) for each in evaluation.outcomes]
     yield from (f"question {quoted(one)} has two outcomes of {quoted(two)}" for one, two in _repeated(asked))
-    said = [(each.question, each.contestant, each.against, each.first) for each in evaluation.verdicts]
-    yield from (f"question {quoted(each[0])} has two verdicts in one order" for each in _repeated(said))
+    orders = [(each.question, each.contestant, each.against, each.first) for each in evaluation.verdicts]
+    yield from (f"question {quoted(each[0])} has two verdicts in one order" for each in _repeated(orders))
     used = [*(name for _, name in asked), *_named(evaluation)]
     yield from (f"there is no contestant {quoted(each)}" for each in _missing(used, contestants))
     about = [*(question for question, _ in asked), *(each.question for each in evaluation.verdicts)]

@@ -65,11 +65,11 @@ def _content(evaluation: Evaluation) -> str:
 
 def _parts(evaluation: Evaluation) -> Iterator[str]:
     yield _head(evaluation)
-    said = [each for each in conclusions(evaluation) if each != SIMULATED]
-    yield html.section("conclusions", "Conclusions", html.items(said, "conclusions"))
+    concluded = [each for each in conclusions(evaluation) if each != SIMULATED]
+    yield html.section("conclusions", "Conclusions", html.items(concluded, "conclusions"))
     yield from map(html.table, tables(evaluation))
-    if told := [*notes(evaluation)]:
-        yield html.section("notes", "Notes", html.items(told, "notes plainly"))
+    if noted := [*notes(evaluation)]:
+        yield html.section("notes", "Notes", html.items(noted, "notes plainly"))
     yield _picture(evaluation)
     yield html.folded("How to read this", html.items(_HOW_TO_READ.splitlines(), "reading"))
     yield html.section("questions", "Questions", _LIST)

@@ -87,9 +87,9 @@ def _of_objects(expected: Mapping[str, _Json], found: Mapping[str, _Json], *, su
     missing = [name for name in expected if name not in found]
     extra = [] if subset else [name for name in found if name not in expected]
     if missing or extra:
-        said = [f"{shown(missing[0])} is missing"] if missing else []
-        said += [f"{shown(extra[0])} is not expected"] if extra else []
-        return f"at {place or _SHORTEST_PLACE}: {'; '.join(said)}"
+        faults = [f"{shown(missing[0])} is missing"] if missing else []
+        faults += [f"{shown(extra[0])} is not expected"] if extra else []
+        return f"at {place or _SHORTEST_PLACE}: {'; '.join(faults)}"
     inner = (difference(expected[name], found[name], subset=subset, place=f"{place}/{name}") for name in expected)
     return next(filter(None, inner), "")
 

@@ -19,8 +19,8 @@ def described(error: BaseException, path: Path) -> str:
         lines = [error.lineno or 1]
     where = f"{path.name}, line {lines[-1]}" if lines else path.name
     message = error.msg if isinstance(error, SyntaxError) else str(error)
-    said = f": {_shortened(message)}" if message.strip() else ""
-    return f"{where}: {type(error).__name__}{said}"
+    detail = f": {_shortened(message)}" if message.strip() else ""
+    return f"{where}: {type(error).__name__}{detail}"
 
 
 def _is(filename: str, path: Path) -> bool:
