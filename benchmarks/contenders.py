@@ -1,4 +1,4 @@
-"""Runs of together_moa by moa-mcp and by others, each in a process of its own that does as it is told.
+"""Runs of together_moa by moa-mcp and by others, each in a process of its own that reads orders from its input.
 
 All ask the same models, in the same order of layers, with the same parameters and texts of the same length. The models
 are OpenAI's, whose prices litellm knows: what it does not know costs it more time. moa-mcp keeps its journal on disk
@@ -31,10 +31,12 @@ LAYERS = (MODELS, MODELS, MODELS, MODELS[:1])
 CALLS = sum(map(len, LAYERS))
 """Of one run."""
 QUESTION = "Why is the sky blue? " * 20
-TOLD = TEXT[:600]
+INSTRUCTIONS = TEXT[:600]
 """As long as the instructions of a layer."""
 KEY = "sk-benchmark"
 OPEN = 100_000
+
+_END_S = 10.0
 
 Drive = Callable[[], Awaitable[None]]
 """Does one run; raises if any of its calls failed."""
@@ -59,8 +61,8 @@ async def raw(base: str, *, by_orjson: bool = False) -> AsyncGenerator[Drive]:
             sent: Json = {"data": orjson.dumps(body)} if by_orjson else {"json": body}
             async with session.post(f"{base}/chat/completions", headers=headers, **sent) as reply:
                 reply.raise_for_status()
-                said = orjson.loads(await reply.read()) if by_orjson else await reply.json()
-            return str(said["choices"][0]["message"]["content"])
+                reply_body = orjson.loads(await reply.read()) if by_orjson else await reply.json()
+            return str(reply_body["choices"][0]["message"]["content"])
 
         yield partial(layered, ask)
 
@@ -71,20 +73,20 @@ async def acompletion(base: str) -> AsyncGenerator[Drive]:
     import litellm  # noqa: PLC0415
 
     async def ask(model: str, messages: list[Json]) -> str:
-        said = await litellm.acompletion(
+        completion = await litellm.acompletion(
             model=f"openai/{model}", messages=messages, temperature=0.7, max_tokens=512, api_base=base, api_key=KEY
         )
-        return str(said.choices[0].message.content)
+        return str(completion.choices[0].message.content)
 
     yield partial(layered, ask)
 
 
 async def layered(ask: Callable[[str, list[Json]], Awaitable[str]]) -> None:
-    """Ask layer by layer, each told all answers of the one before."""
+    """Ask layer by layer, each with all answers of the one before."""
     answers: list[str] = []
     for models in LAYERS:
         numbered = "\n\n".join(f"{number}. {answer}" for number, answer in enumerate(answers, 1))
-        system = [{"role": "system", "content": f"{TOLD}\n\n{numbered}"}] if answers else []
+        system = [{"role": "system", "content": f"{INSTRUCTIONS}\n\n{numbered}"}] if answers else []
         messages = [*system, {"role": "user", "content": QUESTION}]
         answers = await asyncio.gather(*(ask(model, messages) for model in models))
 
@@ -96,7 +98,7 @@ async def mixture(base: str) -> AsyncGenerator[Drive]:
     from litellm import acompletion as ask  # noqa: PLC0415
 
     async def client(*, model: str, messages: list[Json], temp: float, max_tokens: int) -> tuple[str, int, int]:
-        said = await ask(
+        completion = await ask(
             model=f"openai/{model}",
             messages=messages,
             temperature=temp,
@@ -104,7 +106,8 @@ async def mixture(base: str) -> AsyncGenerator[Drive]:
             api_base=base,
             api_key=KEY,
         )
-        return said.choices[0].message.content, said.usage.prompt_tokens, said.usage.completion_tokens
+        usage = completion.usage
+        return completion.choices[0].message.content, usage.prompt_tokens, usage.completion_tokens
 
     first, *middle, last = LAYERS
     pipeline = [
@@ -218,12 +221,12 @@ class Done(NamedTuple):
 
     @property
     def cpu_ms(self) -> float:
-        """Milliseconds of the processor for a call."""
+        """Milliseconds of CPU time per call."""
         return self.cpu_s / (CALLS * len(self.run_s)) * 1e3
 
 
 async def batch(drive: Drive, *, runs: int, at_once: int, watch_s: float = 0) -> Done:
-    """Do runs, so many of them at once. With `watch_s`, memory is watched, and told apart for so many seconds."""
+    """Do runs, so many of them concurrently. With `watch_s`, memory is watched, the first seconds apart."""
     run_s: list[float] = []
     failures: list[str] = []
     left = iter(range(runs))
@@ -310,8 +313,13 @@ class Process:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
+        assert self._process.stdin is not None
+        self._process.stdin.close()  # the end of its input ends it, and deletes its files
+        try:
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
 def peers() -> str:

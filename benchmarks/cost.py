@@ -54,9 +54,9 @@ async def main():
         async def ask(*, model, messages, temp, max_tokens):
             body = {"model": model, "messages": messages, "temperature": temp, "max_tokens": max_tokens}
             async with session.post(job["url"] + "/chat/completions", json=body) as reply:
-                said = await reply.json()
-                usage = said["usage"]
-                text = said["choices"][0]["message"]["content"]
+                completion = await reply.json()
+                usage = completion["usage"]
+                text = completion["choices"][0]["message"]["content"]
                 return text, usage["prompt_tokens"], usage["completion_tokens"]
         steps = [getattr(peer, kind)(*given, **named) for kind, given, named in job["steps"]]
         print(json.dumps(bool((await peer.run(steps, job["question"], ask))[0])))
@@ -95,13 +95,13 @@ class Ledger:
     async def complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         caches = request.path.startswith("/cache")
-        said = "\n".join(message["content"] for message in body["messages"])
+        prompt_text = "\n".join(message["content"] for message in body["messages"])
         n = 1 if caches else body.get("n") or 1
-        blocks = [(body["model"], hash(said[:end])) for end in range(BLOCK, len(said) + 1, BLOCK)]
+        blocks = [(body["model"], hash(prompt_text[:end])) for end in range(BLOCK, len(prompt_text) + 1, BLOCK)]
         known = sum(1 for _ in _while(self.begun, blocks)) * BLOCK // 4
         cached = known if caches and known >= LEAST_CACHED else 0
-        answers = [_verdict(said) or next(self.texts) for _ in range(n)]
-        prompt, completion = len(said) // 4, sum(len(answer) // 4 for answer in answers)
+        answers = [_verdict(prompt_text) or next(self.texts) for _ in range(n)]
+        prompt, completion = len(prompt_text) // 4, sum(len(answer) // 4 for answer in answers)
         usage = {
             "prompt_tokens": prompt,
             "completion_tokens": completion,
@@ -119,8 +119,8 @@ class Ledger:
 
     async def ledger(self, _: web.Request) -> web.Response:
         """Return what was billed since the last time, and forget it, and the cache."""
-        told, self.billed, self.begun = self.billed, Billed(), frozenset()
-        return web.json_response(told._asdict())
+        billed, self.billed, self.begun = self.billed, Billed(), frozenset()
+        return web.json_response(billed._asdict())
 
 
 def _while(known: frozenset[tuple[str, int]], blocks: list[tuple[str, int]]) -> Iterator[tuple[str, int]]:
@@ -289,10 +289,10 @@ def main() -> None:
             at_once = measured(address, run_ours, config, pipeline, question, cache, cache_first=False)
             first = measured(address, run_ours, config, pipeline, question, cache, cache_first=True)
             ratio, more = first.effective / theirs.effective, first.seconds - at_once.seconds
-            told = (
+            cells = (
                 f"{theirs.effective:.0f} | {at_once.effective:.0f} | {first.effective:.0f} | {ratio:.2f} | {more:.1f}"
             )
-            print(f"| {name} | {told} |", flush=True)
+            print(f"| {name} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":

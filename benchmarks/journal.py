@@ -5,7 +5,7 @@ texts: one at once, which shows the cost of a call alone, and one that takes its
 is left of the throughput. That time is 50 to 200 ms for up to 32 runs at once and grows with their number beyond, 0.4
 to 1.6 s for 256: real calls take as long and longer, and the load offered stays one at which the engine and the
 simulation alone, which share a core with the journal, keep it less than half busy. (Offered more than it can simulate,
-any cost at all is taken from the throughput, and the simulation is what is measured.) The column "processor" of the
+any cost at all is taken from the throughput, and the simulation is what is measured.) The column "CPU load" of the
 rows without a journal shows that.
 
 Rounds alternate between the journals; medians are printed. The limits are 1 ms a call with the first model and 0.9 of
@@ -85,14 +85,14 @@ def unlimited() -> Config:
 
 
 class Taken(NamedTuple):
-    """Seconds for a call, by the clock and of the processor."""
+    """Seconds per call, by the clock and of CPU time."""
 
     clock: float
-    processor: float
+    cpu: float
 
 
 async def taken(journal: Journal, answers: Model, at_once: int, runs_in_all: int) -> Taken:
-    """Return what a call takes when so many runs are done, so many of them at once."""
+    """Return what a call takes when so many runs are done, so many of them concurrently."""
     config = unlimited()
     pipeline = config.pipelines["together_moa"]
     seeds = iter(range(runs_in_all))
@@ -107,12 +107,12 @@ async def taken(journal: Journal, answers: Model, at_once: int, runs_in_all: int
             assert run.trace.status == "complete", run.trace.error
 
     async with runs.open():
-        clock, processor = time.perf_counter(), time.process_time()
+        clock, cpu = time.perf_counter(), time.process_time()
         async with anyio.create_task_group() as tasks:
             for _ in range(at_once):
                 tasks.start_soon(drive)
         calls = CALLS * runs_in_all
-        return Taken((time.perf_counter() - clock) / calls, (time.process_time() - processor) / calls)
+        return Taken((time.perf_counter() - clock) / calls, (time.process_time() - cpu) / calls)
 
 
 def measured(name: str, answers: Model, at_once: int, runs_in_all: int, folder: Path | None = None) -> Taken:
@@ -141,8 +141,8 @@ def main() -> int:
     unclear: list[str] = []
     print(f"Medians of {given.rounds} rounds.\n")
     print(
-        "| model | runs at once | journal | ms per call | more than none | of the processor | throughput to none "
-        "| processor | disturbed |"
+        "| model | concurrent runs | journal | ms per call | more than none | CPU time more than none "
+        "| throughput relative to none | CPU load | disturbed |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for kind, answers in MODELS.items():
@@ -160,13 +160,13 @@ def main() -> int:
             none = medians["none"]
             for name, median in medians.items():
                 more_ms, ratio = (median.clock - none.clock) * 1e3, none.clock / median.clock
-                more_processor_ms = (median.processor - none.processor) * 1e3
-                told = (
-                    f"{median.clock * 1e3:.2f} | {more_ms:.2f} ms | {more_processor_ms:.2f} ms | {ratio:.2f} "
-                    f"| {median.processor / median.clock:.0%}"
+                more_cpu_ms = (median.cpu - none.cpu) * 1e3
+                cells = (
+                    f"{median.clock * 1e3:.2f} | {more_ms:.2f} ms | {more_cpu_ms:.2f} ms | {ratio:.2f} "
+                    f"| {median.cpu / median.clock:.0%}"
                 )
-                print(f"| {kind} | {at_once} | {name} | {told} | {mark(watched[name])} |", flush=True)
-                result = f"{name} with the model that answers {kind}, {at_once} runs at once"
+                print(f"| {kind} | {at_once} | {name} | {cells} | {mark(watched[name])} |", flush=True)
+                result = f"{name} with the model that answers {kind}, {at_once} concurrent runs"
                 if disturbed(watched[name]) or disturbed(watched["none"]):
                     unclear.append(result)
                 elif more_ms > LIMIT_MS if kind == "at once" else ratio < LIMIT_RATIO:

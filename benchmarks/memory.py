@@ -1,9 +1,9 @@
-"""Memory: what a call takes while it is under way, and whether a server grows.
+"""Memory: what a call takes while it is in progress, and whether a server grows.
 
-Run it as `python benchmarks/memory.py [--hour 240]`. First, 167 runs of together_moa at once have 1002 calls under
-way; resident memory while all of them wait, less that before, stands for a call, here and by others, which did the same
-before with a twentieth as many, so that what is loaded once does not count. The height of the later layers, whose
-prompts of 13 kB each are texts and not overhead, stands beside it. Then `moa-mcp serve`, with half of its models asked
+Run it as `python benchmarks/memory.py [--hour 240]`. First, 167 concurrent runs of together_moa have 1002 calls in
+progress; resident memory while all of them wait, less that before, stands for a call, here and by others, which did
+the same before with a twentieth as many, so that what is loaded once does not count. The height of the later layers,
+whose prompts of 13 kB each are texts and not overhead, stands beside it. Then `moa-mcp serve`, with half of its models
 through litellm, does two hours' work over MCP: 240 runs each, one every 15 seconds, as fast as it can; its resident
 memory after the first, when its caches are filled, is compared with that after the second. 1 is the exit code where a
 limit is passed. Other work on the machine delays calls, so that fewer wait at once: such a measurement is repeated, and
@@ -44,12 +44,12 @@ steps = [{steps}]
 
 
 def watched_runs(name: str) -> tuple[Done, int]:
-    """Do the runs of a contender; return what came of them, and the most calls at once."""
+    """Do the runs of a contender; return what came of them, and the highest number of concurrent calls."""
     with serving(WAIT_S) as server, Process(name, server.base) as process:
         process.runs(RUNS // 20, RUNS // 20)
-        server.told()
+        server.report()
         done = process.runs(RUNS, RUNS, watch_s=WAIT_S)
-        at_once = server.told().most_at_once
+        at_once = server.report().most_at_once
     if done.failures:
         raise SystemExit(f"{name}: {len(done.failures)} runs failed: {done.failures[0]}")
     return done, at_once
@@ -65,16 +65,16 @@ def quietly(name: str) -> tuple[Done, int, Round]:
 
 
 def in_flight(exceeded: list[str], unclear: list[str]) -> None:
-    """Measure what a call takes while it is under way, print it, and add to the lists what passes a limit."""
-    print("| by | calls at once | resident before | while they wait | for a call | at its height | for a call ", end="")
+    """Measure what a call takes while it is in progress, print it, and add to the lists what passes a limit."""
+    print("| client | concurrent calls | memory before | while they wait | per call | peak | per call ", end="")
     print("| disturbed |\n|---|---|---|---|---|---|---|---|")
     for name in ("raw aiohttp", "moa-mcp", "litellm.acompletion"):
         done, at_once, watched = quietly(name)
         first_kb, most_kb = ((kb - done.idle_kb) / at_once for kb in (done.first_kb, done.most_kb))
         if name == "moa-mcp" and (first_kb > MOST_KB or at_once < 1000):
-            (unclear if watched.disturbed else exceeded).append("memory of a call under way")
-        told = f"{done.first_kb / 1024:.0f} MB | {first_kb:.0f} kB | {done.most_kb / 1024:.0f} MB | {most_kb:.0f} kB"
-        print(f"| {name} | {at_once} | {done.idle_kb / 1024:.0f} MB | {told} | {mark([watched])} |", flush=True)
+            (unclear if watched.disturbed else exceeded).append("memory of a call in progress")
+        cells = f"{done.first_kb / 1024:.0f} MB | {first_kb:.0f} kB | {done.most_kb / 1024:.0f} MB | {most_kb:.0f} kB"
+        print(f"| {name} | {at_once} | {done.idle_kb / 1024:.0f} MB | {cells} | {mark([watched])} |", flush=True)
 
 
 class Client:
@@ -179,7 +179,7 @@ def hour(runs: int) -> bool:
             client.runs(runs // 4)
             seen.append(resident_kb(pid))
             print(f"| {runs // 4 * (part + 1)} | {seen[-1] / 1024:.1f} MB |", flush=True)
-        requests = models.told().requests
+        requests = models.report().requests
     grown = seen[-1] - seen[3]
     print(f"\n{requests} calls; {grown / 1024:+.1f} MB in the last {runs} runs, {runs * CALLS} calls.")
     return grown <= MOST_GROWTH_KB

@@ -1,4 +1,4 @@
-"""What a model call costs beside the model: processor and wall time of together_moa, here and by others.
+"""What a model call costs beside the model: CPU and wall time of together_moa, by moa-mcp and by others.
 
 Run it as `python benchmarks/overhead.py [--at-once 1 16 64 256] [--rounds 5]`. A model server in a process of its own
 answers each call after 500 ms, so that the critical path of a run is 2 s: four layers. Beside moa-mcp over an
@@ -27,7 +27,7 @@ from server import Server, serving
 LATENCY_S = 0.5
 CRITICAL_S = LATENCY_S * len(LAYERS)
 THOUSAND = -(-1000 // len(LAYERS[0]))
-"""So many runs have a thousand calls under way at once."""
+"""So many runs have a thousand concurrent calls."""
 OURS, PEER, RAW = "moa-mcp", "mixture-llm", "raw aiohttp"
 OURS_BY_LITELLM, LITELLM = "moa-mcp through litellm", "litellm.acompletion"
 NAMES = (RAW, "raw aiohttp with orjson", OURS, LITELLM, OURS_BY_LITELLM, PEER)
@@ -46,7 +46,7 @@ Rounds = Mapping[str, Sequence[Round]]
 
 
 def measured(at_once: int, rounds: int) -> Rounds:
-    """Return what each contender takes for so many runs at once."""
+    """Return what each contender takes for so many concurrent runs."""
     seen: dict[str, list[Round]] = {name: [] for name in NAMES}
     with serving(LATENCY_S) as server, ExitStack() as stack:
         processes = {name: stack.enter_context(Process(name, server.base)) for name in NAMES}
@@ -63,11 +63,11 @@ def measured_once(server: Server, process: Process, at_once: int) -> Round:
     measures, watched = (0.0, 0.0, 0.0, 0.0), Watched()
     for watched in until_quiet():
         with watched:
-            server.told()
+            server.report()
             done = without_failures(process.runs(max(at_once, 4), at_once))
-            told = server.told()
+            report = server.report()
         batches = max(at_once, 4) / at_once
-        measures = done.cpu_ms, done.wall_s / batches, told.cpu_us, told.late_ms
+        measures = done.cpu_ms, done.wall_s / batches, report.cpu_us, report.late_ms
     return Round(*measures, watched)
 
 
@@ -78,10 +78,16 @@ def median(rounds: Sequence[Round]) -> Sequence[float]:
 
 
 def ratio(of: Rounds, ours: str, theirs: str) -> float:
-    """Return the median ratio of processor times, of rounds in which both were undisturbed if there are any."""
+    """Return the median ratio of CPU times, of rounds in which both were undisturbed if there are any."""
     pairs = [*zip(of[ours], of[theirs], strict=True)]
     quiet = [pair for pair in pairs if not any(each.watched.disturbed for each in pair)]
     return statistics.median(mine.cpu_ms / its.cpu_ms for mine, its in quiet or pairs)
+
+
+def beyond(of: Rounds, ours: str, theirs: str) -> float:
+    """Return the ratio of the median wall times that runs take beyond the critical path."""
+    mine_s, its_s = (median(of[name])[1] - CRITICAL_S for name in (ours, theirs))
+    return mine_s / its_s
 
 
 def unclear(of: Rounds, names: Sequence[str]) -> bool:
@@ -101,9 +107,9 @@ def thousand() -> bool:
     """Tell whether a thousand simultaneous calls are all answered."""
     with serving(2.0) as server, Process(OURS, server.base) as process:
         done = process.runs(THOUSAND, THOUSAND)
-        told = server.told()
-    print(f"\n{told.most_at_once} calls at once: {told.requests} answered, {len(done.failures)} runs failed.")
-    return not done.failures and told.most_at_once >= 1000 and told.requests == THOUSAND * CALLS
+        report = server.report()
+    print(f"\n{report.most_at_once} concurrent calls: {report.requests} answered, {len(done.failures)} runs failed.")
+    return not done.failures and report.most_at_once >= 1000 and report.requests == THOUSAND * CALLS
 
 
 class Limit(NamedTuple):
@@ -115,14 +121,15 @@ class Limit(NamedTuple):
 
 
 LIMITS: Mapping[str, Limit] = {
-    "processor for a call to raw aiohttp": Limit(3.0, lambda of: ratio(of, OURS, RAW), (OURS, RAW)),
-    "processor for a call to mixture-llm": Limit(0.25, lambda of: ratio(of, OURS, PEER), (OURS, PEER)),
-    "processor through litellm to litellm alone": Limit(
+    "CPU time to raw aiohttp": Limit(3.0, lambda of: ratio(of, OURS, RAW), (OURS, RAW)),
+    "CPU time to mixture-llm": Limit(0.25, lambda of: ratio(of, OURS, PEER), (OURS, PEER)),
+    "CPU time through litellm to plain litellm": Limit(
         1.2, lambda of: ratio(of, OURS_BY_LITELLM, LITELLM), (OURS_BY_LITELLM, LITELLM)
     ),
-    "wall time to the critical path": Limit(1.25, lambda of: median(of[OURS])[1] / CRITICAL_S, (OURS,)),
+    "wall time beyond the critical path to raw aiohttp": Limit(2.0, lambda of: beyond(of, OURS, RAW), (OURS, RAW)),
 }
-"""By what is compared."""
+"""By what is compared. A slower machine delays every client, so wall time is compared with that of raw aiohttp: a run
+may take 1.2 times the critical path where raw aiohttp takes 1.1 times."""
 
 
 def main() -> int:
@@ -133,8 +140,8 @@ def main() -> int:
     given = parser.parse_args()
     print(f"Medians of {given.rounds} rounds; the critical path is {CRITICAL_S:g} s.\n")
     print(
-        "| runs at once | by | processor for a call | to raw | wall | to the critical path | server, late p99 "
-        "| disturbed |"
+        "| concurrent runs | client | CPU time per call | relative to raw HTTP | wall time "
+        "| relative to the critical path | server: CPU time, p99 late | disturbed |"
     )
     print("|---|---|---|---|---|---|---|---|")
     seen: dict[int, Rounds] = {}
@@ -142,10 +149,10 @@ def main() -> int:
         seen[at_once] = measured(at_once, given.rounds)
         for name, rounds in seen[at_once].items():
             (cpu_ms, wall_s, server_us, late_ms), to_raw = median(rounds), ratio(seen[at_once], name, RAW)
-            told = f"{cpu_ms:.2f} ms | {to_raw:.1f} | {wall_s:.2f} s | {wall_s / CRITICAL_S:.2f}"
+            cells = f"{cpu_ms:.2f} ms | {to_raw:.1f} | {wall_s:.2f} s | {wall_s / CRITICAL_S:.2f}"
             others = mark([each.watched for each in rounds])
-            print(f"| {at_once} | {name} | {told} | {server_us:.0f} µs, {late_ms:.0f} ms | {others} |", flush=True)
-    print("\n| limit, at 64 runs at once | at most | is |\n|---|---|---|")
+            print(f"| {at_once} | {name} | {cells} | {server_us:.0f} µs, {late_ms:.0f} ms | {others} |", flush=True)
+    print("\n| ratio, at 64 concurrent runs | at most | is |\n|---|---|---|")
     exceeded: list[str] = []
     unjudged: list[str] = []
     for name, limit in LIMITS.items():
@@ -158,7 +165,7 @@ def main() -> int:
         elif value > limit.most:
             exceeded.append(name)
     if not thousand():
-        exceeded.append("a thousand calls at once")
+        exceeded.append("a thousand concurrent calls")
     return verdict(exceeded, unjudged)
 
 

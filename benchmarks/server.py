@@ -52,7 +52,7 @@ def template(n: int) -> bytes:
     return (head + body).encode()
 
 
-class Told(NamedTuple):
+class Report(NamedTuple):
     """What the server did since it was asked the last time."""
 
     requests: int
@@ -60,7 +60,7 @@ class Told(NamedTuple):
     completion_tokens: int
     most_at_once: int
     cpu_us: float
-    """Microseconds of its processor for a request."""
+    """Microseconds of CPU time per request."""
     late_ms: float
     """By how much replies were sent later than they were due, the 99th percentile."""
 
@@ -93,11 +93,11 @@ class Models:
         self.completion_tokens += completion
         return template(n) % (*range(self.number - n, self.number), prompt, prompt + completion)
 
-    def told(self) -> bytes:
+    def report(self) -> bytes:
         """Return what happened as a reply, and forget it."""
         cpu_s = time.process_time() - self.cpu_s
         late = sorted(self.late_s)
-        told = Told(
+        report = Report(
             self.requests,
             self.prompt_tokens,
             self.completion_tokens,
@@ -106,7 +106,7 @@ class Models:
             late[int(0.99 * len(late))] * 1e3 if late else 0.0,
         )
         self.forget()
-        body = json.dumps(told._asdict()).encode()
+        body = json.dumps(report._asdict()).encode()
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
@@ -136,7 +136,7 @@ class Connection(asyncio.Protocol):
         if len(self._received) < self._needed:
             return
         if self._received.startswith(b"GET"):
-            self._transport.write(self._models.told())
+            self._transport.write(self._models.report())
         else:
             self._answer(bytes(self._received[end + 4 : self._needed]))
         del self._received[: self._needed]
@@ -190,10 +190,10 @@ class Server:
         self.address = address
         self.base = f"{address}/v1"
 
-    def told(self) -> Told:
+    def report(self) -> Report:
         """Return what it did since the last time."""
         with urllib.request.urlopen(self.address) as reply:
-            return Told(**json.load(reply))
+            return Report(**json.load(reply))
 
 
 @contextmanager
@@ -260,23 +260,25 @@ async def ask(server: Server, connections: int, times: int) -> float:
 
 def measured(times: int) -> None:
     """Measure the server alone and print it."""
-    print("| the model server alone | requests/s | of its processor for each | late, p99 | disturbed |")
+    print("| the model server alone | requests/s | CPU time per request | late, p99 | disturbed |")
     print("|---|---|---|---|---|")
     for name, latency_s, connections, asked in (("no delay", 0.0, 64, times), ("500 ms", 0.5, 1000, 5)):
-        seconds, told, watched = 0.0, Told(0, 0, 0, 0, 0.0, 0.0), Round()
+        seconds, report, watched = 0.0, Report(0, 0, 0, 0, 0.0, 0.0), Round()
         for watched in until_quiet():
             with watched:
-                seconds, told = asked_of(latency_s, connections, asked)
-        print(f"| {name}, {connections} at once | {told.requests / seconds:.0f} | {told.cpu_us:.0f} µs | ", end="")
-        print(f"{f'{told.late_ms:.1f} ms' if latency_s else ''} | {mark([watched])} |")
+                seconds, report = asked_of(latency_s, connections, asked)
+        print(
+            f"| {name}, {connections} connections | {report.requests / seconds:.0f} | {report.cpu_us:.0f} µs | ", end=""
+        )
+        print(f"{f'{report.late_ms:.1f} ms' if latency_s else ''} | {mark([watched])} |")
 
 
-def asked_of(latency_s: float, connections: int, times: int) -> tuple[float, Told]:
-    """Return the seconds that so many requests take over each of so many connections, and what the server tells."""
+def asked_of(latency_s: float, connections: int, times: int) -> tuple[float, Report]:
+    """Return the seconds that so many requests take over each of so many connections, and the report of the server."""
     with serving(latency_s) as server:
         asyncio.run(ask(server, connections, 2))
-        server.told()
-        return asyncio.run(ask(server, connections, times)), server.told()
+        server.report()
+        return asyncio.run(ask(server, connections, times)), server.report()
 
 
 def main() -> None:

@@ -42,21 +42,21 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=192)
     parser.add_argument("--at-once", type=int, default=24)
     given = parser.parse_args()
-    print(f"{given.runs} runs, {given.at_once} at once; {SLOW_SHARE:.0%} of calls take {SLOW_S:g} s.\n")
-    print("| by | p50 | p95 | p99 | calls for each run | disturbed |\n|---|---|---|---|---|---|")
+    print(f"{given.runs} runs, {given.at_once} of them concurrent; {SLOW_SHARE:.0%} of calls take {SLOW_S:g} s.\n")
+    print("| client | p50 | p95 | p99 | calls per run | disturbed |\n|---|---|---|---|---|---|")
     exceeded: list[str] = []
     unclear: list[str] = []
     for name, watched in ((name, watched) for name in NAMES for watched in until_quiet(1)):
         with watched, serving(LATENCY_S, SLOW_SHARE, SLOW_S) as server, Process(name, server.base) as process:
             process.runs(2, 2)
-            server.told()
+            server.report()
             done = process.runs(given.runs, given.at_once)
-            requests = server.told().requests
+            requests = server.report().requests
         if done.failures:
             raise SystemExit(f"{name}: {len(done.failures)} runs failed: {done.failures[0]}")
         p50, p95, p99 = percentiles(done.run_s)
-        told = f"{p50:.1f} s | {p95:.1f} s | {p99:.1f} s | {requests / given.runs:.1f}"
-        print(f"| {name} | {told} | {mark([watched])} |", flush=True)
+        cells = f"{p50:.1f} s | {p95:.1f} s | {p99:.1f} s | {requests / given.runs:.1f}"
+        print(f"| {name} | {cells} | {mark([watched])} |", flush=True)
         if name == "moa-mcp" and p95 > LIMIT_S:
             (unclear if watched.disturbed else exceeded).append(f"{name}, p95")
     print(f"\nA run without slow calls makes {CALLS} and takes {4 * LATENCY_S:g} s.")

@@ -1,4 +1,4 @@
-"""What one model call costs in processor time over each transport, beside the bare clients that they use.
+"""What one model call costs in CPU time over each transport, beside the bare clients that they use.
 
 Run it as `python benchmarks/transport.py [--rounds 5] [--calls 600] [--at-once 6]`. The model server is a process of
 its own, so that it is not what is measured. Rounds go through the clients in turn; medians are printed. The limits: 1.5
@@ -52,7 +52,7 @@ def raw(session: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> Ask:
 
 
 async def cpu_ms(ask: Ask, calls: int, at_once: int) -> float:
-    """Return the milliseconds of processor time that one call takes."""
+    """Return the milliseconds of CPU time that one call takes."""
 
     async def worker() -> None:
         for _ in range(calls // at_once):
