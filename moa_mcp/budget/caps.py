@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from decimal import Decimal
 from operator import attrgetter
@@ -50,9 +51,11 @@ class Cap:
         self.limit = limit
         self.shared = shared
         self.in_flight = 0
-        self._earlier: dict[str, int] = {}
-        """By run: the amount spent before it used this cap."""
-        self._committed: dict[str, int] = {}
+        """Number of calls that were sent and have not ended."""
+        self._earlier: defaultdict[str, int] = defaultdict(int)
+        """By run: the amount spent before it used this cap, which does not count here."""
+        self._committed: defaultdict[str, int] = defaultdict(int)
+        """By run: what it has committed, with that amount."""
         self._total = 0
         self._spent: dict[str, Callable[[], Amount]] = {}
         """By run that has not left: returns its spent amount."""
@@ -64,7 +67,9 @@ class Cap:
 
     def enter(self, run_id: str, earlier: Amount, spent: Callable[[], Amount]) -> None:
         """Add a run. `earlier` is the amount that it spent before, under this cap or another."""
-        self._earlier[run_id] = self.measure(earlier) - self._committed.get(run_id, 0)
+        committed = self.measure(earlier)
+        self._earlier[run_id] += committed - self._committed[run_id]
+        self._committed[run_id] = committed
         self._spent[run_id] = spent
 
     def moves(self, run_id: str) -> None:
@@ -86,35 +91,40 @@ class Cap:
 
     async def commit(self, run_id: str, amount: Amount) -> Cap | None:
         """Replace the commitment of a run, unless that exceeds the cap; return the cap that it exceeds, or None."""
-        now = self._of(run_id, amount)
-        more = now - self._committed.get(run_id, 0)
+        now = self.measure(amount)
+        more = now - self._committed[run_id]
         if more > 0 and self._total + more > self.limit:
             return self
         self._committed[run_id] = now
         self._total += more
         return None
 
-    def correct(self, run_id: str, amount: Amount) -> None:
-        """Replace the commitment of a run without a check, because it is already spent or smaller."""
-        now = self._of(run_id, amount)
-        more = now - self._committed.get(run_id, 0)
+    def correct(self, run_id: str, amount: Amount, *, ended: int = 0) -> None:
+        """Replace the commitment of a run without a check, because it is already spent or smaller.
+
+        `ended` is the number of its calls that ended, which also wakes those that wait.
+        """
+        now = self.measure(amount)
+        more = now - self._committed[run_id]
         self._total += more
         self._committed[run_id] = now
-        if more < 0:
+        self.in_flight -= ended
+        if ended or more < 0:
             self._change()
 
     def _of(self, run_id: str, amount: Amount) -> int:
-        return self.measure(amount) - self._earlier.get(run_id, 0)
+        return self.measure(amount) - self._earlier[run_id]
 
     def _held(self, run_id: str) -> int:
         """Return the part of a run's commitment that is not spent."""
         spent = self._spent.get(run_id)
-        return 0 if spent is None else self._committed.get(run_id, 0) - self._of(run_id, spent())
+        return 0 if spent is None else self._committed[run_id] - self.measure(spent())
 
     async def others(self, run_id: str) -> Others:
         """Return the commitments of all other runs."""
         held = sum(self._held(each) for each in self._spent if each != run_id)
-        return Others(self._total - self._committed.get(run_id, 0) - held, held)
+        own = self._committed[run_id] - self._earlier[run_id]
+        return Others(self._total - own - held, held)
 
     def has_room(self, run_id: str, others: Others, amount: Amount) -> bool:
         """Whether a run could commit an amount if other runs released what they hold."""
@@ -136,18 +146,10 @@ class Cap:
         parts = {"spent by other runs": others.spent, "held by other runs": others.held}
         return [f"{self.shown(amount)} {what}" for what, amount in parts.items() if amount]
 
-    def take(self) -> None:
-        """Count a call that was sent."""
-        self.in_flight += 1
-
-    def settle(self) -> None:
-        """Count a call that ended."""
-        self.in_flight -= 1
-        self._change()
-
     def _change(self) -> None:
         self.changes += 1
-        self._wake()
+        if self._changed is not None:
+            self._wake()
 
     def _wake(self) -> None:
         if self._changed is not None:

@@ -6,7 +6,7 @@ This module knows caps and amounts. A `Tariff` supplies the cost of calls and th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 from typing import Protocol
@@ -48,6 +48,7 @@ class Tariff(Protocol):
         ...
 
 
+_NOTHING = Amount()
 _NOTABLE_S = 1.0
 """Seconds from which waiting for other runs is noted."""
 
@@ -67,10 +68,10 @@ class Budget:
         self.caps = caps
         self.run_id = run_id
         self._tariff = tariff
-        self._spent = spent or Amount()
-        self._held = Amount()
-        self._reserved = Amount()
-        self._granted = Amount()
+        self._spent = spent or _NOTHING
+        self._held = _NOTHING
+        self._reserved = _NOTHING
+        self._granted = _NOTHING
         """What shared caps reserve for the run, needed or not. A waiting run reserves nothing, so active runs never
         wait for it."""
         self._asked: defaultdict[int, set[int]] = defaultdict(set)
@@ -149,14 +150,13 @@ class Budget:
     async def _spare(self, call: Call, hold: Amount) -> Amount:
         """Hold the cost of a hedged request only if the budget also covers all calls of the later steps."""
         async with self._turn:
-            held = self._held.plus(hold)
             later = self._tariff.whole(call.place.step)
-            lacking = await self._commit(self._spent.plus(held).plus(later), self._granted)
+            lacking = await self._commit(self._total(later, hold), self._granted)
             if lacking is not None:
                 raise BudgetReached(self._why(lacking, hold, await lacking.others(self.run_id)))
-            self._held = held
+            self._held = self._held.plus(hold)
             for cap in self.caps:
-                cap.take()
+                cap.in_flight += 1
             self._correct()
         return hold
 
@@ -169,43 +169,56 @@ class Budget:
         """Replace the held amount of a call with its cost. A call that was stopped counts in full."""
         self._held = self._held.plus(hold, -1)
         self._spent = self._spent.plus(hold if ended is None else self._tariff.bill(ended, hold))
-        self._correct()
-        for cap in self.caps:
-            cap.settle()
+        self._correct(ended=1)
 
     def close(self) -> None:
         """Release all reservations."""
-        self._reserved = self._granted = Amount()
+        self._reserved = self._granted = _NOTHING
         self._correct()
         for cap in self.caps:
             cap.leave(self.run_id)
 
     async def _fit(self, call: Call, hold: Amount) -> Cap | None:
         """Commit the amount of a call; return the cap that is too small, or None if it fits."""
-        lacking: Cap | None = None
-        held = self._held.plus(hold)
-        for reserve in self._reserves(call):
-            lacking = await self._commit(self._spent.plus(held).plus(reserve), self._granted)
-            if lacking is None:
-                self._asked[call.place.step].update(_numbers(call))
-                self._held, self._reserved = held, reserve
-                for cap in self.caps:
-                    cap.take()
-                break
-        return lacking
-
-    def _reserves(self, call: Call) -> Iterator[Amount]:
-        """Yield the amounts to reserve for later steps, in order of preference."""
         step = call.place.step
-        if step not in self._later:
-            self._later[step] = next(iter(self._tariff.reserves(step, None)))
-            if self._shares:  # release what the earlier steps did not spend
-                left = self._spent.plus(self._held).plus(self._tariff.whole(step - 1))
-                self._granted = min(self._granted, left)
-        yield self._later[step]  # the usual case
-        answers = len(self._asked[step].union(_numbers(call)))
+        reserve = self._later[step] if step in self._later else self._enter(step)
+        lacking = await self._commit(self._total(reserve, hold), self._granted)
+        if lacking is not None:
+            for reserve in self._smaller_reserves(call):
+                lacking = await self._commit(self._total(reserve, hold), self._granted)
+                if lacking is None:
+                    break
+            else:
+                return lacking
+        asked = self._asked[step]
+        for place in call.places:
+            asked.add(place.number)
+        self._held, self._reserved = self._held.plus(hold), reserve  # calls may have ended during the commitment
+        for cap in self.caps:
+            cap.in_flight += 1
+        return None
+
+    def _enter(self, step: int) -> Amount:
+        """Return the amount to reserve for the steps after one whose first call is made, if its calls all fit."""
+        self._later[step] = reserve = next(iter(self._tariff.reserves(step, None)))
+        if self._shares:  # release what the earlier steps did not spend
+            self._granted = min(self._granted, self._total(self._tariff.whole(step - 1)))
+        return reserve
+
+    def _smaller_reserves(self, call: Call) -> Iterable[Amount]:
+        """Return what can be reserved instead if not all calls of a step fit, in order of preference."""
+        step = call.place.step
+        answers = len(self._asked[step].union([place.number for place in call.places]))
         expendable = answers > self._tariff.needed(step)  # samples are skipped before layers
-        yield from islice(self._tariff.reserves(step, answers), 1 if expendable else None)
+        return islice(self._tariff.reserves(step, answers), 1 if expendable else None)
+
+    def _total(self, reserve: Amount, hold: Amount = _NOTHING) -> Amount:
+        """Return what the run has spent, holds and reserves, with the amount of a further call."""
+        spent, held = self._spent, self._held
+        return Amount(
+            spent.nanodollars + held.nanodollars + hold.nanodollars + reserve.nanodollars,
+            spent.tokens + held.tokens + hold.tokens + reserve.tokens,
+        )
 
     async def _commit(self, amount: Amount, granted: Amount) -> Cap | None:
         for cap in self.caps:
@@ -219,10 +232,11 @@ class Budget:
                 return lacking
         return None
 
-    def _correct(self) -> None:
-        committed = self._spent.plus(self._held).plus(self._reserved)
+    def _correct(self, ended: int = 0) -> None:
+        """Correct the commitments under all caps, after `ended` calls have ended."""
+        committed = self._total(self._reserved)
         for cap in self.caps:
-            cap.correct(self.run_id, max(committed, self._granted) if cap.shared else committed)
+            cap.correct(self.run_id, max(committed, self._granted) if cap.shared else committed, ended=ended)
 
     def _why(self, cap: Cap, hold: Amount, others: Others) -> str:
         parts = {
@@ -237,11 +251,6 @@ class Budget:
             f"{cap} is too low for this call, which may take up to {cap.shown(cap.measure(hold))} "
             f"({', '.join(texts) or 'nothing spent yet'})"
         )
-
-
-def _numbers(call: Call) -> list[int]:
-    """Return the numbers of the calls that a request answers."""
-    return [place.number for place in call.places]
 
 
 class Budgeted:

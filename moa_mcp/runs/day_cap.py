@@ -38,8 +38,11 @@ class DayCap(DailyCap):
     async def commit(self, run_id: str, amount: Amount) -> DailyCap | None:
         return await self._spending.commit(run_id, amount)
 
-    def correct(self, run_id: str, amount: Amount) -> None:
+    def correct(self, run_id: str, amount: Amount, *, ended: int = 0) -> None:
         self._spending.correct(run_id, amount)
+        if ended:
+            self.in_flight -= ended
+            self.eases()
 
     def leave(self, run_id: str) -> None:
         super().leave(run_id)
