@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from moa_mcp.errors import ContextTooLong
 from moa_mcp.model import Model
 from moa_mcp.routing import catalog
 from moa_mcp.text.tokens import LOWER
-from moa_mcp.values import Call, Completion
+from moa_mcp.values import Call, Completion, Message
 
 
 class WindowChecked:
@@ -20,10 +20,14 @@ class WindowChecked:
 
     def __init__(self, inner: Model) -> None:
         self._inner = inner
+        self._written: tuple[Sequence[Message], int] = ((), 0)
+        """The last messages, and their number of characters: the agents of a step get the same ones."""
 
     def __call__(self, call: Call) -> Coroutine[Any, Any, Completion]:
         window = None if call.target is None else catalog.window_at(call.target)
-        if window is not None and sum([len(message.content) for message in call.messages]) >= window:
+        if self._written[0] is not call.messages:
+            self._written = call.messages, sum([len(message.content) for message in call.messages])
+        if window is not None and self._written[1] >= window:
             # no character is more than a token, so that most prompts are not counted
             tokens = LOWER.messages(message.content for message in call.messages)
             if tokens >= window:
