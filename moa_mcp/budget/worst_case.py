@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
-from functools import cache, cached_property, partial, reduce
-from itertools import accumulate, groupby
+from functools import cached_property, reduce
+from itertools import accumulate
 from math import ceil
-from operator import attrgetter
 from typing import Literal
 
 from moa_mcp.budget.caps import Amount
@@ -22,16 +21,17 @@ from moa_mcp.events import AttemptFailed, AttemptFinished, AttemptStarted, CallS
 from moa_mcp.images.tokens import image_tokens
 from moa_mcp.planning.estimate import Estimate, Priced, drafts_of
 from moa_mcp.planning.estimate import data as estimate_data
-from moa_mcp.planning.forecast import Count, Drafts, ModelCalls, known, model_calls, step_forecast
+from moa_mcp.planning.forecast import Drafts, ModelCalls, PromptCalls, StepForecast, known, model_calls, step_forecast
 from moa_mcp.routing import catalog
 from moa_mcp.steps import Step
-from moa_mcp.steps.forecast import ExpectedAnswers, ExpectedCalls, Forecast
+from moa_mcp.steps.forecast import ExpectedAnswers
 from moa_mcp.text.tokens import UPPER, size
 from moa_mcp.values import (
     Analysis,
     Answer,
     Call,
     Completion,
+    Image,
     Message,
     Parameters,
     Place,
@@ -73,10 +73,10 @@ class RunTariff:
         self._in_json = self._drafts.in_json(pipeline.steps)
         self._prices = prices
         self._refuses = unpriced == "refuse"
-        self._written: tuple[Sequence[Message], int] = ((), 0)
-        """The last messages, and their maximum number of tokens: the agents of a step get the same ones."""
-        self._form = cache(self._least_after)
-        self._layer = cache(self._least_of)
+        self._written: tuple[Sequence[Message], int, tuple[Image, ...]] = ((), 0, ())
+        """The last messages, their maximum tokens, and their images. The agents of a step get the same ones."""
+        self._forms: dict[tuple[int, int | None, int], Amount] = {}
+        self._layers: dict[tuple[int, ExpectedAnswers], Amount] = {}
 
     def worst_case(self, call: Call) -> Amount:
         """Return the worst-case cost of a call. Raises `Unpriced` if the price must be known and is not."""
@@ -88,18 +88,23 @@ class RunTariff:
                 'set unpriced = "allow"'
             )
         if self._written[0] is not call.messages:
-            self._written = call.messages, most_tokens(call.messages)
-        prompt = self._written[1] + (schema_tokens(call.reply_schema) if call.reply_schema else 0)
-        prompt += image_tokens(images_of(call.messages), model).most
+            self._written = call.messages, most_tokens(call.messages), images_of(call.messages)
+        _, prompt, images = self._written
+        if images:
+            prompt += image_tokens(images, model).most
+        if call.reply_schema:
+            prompt += schema_tokens(call.reply_schema)
         return worst_case(price, model, prompt, call.parameters, call.samples, written=call.prompt_recurs)
 
     def bill(self, ended: Completion | CallError, held: Amount) -> Amount:
         """Return the actual cost of a call; if it is unknown, the amount that was held for it."""
-        return _bill(ended if isinstance(ended, Completion) else Failure.of(ended), held)
+        if isinstance(ended, Completion):
+            return _billed(ended.usage, ended.cost_usd, held)
+        return _of_failure(Failure.of(ended), held)
 
     def needed(self, step: int) -> int:
         """Return the minimum number of calls of a step. Steps count from 1."""
-        return self._steps[step - 1].required(sum(call.times for call in self._forecasts[step - 1].calls))
+        return self._steps[step - 1].required(self._forecasts[step - 1].calls)
 
     def smallest(self, finished: int, answers: Sequence[Answer], analysis: Analysis | None = None) -> Amount:
         """Return the worst-case cost of the smallest form of the rest of a run, from these answers.
@@ -118,7 +123,10 @@ class RunTariff:
         last one only the last layer.
         """
         for kept in range(max(0, len(self._left(step)) - 1), -1, -1):
-            yield self._form(step, answers, kept)
+            key = step, answers, kept
+            if key not in self._forms:
+                self._forms[key] = self._least_after(*key)
+            yield self._forms[key]
 
     def whole(self, finished: int) -> Amount:
         """Return the worst-case cost of all steps after the first `finished` ones."""
@@ -128,22 +136,22 @@ class RunTariff:
     def _after(self) -> tuple[Amount, ...]:
         """By the number of finished steps: the worst-case cost of the later ones."""
         taken = [
-            reduce(lambda total, asked: total.plus(*asked), self._amounts(forecast.calls), Amount())
+            reduce(lambda total, asked: total.plus(*asked), self._amounts(forecast.prompts), Amount())
             for forecast in self._forecasts
         ]
         return tuple(accumulate(reversed(taken), Amount.plus, initial=Amount()))[::-1]
 
     @cached_property
-    def _forecasts(self) -> tuple[Forecast, ...]:
+    def _forecasts(self) -> tuple[StepForecast, ...]:
         """The forecast of the maximum of each step, in order."""
-        forecasts: list[Forecast] = []
+        forecasts: list[StepForecast] = []
         answers: ExpectedAnswers = ()
         for position in range(len(self._steps)):
             forecasts.append(self._maximum(position, answers))
             answers = forecasts[-1].answers
         return tuple(forecasts)
 
-    def _maximum(self, position: int, answers: ExpectedAnswers) -> Forecast:
+    def _maximum(self, position: int, answers: ExpectedAnswers) -> StepForecast:
         """Return the forecast of a step with these answers, with replies as long as they can be."""
         return step_forecast(self._steps[position], answers, "max", in_json=self._in_json[position])
 
@@ -167,7 +175,10 @@ class RunTariff:
             if step.models:
                 if position not in kept:
                     continue
-                total = total.plus(self._layer(position, answers))
+                key = position, answers
+                if key not in self._layers:
+                    self._layers[key] = self._least_of(*key)
+                total = total.plus(self._layers[key])
             answers = self._maximum(position, answers).answers
             answers = _after_calls(step, answers, step.required(len(step.models)))
         return total
@@ -178,14 +189,13 @@ class RunTariff:
 
     def _least_of(self, position: int, answers: ExpectedAnswers) -> Amount:
         """Return the worst-case cost of a step with these answers and the fewest calls that its quorum allows."""
-        step = self._steps[position]
-        calls = self._maximum(position, answers).calls
-        return _cheapest(self._amounts(calls), step.required(sum(call.times for call in calls)))
+        forecast = self._maximum(position, answers)
+        return _cheapest(self._amounts(forecast.prompts), self._steps[position].required(forecast.calls))
 
-    def _amounts(self, calls: Iterable[ExpectedCalls]) -> Iterator[tuple[Amount, int]]:
-        """Yield the worst-case cost of the calls, and how often each is made."""
-        for asked in _most(calls, self._drafts):
-            yield _amount(self._prices.get(asked.model), asked.usage), asked.times
+    def _amounts(self, prompts: Iterable[PromptCalls]) -> list[tuple[Amount, int]]:
+        """Return the worst-case cost of the calls, and how often each is made."""
+        asked = _most(prompts, self._drafts)
+        return [(_amount(self._prices.get(model), usage), times) for models, usage in asked for model, times in models]
 
 
 def _after_calls(step: Step, answers: ExpectedAnswers, made: int) -> ExpectedAnswers:
@@ -197,6 +207,8 @@ def _cheapest(calls: Iterable[tuple[Amount, int]], needed: int) -> Amount:
     """Return the total cost of the `needed` cheapest calls."""
     total = Amount()
     for amount, count in sorted(calls):
+        if not needed:
+            break
         total = total.plus(amount, min(count, needed))
         needed -= min(count, needed)
     return total
@@ -219,9 +231,9 @@ def worst_case(
     return _amount(price, Usage(prompt, completion, cache_write_tokens=prompt if written else 0))
 
 
-def most_tokens(messages: Sequence[Message], unwritten: int = 0, *, more: int = 0) -> int:
-    """Return the maximum number of tokens of messages, with `unwritten` tokens of future answers, and `more`."""
-    return UPPER.messages([message.content for message in messages], unwritten) + more
+def most_tokens(messages: Sequence[Message], unwritten: int = 0) -> int:
+    """Return the maximum number of tokens of messages, with `unwritten` tokens of future answers."""
+    return UPPER.messages([message.content for message in messages], unwritten)
 
 
 def schema_tokens(schema: ReplySchema) -> int:
@@ -229,13 +241,16 @@ def schema_tokens(schema: ReplySchema) -> int:
     return SCHEMA_TOKENS + max(0, size(schema.json_schema) - _OF_VERDICT)
 
 
-def _most(calls: Iterable[ExpectedCalls], drafts: Drafts) -> Iterator[ModelCalls]:
-    """Yield the calls with their maximum tokens."""
-    of_answer = drafts.answer_schema and schema_tokens(ReplySchema("answer", drafts.answer_schema))
-    for (schema, in_json), same in groupby(calls, attrgetter("reply_schema", "in_json")):
-        more = schema_tokens(schema) if schema else of_answer if in_json and of_answer else 0
-        count: Count = partial(most_tokens, more=more) if more else most_tokens
-        yield from model_calls(same, drafts, "max", count)
+def _most(prompts: Iterable[PromptCalls], drafts: Drafts) -> list[ModelCalls]:
+    """Return the calls with their maximum tokens."""
+    of_answer = schema_tokens(ReplySchema("answer", drafts.answer_schema)) if drafts.answer_schema else 0
+
+    def count(messages: Sequence[Message], prompt: PromptCalls) -> int:
+        schema = prompt.call.reply_schema
+        more = schema_tokens(schema) if schema else of_answer if prompt.call.in_json else 0
+        return most_tokens(messages, prompt.unwritten) + more
+
+    return model_calls(prompts, drafts, "max", count)
 
 
 def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: float = 0.0) -> Amount:
@@ -253,15 +268,15 @@ def spent(events: Iterable[Event], prices: Mapping[str, Price | None], since: fl
             case AttemptStarted() if event.at >= since:
                 price = prices.get(event.model) or catalog.price(event.model)
                 messages = asked.get(event.place, ())
-                prompt = most_tokens(messages, more=image_tokens(images_of(messages), event.model).most)
+                prompt = most_tokens(messages) + image_tokens(images_of(messages), event.model).most
                 most = worst_case(price, event.model, prompt, event.parameters, 1 + len(event.others), written=True)
                 held[event.place, event.attempt] = most
             case AttemptFinished() if event.at >= since:
                 key = (event.place, event.attempt)
-                held[key] = _bill(event.completion, held.get(key, Amount()))
+                held[key] = _billed(event.completion.usage, event.completion.cost_usd, held.get(key, Amount()))
             case AttemptFailed() if event.at >= since:
                 key = (event.place, event.attempt)
-                held[key] = _bill(event.failure, held.get(key, Amount()))
+                held[key] = _of_failure(event.failure, held.get(key, Amount()))
             case _:
                 pass
     return reduce(Amount.plus, held.values(), Amount())
@@ -282,9 +297,11 @@ def enough_usd(
     drafts = drafts_of(question, priced)
     given = known(answers, analysis, UPPER.unwritten)
     for step, in_json in zip(pipeline.steps, drafts.in_json(pipeline.steps), strict=True):
-        calls, given, _ = step_forecast(step, given, "max", in_json=in_json)
-        for each in _most(calls, drafts):
-            total = total.plus(_amount(priced[each.model].price, each.usage), each.times)
+        forecast = step_forecast(step, given, "max", in_json=in_json)
+        given = forecast.answers
+        for models, usage in _most(forecast.prompts, drafts):
+            for model, times in models:
+                total = total.plus(_amount(priced[model].price, usage), times)
     return rounded(Decimal(total.nanodollars) / _NANO)
 
 
@@ -320,17 +337,18 @@ def _amount(price: Price | None, usage: Usage) -> Amount:
     tokens = usage.prompt_tokens + usage.completion_tokens
     if price is None:
         return Amount(0, tokens)
-    rates = price.at(usage.prompt_tokens)
+    rates = price.at(usage.prompt_tokens) if price.tiers else price.rates
     if rates.reasoning > rates.completion:
         usage = replace(usage, reasoning_tokens=usage.completion_tokens)
     return Amount(nanodollars(price.cost_usd(usage)), tokens)
 
 
-def _bill(ended: Completion | Failure, held: Amount) -> Amount:
-    if isinstance(ended, Failure) and ended.paid is False:
-        return Amount()
-    usage, cost = ended.usage, ended.cost_usd
+def _billed(usage: Usage | None, cost_usd: Decimal | None, held: Amount) -> Amount:
     return Amount(
-        held.nanodollars if cost is None else nanodollars(cost),
+        held.nanodollars if cost_usd is None else nanodollars(cost_usd),
         held.tokens if usage is None else usage.prompt_tokens + usage.completion_tokens,
     )
+
+
+def _of_failure(failure: Failure, held: Amount) -> Amount:
+    return Amount() if failure.paid is False else _billed(failure.usage, failure.cost_usd, held)

@@ -8,14 +8,14 @@ from moa_mcp.config import Pipeline, models_of
 from moa_mcp.config.problems import within
 from moa_mcp.images.tokens import ImageTokens
 from moa_mcp.model import Usable, targets_of
-from moa_mcp.planning.forecast import Drafts, assumed, model_calls, step_forecast
+from moa_mcp.planning.forecast import Drafts, PromptCalls, assumed, model_calls, step_forecast
 from moa_mcp.planning.plan import Lint
 from moa_mcp.routing import catalog
 from moa_mcp.steps import Step
 from moa_mcp.steps.forecast import ExpectedAnswer, ExpectedAnswers
 from moa_mcp.steps.windows import least
 from moa_mcp.text.tokens import LOWER
-from moa_mcp.values import Message
+from moa_mcp.values import Message, Usage
 
 
 async def windows(pipeline: Pipeline, usable: Usable) -> Mapping[str, int]:
@@ -47,23 +47,29 @@ def too_long(
     reasons: dict[str, str] = {}
     for step, in_json in zip(pipeline.steps, drafts.in_json(pipeline.steps), strict=True):
         forecast = step_forecast(step, (ExpectedAnswer(0),) * 2, "max", in_json=in_json)
-        first = [call for call in forecast.calls if not call.again]  # a reply that does not fit is not shown again
-        least = _smallest if step.reads_in_windows else _at_least
-        for call in model_calls(first, drafts, "max", least, _fewest):
-            window = (windows if step.reads_in_windows else largest).get(call.model)
-            prompt, said = call.usage.prompt_tokens, call.usage.completion_tokens
-            if window is not None and said >= window:
-                reasons[call.model] = (
-                    f"max_tokens = {said} for the answer leaves no room for the question in the context window of "
-                    f"{window} tokens; lower max_tokens, or choose a model with a larger context window"
-                )
-            elif window is not None and prompt + said > window:
-                reasons[call.model] = (
-                    f"the question takes at least {prompt} tokens; with max_tokens = {said} for the answer, that "
-                    f"exceeds the context window of {window} tokens; shorten the question or its context, lower "
-                    "max_tokens, or choose a model with a larger context window"
-                )
+        # a reply that does not fit is not shown again
+        first = [prompt for prompt in forecast.prompts if not prompt.call.again]
+        least, known = (_smallest, windows) if step.reads_in_windows else (_at_least, largest)
+        for models, usage in model_calls(first, drafts, "max", least, _fewest):
+            needed = max(1, usage.prompt_tokens) + usage.completion_tokens  # no prompt is empty
+            short = [model for model, _ in models if model in known and needed > known[model]]
+            reasons.update((model, _too_small(known[model], usage)) for model in short)
     return reasons
+
+
+def _too_small(window: int, usage: Usage) -> str:
+    """Return why a window does not fit a call that takes at least these tokens."""
+    prompt, said = usage.prompt_tokens, usage.completion_tokens
+    if said >= window:
+        return (
+            f"max_tokens = {said} for the answer leaves no room for the question in the context window of "
+            f"{window} tokens; lower max_tokens, or choose a model with a larger context window"
+        )
+    return (
+        f"the question takes at least {prompt} tokens; with max_tokens = {said} for the answer, that "
+        f"exceeds the context window of {window} tokens; shorten the question or its context, lower "
+        "max_tokens, or choose a model with a larger context window"
+    )
 
 
 def doubts(pipeline: Pipeline, windows: Mapping[str, int]) -> tuple[Lint, ...]:
@@ -81,25 +87,26 @@ def doubts(pipeline: Pipeline, windows: Mapping[str, int]) -> tuple[Lint, ...]:
 def _doubts(step: Step, answers: ExpectedAnswers, windows: Mapping[str, int]) -> Iterator[str]:
     then = "would be called several times" if step.reads_in_windows else "would see only the beginnings of answers"
     tokens = sum(answer.tokens for answer in answers)
-    for call in model_calls(step_forecast(step, answers, "max").calls, Drafts(assumed()), "max"):
-        window = windows.get(call.model)
-        prompt, said = call.usage.prompt_tokens, call.usage.completion_tokens
-        if window is not None and prompt + said > window:
-            yield (
-                f"{len(answers)} answers may have {tokens} tokens, but the context window of {call.model} has {window} "
-                f"tokens, of which {said} are reserved for its reply (max_tokens); {call.model} {then}"
-            )
+    for models, usage in model_calls(step_forecast(step, answers, "max").prompts, Drafts(assumed()), "max"):
+        said = usage.completion_tokens
+        for model, _ in models:
+            window = windows.get(model)
+            if window is not None and usage.prompt_tokens + said > window:
+                yield (
+                    f"{len(answers)} answers may have {tokens} tokens, but the context window of {model} has {window} "
+                    f"tokens, of which {said} are reserved for its reply (max_tokens); {model} {then}"
+                )
 
 
 def _fewest(images: ImageTokens) -> int:
     return images.least
 
 
-def _smallest(messages: Sequence[Message], unwritten: int = 0) -> int:
-    del unwritten
+def _smallest(messages: Sequence[Message], prompt: PromptCalls) -> int:
+    del prompt
     return least(messages)
 
 
-def _at_least(messages: Sequence[Message], unwritten: int = 0) -> int:
-    del unwritten
+def _at_least(messages: Sequence[Message], prompt: PromptCalls) -> int:
+    del prompt
     return LOWER.messages(message.content for message in messages)

@@ -52,12 +52,11 @@ def _rooms(pipeline: Pipeline, question: Question, windows: Mapping[str, int]) -
     answers: ExpectedAnswers = ()
     for step in pipeline.steps:
         forecast = step_forecast(step, answers, "max")
-        for call in forecast.calls:
-            window = windows.get(call.model)
-            if window is not None:
-                left = max(0, window - call.tokens - tokens(drafts.of(call, cut=True)))
-                shown = sum(answer.tokens for answer in call.shown) + call.analysis
-                yield _Room(left - min(shown, left // 2), call.model, window)
+        for call, shown, models in forecast.prompts:
+            taken = call.tokens + tokens(drafts.of(call, cut=True))
+            for model in (model for model, _ in models if model in windows):
+                left = max(0, windows[model] - taken)
+                yield _Room(left - min(shown, left // 2), model, windows[model])
         answers = forecast.answers
 
 

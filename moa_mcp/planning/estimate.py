@@ -21,7 +21,7 @@ from moa_mcp.routing.images import tokens_at
 from moa_mcp.steps import Step
 from moa_mcp.steps.forecast import Bound, ExpectedAnswers
 from moa_mcp.text.tokens import EXPECTED
-from moa_mcp.values import Analysis, Answer, Dollars, Price, Question, Target, Tokens, Usage, images_of
+from moa_mcp.values import Analysis, Answer, Dollars, Price, Question, Target, Tokens, images_of
 
 NOTES = (
     f"Tokens are estimated at {EXPECTED.per_token} characters each; non-Latin scripts use more tokens.",
@@ -79,22 +79,22 @@ class StepEstimate:
     @cached_property
     def calls(self) -> int:
         """Largest number of calls."""
-        return sum(each.calls for each in self.models)
+        return sum([each.calls for each in self.models])
 
     @cached_property
     def prompt(self) -> Tokens:
         """Tokens of all prompts of the step."""
-        return _tokens(each.prompt for each in self.models)
+        return _tokens([each.prompt for each in self.models])
 
     @cached_property
     def completion(self) -> Tokens:
         """Tokens of all answers of the step."""
-        return _tokens(each.completion for each in self.models)
+        return _tokens([each.completion for each in self.models])
 
     @cached_property
     def cost_usd(self) -> Dollars | None:
         """US dollars; None if the price of a model is unknown."""
-        return _dollars(each.cost_usd for each in self.models)
+        return _dollars([each.cost_usd for each in self.models])
 
 
 @dataclass(frozen=True)
@@ -107,22 +107,22 @@ class Estimate:
     @cached_property
     def calls(self) -> int:
         """Largest number of calls."""
-        return sum(step.calls for step in self.steps)
+        return sum([step.calls for step in self.steps])
 
     @cached_property
     def prompt(self) -> Tokens:
         """Tokens of all prompts."""
-        return _tokens(step.prompt for step in self.steps)
+        return _tokens([step.prompt for step in self.steps])
 
     @cached_property
     def completion(self) -> Tokens:
         """Tokens of all answers."""
-        return _tokens(step.completion for step in self.steps)
+        return _tokens([step.completion for step in self.steps])
 
     @cached_property
     def cost_usd(self) -> Dollars | None:
         """US dollars; None if the price of a model is unknown."""
-        return _dollars(step.cost_usd for step in self.steps)
+        return _dollars([step.cost_usd for step in self.steps])
 
     @cached_property
     def priced(self) -> Mapping[str, Priced]:
@@ -231,42 +231,36 @@ _Asked: TypeAlias = tuple[Sequence[ModelCalls], ...]
 """The calls with the shortest possible, the expected and the longest possible answers, in this order."""
 
 
-class _Sum:
-    """The totals of the calls to one model, with answers of one length."""
+class _Sums:
+    """The totals of the calls to one model, each by the length of the answers: shortest, expected and longest."""
 
-    __slots__ = ("calls", "completion", "cost", "prompt")
+    __slots__ = ("calls", "completion", "cost", "priced", "prompt")
 
-    def __init__(self) -> None:
-        self.calls = self.prompt = self.completion = 0
-        self.cost = Decimal(0)
-
-    def add(self, times: int, usage: Usage, price: Price | None) -> None:
-        """Add calls."""
-        self.calls += times
-        self.prompt += times * usage.prompt_tokens
-        self.completion += times * usage.completion_tokens
-        if price is not None:
-            self.cost += times * price.cost_usd(usage)
+    def __init__(self, priced: Priced) -> None:
+        self.priced = priced
+        self.calls, self.prompt, self.completion = [0, 0, 0], [0, 0, 0], [0, 0, 0]
+        self.cost = [Decimal(0), Decimal(0), Decimal(0)]
 
 
 def _step(kind: str, asked: _Asked, prices: Mapping[str, Priced]) -> StepEstimate:
-    priced = {model: prices.get(model, UNROUTED) for of_bound in asked for model, _, _ in of_bound}
-    by_model = {model: (_Sum(), _Sum(), _Sum()) for model in priced}
+    sums: dict[str, _Sums] = {}
     for bound, of_bound in enumerate(asked):
-        for model, times, usage in of_bound:
-            by_model[model][bound].add(times, usage, priced[model].price)
-    return StepEstimate(kind, tuple([_model(model, *by_model[model], each) for model, each in priced.items()]))
+        for models, usage in of_bound:
+            for model, times in models:
+                if model not in sums:
+                    sums[model] = _Sums(prices.get(model, UNROUTED))
+                total = sums[model]
+                total.calls[bound] += times
+                total.prompt[bound] += times * usage.prompt_tokens
+                total.completion[bound] += times * usage.completion_tokens
+                if total.priced.price is not None:
+                    total.cost[bound] += times * total.priced.price.cost_usd(usage)
+    return StepEstimate(kind, tuple([_model(*each) for each in sums.items()]))
 
 
-def _model(model: str, least: _Sum, expected: _Sum, most: _Sum, priced: Priced) -> ModelEstimate:
-    return ModelEstimate(
-        model,
-        most.calls,
-        Tokens(least.prompt, expected.prompt, most.prompt),
-        Tokens(least.completion, expected.completion, most.completion),
-        Dollars(least.cost, expected.cost, most.cost) if priced.price else None,
-        priced,
-    )
+def _model(model: str, total: _Sums) -> ModelEstimate:
+    cost = Dollars(*total.cost) if total.priced.price else None
+    return ModelEstimate(model, total.calls[-1], Tokens(*total.prompt), Tokens(*total.completion), cost, total.priced)
 
 
 def _walk(steps: Sequence[Step], drafts: Drafts, answers: ExpectedAnswers, bound: Bound) -> list[list[ModelCalls]]:
@@ -277,8 +271,9 @@ def _walk(steps: Sequence[Step], drafts: Drafts, answers: ExpectedAnswers, bound
         if final:
             walked.append([])
             continue
-        calls, answers, final = step_forecast(step, answers, bound, in_json=in_json)
-        walked.append([*model_calls(calls, drafts, bound)])
+        forecast = step_forecast(step, answers, bound, in_json=in_json)
+        answers, final = forecast.answers, forecast.final
+        walked.append(model_calls(forecast.prompts, drafts, bound))
     return walked
 
 
@@ -287,9 +282,9 @@ def _tokens(each: Iterable[Tokens]) -> Tokens:
 
 
 def _dollars(each: Iterable[Dollars | None]) -> Dollars | None:
-    total = Dollars(Decimal(0), Decimal(0), Decimal(0))
+    least = expected = most = Decimal(0)
     for cost in each:
         if cost is None:
             return None
-        total = Dollars(total.min + cost.min, total.expected + cost.expected, total.max + cost.max)
-    return total
+        least, expected, most = least + cost.min, expected + cost.expected, most + cost.max
+    return Dollars(least, expected, most)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 from moa_mcp.images.tokens import ImageTokens
 from moa_mcp.steps import Step, StepBase, prompts
 from moa_mcp.steps.comparisons import EMPTY, listed
-from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers, ExpectedCalls, Forecast, Form
+from moa_mcp.steps.forecast import Bound, ExpectedAnswer, ExpectedAnswers, ExpectedCalls, Form
 from moa_mcp.steps.members import addressed
 from moa_mcp.steps.results import FAULT_CHARACTERS, REPEATS, writers
 from moa_mcp.text.tokens import EXPECTED
@@ -23,19 +25,38 @@ from moa_mcp.values import Analysis, Answer, Comment, Message, Place, Placement,
 ASSUMED_TOKENS = 200
 """Assumed tokens of a question that is unknown."""
 
-Count: TypeAlias = Callable[[Sequence[Message], int], int]
-"""Returns the tokens of messages, plus the given number for the answers in the first one."""
-
-
 NO_IMAGES: Final[Mapping[str, ImageTokens]] = MappingProxyType({})
 
 _KEPT = 2048
 """Maximum number of forecasts in the cache."""
-_forecasts: dict[tuple[int, ExpectedAnswers, Bound, bool], tuple[Step, Forecast]] = {}
+_forecasts: dict[tuple[int, ExpectedAnswers, Bound, bool], tuple[Step, StepForecast]] = {}
 """By the identity of the step, because a comparison of steps by value takes longer than a forecast."""
 
 
-def step_forecast(step: Step, answers: ExpectedAnswers, bound: Bound, *, in_json: bool = False) -> Forecast:
+class PromptCalls(NamedTuple):
+    """Consecutive calls of a step that have the same prompt."""
+
+    call: ExpectedCalls
+    """The first of them."""
+    unwritten: int
+    """Tokens of texts in the prompt that do not exist yet: answers, their analysis, and a reply that was not valid."""
+    models: tuple[tuple[str, int], ...]
+    """The aliases of the models, each with its number of calls."""
+
+
+class StepForecast(NamedTuple):
+    """The calls and answers of a step, if no call fails."""
+
+    calls: int
+    """Number of all calls."""
+    prompts: tuple[PromptCalls, ...]
+    answers: ExpectedAnswers
+    """The answers after the step, in order."""
+    final: bool
+    """Whether the run ends with the step."""
+
+
+def step_forecast(step: Step, answers: ExpectedAnswers, bound: Bound, *, in_json: bool = False) -> StepForecast:
     """Return the forecast of a step. It does not depend on the question, so the runs of a pipeline share it.
 
     With `in_json`, its replies are asked for in JSON, and in the maximum each of them is asked for again.
@@ -45,11 +66,22 @@ def step_forecast(step: Step, answers: ExpectedAnswers, bound: Bound, *, in_json
     if known is None:
         if len(_forecasts) >= _KEPT:
             _forecasts.clear()
-        forecast = step.forecast(answers, bound)
+        calls, then, final = step.forecast(answers, bound)
         if in_json:
-            forecast = forecast._replace(calls=tuple(_in_json(forecast.calls, bound)))
+            calls = tuple(_in_json(calls, bound))
+        forecast = StepForecast(sum(call.times for call in calls), _by_prompt(calls), then, final)
         known = _forecasts[key] = step, forecast  # with the step, whose identity stays its own
     return known[1]
+
+
+def _by_prompt(calls: Iterable[ExpectedCalls]) -> tuple[PromptCalls, ...]:
+    """Return the calls by their prompts: the agents of a step usually have the same one."""
+    prompts: list[PromptCalls] = []
+    for _, same in groupby(calls, itemgetter(slice(_PROMPT, None))):
+        first, *more = same
+        unwritten = sum(answer.tokens for answer in first.shown) + first.analysis + (first.tokens if first.again else 0)
+        prompts.append(PromptCalls(first, unwritten, tuple((call.model, call.times) for call in (first, *more))))
+    return tuple(prompts)
 
 
 def _in_json(calls: Iterable[ExpectedCalls], bound: Bound) -> Iterator[ExpectedCalls]:
@@ -60,12 +92,10 @@ def _in_json(calls: Iterable[ExpectedCalls], bound: Bound) -> Iterator[ExpectedC
 
 
 class ModelCalls(NamedTuple):
-    """Identical calls of a step."""
+    """Calls of a step that take the same tokens."""
 
-    model: str
-    """Alias of the model."""
-    times: int
-    """Number of calls."""
+    models: tuple[tuple[str, int], ...]
+    """The aliases of the models, each with its number of calls."""
     usage: Usage
     """Tokens of each call."""
 
@@ -119,25 +149,36 @@ def prompt_tokens(messages: Sequence[Message], unwritten: int = 0) -> int:
     return EXPECTED.messages([message.content for message in messages], unwritten)
 
 
+Count: TypeAlias = Callable[[Sequence[Message], PromptCalls], int]
+"""Returns the tokens of a prompt that is written with empty answers, with those of the answers."""
+
+
+def expected_tokens(messages: Sequence[Message], prompt: PromptCalls) -> int:
+    """Return the estimated tokens of a prompt."""
+    return prompt_tokens(messages, prompt.unwritten)
+
+
 def model_calls(
-    calls: Iterable[ExpectedCalls],
+    prompts: Iterable[PromptCalls],
     drafts: Drafts,
     bound: Bound,
-    count: Count = prompt_tokens,
+    count: Count = expected_tokens,
     of_images: Callable[[ImageTokens], int] | None = None,
-) -> Iterator[ModelCalls]:
-    """Yield the calls of a forecast, each with its tokens. `of_images` chooses those of images; None as by `bound`."""
-    before: ExpectedCalls | None = None
-    usage = Usage()
-    for call in calls:
-        if before is None or call[_PROMPT:] != before[_PROMPT:]:  # the agents of a step have one prompt
-            messages = drafts.of(call, cut=bound == "max")  # prompts mark answers that reached max_tokens as cut off
-            unwritten = sum([answer.tokens for answer in call.shown]) + call.analysis
-            unwritten += call.tokens if call.again else 0
-            usage = Usage(count(messages, unwritten), call.tokens)
-        before = call
-        images = drafts.images.get(call.model) if drafts.images else None
-        yield ModelCalls(call.model, call.times, _with_images(usage, images, bound, of_images) if images else usage)
+) -> list[ModelCalls]:
+    """Return the calls of a forecast, with their tokens. `of_images` chooses those of images; None as by `bound`."""
+    found: list[ModelCalls] = []
+    for prompt in prompts:
+        call = prompt.call
+        messages = drafts.of(call, cut=bound == "max")  # prompts mark answers that reached max_tokens as cut off
+        usage = Usage(count(messages, prompt), call.tokens)
+        if not drafts.images:
+            found.append(ModelCalls(prompt.models, usage))
+            continue
+        for model, times in prompt.models:
+            images = drafts.images.get(model)
+            asked = _with_images(usage, images, bound, of_images) if images else usage
+            found.append(ModelCalls(((model, times),), asked))
+    return found
 
 
 def _with_images(

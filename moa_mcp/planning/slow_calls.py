@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from moa_mcp.config import Pipeline, models_of
 from moa_mcp.model import Usable, targets_of
-from moa_mcp.planning.estimate import Estimate, ModelEstimate
+from moa_mcp.planning.estimate import Estimate
 from moa_mcp.routing import catalog
 
 Shares: TypeAlias = Mapping[tuple[int, str], float]
@@ -28,13 +28,12 @@ def shares(estimated: Estimate, finished: int) -> Shares:
     cost = estimated.cost_usd
     priced = cost is not None and cost.expected > 0
     models = [(number, each) for number, step in enumerate(estimated.steps, finished + 1) for each in step.models]
-    amounts = {(number, each.model): _amount(each, priced=priced) for number, each in models}
-    total = sum(amounts.values())
-    calls = {(number, each.model): max(1, each.calls) for number, each in models}
-    return {key: amount / total / calls[key] for key, amount in amounts.items()} if total else {}
-
-
-def _amount(each: ModelEstimate, *, priced: bool) -> float:
-    if priced and each.cost_usd is not None:
-        return float(each.cost_usd.expected)
-    return each.prompt.expected + each.completion.expected
+    amounts = [
+        float(each.cost_usd.expected)
+        if priced and each.cost_usd is not None
+        else each.prompt.expected + each.completion.expected
+        for _, each in models
+    ]
+    total = sum(amounts)
+    shared = zip(models, amounts, strict=True) if total else ()
+    return {(number, each.model): amount / total / (each.calls or 1) for (number, each), amount in shared}

@@ -29,12 +29,12 @@ class Bound(NamedTuple):
 
     def text(self, text: str) -> int:
         """Return the tokens of a text."""
-        length = self.length(text)
-        return -(-length // self.per_token) if self.rounds_up else length // self.per_token
+        return self.messages((text,)) - self.per_message
 
     def messages(self, texts: Iterable[str], unwritten: int = 0) -> int:
         """Return the tokens of a conversation that will also have `unwritten` tokens of answers."""
-        written = sum([self.text(text) + self.per_message for text in texts])
+        up = self.per_token - 1 if self.rounds_up else 0
+        written = sum([(length + up) // self.per_token + self.per_message for length in map(self.length, texts)])
         return written + unwritten * self.per_unwritten // self.per_token
 
     def unwritten(self, text: str) -> int:
