@@ -33,9 +33,11 @@ class Bound(NamedTuple):
 
     def messages(self, texts: Iterable[str], unwritten: int = 0) -> int:
         """Return the tokens of a conversation that will also have `unwritten` tokens of answers."""
-        up = self.per_token - 1 if self.rounds_up else 0
-        written = sum([(length + up) // self.per_token + self.per_message for length in map(self.length, texts)])
-        return written + unwritten * self.per_unwritten // self.per_token
+        length, per_token, more = self.length, self.per_token, self.per_token - 1 if self.rounds_up else 0
+        tokens = unwritten * self.per_unwritten // per_token
+        for text in texts:
+            tokens += (length(text) + more) // per_token + self.per_message
+        return tokens
 
     def unwritten(self, text: str) -> int:
         """Return the tokens of an answer at the rate of answers that are not written yet."""
