@@ -26,6 +26,25 @@ class Amount(NamedTuple):
         return Amount(self.nanodollars + times * other.nanodollars, self.tokens + times * other.tokens)
 
 
+class Balance:
+    """An amount that changes with each call."""
+
+    __slots__ = ("nanodollars", "tokens")
+
+    def __init__(self, amount: Amount) -> None:
+        self.nanodollars, self.tokens = amount
+
+    @property
+    def amount(self) -> Amount:
+        """What it is now."""
+        return Amount(self.nanodollars, self.tokens)
+
+    def add(self, amount: Amount, times: int = 1) -> None:
+        """Add `times` times an amount."""
+        self.nanodollars += times * amount.nanodollars
+        self.tokens += times * amount.tokens
+
+
 class Others(NamedTuple):
     """What other runs have committed under a cap."""
 

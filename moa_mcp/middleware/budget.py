@@ -13,7 +13,7 @@ from typing import Protocol
 
 import anyio
 
-from moa_mcp.budget.caps import Amount, Cap, Others
+from moa_mcp.budget.caps import Amount, Balance, Cap, Others
 from moa_mcp.errors import BudgetReached, CallError, JournalError, Unrecorded
 from moa_mcp.events import CallWaits, Emit
 from moa_mcp.model import Model
@@ -68,8 +68,8 @@ class Budget:
         self.caps = caps
         self.run_id = run_id
         self._tariff = tariff
-        self._spent = spent or _NOTHING
-        self._held = _NOTHING
+        self._spent = Balance(spent or _NOTHING)
+        self._held = Balance(_NOTHING)
         self._reserved = _NOTHING
         self._granted = _NOTHING
         """What shared caps reserve for the run, needed or not. A waiting run reserves nothing, so active runs never
@@ -88,12 +88,12 @@ class Budget:
     @property
     def spent(self) -> Amount:
         """What the run has spent so far."""
-        return self._spent
+        return self._spent.amount
 
     async def open(self, smallest: Amount, granted: Amount | None = None) -> Cap | None:
         """Reserve the smallest form of the run, in shared caps `granted`. Return the cap that is too small, or None."""
         most = self.most(smallest if granted is None else granted)
-        lacking = await self._commit(self._spent.plus(smallest), most)
+        lacking = await self._commit(self.spent.plus(smallest), most)
         if lacking is None:
             self._reserved, self._granted = smallest, most
             for cap in self.caps:
@@ -102,7 +102,7 @@ class Budget:
 
     def most(self, amount: Amount) -> Amount:
         """Return the total of the run if it spends this amount, limited by the run's own cap."""
-        after = self._spent.plus(amount)
+        after = self.spent.plus(amount)
         limits = [cap.limit for cap in self.caps if not cap.shared and cap.counts_money]
         return after._replace(nanodollars=min([after.nanodollars, *limits]))
 
@@ -154,7 +154,7 @@ class Budget:
             lacking = await self._commit(self._total(later, hold), self._granted)
             if lacking is not None:
                 raise BudgetReached(self._why(lacking, hold, await lacking.others(self.run_id)))
-            self._held = self._held.plus(hold)
+            self._held.add(hold)
             for cap in self.caps:
                 cap.in_flight += 1
             self._correct()
@@ -167,8 +167,8 @@ class Budget:
 
     def settle(self, hold: Amount, ended: Completion | CallError | None) -> None:
         """Replace the held amount of a call with its cost. A call that was stopped counts in full."""
-        self._held = self._held.plus(hold, -1)
-        self._spent = self._spent.plus(hold if ended is None else self._tariff.bill(ended, hold))
+        self._held.add(hold, -1)
+        self._spent.add(hold if ended is None else self._tariff.bill(ended, hold))
         self._correct(ended=1)
 
     def close(self) -> None:
@@ -193,7 +193,8 @@ class Budget:
         asked = self._asked[step]
         for place in call.places:
             asked.add(place.number)
-        self._held, self._reserved = self._held.plus(hold), reserve  # calls may have ended during the commitment
+        self._held.add(hold)
+        self._reserved = reserve
         for cap in self.caps:
             cap.in_flight += 1
         return None
@@ -240,8 +241,8 @@ class Budget:
 
     def _why(self, cap: Cap, hold: Amount, others: Others) -> str:
         parts = {
-            "spent": self._spent,
-            "held for calls in progress": self._held,
+            "spent": self._spent.amount,
+            "held for calls in progress": self._held.amount,
             "reserved for later steps": self._reserved,
         }
         measured = {what: cap.measure(amount) for what, amount in parts.items()}
