@@ -114,7 +114,12 @@ def reasons(target: Target) -> bool:
     effort = target.settings.reasoning_effort
     if effort or target.settings.thinking_tokens:
         return effort != "none"
-    return not target.model.startswith("simulated/") and _entry(target.model).get("supports_reasoning") is True
+    return _reasons(target.model)
+
+
+@cache
+def _reasons(model: str) -> bool:
+    return not model.startswith("simulated/") and _entry(model).get("supports_reasoning") is True
 
 
 def takes_schema(target: Target) -> bool:
