@@ -132,7 +132,9 @@ class _Task(NamedTuple):
     def left(self) -> Pipeline:
         """The pipeline without its finished steps."""
         pipeline = self.stored.spec.pipeline
-        return pipeline.model_copy(update={"steps": pipeline.steps[self.checkpoint.steps if self.checkpoint else 0 :]})
+        if self.checkpoint is None:
+            return pipeline
+        return pipeline.model_copy(update={"steps": pipeline.steps[self.checkpoint.steps :]})
 
 
 class Admission:
