@@ -21,6 +21,7 @@ from moa_mcp.cli.remedies import Remedies
 from moa_mcp.errors import AnswerEmpty, CallError, RateLimited, ServerFailed, TimedOut
 from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
+from moa_mcp.journal.spending import Commitment, Committed
 from moa_mcp.journal.sqlite import SQLiteJournal
 from moa_mcp.middleware import Usable
 from moa_mcp.planning.estimate import prices
@@ -411,3 +412,20 @@ async def test_no_interleaving_of_calls_failures_and_cancellations_spends_more_t
         for run in together:
             await run.ended.wait()
     assert provider.billed <= cap
+
+
+class SlowJournal(MemoryJournal):
+    """A journal that takes a while to store what a run commits."""
+
+    async def commit_spending(self, wanted: Commitment) -> Committed:
+        await anyio.sleep(0.7)
+        return await super().commit_spending(wanted)
+
+
+@pytest.mark.anyio
+async def test_what_a_call_releases_while_the_journal_stores_the_amount_of_another_can_be_spent() -> None:
+    provider, journal = saying(tokens=10, seconds=1.0), SlowJournal()
+    steps = [step.replace(" }", ", hedge = false }") for step in (PROPOSE, AGGREGATE)]
+    trace = await ended(provider.runs("max_cost_usd_per_day = 29", *steps, journal=journal))
+    assert trace.status == "complete"
+    assert await journal.spending(datetime.now(UTC).date().isoformat()) == provider.billed * 10**9
