@@ -215,7 +215,8 @@ def models_of(pipeline: Pipeline) -> tuple[str, ...]:
     """Return the model aliases of a pipeline, without duplicates, in order."""
     named: dict[str, None] = {}
     for step in pipeline.steps:
-        named |= dict.fromkeys(step.models)
+        for model in step.models:
+            named[model] = None
         if step.fallback is not None:
             named[step.fallback] = None
     return tuple(named)
@@ -223,4 +224,4 @@ def models_of(pipeline: Pipeline) -> tuple[str, ...]:
 
 def called(pipeline: Pipeline) -> tuple[str, ...]:
     """Return the model aliases that a pipeline calls if no agent fails, without duplicates, in order."""
-    return tuple(dict.fromkeys(model for step in pipeline.steps for model in step.models))
+    return tuple(dict.fromkeys([model for step in pipeline.steps for model in step.models]))
