@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Protocol, TypeAlias
 
 from moa_mcp.errors import MissingKey
@@ -27,12 +27,15 @@ Usable: TypeAlias = Callable[[str], Awaitable[tuple[Target, ...]]]
 """Returns the usable targets of an alias, best first. Raises `MissingKey` if there are none."""
 
 
-async def targets_of(usable: Usable, alias: str) -> tuple[Target, ...]:
-    """Return the usable targets of an alias, best first; empty if there are none."""
-    try:
-        return await usable(alias)
-    except MissingKey:
-        return ()
+async def targets_by_alias(usable: Usable, aliases: Iterable[str]) -> dict[str, tuple[Target, ...]]:
+    """Return the usable targets of each alias, best first; empty where there are none."""
+    found: dict[str, tuple[Target, ...]] = {}
+    for alias in aliases:
+        try:
+            found[alias] = await usable(alias)
+        except MissingKey:
+            found[alias] = ()
+    return found
 
 
 Keep: TypeAlias = Callable[[Event], Awaitable[None]]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from moa_mcp.config import Pipeline, models_of
-from moa_mcp.model import Usable, targets_of
+from moa_mcp.model import Usable, targets_by_alias
 from moa_mcp.panels.table import known_models
 
 BY_NAME = {
@@ -51,9 +51,9 @@ async def makers(pipeline: Pipeline, usable: Usable) -> Mapping[str, str]:
     """
     if not any(step.compares_makers for step in pipeline.steps):
         return {}
-    first = {alias: (await targets_of(usable, alias))[:1] for alias in models_of(pipeline)}
-    found = {alias: known_maker(target.model) for alias, targets in first.items() for target in targets}
-    return {alias: maker for alias, maker in found.items() if maker is not None}
+    found = await targets_by_alias(usable, models_of(pipeline))
+    known = {alias: known_maker(targets[0].model) for alias, targets in found.items() if targets}
+    return {alias: maker for alias, maker in known.items() if maker is not None}
 
 
 def known_maker(model: str) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from moa_mcp.config import Pipeline, models_of
 from moa_mcp.config.problems import within
 from moa_mcp.images.tokens import ImageTokens
-from moa_mcp.model import Usable, targets_of
+from moa_mcp.model import Usable, targets_by_alias
 from moa_mcp.planning.forecast import Drafts, PromptCalls, assumed, model_calls, step_forecast
 from moa_mcp.planning.plan import Lint
 from moa_mcp.routing import catalog
@@ -20,18 +20,17 @@ from moa_mcp.values import Message, Usage
 
 async def windows(pipeline: Pipeline, usable: Usable) -> Mapping[str, int]:
     """Return the known context windows of the models of a pipeline, in tokens, on the routes that would be used now."""
-    first = {alias: (await targets_of(usable, alias))[:1] for alias in models_of(pipeline)}
-    known = {alias: catalog.window_at(target) for alias, targets in first.items() for target in targets}
+    found = await targets_by_alias(usable, models_of(pipeline))
+    known = {alias: catalog.window_at(targets[0]) for alias, targets in found.items() if targets}
     return {alias: window for alias, window in known.items() if window is not None}
 
 
 async def largest(pipeline: Pipeline, usable: Usable) -> Mapping[str, int]:
     """Return the largest context window of each model on any of its routes; none if that of a route is unknown."""
     found: dict[str, int] = {}
-    for alias in models_of(pipeline):
-        known = [catalog.window_at(target) for target in await targets_of(usable, alias)]
-        sizes = [size for size in known if size is not None]
-        if sizes and len(sizes) == len(known):
+    for alias, targets in (await targets_by_alias(usable, models_of(pipeline))).items():
+        sizes = [size for target in targets if (size := catalog.window_at(target)) is not None]
+        if sizes and len(sizes) == len(targets):
             found[alias] = max(sizes)
     return found
 

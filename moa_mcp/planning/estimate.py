@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from moa_mcp.config import Pipeline, models_of
-from moa_mcp.model import Usable, targets_of
+from moa_mcp.model import Usable, targets_by_alias
 from moa_mcp.planning.forecast import Drafts, ModelCalls, known, model_calls, step_forecast
 from moa_mcp.routing import catalog
 from moa_mcp.routing.images import tokens_at
@@ -179,14 +179,11 @@ def _can_be_reached(model: str, prices: Mapping[str, Priced]) -> bool:
 
 async def prices(pipeline: Pipeline, usable: Usable) -> Prices:
     """Return the prices of the models of a pipeline on the routes that would be used now."""
-    return {alias: await _priced(alias, usable) for alias in models_of(pipeline)}
+    found = await targets_by_alias(usable, models_of(pipeline))
+    return {alias: _priced(targets[0]) if targets else UNROUTED for alias, targets in found.items()}
 
 
-async def _priced(alias: str, usable: Usable) -> Priced:
-    targets = await targets_of(usable, alias)
-    if not targets:
-        return UNROUTED
-    target = targets[0]
+def _priced(target: Target) -> Priced:
     price = catalog.price_at(target)
     return Priced(target.model, price, price.source if price else _unpriced(target), target)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from moa_mcp.config import Pipeline, models_of
-from moa_mcp.model import Usable, targets_of
+from moa_mcp.model import Usable, targets_by_alias
 from moa_mcp.planning.estimate import Estimate
 from moa_mcp.routing import catalog
 
@@ -16,8 +16,8 @@ Shares: TypeAlias = Mapping[tuple[int, str], float]
 
 async def reasoning(pipeline: Pipeline, usable: Usable) -> tuple[str, ...]:
     """Return the aliases of the models that are known to reason, on the routes that would be used now."""
-    first = {alias: (await targets_of(usable, alias))[:1] for alias in models_of(pipeline)}
-    return tuple(alias for alias, targets in first.items() if any(map(catalog.reasons, targets)))
+    found = await targets_by_alias(usable, models_of(pipeline))
+    return tuple([alias for alias, targets in found.items() if targets and catalog.reasons(targets[0])])
 
 
 def shares(estimated: Estimate, finished: int) -> Shares:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from moa_mcp.config import Pipeline
-from moa_mcp.model import Usable, targets_of
+from moa_mcp.model import Usable, targets_by_alias
 from moa_mcp.routing.images import takes, takes_images
 from moa_mcp.values import Question
 
@@ -28,7 +28,8 @@ async def unseen(pipeline: Pipeline, question: Question, usable: Usable) -> Unse
     if not question.images or first is None:
         return None
     models = tuple(dict.fromkeys((*first.models, *((first.fallback,) if first.fallback else ()))))
-    targets = [target for model in models for target in await targets_of(usable, model)]
+    found = await targets_by_alias(usable, models)
+    targets = [target for model in models for target in found[model]]
     for number, image in enumerate(question.images, 1):
         if targets and not any(takes(target, image) for target in targets):
             wants_file = image.is_address and any(takes_images(target) for target in targets)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from anyio.lowlevel import checkpoint
 
 from moa_mcp.config import Config, PanelSettings
-from moa_mcp.model import Model, Usable, targets_of
+from moa_mcp.model import Model, Usable, targets_by_alias
 from moa_mcp.panels import Candidate, Candidates, Environment, Resolver, all_known
 from moa_mcp.providers.simulated import provider
 from moa_mcp.providers.transports import Real
@@ -77,8 +77,7 @@ async def _transports(aliases: Iterable[str], usable: Usable) -> tuple[set[Trans
     """Return the transports of the first targets, and those of the fallback targets."""
     first: set[Transport] = set()
     later: set[Transport] = set()
-    for alias in aliases:
-        targets = await targets_of(usable, alias)
+    for targets in (await targets_by_alias(usable, aliases)).values():
         first.update(target.transport for target in targets[:1])
         later.update(target.transport for target in targets[1:])
     return first, later

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from moa_mcp.config import Config, Pipeline, called, models_of
-from moa_mcp.model import targets_of
+from moa_mcp.model import targets_by_alias
 from moa_mcp.panels import PROVIDERS, Resolved, replaceable
 from moa_mcp.planning.plan import blocking
 from moa_mcp.routing.routes import Routes
@@ -49,7 +49,8 @@ async def readiness(runs: CallerRuns) -> Mapping[str, Readiness]:
 async def _of(runs: CallerRuns, pipeline: Pipeline) -> Readiness:
     resolved = await runs.resolved(pipeline)
     usable = runs.backend.usable(resolved.routes)
-    unreachable = [alias for alias in models_of(resolved.pipeline) if not await targets_of(usable, alias)]
+    found = await targets_by_alias(usable, models_of(resolved.pipeline))
+    unreachable = [alias for alias, targets in found.items() if not targets]
     return Readiness(not blocking(resolved.pipeline, unreachable), _chosen(pipeline, resolved))
 
 
