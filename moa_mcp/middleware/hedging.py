@@ -32,7 +32,7 @@ class HedgeAllowance:
         """`shares` has the share of one call in the expected cost of the run, by step and agent."""
         self._shares = shares
         self._dearest = max(shares.values(), default=0.0)
-        self._last = max((step for step, _ in shares), default=0)
+        self._last = max(shares, default=(0, ""))[0]
         self._sent = 0.0
         self._counts: Counter[int] = Counter()
         """Second requests by step."""
@@ -56,14 +56,14 @@ class Hedged:
         self,
         inner: Model,
         usable: Usable,
-        now: Clock,
+        clock: Clock,
         recorded: Mapping[Place, float],
         allowance: HedgeAllowance | None = None,
     ) -> None:
         """Wrap a model; `recorded` has the durations of calls that were answered before a resume."""
         self._inner = inner
         self._usable = usable
-        self._now = now
+        self._clock = clock
         self._recorded = recorded
         self._allowance = allowance or HedgeAllowance({})
         self._steps: dict[int, Siblings] = {}
@@ -71,20 +71,31 @@ class Hedged:
     async def __call__(self, call: Call) -> Completion:
         siblings = self._steps.get(call.place.step) or self._begin(call.place.step)
         all_started = siblings.asks(call)
-        began = self._now()
+        began = self._clock.time()
         if not call.hedge or call.spawn is None:
             completion = await self._inner(call)
-            siblings.answered(call, self._now() - began)
+            siblings.answered(call, self._clock.time() - began)
             return completion
-        pending = siblings.pending[call.place.number] = Pending(call, began, self._now.scope())
+        pending = siblings.pending[call.place.number] = Pending(call, began, self._clock.scope())
+        first: Completion | None = None
         try:
             if all_started:
                 self._watch(siblings, call.spawn)
-            completion, since = await self._first_answer(pending)
+            with pending.first:
+                try:
+                    first = await self._inner(call)
+                except CallError:
+                    if not await pending.second_answers():
+                        raise
         finally:
             siblings.ends(call.place.number)
-        siblings.answered(call, self._now() - since)
-        self._watch(siblings, call.spawn)
+        completion, began = (first, began) if first is not None else pending.second_answer[0]
+        if first is not None and pending.second is not None:
+            pending.second.scope.cancel()
+            completion = first.noted(_note(pending.second, "first"))
+        siblings.answered(call, self._clock.time() - began)
+        if siblings.pending:
+            self._watch(siblings, call.spawn)
         return completion
 
     def _begin(self, step: int) -> Siblings:
@@ -99,24 +110,6 @@ class Hedged:
                 earlier[None].take(seconds)
         siblings = self._steps[step] = Siblings(earlier, recorded)
         return siblings
-
-    async def _first_answer(self, pending: Pending) -> tuple[Completion, float]:
-        """Return the first answer to a call, and when its request began."""
-        with pending.first:
-            try:
-                completion = await self._inner(pending.call)
-            except CallError:
-                if pending.second is None:
-                    raise
-                await pending.second.ended.wait()
-                if not pending.second_answer:
-                    raise
-            else:
-                if pending.second is None:
-                    return completion, pending.began
-                pending.second.scope.cancel()
-                return completion.noted(_note(pending.second, "first")), pending.began
-        return pending.second_answer[0]
 
     def _watch(self, siblings: Siblings, spawn: Spawn) -> None:
         """Start to watch for late calls, or look again, if one becomes late earlier than known."""
@@ -134,13 +127,13 @@ class Hedged:
         try:
             while (late := siblings.next_late()) is not None:
                 late_at, pending = late
-                if self._now() >= late_at:
+                if self._clock.time() >= late_at:
                     await self._send_second(siblings, pending, spawn)
                     continue
                 if siblings.woken is None or siblings.woken.is_set():
                     siblings.woken = anyio.Event()
                 siblings.watched_until = late_at
-                with anyio.CancelScope(deadline=late_at):
+                with self._clock.scope(deadline=late_at):
                     await siblings.woken.wait()
         finally:
             siblings.unwatch()
@@ -151,11 +144,11 @@ class Hedged:
         helps = call.hedge != "auto" or _helps(await self._usable(call.agent))
         in_progress = siblings.pending.get(call.place.number) is pending
         if helps and in_progress and (call.hedge != "auto" or self._allowance.take(call)):
-            second = pending.second = SecondRequest(self._now() - pending.began)
+            second = pending.second = SecondRequest(self._clock.time() - pending.began)
             spawn(partial(self._second, pending, second))
 
     async def _second(self, pending: Pending, second: SecondRequest) -> None:
-        began = self._now()
+        began = self._clock.time()
         try:
             with second.scope:
                 # Two streams would be mixed into one text.

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import anyio
 
@@ -59,6 +59,12 @@ class Pending:
     judged: bool = False
     """Whether it was late, so that a second request was sent or rejected."""
 
+    async def second_answers(self) -> bool:
+        """Wait for the end of the second request; return whether it was answered."""
+        if self.second is not None:
+            await self.second.ended.wait()
+        return bool(self.second_answer)
+
 
 class Durations:
     """How many calls take how long: sums, so that an answer costs the same however many there are."""
@@ -93,6 +99,9 @@ class Durations:
             return mean + _LATE * mean
         return mean + _LATE * math.sqrt(max(0.0, self.squares - self.total * mean) / (self.count - 1))
 
+
+_NO_CALLS: Final = Durations()
+"""Only read."""
 
 Groups: TypeAlias = Mapping[bool | None, Durations]
 """By whether the models reason; None if unknown."""
@@ -148,6 +157,7 @@ class Siblings:
         """Return when the next call is late, and the call; None if none can be."""
         late: tuple[float, Pending] | None = None
         limits: dict[bool, float] = {}
+        groups = len(self.groups)
         for pending in self.pending.values():  # in the order of their beginnings
             reasons = pending.call.reasons
             if pending.judged or reasons in limits:
@@ -156,7 +166,8 @@ class Siblings:
             late_at = pending.began + limits[reasons]
             if late_at < (math.inf if late is None else late[0]):
                 late = late_at, pending
-            if len(limits) == len(self.groups):
+            groups -= 1
+            if not groups:
                 break
         return late
 
@@ -167,17 +178,15 @@ class Siblings:
         calls of earlier steps. By default, models that reason are compared with each other only.
         """
         rule, unlike = (_BY_DEFAULT, not call.reasons) if call.hedge == "auto" else (_WANTED, _NONE)
-        same = self._like(unlike)
+        same = _NO_CALLS
+        for reasons, durations in self.groups.items():
+            if reasons is not unlike:
+                same = _sum(same, durations) if same.asked else durations
         if same.asked > _SPREAD:
             enough = same.count >= _SPREAD and 2 * same.count >= same.asked - 1
             return max(rule.soonest_s, rule.together * same.longest) if enough else math.inf
         same = _sum(same, *(durations for reasons, durations in self._earlier.items() if reasons is not unlike))
         return max(rule.soonest_s, rule.alone * same.longest) if same.count else math.inf
-
-    def _like(self, unlike: bool | str) -> Durations:
-        """Return the durations of all groups but one."""
-        like = [durations for reasons, durations in self.groups.items() if reasons is not unlike]
-        return like[0] if len(like) == 1 else _sum(*like)
 
 
 def _sum(*groups: Durations) -> Durations:

@@ -47,6 +47,8 @@ class Account:
         """Return when a call may start: a time in the past if now, `inf` if it needs a free slot."""
         if self.under_way >= self.most:
             return inf
+        if self.pace is None and self.minute is None:
+            return self.held_until
         paced = self.pace.opens_at if self.pace else 0.0
         return max(self.held_until, paced, self.minute.opens_at(tokens, now) if self.minute else 0.0)
 
@@ -137,9 +139,9 @@ class Waiter:
 class Slots:
     """The slots of the process, its accounts and lanes."""
 
-    def __init__(self, limits: Limits, now: Clock) -> None:
+    def __init__(self, limits: Limits, clock: Clock) -> None:
         self._limits = limits
-        self._now = now
+        self._clock = clock
         self._under_way = 0
         self._came = 0
         self._accounts: dict[_Key, Account] = {}
@@ -148,7 +150,9 @@ class Slots:
 
     def lane(self, target: Target | None) -> Lane:
         """Return the lane of a target's calls."""
-        model, account = ("", _NOWHERE) if target is None else (target.model, _account(target))
+        model, account = "", _NOWHERE
+        if target is not None:
+            model, account = target.model, (target.provider, target.api_base, target.api_key)
         lane = self._lanes.get((model, account))
         if lane is None:
             if account not in self._accounts:
@@ -166,7 +170,7 @@ class Slots:
 
         """
         self._came += 1
-        now = self._now()
+        now = self._clock.time()
         queued = self._waited_for and any(each.account is lane.account for each in self._waited_for)
         if not queued and self._opens_at(lane, tokens, now) <= now:
             return self._start(lane, tokens, now)
@@ -175,24 +179,25 @@ class Slots:
             left_s = self._opens_at(lane, tokens, now) - now
             waits(reason, time.time() + left_s if 0 < left_s < inf else None)
         slot = await self._wait(lane, Waiter(self._came, tokens))
-        waited_s = self._now() - now
+        waited_s = self._clock.time() - now
         slot.note = f"waited {waited_s:.0f} s: {reason}" if waited_s > NOTABLE_S else None
         return slot
 
     def give_back(self, slot: Slot, tokens: int | None) -> None:
         """Release a slot. `tokens` is the actual number of the call, None if unknown."""
-        now = self._now()
+        now = self._clock.time()
         account = slot.lane.account
         self._under_way -= 1
         account.under_way -= 1
         slot.lane.adaptive_limit.end(now)
         if account.minute and slot.spent and tokens is not None:
             account.minute.correct(slot.spent, tokens)
-        self._admit(now)
+        if self._waited_for:
+            self._admit(now)
 
     def hold(self, lane: Lane, seconds: float) -> None:
         """Pause a lane. Waiting calls for which the pause is too long fail."""
-        now = self._now()
+        now = self._clock.time()
         lane.hold(now + min(seconds, _LONGEST_HOLD_S), now)
         for each in lane.account.lanes:
             if each.held_until - now > LARGEST_WAIT_S:
@@ -204,7 +209,7 @@ class Slots:
         self._waited_for.add(lane)
         try:
             while waiter.slot is None:
-                now = self._now()
+                now = self._clock.time()
                 self._admit(now)
                 if waiter.slot is None:
                     _give_up_if_held(lane, now)
@@ -222,12 +227,10 @@ class Slots:
         lane.waiting.remove(waiter)
         if not lane.waiting:
             self._waited_for.remove(lane)
-        self._admit(self._now())
+        self._admit(self._clock.time())
 
     def _admit(self, now: float) -> None:
         """Start all calls that may start, in order of arrival; set when the first call of each lane checks again."""
-        if not self._waited_for:
-            return
         heads = [(lane.waiting[0].number, lane) for lane in self._waited_for]
         heapify(heads)
         closed: set[Account] = set()  # their first call waits for the account, so later ones must not overtake it
@@ -283,10 +286,6 @@ class Slots:
 
 _Key: TypeAlias = tuple[str, str | None, str | None]
 _NOWHERE: _Key = ("", None, None)
-
-
-def _account(target: Target) -> _Key:
-    return target.provider, target.api_base, target.api_key
 
 
 def _give_up_if_held(lane: Lane, now: float) -> None:

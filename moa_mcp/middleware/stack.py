@@ -44,10 +44,10 @@ class Shared:
         self.limits = limits or Limits()
         self.rates = None if rates is None else SharedRates(rates, self.limits)
         self.stall_s = stall_s
-        self.now = Clock()
+        self.clock = Clock()
         here = self.limits if rates is None else replace(self.limits, requests_per_minute={}, tokens_per_minute={})
-        self.slots = Slots(here, self.now)
-        self.learned = Learned(self.now)
+        self.slots = Slots(here, self.clock)
+        self.learned = Learned(self.clock.time)
         self.observed: Observed = {}
         self.cache_first = cache_first
 
@@ -74,7 +74,7 @@ def stack(
     key.
     """
     paid_calls = paid_calls or PaidCalls()
-    model: Model = Timed(provider, shared.now, shared.stall_s)
+    model: Model = Timed(provider, shared.clock, shared.stall_s)
     model = Recorded(model, emit, keep, paid_calls.attempts)
     model = Slotted(model, shared.slots, emit, shared.rates)
     if budget is not None:
@@ -84,5 +84,5 @@ def stack(
     equal_calls = EqualCalls(shared.observed)
     model = Sampled(model, equal_calls, emit, cache_first=shared.cache_first)
     model = Routed(WindowChecked(model), usable)
-    model = Hedged(Announced(model, equal_calls), usable, shared.now, paid_calls.seconds, allowance)
+    model = Hedged(Announced(model, equal_calls), usable, shared.clock, paid_calls.seconds, allowance)
     return Replayed(model, paid_calls.paid) if paid_calls.paid else model

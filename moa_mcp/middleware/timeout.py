@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import inf
 
+from anyio.lowlevel import checkpoint_if_cancelled
+
 from moa_mcp.errors import TimedOut
 from moa_mcp.middleware.clock import Clock
 from moa_mcp.model import Model
@@ -20,16 +22,18 @@ class Timed:
     Once text or reasoning arrives, it ends after a pause of `stall_s` instead, and after `LONGEST` times the timeout.
     """
 
-    def __init__(self, inner: Model, now: Clock, stall_s: float = STALL_S) -> None:
+    def __init__(self, inner: Model, clock: Clock, stall_s: float = STALL_S) -> None:
         self._inner = inner
-        self._now = now
+        self._clock = clock
         self._stall_s = stall_s
 
     async def __call__(self, call: Call) -> Completion:
         fault, bound_s = "did not answer within", call.timeout_s
-        began = self._now()
+        began = self._clock.time()
         last = inf if bound_s is None else began + LONGEST * bound_s
-        with self._now.scope(inf if bound_s is None else began + bound_s) as scope:
+        # programs and litellm clean up under a shield
+        limited = self._clock.limit if call.target and call.target.transport == "openai" else self._clock.scope
+        with limited(deadline=inf if bound_s is None else began + bound_s) as limit:
             if call.on_text is None:
                 return await self._inner(call)
             on_text = call.on_text
@@ -37,12 +41,14 @@ class Timed:
             def heard(text: str) -> None:
                 nonlocal fault, bound_s
                 fault, bound_s = "stopped in the middle of its answer: no text for", self._stall_s
-                scope.deadline = self._now() + self._stall_s
-                if scope.deadline >= last:
+                ends_at = self._clock.time() + self._stall_s
+                if ends_at >= last:
                     fault, bound_s = "did not finish within", last - began
-                    scope.deadline = last
+                    ends_at = last
+                limit.deadline = ends_at
                 on_text(text)
 
             return await self._inner(call._replace(on_text=heard))
+        await checkpoint_if_cancelled()  # a run that is cancelled at the same moment has no timeout
         model = call.target.model if call.target else call.agent
         raise TimedOut(f"{model} {fault} {bound_s:g} s")

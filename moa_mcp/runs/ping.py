@@ -94,7 +94,7 @@ async def pinged(provider: Model, wanted: Sequence[Ping], limits: Limits) -> tup
     """
     shared = Shared(limits)
     measured = _Measured(provider)
-    model = Negotiated(Slotted(Timed(measured, shared.now), shared.slots), shared.learned)
+    model = Negotiated(Slotted(Timed(measured, shared.clock), shared.slots), shared.learned)
     found: dict[Ping, Pinged] = {}
     slots = anyio.CapacityLimiter(AT_ONCE)
 
