@@ -52,6 +52,11 @@ class _Asked(NamedTuple):
     notes: tuple[str, ...]
 
 
+class _Failed(NamedTuple):
+    sent: Call
+    error: CallError
+
+
 class Negotiated:
     """Sends requests that the model accepts. If reasoning used up the token limit, it retries with a larger one."""
 
@@ -62,8 +67,20 @@ class Negotiated:
     async def __call__(self, call: Call) -> Completion:
         refused = self._learned.of(_server(call))
         call, notes = routed(call)
+        sent, changes = _sent(call, refused)
         try:
-            asked = await self._ask(call, refused)
+            completion = await self._inner(sent)
+        except CallError as error:
+            failed = _Failed(sent, error)
+        else:
+            notes += changes
+            return completion.noted(*notes) if notes else completion
+        return (await self._again(call, refused, failed)).noted(*notes)
+
+    async def _again(self, call: Call, refused: RefusedParameters, failed: _Failed) -> Completion:
+        """Send a call again, changed, after a first failure. Raises `CallError`."""
+        try:
+            asked = await self._ask(call, refused, failed)
         except AnswerEmpty as error:
             larger = _larger(call)
             if not error.at_limit or token_limit(_sent(larger, refused)[0].parameters) == token_limit(
@@ -72,17 +89,23 @@ class Negotiated:
                 raise
             asked = await self._ask(larger, refused)
             note = f"no text within the token limit; retried with {token_limit(asked.sent.parameters)} tokens"
-            return asked.completion.noted(*notes, *asked.notes, note)
-        return asked.completion.noted(*notes, *asked.notes)
+            return asked.completion.noted(*asked.notes, note)
+        return asked.completion.noted(*asked.notes)
 
-    async def _ask(self, call: Call, refused: RefusedParameters) -> _Asked:
-        """Send the call until it is accepted or can't be changed further. Raises `CallError`."""
+    async def _ask(self, call: Call, refused: RefusedParameters, failed: _Failed | None = None) -> _Asked:
+        """Send the call until it is accepted or can't be changed further. Raises `CallError`.
+
+        `failed` is what came of the first request, if it was sent.
+        """
         room: _Room | None = None
         rounds, unseen = 0, list[str]()
         while True:
             rounds += 1
-            sent, notes = _sent(call, refused, room) if refused or room is not None else suited(call, refuses=False)
+            sent, notes = (failed.sent, ()) if failed is not None else _sent(call, refused, room)
             try:
+                if failed is not None:
+                    error, failed = failed.error, None
+                    raise error
                 return _Asked(await self._inner(sent), sent, (*unseen, *notes))
             except (ContextTooLong, QuotaExceeded) as error:
                 room = _room(error, sent)
@@ -157,6 +180,8 @@ def _server(call: Call) -> tuple[str, str | None]:
 
 def _sent(call: Call, refused: RefusedParameters, room: _Room | None = None) -> tuple[Call, tuple[str, ...]]:
     """Return a call that its model accepts, with notes about the changes."""
+    if room is None and not refused:
+        return suited(call, refuses=False)  # the usual case
     model = _server(call)[0]
     parameters, notes = refused.adapt(model, call.parameters)
     call, images = suited(call._replace(parameters=parameters), refuses=refused.images is not None)

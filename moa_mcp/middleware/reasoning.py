@@ -19,24 +19,22 @@ class Fitted(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def routed(call: Call) -> Fitted:
+def routed(call: Call) -> tuple[Call, tuple[str, ...]]:
     """Return a call with the settings of its route, and without the parameters that its model is known to reject.
 
     If both reasoning parameters are set, a provider that counts tokens gets the tokens, and every other the effort. A
     token limit is always sent.
     """
     target = call.target
-    if target is None:
-        return Fitted(call)
-    if not (target.lacks or any(target.settings) or "thinking_tokens" in call.parameters):
-        return Fitted(call)  # the usual case
+    if target is None or not (target.lacks or any(target.settings) or "thinking_tokens" in call.parameters):
+        return call, ()  # the usual case
     parameters = with_settings(call.parameters, target.settings) if any(target.settings) else call.parameters
     lacking = [name for name in parameters if name in target.lacks and name not in TOKEN_LIMITS] if target.lacks else []
     for name in lacking:
         parameters = _without(name, parameters)
     call = call if parameters is call.parameters else call._replace(parameters=parameters)
     call, notes = _one_of_both(call, target)
-    return Fitted(call, (*(f"{target.model} does not take {name}; left out" for name in lacking), *notes))
+    return call, (*(f"{target.model} does not take {name}; left out" for name in lacking), *notes)
 
 
 def _one_of_both(call: Call, target: Target) -> Fitted:
