@@ -93,7 +93,10 @@ class Message(NamedTuple):
 
 def images_of(messages: Iterable[Message]) -> tuple[Image, ...]:
     """Return the images of messages, in order."""
-    return tuple([image for message in messages for image in message.images])
+    images: tuple[Image, ...] = ()
+    for message in messages:  # nearly always none has any
+        images += message.images
+    return images
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def remembered(usable: Usable) -> Usable:
 
 
 def _suited_first(targets: tuple[Target, ...], images: Sequence[Image]) -> tuple[Target, ...]:
-    if not images or len(targets) == 1:
+    if not images:
         return targets
     return tuple(sorted(targets, key=lambda target: sum(not takes(target, image) for image in images)))
 
@@ -37,8 +37,10 @@ class Routed:
 
     async def __call__(self, call: Call) -> Completion:
         failed: list[str] = []
-        usable = _suited_first(await self._usable(call.agent), images_of(call.messages))
-        targets = usable[call.spare :] or usable
+        targets = await self._usable(call.agent)
+        if targets[1:]:
+            usable = _suited_first(targets, images_of(call.messages))
+            targets = usable[call.spare :] or usable
         for target in targets[:-1]:
             try:
                 completion = await self._inner(call.to(target))
@@ -48,4 +50,5 @@ class Routed:
                 failed.append(f"{target.model} failed, so the next route was used: {error}")
             else:
                 return completion.noted(*failed)
-        return (await self._inner(call.to(targets[-1]))).noted(*failed)
+        completion = await self._inner(call.to(targets[-1]))
+        return completion.noted(*failed) if failed else completion

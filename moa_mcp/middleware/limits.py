@@ -143,7 +143,7 @@ class AdaptiveLimit:
 
     def answered(self) -> None:
         """Count an answer. Call this before `end`."""
-        if self.full and self.size < self._most:
+        if self.size < self._most and self.full:
             self._answers += 1
             if self._answers >= self.size:
                 self.size += 1

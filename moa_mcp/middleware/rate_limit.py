@@ -34,7 +34,8 @@ class Slotted:
                 booking = await self._rates.take(call, call.target, partial(self._waits, call))
             completion = await self._inner(call)
             lane.adaptive_limit.answered()
-            tokens = billed_tokens(completion.usage) if completion.usage else None
+            if completion.usage and (slot.spent or booking):
+                tokens = billed_tokens(completion.usage)
             note = slot.note or (booking.note if booking else None)
             return completion.noted(note) if note else completion
         except CallError as error:
