@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
-from typing import Annotated, Any, NamedTuple, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import orjson
 from pydantic import Field, TypeAdapter
@@ -23,6 +23,7 @@ from moa_mcp.events import (
     CallFinished,
     CallStarted,
     Event,
+    Joined,
     StepFinished,
     StepStarted,
 )
@@ -60,13 +61,8 @@ def referred(reference: Mapping[str, str]) -> str:
     return reference[_REF]
 
 
-class Packed(NamedTuple):
-    """An event without its texts, and the texts by hash."""
-
-    body: str
-    texts: dict[str, str]
-
-
+Packed: TypeAlias = tuple[bytes, Mapping[str, str]]
+"""An event as JSON without its texts, and the texts by hash. A tuple without names, since each call has five."""
 _Say: TypeAlias = Callable[[str], object]
 """Returns the replacement of a text."""
 
@@ -77,88 +73,92 @@ class Packer:
     def __init__(self, *, tells: bool = True) -> None:
         """With `tells`, events contain answers."""
         self._tells = tells
-        self._digests: dict[str, str] = {}
-        """Hashes by text."""
-        self._told: dict[str, list[int]] = {}
-        """Positions of answers that an event contains."""
+        self._replacements: dict[str, Mapping[str, Any]] = {}
+        """By text: its hash, or the position of an answer that an event contains."""
         self._attempts: dict[Place, AttemptFinished] = {}
         """The last attempt of each call."""
+        self._texts: dict[str, str] = {}
+        """Texts of the event that is being encoded, by hash."""
 
     def pack(self, event: Event) -> Packed:
         """Return an event as JSON and its texts."""
-        texts: dict[str, str] = {}
-
-        def ref(text: str) -> object:
-            if (where := self._told.get(text)) is not None:
-                return {_TOLD: where}
-            key = self._digest(text)
-            texts[key] = text
-            return {_REF: key}
-
-        def tell(text: str) -> object:
-            return text if self._tells and len(text) < _LONG else ref(text)
-
+        texts = self._texts = {}
         try:
-            body = orjson.dumps(self._plain(event, ref, tell)).decode()
+            body = orjson.dumps(self._plain(event))
         except TypeError:  # a lone surrogate or a number beyond 64 bits in an unusual field
-            return Packed(json.dumps(_dumped(event, ref), separators=(",", ":")), texts)
-        if self._tells and isinstance(event, AttemptFinished):
+            return json.dumps(_dumped(event, self._ref), separators=(",", ":")).encode(), texts
+        if self._tells and type(event) is AttemptFinished:
             self._attempts[event.place] = event
             for number, completion in enumerate((event.completion, *event.completion.others)):
                 if len(completion.text) < _LONG:
-                    self._told[completion.text] = [*event.place, event.attempt, number]
-        return Packed(body, texts)
+                    self._replacements[completion.text] = {_TOLD: [*event.place, event.attempt, number]}
+        return body, texts
 
     def forget(self) -> None:
         """Forget the positions of answers, since events may not have been stored; later events repeat the texts."""
-        self._told.clear()
+        self._replacements.clear()
         self._attempts.clear()
 
-    def _digest(self, text: str) -> str:
-        known = self._digests.get(text)
-        if known is None:
-            known = self._digests[text] = digest(text)
-        return known
+    def _ref(self, text: str) -> object:
+        replacement = self._replacements.get(text)
+        if replacement is None:
+            replacement = self._replacements[text] = reference(text)
+        if _REF in replacement:
+            self._texts[replacement[_REF]] = text
+        return replacement
 
-    def _plain(self, event: Event, ref: _Say, tell: _Say) -> object:
+    def _tell(self, text: str) -> object:
+        return text if self._tells and len(text) < _LONG else self._ref(text)
+
+    def _plain(self, event: Event) -> object:  # noqa: C901  a case for each frequent kind of event
         """Return the result of `_dumped`, built by hand for frequent events, in a third of the time."""
         told: dict[str, object]
         match event:
             case CallStarted():
-                told = {"agent": event.agent, "messages": [_message(each, ref) for each in event.messages]}
+                ref = self._ref
+                said = [
+                    _pictured(each, ref) if each.images else (each.role, ref(each.content)) for each in event.messages
+                ]
+                told = {"agent": event.agent, "messages": said}
                 if event.window:
                     told["window"] = event.window
             case AttemptStarted():
-                server = {"server": event.server} if event.server else {}
-                told = {"attempt": event.attempt, "model": event.model, "parameters": event.parameters, **server}
+                told = {"attempt": event.attempt, "model": event.model, "parameters": event.parameters}
+                if event.server:
+                    told["server"] = event.server
+                if event.others:
+                    told["others"] = _joined(event.others)
             case AttemptFinished():
-                completion = _completion(event.completion, ref, tell)
+                completion = _completion(event.completion, self._ref, self._tell)
                 told = {"attempt": event.attempt, "completion": completion, "seconds": event.seconds}
                 if event.first_text_s is not None:
                     told["first_text_s"] = event.first_text_s
+                if event.others:
+                    told["others"] = _joined(event.others)
             case CallFinished():
-                told = {"completion": self._ended(event, ref), "seconds": event.seconds}
+                told = {"completion": self._ended(event), "seconds": event.seconds}
             case StepStarted():
                 return {"at": event.at, "kind": event.kind, "step": event.step, "step_kind": event.step_kind}
             case StepFinished(analysis=None, review=None):
-                return _finished(event, ref)
+                return _finished(event, self._ref)
             case _:
-                return _dumped(event, ref)
-        if isinstance(event, AttemptStarted | AttemptFinished) and event.others:
-            told["others"] = [[[*joined.place], joined.attempt] for joined in event.others]
+                return _dumped(event, self._ref)
         return {"at": event.at, "kind": event.kind, "place": [*event.place], **told}
 
-    def _ended(self, event: CallFinished, ref: _Say) -> dict[str, object]:
+    def _ended(self, event: CallFinished) -> dict[str, object]:
         attempt = self._attempts.get(event.place)
         if attempt is not None and attempt.completion is event.completion:
             return {_ATTEMPT: attempt.attempt}
-        return _completion(event.completion, ref, ref)
+        return _completion(event.completion, self._ref, self._ref)
 
 
-def _message(message: Message, ref: _Say) -> tuple[object, ...]:
-    """Return a message; without images, it has two parts, as earlier versions wrote all messages."""
-    plain = message.role, ref(message.content)
-    return (*plain, [{**asdict(image), "url": ref(image.url)} for image in message.images]) if message.images else plain
+def _joined(others: Iterable[Joined]) -> list[object]:
+    return [[[*joined.place], joined.attempt] for joined in others]
+
+
+def _pictured(message: Message, ref: _Say) -> tuple[object, ...]:
+    """Return a message with images; one without has two parts, as earlier versions wrote all messages."""
+    return message.role, ref(message.content), [{**asdict(image), "url": ref(image.url)} for image in message.images]
 
 
 def _completion(completion: Completion, ref: _Say, tell: _Say) -> dict[str, object]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from moa_mcp.errors import LeaseLost
 from moa_mcp.journal import RunRecord
-from moa_mcp.journal.codec import Packed
 from moa_mcp.journal.spending import Commitment, Committed
 from moa_mcp.values import Status
 
@@ -50,7 +50,9 @@ class Line(Waiting):
     run_id: str
     owner: str
     number: int
-    packed: Packed
+    body: str
+    texts: Mapping[str, str]
+    """By hash."""
 
 
 @dataclass(slots=True, eq=False)

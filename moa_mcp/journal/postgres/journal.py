@@ -61,7 +61,8 @@ class _Driven:
         self._numbers = count(last + 1)
 
     def line(self, event: Event) -> Line:
-        return Line(self.run_id, self.owner, next(self._numbers), self.packer.pack(event))
+        body, texts = self.packer.pack(event)
+        return Line(self.run_id, self.owner, next(self._numbers), body.decode(), texts)
 
 
 class PostgresJournal:

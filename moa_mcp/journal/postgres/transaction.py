@@ -97,7 +97,7 @@ class JobBatch:
         self.texts = {
             (line.owner, digest): (line.run_id, text)
             for line in (self._lines if texts else ())
-            for digest, text in line.packed.texts.items()
+            for digest, text in line.texts.items()
             if (line.owner, digest) not in known
         }
 
@@ -155,7 +155,7 @@ class JobBatch:
             await delivery.put(run_ids, connection)
 
     async def _write_lines(self, connection: Connection) -> None:
-        rows = [(each.run_id, each.owner, each.number, each.packed.body, self._crc(each)) for each in self._lines]
+        rows = [(each.run_id, each.owner, each.number, each.body, self._crc(each)) for each in self._lines]
         await self._rows(connection, _LINES, *_columns(rows, 5))
         texts = [
             (run_id, owner, bytes.fromhex(digest), text.encode(*CODEC))
@@ -165,7 +165,7 @@ class JobBatch:
 
     def _crc(self, line: Line) -> int:
         """Return the checksum of an event, which is negative if its texts are not stored."""
-        crc = checked(line.packed.body, line.run_id, line.number)
+        crc = checked(line.body, line.run_id, line.number)
         return crc if self._keeps_texts else -1 - crc
 
     async def _end(self, connection: Connection, delivery: Delivery | None) -> None:

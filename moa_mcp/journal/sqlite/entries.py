@@ -44,26 +44,29 @@ class Entries:
 
     def write(self, db: sqlite3.Connection, pages: Mapping[str, Sequence[Packed]]) -> None:
         """Store events of several runs in order, either all of them or none. Raises `NotOurs`."""
-        rows = [
-            (run_id, *self._row("\n".join([line.body for line in lines]), run_id)) for run_id, lines in pages.items()
-        ]
+        rows = [self._row(run_id, b"\n".join([body for body, _ in lines])) for run_id, lines in pages.items()]
         ours = f"SELECT count(*) FROM runs WHERE owner = ? AND run_id IN ({','.join('?' * len(rows))})"  # noqa: S608
         sql = f"INSERT INTO events(run_id, body, crc) SELECT * FROM ({_values(rows)}) WHERE ({ours}) = ?"  # noqa: S608
         if not db.execute(sql, (*chain.from_iterable(rows), self._owner, *pages, len(rows))).rowcount:
             raise NotOurs(*pages)
         if self._texts:
-            told = (
-                ((run_id, digest), text)
-                for run_id, lines in pages.items()
-                for line in lines
-                for digest, text in line.texts.items()
-            )
-            self._refer(db, {key: text for key, text in told if key[1] not in self._known.get(key[0], ())})
+            self._refer(db, self._new(pages))
 
-    def _row(self, body: str, run_id: str) -> tuple[str, int]:
-        """Return events with their checksum, which is negative if their texts are not stored."""
-        crc = checked(body, run_id)
-        return body, crc if self._texts else -1 - crc
+    def _row(self, run_id: str, body: bytes) -> tuple[str, str, int]:
+        """Return the row of events, with their checksum, which is negative if their texts are not stored."""
+        crc = zlib.crc32(body, checked(run_id))
+        return run_id, body.decode(), crc if self._texts else -1 - crc
+
+    def _new(self, pages: Mapping[str, Sequence[Packed]]) -> dict[tuple[str, str], str]:
+        """Return the texts that runs did not have before, by run and hash."""
+        new: dict[tuple[str, str], str] = {}
+        for run_id, lines in pages.items():
+            known = self._known.get(run_id, ())
+            for _, texts in lines:
+                for digest, text in texts.items():
+                    if digest not in known:
+                        new[run_id, digest] = text
+        return new
 
     def begins(self, db: sqlite3.Connection, run_id: str, texts: Mapping[str, str]) -> None:
         """Store the texts of a new run. Those of an earlier run with this ID, which was deleted, are forgotten."""
