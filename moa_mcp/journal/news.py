@@ -35,8 +35,8 @@ class Listeners:
     def __init__(self) -> None:
         self._listeners: dict[str, list[Listener]] = {}
         """By run; those of all runs under an empty ID."""
-        self._await_changes = 0
-        """How many wait for changes of all runs."""
+        self.await_changes = 0
+        """How many wait for changes of a run, or of all. With none, the five events of a call need not be reported."""
 
     def __bool__(self) -> bool:
         return bool(self._listeners)
@@ -45,21 +45,21 @@ class Listeners:
     async def listening(self, kinds: tuple[NewsKind, ...], run_id: str) -> AsyncGenerator[Listener]:
         """Yield the news from now on: those of the kinds and of the run, or of all; and always `missed`."""
         listener = Listener(kinds)
-        awaits_changes = not run_id and (not kinds or "changed" in kinds)
-        self._await_changes += awaits_changes
+        awaits_changes = not kinds or "changed" in kinds
+        self.await_changes += awaits_changes
         self._listeners.setdefault(run_id, []).append(listener)
         try:
             yield listener
         finally:
-            self._await_changes -= awaits_changes
+            self.await_changes -= awaits_changes
             of_run = self._listeners[run_id]
             of_run.remove(listener)
             if not of_run:
                 del self._listeners[run_id]
 
     def changed(self, run_id: str) -> None:
-        """Report that a run has a new event. It happens five times per call, so it costs a look if no one waits."""
-        if self._await_changes or run_id in self._listeners:
+        """Report that a run has a new event."""
+        if run_id in self._listeners or "" in self._listeners:
             self.tell(News("changed", run_id))
 
     def tell(self, news: News) -> None:

@@ -118,25 +118,31 @@ class SQLiteJournal:
         return begun
 
     async def keep(self, run_id: str, event: Event) -> None:
-        self._file.require_writes()
-        packer = self._packer(run_id)
+        if not self._file.writes:
+            raise read_only(self._file.path)
+        packer = self._driven[run_id] if run_id in self._driven else Packer(tells=self._texts)
+        writer = self._file.writer
         try:
-            await self._file.writer.write(run_id, packer.pack(event))
+            job, done = writer.write(run_id, packer.pack(event))
+            try:
+                await done
+            except anyio.get_cancelled_exc_class():
+                await writer.settle(job)
+                raise
+            if job.error is not None:
+                raise job.error
         except (sqlite3.Error, OSError) as error:
             packer.forget()
             raise explained(self._file.path, error) from error
-        self._listeners.changed(run_id)
-
-    def append(self, run_id: str, event: Event) -> None:
-        if self._file.writes and not isinstance(event, PASSING):
-            self._file.writer.write_soon(run_id, self._packer(run_id).pack(event))
+        if self._listeners.await_changes:
             self._listeners.changed(run_id)
 
-    def _packer(self, run_id: str) -> Packer:
-        try:
-            return self._driven[run_id]
-        except KeyError:
-            return Packer(tells=self._texts)
+    def append(self, run_id: str, event: Event) -> None:
+        if self._file.writes and type(event) not in PASSING:
+            packer = self._driven[run_id] if run_id in self._driven else Packer(tells=self._texts)
+            self._file.writer.write_soon(run_id, packer.pack(event))
+            if self._listeners.await_changes:
+                self._listeners.changed(run_id)
 
     def _drive(self, run_id: str) -> None:
         self._driven.add(run_id, Packer(tells=self._texts))

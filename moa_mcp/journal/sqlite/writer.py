@@ -25,6 +25,7 @@ import anyio.to_thread
 _log = logging.getLogger(__name__)
 _BATCH = 512
 _PAGES = 240
+_CLOSED = "it is closed"
 _RETRY_S = 1.0
 """Seconds until failed writes are retried if there is no other write."""
 LOOK_S = 0.05
@@ -55,7 +56,9 @@ class Book(Protocol[Line_contra]):
 
 
 @dataclass(slots=True, eq=False)
-class _Job(Generic[Value]):
+class Job(Generic[Value]):
+    """Work, or a line, and its result."""
+
     work: Work[Value] | None = None
     reads: bool = False
     """Whether it only reads, so that its errors do not affect other work."""
@@ -75,15 +78,15 @@ class Writer(Generic[Line_contra]):
         """Start the thread; `writes` is whether the connection can write."""
         self._connection = connection
         self._book = book
-        self._jobs: queue.SimpleQueue[list[_Job[Any]] | None] = queue.SimpleQueue()
-        self._handed: list[_Job[Any]] = []
+        self._jobs: queue.SimpleQueue[list[Job[Any]] | None] = queue.SimpleQueue()
+        self._handed: list[Job[Any]] = []
         """Jobs of the current turn of the event loop. The thread gets them together, because each wake-up of it takes
         the interpreter lock from the loop."""
         self._hands: asyncio.AbstractEventLoop | None = None
         """The event loop that will hand them over; None if there are none."""
         self._writes = writes
         self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
-        self._left: list[_Job[Any]] = []
+        self._left: list[Job[Any]] = []
         """Failed writes that no caller waits for. They are retried first."""
         self._fails_since: float | None = None
         """Since when writes fail, on the monotonic clock; None if the last one succeeded."""
@@ -107,38 +110,33 @@ class Writer(Generic[Line_contra]):
             sqlite3.Error: the transaction failed and was rolled back.
 
         """
-        self._loop = asyncio.get_running_loop()
-        job = _Job(work, reads)
-        await self._done(job)
+        if self._closed:
+            raise sqlite3.ProgrammingError(_CLOSED)
+        self._loop = loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        job = Job(work, reads, done=done)
+        self._hand(loop, job)
+        await done
         if job.error is not None:
             raise job.error
         return cast("Value", job.value)
 
-    async def write(self, page: str, line: Line_contra) -> None:
-        """Write a line; when this returns or is cancelled, it is committed. Raises the same as `do`.
+    def write(self, page: str, line: Line_contra) -> tuple[Job[None], asyncio.Future[None]]:
+        """Queue a line; return its job, and what is set when it is committed, or the job has an error, as of `do`.
 
-        An event loop must call `do` before it writes lines.
+        An event loop must call `do` before it writes lines. A caller that is cancelled while it waits calls `settle`.
         """
-        job: _Job[None] = _Job(None, page=page, line=line)
-        try:
-            await self._done(job)
-        except anyio.get_cancelled_exc_class():
-            with anyio.CancelScope(shield=True):
-                await self.do(_nothing)  # work is done in order, so the line is written by now
-            if job.error is not None:
-                raise job.error from None
-            raise
-        if job.error is not None:
-            raise job.error
-
-    def _done(self, job: _Job[Any]) -> asyncio.Future[None]:
-        """Queue a job; return what is set when it is done."""
         if self._closed:
-            raise sqlite3.ProgrammingError("it is closed")
-        self._loop = self._loop or asyncio.get_running_loop()
-        job.done = self._loop.create_future()
-        self._hand(self._loop, job)
-        return job.done
+            raise sqlite3.ProgrammingError(_CLOSED)
+        done = (self._loop or asyncio.get_running_loop()).create_future()
+        return self.write_soon(page, line, done), done
+
+    async def settle(self, job: Job[None]) -> None:
+        """Wait until a line is committed whose caller was cancelled. Raises the same as `do`."""
+        with anyio.CancelScope(shield=True):
+            await self.do(_nothing)  # work is done in order, so the line is written by now
+        if job.error is not None:
+            raise job.error from None
 
     @property
     def unwritten_s(self) -> float:
@@ -148,13 +146,15 @@ class Writer(Generic[Line_contra]):
 
     def soon(self, work: Work[object]) -> None:
         """Queue work without waiting for it."""
-        self._hand(asyncio.get_running_loop(), _Job(work))
+        self._hand(asyncio.get_running_loop(), Job(work))
 
-    def write_soon(self, page: str, line: Line_contra) -> None:
-        """Queue a line without waiting for it. The same holds as for `write`."""
-        self._hand(self._loop or asyncio.get_running_loop(), _Job(None, page=page, line=line))
+    def write_soon(self, page: str, line: Line_contra, done: asyncio.Future[None] | None = None) -> Job[None]:
+        """Queue a line without waiting for it; `done` is set when it is written. The same holds as for `write`."""
+        job: Job[None] = Job(page=page, line=line, done=done)
+        self._hand(self._loop or asyncio.get_running_loop(), job)
+        return job
 
-    def _hand(self, loop: asyncio.AbstractEventLoop, job: _Job[Any]) -> None:
+    def _hand(self, loop: asyncio.AbstractEventLoop, job: Job[Any]) -> None:
         self._handed.append(job)
         if self._hands is not loop:
             self._hands = loop
@@ -186,7 +186,7 @@ class Writer(Generic[Line_contra]):
             await anyio.to_thread.run_sync(self._thread.join)
 
     def _write_all(self) -> None:
-        jobs: list[_Job[Any]] | None = []
+        jobs: list[Job[Any]] | None = []
         while jobs is not None:
             jobs, last = self._next()
             if jobs or last or time.monotonic() - self._retried >= _RETRY_S:
@@ -199,9 +199,9 @@ class Writer(Generic[Line_contra]):
             _log.warning("%d events could not be recorded", lost)
         self._connection.close()
 
-    def _next(self) -> tuple[list[_Job[Any]], bool]:
+    def _next(self) -> tuple[list[Job[Any]], bool]:
         """Return pending work and whether the writer is closed. Without work, this is a retry or the end."""
-        jobs: list[_Job[Any]] = []
+        jobs: list[Job[Any]] = []
         try:
             handed = self._jobs.get(timeout=LOOK_S if self._look else _RETRY_S if self._left else None)
             time.sleep(self.patience_s if handed is not None else 0)
@@ -222,7 +222,7 @@ class Writer(Generic[Line_contra]):
                 self._look = None
         self._looked = time.monotonic()
 
-    def _commit(self, jobs: list[_Job[Any]]) -> None:
+    def _commit(self, jobs: list[Job[Any]]) -> None:
         if self._left and jobs and all(job.reads for job in jobs):  # reads do not fail with the writes that are retried
             left, since, self._left = self._left, self._fails_since, []
             self._commit(jobs)
@@ -246,12 +246,12 @@ class Writer(Generic[Line_contra]):
             if isinstance(error, sqlite3.OperationalError):  # a full disk or a lock may be temporary
                 self._left = [job for job in due if job.done is None]
                 if not self._left and self._writes and any(not job.reads for job in jobs):
-                    self._left = [_Job(_touch)]  # so that it is known when writes succeed again
+                    self._left = [Job(_touch)]  # so that it is known when writes succeed again
         self._fails_since = (self._fails_since or time.monotonic()) if self._left else None
         _wake(jobs)
 
-    def _do_all(self, due: list[_Job[Any]]) -> None:
-        lines: dict[str, list[_Job[Any]]] = {}
+    def _do_all(self, due: list[Job[Any]]) -> None:
+        lines: dict[str, list[Job[Any]]] = {}
         for job in due:
             if job.work is None:
                 lines.setdefault(job.page, []).append(job)
@@ -261,12 +261,12 @@ class Writer(Generic[Line_contra]):
             _attempt([job], partial(job.work, self._connection), self._connection)
         self._write(lines)
 
-    def _write(self, pages: dict[str, list[_Job[Any]]]) -> None:
+    def _write(self, pages: dict[str, list[Job[Any]]]) -> None:
         left = iter(pages.items())
         while some := dict(islice(left, _PAGES)):
             self._write_some(some)
 
-    def _write_some(self, pages: dict[str, list[_Job[Any]]]) -> None:
+    def _write_some(self, pages: dict[str, list[Job[Any]]]) -> None:
         jobs = [job for of_page in pages.values() for job in of_page]
         lines = {page: [job.line for job in of_page] for page, of_page in pages.items()}
         _attempt(jobs, partial(self._book.write, self._connection, lines), self._connection)
@@ -277,7 +277,7 @@ class Writer(Generic[Line_contra]):
                 self._write_some({page: of_page})
 
 
-def _attempt(jobs: list[_Job[Any]], work: Callable[[], Any], connection: sqlite3.Connection) -> None:
+def _attempt(jobs: list[Job[Any]], work: Callable[[], Any], connection: sqlite3.Connection) -> None:
     """Do the work of these jobs and set their result."""
     try:
         value = work()
@@ -307,20 +307,19 @@ def _transaction(connection: sqlite3.Connection, begin: str) -> Generator[None]:
         raise
 
 
-def _wake(jobs: list[_Job[Any]]) -> None:
-    waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
-    for job in jobs:
-        if job.done is not None:
-            waiting.setdefault(job.done.get_loop(), []).append(job.done)
-    for loop, done in waiting.items():
+def _wake(jobs: list[Job[Any]]) -> None:
+    waiting = [job.done for job in jobs if job.done is not None]
+    for loop in {done.get_loop() for done in waiting}:
         with suppress(RuntimeError):  # the loop is closed, so no caller waits
-            loop.call_soon_threadsafe(_set, done)
+            loop.call_soon_threadsafe(_set, [done for done in waiting if done.get_loop() is loop])
 
 
 def _set(done: list[asyncio.Future[None]]) -> None:
     for each in done:
-        if not each.done():  # else the caller was cancelled
+        try:
             each.set_result(None)
+        except asyncio.InvalidStateError:  # its caller was cancelled
+            continue
 
 
 def _touch(connection: sqlite3.Connection) -> None:
