@@ -29,11 +29,13 @@ class Recorded:
         self._attempts: defaultdict[Place, int] = defaultdict(int, attempts or {})
 
     async def __call__(self, call: Call) -> Completion:
-        place, attempt = self._next(call.place)
-        others = tuple([self._next(other) for other in call.others])
+        place = call.place
+        attempt = self._attempts[place] = self._attempts[place] + 1
+        others = tuple([self._next(other) for other in call.others]) if call.others else ()
         model = call.target.model if call.target else call.agent
         began = time.monotonic()
-        first = _FirstText(began, call.on_text)
+        first = _FirstText(began)
+        heard = call if call.on_text is None else call._replace(on_text=partial(first.hear, call.on_text))
 
         def ended(failure: Failure) -> None:
             self._emit(
@@ -58,7 +60,7 @@ class Recorded:
                     server=_server(call.target.api_base) if call.target and call.target.api_base else "",
                 )
             )
-            completion = await self._inner(first.heard_by(call))
+            completion = await self._inner(heard)
         except JournalError as error:
             raise Unrecorded(str(error)) from error
         except CallError as error:
@@ -100,18 +102,13 @@ def _server(address: str) -> str:
 class _FirstText:
     """Notes when the first text of a streamed answer arrives."""
 
-    def __init__(self, began: float, on_text: Callable[[str], None] | None) -> None:
+    def __init__(self, began: float) -> None:
         self.after_s: float | None = None
         """Seconds since the beginning; None as long as no text arrived."""
         self._began = began
-        self._on_text = on_text
 
-    def heard_by(self, call: Call) -> Call:
-        """Return the call, of which it hears the text too, if it is streamed."""
-        on_text = self._on_text
-        return call if on_text is None else call._replace(on_text=partial(self._hear, on_text))
-
-    def _hear(self, on_text: Callable[[str], None], text: str) -> None:
+    def hear(self, on_text: Callable[[str], None], text: str) -> None:
+        """Pass on a piece of the text."""
         if text and self.after_s is None:  # empty while the model reasons
             self.after_s = time.monotonic() - self._began
         on_text(text)

@@ -37,7 +37,8 @@ class Run:
     def tell(self, event: Event) -> None:
         """Add an event to the trace, and wake the tasks that wait for a change."""
         self.trace.add(event)
-        self._wake()
+        if self._changed is not None:
+            self._wake()
 
     def waits(self, what: str) -> None:
         """Set what the run waits for before it starts; an empty text if it no longer waits."""

@@ -288,15 +288,17 @@ class Trace:
             case CallStarted():
                 self._begin(event)
             case AttemptStarted():
-                self._start_attempt(event)
+                self._join(event, event.place)
+                for other in event.others:
+                    self._join(event, other.place, event.place)
             case AttemptFinished():
                 answers = shares(event.completion)
                 for attempt, answer in zip_longest(self._attempts(event), answers[: 1 + len(event.others)]):
                     attempt.completion, attempt.seconds = answer, event.seconds
                     attempt.first_text_s = event.first_text_s
                     attempt.failure = None if answer else _NOT_BROUGHT
-            case CallFinished():
-                call = self._call(event.place)
+            case CallFinished(place=place):
+                call = self.steps[place.step - 1].calls[place.number - 1]
                 call.completion, call.seconds, call.waits = event.completion, event.seconds, None
             case RunStarted():
                 self.run_id, self.pipeline, self.seed = event.run_id, event.pipeline, event.seed
@@ -358,19 +360,17 @@ class Trace:
             fresh.attempts = calls[event.place.number - 1].attempts
             calls[event.place.number - 1] = fresh
 
-    def _start_attempt(self, event: AttemptStarted) -> None:
-        self._join(event, event.place)
-        for other in event.others:
-            self._join(event, other.place, event.place)
-
     def _join(self, event: AttemptStarted, place: Place, joined: Place | None = None) -> None:
-        call = self._call(place)
+        call = self.steps[place.step - 1].calls[place.number - 1]
         call.waits = None
         call.attempts.append(AttemptTrace(event.model, event.parameters, started_at=event.at, joined=joined))
 
     def _attempts(self, event: AttemptFinished | AttemptFailed) -> list[AttemptTrace]:
         """Return the attempts that ended with a request, first that of the call that sent it."""
-        first = self._call(event.place).attempts[event.attempt - 1]
+        place = event.place
+        first = self.steps[place.step - 1].calls[place.number - 1].attempts[event.attempt - 1]
+        if not event.others:
+            return [first]
         return [first, *[self._call(place).attempts[attempt - 1] for place, attempt in event.others]]
 
     def _call(self, place: Place) -> CallTrace:
