@@ -49,8 +49,8 @@ class Entries:
         sql = f"INSERT INTO events(run_id, body, crc) SELECT * FROM ({_values(rows)}) WHERE ({ours}) = ?"  # noqa: S608
         if not db.execute(sql, (*chain.from_iterable(rows), self._owner, *pages, len(rows))).rowcount:
             raise NotOurs(*pages)
-        if self._texts:
-            self._refer(db, self._new(pages))
+        if self._texts and (new := self._new(pages)):
+            self._refer(db, new)
 
     def _row(self, run_id: str, body: bytes) -> tuple[str, str, int]:
         """Return the row of events, with their checksum, which is negative if their texts are not stored."""

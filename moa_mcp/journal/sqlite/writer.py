@@ -115,7 +115,8 @@ class Writer(Generic[Line_contra]):
         self._loop = loop = asyncio.get_running_loop()
         done = loop.create_future()
         job = Job(work, reads, done=done)
-        self._hand(loop, job)
+        self._handed.append(job)
+        self._hand_over_soon(loop)
         await done
         if job.error is not None:
             raise job.error
@@ -146,16 +147,20 @@ class Writer(Generic[Line_contra]):
 
     def soon(self, work: Work[object]) -> None:
         """Queue work without waiting for it."""
-        self._hand(asyncio.get_running_loop(), Job(work))
+        self._handed.append(Job(work))
+        self._hand_over_soon(asyncio.get_running_loop())
 
     def write_soon(self, page: str, line: Line_contra, done: asyncio.Future[None] | None = None) -> Job[None]:
         """Queue a line without waiting for it; `done` is set when it is written. The same holds as for `write`."""
         job: Job[None] = Job(page=page, line=line, done=done)
-        self._hand(self._loop or asyncio.get_running_loop(), job)
+        loop = self._loop or asyncio.get_running_loop()
+        self._handed.append(job)
+        if self._hands is not loop:  # most lines are not the first of a turn
+            self._hand_over_soon(loop)
         return job
 
-    def _hand(self, loop: asyncio.AbstractEventLoop, job: Job[Any]) -> None:
-        self._handed.append(job)
+    def _hand_over_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hand over the jobs at the end of this turn of the event loop."""
         if self._hands is not loop:
             self._hands = loop
             loop.call_soon(self._hand_over)
@@ -251,30 +256,35 @@ class Writer(Generic[Line_contra]):
         _wake(jobs)
 
     def _do_all(self, due: list[Job[Any]]) -> None:
-        lines: dict[str, list[Job[Any]]] = {}
+        lines: list[Job[Any]] = []
         for job in due:
             if job.work is None:
-                lines.setdefault(job.page, []).append(job)
+                lines.append(job)
                 continue
             self._write(lines)
-            lines = {}
+            lines = []
             _attempt([job], partial(job.work, self._connection), self._connection)
         self._write(lines)
 
-    def _write(self, pages: dict[str, list[Job[Any]]]) -> None:
-        left = iter(pages.items())
-        while some := dict(islice(left, _PAGES)):
-            self._write_some(some)
+    def _write(self, jobs: list[Job[Any]]) -> None:
+        """Write lines, those of up to 240 pages together; each page alone if they are refused."""
+        pages: dict[str, list[Any]] = {}
+        for job in jobs:
+            pages.setdefault(job.page, []).append(job.line)
+        if len(pages) > _PAGES:
+            some = {*islice(pages, _PAGES)}
+            self._write([job for job in jobs if job.page in some])
+            self._write([job for job in jobs if job.page not in some])
+        elif pages:
+            _attempt(jobs, partial(self._book.write, self._connection, pages), self._connection)
+            if isinstance(jobs[0].error, WriteRefused) and len(pages) > 1:
+                for page in pages:
+                    self._write_page([job for job in jobs if job.page == page])
 
-    def _write_some(self, pages: dict[str, list[Job[Any]]]) -> None:
-        jobs = [job for of_page in pages.values() for job in of_page]
-        lines = {page: [job.line for job in of_page] for page, of_page in pages.items()}
-        _attempt(jobs, partial(self._book.write, self._connection, lines), self._connection)
-        if isinstance(jobs[0].error, WriteRefused) and len(pages) > 1:
-            for page, of_page in pages.items():
-                for job in of_page:
-                    job.error = None
-                self._write_some({page: of_page})
+    def _write_page(self, jobs: list[Job[Any]]) -> None:
+        for job in jobs:
+            job.error = None
+        self._write(jobs)
 
 
 def _attempt(jobs: list[Job[Any]], work: Callable[[], Any], connection: sqlite3.Connection) -> None:
@@ -291,8 +301,7 @@ def _attempt(jobs: list[Job[Any]], work: Callable[[], Any], connection: sqlite3.
         if not isinstance(error, WriteRefused) and any(job.done is None for job in jobs):
             _log.warning("an event could not be recorded", exc_info=error)
     else:
-        for job in jobs:
-            job.value = value
+        jobs[0].value = value  # lines have none
 
 
 @contextmanager
