@@ -76,8 +76,7 @@ IMAGES = "images"
 def token_limit(parameters: Parameters) -> int | None:
     """Return the token limit, whichever name it has; None if there is none."""
     for name in TOKEN_LIMITS:
-        limit = parameters.get(name)
-        if isinstance(limit, int | float):
+        if name in parameters and isinstance(limit := parameters[name], int | float):
             return int(limit)
     return None
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moa_mcp.providers.replies import billing, completions
-from moa_mcp.providers.replies.json_values import as_list, as_object
-from moa_mcp.providers.replies.limits import ReplyLimits
+from moa_mcp.providers.replies.limits import excess
 from moa_mcp.providers.replies.reasoning import has_no_marks
 from moa_mcp.text.surrogates import mended
-from moa_mcp.values import Call, Completion, FinishReason, Target
+from moa_mcp.values import Call, Completion, FinishReason, Target, token_limit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,21 +28,19 @@ def completion(call: Call, target: Target, raw: bytes) -> Completion | None:
     import orjson  # noqa: PLC0415  lazy, see `client`
 
     try:
-        body = as_object(orjson.loads(raw))
-    except orjson.JSONDecodeError:
+        body = orjson.loads(raw)
+        (choice,) = body["choices"]
+        message = choice["message"]
+        text, reason, reported = message["content"], choice["finish_reason"], body["usage"]
+    except (LookupError, TypeError, ValueError):
         return None
-    choices = as_list(body.get("choices"))
-    choice = as_object(choices[0]) if len(choices) == 1 else {}
-    message = as_object(choice.get("message"))
-    text, reason, usage = message.get("content"), choice.get("finish_reason"), body.get("usage")
     usual = body.keys() <= _OF_REPLY and choice.keys() <= _OF_CHOICE and message.keys() <= _OF_MESSAGE
-    if not usual or message.get("refusal") or body.get("object") == "error" or not isinstance(usage, dict):
+    if not usual or message.get("refusal") or body.get("object") == "error" or not isinstance(reported, dict):
         return None
     if not isinstance(text, str) or not isinstance(reason, str) or reason not in _ENDS:
         return None
-    if not text.strip() or not has_no_marks(text) or ReplyLimits.of(call).exceeded(len(text), 0):
+    if not text.strip() or not has_no_marks(text) or excess(token_limit(call.parameters), len(text), 0):
         return None
-    reported = as_object(body.get("usage"))
     taken = billing.credible(billing.usage(reported), said=True)
     cost = completions.cost_of(target, taken, billing.cost_usd(target, reported))
     return Completion(mended(text), target.model, _ENDS[reason], taken, cost)

@@ -29,15 +29,16 @@ def usage(reported: Mapping[str, Any]) -> Usage | None:
     total = count(reported, "total_tokens")
     if prompt is None or completion is None:
         return None
-    reasoning = _largest(_places(reported, _OF_COMPLETION), _REASONING)
-    beyond = 0 if total is None else max(0, total - prompt - completion)
-    if beyond:
+    reasoning = _largest(reported, _OF_COMPLETION, _REASONING)
+    if total is None:
+        beyond = reasoning if reasoning > completion else 0  # counted separately, and missing from the total
+    elif total > prompt + completion:
+        beyond = total - prompt - completion
         reasoning = max(reasoning, beyond)
-    elif total is None and reasoning > completion:  # counted separately, and missing from the total
-        beyond = reasoning
+    else:
+        beyond = 0
     completion += beyond
-    of_prompt = _places(reported, _OF_PROMPT)
-    cached, written = _largest(of_prompt, _CACHED), _largest(of_prompt, _WRITTEN)
+    cached, written = _largest(reported, _OF_PROMPT, _CACHED), _largest(reported, _OF_PROMPT, _WRITTEN)
     if (
         "prompt_tokens" not in reported
         and count(reported, "cache_read_input_tokens", "cache_creation_input_tokens") is not None
@@ -73,8 +74,8 @@ def cost_usd(target: Target, reported: Mapping[str, Any]) -> Decimal | None:
 
     Zero counts only for a free model: for others it means unknown.
     """
-    cost = dollars(reported.get("cost"))
-    if not target.model.startswith("openrouter/") or cost is None:
+    cost = dollars(reported.get("cost")) if target.model.startswith("openrouter/") else None
+    if cost is None:
         return None
     # With the user's own provider key (BYOK), `cost` is only OpenRouter's fee.
     upstream = (
@@ -89,8 +90,13 @@ def cost_usd(target: Target, reported: Mapping[str, Any]) -> Decimal | None:
 def count(reported: Mapping[str, Any], *names: str) -> int | None:
     """Return the first valid count; None if there is none."""
     for name in names:
-        if name in reported and (number := _number(reported[name])) is not None:
-            return number
+        if name in reported:
+            value = reported[name]
+            if type(value) is int:  # the usual case; the rest takes ten times as long
+                if 0 <= value < _MANY:
+                    return value
+            elif (amount := dollars(value)) is not None and amount == amount.to_integral_value():
+                return int(amount)
     return None
 
 
@@ -105,13 +111,6 @@ def dollars(value: object) -> Decimal | None:
     return amount if amount.is_finite() and 0 <= amount < _MANY else None
 
 
-def _number(value: object) -> int | None:
-    if type(value) is int:  # the usual case; the rest takes ten times as long
-        return value if 0 <= value < _MANY else None
-    amount = dollars(value)
-    return None if amount is None or amount != amount.to_integral_value() else int(amount)
-
-
 _OF_COMPLETION = ("completion_tokens_details", "output_tokens_details")
 _OF_PROMPT = ("prompt_tokens_details", "input_tokens_details")
 _REASONING = ("reasoning_tokens",)
@@ -119,16 +118,15 @@ _CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens"
 _WRITTEN = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
 
 
-def _places(reported: Mapping[str, Any], holders: tuple[str, str]) -> list[Mapping[str, Any]]:
-    """Return where a detail may be: beside the totals, or in an object of details."""
-    return [reported, *[as_object(reported[holder]) for holder in holders if reported.get(holder)]]
-
-
-def _largest(places: list[Mapping[str, Any]], names: tuple[str, ...]) -> int:
-    """Return the largest value of a detail, which may be in several places under several names."""
+def _largest(reported: Mapping[str, Any], holders: tuple[str, str], names: tuple[str, ...]) -> int:
+    """Return the largest value of a detail, which may be beside the totals or in an object, under several names."""
+    places = [reported]
+    for holder in holders:
+        if holder in reported:
+            places += [as_object(reported[holder])]
     largest = 0
     for held in places:
         for name in names:
-            if value := held.get(name):
-                largest = max(largest, _number(value) or 0)
+            if name in held and (number := count(held, name)) and number > largest:
+                largest = number
     return largest

@@ -9,6 +9,8 @@ from moa_mcp.values import Call, token_limit
 
 TIMES = 8
 """Maximum length of an answer as a multiple of `max_tokens`, not counting reasoning, which some providers exclude."""
+_CHARACTERS = EXPECTED.characters(TIMES)
+"""The same in characters, for each token."""
 MOST_CHARACTERS = 2**22
 """Maximum characters of one answer, or of its reasoning, for any `max_tokens`."""
 MOST_BYTES = 2**26
@@ -40,8 +42,13 @@ class ReplyLimits:
 
     def exceeded(self, answer: int, thought: int) -> str:
         """Return the note on a reply of this many characters that exceeds a limit; empty if it does not."""
-        if self.limit is not None and answer > EXPECTED.characters(TIMES * self.limit):
-            return f"the answer was cut: the provider sent more than {TIMES} times max_tokens ({self.limit})"
-        if max(answer, thought) > MOST_CHARACTERS:
-            return f"the answer was cut: the provider sent more than {MOST_CHARACTERS:,} characters"
-        return ""
+        return excess(self.limit, answer, thought)
+
+
+def excess(max_tokens: int | None, answer: int, thought: int) -> str:
+    """Return the note on an answer and its reasoning of this many characters; empty if they exceed no limit."""
+    if max_tokens is not None and answer > max_tokens * _CHARACTERS:
+        return f"the answer was cut: the provider sent more than {TIMES} times max_tokens ({max_tokens})"
+    if answer > MOST_CHARACTERS or thought > MOST_CHARACTERS:
+        return f"the answer was cut: the provider sent more than {MOST_CHARACTERS:,} characters"
+    return ""

@@ -81,17 +81,19 @@ def split(text: str) -> Split:
 
 def has_no_marks(text: str) -> bool:
     """Whether a text contains no mark that can begin or end reasoning, so that all of it is the answer."""
-    return "<" not in text and "[" not in text and "◁" not in text and not _begins_in_words(text)
+    if "<" in text or "[" in text or "◁" in text:
+        return False
+    return not text[:_LONGEST_HEAD].lstrip().startswith(_BEGINS_IN_WORDS)
+
+
+_BEGINS_IN_WORDS = ("analysis", "assistantanalysis", "Here", "*Thinking", "Thinking...")
+_LONGEST_HEAD = 200
+"""Characters that are searched for such a beginning."""
 
 
 def joined(*parts: str) -> str:
     """Join reasoning from several places."""
     return "\n\n".join(part for part in (each.strip() for each in parts) if part)
-
-
-def _begins_in_words(text: str) -> bool:
-    head = text[:200].lstrip()
-    return head.startswith(("analysis", "assistantanalysis", "Here", "*Thinking", "Thinking..."))
 
 
 def _channels(text: str) -> Split | None:
