@@ -231,7 +231,7 @@ async def test_calls_share_connections_and_may_follow_a_close(serving: ModelServ
     serving.script("m")
     await wire(call_to(serving.url)._replace(on_text=lambda _: None))
     await wire(call_to(serving.url))
-    connector: Any = wire._connections.session("http").connector
+    connector: Any = wire._connections.session("http", {}).connector
     assert sum(map(len, connector._conns.values())) == 1
     await wire.close()
     await wire(call_to(serving.url))

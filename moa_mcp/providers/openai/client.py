@@ -24,20 +24,20 @@ from moa_mcp.routing.hosts import host
 from moa_mcp.values import Call, Completion, Parameters, Target
 
 if TYPE_CHECKING:
-    from multidict import CIMultiDict
+    import aiohttp
     from yarl import URL
-
-    from moa_mcp.providers.openai.sending import Sending
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 Body: TypeAlias = dict[str, Any]
+_Address: TypeAlias = tuple[str, str | None, str | None, str | None]
+"""What of a target decides its endpoint: its model, that of the server, the address and the key."""
 
 
 class _Endpoint(NamedTuple):
-    """What all requests to a target share."""
+    """What all requests to an address for a model share."""
 
     url: URL
-    headers: CIMultiDict[str]
+    session: aiohttp.ClientSession
     proxy: str | None
     model: str
     stream_usage: bool
@@ -50,7 +50,7 @@ class OpenAICompatible:
     def __init__(self) -> None:
         self._imported = False
         self._connections = Connections()
-        self._endpoints: dict[Target, _Endpoint] = {}
+        self._endpoints: dict[_Address, _Endpoint] = {}
 
     async def ready(self) -> None:
         """Import all that a call needs."""
@@ -60,6 +60,7 @@ class OpenAICompatible:
 
     async def close(self) -> None:
         """Close all connections; a later call opens new ones."""
+        self._endpoints.clear()
         await self._connections.close()
 
     async def __call__(self, call: Call) -> Completion:
@@ -67,13 +68,14 @@ class OpenAICompatible:
         if target is None:
             raise RequestRefused(f"no route selected for {call.agent}")
         families.check(target, call.parameters)
-        endpoint = self._endpoints.get(target) or self._endpoint(target)
+        address = (target.model, target.wire_model, target.api_base, target.api_key)
+        endpoint = self._endpoints.get(address) or self._opened(address, target)
         try:
             return await self._asked(call, target, endpoint)
         except ParameterRefused as error:
             if call.on_text is None or not endpoint.stream_usage or error.parameter != "stream_options":
                 raise
-        endpoint = self._endpoints[target] = endpoint._replace(stream_usage=False)
+        endpoint = self._endpoints[address] = endpoint._replace(stream_usage=False)
         return await self._asked(call, target, endpoint)
 
     async def _asked(self, call: Call, target: Target, endpoint: _Endpoint) -> Completion:
@@ -86,10 +88,20 @@ class OpenAICompatible:
             while True:
                 sending = Sending(body)
                 try:
-                    return await self._sent(call, target, endpoint, sending)
+                    response = await endpoint.session.post(
+                        endpoint.url, data=sending, proxy=endpoint.proxy, allow_redirects=False
+                    )
+                    break
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                    if not sending.is_lost(error):
+                    if endpoint.session.closed or not sending.is_lost(error):
                         raise
+            try:
+                if response.status != 200:  # noqa: PLR2004
+                    raise await responses.refused(target, response)
+                return await responses.answered(call, target, response)
+            finally:
+                if not response.closed:  # a response that is read to its end has returned its connection
+                    response.release()
         except aiohttp.ClientHttpProxyError as error:
             raise refusals.barred(target, error.status, error.message) from error
         except aiohttp.ClientConnectorError as error:
@@ -98,26 +110,12 @@ class OpenAICompatible:
             unmade = isinstance(error, aiohttp.InvalidURL | aiohttp.ConnectionTimeoutError)
             raise refusals.unreached(target, connected=not unmade) from error
 
-    async def _sent(self, call: Call, target: Target, endpoint: _Endpoint, sending: Sending) -> Completion:
-        async with self._connections.session(endpoint.url.scheme).post(
-            endpoint.url,
-            data=sending,
-            headers=endpoint.headers,
-            proxy=endpoint.proxy,
-            allow_redirects=False,
-        ) as response:
-            sending.answered = True
-            if response.status != 200:  # noqa: PLR2004
-                raise await responses.refused(target, response)
-            return await responses.answered(call, target, response)
-
-    def _endpoint(self, target: Target) -> _Endpoint:
-        from multidict import CIMultiDict  # noqa: PLC0415
+    def _opened(self, address: _Address, target: Target) -> _Endpoint:
         from yarl import URL  # noqa: PLC0415
 
         if target.api_base is None:
             raise RequestRefused(f"{target.model}: no address configured; set its api_base")
-        headers = CIMultiDict({"Content-Type": "application/json", "User-Agent": f"moa-mcp/{version('moa-mcp')}"})
+        headers = {"Content-Type": "application/json", "User-Agent": f"moa-mcp/{version('moa-mcp')}"}
         if target.api_key is not None:
             if _CONTROL.search(target.api_key):
                 raise AuthFailed(f"{target.model}: the API key contains a control character, such as a line break")
@@ -127,9 +125,10 @@ class OpenAICompatible:
         destination = refusals.Destination.of(target)
         if not proxies.is_usable(destination.proxy):
             raise refusals.unusable_proxy(target, destination)
-        endpoint = self._endpoints[target] = _Endpoint(
-            URL(destination.url or ""),
-            headers,
+        url = URL(destination.url or "")
+        endpoint = self._endpoints[address] = _Endpoint(
+            url,
+            self._connections.session(url.scheme, headers),
             destination.proxy,
             target.wire_model or target.model,
             known is None or known.stream_usage,

@@ -35,7 +35,7 @@ def completion(call: Call, target: Target, raw: bytes) -> Completion | None:
     except (LookupError, TypeError, ValueError):
         return None
     usual = body.keys() <= _OF_REPLY and choice.keys() <= _OF_CHOICE and message.keys() <= _OF_MESSAGE
-    if not usual or message.get("refusal") or body.get("object") == "error" or not isinstance(reported, dict):
+    if not usual or message.get("refusal") or body.get("object") == "error" or not isinstance(body["usage"], dict):
         return None
     if not isinstance(text, str) or not isinstance(reason, str) or reason not in _ENDS:
         return None

@@ -16,16 +16,14 @@ _FOLLOWING = frozenset({"azure", "openai"})
 
 def messages(call: Call) -> list[dict[str, Any]]:
     """Return a call's messages as in OpenAI's API, with a cache breakpoint if the provider needs one."""
-    said: list[dict[str, Any]] = [{"role": each.role, "content": _content(each)} for each in call.messages]
+    said: list[dict[str, Any]] = [
+        {"role": each.role, "content": _parts(each) if each.images else each.content} for each in call.messages
+    ]
     if call.prompt_recurs and call.target is not None and wants_cache_mark(call.target):
         last = said[-1]  # identical calls share the whole prompt
         *images, text = _parts(call.messages[-1])
         last["content"] = [*images, {**text, "cache_control": {"type": "ephemeral"}}]
     return said
-
-
-def _content(message: Message) -> str | list[dict[str, Any]]:
-    return _parts(message) if message.images else message.content
 
 
 def _parts(message: Message) -> list[dict[str, Any]]:
@@ -36,8 +34,7 @@ def _parts(message: Message) -> list[dict[str, Any]]:
 
 def parameters(call: Call, named: Parameters) -> Parameters:
     """Return parameters in the form of the call's provider."""
-    tokens = named.get("thinking_tokens")
-    if not isinstance(tokens, int):
+    if "thinking_tokens" not in named or not isinstance(tokens := named["thinking_tokens"], int):
         return named
     return {key: value for key, value in named.items() if key != "thinking_tokens"} | thinking(call.target, tokens)
 

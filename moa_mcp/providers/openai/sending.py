@@ -30,14 +30,15 @@ class Sending(aiohttp.BytesPayload):
         super().__init__(body)
         self.reuses = False
         """Whether its connection had another request before."""
-        self.answered = False
-        """Whether the status and headers of a response arrived."""
         self._began = time.monotonic()
 
     def is_lost(self, error: aiohttp.ClientError) -> bool:
-        """Whether the server closed an idle connection before it read the request, so that it can be sent again."""
+        """Whether the server closed an idle connection before it read the request, so that it can be sent again.
+
+        `error` is why no response arrived.
+        """
         partial = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
-        return self.reuses and not self.answered and not partial and time.monotonic() - self._began < _LOST_S
+        return self.reuses and not partial and time.monotonic() - self._began < _LOST_S
 
 
 class Connector(aiohttp.TCPConnector):
@@ -56,9 +57,9 @@ class Connector(aiohttp.TCPConnector):
     ) -> Connection:
         """Return a connection for a request."""
         connection = await super().connect(req, traces, timeout)
-        protocol = connection.protocol
-        if isinstance(req.body, Sending) and protocol is not None:
-            req.body.reuses = protocol in self._used
-            if not req.body.reuses:
+        sending, protocol = req.body, connection.protocol
+        if isinstance(sending, Sending) and protocol is not None:
+            sending.reuses = protocol in self._used
+            if not sending.reuses:
                 self._used.add(protocol)
         return connection
