@@ -12,6 +12,7 @@ from math import inf
 from random import Random
 
 import anyio
+from pydantic import JsonValue
 
 from moa_mcp.engine.deadline import Cutoffs
 from moa_mcp.engine.fan_out import Outcome, fan_out
@@ -30,7 +31,7 @@ from moa_mcp.errors import (
 from moa_mcp.events import CallFailed, CallFinished, CallStarted, Emit, TextReceived
 from moa_mcp.model import Model
 from moa_mcp.parameters import with_settings
-from moa_mcp.values import Answer, Call, FailureReason, Grace, Note, Parameters, Place, Request
+from moa_mcp.values import NO_SETTINGS, Answer, Call, FailureReason, Grace, Note, Parameters, Place, Request, Word
 
 
 class ModelTurn:
@@ -68,7 +69,8 @@ class ModelTurn:
         self._makers = makers
         self._began = time.monotonic()
         self._asked = 0
-        self._samples: Counter[Request] = Counter()
+        self._samples: dict[Request, int] = {}
+        """How often each request was made."""
 
     @property
     def rng(self) -> Random:
@@ -98,11 +100,14 @@ class ModelTurn:
             self._emit(CallStarted(place=call.place, agent=call.agent, messages=call.messages, window=window))
         grace_s = None if grace_s == "auto" and self._recorded else grace_s
         outcomes = await fan_out(calls, self._outcome, quorum=quorum, grace_s=grace_s, cutoffs=self._cutoffs)
-        for call, outcome in zip(calls, outcomes, strict=True):
-            if isinstance(outcome, StragglerDropped):
-                self._failed(call, outcome)
-        answers = tuple(outcome if isinstance(outcome, Answer) else None for outcome in outcomes)
-        too_long = {at for at, outcome in enumerate(outcomes) if tells_too_long and isinstance(outcome, ContextTooLong)}
+        answers = tuple([outcome if isinstance(outcome, Answer) else None for outcome in outcomes])
+        failed = [at for at, answer in enumerate(answers) if answer is None]
+        if not failed and len(answers) >= quorum:
+            return answers
+        for at in failed:
+            if isinstance(dropped := outcomes[at], StragglerDropped):
+                self._failed(calls[at], dropped)
+        too_long = {at for at in failed if tells_too_long and isinstance(outcomes[at], ContextTooLong)}
         others = [at for at in range(len(calls)) if at not in too_long]
         needed = quorum if required and not too_long else 0
         self._judge([calls[at] for at in others], [outcomes[at] for at in others], needed)
@@ -154,10 +159,11 @@ class ModelTurn:
 
     def _call(self, request: Request, equals: int, last: int) -> Call:
         self._asked += 1
-        self._samples[request] += 1
+        sample = self._samples[request] + 1 if request in self._samples else 1
+        self._samples[request] = sample
         return Call(
             run_id=self._run_id,
-            place=Place(self._step, self._asked, self._samples[request]),
+            place=Place(self._step, self._asked, sample),
             agent=request.agent,
             messages=request.messages,
             parameters=_parameters(request),
@@ -189,14 +195,12 @@ class ModelTurn:
         except CallError as error:
             self._failed(call, error)
             return error
-        self._emit(CallFinished(place=call.place, completion=completion, seconds=self._took()))
+        self._emit(CallFinished(place=call.place, completion=completion, seconds=time.monotonic() - self._began))
         return Answer(completion.text, call.agent, call.place, completion.cut)
 
     def _failed(self, call: Call, error: CallError) -> None:
-        self._emit(CallFailed(place=call.place, failure=Failure.of(error), seconds=self._took()))
-
-    def _took(self) -> float:
-        return time.monotonic() - self._began
+        seconds = time.monotonic() - self._began
+        self._emit(CallFailed(place=call.place, failure=Failure.of(error), seconds=seconds))
 
 
 def is_final(request: Request) -> bool:
@@ -205,9 +209,12 @@ def is_final(request: Request) -> bool:
 
 
 def _parameters(request: Request) -> Parameters:
-    limits = {"temperature": request.temperature, "max_tokens": request.max_tokens}
-    parameters: Parameters = {key: value for key, value in limits.items() if value is not None}
-    return with_settings(parameters, request.settings) if any(request.settings) else parameters
+    parameters: dict[Word, JsonValue] = {}
+    if request.temperature is not None:
+        parameters["temperature"] = request.temperature
+    if request.max_tokens is not None:
+        parameters["max_tokens"] = request.max_tokens
+    return parameters if request.settings == NO_SETTINGS else with_settings(parameters, request.settings)
 
 
 def _reason(failed: Iterable[tuple[Call, CallError]]) -> FailureReason:
