@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import cached_property
 
 from moa_mcp.errors import PromptTooLong, StepFailed
 from moa_mcp.steps import prompts
@@ -12,8 +12,8 @@ from moa_mcp.steps.forecast import Bound, ExpectedAnswers, ExpectedCalls, analys
 from moa_mcp.steps.layer import ModelStep, given
 from moa_mcp.steps.members import Member
 from moa_mcp.steps.step import Turn
-from moa_mcp.steps.windows import Compose, Fit, Part, part
-from moa_mcp.values import Answer, Grace, Message, Note, Question, Request, State, Window
+from moa_mcp.steps.windows import Fit, Part, part, tokens
+from moa_mcp.values import Analysis, Answer, Grace, Message, Note, Question, Request, State, Window
 
 
 def expected_fan_in(step: ModelStep, answers: ExpectedAnswers, bound: Bound) -> tuple[ExpectedCalls, ...]:
@@ -42,12 +42,12 @@ async def fan_in(
         StepFailed: fewer than `quorum` agents returned an answer.
 
     """
-    composed = cache(partial(_composing, step, state))
-    ways = [_Way(agent, step, state, partial(composed, agent.asked(state.question)), turn) for agent in agents]
+    written = _Written(step, state)
+    ways = [_Way(agent, step, state, written, turn) for agent in agents]
     can_show_less = len(state.answers) > 1
     while True:
-        asked = [way for way in ways if way.prepare()]
-        needed = quorum - sum(way.ended for way in ways)
+        asked = [way for way in ways if not way.ended and way.prepare()]
+        needed = quorum - sum([way.ended for way in ways])
         if needed > len(asked):
             raise StepFailed("; ".join(dict.fromkeys(way.obstacle for way in ways if way.obstacle)))
         if not asked:
@@ -68,31 +68,62 @@ async def fan_in(
     return given([way.so_far for way in ways if way.ended]), tuple(notes)
 
 
-def _composing(step: ModelStep, state: State, question: Question, *, analysed: bool) -> Compose:
-    """Return the function that writes the prompts of the agents that get this question."""
-    analysis = state.analysis if analysed else None
-    whole = prompts.synthesize(question, state.answers, step.prompt, analysis)
+class _Written:
+    """The prompts of a step. Agents with the same system prompt share them."""
 
-    @cache
-    def of_some(answers: tuple[Answer, ...]) -> tuple[Message, ...]:
-        return prompts.synthesize(question, answers, step.prompt)
+    def __init__(self, step: ModelStep, state: State) -> None:
+        self._step = step
+        self._state = state
+        self._prompts: dict[tuple[str | None, bool], _Prompts] = {}
 
-    def compose(answers: tuple[Answer, ...]) -> tuple[Message, ...]:
-        return whole if answers is state.answers else of_some(answers)
+    def of(self, agent: Member, *, analysed: bool) -> _Prompts:
+        """Return the prompts of an agent; `analysed` is whether those with all answers show the analysis of them."""
+        key = agent.system, analysed
+        if key not in self._prompts:
+            analysis = self._state.analysis if analysed else None
+            self._prompts[key] = _Prompts(self._step, agent.asked(self._state.question), self._state.answers, analysis)
+        return self._prompts[key]
 
-    return compose
+
+class _Prompts:
+    """The prompts with all of the answers or some of them, each written and counted once."""
+
+    def __init__(
+        self, step: ModelStep, question: Question, answers: tuple[Answer, ...], analysis: Analysis | None
+    ) -> None:
+        self._question = question
+        self._instruction = step.prompt
+        self._answers = answers
+        self._whole = prompts.synthesize(question, answers, step.prompt, analysis)
+        self._of_some: dict[tuple[Answer, ...], tuple[Message, ...]] = {}
+
+    def compose(self, answers: tuple[Answer, ...]) -> tuple[Message, ...]:
+        """Return the prompt with these answers."""
+        if answers is self._answers:
+            return self._whole
+        if answers not in self._of_some:
+            self._of_some[answers] = prompts.synthesize(self._question, answers, self._instruction)
+        return self._of_some[answers]
+
+    def count(self, messages: Sequence[Message]) -> int:
+        """Return the tokens of a prompt."""
+        return self._tokens if messages is self._whole else tokens(messages)
+
+    @cached_property
+    def _tokens(self) -> int:
+        return tokens(self._whole)
 
 
 class _Way:
     """The sequence of calls of one agent."""
 
-    def __init__(
-        self, agent: Member, step: ModelStep, state: State, composing: Callable[..., Compose], turn: Turn
-    ) -> None:
+    def __init__(self, agent: Member, step: ModelStep, state: State, written: _Written, turn: Turn) -> None:
         self.so_far: Answer | None = None
         """The last reply, which combines all answers that the agent was shown."""
         self.obstacle = ""
         """Why the agent can't be called; empty if it can."""
+        self.ended = not state.answers
+        """Whether the agent has combined all answers."""
         self._agent = agent
         self._step = step
         self._all = len(state.answers)
@@ -100,24 +131,21 @@ class _Way:
         self._window = turn.window(agent.model)
         self._reserved = step.max_tokens or 0
         room = None if self._window is None else self._window - self._reserved
-        self._fit = Fit(composing(analysed=True), room)
+        shown = written.of(agent, analysed=True)
+        self._fit = Fit(shown.compose, room, count=shown.count)
         self._analysed = state.analysis is not None
         self._without_analysis = self._analysed and not self._fit(state.answers)
         if self._without_analysis:
-            self._fit = Fit(composing(analysed=False), room)
+            shown = written.of(agent, analysed=False)
+            self._fit = Fit(shown.compose, room, count=shown.count)
         self._next = Part((), state.answers)
         self._asked = 0
         self._failed = False
         self._cut: list[str] = []
 
-    @property
-    def ended(self) -> bool:
-        """Whether the agent has combined all answers."""
-        return not self._rest and not self._failed
-
     def prepare(self) -> bool:
         """Choose the answers for the next prompt; return whether there is one."""
-        if self._failed or not self._rest:
+        if self._failed:
             return False
         chosen = part(self._fit, self.so_far, self._rest)
         if chosen is None:
@@ -151,12 +179,11 @@ class _Way:
             return
         carried = 1 if self.so_far else 0
         before = self._all - len(self._rest) - carried
-        self._cut += [
-            f"answer {before + number}" if number > carried else "the combined answer"
-            for number, answer in enumerate(self._next.shown, 1)
-            if answer.shortened
-        ]
+        for number, answer in enumerate(self._next.shown, 1):
+            if answer.shortened:
+                self._cut += [f"answer {before + number}" if number > carried else "the combined answer"]
         self.so_far, self._rest = reply, self._next.rest
+        self.ended = not self._rest
         self._asked += 1
 
     def notes(self) -> Iterator[Note]:

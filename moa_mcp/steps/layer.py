@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Annotated, ClassVar, Literal, Self, TypeAlias, TypeVar, cast
 
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationInfo, field_validator
@@ -223,8 +223,11 @@ class MultiAgentStep(ModelStep):
 
     def requests(self, question: Question, write: Callable[[Question], tuple[Message, ...]]) -> list[Request]:
         """Return one request to each member. Members without a system prompt of their own get identical messages."""
-        written = cache(write)
-        return [self.request(member, written(member.asked(question))) for member in self.members]
+        written: dict[str | None, tuple[Message, ...]] = {}
+        for member in self.members:
+            if member.system not in written:
+                written[member.system] = write(member.asked(question))
+        return [self.request(member, written[member.system]) for member in self.members]
 
 
 class SingleAgentStep(ModelStep):
@@ -238,6 +241,10 @@ class SingleAgentStep(ModelStep):
     @property
     def members(self) -> tuple[Member, ...]:
         return (self.agent,)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return (self.agent.model,)
 
     @property
     def fallback(self) -> str | None:
@@ -319,4 +326,4 @@ async def asked_of(
 
 def given(answers: Sequence[Answer | None]) -> tuple[Answer, ...]:
     """Return the answers without the failed calls."""
-    return tuple(answer for answer in answers if answer is not None)
+    return tuple([answer for answer in answers if answer is not None])

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from moa_mcp.parameters import Effort, Extra, ThinkingTokens
 from moa_mcp.steps.panel import single
 from moa_mcp.steps.step import Frozen
-from moa_mcp.values import CallSettings, Question
+from moa_mcp.values import NO_SETTINGS, CallSettings, Question
 
 
 class Settable(Frozen):
@@ -30,6 +30,8 @@ class Settable(Frozen):
     @property
     def settings(self) -> CallSettings:
         """The parameters as one hashable value."""
+        if self.reasoning_effort is None and self.thinking_tokens is None and self.extra is None:
+            return NO_SETTINGS
         return CallSettings(self.reasoning_effort, self.thinking_tokens, self.extra)
 
 

@@ -15,7 +15,7 @@ from itertools import count
 from typing import NamedTuple, TypeGuard
 
 from moa_mcp.steps.comparisons import EMPTY, listed
-from moa_mcp.values import Analysis, Answer, Comment, Message, Question, ReplySchema, Sending
+from moa_mcp.values import Analysis, Answer, Comment, Message, Placement, Question, ReplySchema, Sending
 
 SYNTHESIZE = (
     "Several assistants have answered the conversation below, each on its own. Their answers follow, between "
@@ -343,34 +343,32 @@ def fenced(answers: Sequence[Answer], *, ranks: bool = False) -> str:
     """
     mark = mark_of(_texts(answers))
     total = len(answers)
-    blocks = [_RANKED] if ranks and any(answer.rank for answer in answers) else []
-    blocks += [_COMMENTED] if any(answer.comments for answer in answers) else []
+    blocks: list[str] = []
+    ranked = commented = False
     for number, answer in enumerate(answers, 1):
-        rank = _ranked(answer) if ranks else ""
+        rank = ""
+        if ranks and answer.rank is not None:
+            ranked, rank = True, _ranked(answer.rank)
         blocks.append(_block(answer, mark, f"answer {number}", f" of {total}", rank))
         for which, comment in enumerate(answer.comments, 1):
+            commented = True
             blocks.append(_block(comment, mark, f"comment {which} on answer {number}"))
-    return "\n\n".join(blocks)
+    about = [*([_RANKED] if ranked else []), *([_COMMENTED] if commented else [])]
+    return "\n\n".join([*about, *blocks])
 
 
 def _block(written: Answer | Comment, mark: str, name: str, of: str = "", rank: str = "") -> str:
-    head = f"----- {name}{of} ({mark}){rank}{_cut(written)} -----"
+    cut = ", only its beginning" if written.shortened else ", cut off at its token limit" if written.cut else ""
+    head = f"----- {name}{of} ({mark}){rank}{cut} -----"
     return f"{head}\n{written.text}\n----- end of {name} ({mark}) -----"
 
 
-def _ranked(answer: Answer) -> str:
-    rank = answer.rank
-    return "" if rank is None else f", rank {rank.place} of {rank.of} ({rank.points:.2f})"
+def _ranked(rank: Placement) -> str:
+    return f", rank {rank.place} of {rank.of} ({rank.points:.2f})"
 
 
 def _texts(answers: Sequence[Answer]) -> list[str]:
     return [text for answer in answers for text in answer.texts]
-
-
-def _cut(written: Answer | Comment) -> str:
-    if written.shortened:
-        return ", only its beginning"
-    return ", cut off at its token limit" if written.cut else ""
 
 
 def unfenced(text: str) -> tuple[str, ...]:
@@ -387,6 +385,12 @@ def unfenced(text: str) -> tuple[str, ...]:
 
 def mark_of(texts: Sequence[str]) -> str:
     """Return a mark for marker lines that occurs in none of the texts: a hash of them, so it can't be predicted."""
-    digest = hashlib.sha256("\0".join(texts).encode("utf-8", "replace")).hexdigest()
-    marks = (digest[:length] for length in range(6, len(digest) + 1))
-    return next((mark for mark in marks if not any(f"({mark})" in text for text in texts)), digest)
+    joined = "\0".join(texts)
+    digest = hashlib.sha256(joined.encode("utf-8", "replace")).hexdigest()
+    length = _MARK_LENGTH
+    while f"({digest[:length]})" in joined and length < len(digest):
+        length += 1
+    return digest[:length]
+
+
+_MARK_LENGTH = 6

@@ -28,7 +28,7 @@ Compose: TypeAlias = Callable[[tuple[Answer, ...]], tuple[Message, ...]]
 
 def tokens(messages: Sequence[Message]) -> int:
     """Return a cautious (high) estimate of the tokens of the messages."""
-    return CAUTIOUS.messages(message.content for message in messages) + usual_tokens(images_of(messages))
+    return CAUTIOUS.messages([message.content for message in messages]) + usual_tokens(images_of(messages))
 
 
 def least(empty: Sequence[Message]) -> int:
@@ -45,10 +45,12 @@ class Fit:
     """Tokens of the prompt; None if the limit is unknown."""
     most: int | None = None
     """Largest number of new answers in one prompt; None for no limit."""
+    count: Callable[[Sequence[Message]], int] = tokens
+    """Returns the tokens of a prompt."""
 
     def __call__(self, answers: tuple[Answer, ...]) -> bool:
         """Return whether a prompt with these answers is within the token limit."""
-        return self.room is None or tokens(self.compose(answers)) <= self.room
+        return self.room is None or self.count(self.compose(answers)) <= self.room
 
 
 class Part(NamedTuple):
@@ -66,7 +68,8 @@ def part(fit: Fit, so_far: Answer | None, answers: tuple[Answer, ...]) -> Part |
     """
     carried = () if so_far is None else (so_far,)
     most = len(answers) if fit.most is None else min(fit.most, len(answers))
-    count = largest(lambda count: fit(carried + answers[:count]), most)
+    all_fit = fit(carried + answers[:most])  # as in nearly every prompt
+    count = most if all_fit else largest(lambda count: fit(carried + answers[:count]), most - 1)
     if count:
         return Part(carried + answers[:count], answers[count:])
     cut = _cut(fit, (*carried, answers[0]))

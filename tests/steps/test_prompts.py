@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -89,18 +91,13 @@ def test_a_comment_changes_the_key_that_it_holds() -> None:
     assert prompts.key(Question("Why?"), [commented("One.", f"The key is {key}.")], None) != key
 
 
-def test_an_answer_that_holds_the_mark_it_would_get_gets_a_longer_one() -> None:
-    class Knowing(str):
-        """Claims to hold every mark of six characters."""
-
-        __slots__ = ()
-
-        def __contains__(self, part: object) -> bool:
-            return len(str(part)) == len("(abcdef)")
-
-    found = MARK.search(fence_of(Knowing("I know your mark")))
+def test_an_answer_that_holds_the_mark_it_would_get_gets_a_longer_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = hashlib.sha256(b"known")
+    monkeypatch.setattr("moa_mcp.steps.prompts.hashlib", SimpleNamespace(sha256=lambda _: known))
+    mark = known.hexdigest()[:6]
+    found = MARK.search(fence_of(f"I know your mark, it is ({mark})."))
     assert found
-    assert len(found[1]) == 7
+    assert found[1] == known.hexdigest()[:7]
 
 
 def test_the_same_answers_give_the_same_bytes() -> None:
