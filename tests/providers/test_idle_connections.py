@@ -138,6 +138,20 @@ async def test_a_request_that_may_have_been_read_is_not_sent_again(
     assert (server.ledger, server.connections) == (Counter("a"), 1)
 
 
+async def test_a_request_that_is_lost_since_all_connections_were_closed_is_not_sent_again(
+    wire: OpenAICompatible, server: Server
+) -> None:
+    async def all_of_them(writer: asyncio.StreamWriter) -> None:
+        del writer
+        await wire.close()
+
+    server.close = all_of_them
+    await ask(wire, server, "a")
+    with pytest.raises(ConnectionFailed):
+        await ask(wire, server, "b")
+    assert (server.ledger, server.connections) == (Counter("a"), 1)
+
+
 async def test_a_request_on_a_new_connection_is_not_sent_again(wire: OpenAICompatible, server: Server) -> None:
     server.answers_of = [0, 1]
     with pytest.raises(ConnectionFailed):
