@@ -270,7 +270,7 @@ class Answer:
     @property
     def texts(self) -> tuple[str, ...]:
         """Its text and those of its comments."""
-        return (self.text, *(comment.text for comment in self.comments))
+        return (self.text, *[comment.text for comment in self.comments]) if self.comments else (self.text,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,16 +31,16 @@ def completion(call: Call, target: Target, raw: bytes) -> Completion | None:
         body = orjson.loads(raw)
         (choice,) = body["choices"]
         message = choice["message"]
-        text, reason, reported = message["content"], choice["finish_reason"], body["usage"]
+        text, reason, reported = message["content"], _ENDS[choice["finish_reason"]], body["usage"]
     except (LookupError, TypeError, ValueError):
         return None
     usual = body.keys() <= _OF_REPLY and choice.keys() <= _OF_CHOICE and message.keys() <= _OF_MESSAGE
     if not usual or message.get("refusal") or body.get("object") == "error" or not isinstance(body["usage"], dict):
         return None
-    if not isinstance(text, str) or not isinstance(reason, str) or reason not in _ENDS:
+    if not isinstance(text, str) or not text.strip() or not has_no_marks(text):
         return None
-    if not text.strip() or not has_no_marks(text) or excess(token_limit(call.parameters), len(text), 0):
+    if excess(token_limit(call.parameters), len(text), 0):
         return None
     taken = billing.credible(billing.usage(reported), said=True)
     cost = completions.cost_of(target, taken, billing.cost_usd(target, reported))
-    return Completion(mended(text), target.model, _ENDS[reason], taken, cost)
+    return Completion(mended(text), target.model, reason, taken, cost)

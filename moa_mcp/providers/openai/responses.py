@@ -34,8 +34,6 @@ async def answered(call: Call, target: Target, response: aiohttp.ClientResponse)
 
     The framing is detected from the bytes: some servers ignore `stream` or send a wrong content type.
     """
-    import aiohttp  # noqa: PLC0415  lazy, see `client`
-
     first = await response.content.readany()
     if (
         response.content.at_eof()
@@ -43,6 +41,8 @@ async def answered(call: Call, target: Target, response: aiohttp.ClientResponse)
         and (usual := plain.completion(call, target, first)) is not None
     ):
         return usual
+    import aiohttp  # noqa: PLC0415  lazy, see `client`
+
     arriving = _Arriving(call, target, response.charset or "utf-8")
     try:
         await arriving.read(response, first)
