@@ -90,7 +90,8 @@ async def execute(spec: RunSpec, model: Model, emit: Emit, checkpoint: Checkpoin
     that is up to the caller.
     """
     began = time.monotonic()
-    spec = replace(spec, question=spec.pipeline.asked(spec.question))
+    question = spec.pipeline.asked(spec.question)
+    spec = spec if question is spec.question else replace(spec, question=question)
     if checkpoint is None:
         emit(started(spec))
 

@@ -324,8 +324,10 @@ class Runs:
 
 def _streaming(work: Work, watch: Emit | None) -> Work:
     """Return a run whose last answer is streamed if there is who watches."""
-    spec = replace(work.stored.spec, stream=watch is not None)
-    return work._replace(stored=replace(work.stored, spec=spec))
+    stream = watch is not None
+    if work.stored.spec.stream == stream:
+        return work
+    return work._replace(stored=replace(work.stored, spec=replace(work.stored.spec, stream=stream)))
 
 
 def _fresh(stored: StoredRun) -> Run:
