@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -12,14 +12,17 @@ from moa_mcp.engine.deadline import Cutoffs
 from moa_mcp.engine.grace import LastCalls
 from moa_mcp.engine.tasks import task_group
 from moa_mcp.errors import CallError, StragglerDropped
-from moa_mcp.values import Answer, Call, Grace
+from moa_mcp.model import Model
+from moa_mcp.values import Answer, Call, Completion, Grace
 
 Outcome: TypeAlias = Answer | CallError
 
 
 async def fan_out(
     calls: Sequence[Call],
-    ask: Callable[[Call], Awaitable[Outcome]],
+    model: Model,
+    answered: Callable[[Call, Completion], Answer],
+    failed: Callable[[Call, CallError], None],
     *,
     quorum: int,
     grace_s: Grace | None,
@@ -27,6 +30,7 @@ async def fan_out(
 ) -> list[Outcome]:
     """Make one or more calls concurrently and return their outcomes, in order.
 
+    `answered` makes an answer of each completion as it arrives, and `failed` is called with each call that fails.
     Waiting ends when all calls have ended, `grace_s` seconds after the quorum is reached, or at a cutoff. Calls that
     are still in progress are cancelled; their outcome is `StragglerDropped`. Calls that may be hedged can start tasks,
     which end with them.
@@ -42,9 +46,15 @@ async def fan_out(
             tasks.start_soon(work, name="hedge")
 
         async def one(index: int, call: Call) -> None:
-            outcomes[index] = outcome = await ask(call._replace(spawn=spawn) if call.hedge else call)
-            if isinstance(outcome, Answer) and wait.changes(outcomes):
-                scope.deadline = wait.ends
+            try:
+                completion = await model(call._replace(spawn=spawn) if call.hedge else call)
+            except CallError as error:
+                failed(call, error)
+                outcomes[index] = error
+            else:
+                outcomes[index] = answered(call, completion)
+                if wait.changes(outcomes):
+                    scope.deadline = wait.ends
 
         for index in range(1, len(calls)):
             tasks.start_soon(partial(one, index, calls[index]), name="call")

@@ -31,7 +31,19 @@ from moa_mcp.errors import (
 from moa_mcp.events import CallFailed, CallFinished, CallStarted, Emit, TextReceived
 from moa_mcp.model import Model
 from moa_mcp.parameters import with_settings
-from moa_mcp.values import NO_SETTINGS, Answer, Call, FailureReason, Grace, Note, Parameters, Place, Request, Word
+from moa_mcp.values import (
+    NO_SETTINGS,
+    Answer,
+    Call,
+    Completion,
+    FailureReason,
+    Grace,
+    Note,
+    Parameters,
+    Place,
+    Request,
+    Word,
+)
 
 
 class ModelTurn:
@@ -99,7 +111,9 @@ class ModelTurn:
             window = str(request.window or "")
             self._emit(CallStarted(place=call.place, agent=call.agent, messages=call.messages, window=window))
         grace_s = None if grace_s == "auto" and self._recorded else grace_s
-        outcomes = await fan_out(calls, self._outcome, quorum=quorum, grace_s=grace_s, cutoffs=self._cutoffs)
+        outcomes = await fan_out(
+            calls, self._model, self._answered, self._failed, quorum=quorum, grace_s=grace_s, cutoffs=self._cutoffs
+        )
         answers = tuple([outcome if isinstance(outcome, Answer) else None for outcome in outcomes])
         failed = [at for at, answer in enumerate(answers) if answer is None]
         if not failed and len(answers) >= quorum:
@@ -189,12 +203,7 @@ class ModelTurn:
 
         return emit
 
-    async def _outcome(self, call: Call) -> Outcome:
-        try:
-            completion = await self._model(call)
-        except CallError as error:
-            self._failed(call, error)
-            return error
+    def _answered(self, call: Call, completion: Completion) -> Answer:
         self._emit(CallFinished(place=call.place, completion=completion, seconds=time.monotonic() - self._began))
         return Answer(completion.text, call.agent, call.place, completion.cut)
 
