@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -25,6 +26,7 @@ _LEFT_OUT = {"grace_s"}
 """Keys with which answers may be left behind."""
 
 
+@cache  # to build a strategy takes longer than to draw from it
 def steps_of(kind: str) -> st.SearchStrategy[Step]:
     """Return a strategy of valid steps of a kind, completed with the configuration's defaults."""
     return _models(STEP_TYPES[kind]).map(lambda step: step.completed(StepDefaults(max_tokens=40)))
