@@ -12,6 +12,7 @@ from mcp import Client
 from tests.cli.test_cli import environ, run
 from tests.panels.test_resolving import NO_SERVERS, at
 from tests.support.model_server import ModelServer, Status
+from tests.support.nursery import Nursery
 from tests.support.serving import content, parameters, text
 
 __all__ = ["environ"]
@@ -92,8 +93,10 @@ def test_an_estimate_is_of_the_chosen_models(environ: dict[str, str], models: Mo
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("names", ["c, d", ["c", "d"], '["c", "d"]'])
-async def test_an_agent_chooses_the_models_of_a_call(models: ModelServer, config: str, names: object) -> None:
-    server = parameters("--config", config, **{**NO_SERVERS, "OLLAMA_API_BASE": models.url})
+async def test_an_agent_chooses_the_models_of_a_call(
+    models: ModelServer, config: str, names: object, nursery: Nursery
+) -> None:
+    server = parameters("--config", config, nursery=nursery, **{**NO_SERVERS, "OLLAMA_API_BASE": models.url})
     async with Client(server, read_timeout_seconds=20, cache=None) as client:
         arguments = {"question": "Why?", "models": names, "aggregator": "b"}
         answered = await client.call_tool("one", arguments)
@@ -134,11 +137,11 @@ steps = [
     ],
 )
 async def test_no_choice_of_models_passes_the_limits_of_the_operator(
-    models: ModelServer, tmp_path: Path, limit: str, choice: dict[str, object], refused: str
+    models: ModelServer, tmp_path: Path, limit: str, choice: dict[str, object], refused: str, nursery: Nursery
 ) -> None:
     path = tmp_path / "limited.toml"
     path.write_text(LIMITED.replace("URL", models.url).replace("LIMIT", limit), "utf-8")
-    server = parameters("--config", str(path), **NO_SERVERS)
+    server = parameters("--config", str(path), nursery=nursery, **NO_SERVERS)
     async with Client(server, read_timeout_seconds=20, cache=None) as client:
         answered = await client.call_tool("one", {"question": "Why?"})
         models.clear()
@@ -151,8 +154,10 @@ async def test_no_choice_of_models_passes_the_limits_of_the_operator(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_run_with_chosen_models_resumes_and_forks_with_them(models: ModelServer, config: str) -> None:
-    server = parameters("--config", config, **NO_SERVERS)
+async def test_a_run_with_chosen_models_resumes_and_forks_with_them(
+    models: ModelServer, config: str, nursery: Nursery
+) -> None:
+    server = parameters("--config", config, nursery=nursery, **NO_SERVERS)
     models.script("d", Status(401, "Incorrect API key provided."))
     async with Client(server, read_timeout_seconds=20, cache=None) as client:
         failed = await client.call_tool("one", {"question": "Why?", "models": "c", "aggregator": "d"})
@@ -171,14 +176,18 @@ async def test_a_run_with_chosen_models_resumes_and_forks_with_them(models: Mode
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_progress_counts_the_calls_of_the_chosen_models(models: ModelServer, config: str) -> None:
+async def test_progress_counts_the_calls_of_the_chosen_models(
+    models: ModelServer, config: str, nursery: Nursery
+) -> None:
     told: list[tuple[float, float | None]] = []
 
     async def note(progress: float, total: float | None, message: str | None) -> None:
         del message
         told.append((progress, total))
 
-    async with Client(parameters("--config", config, **NO_SERVERS), read_timeout_seconds=20, cache=None) as client:
+    async with Client(
+        parameters("--config", config, nursery=nursery, **NO_SERVERS), read_timeout_seconds=20, cache=None
+    ) as client:
         await client.call_tool("one", {"question": "Why?", "models": "c"}, progress_callback=note)
     assert {total for _, total in told} == {3}
     assert told[-1] == (3, 3)

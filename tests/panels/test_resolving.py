@@ -15,6 +15,7 @@ from mcp import Client
 from moa_mcp.config import shipped
 from tests.cli.test_cli import environ, run
 from tests.support.model_server import ModelServer, Status
+from tests.support.nursery import Nursery
 from tests.support.serving import parameters, text
 
 __all__ = ["environ"]
@@ -203,8 +204,8 @@ def test_a_wrong_panel_is_explained(environ: dict[str, str], tmp_path: Path, tab
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_the_tools_of_a_server_say_which_models_answer(ollama: ModelServer) -> None:
-    server = parameters("--config", str(shipped()), **{**NO_SERVERS, "OLLAMA_API_BASE": ollama.url})
+async def test_the_tools_of_a_server_say_which_models_answer(ollama: ModelServer, nursery: Nursery) -> None:
+    server = parameters("--config", str(shipped()), nursery=nursery, **{**NO_SERVERS, "OLLAMA_API_BASE": ollama.url})
     async with Client(server, read_timeout_seconds=20, cache=None) as client:
         tools = {tool.name: tool.description or "" for tool in (await client.list_tools()).tools}
         answered = await client.call_tool("vote", {"question": "Why is the sky blue?"})
@@ -215,8 +216,8 @@ async def test_the_tools_of_a_server_say_which_models_answer(ollama: ModelServer
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_server_without_keys_says_that_no_pipeline_can_run_and_what_helps() -> None:
-    server = parameters("--config", str(shipped()), **NO_SERVERS)
+async def test_a_server_without_keys_says_that_no_pipeline_can_run_and_what_helps(nursery: Nursery) -> None:
+    server = parameters("--config", str(shipped()), nursery=nursery, **NO_SERVERS)
     async with Client(server, read_timeout_seconds=20, cache=None) as client:
         instructions = client.instructions or ""
         tools = [tool.description or "" for tool in (await client.list_tools()).tools]
@@ -226,9 +227,9 @@ async def test_a_server_without_keys_says_that_no_pipeline_can_run_and_what_help
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_server_starts_with_a_wrong_address_in_the_environment_and_says_so() -> None:
+async def test_a_server_starts_with_a_wrong_address_in_the_environment_and_says_so(nursery: Nursery) -> None:
     wrong = {**NO_SERVERS, "OPENAI_API_KEY": "x", "OPENAI_BASE_URL": "http://[::1/v1"}
-    server = parameters("--config", str(shipped()), **wrong)
+    server = parameters("--config", str(shipped()), nursery=nursery, **wrong)
     async with Client(server, read_timeout_seconds=20, cache=None) as client:
         instructions = client.instructions or ""
         answered = await client.call_tool("vote", {"question": "Why is the sky blue?"})
@@ -270,11 +271,11 @@ def test_an_exclusion_without_effect_is_a_warning(
     ids=["no key", "all excluded", "wrong address"],
 )
 async def test_the_resource_of_a_pipeline_says_what_its_panel_lacks(
-    tmp_path: Path, table: str, variables: dict[str, str], missing: str
+    tmp_path: Path, table: str, variables: dict[str, str], missing: str, nursery: Nursery
 ) -> None:
     step = '{ step = "propose", agents = { panel = "balanced", members = 1 } }'
     config = written(tmp_path, table, f"pipelines.one.steps = [{step}]")
-    server = parameters("--config", config, "--journal", "none", **{**NO_SERVERS, **variables})
+    server = parameters("--config", config, "--journal", "none", nursery=nursery, **{**NO_SERVERS, **variables})
     async with Client(server, read_timeout_seconds=20) as client:
         (found,) = (await client.read_resource("moa://pipelines/one")).contents
     assert isinstance(found, types.TextResourceContents)

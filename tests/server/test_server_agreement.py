@@ -20,6 +20,7 @@ from moa_mcp.callers import Caller
 from moa_mcp.config import parse
 from moa_mcp.server.app import App
 from tests.support.model_server import ModelServer
+from tests.support.nursery import Nursery
 from tests.support.serving import ServerProcess, content, parameters, text
 
 pytestmark = pytest.mark.anyio
@@ -109,7 +110,7 @@ def models(serving: ModelServer) -> ModelServer:
 
 @pytest.fixture(scope="module", params=["memory", "stdio", "http", "sse"])
 def peer(
-    request: pytest.FixtureRequest, serving: ModelServer, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, serving: ModelServer, tmp_path_factory: pytest.TempPathFactory, nursery: Nursery
 ) -> Iterator[Callable[[], Any]]:
     path: Path = tmp_path_factory.mktemp("agreement") / "pipelines.toml"
     path.write_text(CONFIG.replace("URL", serving.url))
@@ -117,9 +118,9 @@ def peer(
     if request.param == "memory":
         yield lambda: app(serving).server
     elif request.param == "stdio":
-        yield lambda: parameters(*start)
+        yield lambda: parameters(*start, nursery=nursery)
     else:
-        with ServerProcess(f"--{request.param}", "--port", "0", *start) as server:
+        with ServerProcess(f"--{request.param}", "--port", "0", *start, nursery=nursery) as server:
             yield lambda: server.url if request.param == "http" else sse_client(server.url)
 
 

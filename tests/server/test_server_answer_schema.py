@@ -57,7 +57,7 @@ def config(serving: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Pa
 async def client(request: pytest.FixtureRequest, config: Path, nursery: Nursery) -> AsyncIterator[Client]:
     start = ("--config", str(config))
     if request.param == "stdio":
-        async with Client(parameters(*start), read_timeout_seconds=30, cache=None) as client:
+        async with Client(parameters(*start, nursery=nursery), read_timeout_seconds=30, cache=None) as client:
             yield client
         return
     with ServerProcess("--http", "--port", "0", *start, nursery=nursery) as server:

@@ -106,8 +106,8 @@ async def test_the_page_is_an_app_that_loads_nothing(app_client: Client) -> None
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-async def test_the_tools_of_an_app_leave_a_models_context_to_the_conversation(mode: str) -> None:
-    server = parameters("--config", str(shipped()), OPENROUTER_API_KEY="x")
+async def test_the_tools_of_an_app_leave_a_models_context_to_the_conversation(mode: str, nursery: Nursery) -> None:
+    server = parameters("--config", str(shipped()), nursery=nursery, OPENROUTER_API_KEY="x")
     async with Client(server, mode=mode, read_timeout_seconds=20, cache=None, extensions=APPS) as client:
         listed = await client.list_tools()
     models = listed.model_copy(update={"tools": [tool for tool in listed.tools if tool.name != "moa_view"]})
@@ -188,7 +188,7 @@ async def test_a_page_follows_a_run_of_another_process(
     with ServerProcess("--http", "--port", "0", *server, nursery=nursery) as driving:
         async with (
             Client(driving.url, read_timeout_seconds=10) as client,
-            Client(parameters(*server), read_timeout_seconds=10, extensions=APPS) as watching,
+            Client(parameters(*server, nursery=nursery), read_timeout_seconds=10, extensions=APPS) as watching,
         ):
             run = content(await client.call_tool("one", {"question": "Why?", "wait_s": 0}))
             await anyio.to_thread.run_sync(models.wait_for, bool)
@@ -202,8 +202,10 @@ async def test_a_page_follows_a_run_of_another_process(
             assert news["run"]["status"] == "cancelled"
 
 
-async def test_a_page_shows_the_texts_of_a_run_whose_journal_stores_none(hashing: str, tmp_path: Path) -> None:
-    server = parameters("--config", hashing, "--journal", str(tmp_path / "journal.sqlite"))
+async def test_a_page_shows_the_texts_of_a_run_whose_journal_stores_none(
+    hashing: str, tmp_path: Path, nursery: Nursery
+) -> None:
+    server = parameters("--config", hashing, "--journal", str(tmp_path / "journal.sqlite"), nursery=nursery)
     async with Client(server, read_timeout_seconds=20, extensions=APPS) as client:
         run = content(await client.call_tool("one", {"question": "Why?"}))
         news = content(await client.call_tool("moa_view", {"run_id": run["run_id"]}))
@@ -213,9 +215,11 @@ async def test_a_page_shows_the_texts_of_a_run_whose_journal_stores_none(hashing
 
 
 @pytest.mark.parametrize(("journal", "named"), [("none", False), ("journal.sqlite", True)])
-async def test_the_text_names_the_command_that_shows_a_stored_run(journal: str, named: bool, tmp_path: Path) -> None:
+async def test_the_text_names_the_command_that_shows_a_stored_run(
+    journal: str, named: bool, tmp_path: Path, nursery: Nursery
+) -> None:
     path = journal if journal == "none" else str(tmp_path / journal)
-    async with Client(parameters("--journal", path, *OFFLINE), read_timeout_seconds=20) as client:
+    async with Client(parameters("--journal", path, *OFFLINE, nursery=nursery), read_timeout_seconds=20) as client:
         result = await client.call_tool("vote", QUESTION)
     assert (f"; details: moa-mcp view {content(result)['run_id']}]" in text(result)) == named
 

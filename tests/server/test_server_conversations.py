@@ -49,7 +49,7 @@ def options(models: ModelServer, tmp_path: Path) -> tuple[str, ...]:
 @pytest.fixture(params=["stdio", "http"])
 async def client(request: pytest.FixtureRequest, options: tuple[str, ...], nursery: Nursery) -> AsyncIterator[Client]:
     if request.param == "stdio":
-        async with Client(parameters(*options), read_timeout_seconds=30, cache=None) as client:
+        async with Client(parameters(*options, nursery=nursery), read_timeout_seconds=30, cache=None) as client:
             yield client
     else:
         with ServerProcess(*options, "--http", "--port", "0", nursery=nursery) as server:

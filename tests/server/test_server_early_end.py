@@ -11,6 +11,7 @@ import pytest
 from mcp import Client
 
 from tests.support.model_server import ModelServer, Reply
+from tests.support.nursery import Nursery
 from tests.support.served import served_file
 from tests.support.serving import ServerProcess, content, parameters, text
 
@@ -42,16 +43,23 @@ def models() -> Iterator[ModelServer]:
 
 
 @pytest.fixture(params=["stdio", "http"])
-async def client(request: pytest.FixtureRequest, models: ModelServer, tmp_path: Path) -> AsyncIterator[Client]:
+async def client(
+    request: pytest.FixtureRequest, models: ModelServer, tmp_path: Path, nursery: Nursery
+) -> AsyncIterator[Client]:
     config = str(served_file(models.url, tmp_path))
     async with AsyncExitStack() as stack:
         if request.param == "http":
             served = ServerProcess(
-                *("--http", "--port", "0", "--config", config), OPENROUTER_API_KEY="key", OPENROUTER_API_BASE=models.url
+                *("--http", "--port", "0", "--config", config),
+                nursery=nursery,
+                OPENROUTER_API_KEY="key",
+                OPENROUTER_API_BASE=models.url,
             )
             peer: Any = stack.enter_context(served).url
         else:
-            peer = parameters("--config", config, OPENROUTER_API_KEY="key", OPENROUTER_API_BASE=models.url)
+            peer = parameters(
+                "--config", config, nursery=nursery, OPENROUTER_API_KEY="key", OPENROUTER_API_BASE=models.url
+            )
         yield await stack.enter_async_context(Client(peer, read_timeout_seconds=20, cache=None))
 
 
@@ -138,22 +146,28 @@ steps = [
 """
 
 
-async def test_half_a_character_in_what_models_say_ends_no_server(models: ModelServer, tmp_path: Path) -> None:
+async def test_half_a_character_in_what_models_say_ends_no_server(
+    models: ModelServer, tmp_path: Path, nursery: Nursery
+) -> None:
     config = tmp_path / "pipelines.toml"
     config.write_text(HALF.format(url=models.url), "utf-8")
     models.script("m", Reply(r'{"v": "a\ud83d", "consensus": [{"point": "b\ud83d", "answers": [1]}]}'))
-    async with Client(parameters("--config", str(config)), read_timeout_seconds=20, cache=None) as client:
+    async with Client(
+        parameters("--config", str(config), nursery=nursery), read_timeout_seconds=20, cache=None
+    ) as client:
         data = content(await client.call_tool("counted", QUESTION))
     assert data["agreement"]["value"] == "a\ufffd"
     assert data["analysis"]["consensus"][0]["point"] == "b\ufffd"
     assert data["answer"].startswith("a\ufffd: a\ufffd 3 of 3 votes")
 
 
-async def test_a_report_shortens_long_values(models: ModelServer, tmp_path: Path) -> None:
+async def test_a_report_shortens_long_values(models: ModelServer, tmp_path: Path, nursery: Nursery) -> None:
     config = tmp_path / "pipelines.toml"
     config.write_text(HALF.format(url=models.url), "utf-8")
     models.script("m", Reply(f'{{"v": "{"long " * 1000}", "consensus": ["x"]}}'))
-    async with Client(parameters("--config", str(config)), read_timeout_seconds=20, cache=None) as client:
+    async with Client(
+        parameters("--config", str(config), nursery=nursery), read_timeout_seconds=20, cache=None
+    ) as client:
         data = content(await client.call_tool("counted", QUESTION))
     head, line = data["answer"].split("\n\n")
     assert head.startswith("long long ")

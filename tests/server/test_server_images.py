@@ -12,6 +12,7 @@ import pytest
 from mcp import Client
 
 from tests.support.model_server import ModelServer, Reply, Status
+from tests.support.nursery import Nursery
 from tests.support.pictures import png, uri
 from tests.support.serving import ServerProcess, content, parameters, text
 
@@ -82,19 +83,23 @@ def opened(config: Path) -> Path:
 
 
 @pytest.fixture(scope="module", params=["stdio", "http"])
-async def client(request: pytest.FixtureRequest, config: Path) -> AsyncIterator[Client]:
+async def client(request: pytest.FixtureRequest, config: Path, nursery: Nursery) -> AsyncIterator[Client]:
     if request.param == "stdio":
-        async with Client(parameters("--config", str(config)), read_timeout_seconds=20, cache=None) as client:
+        async with Client(
+            parameters("--config", str(config), nursery=nursery), read_timeout_seconds=20, cache=None
+        ) as client:
             yield client
         return
-    with ServerProcess("--http", "--port", "0", "--config", str(config)) as server:
+    with ServerProcess("--http", "--port", "0", "--config", str(config), nursery=nursery) as server:
         async with Client(server.url, read_timeout_seconds=20, cache=None) as client:
             yield client
 
 
 @pytest.fixture(scope="module")
-async def local(config: Path) -> AsyncIterator[Client]:
-    async with Client(parameters("--config", str(config)), read_timeout_seconds=20, cache=None) as client:
+async def local(config: Path, nursery: Nursery) -> AsyncIterator[Client]:
+    async with Client(
+        parameters("--config", str(config), nursery=nursery), read_timeout_seconds=20, cache=None
+    ) as client:
         yield client
 
 
@@ -164,11 +169,13 @@ async def test_a_run_whose_first_members_take_no_images_is_refused_before_it_cos
     ],
 )
 async def test_a_model_that_refuses_images_is_asked_again_without_and_then_gets_none(
-    models: ModelServer, config: Path, code: int, message: str
+    models: ModelServer, config: Path, code: int, message: str, nursery: Nursery
 ) -> None:
     models.script("unknown", Status(code, message), Reply("Once."), Reply("Again."))
     arguments = {**asked(PICTURE), "models": "unknown"}
-    async with Client(parameters("--config", str(config)), read_timeout_seconds=20, cache=None) as client:
+    async with Client(
+        parameters("--config", str(config), nursery=nursery), read_timeout_seconds=20, cache=None
+    ) as client:
         first = content(await client.call_tool("unknowns", arguments))
         second = content(await client.call_tool("unknowns", arguments))
     notes = ["openai/unknown does not take images; image 1 was not sent"]
@@ -232,11 +239,11 @@ async def test_what_is_no_image_file_is_refused_without_waiting_for_it(
 
 
 async def test_clients_over_http_name_no_files_unless_that_is_configured(
-    config: Path, opened: Path, folder: Path, models: ModelServer
+    config: Path, opened: Path, folder: Path, models: ModelServer, nursery: Nursery
 ) -> None:
     path = f"{folder}/pictures/chart.png"
     for file, refused in ((config, True), (opened, False)):
-        with ServerProcess("--http", "--port", "0", "--config", str(file)) as server:
+        with ServerProcess("--http", "--port", "0", "--config", str(file), nursery=nursery) as server:
             async with Client(server.url, read_timeout_seconds=20, cache=None) as client:
                 result = await client.call_tool("panel", asked(path))
         assert result.is_error == refused, text(result)

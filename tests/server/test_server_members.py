@@ -36,7 +36,7 @@ async def client(request: pytest.FixtureRequest, models: ModelServer, nursery: N
     start = ("--config", str(shipped()))
     keys = {"OPENROUTER_API_KEY": "key", "OPENROUTER_API_BASE": models.url}
     if request.param == "stdio":
-        async with Client(parameters(*start, **keys), read_timeout_seconds=30) as connected:
+        async with Client(parameters(*start, nursery=nursery, **keys), read_timeout_seconds=30) as connected:
             yield connected
         return
     with ServerProcess("--http", "--port", "0", *start, nursery=nursery, **keys) as server:

@@ -14,6 +14,7 @@ import pytest
 from mcp import Client
 
 from tests.support.model_server import ModelServer, Received
+from tests.support.nursery import Nursery
 from tests.support.served import served_file
 from tests.support.serving import content, parameters, text
 
@@ -53,10 +54,14 @@ def models() -> Iterator[ModelServer]:
 
 
 @pytest.fixture(scope="module")
-async def client(models: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
+async def client(
+    models: ModelServer, tmp_path_factory: pytest.TempPathFactory, nursery: Nursery
+) -> AsyncIterator[Client]:
     config: Path = served_file(models.url, tmp_path_factory.mktemp("config"))
     keys = {"OPENROUTER_API_KEY": "key", "OPENROUTER_API_BASE": models.url}  # for panels
-    async with Client(parameters("--config", str(config), **keys), read_timeout_seconds=30, cache=None) as client:
+    async with Client(
+        parameters("--config", str(config), nursery=nursery, **keys), read_timeout_seconds=30, cache=None
+    ) as client:
         yield client
 
 

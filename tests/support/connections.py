@@ -47,12 +47,12 @@ def sse(listening: tuple[ServerProcess, ServerProcess]) -> ServerProcess:
 
 
 @pytest.fixture(scope="module", params=["memory", "stdio", "http", "sse"])
-def peer(request: pytest.FixtureRequest, journal: str) -> Peer:
+def peer(request: pytest.FixtureRequest, journal: str, nursery: Nursery) -> Peer:
     match request.param:
         case "memory":
             return lambda: App(load(shipped()), offline=True).server
         case "stdio":
-            return lambda: parameters("--journal", journal, *OFFLINE)
+            return lambda: parameters("--journal", journal, *OFFLINE, nursery=nursery)
         case "http":
             http: ServerProcess = request.getfixturevalue("http")
             return lambda: http.url

@@ -8,10 +8,12 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import suppress
 from importlib import import_module
@@ -27,9 +29,11 @@ from moa_mcp.errors import CallError
 from moa_mcp.providers.transports import Real
 from moa_mcp.text.visible import visible
 from moa_mcp.values import Call, Message, Place, Target
+from tests.support import stand_in
 from tests.support.tracing import complete_tracing
 
 _LATE_S = 20.0
+_LOADED_S = 120.0
 _LEAVE = os._exit
 _PACKAGE = str(Path(moa_mcp.__file__).parent / "*")
 
@@ -94,16 +98,28 @@ class Nursery:
         self._socket, theirs = socket.socketpair()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         measured = environment.pop("COVERAGE_PROCESS_START", "")  # each process that is forked starts its own
-        with theirs:
-            command = [sys.executable, "-m", "tests.support.nursery", str(theirs.fileno()), measured]
-            self._process = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])
+        self._folder = tempfile.TemporaryDirectory()
+        self._door = str(Path(self._folder.name) / "door")
+        with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
+            door.bind(self._door)
+            fds = theirs.fileno(), door.fileno()
+            command = [sys.executable, "-m", "tests.support.nursery", *map(str, fds), measured]
+            self._process = subprocess.Popen(command, env=environment, pass_fds=fds)
 
     def __enter__(self) -> Self:
+        self._socket.settimeout(_LOADED_S)
+        assert self._socket.recv(1), "it ended while it loaded"
+        self._socket.settimeout(None)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
         self._process.wait(10)
+        self._folder.cleanup()
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return a command that starts `moa-mcp` with these arguments, for hosts that start programs themselves."""
+        return [sys.executable, "-IS", stand_in.__file__, self._door, *arguments]
 
     def start(self, *arguments: str, environ: dict[str, str], prelude: str = "", terminal: int | None = None) -> Forked:
         """Start `moa-mcp` with these arguments, in this environment alone, once it has run the prelude.
@@ -164,17 +180,27 @@ def _measurement(configuration: str) -> Coverage:
     return measured
 
 
-def _child(entry: socket.socket) -> dict[str, Any] | None:
-    """Fork whenever asked to, and return in each child what it is to do; in the parent None, when nobody asks more."""
+def _child(entry: socket.socket, door: socket.socket) -> dict[str, Any] | None:
+    """Fork whenever asked to, and return in each child what it is to do; in the parent None, when the entry is closed.
+
+    A stand-in asks at the door.
+    """
     signal.signal(signal.SIGCHLD, _reap)
-    while fds := socket.recv_fds(entry, 1, 4)[1]:
+    entry.sendall(b"x")  # it has loaded: nobody who asks has to wait for that
+    while fds := _asked(entry, door):
         if os.fork() == 0:
             entry.close()
+            door.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             return _watched(fds)
         for fd in fds:
             os.close(fd)
     return None
+
+
+def _asked(entry: socket.socket, door: socket.socket) -> list[int]:
+    ready: list[socket.socket] = select.select([entry, door], [], [])[0]
+    return socket.recv_fds(ready[0], 1, 4)[1]
 
 
 def _reap(*_: object) -> None:
@@ -262,10 +288,10 @@ def _main() -> None:
 
 
 if __name__ == "__main__":
-    with socket.socket(fileno=int(sys.argv[1])) as asked:
+    with socket.socket(fileno=int(sys.argv[1])) as asked, socket.socket(fileno=int(sys.argv[2])) as door:
         _load()
-        measured = _measurement(sys.argv[2]) if sys.argv[2] else None
-        order = _child(asked)
+        measured = _measurement(sys.argv[3]) if sys.argv[3] else None
+        order = _child(asked, door)
     if order is not None:
         _become(order, measured)
         _main()

@@ -31,12 +31,15 @@ Wire = dict[str, Any]
 """A JSON-RPC message."""
 
 
-def parameters(*arguments: str, **environment: str) -> StdioServerParameters:
-    """Return how a host starts the server over stdio: with almost none of the environment, and no file for its runs."""
+def parameters(*arguments: str, nursery: Nursery | None = None, **environment: str) -> StdioServerParameters:
+    """Return how a host starts the server over stdio: with almost none of the environment, and no file for its runs.
+
+    With a nursery it is forked there.
+    """
     own = {"MOA_MCP_JOURNAL": "none", "MOA_MCP_DRAIN": "0"}
-    return StdioServerParameters(
-        command=sys.executable, args=["-m", "moa_mcp", "serve", *arguments], env={**own, **MEASURED, **environment}
-    )
+    serve = ("serve", *arguments)
+    command, *given = nursery.command(*serve) if nursery else (sys.executable, "-m", "moa_mcp", *serve)
+    return StdioServerParameters(command=command, args=given, env={**own, **MEASURED, **environment})
 
 
 def content(result: types.CallToolResult) -> dict[str, Any]:
