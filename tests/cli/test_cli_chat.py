@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_cli import Terminal, invoke, run, served
+from tests.cli.test_cli import Terminal, invoke, served
 from tests.cli.test_cli_runs import listed
 from tests.support.model_server import Hang, ModelServer, Reply
 from tests.support.nursery import Nursery
@@ -148,21 +148,29 @@ def test_a_cost_is_confirmed_for_each_question_and_ctrl_c_at_the_prompt_ends_not
 @pytest.mark.parametrize("settings", ["", 'journal.record = "hashes"\n'])
 @pytest.mark.parametrize("journal", ["none", "file"])
 def test_each_line_of_stdin_is_a_question_and_several_are_one_between_marks(
-    models: ModelServer, environ: dict[str, str], config: str, settings: str, journal: str
+    models: ModelServer, environ: dict[str, str], config: str, settings: str, journal: str, nursery: Nursery
 ) -> None:
     Path(config).write_text(settings + Path(config).read_text("utf-8"), "utf-8")
     options = ("--journal", "none") if journal == "none" else ()
-    done = run(environ, "--config", config, "chat", "-q", *options, question='Who?\n\n"""When\nand why?\n"""\nHow?')
+    done = nursery.run(
+        "--config",
+        config,
+        "chat",
+        "-q",
+        *options,
+        environ=environ,
+        said='Who?\n\n"""When\nand why?\n"""\nHow?',
+    )
     assert (done.returncode, done.stdout.split("\n\n")) == (0, ["answer 1", "answer 2", "answer 3", ""])
     assert sent(models) == ["Who?", "answer 1", "When\nand why?", "answer 2", "How?"]
     assert not list(Path(environ["HOME"]).glob("**/chat_history"))
 
 
 def test_the_first_question_of_stdin_without_an_answer_ends_the_command(
-    models: ModelServer, environ: dict[str, str], config: str
+    models: ModelServer, environ: dict[str, str], config: str, nursery: Nursery
 ) -> None:
     models.script("last", Reply("answer 1"), Reply("", refusal="I can't."))
-    done = run(environ, "--config", config, "chat", "-q", question="Who?\nWhen?\nHow?\n")
+    done = nursery.run("--config", config, "chat", "-q", environ=environ, said="Who?\nWhen?\nHow?\n")
     assert (done.returncode, done.stdout) == (1, "answer 1\n\n")
     assert done.stderr.startswith("Error: ")
     assert not any("How?" in str(each.body) for each in models.requests)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mcp import Client
 
-from tests.cli.test_cli import environ, run
+from tests.cli.test_cli import environ
 from tests.panels.test_resolving import NO_SERVERS, at
 from tests.support.model_server import ModelServer, Status
 from tests.support.nursery import Nursery
@@ -55,9 +55,9 @@ def asked(server: ModelServer) -> list[str]:
     ],
 )
 def test_the_models_of_one_run_are_those_that_its_options_name(
-    environ: dict[str, str], models: ModelServer, config: str, options: list[str], expected: list[str]
+    environ: dict[str, str], models: ModelServer, config: str, options: list[str], expected: list[str], nursery: Nursery
 ) -> None:
-    done = run(at(models, environ), "--config", config, "ask", "one", "Why?", "--json", *options)
+    done = nursery.run("--config", config, "ask", "one", "Why?", "--json", *options, environ=at(models, environ))
     assert json.loads(done.stdout)["status"] == "complete", done.stderr
     local = {"llama3.3:70b": "fast", "qwen3:8b": "fast"}
     assert sorted(local.get(model, model) for model in asked(models)) == sorted(expected)
@@ -76,16 +76,26 @@ def test_the_models_of_one_run_are_those_that_its_options_name(
     ],
 )
 def test_a_model_that_can_not_be_chosen_is_explained(
-    environ: dict[str, str], models: ModelServer, config: str, pipeline: str, options: list[str], fault: str
+    environ: dict[str, str],
+    models: ModelServer,
+    config: str,
+    pipeline: str,
+    options: list[str],
+    fault: str,
+    nursery: Nursery,
 ) -> None:
-    done = run(at(models, environ), "--config", config, "ask", pipeline, "Why?", *options)
+    done = nursery.run("--config", config, "ask", pipeline, "Why?", *options, environ=at(models, environ))
     assert done.returncode == 2
     assert fault in " ".join(done.stderr.split())
     assert asked(models) == []
 
 
-def test_an_estimate_is_of_the_chosen_models(environ: dict[str, str], models: ModelServer, config: str) -> None:
-    done = run(at(models, environ), "--config", config, "ask", "one", "Why?", "--estimate", "--json", "--models", "c,d")
+def test_an_estimate_is_of_the_chosen_models(
+    environ: dict[str, str], models: ModelServer, config: str, nursery: Nursery
+) -> None:
+    done = nursery.run(
+        "--config", config, "ask", "one", "Why?", "--estimate", "--json", "--models", "c,d", environ=at(models, environ)
+    )
     steps = json.loads(done.stdout)["steps"]
     assert [[each["model"] for each in step["models"]] for step in steps] == [["c", "d"], ["c", "d"], ["a"]]
 
