@@ -138,10 +138,7 @@ class Home:
 
     def spawned(self, *arguments: str) -> Report:
         """Run doctor where it starts servers, which may take long on a busy machine."""
-        command = [sys.executable, "-m", "moa_mcp", "doctor", "--json", *arguments]
-        return Report(
-            subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False, timeout=120)
-        )
+        return Report(self._nursery.run("doctor", "--json", *arguments, environ=self.environ, late_s=120))
 
 
 @pytest.fixture
