@@ -322,7 +322,7 @@ async def test_one_key_leads_to_an_answer_in_the_terminal_and_over_mcp(
     asked = newcomer("ask", "panel", "Why?", "-q", **begun)
     assert (asked.returncode, asked.stderr) == (0, "")
     assert asked.stdout.startswith("answer ")
-    async with Client(parameters(**begun), read_timeout_seconds=20) as client:
+    async with Client(parameters(nursery=None, **begun), read_timeout_seconds=20) as client:
         tools = (await client.list_tools()).tools
         result = await client.call_tool("panel", {"question": "Why?"})
     assert [each.name for each in tools if not each.name.startswith("moa_")] == ["panel", "quick"]

@@ -325,7 +325,7 @@ async def test_a_server_uses_the_key_of_the_keychain(user: User, serving: ModelS
     user.keeps(HOUSE_KEY=KEY)
     own = {name: value for name, value in user.environ.items() if name.startswith(("PYTHON_", "TEST_"))}
     path = ":".join([user.environ["PYTHONPATH"], *filter(None, sys.path)])
-    start = parameters("--config", str(user.config), MOA_MCP_ENV_FILE="none", PYTHONPATH=path, **own)
+    start = parameters("--config", str(user.config), MOA_MCP_ENV_FILE="none", PYTHONPATH=path, nursery=None, **own)
     async with Client(start, read_timeout_seconds=20) as client:
         result = await client.call_tool("one", {"question": "Why?"})
     assert content(result)["status"] == "complete"

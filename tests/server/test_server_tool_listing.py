@@ -40,7 +40,7 @@ def tokens(written: str) -> float:
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 @pytest.mark.parametrize("key", ["", "OPENROUTER_API_KEY", "ANTHROPIC_API_KEY"])
 async def test_the_list_of_shipped_tools_leaves_a_models_context_to_the_conversation(mode: str, key: str) -> None:
-    server = parameters("--config", str(shipped()), **({key: "x"} if key else {}))
+    server = parameters("--config", str(shipped()), nursery=None, **({key: "x"} if key else {}))
     async with Client(server, mode=mode, read_timeout_seconds=20, cache=None) as client:
         listed = await client.list_tools()
     shown = listed.model_dump_json(

@@ -63,7 +63,7 @@ class ServerProcess:
     """
 
     def __init__(self, *arguments: str, nursery: Nursery | None = None, prelude: str = "", **environment: str) -> None:
-        start = parameters(*arguments, **environment)
+        start = parameters(*arguments, nursery=None, **environment)
         environ = get_default_environment() | (start.env or {})
         self.process: subprocess.Popen[str] | Forked = (
             nursery.start("serve", *arguments, environ=environ, prelude=prelude)
