@@ -27,9 +27,9 @@ from moa_mcp.panels.makers import known_maker
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Completion, Question, Usage
 
-Said: TypeAlias = str | Completion | CallError
+Scripted: TypeAlias = str | Completion | CallError
 """The outcome of a call: a text, a whole completion, or an error."""
-Reply: TypeAlias = Said | Callable[[Call], Said | Awaitable[Said]]
+Reply: TypeAlias = Scripted | Callable[[Call], Scripted | Awaitable[Scripted]]
 """The reply of an agent: an outcome, or a function that returns one for each call."""
 
 _STRING = re.compile(r"\"((?:[^\"\\\n]|\\.)*)\"|'([^'\n]*)'")

@@ -156,11 +156,11 @@ class JsonTurn:
 
     def _correction(self, request: Request, reply: Answer | None, fault: str) -> Request:
         """Return the request that asks again. It shows the reply, if that fits the window of the model."""
-        said = fault if len(fault) <= FAULT_CHARACTERS else f"{fault[: FAULT_CHARACTERS - 1]}…"
-        messages = prompts.corrected(request.messages, reply.text if reply else "", said)
+        shown = fault if len(fault) <= FAULT_CHARACTERS else f"{fault[: FAULT_CHARACTERS - 1]}…"
+        messages = prompts.corrected(request.messages, reply.text if reply else "", shown)
         window = self._turn.window(request.agent)
         if window is not None and tokens(messages) + (request.max_tokens or 0) > window:
-            messages = prompts.corrected(request.messages, "", said)
+            messages = prompts.corrected(request.messages, "", shown)
         return request._replace(messages=messages)
 
     def _fail(self, asked: Sequence[Request], answers: Sequence[Answer | None], wrong: dict[int, str]) -> None:

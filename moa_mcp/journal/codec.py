@@ -63,16 +63,16 @@ def referred(reference: Mapping[str, str]) -> str:
 
 Packed: TypeAlias = tuple[bytes, Mapping[str, str]]
 """An event as JSON without its texts, and the texts by hash. A tuple without names, since each call has five."""
-_Say: TypeAlias = Callable[[str], object]
+_Replace: TypeAlias = Callable[[str], object]
 """Returns the replacement of a text."""
 
 
 class Packer:
     """Encodes the events of one run. Its texts repeat often: all agents of a step get the same prompt."""
 
-    def __init__(self, *, tells: bool = True) -> None:
-        """With `tells`, events contain answers."""
-        self._tells = tells
+    def __init__(self, *, with_answers: bool = True) -> None:
+        """With `with_answers`, events contain answers."""
+        self._with_answers = with_answers
         self._replacements: dict[str, Mapping[str, Any]] = {}
         """By text: its hash, or the position of an answer that an event contains."""
         self._attempts: dict[Place, AttemptFinished] = {}
@@ -87,7 +87,7 @@ class Packer:
             body = orjson.dumps(self._plain(event))
         except TypeError:  # a lone surrogate or a number beyond 64 bits in an unusual field
             return json.dumps(_dumped(event, self._ref), separators=(",", ":")).encode(), texts
-        if self._tells and type(event) is AttemptFinished:
+        if self._with_answers and type(event) is AttemptFinished:
             self._attempts[event.place] = event
             for number, completion in enumerate((event.completion, *event.completion.others)):
                 if len(completion.text) < _LONG:
@@ -108,42 +108,42 @@ class Packer:
         return replacement
 
     def _tell(self, text: str) -> object:
-        return text if self._tells and len(text) < _LONG else self._ref(text)
+        return text if self._with_answers and len(text) < _LONG else self._ref(text)
 
     def _plain(self, event: Event) -> object:  # noqa: C901  a case for each frequent kind of event
         """Return the result of `_dumped`, built by hand for frequent events, in a third of the time."""
-        told: dict[str, object]
+        fields: dict[str, object]
         match event:
             case CallStarted():
                 ref = self._ref
-                said = [
+                messages = [
                     _pictured(each, ref) if each.images else (each.role, ref(each.content)) for each in event.messages
                 ]
-                told = {"agent": event.agent, "messages": said}
+                fields = {"agent": event.agent, "messages": messages}
                 if event.window:
-                    told["window"] = event.window
+                    fields["window"] = event.window
             case AttemptStarted():
-                told = {"attempt": event.attempt, "model": event.model, "parameters": event.parameters}
+                fields = {"attempt": event.attempt, "model": event.model, "parameters": event.parameters}
                 if event.server:
-                    told["server"] = event.server
+                    fields["server"] = event.server
                 if event.others:
-                    told["others"] = _joined(event.others)
+                    fields["others"] = _joined(event.others)
             case AttemptFinished():
                 completion = _completion(event.completion, self._ref, self._tell)
-                told = {"attempt": event.attempt, "completion": completion, "seconds": event.seconds}
+                fields = {"attempt": event.attempt, "completion": completion, "seconds": event.seconds}
                 if event.first_text_s is not None:
-                    told["first_text_s"] = event.first_text_s
+                    fields["first_text_s"] = event.first_text_s
                 if event.others:
-                    told["others"] = _joined(event.others)
+                    fields["others"] = _joined(event.others)
             case CallFinished():
-                told = {"completion": self._ended(event), "seconds": event.seconds}
+                fields = {"completion": self._ended(event), "seconds": event.seconds}
             case StepStarted():
                 return {"at": event.at, "kind": event.kind, "step": event.step, "step_kind": event.step_kind}
             case StepFinished(analysis=None, review=None):
                 return _finished(event, self._ref)
             case _:
                 return _dumped(event, self._ref)
-        return {"at": event.at, "kind": event.kind, "place": [*event.place], **told}
+        return {"at": event.at, "kind": event.kind, "place": [*event.place], **fields}
 
     def _ended(self, event: CallFinished) -> dict[str, object]:
         attempt = self._attempts.get(event.place)
@@ -156,32 +156,32 @@ def _joined(others: Iterable[Joined]) -> list[object]:
     return [[[*joined.place], joined.attempt] for joined in others]
 
 
-def _pictured(message: Message, ref: _Say) -> tuple[object, ...]:
+def _pictured(message: Message, ref: _Replace) -> tuple[object, ...]:
     """Return a message with images; one without has two parts, as earlier versions wrote all messages."""
     return message.role, ref(message.content), [{**asdict(image), "url": ref(image.url)} for image in message.images]
 
 
-def _completion(completion: Completion, ref: _Say, tell: _Say) -> dict[str, object]:
+def _completion(completion: Completion, ref: _Replace, of_answer: _Replace) -> dict[str, object]:
     """Return a completion without its default values."""
-    told: dict[str, object] = {
-        "text": tell(completion.text),
+    fields: dict[str, object] = {
+        "text": of_answer(completion.text),
         "model": completion.model,
         "finish_reason": completion.finish_reason,
         "usage": completion.usage,
         "cost_usd": None if completion.cost_usd is None else str(completion.cost_usd),
     }
     if completion.reasoning:
-        told["reasoning"] = ref(completion.reasoning)
+        fields["reasoning"] = ref(completion.reasoning)
     if completion.notes:
-        told["notes"] = [*map(ref, completion.notes)]
+        fields["notes"] = [*map(ref, completion.notes)]
     if completion.others:
-        told["others"] = [_completion(other, ref, tell) for other in completion.others]
-    return told
+        fields["others"] = [_completion(other, ref, of_answer) for other in completion.others]
+    return fields
 
 
-def _finished(event: StepFinished, ref: _Say) -> dict[str, object]:
+def _finished(event: StepFinished, ref: _Replace) -> dict[str, object]:
     """Return the end of a step without its default values."""
-    told: dict[str, object] = {
+    fields: dict[str, object] = {
         "at": event.at,
         "kind": event.kind,
         "step": event.step,
@@ -191,20 +191,20 @@ def _finished(event: StepFinished, ref: _Say) -> dict[str, object]:
     }
     if event.tally is not None:
         values = [_votes(each, ref) for each in event.tally.values]
-        told["tally"] = {"values": values, "abstained": event.tally.abstained}
+        fields["tally"] = {"values": values, "abstained": event.tally.abstained}
     if event.verdict:
-        told["verdict"] = event.verdict
+        fields["verdict"] = event.verdict
     if event.final:
-        told["final"] = True
-    return told
+        fields["final"] = True
+    return fields
 
 
-def _votes(votes: Votes, ref: _Say) -> list[object]:
-    told = [ref(votes.value), votes.votes, [*votes.answers], votes.weight]
-    return told if votes.weight is not None else told[:3] if votes.answers else told[:2]
+def _votes(votes: Votes, ref: _Replace) -> list[object]:
+    fields = [ref(votes.value), votes.votes, [*votes.answers], votes.weight]
+    return fields if votes.weight is not None else fields[:3] if votes.answers else fields[:2]
 
 
-def _answer(answer: Answer, ref: _Say) -> dict[str, object]:
+def _answer(answer: Answer, ref: _Replace) -> dict[str, object]:
     plain = _written(answer, ref)
     if answer.confidence is not None:
         plain["confidence"] = answer.confidence
@@ -215,7 +215,7 @@ def _answer(answer: Answer, ref: _Say) -> dict[str, object]:
     return plain
 
 
-def _written(written: Answer | Comment, ref: _Say) -> dict[str, object]:
+def _written(written: Answer | Comment, ref: _Replace) -> dict[str, object]:
     return {
         "text": ref(written.text),
         "agent": written.agent,
@@ -231,7 +231,7 @@ def _events() -> TypeAdapter[Event]:
     return TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 
 
-def _dumped(event: Event, ref: _Say) -> object:
+def _dumped(event: Event, ref: _Replace) -> object:
     dumped = _events().dump_python(event, mode="json")
     for holder, key in _places(dumped, str):
         holder[key] = ref(holder[key])

@@ -49,10 +49,10 @@ def _space(proc: Path, own: int) -> str:
 def _start(pid: int) -> str:
     """Return the start time of a process in ticks since boot; empty if it does not exist or has exited."""
     try:
-        said = (_PROC / str(pid) / "stat").read_text()
+        status = (_PROC / str(pid) / "stat").read_text()
     except OSError:
         return ""
-    state, *rest = said.rpartition(")")[
+    state, *rest = status.rpartition(")")[
         2
     ].split()  # the process name may contain any character; it ends at the last bracket
     return "" if state in _ENDED else rest[18]

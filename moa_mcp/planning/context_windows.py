@@ -58,14 +58,14 @@ def too_long(
 
 def _too_small(window: int, usage: Usage) -> str:
     """Return why a window does not fit a call that takes at least these tokens."""
-    prompt, said = usage.prompt_tokens, usage.completion_tokens
-    if said >= window:
+    prompt, reserved = usage.prompt_tokens, usage.completion_tokens
+    if reserved >= window:
         return (
-            f"max_tokens = {said} for the answer leaves no room for the question in the context window of "
+            f"max_tokens = {reserved} for the answer leaves no room for the question in the context window of "
             f"{window} tokens; lower max_tokens, or choose a model with a larger context window"
         )
     return (
-        f"the question takes at least {prompt} tokens; with max_tokens = {said} for the answer, that "
+        f"the question takes at least {prompt} tokens; with max_tokens = {reserved} for the answer, that "
         f"exceeds the context window of {window} tokens; shorten the question or its context, lower "
         "max_tokens, or choose a model with a larger context window"
     )
@@ -87,13 +87,13 @@ def _doubts(step: Step, answers: ExpectedAnswers, windows: Mapping[str, int]) ->
     then = "would be called several times" if step.reads_in_windows else "would see only the beginnings of answers"
     tokens = sum(answer.tokens for answer in answers)
     for models, usage in model_calls(step_forecast(step, answers, "max").prompts, Drafts(assumed()), "max"):
-        said = usage.completion_tokens
+        reserved = usage.completion_tokens
         for model, _ in models:
             window = windows.get(model)
-            if window is not None and usage.prompt_tokens + said > window:
+            if window is not None and usage.prompt_tokens + reserved > window:
                 yield (
                     f"{len(answers)} answers may have {tokens} tokens, but the context window of {model} has {window} "
-                    f"tokens, of which {said} are reserved for its reply (max_tokens); {model} {then}"
+                    f"tokens, of which {reserved} are reserved for its reply (max_tokens); {model} {then}"
                 )
 
 

@@ -93,11 +93,11 @@ def _untold(spec: str, question: Question) -> tuple[str, Mapping[str, str]]:
     images = (*question.images, *images_of(question.turns))
     if not (question.turns or images):
         return spec, {}
-    told = json.loads(spec)
-    for held, key in _long_texts(told["spec"]["question"]):
+    dumped = json.loads(spec)
+    for held, key in _long_texts(dumped["spec"]["question"]):
         held[key] = reference(held[key])
     texts = (*(turn.content for turn in question.turns), *(image.url for image in images))
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")), {digest(text): text for text in texts}
+    return json.dumps(dumped, ensure_ascii=False, separators=(",", ":")), {digest(text): text for text in texts}
 
 
 def _long_texts(question: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401  JSON
@@ -112,10 +112,10 @@ def _told(record: RunRecord) -> str:
     """Return a definition with the texts of its earlier turns. Raises `LookupError` if one is missing."""
     if not record.texts:
         return record.spec
-    told = json.loads(record.spec)
-    for held, key in _long_texts(told["spec"]["question"]):
+    dumped = json.loads(record.spec)
+    for held, key in _long_texts(dumped["spec"]["question"]):
         held[key] = record.texts[referred(held[key])]
-    return json.dumps(told)
+    return json.dumps(dumped)
 
 
 def stored_run(record: RunRecord, *, simulated: bool) -> StoredRun:

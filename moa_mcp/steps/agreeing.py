@@ -132,14 +132,14 @@ class Agree(OptionalAgentStep):
         outcome = tally.majority(extracted.values)
         if outcome is None:
             return _goes_on(state, f"no answer has a value to compare ({described(extractor)})", *extracted.notes)
-        said = f"{outcome.votes} of {len(answers)} answers say {short(outcome.value)}"
+        text = f"{outcome.votes} of {len(answers)} answers say {short(outcome.value)}"
         group = [answer for answer, value in zip(answers, extracted.values, strict=True) if value == outcome.value]
         if outcome.tied or outcome.votes < self.share * len(answers) - _ROUNDING:
-            after = _goes_on(state, f"{said}{_besides(outcome)}", *extracted.notes)
+            after = _goes_on(state, f"{text}{_besides(outcome)}", *extracted.notes)
         elif few := self._too_few(group, turn):
-            after = _goes_on(state, f"{said}, but {few}", *extracted.notes)
+            after = _goes_on(state, f"{text}, but {few}", *extracted.notes)
         else:
-            after = _ends(state, group, f"{said}{_by(group, turn)}", *extracted.notes)
+            after = _ends(state, group, f"{text}{_by(group, turn)}", *extracted.notes)
         return replace(after, tally=outcome.tally)
 
     async def _judge(self, agent: Member, state: State, turn: Turn) -> State:
@@ -163,8 +163,8 @@ class Agree(OptionalAgentStep):
         if not equivalent:
             after = _goes_on(state, f"{agent.model} finds that the {count} answers are not equivalent", *notes)
             return replace(after, verdict="not equivalent")
-        said = f"{agent.model} finds that all {count} answers are equivalent{_by(state.answers, turn)}"
-        return replace(_ends(state, state.answers, said, *notes), verdict="equivalent")
+        text = f"{agent.model} finds that all {count} answers are equivalent{_by(state.answers, turn)}"
+        return replace(_ends(state, state.answers, text, *notes), verdict="equivalent")
 
     async def _verdict(self, agent: Member, state: State, turn: Turn) -> tuple[bool | None, tuple[Note, ...]]:
         question, count = agent.asked(state.question), len(state.answers)

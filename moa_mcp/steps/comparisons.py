@@ -17,14 +17,14 @@ def listed(analysis: Analysis, answers: Sequence[Answer]) -> str:
     places = [answer.place for answer in answers]
     numbers = {at: places.index(place) + 1 for at, place in enumerate(analysis.of, 1) if place in places}
 
-    def said(points: Iterable[Point]) -> Iterator[str]:
+    def lines(points: Iterable[Point]) -> Iterator[str]:
         return (_said(point, numbers) for point in points)
 
     parts = {
-        "Agreement": said(analysis.consensus),
-        "Contradictions": (_opposed(each, said(each.positions)) for each in analysis.contradictions),
-        "Treated by some only": said(analysis.partial_coverage),
-        "Found by one only": said(analysis.unique_insights),
+        "Agreement": lines(analysis.consensus),
+        "Contradictions": (_opposed(each, lines(each.positions)) for each in analysis.contradictions),
+        "Treated by some only": lines(analysis.partial_coverage),
+        "Found by one only": lines(analysis.unique_insights),
         "Missing in all": iter(analysis.blind_spots),
     }
     return "\n".join(line for title, items in parts.items() for line in _part(title, items))

@@ -166,8 +166,8 @@ class Ahead(Frozen):
         """Return why this number of calls, described as `what`, is too small; empty if it is enough."""
         if self._needed((), calls) <= calls:
             return ""
-        said = f"posterior = {self.posterior:g}" if self.ahead_by is None else f"ahead_by = {self.ahead_by}"
-        return f"{said} can't be reached with {what}"
+        rule = f"posterior = {self.posterior:g}" if self.ahead_by is None else f"ahead_by = {self.ahead_by}"
+        return f"{rule} can't be reached with {what}"
 
     def _needed(self, values: Sequence[str | None], left: int) -> int:
         """Return how many more votes for the leader are needed; more than `left` if these are too few."""

@@ -112,8 +112,8 @@ def drawn(answers: ExpectedAnswers, count: int, bound: Bound) -> ExpectedAnswers
     ranked = _picked([int(answer.ranked) for answer in answers], count, bound)
     analysis = analysis_of(answers) if count == len(answers) and bound != "min" else 0
     return tuple(
-        ExpectedAnswer(tokens, agent, said, bool(place), analysis)
-        for tokens, said, place in zip(lengths, comments, ranked, strict=True)
+        ExpectedAnswer(tokens, agent, comment, bool(place), analysis)
+        for tokens, comment, place in zip(lengths, comments, ranked, strict=True)
     )
 
 

@@ -256,8 +256,8 @@ def vote_schema(answers: int) -> ReplySchema:
 
 def ranking_schema(answers: int) -> ReplySchema:
     """Return the JSON schema of a ranking of `answers` answers, for routes that support structured output."""
-    said = f"the numbers of all {answers} answers, each once, best first"
-    return _schema("ranking", "ranking", {"type": "array", "items": {"type": "integer"}, "description": said})
+    numbers = f"the numbers of all {answers} answers, each once, best first"
+    return _schema("ranking", "ranking", {"type": "array", "items": {"type": "integer"}, "description": numbers})
 
 
 def equivalence_schema() -> ReplySchema:

@@ -96,9 +96,9 @@ def report_tokens(answers: ExpectedAnswers, undecided: str | None, bound: Bound)
             return _LINE_TOKENS * (2 + len(answers))
         case "max":  # exhaustive
             names = sum(len((answer.agent or "").encode()) for answer in answers)
-            said = sum(3 * answer.tokens + _LINE_TOKENS for answer in answers)
+            answer_tokens = sum(3 * answer.tokens + _LINE_TOKENS for answer in answers)
             leading = max((answer.tokens for answer in answers), default=0)  # named again with its weight
-            return _FRAME_TOKENS + len((undecided or "").encode()) + names + said + leading
+            return _FRAME_TOKENS + len((undecided or "").encode()) + names + answer_tokens + leading
 
 
 def _by_weight(tally: Tally) -> str:

@@ -14,7 +14,7 @@ from moa_mcp.planning.estimate import Priced, estimate
 from moa_mcp.planning.plan import plan
 from moa_mcp.steps.prompts import unfenced
 from moa_mcp.steps.tally import lead
-from moa_mcp.testing import Said, ScriptedModel, pipeline, run_pipeline
+from moa_mcp.testing import Scripted, ScriptedModel, pipeline, run_pipeline
 from moa_mcp.trace.json import summary
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Question, Tally, Votes
@@ -34,7 +34,7 @@ def sampled(samples: int, ahead_by: int, more: str = "") -> str:
     return f'{{ step = "propose", {agents}, {stop}{more} }}'
 
 
-def saying(*replies: Said) -> ScriptedModel:
+def saying(*replies: Scripted) -> ScriptedModel:
     """Return a model that answers the calls of a step so, in their order."""
     return ScriptedModel({"a": lambda call: replies[call.place.number - 1]})
 

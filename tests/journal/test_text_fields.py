@@ -52,7 +52,7 @@ def plain(kind: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
 def test_no_text_of_any_event_is_stored_in_clear_and_none_is_lost(kind: type) -> None:
     texts = count()
     event = full(kind, texts)
-    body, stored = Packer(tells=False).pack(event)
+    body, stored = Packer(with_answers=False).pack(event)
     assert SECRET.encode() not in body
     assert len(stored) == next(texts)
     assert list(unpacked([body.decode()], stored)) == [event]

@@ -18,7 +18,7 @@ from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.middleware import Usable
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs import Runs
-from moa_mcp.testing import Said, ScriptedModel
+from moa_mcp.testing import Scripted, ScriptedModel
 from moa_mcp.trace.trace import CallTrace, Trace
 from moa_mcp.values import Call, Program, Question, Target
 from tests.support.clocks import jumping
@@ -41,17 +41,17 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return jumping(request.param)
 
 
-def taking(seconds: Mapping[str, float], spare: Said = "spare", spare_s: float = 1) -> ScriptedModel:
+def taking(seconds: Mapping[str, float], spare: Scripted = "spare", spare_s: float = 1) -> ScriptedModel:
     """Return a model whose agents take so long; a second call of the slow one takes `spare_s`."""
     tried: list[Call] = []
 
-    async def slow(call: Call) -> Said:
+    async def slow(call: Call) -> Scripted:
         tried.append(call)
         first = len(tried) == 1
         await anyio.sleep(seconds.get(SLOW, 0) if first else spare_s)
         return "first" if first else spare
 
-    async def other(call: Call) -> Said:
+    async def other(call: Call) -> Scripted:
         await anyio.sleep(seconds.get(call.agent, 0))
         return "other"
 
@@ -216,11 +216,11 @@ async def interrupted(runs: Runs, pipeline: Pipeline) -> str:
 async def test_a_call_that_is_asked_again_after_a_resume_goes_by_what_is_on_record(steps: tuple[str, ...]) -> None:
     """Its step's siblings are answered from there, or the steps before are finished."""
 
-    async def slow(call: Call) -> Said:
+    async def slow(call: Call) -> Scripted:
         await anyio.sleep(1 if call.spare else 60)
         return "spare"
 
-    async def other(_: Call) -> Said:
+    async def other(_: Call) -> Scripted:
         await anyio.sleep(2)
         return "other"
 
@@ -326,11 +326,11 @@ async def test_by_default_second_requests_stay_within_a_share_of_the_cost(hedge:
     panel = f'{{ step = "propose", agents = [{agents}], hedge = {hedge} }}'
     config = config_of(panel, AGGREGATE, settings=ALL)
 
-    async def slow(call: Call) -> Said:
+    async def slow(call: Call) -> Scripted:
         await anyio.sleep(1 if call.spare else 60)
         return "x"
 
-    async def quick(_: Call) -> Said:
+    async def quick(_: Call) -> Scripted:
         await anyio.sleep(2)
         return "a"
 
@@ -340,7 +340,7 @@ async def test_by_default_second_requests_stay_within_a_share_of_the_cost(hedge:
 
 
 async def test_by_default_one_second_request_is_left_for_the_last_layer() -> None:
-    async def slow(call: Call) -> Said:
+    async def slow(call: Call) -> Scripted:
         late = call.agent == SLOW or call.place.step == 2
         await anyio.sleep(60 if late and not call.spare else 2)
         return "x"

@@ -11,7 +11,7 @@ import pytest
 from moa_mcp.errors import AnswerEmpty, CallError, ParameterRefused
 from moa_mcp.middleware import Shared, Usable
 from moa_mcp.middleware.learned import FORGOTTEN_S
-from moa_mcp.testing import Said, ScriptedModel
+from moa_mcp.testing import Scripted, ScriptedModel
 from moa_mcp.values import Call, Completion, Parameters, Target, token_limit
 from tests.support.clocks import jumping
 from tests.support.layers import Layers, at, call_of
@@ -28,10 +28,10 @@ NO_TEMPERATURE = "p/a does not take temperature; left out"
 RENAMED = "p/a does not take max_tokens; sent as max_completion_tokens"
 
 
-def refusing(**instead: str | None) -> Callable[[Call], Said]:
+def refusing(**instead: str | None) -> Callable[[Call], Scripted]:
     """Refuse these parameters, each with the name wanted in its place."""
 
-    def reply(call: Call) -> Said:
+    def reply(call: Call) -> Scripted:
         refused = next((name for name in instead if name in call.parameters), None)
         return ParameterRefused(f"no {refused}", parameter=refused, instead=instead[refused]) if refused else "there"
 
@@ -131,10 +131,10 @@ async def test_what_a_model_refuses_at_one_server_is_still_sent_to_another_serve
     assert sent(model) == [{"temperature": 0.7, "max_tokens": 100}]
 
 
-def needing(tokens: int, error: CallError) -> Callable[[Call], Said]:
+def needing(tokens: int, error: CallError) -> Callable[[Call], Scripted]:
     """Answer if the limit, under any name, is large enough."""
 
-    def reply(call: Call) -> Said:
+    def reply(call: Call) -> Scripted:
         return "there" if (token_limit(call.parameters) or 0) >= tokens else error
 
     return reply

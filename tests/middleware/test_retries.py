@@ -26,7 +26,7 @@ from moa_mcp.errors import (
 )
 from moa_mcp.events import AttemptFailed
 from moa_mcp.middleware import Limits, Shared
-from moa_mcp.testing import Said, ScriptedModel
+from moa_mcp.testing import Scripted, ScriptedModel
 from moa_mcp.values import Call, Completion, Target
 from tests.support.clocks import jumping
 from tests.support.layers import Layers, at, call_of
@@ -109,7 +109,7 @@ async def test_without_a_word_from_the_provider_the_waits_are_short_and_bounded(
 
 
 async def test_a_route_that_fails_is_followed_by_the_next_and_noted() -> None:
-    replies: dict[str, Said] = {"p/a": AuthFailed("the key is refused"), "q/a": ServerFailed("500"), "r/a": "there"}
+    replies: dict[str, Scripted] = {"p/a": AuthFailed("the key is refused"), "q/a": ServerFailed("500"), "r/a": "there"}
     layers = Layers(ScriptedModel(otherwise=lambda call: replies[_served(call)]), at(*replies))
     assert await layers.ask(call_of()) == Completion(
         "there",
@@ -210,7 +210,7 @@ async def test_attempts_of_different_calls_are_counted_apart() -> None:
 def streaming(*pauses_s: float) -> ScriptedModel:
     """Return a model that says a word after each pause."""
 
-    async def reply(call: Call) -> Said:
+    async def reply(call: Call) -> Scripted:
         for pause_s in pauses_s:
             await anyio.sleep(pause_s)
             if call.on_text is not None:

@@ -30,7 +30,7 @@ from moa_mcp.middleware import Limits, Model, Shared, Usable, stack
 from moa_mcp.middleware.shares import shares
 from moa_mcp.providers.backend import Backend
 from moa_mcp.runs import Runs
-from moa_mcp.testing import Said, ScriptedModel, pipeline
+from moa_mcp.testing import Scripted, ScriptedModel, pipeline
 from moa_mcp.trace import replay
 from moa_mcp.trace.trace import Trace, trace_of
 from moa_mcp.values import Call, Completion, Message, Place, Price, Question, Rates, Target, Usage
@@ -76,7 +76,7 @@ def texts(trace: Trace) -> list[str | None]:
     return [call.completion.text if call.completion else None for call in trace.steps[0].calls]
 
 
-def if_many(error: CallError) -> Callable[[Call], Said]:
+def if_many(error: CallError) -> Callable[[Call], Scripted]:
     """Fail requests for several answers."""
     return lambda call: error if call.samples > 1 else f"a at {call.place}"
 
@@ -237,7 +237,7 @@ async def test_what_single_calls_would_meet_too_fails_all_of_them_at_once(error:
 
 
 async def test_on_the_next_route_they_go_together_again() -> None:
-    replies: dict[str, Said] = {"p/a": AuthFailed("401"), "q/a": ServerFailed("500"), "r/a": "there"}
+    replies: dict[str, Scripted] = {"p/a": AuthFailed("401"), "q/a": ServerFailed("500"), "r/a": "there"}
     model = ScriptedModel(otherwise=lambda call: replies[call.target.model if call.target else ""])
     trace, _ = await six(model, served(*replies))
     assert [len(asked) for asked in requests(model)] == [6, 6, 6]

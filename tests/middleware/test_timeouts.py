@@ -20,7 +20,7 @@ from moa_mcp.middleware import Limits, Shared, Usable
 from moa_mcp.providers.backend import Backend
 from moa_mcp.providers.openai.client import OpenAICompatible
 from moa_mcp.runs import Runs
-from moa_mcp.testing import Said, ScriptedModel
+from moa_mcp.testing import Scripted, ScriptedModel
 from moa_mcp.values import Call, Question, Target
 from tests.support.clocks import jumping
 from tests.support.journals import config_of
@@ -29,7 +29,7 @@ from tests.support.starting import start_run
 
 pytestmark = pytest.mark.anyio
 
-Work: TypeAlias = Callable[[Call], Awaitable[Said]]
+Work: TypeAlias = Callable[[Call], Awaitable[Scripted]]
 WIRE = Target("openai/a", "openai", "https://api.example.com/v1", "none", wire_model="a")
 
 
@@ -258,7 +258,7 @@ async def test_a_wait_of_the_provider_that_ends_with_the_timeout_is_no_timeout_o
 
 
 def streaming(*pauses_s: float) -> Work:
-    async def reply(call: Call) -> Said:
+    async def reply(call: Call) -> Scripted:
         assert call.on_text is not None
         for pause_s in pauses_s:
             await anyio.sleep(pause_s)

@@ -10,7 +10,7 @@ import pytest
 
 from moa_mcp.errors import CallError, RateLimited, ServerFailed
 from moa_mcp.middleware import Limits, Shared
-from moa_mcp.testing import Said, ScriptedModel
+from moa_mcp.testing import Scripted, ScriptedModel
 from moa_mcp.values import Call, Completion, Target
 from tests.support.clocks import jumping
 from tests.support.layers import Layers, at, call_of
@@ -132,7 +132,7 @@ async def test_while_a_provider_asks_for_a_pause_no_other_call_of_the_model_goes
     began = anyio.current_time()
     starts: list[float] = []
 
-    def busy(_: Call) -> Said:
+    def busy(_: Call) -> Scripted:
         starts.append(round(anyio.current_time() - began))
         return RateLimited("429", retry_after_s=30) if len(starts) == 1 else "there"
 
@@ -178,7 +178,7 @@ async def test_pauses_for_two_models_of_a_provider_hold_up_all_until_the_first_i
 
 
 async def test_a_model_that_wants_a_longer_pause_than_calls_wait_is_passed_over_without_asking() -> None:
-    replies: dict[str, Said] = {"p/a": RateLimited("429", retry_after_s=300), "q/a": "there"}
+    replies: dict[str, Scripted] = {"p/a": RateLimited("429", retry_after_s=300), "q/a": "there"}
     model = ScriptedModel(otherwise=lambda call: replies[call.target.model if call.target else ""])
     layers = Layers(model, at(*replies))
     await layers.ask(call_of(number=1))
@@ -201,7 +201,7 @@ async def test_a_pause_of_a_day_is_tried_again_after_some_minutes() -> None:
 
 
 async def test_calls_that_wait_for_a_model_are_let_go_when_it_asks_for_a_long_pause() -> None:
-    async def refusing(_: Call) -> Said:
+    async def refusing(_: Call) -> Scripted:
         await anyio.sleep(5)
         return RateLimited("429", retry_after_s=300)
 
@@ -214,7 +214,7 @@ async def test_calls_that_wait_for_a_model_are_let_go_when_it_asks_for_a_long_pa
 
 
 async def test_calls_that_wait_out_a_short_pause_are_let_go_when_it_becomes_a_long_one() -> None:
-    async def later(_: Call) -> Said:
+    async def later(_: Call) -> Scripted:
         await anyio.sleep(5)
         return RateLimited("429", retry_after_s=300)
 
@@ -234,7 +234,7 @@ async def test_calls_that_wait_out_a_short_pause_are_let_go_when_it_becomes_a_lo
 
 
 async def test_who_waited_long_is_told_for_what() -> None:
-    starting: list[Said] = [RateLimited("429", retry_after_s=20), "there"]
+    starting: list[Scripted] = [RateLimited("429", retry_after_s=20), "there"]
     layers = Layers(ScriptedModel({"a": lambda _: starting.pop(0) if len(starting) > 1 else "there"}), its_own)
     notes: list[tuple[str, ...]] = []
 

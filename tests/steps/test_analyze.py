@@ -13,7 +13,7 @@ from moa_mcp.findings import Analysis, Contradiction, Point
 from moa_mcp.planning.plan import plan
 from moa_mcp.steps import prompts
 from moa_mcp.steps.comparisons import EMPTY, analysis_schema, listed
-from moa_mcp.testing import Said, ScriptedModel, pipeline, run_pipeline
+from moa_mcp.testing import Scripted, ScriptedModel, pipeline, run_pipeline
 from moa_mcp.trace.json import full, summary
 from moa_mcp.trace.replay import checkpoint
 from moa_mcp.values import Answer, Call, Note, Place, Question
@@ -47,7 +47,7 @@ ANALYSIS = Analysis(
 LINE = "1 point of consensus, 1 contradiction (The cause), 1 point treated by some only, 1 unique insight, 1 blind spot"
 
 
-def analyst(call: Call) -> Said:
+def analyst(call: Call) -> Scripted:
     form = prompts.asked_form(call.messages[0].content)
     assert form is not None
     return json.dumps({"key": form.key, **FOUND})
@@ -155,7 +155,7 @@ async def test_a_reply_that_cant_be_read_is_asked_for_once_more_and_then_the_fal
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("reply", ["They agree.", ServerFailed("out")])
-async def test_without_an_analysis_the_run_goes_on_and_is_degraded(reply: Said) -> None:
+async def test_without_an_analysis_the_run_goes_on_and_is_degraded(reply: Scripted) -> None:
     model = ScriptedModel({"x": reply})
     trace = await run_pipeline(steps(PROPOSE, ANALYZE, AGGREGATE), WHY, model)
     assert (trace.status, trace.answer) == ("degraded", f"z at {model.calls[-1].place}")

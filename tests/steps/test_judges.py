@@ -5,7 +5,7 @@ import pytest
 from moa_mcp.errors import ServerFailed
 from moa_mcp.steps.prompts import AGAIN, asked_form
 from moa_mcp.steps.tally import borda
-from moa_mcp.testing import Said, ScriptedModel, run_pipeline
+from moa_mcp.testing import Scripted, ScriptedModel, run_pipeline
 from moa_mcp.values import Answer, Call, Note, Place
 from tests.support.tables import AGGREGATE, PROPOSE, asked, shown, steps
 
@@ -67,7 +67,7 @@ async def test_a_judge_who_can_not_be_reached_leaves_all_answers_unranked() -> N
 
 
 @pytest.mark.parametrize("reply", ["?", ServerFailed("out of order")], ids=["unreadable", "unreachable"])
-async def test_a_judge_without_a_ranking_has_its_fallback_asked(reply: Said) -> None:
+async def test_a_judge_without_a_ranking_has_its_fallback_asked(reply: Scripted) -> None:
     rank = '{ step = "rank", agent = "judge", fallback_agent = "y", n = 2 }'
     model = ScriptedModel({"judge": reply, "y": '{"ranking": [3, 1, 2]}'})
     trace = await run_pipeline(steps(PROPOSE, rank, AGGREGATE), "Why?", model)
@@ -82,7 +82,7 @@ async def test_a_judge_without_a_ranking_has_its_fallback_asked(reply: Said) -> 
 
 @pytest.mark.parametrize("reply", ["?", ServerFailed("out of order")], ids=["unreadable", "unreachable"])
 @pytest.mark.parametrize("fallback", ["", ', fallback_agent = "y"'])
-async def test_a_vote_without_a_judge_is_counted_if_most_give_the_same_answer(reply: Said, fallback: str) -> None:
+async def test_a_vote_without_a_judge_is_counted_if_most_give_the_same_answer(reply: Scripted, fallback: str) -> None:
     model = ScriptedModel({"a": "Rome", "b": "Paris.", "c": "paris", "judge": reply, "y": reply})
     trace = await run_pipeline(steps(PROPOSE, f'{{ step = "vote", agent = "judge"{fallback} }}'), "Why?", model)
     assert (trace.status, trace.answer) == ("degraded", "Paris.")
@@ -100,7 +100,7 @@ async def test_a_vote_without_a_judge_is_counted_if_most_give_the_same_answer(re
 )
 @pytest.mark.parametrize("answers", [{}, {"a": "x", "b": "y", "c": "x", "d": "y"}], ids=["all differ", "a tie"])
 async def test_a_vote_that_can_not_be_counted_either_fails_with_what_to_do_and_keeps_the_proposals(
-    reply: Said, error: str, answers: dict[str, str]
+    reply: Scripted, error: str, answers: dict[str, str]
 ) -> None:
     model = ScriptedModel({**answers, "judge": reply})
     four = '{ step = "propose", agents = ["a", "b", "c", "d"] }'

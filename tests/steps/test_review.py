@@ -13,7 +13,7 @@ from moa_mcp.findings import Placement, Standing
 from moa_mcp.planning.plan import plan
 from moa_mcp.steps import prompts
 from moa_mcp.steps.borda import Score, merged
-from moa_mcp.testing import Said, ScriptedModel, pipeline, run_pipeline
+from moa_mcp.testing import Scripted, ScriptedModel, pipeline, run_pipeline
 from moa_mcp.trace.json import full, summary
 from moa_mcp.values import Call, Note, Place
 from tests.support.tables import AGGREGATE, PROPOSE, asked, shown, steps
@@ -27,10 +27,10 @@ TAKE = '{ step = "take", n = 1 }'
 A, B, C = "a at 1.1", "b at 1.2", "c at 1.3"
 
 
-def ballot(*best: str) -> Callable[[Call], Said]:
+def ballot(*best: str) -> Callable[[Call], Scripted]:
     """Propose in step 1; in step 2, rank the answers of these agents, as far as they are shown, best first."""
 
-    def reply(call: Call) -> Said:
+    def reply(call: Call) -> Scripted:
         form = prompts.asked_form(call.messages[0].content)
         if form is None:
             return f"{call.agent} at {call.place}"

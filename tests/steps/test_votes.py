@@ -141,12 +141,12 @@ def test_the_values_of_a_tally_are_texts_for_the_journal(*, tells: bool) -> None
     answer = Answer("Paris", "a", Place(1, 1))
     tally = Tally((Votes("paris", 2), Votes("rome", 1)), abstained=1)
     finished = StepFinished(at=1.0, step=2, answers=(answer,), notes=(Note("n"),), seconds=1.0, tally=tally)
-    body, texts = Packer(tells=tells).pack(finished)
+    body, texts = Packer(with_answers=tells).pack(finished)
     assert b"paris" not in body
     assert b"rome" not in body
     assert [*unpacked([body.decode()], texts)] == [finished]
     odd = replace(finished, answers=(replace(answer, agent="\ud800"),))  # packed by the general way
-    body, texts = Packer(tells=tells).pack(odd)
+    body, texts = Packer(with_answers=tells).pack(odd)
     assert b"paris" not in body
     assert [*unpacked([body.decode()], texts)] == [odd]
     (unkept,) = unpacked([body.decode()], {})

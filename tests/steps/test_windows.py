@@ -23,7 +23,7 @@ from moa_mcp.runs import NewRun, Run, RunRefused, Runs
 from moa_mcp.server.results import progress
 from moa_mcp.steps import prompts
 from moa_mcp.steps.windows import Fit, least, part, tokens
-from moa_mcp.testing import Reply, Said, ScriptedModel
+from moa_mcp.testing import Reply, Scripted, ScriptedModel
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Answer, Call, Comment, Place, Question, Target
 from tests.support.clocks import jumping
@@ -302,7 +302,7 @@ async def test_a_question_that_only_leaves_too_little_room_is_sent_since_the_pro
 async def test_a_run_keeps_its_windows_so_that_a_resume_writes_the_same_prompts() -> None:
     hanging = anyio.Event()
 
-    async def hang(_: Call) -> Said:
+    async def hang(_: Call) -> Scripted:
         hanging.set()
         await anyio.sleep_forever()
         raise NotImplementedError
@@ -379,7 +379,7 @@ JUDGES = [
 def narrow(tokens_most: int) -> Reply:
     """Reply as a judge does whose window is smaller than anybody knew."""
 
-    def says(call: Call) -> Said:
+    def says(call: Call) -> Scripted:
         if tokens(call.messages) > tokens_most:
             return ContextTooLong("too long")
         return json.dumps({"ranking": [2, 1, 3], "answer": 2}) if "JSON" in call.messages[0].content else "So."
@@ -419,7 +419,7 @@ async def test_a_judge_that_finds_everything_too_long_is_asked_a_few_times_and_t
 
 
 async def test_a_pass_that_fits_is_not_asked_again_while_another_is_shown_less() -> None:
-    def says(call: Call) -> Said:
+    def says(call: Call) -> Scripted:
         return ContextTooLong("too long") if call.place.number == 2 else json.dumps({"ranking": [1, 2, 3]})
 
     model = ScriptedModel({"a": words, "x": says, "z": "last"})

@@ -17,8 +17,8 @@ from moa_mcp.images import Image
 from moa_mcp.verdicts import Asked as Prompted
 from moa_mcp.verdicts.objects import objects
 
-Said = TypeVar("Said")
-Read = Callable[[str, Prompted], Said | None]
+Verdict = TypeVar("Verdict")
+Read = Callable[[str, Prompted], Verdict | None]
 
 MOST_RUNS = 2
 """Of a judge for one verdict: a reply without one is asked for once more. One is expected."""
@@ -32,10 +32,10 @@ class PromptWriter(Protocol):
     def __call__(self, *, images: tuple[Image, ...], again: bool) -> JudgePrompt: ...
 
 
-class Heard(NamedTuple, Generic[Said]):
+class Heard(NamedTuple, Generic[Verdict]):
     """What a judge said."""
 
-    verdict: Said | None
+    verdict: Verdict | None
     why: str
     """Its reason, or why there is no verdict."""
     problem: str
@@ -51,7 +51,7 @@ class EvalJudge:
     pipeline: Pipeline
     ask: Ask
 
-    async def hear(self, question: EvalQuestion, pose: PromptWriter, read: Read[Said]) -> Heard[Said]:
+    async def hear(self, question: EvalQuestion, pose: PromptWriter, read: Read[Verdict]) -> Heard[Verdict]:
         """Return the verdict of the judge."""
         try:
             images = images_of(question.item.images)

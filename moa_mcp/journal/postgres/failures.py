@@ -67,11 +67,11 @@ def is_passing(error: BaseException) -> bool:
 
 def explained(shown: str, error: BaseException) -> JournalError:
     """Return the error that users read; `shown` is the address without its password."""
-    said, remedy = _told(error)
-    return JournalError(f"the journal {shown} can't be used: {said}; {remedy}. {_UNASKED}")
+    message, remedy = _explained(error)
+    return JournalError(f"the journal {shown} can't be used: {message}; {remedy}. {_UNASKED}")
 
 
-def _told(error: BaseException) -> tuple[str, str]:
+def _explained(error: BaseException) -> tuple[str, str]:
     state = getattr(error, "sqlstate", None)
     if state in _BY_STATE:
         return _BY_STATE[state]
@@ -79,4 +79,4 @@ def _told(error: BaseException) -> tuple[str, str]:
         return str(error).partition("\n")[0], "grant the user this right, as docs/durability.md shows"
     if state is not None and not state.startswith(_PASSING_CLASSES):
         return f"the server answers with error {state}", "its log has the details"
-    return next((told for sign, told in _BY_TEXT if sign.search(str(error))), _LOST)
+    return next((known for sign, known in _BY_TEXT if sign.search(str(error))), _LOST)

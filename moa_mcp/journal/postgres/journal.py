@@ -29,7 +29,7 @@ from moa_mcp.journal.postgres.listening import NewsConnection
 from moa_mcp.journal.postgres.news import CHANNEL, Herald
 from moa_mcp.journal.postgres.reading import PageReader, read_record
 from moa_mcp.journal.postgres.retention import OldRuns
-from moa_mcp.journal.postgres.rows import told
+from moa_mcp.journal.postgres.rows import plain
 from moa_mcp.journal.postgres.selection import RecordFilter
 from moa_mcp.journal.postgres.thread import LoopThread
 from moa_mcp.journal.postgres.writer import GroupWriter, lines
@@ -57,7 +57,7 @@ class _Driven:
     def __init__(self, run_id: str, owner: str, last: int, *, texts: bool) -> None:
         self.run_id = run_id
         self.owner = owner
-        self.packer = Packer(tells=texts)
+        self.packer = Packer(with_answers=texts)
         self._numbers = count(last + 1)
 
     def line(self, event: Event) -> Line:
@@ -145,10 +145,10 @@ class PostgresJournal:
     def _written(self, jobs: Sequence[Job]) -> None:
         """Tell the others of what was written and that no transaction has told. In the thread of the connections."""
         begun = (job.record.run_id for job in jobs if isinstance(job, Beginning) and job.begun and not job.queued)
-        told = [News("changed", run_id) for run_id in {*lines(jobs), *begun}]
+        happened = [News("changed", run_id) for run_id in {*lines(jobs), *begun}]
         if any(isinstance(job, Spending) for job in jobs):
-            told.append(News("spending"))
-        for news in told:
+            happened.append(News("spending"))
+        for news in happened:
             self._hear(news)
             self._herald.tell(news)
 
@@ -297,12 +297,12 @@ class PostgresJournal:
         rows = (
             await self._rows("SELECT nanodollars FROM moa.days WHERE day = %s::date", day)
             if caller is None
-            else await self._rows(_OF_CALLER, day, told(caller))
+            else await self._rows(_OF_CALLER, day, plain(caller))
         )
         return int(rows[0][0]) if rows else 0
 
     async def held(self, day: str, *, caller: str | None = None, dead: bool = False) -> Mapping[str, int]:
-        whose = None if caller is None else told(caller)
+        whose = None if caller is None else plain(caller)
         rows = await self._rows(_HELD, day, whose, whose)
         found: dict[bool, dict[str, int]] = {True: {}, False: {}}
         for run_id, held, owner, running, leased, delivered in rows:

@@ -63,8 +63,8 @@ async def _claim(connection: Connection, run_id: str, token: str, lease_s: float
     found = await (await connection.execute(_OWNED, (run_id,))).fetchone()
     owner = found[1] if found else None
     dead = owner if owner is not None and (owner == token or is_dead(owner)) else None
-    told = {"run_id": run_id, "token": token, "lease_s": lease_s, "dead": dead}
-    row = await (await connection.execute(_CLAIM, told)).fetchone()
+    values = {"run_id": run_id, "token": token, "lease_s": lease_s, "dead": dead}
+    row = await (await connection.execute(_CLAIM, values)).fetchone()
     if row is None:
         return None
     before, last, *columns = row

@@ -43,17 +43,17 @@ def read(payload: str, own: str) -> Iterator[News]:
 
 def _payloads(sender: str, news: Sequence[News]) -> list[str]:
     """Return the payloads of news, in order."""
-    told: list[list[list[str]]] = [[]]
+    payloads: list[list[list[str]]] = [[]]
     size = 0
     for kind, run_id, text in news:
         for piece in [text[at : at + _TEXT] for at in range(0, len(text), _TEXT)] or [""]:
             bytes_ = len(run_id) + 6 * len(piece) + 32
-            if size + bytes_ > _MOST and told[-1]:
-                told.append([])
+            if size + bytes_ > _MOST and payloads[-1]:
+                payloads.append([])
                 size = 0
-            told[-1].append([kind, run_id, piece])
+            payloads[-1].append([kind, run_id, piece])
             size += bytes_
-    return [_payload(sender, each) for each in told if each]
+    return [_payload(sender, each) for each in payloads if each]
 
 
 class Herald:

@@ -10,7 +10,7 @@ from moa_mcp.errors import TooManyRuns
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.postgres.connections import Connection
 from moa_mcp.journal.postgres.jobs import Beginning
-from moa_mcp.journal.postgres.rows import read, told
+from moa_mcp.journal.postgres.rows import plain, read
 from moa_mcp.journal.postgres.selection import RecordFilter
 from moa_mcp.journal.room import require_room
 from moa_mcp.values import ACTIVE
@@ -51,5 +51,5 @@ async def _active(connection: Connection, callers: Iterable[str]) -> dict[str, l
     names: Sequence[str] = sorted(callers)  # in this order, so that transactions do not deadlock
     if not names:
         return {}
-    await connection.execute(_LOCK, ([told(each) for each in names],))
+    await connection.execute(_LOCK, ([plain(each) for each in names],))
     return {each: [*await RecordFilter(ACTIVE, each, None, None, 0.0, _ALL).read(connection)] for each in names}

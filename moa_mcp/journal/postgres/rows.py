@@ -18,7 +18,7 @@ COLUMNS: Final = (
 )
 
 
-def told(text: str) -> str:
+def plain(text: str) -> str:
     r"""Return a text that PostgreSQL takes: with NUL, lone surrogates or ``\``, all as in JSON, else unchanged."""
     return text if is_plain(text) and "\\" not in text else json.dumps(text)[1:-1]
 

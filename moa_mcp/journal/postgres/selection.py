@@ -11,7 +11,7 @@ from psycopg import sql
 from moa_mcp.errors import RunNotFound
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.postgres.connections import Connection
-from moa_mcp.journal.postgres.rows import COLUMNS, any_record_of, is_plain, told
+from moa_mcp.journal.postgres.rows import COLUMNS, any_record_of, is_plain, plain
 from moa_mcp.values import ACTIVE, Status
 
 _Condition = tuple[LiteralString, Sequence[object]]
@@ -44,11 +44,11 @@ class RecordFilter(NamedTuple):
             if ACTIVE.issuperset(self.statuses):
                 yield "status IN ('queued', 'running')", ()  # as in the index of active runs
         if self.caller is not None:
-            yield "caller = %s", (told(self.caller),)
+            yield "caller = %s", (plain(self.caller),)
             if self.caller:
                 yield "caller <> ''", ()  # as in its index
         if self.batch is not None:
-            yield "batch = %s", (told(self.batch),)
+            yield "batch = %s", (plain(self.batch),)
             if self.batch:
                 yield "batch <> ''", ()
         if self.changed_since:

@@ -17,7 +17,7 @@ from moa_mcp.journal.postgres.connections import Connection
 from moa_mcp.journal.postgres.jobs import Beginning, Job, Line, Renewal, RunEnding, Spending, TakenOver
 from moa_mcp.journal.postgres.news import CHANNEL, written
 from moa_mcp.journal.postgres.room import refused
-from moa_mcp.journal.postgres.rows import told
+from moa_mcp.journal.postgres.rows import plain
 from moa_mcp.journal.spending import Committed
 
 _LOCK = """
@@ -191,10 +191,10 @@ class JobBatch:
 
 def _row(beginning: Beginning) -> Row:
     record = beginning.record
-    texts = (told(record.title), told(record.caller), told(record.batch))
+    texts = (plain(record.title), plain(record.caller), plain(record.batch))
     spec = record.spec.encode(*CODEC)
     times = (record.created_at, record.updated_at)
-    return record.run_id, told(record.pipeline), spec, record.status, *texts, *times, beginning.token, beginning.queued
+    return record.run_id, plain(record.pipeline), spec, record.status, *texts, *times, beginning.token, beginning.queued
 
 
 def _texts(beginning: Beginning) -> Iterator[Row]:

@@ -42,7 +42,7 @@ class GroupWriter:
         database: Database,
         lease_s: float,
         delivery: Delivery | None,
-        told: Callable[[Sequence[Job]], None],
+        on_written: Callable[[Sequence[Job]], None],
         *,
         texts: bool,
     ) -> None:
@@ -50,7 +50,7 @@ class GroupWriter:
         self._database = database
         self._lease_s = lease_s
         self._delivery = delivery
-        self._told = told
+        self._on_written = on_written
         self._texts = texts
         self._known: set[tuple[str, str]] = set()
         """Texts that are stored, by owner and hash. They stay as long as the run has this owner."""
@@ -115,7 +115,7 @@ class GroupWriter:
         for _ in jobs:
             self._jobs.popleft()
         if jobs:
-            self._told([job for job in jobs if job.error is None])
+            self._on_written([job for job in jobs if job.error is None])
             _wake(jobs)
 
     def _give_up(self, failed: BaseException) -> None:

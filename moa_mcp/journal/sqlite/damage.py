@@ -53,12 +53,14 @@ def explained(path: Path, error: sqlite3.Error | OSError) -> JournalError:
     """Return an error that describes the problem with the file and a fix."""
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR and _OTHER_TABLES.match(str(error)):
         return another_version(path)
-    said = _said(error)
-    if said is None:
+    message = _message(error)
+    if message is None:
         return damaged_file(path)
-    remedy = next((words for sign, words in _REMEDIES.items() if sign in said), "use another file with --journal PATH")
+    remedy = next(
+        (words for sign, words in _REMEDIES.items() if sign in message), "use another file with --journal PATH"
+    )
     return JournalError(
-        f"the journal {path} can't be used: {said}; {remedy}. No model is called if calls can't be recorded; "
+        f"the journal {path} can't be used: {message}; {remedy}. No model is called if calls can't be recorded; "
         "--journal none runs without a journal"
     )
 
@@ -72,7 +74,7 @@ def read_only(path: Path) -> JournalError:
     )
 
 
-def _said(error: sqlite3.Error | OSError) -> str | None:
+def _message(error: sqlite3.Error | OSError) -> str | None:
     """Return the message of SQLite or the system, unless it may quote stored data; None if the file is corrupt."""
     if isinstance(error, OSError):
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror or "it can't be opened"

@@ -79,20 +79,20 @@ class Entries:
         self._known.clear()
         self._count = 0
 
-    def _refer(self, db: sqlite3.Connection, told: Mapping[tuple[str, str], str]) -> None:
+    def _refer(self, db: sqlite3.Connection, used: Mapping[tuple[str, str], str]) -> None:
         """Store texts by hash and reference them from their runs."""
-        texts = {digest: text for (_, digest), text in told.items()}
+        texts = {digest: text for (_, digest), text in used.items()}
         rows = [row for row in (_row(db, digest, text) for digest, text in texts.items()) if row is not None]
         _insert(db, "INSERT OR IGNORE INTO texts(digest, packed, body) {}", rows)
         sql = (
-            "WITH said(run_id, digest) AS ({}) "
-            "INSERT OR IGNORE INTO refs SELECT run_id, text_id FROM said JOIN texts USING(digest)"
+            "WITH used(run_id, digest) AS ({}) "
+            "INSERT OR IGNORE INTO refs SELECT run_id, text_id FROM used JOIN texts USING(digest)"
         )
-        _insert(db, sql, [*told])
+        _insert(db, sql, [*used])
         if self._count >= _KNOWN:
             self.undone()
-        self._count += len(told)
-        for run_id, digest in told:
+        self._count += len(used)
+        for run_id, digest in used:
             self._known.setdefault(run_id, set()).add(digest)
 
 

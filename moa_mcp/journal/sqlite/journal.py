@@ -120,7 +120,7 @@ class SQLiteJournal:
     async def keep(self, run_id: str, event: Event) -> None:
         if not self._file.writes:
             raise read_only(self._file.path)
-        packer = self._driven[run_id] if run_id in self._driven else Packer(tells=self._texts)
+        packer = self._driven[run_id] if run_id in self._driven else Packer(with_answers=self._texts)
         writer = self._file.writer
         try:
             job, done = writer.write(run_id, packer.pack(event))
@@ -139,13 +139,13 @@ class SQLiteJournal:
 
     def append(self, run_id: str, event: Event) -> None:
         if self._file.writes and type(event) not in PASSING:
-            packer = self._driven[run_id] if run_id in self._driven else Packer(tells=self._texts)
+            packer = self._driven[run_id] if run_id in self._driven else Packer(with_answers=self._texts)
             self._file.writer.write_soon(run_id, packer.pack(event))
             if self._listeners.await_changes:
                 self._listeners.changed(run_id)
 
     def _drive(self, run_id: str) -> None:
-        self._driven.add(run_id, Packer(tells=self._texts))
+        self._driven.add(run_id, Packer(with_answers=self._texts))
 
     def _set_patience(self, waits: bool) -> None:
         self._file.writer.patience_s = _PATIENCE_S if waits else 0
@@ -264,8 +264,8 @@ class SQLiteJournal:
             try:
                 part = await self._file.writer.do(lambda db: self._reader.read(db, run_id, after), reads=True)
             except sqlite3.Error as error:
-                told = explained(self._file.path, error)
-                raise damaged_run(run_id) if isinstance(told, JournalDamaged) else told from error
+                explanation = explained(self._file.path, error)
+                raise damaged_run(run_id) if isinstance(explanation, JournalDamaged) else explanation from error
             return self._reader.page(part)
 
     @asynccontextmanager

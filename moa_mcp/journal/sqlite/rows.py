@@ -27,10 +27,10 @@ def insert(db: sqlite3.Connection, record: RunRecord, owner: str | None, until: 
         "INSERT INTO runs(run_id, pipeline, spec, status, title, owner, lease_until, created_at, updated_at, crc, "
         "caller, batch, delivered) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(run_id) DO NOTHING"
     )
-    told = (record.run_id, record.pipeline, record.spec, record.status, record.title)
+    texts = (record.run_id, record.pipeline, record.spec, record.status, record.title)
     times = (until, record.created_at, record.updated_at)
     whose = (record.caller, record.batch, record.status == "queued")
-    return bool(db.execute(sql, (*told, owner, *times, _crc(record), *whose)).rowcount)
+    return bool(db.execute(sql, (*texts, owner, *times, _crc(record), *whose)).rowcount)
 
 
 def redefine(db: sqlite3.Connection, run_id: str, owner: str, spec: str) -> None:

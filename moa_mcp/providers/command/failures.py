@@ -41,26 +41,26 @@ def reported(target: Target, message: str, status: int | None) -> CallError:
     """Return the error that a program reported, with the HTTP status that it got, if any."""
     text = ascii_of(message)
     fault = Fault(_visible(message))
-    said = refusals.said(fault.message, None) or "no reason given"
+    reason = refusals.shown(fault.message, None) or "no reason given"
     if status in {None, 401, 403} and _LOGIN.search(text):
-        return AuthFailed(f"{target.model}: {said}{_login(target)}")
+        return AuthFailed(f"{target.model}: {reason}{_login(target)}")
     if _SLOW_DOWN.search(text):
-        return RateLimited(f"{target.model}: {said}", retry_after_s=retry_after.in_words(text))
+        return RateLimited(f"{target.model}: {reason}", retry_after_s=retry_after.in_words(text))
     if _EXHAUSTED.search(text):
-        return QuotaExceeded(f"{target.model}: {said}")
+        return QuotaExceeded(f"{target.model}: {reason}")
     kind = kinds.kind(status, fault._replace(message=text), wait_s=None)
     if status is None and kind not in _SAID and not words.BUSY.search(text):
-        return UnexpectedFault(f"{target.model}: {said}")
+        return UnexpectedFault(f"{target.model}: {reason}")
     error = refusals.refused(target, status, fault)
     return AuthFailed(f"{error}{_login(target)}") if isinstance(error, AuthFailed) else error
 
 
 def unfinished(target: Target, finished: Finished) -> CallError:
     """Return the error for a program that ended with an error, or printed what can't be read."""
-    said = _end(finished.stderr) or _end(finished.stdout)
-    error = reported(target, said, None)
+    reason = _end(finished.stderr) or _end(finished.stdout)
+    error = reported(target, reason, None)
     if isinstance(error, UnexpectedFault):
-        return UnexpectedFault(f"{target.model} {_ended(finished.code)}{f': {said}' if said else ''}")
+        return UnexpectedFault(f"{target.model} {_ended(finished.code)}{f': {reason}' if reason else ''}")
     return error
 
 

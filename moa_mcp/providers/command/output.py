@@ -91,12 +91,12 @@ def _codex(printed: str) -> Output | None:
     """
     events = [*_objects(printed)]
     items = [as_object(each.get("item")) for each in events if each.get("type") == "item.completed"]
-    said = [str(item.get("text", "")) for item in items if item.get("type") == "agent_message"]
+    messages = [str(item.get("text", "")) for item in items if item.get("type") == "agent_message"]
     thought = [str(item.get("text", "")) for item in items if item.get("type") == "reasoning"]
     turn = next((each for each in events if each.get("type") == "turn.completed"), None)
     if turn is not None:
         usage = _codex_usage(as_object(turn.get("usage")))
-        return Output(said[-1] if said else "", usage=usage, reasoning="\n\n".join(thought))
+        return Output(messages[-1] if messages else "", usage=usage, reasoning="\n\n".join(thought))
     failed = [as_object(each.get("error")) for each in events if each.get("type") == "turn.failed"]
     failed += [each for each in events if each.get("type") == "error"]
     return Output(failure=str(failed[0].get("message", "error"))) if failed else None

@@ -164,11 +164,11 @@ def _of_object(body: Json, depth: int) -> Fault:
         return _of_list([body], depth)
     inner = [found for name in _HOLDERS if body.get(name) and (found := _inside(body[name], depth)) is not None]
     messages = [*(each.message for each in inner if each.message), *_by_field(body), *_texts(body)]
-    said = _first(text for text in messages if text.strip(" .").lower() not in _PHRASES) or _first(messages)
+    message = _first(text for text in messages if text.strip(" .").lower() not in _PHRASES) or _first(messages)
     codes = (*_codes(body), *(code for each in inner for code in each.codes), *(each.code for each in inner))
     wait = _first([*_waits(body), *(each.wait_s for each in inner if each.wait_s is not None)])
     return Fault(
-        _from_upstream(body, said or "", depth),
+        _from_upstream(body, message or "", depth),
         _first(codes) or "",
         _status(body) or _first(each.status for each in inner if each.status),
         _param(body) or _first(each.param for each in inner if each.param) or "",
@@ -276,7 +276,7 @@ def _waits(body: Json) -> Iterator[float]:
 
 
 def _of_markup(text: str) -> Fault:
-    words, code = markup.said(text[: 4 * _MOST])
+    words, code = markup.read(text[: 4 * _MOST])
     return Fault(words, code, codes=(code,) if code else ())
 
 

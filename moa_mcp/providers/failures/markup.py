@@ -20,24 +20,24 @@ _MOST = 200
 """Maximum characters shown of a page without a title."""
 
 
-class Said(NamedTuple):
+class Explanation(NamedTuple):
     """The message and the code of an error; the code may be empty."""
 
     words: str
     code: str = ""
 
 
-def said(text: str) -> Said:
+def read(text: str) -> Explanation:
     """Return the message of an XML error, or the title of a web page, which often names the proxy."""
     if _PAGE.search(text):
         titles = list(dict.fromkeys(_plain(each[1]) for each in _TITLE.finditer(text)))
         words = " - ".join(titles[:2]) or _visible(text)
-        return Said("a web page instead of an answer" + (f": {words}" if words else ""))
+        return Explanation("a web page instead of an answer" + (f": {words}" if words else ""))
     text = _CDATA.sub(lambda each: each[1].replace("<", "&lt;"), text)
     found = next(iter(sorted(_MESSAGE.finditer(text), key=_rank)), None)
     code = _CODE.search(text)
     words = _plain(found[2]) if found else _visible(text)
-    return Said(words or "markup instead of an answer", _plain(code[1]) if code else "")
+    return Explanation(words or "markup instead of an answer", _plain(code[1]) if code else "")
 
 
 def _rank(found: re.Match[str]) -> int:

@@ -70,7 +70,7 @@ def refused(
     destination: Destination | None = None,
 ) -> CallError:
     """Return the error for a rejected request; `status` is HTTP's, None if unknown."""
-    text = said(fault.message, target.api_key) or _unsaid(status)
+    text = shown(fault.message, target.api_key) or _unsaid(status)
     fault = fault._replace(message=plain((fault.message or text)[:_MOST]))
     status = fault.status if status is None or status in _SUCCESS else status
     in_body = fault.wait_s if fault.wait_s is not None else retry_after.in_words(fault.message)
@@ -111,10 +111,10 @@ def _images_refused(status: int | None, kind: Kind, fault: Fault, message: str) 
     """Return the error for images that a model does not take. Statuses and codes for it differ between servers."""
     if kind not in _MAY_REFUSE_IMAGES or (status is not None and status not in _MAY_SAY_SO):
         return None
-    said = f"{fault.message} {fault.code} {fault.param}"
-    if words.NO_IMAGES.search(said):
+    text = f"{fault.message} {fault.code} {fault.param}"
+    if words.NO_IMAGES.search(text):
         return ParameterRefused(message, parameter=IMAGES)
-    bad = kind != "server" and words.BAD_IMAGE.search(said)
+    bad = kind != "server" and words.BAD_IMAGE.search(text)
     return ParameterRefused(message, parameter=IMAGES, reason="value") if bad else None
 
 
@@ -161,7 +161,7 @@ _PLAIN: Mapping[Kind, Callable[[str], CallError]] = {
 
 
 def _message(target: Target, text: str, fault: Fault, destination: Destination, kind: Kind) -> str:
-    param = said(fault.param, target.api_key, 80)
+    param = shown(fault.param, target.api_key, 80)
     named = [f"param {param}"] if param and param.casefold() not in text.casefold() else []
     asked = redact(str(destination))
     where = [f"at {asked}" if not asked.startswith("through") else asked] if asked else []
@@ -199,7 +199,9 @@ def unreached(target: Target, *, connected: bool, destination: Destination | Non
 def barred(target: Target, status: int, text: str, destination: Destination | None = None) -> CallError:
     """Return the error for a proxy that refuses the connection."""
     proxy = redact(addresses.shown((destination or Destination.of(target)).proxy)) or "in between"
-    message = f"{target.model}: the proxy {proxy} refuses the connection: {said(text, None) or f'HTTP status {status}'}"
+    message = (
+        f"{target.model}: the proxy {proxy} refuses the connection: {shown(text, None) or f'HTTP status {status}'}"
+    )
     if status in {401, 403, _PROXY_WANTS_KEY}:
         return AuthFailed(f"{message} ({status})")
     failed = ConnectionFailed(f"{message} ({status})")
@@ -213,7 +215,7 @@ def unusable_proxy(target: Target, destination: Destination) -> RequestRefused:
     return RequestRefused(f"{target.model}: the proxy {proxy} is not an HTTP proxy; {proxies.remedy(destination.url)}")
 
 
-def said(text: str, key: str | None, limit: int = 400) -> str:
+def shown(text: str, key: str | None, limit: int = 400) -> str:
     """Return a provider's message on one line, at most `limit` characters, without API keys."""
     line = redact(" ".join(mended(text[: 20 * limit]).split()), {**os.environ, "ROUTE_KEY": key or ""}).strip(" .")
     return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -30,7 +30,7 @@ def document(target: Target, body: Json, destination: Destination | None = None)
 
 
 def _error(target: Target, fault: Fault, what: str, destination: Destination | None) -> CallError:
-    words = refusals.said(fault.message, target.api_key, _SHOWN)
+    words = refusals.shown(fault.message, target.api_key, _SHOWN)
     error = refusals.refused(target, None, fault._replace(message=f"{what}: {words}"), destination=destination)
     if len(fault.message) > _SHORT:
         error = ServerFailed(str(error))

@@ -270,13 +270,13 @@ def _part(response: Any, name: str) -> dict[str, Any]:  # noqa: ANN401
 def _choice(choice: Any, name: str) -> dict[str, Any]:  # noqa: ANN401
     message = getattr(choice, name, None)
     extras: Any = getattr(message, "provider_specific_fields", None) or {}
-    said = {key: getattr(message, key, None) or extras.get(key) for key in ("content", "refusal", *_THOUGHTS)}
+    fields = {key: getattr(message, key, None) or extras.get(key) for key in ("content", "refusal", *_THOUGHTS)}
     native: Any = getattr(choice, "provider_specific_fields", None) or {}
     return {
         "index": getattr(choice, "index", None),
         "finish_reason": choice.finish_reason,
         "native_finish_reason": native.get("native_finish_reason"),
-        name: said,
+        name: fields,
     }
 
 

@@ -41,6 +41,6 @@ def completion(call: Call, target: Target, raw: bytes) -> Completion | None:
         return None
     if excess(token_limit(call.parameters), len(text), 0):
         return None
-    taken = billing.credible(billing.usage(reported), said=True)
+    taken = billing.credible(billing.usage(reported), answered=True)
     cost = completions.cost_of(target, taken, billing.cost_usd(target, reported))
     return Completion(mended(text), target.model, reason, taken, cost)

@@ -16,14 +16,14 @@ _FOLLOWING = frozenset({"azure", "openai"})
 
 def messages(call: Call) -> list[dict[str, Any]]:
     """Return a call's messages as in OpenAI's API, with a cache breakpoint if the provider needs one."""
-    said: list[dict[str, Any]] = [
+    messages: list[dict[str, Any]] = [
         {"role": each.role, "content": _parts(each) if each.images else each.content} for each in call.messages
     ]
     if call.prompt_recurs and call.target is not None and wants_cache_mark(call.target):
-        last = said[-1]  # identical calls share the whole prompt
+        last = messages[-1]  # identical calls share the whole prompt
         *images, text = _parts(call.messages[-1])
         last["content"] = [*images, {**text, "cache_control": {"type": "ephemeral"}}]
-    return said
+    return messages
 
 
 def _parts(message: Message) -> list[dict[str, Any]]:

@@ -149,7 +149,7 @@ async def refused(target: Target, response: aiohttp.ClientResponse) -> CallError
     raw = await _beginning(response, _MOST_OF_ERROR)
     moved = response.headers.get("location")
     if moved is not None and response.status < 400:  # noqa: PLR2004
-        location = refusals.said(moved, target.api_key)
+        location = refusals.shown(moved, target.api_key)
         return ModelNotFound(f"{target.model}: {target.api_base} redirects to {location}; update its api_base")
     return refusals.refused(target, response.status, _fault(raw, response.charset or "utf-8"), response.headers)
 

@@ -53,9 +53,9 @@ def usage(reported: Mapping[str, Any]) -> Usage | None:
     )
 
 
-def credible(usage: Usage | None, *, said: bool) -> Usage | None:
+def credible(usage: Usage | None, *, answered: bool) -> Usage | None:
     """Return the usage; None if the prompt is zero, or the completion is zero although text was `said`."""
-    if usage is None or not usage.prompt_tokens or (said and not usage.completion_tokens):
+    if usage is None or not usage.prompt_tokens or (answered and not usage.completion_tokens):
         return None
     return usage
 

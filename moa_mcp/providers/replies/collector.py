@@ -45,7 +45,7 @@ class Collecting:
     def billed(self, error: CallError) -> CallError:
         """Return the error with the cost that the provider billed for it."""
         reported = self._usage()
-        if usage := billing.credible(billing.usage(reported), said=False):
+        if usage := billing.credible(billing.usage(reported), answered=False):
             error.paid, error.usage = True, usage
             error.cost_usd = completions.cost_of(self._target, usage, billing.cost_usd(self._target, reported))
         return error

@@ -41,7 +41,7 @@ def completed(
         CallError: none of the choices is an answer.
 
     """
-    usage = billing.credible(usage, said=any(each.text or each.reasoning for each in choices))
+    usage = billing.credible(usage, answered=any(each.text or each.reasoning for each in choices))
     cost = cost_of(target, usage, cost_usd)
     answers: list[Completion] = []
     faults: list[CallError] = []

@@ -31,7 +31,7 @@ _DEPTH = 4
 """Maximum depth of reasoning nested in parts."""
 
 
-def said(content: object) -> str:
+def text_of(content: object) -> str:
     """Return the answer's text: some models send it in parts, with reasoning between them."""
     if isinstance(content, str):
         return content
@@ -178,7 +178,7 @@ class Reply:
             self._think(growing, message)
             if message.get("refusal"):
                 growing.refusal.append(str(message["refusal"]))
-            piece = said(message.get("content"))
+            piece = text_of(message.get("content"))
             if piece:
                 piece = growing.new_in(piece) if held is choice.get("message") else piece
                 growing.text.append(piece)

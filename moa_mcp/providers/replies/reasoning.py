@@ -107,9 +107,9 @@ def _channels(text: str) -> Split | None:
     start = 0 if begins else text.find("<|channel|>")
     before = "" if begins else re.sub(r"(?:<\|end\|>)?\s*(?:<\|start\|>\s*assistant\s*)?\Z", "", text[:start])
     messages = list(_CHANNEL.finditer(text, start))
-    said = [each["body"] for each in messages if each["name"] == "final"]
+    answers = [each["body"] for each in messages if each["name"] == "final"]
     thought = [each["body"] for each in messages if each["name"] != "final"]
-    return Split(joined(before, *thought), "".join(said))
+    return Split(joined(before, *thought), "".join(answers))
 
 
 def _bare_channels(text: str) -> Split | None:

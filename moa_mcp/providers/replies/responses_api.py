@@ -22,13 +22,14 @@ def chat(body: Json) -> Json | None:
     is_one = body.get("object") == "response" or any("type" in item for item in items)
     if not is_one or body.get("status") in _UNFINISHED or not (items or isinstance(output, str) or "usage" in body):
         return None
-    said = [item for item in items if item.get("type", "message") == "message"]
-    final = [item for item in said if item.get("phase") not in _ASIDE]
+    messages = [item for item in items if item.get("type", "message") == "message"]
+    final = [item for item in messages if item.get("phase") not in _ASIDE]
+    aside = [item for item in messages if item not in final]
     text = "\n\n".join(filter(None, map(_text, final))) or (output if isinstance(output, str) else "")
     message = {
         "content": text,
         "refusal": "".join(_in_parts(final, "refusal", ("refusal",))) or None,
-        "reasoning": "\n\n".join(filter(None, (*map(_thought, items), *(_text(i) for i in said if i not in final)))),
+        "reasoning": "\n\n".join(filter(None, (*map(_thought, items), *map(_text, aside)))),
     }
     return {
         "choices": [{"message": message, "finish_reason": _finish_reason(body)}],

@@ -12,22 +12,22 @@ _DEPTH = 8
 _WORDS = {"date": "2026-01-01", "date-time": "2026-01-01T00:00:00Z", "time": "00:00:00Z", "email": "a@example.com"}
 
 
-def document(schema: str, said: str) -> str:
+def document(schema: str, text: str) -> str:
     """Return a document as JSON; `said` is the text of strings, where the schema allows it."""
     whole: JsonValue = json.loads(schema)
-    return json.dumps(_Documents(whole, said).of(whole, 0), ensure_ascii=False)
+    return json.dumps(_Documents(whole, text).of(whole, 0), ensure_ascii=False)
 
 
 class _Documents:
     """Values by the parts of one schema."""
 
-    def __init__(self, whole: JsonValue, said: str) -> None:
+    def __init__(self, whole: JsonValue, text: str) -> None:
         self._whole = whole
-        self._said = said
+        self._text = text
 
     def of(self, schema: JsonValue, depth: int) -> JsonValue:
         if not isinstance(schema, dict):
-            return self._said
+            return self._text
         match schema:
             case {"const": value} | {"enum": [value, *_]}:
                 return value
@@ -73,7 +73,7 @@ class _Documents:
         return items
 
     def _string(self, schema: dict[str, JsonValue]) -> str:
-        text = _WORDS.get(str(schema.get("format")), self._said)
+        text = _WORDS.get(str(schema.get("format")), self._text)
         least, most = _whole(schema.get("minLength"), 0), _whole(schema.get("maxLength"), len(text) or 1)
         return text.ljust(least, ".")[: max(most, least)]
 

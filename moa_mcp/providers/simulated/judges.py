@@ -26,11 +26,11 @@ def verdict(form: VerdictForm, system: str, text: str, rng: Random) -> str:
     else:
         right = float(reference.casefold() in shown.get("answer", "").casefold())
         reason = f"No model was called. The answer {'has' if right else 'lacks'} the text of the reference."
-    said = _said(form.field, system, right)
-    return json.dumps({"key": form.key, "reason": reason, form.field: said, "simulated": True})
+    verdict = _verdict(form.field, system, right)
+    return json.dumps({"key": form.key, "reason": reason, form.field: verdict, "simulated": True})
 
 
-def _said(field: str, system: str, right: float) -> str | float:
+def _verdict(field: str, system: str, right: float) -> str | float:
     """Return how right an answer is, from 0 to 1, as a prompt asks for it."""
     if field == "better":
         return int(right * 3)

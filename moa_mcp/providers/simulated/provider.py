@@ -84,11 +84,11 @@ def _reply(call: Call, rng: Random) -> str:
         return _decided(call.agent, rng) + _confidence(system, rng)
     comments = prompts.asks_for_comments(system)
     if own is None:
-        said = _explained(question, answers, comments=comments)
+        text = _explained(question, answers, comments=comments)
     else:
-        said = _compared(answers[0], own) if comments else _settled(answers, own)
+        text = _compared(answers[0], own) if comments else _settled(answers, own)
     seen = _seen(len(images_of(call.messages)))
-    text = f"[simulated {call.agent}] {_earlier(call)}{said}{seen}{_confidence(system, rng)}"
+    text = f"[simulated {call.agent}] {_earlier(call)}{text}{seen}{_confidence(system, rng)}"
     return document(call.reply_schema.json_schema, text) if prompts.asks_for_json(call.reply_schema) else text
 
 
@@ -157,8 +157,8 @@ def _judged(form: prompts.VerdictForm, answers: Sequence[str], *, solved: bool) 
         equivalent = len({_verdict(answer) or _SIGNATURE.sub("", answer) for answer in answers}) == 1
         return f'{{"key": "{form.key}", "equivalent": {str(equivalent).lower()}, "simulated": true}}'
     ranking = _by_agreement(answers) if solved else list(range(1, len(answers) + 1))
-    said = ranking if form.field == "ranking" else ranking[0]
-    return f'{{"key": "{form.key}", "{form.field}": {said}, "simulated": true}}'
+    text = ranking if form.field == "ranking" else ranking[0]
+    return f'{{"key": "{form.key}", "{form.field}": {text}, "simulated": true}}'
 
 
 def _analyzed(key: str, answers: Sequence[str]) -> str:
