@@ -541,7 +541,7 @@ async def test_interrupted_runs_go_on_by_themselves_only_where_the_configuration
             await anyio.wait_all_tasks_blocked()
             await runs.idle()
         trace = await runs.trace(run.run_id)
-    assert sorted(call.agent for call in again.calls) == asked
+    assert sorted(call.agent for call in again.calls if not call.spare) == asked  # a slow machine may cause hedging
     assert trace.status == ("complete" if asked else "running")
 
 

@@ -308,6 +308,7 @@ def seconds(answer: str) -> float:
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: ascii(hostile(*form)[:12]))
 def test_the_time_that_a_hostile_answer_takes_is_in_proportion_to_its_length(form: tuple[int, str, str, str]) -> None:
     length, *rest = form
-    short = seconds(hostile(length // TIMES, *rest))
-    whole = seconds(hostile(length, *rest))
-    assert whole < 3 * TIMES * max(short, 0.02)  # if each character took longer in a longer answer: TIMES * TIMES
+    limit = 3 * TIMES * max(0.02, seconds(hostile(length // TIMES, *rest)))
+    whole = hostile(length, *rest)
+    # if each character took longer in a longer answer: TIMES * TIMES; other work on the machine can delay one reading
+    assert any(seconds(whole) < limit for _ in range(3))
