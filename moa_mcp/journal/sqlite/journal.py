@@ -118,8 +118,7 @@ class SQLiteJournal:
         return begun
 
     async def keep(self, run_id: str, event: Event) -> None:
-        if not self._file.writes:
-            raise read_only(self._file.path)
+        self._file.require_writes()
         packer = self._driven[run_id] if run_id in self._driven else Packer(with_answers=self._texts)
         writer = self._file.writer
         try:
