@@ -196,8 +196,8 @@ def test_a_pattern_has_no_fault() -> None:
 
 # Long answers
 
-LENGTH, TIMES = 80_000, 8
-"""Characters of a hostile answer, and how many times shorter is the one that it is compared with."""
+LENGTH = 1_000_000
+"""Characters of a hostile answer."""
 WHOLE = ("\n", "{", "[", "}", "\\", '"', "'", "*", "1", ",", "1,", "A ", "\\boxed{", "answer is ", '{"a":', "~~", "<")
 """Repeated for the whole length; the others, which end in the same loops, for a tenth of that."""
 OTHERS = (
@@ -282,33 +282,20 @@ OTHERS = (
     *("<answer>", "<sup>", "<b", "&amp;", '{"label":', '{"label":1}', "{}", '\\"', '"\\"', "http://", "](", "[^"),
 )
 NESTED = (
-    *(("", "{", "}"), ("", '{"label":', "}"), ("", "\\boxed{", "}"), ("", "\\frac{", "}{2}"), ("", '{"a":x,', "}")),
-    *(("1e", "9", ""), ("\\boxed{", "9", "}")),
+    *("{" * (LENGTH // 2) + "1" + "}" * (LENGTH // 2), '{"label":' * 20_000 + "1" + "}" * 20_000),
+    *("\\boxed{" * 24_000 + "1" + "}" * 24_000, "\\frac{" * 18_000 + "1" + "}{2}" * 18_000),
+    *('{"a":x,' * 24_000 + "1" + "}" * 24_000, "1e" + "9" * LENGTH, "\\boxed{" + "9" * LENGTH + "}"),
 )
-"""What comes before, what is repeated, and what closes each."""
-FORMS = [
-    *((LENGTH, "", part, "") for part in WHOLE),
-    *((LENGTH // 10, "", part, "") for part in OTHERS),
-    *((LENGTH, *form) for form in NESTED),
+LONG = [
+    *(part * (LENGTH // len(part)) for part in WHOLE),
+    *(part * (LENGTH // 10 // len(part)) for part in OTHERS),
+    *NESTED,
 ]
 
 
-def hostile(length: int, before: str, part: str, closing: str) -> str:
-    count = length // len(part)
-    return f"{before}{part * count}1{closing * count}" if closing else f"{before}{part * count}"
-
-
-def seconds(answer: str) -> float:
+@pytest.mark.parametrize("answer", LONG, ids=lambda answer: ascii(answer[:12]))
+def test_the_time_that_a_hostile_answer_takes_is_in_proportion_to_its_length(answer: str) -> None:
     began = time.process_time()
     for read in (last_number, choice_letter, whole_text, lambda text: json_field(text, "label")):
         read(answer)
-    return time.process_time() - began
-
-
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: ascii(hostile(*form)[:12]))
-def test_the_time_that_a_hostile_answer_takes_is_in_proportion_to_its_length(form: tuple[int, str, str, str]) -> None:
-    length, *rest = form
-    limit = 3 * TIMES * max(0.02, seconds(hostile(length // TIMES, *rest)))
-    whole = hostile(length, *rest)
-    # if each character took longer in a longer answer: TIMES * TIMES; other work on the machine can delay one reading
-    assert any(seconds(whole) < limit for _ in range(3))
+    assert time.process_time() - began < 60  # in proportion it is seconds, else minutes or hours
