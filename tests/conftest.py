@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from tests.support.batches import Desk
 from tests.support.database import Cluster
+from tests.support.days import begin_after_midnight
 from tests.support.lives import Machine
 from tests.support.model_server import ModelServer
 from tests.support.nursery import Nursery
@@ -23,6 +24,10 @@ os.environ["XDG_CONFIG_HOME"] = os.devnull  # or their configuration
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
 for variable in [name for name in os.environ if name.startswith("OTEL_")]:  # or send its runs anywhere
     del os.environ[variable]
+
+
+def pytest_runtest_setup() -> None:
+    begin_after_midnight()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -31,6 +30,7 @@ from moa_mcp.server.results import of_run
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Completion, Price, Question, Rates, Target, Usage, token_limit
 from tests.support.clocks import jumping
+from tests.support.days import today
 from tests.support.journals import config_of
 from tests.support.starting import fork_run, resume_run, start_run
 from tests.support.tables import AGGREGATE, PROPOSE
@@ -310,7 +310,7 @@ async def test_what_a_fork_takes_over_is_not_in_its_budget_when_it_goes_on() -> 
         finished = await resumed(runs, fork)
     assert fork.trace.status == "failed"
     assert (finished.status, finished.cost_usd) == ("complete", Decimal(2))
-    assert await journal.spending(datetime.now(UTC).date().isoformat()) == provider.billed * 10**9
+    assert await journal.spending(today()) == provider.billed * 10**9
 
 
 @pytest.mark.anyio
@@ -428,4 +428,4 @@ async def test_what_a_call_releases_while_the_journal_stores_the_amount_of_anoth
     steps = [step.replace(" }", ", hedge = false }") for step in (PROPOSE, AGGREGATE)]
     trace = await ended(provider.runs("max_cost_usd_per_day = 29", *steps, journal=journal))
     assert trace.status == "complete"
-    assert await journal.spending(datetime.now(UTC).date().isoformat()) == provider.billed * 10**9
+    assert await journal.spending(today()) == provider.billed * 10**9

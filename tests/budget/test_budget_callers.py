@@ -16,8 +16,9 @@ from moa_mcp.journal import Journal
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.runs import CallerRuns, NewRun, Ready, ResumedRun, Run, Runs
 from tests.budget.test_budget import WHY, saying
-from tests.budget.test_budget_waiting import COST, TODAY, all_ended
+from tests.budget.test_budget_waiting import COST, all_ended
 from tests.support.clocks import jumping
+from tests.support.days import today
 from tests.support.stores import EXPIRES, STORES
 from tests.support.tables import AGGREGATE, PROPOSE
 
@@ -44,7 +45,7 @@ async def begun(mine: CallerRuns, count: int) -> list[Run]:
 
 
 async def spent(journal: Journal, caller: str) -> Decimal:
-    return Decimal(await journal.spending(TODAY, caller)) / 10**9
+    return Decimal(await journal.spending(today(), caller)) / 10**9
 
 
 @pytest.mark.parametrize("day", ["", f"max_cost_usd_per_day = {MANY * COST + 200}"])

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Completion
 from tests.budget.test_budget import WHY, ended, saying
 from tests.support.clocks import jumping
+from tests.support.days import days_ago, today
 from tests.support.journals import record_of
 from tests.support.model_server import ModelServer
 from tests.support.nursery import Nursery
@@ -35,7 +35,6 @@ from tests.support.tables import AGGREGATE, PROPOSE
 pytestmark = pytest.mark.anyio
 
 CAPS = ["max_cost_usd_per_day", "max_cost_usd_per_server"]
-TODAY, YESTERDAY = ((datetime.now(UTC) - timedelta(days=days)).date().isoformat() for days in (0, 1))
 MANY = 80
 COST = 8
 """What a run takes, in US dollars: four calls of a hundred tokens of prompt and as many of answer."""
@@ -70,7 +69,7 @@ async def all_ended(begun: Sequence[Run]) -> list[Trace]:
 
 
 async def spending(journal: MemoryJournal | SQLiteJournal) -> Decimal:
-    return Decimal(await journal.spending(datetime.now(UTC).date().isoformat())) / 10**9
+    return Decimal(await journal.spending(today())) / 10**9
 
 
 @pytest.mark.parametrize("cap", CAPS)
@@ -283,9 +282,13 @@ async def test_what_comes_free_while_it_is_looked_up_is_taken() -> None:
 
 
 class Dated(MemoryJournal):
-    """Has a clock of its own."""
+    """Has a clock of its own, which is a day behind that of this process."""
 
-    today = YESTERDAY
+    days_behind = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.today = days_ago(self.days_behind)
 
     async def commit_spending(self, wanted: Commitment) -> Committed:
         return await super().commit_spending(wanted._replace(day=wanted.day or self.today))
@@ -297,13 +300,13 @@ async def test_a_run_that_waits_at_midnight_starts_on_the_new_day_by_the_clock_o
     async with runs.open():
         first, second, third = await in_turn(runs, 3)
         assert [len({call.run_id for call in provider.calls}), provider.billed] == [1, 0]
-        journal.today = TODAY
+        journal.today = today()
         await anyio.sleep(3)
         assert provider.billed == 0
         assert {call.run_id for call in provider.calls} == {first.run_id, second.run_id}
         await all_ended([first, second, third])
-    assert await journal.spending(YESTERDAY) == COST * 10**9
-    assert await journal.spending(TODAY) == 2 * COST * 10**9
+    assert await journal.spending(days_ago(1)) == COST * 10**9
+    assert await journal.spending(today()) == 2 * COST * 10**9
 
 
 class Behind(Dated):
@@ -315,9 +318,9 @@ class Behind(Dated):
 
 
 class Ahead(Dated):
-    """Its clock is two days ahead of that of this process, as `Dated` is a day behind it."""
+    """Its clock is two days ahead of that of this process."""
 
-    today = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
+    days_behind = -2
 
 
 @pytest.mark.parametrize("cap", ["", "max_cost_usd_per_day = 60"])
@@ -328,10 +331,10 @@ async def test_what_a_resumed_run_spends_counts_on_the_day_of_the_journal_once(c
     runs = provider.runs(cap, PROPOSE, AGGREGATE, journal=journal)
     async with runs.open():
         (run,) = await all_ended(await at_once(runs, 1))
-        assert await journal.spending(clock.today) == provider.billed * 10**9 == 6 * 10**9
+        assert await journal.spending(journal.today) == provider.billed * 10**9 == 6 * 10**9
         provider.answer = plenty
         assert [trace.status for trace in await all_ended([await resume_run(runs, run.run_id)])] == ["complete"]
-    assert await journal.spending(clock.today) == provider.billed * 10**9 == 8 * 10**9
+    assert await journal.spending(journal.today) == provider.billed * 10**9 == 8 * 10**9
 
 
 async def test_what_a_run_spends_is_on_record_though_a_cap_is_set_while_it_is_active() -> None:
@@ -367,7 +370,7 @@ async def test_what_a_dead_process_held_counts_in_full_if_what_it_spent_is_unkno
     runs = saying(tokens=100).runs("max_cost_usd_per_day = 60", PROPOSE, AGGREGATE, journal=journal)
     async with runs.open():
         (refused,) = await all_ended(await at_once(runs, 1))
-        assert await journal.spending(TODAY) == 55 * 10**9
+        assert await journal.spending(today()) == 55 * 10**9
     assert refused.error is not None
     assert "max_cost_usd_per_day = $60.00 is too low ($55.00 spent by other runs)" in refused.error
 

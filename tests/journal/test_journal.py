@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from secrets import token_hex
 from typing import get_args
 
@@ -28,6 +27,7 @@ from moa_mcp.journal import Journal, RunRecord
 from moa_mcp.journal.memory import MemoryJournal
 from moa_mcp.journal.spending import Commitment, Committed
 from moa_mcp.values import Completion, Place, Status
+from tests.support.days import today
 from tests.support.journals import EVENTS, asked, record_of, went_out
 
 pytestmark = pytest.mark.anyio
@@ -302,20 +302,17 @@ async def test_forgetting_by_age_spares_what_is_young_and_what_is_driven(journal
     await journal.keep("driven", went_out(2))
 
 
-TODAY = datetime.now(UTC).date().isoformat()
-
-
 async def test_what_runs_commit_to_spend_on_a_day_is_summed_over_processes(journal: Journal, rival: Journal) -> None:
-    assert await journal.spending(TODAY) == 0
+    assert await journal.spending(today()) == 0
     assert await journal.commit_spending(Commitment("r", 60, 100)) == Committed(
-        accepted=True, day=TODAY, total=60, held=0
+        accepted=True, day=today(), total=60, held=0
     )
     assert await rival.commit_spending(Commitment("s", 40, 100)) == Committed(
-        accepted=True, day=TODAY, total=100, held=0
+        accepted=True, day=today(), total=100, held=0
     )
     earlier = await rival.commit_spending(Commitment("s", 10**15, None, day="2001-01-01"))
     assert earlier == Committed(accepted=True, day="2001-01-01", total=10**15, held=0)
-    assert await journal.spending(TODAY) == 100
+    assert await journal.spending(today()) == 100
     assert await rival.spending("2001-01-01") == 10**15
 
 
@@ -328,12 +325,12 @@ async def test_what_the_runs_of_a_caller_have_committed_is_told_apart_from_other
     for run_id, amount, held in (("a", 60, 50), ("b", 7, 7), ("c", 1, 0), ("d", 5, 3)):
         await journal.commit_spending(Commitment(run_id, amount, None, held))
     await journal.commit_spending(Commitment("a", 1000, None, day="2001-01-01"))
-    spent = {caller: await rival.spending(TODAY, caller) for caller in ("alice", "bob", "carol")}
+    spent = {caller: await rival.spending(today(), caller) for caller in ("alice", "bob", "carol")}
     assert spent == {"alice": 66, "bob": 7, "carol": 0}
-    assert await rival.held(TODAY, caller="alice") == {"a": 50}
-    assert await rival.held(TODAY, caller="carol") == {}
+    assert await rival.held(today(), caller="alice") == {"a": 50}
+    assert await rival.held(today(), caller="carol") == {}
     await journal.forget(older_than=LATER)
-    assert await rival.spending(TODAY, "alice") == 66
+    assert await rival.spending(today(), "alice") == 66
 
 
 async def test_a_caller_has_so_many_active_runs_at_most_whoever_begins_or_claims_them_at_once(
@@ -368,14 +365,14 @@ async def test_the_cap_of_a_caller_and_that_of_the_day_are_checked_at_once(journ
         await journal.begin(replace(record_of(run_id), caller=caller))
     assert (await journal.commit_spending(Commitment("a", 60, 100, 50, caller_cap=70))).accepted
     assert (await journal.commit_spending(Commitment("b", 20, 100, 5, caller_cap=20))).accepted
-    of_alice = Committed(accepted=False, day=TODAY, total=60, held=50, by_caller=True)
+    of_alice = Committed(accepted=False, day=today(), total=60, held=50, by_caller=True)
     assert await rival.commit_spending(Commitment("c", 11, 100, caller_cap=70)) == of_alice
     assert await rival.commit_spending(Commitment("c", 21, 100, caller_cap=70)) == of_alice  # and too much for the day
-    of_all = Committed(accepted=False, day=TODAY, total=80, held=55)
+    of_all = Committed(accepted=False, day=today(), total=80, held=55)
     assert await rival.commit_spending(Commitment("c", 21, 100, caller_cap=90)) == of_all
     assert (await rival.commit_spending(Commitment("d", 20, 100, caller_cap=1))).accepted  # it has no caller
     assert (await journal.commit_spending(Commitment("a", 55, 10, caller_cap=10))).accepted  # it shrinks
-    assert await rival.spending(TODAY, "alice") == 55
+    assert await rival.spending(today(), "alice") == 55
 
 
 async def test_of_the_many_runs_of_a_caller_that_commit_at_once_as_many_are_accepted_as_fit(
@@ -389,7 +386,7 @@ async def test_of_the_many_runs_of_a_caller_that_commit_at_once_as_many_are_acce
         return (await (journal, rival)[number % 2].commit_spending(wanted)).accepted
 
     assert sum(await anyio.amap(commit, range(20))) == 5
-    assert await rival.spending(TODAY, "alice") == 50
+    assert await rival.spending(today(), "alice") == 50
 
 
 async def test_a_run_that_waits_for_the_budget_of_its_caller_stands_before_the_callers_other_runs_alone(
@@ -424,16 +421,16 @@ async def test_a_commitment_that_would_pass_the_cap_of_the_day_is_refused_unless
 
     assert await accepts("r", 60, 100)
     assert await journal.commit_spending(Commitment("s", 41, 100)) == Committed(
-        accepted=False, day=TODAY, total=60, held=0
+        accepted=False, day=today(), total=60, held=0
     )
-    assert await journal.spending(TODAY) == 60
+    assert await journal.spending(today()) == 60
     assert await accepts("r", 50, 10)  # the cap was lowered meanwhile
     assert await accepts("r", 50, 10)
     assert not await accepts("r", 51, 10)
-    assert await journal.spending(TODAY) == 50
+    assert await journal.spending(today()) == 50
     assert await accepts("s", 50, 100)
     assert await accepts("r", 51, None)
-    assert await journal.spending(TODAY) == 101
+    assert await journal.spending(today()) == 101
 
 
 async def test_of_many_that_commit_at_once_the_cap_lets_through_as_many_as_fit(
@@ -443,7 +440,7 @@ async def test_of_many_that_commit_at_once_the_cap_lets_through_as_many_as_fit(
         return (await (journal, rival)[number % 2].commit_spending(Commitment(f"r{number}", 10, 55))).accepted
 
     assert sum(await anyio.amap(commit, range(20))) == 5
-    assert await rival.spending(TODAY) == 50
+    assert await rival.spending(today()) == 50
 
 
 async def test_what_others_hold_is_told_and_what_nobody_can_release_any_more(journal: Journal, rival: Journal) -> None:
@@ -455,8 +452,8 @@ async def test_what_others_hold_is_told_and_what_nobody_can_release_any_more(jou
     await rival.release("v", requeue=True)
     assert (await journal.commit_spending(Commitment("r", 60, None, 40))).held == 30
     assert (await rival.commit_spending(Commitment("s", 120, 200, 0))).held == 40
-    assert await journal.held(TODAY) == {"r": 40, "s": 30}
-    assert await journal.held(TODAY, dead=True) == {"t": 30, "u": 30}
+    assert await journal.held(today()) == {"r": 40, "s": 30}
+    assert await journal.held(today(), dead=True) == {"t": 30, "u": 30}
     assert await journal.held("2001-01-01") == {}
 
 
@@ -507,13 +504,13 @@ async def test_a_run_that_no_longer_waits_lets_those_behind_it_pass(journal: Jou
 
 async def test_what_a_forgotten_run_spent_counts_on_and_goes_when_its_day_is_long_past(journal: Journal) -> None:
     await journal.begin(record_of())
-    for day in (TODAY, "2001-01-01"):
+    for day in (today(), "2001-01-01"):
         await journal.commit_spending(Commitment("r", 5, None, day=day))
     await journal.finish("r", "complete")
     assert await journal.forget(older_than=LATER, dry=True) == 1
     assert await journal.spending("2001-01-01") == 5
     assert await journal.forget(older_than=LATER) == 1
-    assert (await journal.spending(TODAY), await journal.spending("2001-01-01")) == (5, 0)
+    assert (await journal.spending(today()), await journal.spending("2001-01-01")) == (5, 0)
 
 
 def test_every_type_of_event_that_is_kept_has_its_strategy() -> None:

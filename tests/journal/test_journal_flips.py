@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,6 +23,7 @@ from moa_mcp.testing import ScriptedModel
 from moa_mcp.trace.json import full
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Call, Question
+from tests.support.days import today
 from tests.support.journals import config_of, runs_of
 from tests.support.starting import start_run
 from tests.support.tables import AGGREGATE, PROPOSE
@@ -59,7 +59,6 @@ async def written(path: Path) -> tuple[str, ...]:
     return tuple(ids)
 
 
-TODAY = datetime.now(UTC).date().isoformat()
 Look = Callable[[SQLiteJournal, str], Awaitable[object]]
 
 
@@ -90,8 +89,8 @@ def _shown(trace: Trace) -> object:
 
 async def _others(journal: SQLiteJournal, run_id: str) -> object:
     """Do all else that reads; what it comes to may be wrong, as sums have no checksum."""
-    await journal.spending(TODAY)
-    await journal.held(TODAY)
+    await journal.spending(today())
+    await journal.held(today())
     await journal.free_dead()
     await journal.claim(run_id)
     await journal.forget(older_than=0.0, beyond_bytes=10**4, dry=True)
