@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ import aiohttp
 import anyio
 from aiohttp import web
 from environment import python_with
+from msgspec.structs import replace
 
 from moa_mcp.config import Config, Pipeline, load, models_of, shipped
 from moa_mcp.providers import backend

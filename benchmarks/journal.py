@@ -21,12 +21,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
 import anyio
+from msgspec.structs import replace
 from quiet import Round, disturbed, mark, undisturbed, until_quiet, verdict
 
 from moa_mcp.config import Config, load, shipped

@@ -47,9 +47,10 @@ A call error has three properties: whether a retry can help (``retryable``), whe
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, NamedTuple
+
+from msgspec import Struct
 
 from moa_mcp.text.visible import quoted
 from moa_mcp.values import Answer, FailureReason, Usage, Word
@@ -62,8 +63,7 @@ class MoaError(Exception):
     """The root of the tree. Messages are written for users, and contain no keys and no stack traces."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """A problem in a configuration: its place, what is wrong, and a valid value."""
 
     place: str
@@ -359,8 +359,7 @@ class StragglerDropped(CallError):
         """Whether it was one of the last calls, for which nobody set a limit. The result is not degraded by it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """A failed call or attempt, as stored in the trace."""
 
     kind: Word

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal, NamedTuple, TypeAlias
+
+from msgspec import Struct, field
 
 from moa_mcp.errors import Failure
 from moa_mcp.values import (
@@ -28,16 +29,14 @@ from moa_mcp.values import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Happened:
+class Happened(Struct, frozen=True, kw_only=True):
     """The base of all events."""
 
     at: float = field(default_factory=time.time)
     """Seconds since the epoch."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStarted(Happened):
+class RunStarted(Happened, frozen=True, kw_only=True):
     """A run started."""
 
     kind: Literal["run_started"] = "run_started"
@@ -55,8 +54,7 @@ class RunStarted(Happened):
     """W3C trace context of its span; empty without telemetry."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEstimated(Happened):
+class RunEstimated(Happened, frozen=True, kw_only=True):
     """Cost estimate at the start of a run."""
 
     kind: Literal["run_estimated"] = "run_estimated"
@@ -71,8 +69,7 @@ class RunEstimated(Happened):
     """The budget of the run, in US dollars; None if it has none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResumed(Happened):
+class RunResumed(Happened, frozen=True, kw_only=True):
     """An unfinished run was resumed."""
 
     kind: Literal["run_resumed"] = "run_resumed"
@@ -82,8 +79,7 @@ class RunResumed(Happened):
     """W3C trace context of its span; empty without telemetry."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunForked(Happened):
+class RunForked(Happened, frozen=True, kw_only=True):
     """A run was forked from another. The events of the inherited steps follow; the other run paid for them."""
 
     kind: Literal["run_forked"] = "run_forked"
@@ -92,8 +88,7 @@ class RunForked(Happened):
     """Number of inherited steps."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepStarted(Happened):
+class StepStarted(Happened, frozen=True, kw_only=True):
     """A step started."""
 
     kind: Literal["step_started"] = "step_started"
@@ -101,8 +96,7 @@ class StepStarted(Happened):
     step_kind: Word
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallStarted(Happened):
+class CallStarted(Happened, frozen=True, kw_only=True):
     """A step called an agent."""
 
     kind: Literal["call_started"] = "call_started"
@@ -120,8 +114,7 @@ class Joined(NamedTuple):
     attempt: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptStarted(Happened):
+class AttemptStarted(Happened, frozen=True, kw_only=True):
     """A request was sent to a provider."""
 
     kind: Literal["attempt_started"] = "attempt_started"
@@ -134,8 +127,7 @@ class AttemptStarted(Happened):
     """Host and port of the server, such as ``api.openai.com:443``; empty if unknown, or if a program answers."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallWaits(Happened):
+class CallWaits(Happened, frozen=True, kw_only=True):
     """A call waits before its next request. The next event of the call ends the wait."""
 
     kind: Literal["call_waits"] = "call_waits"
@@ -146,8 +138,7 @@ class CallWaits(Happened):
     """Seconds since the epoch; None if unknown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextReceived(Happened):
+class TextReceived(Happened, frozen=True, kw_only=True):
     """A piece of a streamed answer arrived. A later attempt of the same call replaces the text."""
 
     kind: Literal["text_received"] = "text_received"
@@ -155,8 +146,7 @@ class TextReceived(Happened):
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptFinished(Happened):
+class AttemptFinished(Happened, frozen=True, kw_only=True):
     """The provider answered."""
 
     kind: Literal["attempt_finished"] = "attempt_finished"
@@ -170,8 +160,7 @@ class AttemptFinished(Happened):
     """The calls that get the further answers of the completion, in order. The last ones get none if it has fewer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptFailed(Happened):
+class AttemptFailed(Happened, frozen=True, kw_only=True):
     """The request failed. A retry, or a request on another route, has its own events."""
 
     kind: Literal["attempt_failed"] = "attempt_failed"
@@ -184,8 +173,7 @@ class AttemptFailed(Happened):
     others: tuple[Joined, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallFinished(Happened):
+class CallFinished(Happened, frozen=True, kw_only=True):
     """An agent answered."""
 
     kind: Literal["call_finished"] = "call_finished"
@@ -194,8 +182,7 @@ class CallFinished(Happened):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallFailed(Happened):
+class CallFailed(Happened, frozen=True, kw_only=True):
     """An agent did not answer, after all retries and routes."""
 
     kind: Literal["call_failed"] = "call_failed"
@@ -204,8 +191,7 @@ class CallFailed(Happened):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepFinished(Happened):
+class StepFinished(Happened, frozen=True, kw_only=True):
     """A step ended and returned its answers."""
 
     kind: Literal["step_finished"] = "step_finished"
@@ -225,8 +211,7 @@ class StepFinished(Happened):
     """Whether the run ends with it, because the later steps are not needed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFinished(Happened):
+class RunFinished(Happened, frozen=True, kw_only=True):
     """A run ended. This is its last event, unless it is resumed."""
 
     kind: Literal["run_finished"] = "run_finished"

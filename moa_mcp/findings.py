@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import isclose
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from moa_mcp.places import Place, Word
 
@@ -26,8 +27,7 @@ class Votes(NamedTuple):
         return isclose(self.weight, other.weight)
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(Struct, frozen=True):
     """The result of a count."""
 
     values: tuple[Votes, ...]
@@ -69,8 +69,7 @@ class Standing(NamedTuple):
     """Number of reviews that ranked it first."""
 
 
-@dataclass(frozen=True, slots=True)
-class PeerReview:
+class PeerReview(Struct, frozen=True):
     """The result of a review."""
 
     standings: tuple[Standing, ...]
@@ -93,8 +92,7 @@ class Contradiction(NamedTuple):
     positions: tuple[Point, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Analysis:
+class Analysis(Struct, frozen=True):
     """The comparison of several answers."""
 
     of: tuple[Place, ...]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from msgspec import Struct
+
 from moa_mcp.prices import Price
 
 Transport = Literal["openai", "litellm", "command"]
@@ -23,8 +25,7 @@ class CallSettings(NamedTuple):
 NO_SETTINGS = CallSettings()
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(Struct, frozen=True):
     """The program of a command route."""
 
     words: tuple[str, ...]

@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from decimal import Decimal
 from typing import TypeAlias
 
 from anyio.lowlevel import checkpoint
+from msgspec.structs import replace
 
 from moa_mcp.config import Pipeline, models_of, parse
 from moa_mcp.config.problems import as_key

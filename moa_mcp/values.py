@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
-from pydantic import JsonValue
+from msgspec import Struct
+from msgspec.structs import replace
 
 from moa_mcp.findings import Analysis, PeerReview, Placement, Tally, Votes
 from moa_mcp.images import Image
 from moa_mcp.places import PLAIN, Place, Word
 from moa_mcp.prices import Dollars, Price, Rates, Tokens, Usage
 from moa_mcp.targets import NO_SETTINGS, CallSettings, Program, Target, Transport
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+else:
+    JsonValue = object  # msgspec reads such values as they are
 
 __all__ = [
     "NO_SETTINGS",
@@ -207,8 +213,7 @@ class Call(NamedTuple):
 _TARGET = Call._fields.index("target")
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(Struct, frozen=True):
     """A model's reply to one call."""
 
     text: str
@@ -236,8 +241,7 @@ class Completion:
         return replace(self, notes=(*notes, *self.notes)) if notes else self
 
 
-@dataclass(frozen=True, slots=True)
-class Comment:
+class Comment(Struct, frozen=True):
     """What an agent says about an answer."""
 
     text: str
@@ -249,8 +253,7 @@ class Comment:
     """Whether only its beginning fits the window of the model that reads it. Prompts say so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """An answer in the pipeline, with its author."""
 
     text: str
@@ -273,8 +276,7 @@ class Answer:
         return (self.text, *[comment.text for comment in self.comments]) if self.comments else (self.text,)
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """A note for readers of the trace."""
 
     text: str
@@ -284,8 +286,7 @@ class Note:
     """Number of calls that were not needed."""
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """The input and output of steps."""
 
     question: Question

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from moa_mcp.budget.worst_case import enough_usd, least_usd, nanodollars
 from moa_mcp.config import Pipeline
@@ -26,8 +27,7 @@ class Needs(NamedTuple):
     """The smallest budget worth starting with: its expected cost, and what the fewest calls may cost."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tariffs:
+class Tariffs(Struct, frozen=True):
     """The models that would answer a batch now, with their prices."""
 
     pipeline: Pipeline

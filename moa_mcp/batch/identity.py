@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
+
+from msgspec import Struct
 
 from moa_mcp.batch.items import Item
 from moa_mcp.config import Config, Pipeline, models_of
@@ -30,8 +31,7 @@ _OF_ROUTES = ("model", "api_base", "reasoning_effort", "thinking_tokens", "extra
 _SEEDS = 2**32
 
 
-@dataclass(frozen=True, slots=True)
-class BatchSettings:
+class BatchSettings(Struct, frozen=True):
     """What all items of a batch share, besides the pipeline."""
 
     name: str

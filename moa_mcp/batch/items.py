@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
 from typing import TypeAlias, cast
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from moa_mcp.files.images import images_of
 from moa_mcp.files.refused import FileRefused
@@ -45,8 +47,7 @@ class InvalidItem(ValueError):
     """An item is invalid. The message names the field, its value and a valid one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """One question of a batch."""
 
     line: int

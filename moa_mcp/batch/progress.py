@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from decimal import Decimal
+
+from msgspec import Struct, field
 
 from moa_mcp.batch.lines import Outcome
 
 
-@dataclass(slots=True)
-class BatchProgress:
+class BatchProgress(Struct):
     """The state of one start of a batch."""
 
     total: int

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from msgspec import Struct
 
 from moa_mcp.batch.identity import BatchSettings, Identity
 from moa_mcp.batch.items import Item, restored
@@ -11,8 +13,7 @@ from moa_mcp.config import Config, Pipeline
 from moa_mcp.values import Question
 
 
-@dataclass(frozen=True, slots=True)
-class Questions:
+class Questions(Struct, frozen=True):
     """The items of a batch by position, from 0."""
 
     pipeline: Pipeline

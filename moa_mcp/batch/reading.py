@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
 from hashlib import sha256
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from moa_mcp.batch.items import FIELDS, InvalidItem, Item, Raw, item
 from moa_mcp.batch.rows import MOST_PROBLEMS, FileProblem, Format, Read, read_rows
@@ -19,8 +21,7 @@ def read(lines: Iterable[bytes], form: Format, take: Callable[[Item], object]) -
     return read_rows(lines, form, FIELDS, _Numbered().item, take)
 
 
-@dataclass(slots=True)
-class _Numbered:
+class _Numbered(Struct):
     """The items so far, to number those that ask the same."""
 
     lines: dict[str, int] = field(default_factory=dict[str, int])

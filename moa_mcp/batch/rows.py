@@ -9,9 +9,10 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal, NamedTuple, TypeAlias, TypeVar, cast
+
+from msgspec import Struct, field
 
 from moa_mcp.batch.items import InvalidItem, Raw, listed_names, other_name
 from moa_mcp.text.visible import quoted
@@ -49,8 +50,7 @@ class _Row(NamedTuple):
     raw: Raw | InvalidItem
 
 
-@dataclass(slots=True)
-class Read:
+class Read(Struct):
     """What was read from a file. The values of its rows went to the function that took them."""
 
     items: int = 0

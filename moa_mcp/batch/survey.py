@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from array import array
 from contextlib import aclosing
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from moa_mcp.batch.ended import concerns, left_to_run
 from moa_mcp.batch.questions import Questions
@@ -19,8 +20,7 @@ def _positions() -> array[int]:
     return array("q")
 
 
-@dataclass(slots=True)
-class Survey:
+class Survey(Struct):
     """The items of a batch by what the journal has of them."""
 
     to_run: array[int] = field(default_factory=_positions)

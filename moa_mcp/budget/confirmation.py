@@ -6,9 +6,10 @@ It asks no one: the server asks the user of its client, the command line the use
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from moa_mcp.budget.worst_case import enough_usd, least_usd, rounded
 from moa_mcp.config import Pipeline
@@ -27,8 +28,7 @@ class CostLimits(NamedTuple):
     """What it spent of that budget before, if it is resumed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmation:
+class Confirmation(Struct, frozen=True):
     """What a user has to confirm before a run starts."""
 
     pipeline: str

@@ -7,12 +7,13 @@ more than the amount held for it, provided that its provider respects `max_token
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from functools import cached_property, reduce
 from itertools import accumulate
 from math import ceil
 from typing import Literal
+
+from msgspec.structs import replace
 
 from moa_mcp.budget.caps import Amount
 from moa_mcp.config import Pipeline

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from msgspec import Struct, field
 from pydantic import BaseModel, ValidationError
 
 from moa_mcp.callers.caller import Caller
@@ -25,8 +25,7 @@ _TABLES = ("callers", "oauth")
 _AnyTable = TypeVar("_AnyTable", bound=BaseModel)
 
 
-@dataclass(frozen=True, slots=True)
-class Callers:
+class Callers(Struct, frozen=True):
     """The contents of a file."""
 
     named: Mapping[str, Caller] = field(default_factory=dict[str, Caller])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from moa_mcp.cli.key_sources import KeySources
 from moa_mcp.cli.text import counted, line
@@ -20,8 +21,7 @@ _PROGRAM = "claude"
 _LOCAL_MODEL = "qwen3:8b"
 
 
-@dataclass(frozen=True, slots=True)
-class Available:
+class Available(Struct, frozen=True):
     """The keys, servers and programs of this environment."""
 
     backend: Backend

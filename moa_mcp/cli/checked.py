@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Protocol
 
+from msgspec import Struct
+from msgspec.structs import replace
 from rich.console import Console
 
 from moa_mcp.cli.key_sources import KeySources
@@ -31,8 +32,7 @@ from moa_mcp.text.redact import redact
 _USER = re.compile(r"(?<=://)[^/@\s]+@")
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """A pipeline, its plan, and which of its models are available."""
 
     resolved: Resolved

@@ -7,11 +7,11 @@ import re
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 
 import click
+from msgspec import Struct
 
 from moa_mcp.cli.options import Refused, RunFailed, nearest
 from moa_mcp.cli.replacing import backups, replaced
@@ -33,8 +33,7 @@ _SECRET = re.compile(
 _PRIVATE = 0o600
 
 
-@dataclass(frozen=True, slots=True)
-class FileChange:
+class FileChange(Struct, frozen=True):
     """A change of a client's file."""
 
     client: Client

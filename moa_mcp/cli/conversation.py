@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
 
 import anyio
+from msgspec import Struct
+from msgspec.structs import replace
 
 from moa_mcp.cli.asked import answered
 from moa_mcp.cli.options import closing
@@ -37,8 +39,7 @@ class Exchange(NamedTuple):
     """None if it is unknown."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChatSetup:
+class ChatSetup(Struct, frozen=True):
     """What all runs of a conversation share."""
 
     config: Config
@@ -77,7 +78,7 @@ class Conversation:
 
     def begin_anew(self) -> None:
         """Let the next question follow no other."""
-        question = replace(self._template.question, context=None)
+        question = dataclasses.replace(self._template.question, context=None)
         self._next = replace(self._template, question=question, continues="")
 
     def ask(self, text: str) -> None:
@@ -89,7 +90,7 @@ class Conversation:
 
         """
         where = self._setup
-        request = replace(self._next, question=replace(self._next.question, text=text))
+        request = dataclasses.replace(self._next, question=dataclasses.replace(self._next.question, text=text))
         with closing(where.journal()) as journal:
             seen = answered(where.config, journal, request, where.providers, where.options)
         self._end(seen, request)
@@ -105,10 +106,10 @@ class Conversation:
 
     def _follow(self, trace: Trace, request: NewRun) -> None:
         if self._setup.texts:
-            question = replace(self._template.question, context=None)
+            question = dataclasses.replace(self._template.question, context=None)
             self._next = replace(request, question=question, continues=trace.run_id)
         else:  # the journal does not have what the next run would read
-            question = replace(trace.question, context=None, images=(), turns=turns_of(trace))
+            question = dataclasses.replace(trace.question, context=None, images=(), turns=turns_of(trace))
             self._next = replace(request, question=question, continues="")
 
     def cancel(self, run_ids: Sequence[str]) -> None:

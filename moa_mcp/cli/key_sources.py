@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from rich.console import Console
 from rich.text import Text
 
@@ -16,8 +16,7 @@ from moa_mcp.routing.keychain import Keychain, is_installed
 from moa_mcp.routing.routes import Route
 
 
-@dataclass(frozen=True, slots=True)
-class KeySources:
+class KeySources(Struct, frozen=True):
     """The variables that give access to routes, each with its source."""
 
     file: FileKeys

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import anyio
+from msgspec import Struct
 from rich.console import Console
 from rich.text import Text
 
@@ -20,8 +20,7 @@ from moa_mcp.routing import addresses
 from moa_mcp.routing.listings import ListAddress, ListedModels, ListFailed, Outcome, listings
 
 
-@dataclass(frozen=True, slots=True)
-class LiveRoutes:
+class LiveRoutes(Struct, frozen=True):
     """The lists of the providers, and the routes compared with them."""
 
     found: Mapping[ListAddress, Outcome]

@@ -6,11 +6,11 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 import anyio
 import click
+from msgspec import Struct
 from rich.console import Console
 
 from moa_mcp import errors
@@ -38,8 +38,7 @@ _REMEDIES: Mapping[type[errors.CallError], str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Pings:
+class Pings(Struct, frozen=True):
     """The outcomes of the calls."""
 
     calls: Sequence[Pinged]

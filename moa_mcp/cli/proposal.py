@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from moa_mcp.budget.proposed import ProposedBudget, proposed
 from moa_mcp.cli import draw
@@ -17,8 +19,7 @@ from moa_mcp.text.money import dollars
 from moa_mcp.values import Dollars
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(Struct, frozen=True):
     """Pipelines and their models, to be confirmed by the user."""
 
     choices: Choices

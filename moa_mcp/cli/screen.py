@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 
+from msgspec import Struct
 from rich.console import Console
 
 from moa_mcp.cli import draw
@@ -27,8 +27,7 @@ _ANSWER_LINES = 5
 """Lines of a terminal for a short answer, with the empty lines around it."""
 
 
-@dataclass(frozen=True, slots=True)
-class DisplayOptions:
+class DisplayOptions(Struct, frozen=True):
     """How a run and its result are shown."""
 
     simulated: bool

@@ -5,10 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from itertools import cycle, islice
+
+from msgspec import Struct
 
 from moa_mcp.budget.proposed import ProposedBudget
 from moa_mcp.cli.draw import names
@@ -31,8 +32,7 @@ _MERGED_BY: Mapping[Tier, Tier] = {
 """By panel of the members: the panel of the model that merges their answers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
+class Choices(Struct, frozen=True):
     """What the user decides about the file."""
 
     tier: Tier
@@ -45,8 +45,7 @@ class Choices:
     """Whether it shows how local models become members beside hosted ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What its comments say about the day on which it is written."""
 
     today: date

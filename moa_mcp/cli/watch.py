@@ -11,11 +11,12 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 import anyio
+from msgspec import Struct
+from msgspec.structs import replace
 
 from moa_mcp import telemetry
 from moa_mcp.cli import draw
@@ -47,8 +48,7 @@ Begin = Callable[[Runs, Emit | None], Awaitable[Run]]
 """Starts the run, which sends its events to the `Emit` if there is one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """A run that ended."""
 
     trace: Trace

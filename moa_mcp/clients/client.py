@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+from msgspec import Struct
+
 from moa_mcp.clients.documents import FormatName, Keys
 
 NAME = "moa"
@@ -60,8 +62,7 @@ Shape: TypeAlias = Callable[[Server, Callable[[Server], dict[str, str]]], dict[s
 """Makes the entry of a server; the second argument returns its environment as the client writes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(Struct, frozen=True):
     """An MCP client, as its documentation describes it.
 
     Paths begin with ``~``, ``${CONFIG}`` (XDG_CONFIG_HOME or ~/.config), ``${APP}`` (where the platform keeps data of

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from moa_mcp.clients.documents import NotEditable
 
@@ -17,8 +18,7 @@ _DEEPEST = 100
 BYTE_ORDER_MARK = "\ufeff"
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """A value of a text, with its place as offsets in characters."""
 
     start: int

@@ -10,7 +10,6 @@ import os
 import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from io import TextIOWrapper
 from typing import Literal, TypeAlias, cast
 
@@ -21,6 +20,7 @@ from mcp.client.session import IncomingMessage
 from mcp.client.stdio import stdio_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED
+from msgspec import Struct, field
 from pydantic import ValidationError
 
 Era: TypeAlias = Literal["legacy", "auto"]
@@ -35,8 +35,7 @@ logging.getLogger("mcp").addHandler(logging.NullHandler())
 logging.getLogger("mcp").propagate = False  # it logs every line that is no message, with a stack trace
 
 
-@dataclass(slots=True)
-class Start:
+class Start(Struct):
     """What a client saw of a server."""
 
     outcome: Outcome = "no answer"

@@ -6,8 +6,9 @@ It validates nothing; `reader` does.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from moa_mcp.config.tables import SETTINGS, BudgetSettings, JournalSettings, LimitSettings, PanelSettings, StepDefaults
 
@@ -24,8 +25,7 @@ class Settings(NamedTuple):
     panels: PanelSettings
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """The keys of a table of settings, as a document has them."""
 
     name: str

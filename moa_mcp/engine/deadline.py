@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from moa_mcp.steps import Step
 
 QUORUM_REACHED = "the quorum was reached"
 
 
-@dataclass(frozen=True, slots=True)
-class Cutoffs:
+class Cutoffs(Struct, frozen=True):
     """When a step stops waiting for its calls, on the event loop's clock in seconds."""
 
     deadline_s: float = math.inf
@@ -37,8 +37,7 @@ class Cutoffs:
         return f"not enough time left before the deadline of {self.deadline_s:g} s"
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(Struct, frozen=True):
     """When a run's time is up, on the event loop's clock in seconds."""
 
     seconds: float

@@ -5,14 +5,16 @@ It does not know MCP, money or retries. A run depends only on its `RunSpec` and 
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import reduce
 from typing import NamedTuple
 
 import anyio
+from msgspec import Struct
+from msgspec.structs import replace
 
 from moa_mcp.config import Pipeline
 from moa_mcp.engine.deadline import Deadline, deadline
@@ -28,7 +30,7 @@ from moa_mcp.steps.results import writers
 from moa_mcp.values import Answer, Note, Question, State, Status, Word
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class RunSpec:
     """Everything that determines a run: pipeline, question, seed and limits."""
 
@@ -43,9 +45,9 @@ class RunSpec:
     """Whether the text of the last answer is emitted as it arrives."""
     deadline_s: float | None = None
     """Time limit in seconds; the run then ends with the best answer so far. A resumed run has the full time again."""
-    windows: Mapping[str, int] = field(default_factory=dict[str, int])
+    windows: Mapping[str, int] = dataclasses.field(default_factory=dict[str, int])
     """The known context windows of its models in tokens, by alias."""
-    makers: Mapping[str, str] = field(default_factory=dict[str, str])
+    makers: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     """The known makers of its models by alias, if a step compares them."""
     notes: tuple[Word, ...] = ()
     """What a reader of the result should know about its models."""
@@ -69,8 +71,7 @@ def started(spec: RunSpec) -> RunStarted:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Struct, frozen=True):
     """The progress of a run that is continued."""
 
     steps: int
@@ -91,7 +92,7 @@ async def execute(spec: RunSpec, model: Model, emit: Emit, checkpoint: Checkpoin
     """
     began = time.monotonic()
     question = spec.pipeline.asked(spec.question)
-    spec = spec if question is spec.question else replace(spec, question=question)
+    spec = spec if question is spec.question else dataclasses.replace(spec, question=question)
     if checkpoint is None:
         emit(started(spec))
 

@@ -7,10 +7,10 @@ prompts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from random import Random
 
 import anyio.to_thread
+from msgspec.structs import replace
 
 from moa_mcp.engine.turn import ModelTurn, is_final
 from moa_mcp.errors import PromptTooLong, StepFailed

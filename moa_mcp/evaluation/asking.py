@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
+
+from msgspec import Struct
 
 from moa_mcp.config import Pipeline
 from moa_mcp.trace.trace import Trace
 from moa_mcp.values import Question
 
 
-@dataclass(frozen=True, slots=True)
-class EvalRun:
+class EvalRun(Struct, frozen=True):
     """What a run of the evaluation returned."""
 
     run_id: str

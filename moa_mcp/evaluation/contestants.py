@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from moa_mcp.config import Config, Pipeline, single
 from moa_mcp.evaluation.result import Contestant
@@ -25,8 +27,7 @@ _FEWEST = 3
 """Samples from which a majority is more than one of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entrant:
+class Entrant(Struct, frozen=True):
     """A contestant with runs of its own."""
 
     name: str
@@ -56,8 +57,7 @@ class Asking(NamedTuple):
         return ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class BareSamples:
+class BareSamples(Struct, frozen=True):
     """The samples of a pipeline that are single calls of their models, which every run asks."""
 
     askings: Mapping[int, Asking]
@@ -66,8 +66,7 @@ class BareSamples:
     """Why there are none."""
 
 
-@dataclass(frozen=True, slots=True)
-class FreeBaseline:
+class FreeBaseline(Struct, frozen=True):
     """A contestant whose answers are samples of an entrant."""
 
     name: str
@@ -88,8 +87,7 @@ class FreeBaseline:
         return self.entrant.bare.askings[self.numbers[0]]
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """All contestants of an evaluation."""
 
     entrants: tuple[Entrant, ...]

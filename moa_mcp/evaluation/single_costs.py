@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from decimal import Context, Decimal
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from moa_mcp.planning.estimate import Prices
 from moa_mcp.routing import catalog

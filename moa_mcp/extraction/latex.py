@@ -7,7 +7,8 @@ It takes one pass with a stack, so the depth of nested braces does not matter. T
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 BOXED, BOXED_END = "\x0e", "\x0f"
 SEAM = "\x01"
@@ -101,8 +102,7 @@ _REPEATED = {"overline", "bar", "dot"}
 _BOXES = {"boxed", "fbox", "framebox", "Boxed"}
 
 
-@dataclass(slots=True)
-class _Group:
+class _Group(Struct):
     kind: str
     start: int
     """The position of its first output."""
@@ -110,8 +110,7 @@ class _Group:
     """The numerator, if this is a denominator."""
 
 
-@dataclass(slots=True)
-class _Reader:
+class _Reader(Struct):
     out: list[str] = field(default_factory=list[str])
     groups: list[_Group] = field(default_factory=list[_Group])
     expects: str = ""

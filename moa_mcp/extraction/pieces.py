@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
+
+from msgspec import Struct
 
 from moa_mcp.extraction import words
 from moa_mcp.extraction.bounds import DASHES, LETTER, is_denied, is_other_value, is_set_aside
@@ -84,8 +85,7 @@ _FAR = 80
 """Characters before and after a piece that are examined for words."""
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(Struct, frozen=True, dict=True):
     """Text that is written like a number, in one piece; its value is only computed if it may count."""
 
     text: str

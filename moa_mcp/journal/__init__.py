@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct, field
 
 from moa_mcp.events import Event
 from moa_mcp.journal.news import News, NewsKind
@@ -17,8 +18,7 @@ from moa_mcp.journal.spending import Commitment, Committed
 from moa_mcp.values import Status
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecord:
+class RunRecord(Struct, frozen=True):
     """The stored state of a run."""
 
     run_id: str

@@ -11,10 +11,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
-from typing import Annotated, Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
-import orjson
-from pydantic import Field, TypeAdapter
+import msgspec
 
 from moa_mcp.errors import CallError, CallSkipped, StragglerDropped
 from moa_mcp.events import (
@@ -27,7 +26,7 @@ from moa_mcp.events import (
     StepFinished,
     StepStarted,
 )
-from moa_mcp.journal.text_fields import text_paths
+from moa_mcp.journal.text_fields import kinds, text_paths
 from moa_mcp.values import Answer, Comment, Completion, Message, Place, Votes
 
 _REF = "sha256"
@@ -84,8 +83,8 @@ class Packer:
         """Return an event as JSON and its texts."""
         texts = self._texts = {}
         try:
-            body = orjson.dumps(self._plain(event))
-        except TypeError:  # a lone surrogate or a number beyond 64 bits in an unusual field
+            body = msgspec.json.encode(self._plain(event))
+        except UnicodeEncodeError:  # a lone surrogate in an unusual field
             return json.dumps(_dumped(event, self._ref), separators=(",", ":")).encode(), texts
         if self._with_answers and type(event) is AttemptFinished:
             self._attempts[event.place] = event
@@ -225,17 +224,20 @@ def _written(written: Answer | Comment, ref: _Replace) -> dict[str, object]:
     }
 
 
-@cache
-def _events() -> TypeAdapter[Event]:
-    """Return the validator of events. Building it takes as long as importing the journal."""
-    return TypeAdapter(Annotated[Event, Field(discriminator="kind")])
-
-
 def _dumped(event: Event, ref: _Replace) -> object:
-    dumped = _events().dump_python(event, mode="json")
+    dumped = _with_lists(msgspec.to_builtins(event))
     for holder, key in _places(dumped, str):
         holder[key] = ref(holder[key])
     return dumped
+
+
+def _with_lists(value: object) -> Any:  # noqa: ANN401  JSON
+    """Return JSON with lists for tuples, so that texts in them can be replaced."""
+    if isinstance(value, dict):
+        return {key: _with_lists(each) for key, each in cast("dict[str, object]", value).items()}
+    if isinstance(value, tuple | list):
+        return [_with_lists(each) for each in cast("Sequence[object]", value)]
+    return value
 
 
 def unpacked(bodies: Iterable[str], texts: Mapping[str, str]) -> Iterator[Event]:
@@ -269,7 +271,7 @@ class Unpacker:
                 holder[key] = self._text(holder[key], texts)
             if dumped["kind"] == "attempt_finished":
                 self._completions[(*dumped["place"], dumped["attempt"])] = dumped["completion"]
-            yield _events().validate_python(dumped)
+            yield msgspec.convert(dumped, kinds()[dumped["kind"]])
 
     def _text(self, ref: dict[str, Any], texts: Mapping[str, str]) -> str:
         if _TOLD not in ref:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
 from itertools import islice
+
+from msgspec.structs import replace
 
 from moa_mcp.errors import LeaseLost, RunNotFound
 from moa_mcp.events import PASSING, Event

@@ -6,7 +6,6 @@ A new field is a text unless its type says otherwise, so none is stored in clear
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import is_dataclass
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
@@ -23,7 +22,13 @@ _NESTED = 2
 @cache
 def text_paths() -> Mapping[str, tuple[Path, ...]]:
     """Return the paths of the texts of every kind of event."""
-    return {get_args(get_type_hints(event)["kind"])[0]: tuple(paths_of(event)) for event in get_args(Event)}
+    return {kind: tuple(paths_of(event)) for kind, event in kinds().items()}
+
+
+@cache
+def kinds() -> Mapping[str, type[Event]]:
+    """Return the classes of the events, by the kind that their records have."""
+    return {get_args(get_type_hints(event)["kind"])[0]: event for event in get_args(Event)}
 
 
 def paths_of(event: type) -> Iterator[Path]:
@@ -57,11 +62,11 @@ def _paths(kind: Any, above: tuple[type, ...]) -> Iterator[Path]:  # noqa: ANN40
 
 
 def _has_fields(kind: type) -> bool:
-    return hasattr(kind, "_fields") or is_dataclass(kind)
+    return any(hasattr(kind, mark) for mark in ("_fields", "__struct_fields__", "__dataclass_fields__"))
 
 
 def _in_fields(kind: type, above: tuple[type, ...]) -> Iterator[Path]:
-    """Yield the paths of the texts in a dataclass, or in a named tuple, which JSON has as a list."""
+    """Yield the paths of the texts in a struct or dataclass, or in a named tuple, which JSON has as a list."""
     if above.count(kind) == _NESTED:
         return
     names: tuple[str, ...] = getattr(kind, "_fields", ())

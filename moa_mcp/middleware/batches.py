@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Coroutine, Iterable, MutableMapping
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import anyio
 from anyio.lowlevel import checkpoint
+from msgspec import Struct, field
 
 from moa_mcp.errors import CallError
 from moa_mcp.model import Model
@@ -28,8 +28,7 @@ def _equal(call: Call) -> _Equal:
     return call.place.step, call.agent, call.messages, repr(call.parameters), call.timeout_s
 
 
-@dataclass(slots=True, eq=False)
-class BatchMember:
+class BatchMember(Struct, eq=False):
     """A call that waits for equal calls, and its result."""
 
     call: Call
@@ -48,8 +47,7 @@ class BatchMember:
             self.woken.set()
 
 
-@dataclass(slots=True, eq=False)
-class Batch:
+class Batch(Struct, eq=False):
     """Equal calls that are sent together.
 
     The first one sends the request in its own task and completes it for the others.

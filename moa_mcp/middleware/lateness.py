@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Final, NamedTuple, TypeAlias
 
 import anyio
+from msgspec import Struct, field
 
 from moa_mcp.values import Call, Completion
 
@@ -36,8 +36,7 @@ _NONE = "none"
 """No group is unlike a call."""
 
 
-@dataclass(slots=True)
-class SecondRequest:
+class SecondRequest(Struct):
     """A second request for a late call."""
 
     late_s: float
@@ -46,8 +45,7 @@ class SecondRequest:
     ended: anyio.Event = field(default_factory=anyio.Event)
 
 
-@dataclass(slots=True)
-class Pending:
+class Pending(Struct):
     """A call in progress, and its second request if it is late."""
 
     call: Call

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias, TypeGuard
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from pydantic import JsonValue
 
 from moa_mcp.errors import Bounds, ParameterRefused
@@ -47,8 +48,7 @@ class _Crowded(NamedTuple):
     """Token limit of the rejected request."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+class _Rule(Struct, frozen=True):
     """The change of one parameter."""
 
     at: float
@@ -76,8 +76,7 @@ class _Rule:
         return int(sent) if isinstance(asked, int) and float(sent).is_integer() else sent
 
 
-@dataclass(slots=True)
-class RefusedParameters:
+class RefusedParameters(Struct):
     """What one model rejects on one server."""
 
     rules: dict[str, _Rule] = field(default_factory=dict[str, _Rule])

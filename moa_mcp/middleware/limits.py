@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from math import inf
+
+from msgspec import Struct, field
 
 from moa_mcp.images.tokens import image_tokens
 from moa_mcp.routing import commands
@@ -16,8 +17,7 @@ from moa_mcp.text.tokens import EXPECTED
 from moa_mcp.values import Call, Usage, images_of, token_limit
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Concurrency, rates and attempts."""
 
     attempts: int = 4
@@ -62,8 +62,7 @@ class Pace:
         self.opens_at = max(now, self.opens_at) + self._gap_s
 
 
-@dataclass(slots=True, eq=False)
-class Spent:
+class Spent(Struct, eq=False):
     """Tokens of one call: an estimate at its start, corrected at its end."""
 
     at: float

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from moa_mcp.model import Model
 from moa_mcp.values import Call, Completion, Message, Place
@@ -18,8 +19,7 @@ class Paid(NamedTuple):
     completion: Completion
 
 
-@dataclass(frozen=True, slots=True)
-class PaidCalls:
+class PaidCalls(Struct, frozen=True):
     """The paid calls of a run before it was resumed."""
 
     paid: Mapping[Place, Paid] = field(default_factory=dict[Place, Paid])

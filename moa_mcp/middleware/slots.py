@@ -10,12 +10,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from math import ceil, inf
 from typing import TypeAlias
 
 import anyio
+from msgspec import Struct
 
 from moa_mcp.errors import RateLimited
 from moa_mcp.middleware.clock import Clock
@@ -87,8 +87,7 @@ class Lane:
             self.account.held_until = max(self.account.held_until, min(held[0], now + LARGEST_WAIT_S))
 
 
-@dataclass(slots=True, eq=False)
-class Slot:
+class Slot(Struct, eq=False):
     """Held by a call while it is in progress."""
 
     lane: Lane
@@ -99,8 +98,7 @@ class Slot:
     """A note that the call waited long, and why."""
 
 
-@dataclass(slots=True, eq=False)
-class Waiter:
+class Waiter(Struct, eq=False):
     """A call that waits for a slot."""
 
     number: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from moa_mcp.events import Emit
 from moa_mcp.journal.rates import RateStore

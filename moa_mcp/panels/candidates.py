@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
+
+from msgspec import Struct
 
 from moa_mcp.config.tables import PanelSettings
 from moa_mcp.panels.makers import BY_NAME, maker_of
@@ -40,8 +41,7 @@ PROVIDERS = (
 """Providers of which the table has models for every panel: one key is enough to run all shipped pipelines."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Candidate:
+class Candidate(Struct, frozen=True, eq=False):
     """A model that can be called here. Compared by identity: comparing all routes would take most of a choice."""
 
     name: str

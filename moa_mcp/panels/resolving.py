@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
+
+from msgspec import Struct
 
 from moa_mcp.config import Config, PanelSettings, Pipeline, models_of
 from moa_mcp.errors import MissingKey
@@ -39,8 +40,7 @@ class StandIn(NamedTuple):
         return f"{self.model} is the stand-in for {self.alias}, which has no usable route ({self.remedy})"
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(Struct, frozen=True):
     """A pipeline with the models that answer in this environment."""
 
     pipeline: Pipeline

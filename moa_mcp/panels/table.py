@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from moa_mcp.errors import ConfigError, Problem
@@ -31,8 +31,7 @@ TABLE = Path(__file__).parent.parent / "models.toml"
 _Text: TypeAlias = Annotated[str, Field(min_length=1)]
 
 
-@dataclass(frozen=True, slots=True)
-class KnownModel:
+class KnownModel(Struct, frozen=True):
     """A model that providers serve today."""
 
     name: str

@@ -13,6 +13,8 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TypeAlias
 
+from msgspec import Struct
+
 from moa_mcp.config import Pipeline, models_of
 from moa_mcp.model import Usable, targets_by_alias
 from moa_mcp.planning.forecast import Drafts, ModelCalls, known, model_calls, step_forecast
@@ -54,8 +56,7 @@ Prices: TypeAlias = Mapping[str, Priced]
 UNROUTED = Priced(None, None, "no route can be used here")
 
 
-@dataclass(frozen=True, slots=True)
-class ModelEstimate:
+class ModelEstimate(Struct, frozen=True):
     """The estimate for one model in a step."""
 
     model: str
@@ -69,8 +70,7 @@ class ModelEstimate:
     priced: Priced
 
 
-@dataclass(frozen=True)
-class StepEstimate:
+class StepEstimate(Struct, frozen=True, dict=True):
     """The estimate for a step."""
 
     kind: str
@@ -97,8 +97,7 @@ class StepEstimate:
         return _dollars([each.cost_usd for each in self.models])
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(Struct, frozen=True, dict=True):
     """The estimate for a run of a pipeline, if no call fails."""
 
     pipeline: str

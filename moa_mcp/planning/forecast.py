@@ -7,11 +7,12 @@ tokens needs no text of that length in memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
+
+from msgspec.structs import replace
 
 from moa_mcp.images.tokens import ImageTokens
 from moa_mcp.steps import Step, StepBase, prompts

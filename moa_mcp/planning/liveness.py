@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from moa_mcp.config.problems import as_key
 from moa_mcp.planning.plan import Lint, Reach
@@ -18,8 +19,7 @@ Liveness: TypeAlias = Literal["listed", "not listed", "unknown", "can't be liste
 """Unknown: the provider's list could not be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListedRoute:
+class ListedRoute(Struct, frozen=True):
     """A usable route of a model alias, and whether its provider lists the model."""
 
     alias: str

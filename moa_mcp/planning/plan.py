@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from moa_mcp.config import Pipeline, models_of
 from moa_mcp.config.problems import within
@@ -11,8 +12,7 @@ from moa_mcp.routing.routes import ANY_KEY, Routes, RouteState, remedy
 from moa_mcp.steps.forecast import ExpectedAnswers
 
 
-@dataclass(frozen=True, slots=True)
-class StepPlan:
+class StepPlan(Struct, frozen=True):
     """The calls of a step, if no call fails."""
 
     kind: str
@@ -27,8 +27,7 @@ class StepPlan:
         return len(self.models)
 
 
-@dataclass(frozen=True, slots=True)
-class Lint:
+class Lint(Struct, frozen=True):
     """A setting that is valid but probably a mistake."""
 
     place: str
@@ -38,8 +37,7 @@ class Lint:
         return f"{self.place}: {self.message}"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The steps and calls of a pipeline."""
 
     pipeline: str
@@ -57,8 +55,7 @@ class Plan:
         return sum(step.calls > 0 for step in self.steps)
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Struct, frozen=True):
     """A model alias of a pipeline, and its routes."""
 
     alias: str

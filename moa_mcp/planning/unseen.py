@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from moa_mcp.config import Pipeline
 from moa_mcp.model import Usable, targets_by_alias
@@ -10,8 +10,7 @@ from moa_mcp.routing.images import takes, takes_images
 from moa_mcp.values import Question
 
 
-@dataclass(frozen=True, slots=True)
-class Unseen:
+class Unseen(Struct, frozen=True):
     """An image that no model of the first layer takes."""
 
     models: tuple[str, ...]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from anyio.lowlevel import checkpoint
+from msgspec import Struct
 
 from moa_mcp.config import Config, PanelSettings
 from moa_mcp.model import Model, Usable, targets_by_alias
@@ -29,8 +29,7 @@ async def _no_panel(settings: PanelSettings) -> Sequence[Candidate]:
     return ()
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
+class Backend(Struct, frozen=True):
     """A provider, with the functions that resolve and prepare the models of a run."""
 
     provider: Model

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, NamedTuple, TypeAlias, cast
 from urllib.parse import urlsplit
 
 import anyio
 import httpx2
+from msgspec import Struct
 
 from moa_mcp.routing import addresses, proxies
 from moa_mcp.values import Target
@@ -48,8 +48,7 @@ Listing: TypeAlias = tuple[str, ...]
 """The names of the models of a server."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unlisted:
+class Unlisted(Struct, frozen=True):
     """A server that answers, but not with its models."""
 
     problem: str

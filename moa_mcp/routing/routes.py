@@ -6,10 +6,10 @@ and no message contains a key.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from moa_mcp.errors import MissingKey
@@ -130,7 +130,7 @@ class Routes:
         price = route.usd_per_million.price if route.usd_per_million else None
         samples = route.n or samples_at(route.provider, route.model, own_server=self._is_elsewhere(route))
         settings = CallSettings(route.reasoning_effort, route.thinking_tokens, route.extra)
-        target = replace(
+        target = dataclasses.replace(
             state.target,
             price=price,
             window=route.window,

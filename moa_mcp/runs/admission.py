@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
+from msgspec import Struct
+
 from moa_mcp.budget.confirmation import Confirmation, CostLimits, needed
 from moa_mcp.config import Config, Pipeline, models_of
 from moa_mcp.engine.execute import Checkpoint, RunSpec, started
@@ -91,8 +93,7 @@ class ConfirmationRequired:
         return self._ready
 
 
-@dataclass(frozen=True, slots=True)
-class RunRefused:
+class RunRefused(Struct, frozen=True):
     """A run that can't start. Nothing was recorded or spent."""
 
     reason: RefusalReason

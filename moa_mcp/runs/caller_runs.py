@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Literal, NamedTuple, TypeAlias
+
+from msgspec.structs import replace
 
 from moa_mcp.callers import Caller
 from moa_mcp.config import Config, Pipeline

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from moa_mcp.journal import Journal
 from moa_mcp.journal.spending import Commitment, Committed
@@ -37,8 +38,7 @@ class DailyCap(Cap):
         self._others.pop(run_id, None)
 
 
-@dataclass(slots=True, eq=False)
-class _Share:
+class _Share(Struct, eq=False):
     """What a run has committed, in nanodollars."""
 
     earlier: Callable[[str], Amount]

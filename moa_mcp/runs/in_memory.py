@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from moa_mcp.events import PASSING, Emit, Event, tee
 from moa_mcp.runs.record import StoredRun
@@ -10,8 +10,7 @@ from moa_mcp.runs.record import StoredRun
 _MOST = 64
 
 
-@dataclass(slots=True)
-class _Own:
+class _Own(Struct):
     stored: StoredRun
     events: list[Event] = field(default_factory=list[Event])
 

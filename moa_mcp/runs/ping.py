@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 import anyio
+from msgspec import Struct
 
 from moa_mcp.budget.worst_case import most_tokens, worst_case
 from moa_mcp.errors import AnswerEmpty, CallError
@@ -32,8 +32,7 @@ _REASONING_TOKENS = 256
 _NANO = Decimal(10**9)
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(Struct, frozen=True):
     """A call to make: a route, and the aliases that it would answer."""
 
     aliases: tuple[str, ...]
@@ -53,8 +52,7 @@ class Ping:
         return worst_case(price, self.target.model, most_tokens(_MESSAGES), self.parameters).nanodollars / _NANO
 
 
-@dataclass(frozen=True, slots=True)
-class Pinged:
+class Pinged(Struct, frozen=True):
     """The outcome of a call."""
 
     ping: Ping

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from msgspec import Struct
 from pydantic import TypeAdapter, ValidationError
 
 from moa_mcp.engine.execute import Checkpoint, RunSpec, started
@@ -48,12 +49,11 @@ class StoredRun:
     """Whether it fails if a shared cap does not allow all its calls."""
 
 
-@dataclass(frozen=True, slots=True)
-class StartPoint:
+class StartPoint(Struct, frozen=True):
     """Where a run starts: at the beginning, or at a checkpoint."""
 
     checkpoint: Checkpoint | None = None
-    paid_calls: PaidCalls = field(default_factory=PaidCalls)
+    paid_calls: PaidCalls = PaidCalls()
     events: tuple[Event, ...] = ()
     """Events to emit first. Used with a checkpoint; otherwise a run starts with `RunStarted`."""
     history: tuple[Event, ...] = ()

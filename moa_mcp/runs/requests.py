@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
+from msgspec import Struct
+
 from moa_mcp.config import Pipeline
 from moa_mcp.values import Question
 
@@ -24,8 +26,7 @@ class Owner:
     """Maximum cost of the owner's runs of a day, in US dollars; None for no limit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class Terms(Struct, frozen=True, kw_only=True):
     """Settings that all kinds of runs share."""
 
     max_cost_usd: Decimal | None = None
@@ -40,8 +41,7 @@ class Terms:
     """Maximum number of active runs of its owner, this one among them; None for any number."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRun(Terms):
+class NewRun(Terms, frozen=True, kw_only=True):
     """A new run of a pipeline."""
 
     pipeline: Pipeline
@@ -61,8 +61,7 @@ class NewRun(Terms):
     out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResumedRun(Terms):
+class ResumedRun(Terms, frozen=True, kw_only=True):
     """A run that was interrupted, failed or cancelled and is to continue. Its paid calls are not paid again."""
 
     run_id: str
@@ -70,8 +69,7 @@ class ResumedRun(Terms):
     """Whether a failed or cancelled run is not to continue."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForkedRun(Terms):
+class ForkedRun(Terms, frozen=True, kw_only=True):
     """A new run from the answers before a step of a recorded run. Only that step and the later ones are paid."""
 
     run_id: str

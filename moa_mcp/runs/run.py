@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import anyio
+from msgspec import Struct, field
 
 from moa_mcp.events import Event
 from moa_mcp.trace.trace import Trace
 
 
-@dataclass(slots=True, eq=False)
-class Run:
+class Run(Struct, eq=False):
     """A run that is active in this process, or has ended here."""
 
     run_id: str

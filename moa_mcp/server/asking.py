@@ -7,13 +7,13 @@ question, and the client calls again with the user's reply.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TypeAlias
 
 import anyio
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from moa_mcp.budget.confirmation import Confirmation

@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.dispatcher import as_request_id, coerce_request_id
 from mcp_types import RequestId
+from msgspec import Struct, field
 
 from moa_mcp.runs import Run
 from moa_mcp.server.results import progress
@@ -72,8 +72,7 @@ def _done(trace: Trace) -> int:
     return sum(step.answered + step.failed for step in trace.steps)
 
 
-@dataclass(slots=True, eq=False)
-class _Waiter:
+class _Waiter(Struct, eq=False):
     """A request that waits for a run, and whether and why its client has cancelled it."""
 
     cancelled: anyio.Event = field(default_factory=anyio.Event)

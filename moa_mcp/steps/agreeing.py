@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
+from msgspec.structs import replace
 from pydantic import Field, ValidationInfo, field_validator
 
 from moa_mcp.errors import DeadlinePassed, StepFailed

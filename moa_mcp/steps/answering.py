@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import cycle
 from typing import Annotated, ClassVar, Literal, TypeVar
 
+from msgspec.structs import replace
 from pydantic import Field, ValidationInfo, field_validator
 
 from moa_mcp.extraction.confidence import stated

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
+
+from msgspec.structs import replace
 
 from moa_mcp.errors import PromptTooLong, StepFailed
 from moa_mcp.steps import prompts

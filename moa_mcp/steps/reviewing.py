@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
+from msgspec.structs import replace
 from pydantic import Field
 
 from moa_mcp.findings import PeerReview, Placement, Standing

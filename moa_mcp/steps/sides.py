@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from moa_mcp.steps.forecast import Bound, ExpectedAnswers
 from moa_mcp.values import Answer, Tally, Votes
@@ -20,8 +21,7 @@ _LINE_TOKENS, _FRAME_TOKENS = 40, 180
 _LABEL = re.compile(r"(?:reason|because)[\s*_]*:[\s*_]*", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(Struct, frozen=True):
     """What some of the answers say."""
 
     value: str

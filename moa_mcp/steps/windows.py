@@ -7,8 +7,10 @@ has as many as fit, the next one has the reply to it and more answers. An answer
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from moa_mcp.images.tokens import usual_tokens
 from moa_mcp.text.tokens import CAUTIOUS, size
@@ -36,8 +38,7 @@ def least(empty: Sequence[Message]) -> int:
     return tokens(empty) + 2 * (LEAST + _MARK) // CAUTIOUS.per_token
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
+class Fit(Struct, frozen=True):
     """The limits of a prompt."""
 
     compose: Compose

@@ -6,9 +6,10 @@ It is read from what a step counted or a judge said, and never from the similari
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import sqrt
 from typing import Literal
+
+from msgspec import Struct
 
 from moa_mcp.steps.sides import Side, outcome, sides
 from moa_mcp.trace.trace import StepTrace, Trace
@@ -20,8 +21,7 @@ _LONGEST = 160
 _MOST_LINES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
+class Agreement(Struct, frozen=True):
     """How far the answers of a step agree."""
 
     step: int

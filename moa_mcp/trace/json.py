@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, fields
 from decimal import Decimal
+
+from msgspec.structs import asdict
 
 from moa_mcp.errors import Failure
 from moa_mcp.events import RunEstimated
@@ -164,7 +165,7 @@ def _agreement(found: Agreement | None) -> dict[str, object] | None:
         "of": found.of,
         "verdict": found.verdict,
         "total": found.total or None,
-        **(dict.fromkeys(each.name for each in fields(Side)) if leading is None else _side(leading)),
+        **(dict.fromkeys(Side.__struct_fields__) if leading is None else _side(leading)),
         "share": None if leading is None else round(leading.count / found.total, 3),
         "interval": interval,
     }

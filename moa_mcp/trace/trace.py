@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import zip_longest
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from pydantic import JsonValue
 
 from moa_mcp.errors import STOPPED, ContextTooLong, Failure
@@ -46,8 +47,7 @@ from moa_mcp.values import (
 )
 
 
-@dataclass(slots=True)
-class AttemptTrace:
+class AttemptTrace(Struct):
     """One request to a provider. It is in progress while it has neither completion nor failure."""
 
     model: str
@@ -67,8 +67,7 @@ class AttemptTrace:
         self.failure = replace(failure, paid=False, usage=None, cost_usd=None) if self.joined else failure
 
 
-@dataclass(slots=True)
-class CallTrace:
+class CallTrace(Struct):
     """One call of one agent, with all its attempts."""
 
     place: Place
@@ -108,8 +107,7 @@ class CallTrace:
         return [end for end in ends if isinstance(end, Completion) or (end is not None and end.paid is not False)]
 
 
-@dataclass(slots=True)
-class StepTrace:
+class StepTrace(Struct):
     """One step: its calls and the answers that it returned."""
 
     step: int
@@ -166,8 +164,7 @@ class StepTrace:
         return _total(call.cost_usd for call in self.calls)
 
 
-@dataclass(slots=True)
-class Trace:
+class Trace(Struct):
     """A whole run up to now."""
 
     run_id: str = ""
@@ -204,11 +201,11 @@ class Trace:
     """How often it was resumed."""
     continues: str | None = None
     """The earlier run that its question follows; None if it follows none."""
-    _earlier_s: float = field(default=0.0, init=False, repr=False)
+    _earlier_s: float = 0.0
     """Its duration before it was last resumed."""
-    _since: float = field(default=0.0, init=False, repr=False)
+    _since: float = 0.0
     """When it was started or last resumed, in seconds since the epoch."""
-    _until: float = field(default=0.0, init=False, repr=False)
+    _until: float = 0.0
     """The time of the last event."""
 
     @property

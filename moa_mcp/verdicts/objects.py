@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 MOST_TOKENS = 20_000
 """A text with more tokens inside braces is not read."""
@@ -36,8 +37,7 @@ _QUOTED = {
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "none": None}
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
+class Object(Struct, frozen=True):
     """An object with its fields in order. Names may repeat."""
 
     fields: tuple[tuple[str, Value], ...]
@@ -75,8 +75,7 @@ def alone(text: str, found: tuple[Object, ...] | None) -> Object | None:
     return found[0] if found and len(found) == 1 and (found[0].start, found[0].end) == (0, len(text)) else None
 
 
-@dataclass(slots=True)
-class _Frame:
+class _Frame(Struct):
     """An open brace or bracket."""
 
     opener: str

@@ -14,9 +14,11 @@ The rules, in this order:
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Generic, Literal, NamedTuple, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from moa_mcp.values import Message
 from moa_mcp.verdicts import values
@@ -83,8 +85,7 @@ def read_verdict(reply: str, asked: Asked, field: VerdictField[Verdict]) -> Verd
     return _Reply(reply, asked, field).verdict()
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictField(Generic[Verdict]):
+class VerdictField(Struct, Generic[Verdict], frozen=True):
     """The field of the JSON that a prompt asks for, and how its value is read."""
 
     field: str
@@ -95,8 +96,7 @@ class VerdictField(Generic[Verdict]):
     """Reads a reply without such a field, from its text and the prompt; None if only the bare value counts."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Statement(Generic[Verdict]):
+class _Statement(Struct, Generic[Verdict], frozen=True):
     """A verdict that an object states."""
 
     verdict: Verdict | None

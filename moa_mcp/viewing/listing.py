@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
 
 import anyio
+from msgspec import Struct
+from msgspec.structs import replace
 
 from moa_mcp.errors import JournalError, RunNotFound
 from moa_mcp.journal import Journal, RunRecord
@@ -40,8 +41,7 @@ class Filter(NamedTuple):
     page: int = 1
 
 
-@dataclass(slots=True)
-class _Entry:
+class _Entry(Struct):
     record: RunRecord
     """Without its definition, which may be long."""
     question: str

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
-from dataclasses import replace
 
 import anyio
+from msgspec.structs import replace
 
 from moa_mcp import telemetry
 from moa_mcp.errors import JournalError
@@ -63,4 +64,4 @@ class Submitting(Executor):
 
 def _in_trace(work: Work) -> Work:
     """Return a run with the trace context of the request that submits it."""
-    return work._replace(stored=replace(work.stored, traceparent=telemetry.traceparent(os.environ)))
+    return work._replace(stored=dataclasses.replace(work.stored, traceparent=telemetry.traceparent(os.environ)))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from io import BytesIO
 
 import pytest
+from msgspec.structs import replace
 
 from moa_mcp.batch.costs import Tariffs
 from moa_mcp.batch.ended import ended

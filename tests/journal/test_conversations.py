@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from moa_mcp.errors import JournalDamaged, RunNotResumable, ServerFailed
 from moa_mcp.journal import Journal

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from secrets import token_hex
 from typing import get_args
 
@@ -11,6 +10,7 @@ import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from moa_mcp.errors import LeaseLost, RunNotFound, TooManyRuns
 from moa_mcp.events import (

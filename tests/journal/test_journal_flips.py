@@ -6,12 +6,12 @@ import shutil
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from moa_mcp.errors import JournalError, MoaError, RunNotFound, RunNotResumable
 from moa_mcp.events import Event

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from moa_mcp.errors import LeaseLost
 from moa_mcp.journal import Journal

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from moa_mcp.errors import RunNotFound
 from moa_mcp.journal import Journal, RunRecord

@@ -12,7 +12,6 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
+from msgspec.structs import replace
 
 from moa_mcp.config import parse
 from moa_mcp.errors import STOPPED, AnswerEmpty, CallError, JournalError, LeaseLost, RunNotResumable, ServerFailed

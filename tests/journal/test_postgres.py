@@ -6,11 +6,11 @@ import random
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
-from dataclasses import replace
 from typing import Any
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from moa_mcp.errors import JournalDamaged, JournalError
 from moa_mcp.journal.news import News

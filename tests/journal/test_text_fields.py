@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import is_dataclass
 from decimal import Decimal
 from itertools import count
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
+from msgspec.inspect import is_struct_type
 
 from moa_mcp.events import Event, Happened
 from moa_mcp.journal.codec import Packer, unpacked
@@ -27,7 +28,7 @@ def full(kind: Any, texts: Iterator[int], above: tuple[type, ...] = ()) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is str:
         return f"{SECRET} {next(texts)}"
-    if is_dataclass(kind) or hasattr(kind, "_fields"):
+    if is_dataclass(kind) or is_struct_type(kind) or hasattr(kind, "_fields"):
         hints = get_type_hints(kind, include_extras=True)
         return kind(**{name: full(each, texts, (*above, kind)) for name, each in hints.items()})
     if origin is tuple:
@@ -58,8 +59,7 @@ def test_no_text_of_any_event_is_stored_in_clear_and_none_is_lost(kind: type) ->
     assert list(unpacked([body.decode()], stored)) == [event]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grown(Happened):
+class Grown(Happened, frozen=True, kw_only=True):
     """An event as it may come to be."""
 
     kind: Literal["grown"] = "grown"
@@ -73,8 +73,7 @@ def test_a_new_field_is_hashed_unless_its_type_says_that_it_is_a_plain_word() ->
     assert set(paths_of(Grown)) == {("hint",), ("said", "*", "1"), ("said", "*", "2", "*", "url"), ("why",)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mapped(Happened):
+class Mapped(Happened, frozen=True, kw_only=True):
     """An event that no path leads into."""
 
     by_model: Mapping[str, int]
@@ -85,8 +84,7 @@ def test_an_event_can_not_hold_texts_where_they_would_not_be_found() -> None:
         list(paths_of(Mapped))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Marked(Happened):
+class Marked(Happened, frozen=True, kw_only=True):
     """An event with a text whose type says something else of it."""
 
     hint: Annotated[str, "of a model"]

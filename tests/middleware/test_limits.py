@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
 from random import Random
 from typing import Any
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from moa_mcp.errors import AuthFailed, CallError, RateLimited, ServerFailed
 from moa_mcp.journal import RunRecord

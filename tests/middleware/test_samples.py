@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 
 import anyio
@@ -12,6 +11,7 @@ import pytest
 from anyio.abc import TaskGroup
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from moa_mcp.engine.execute import RunSpec, execute
 from moa_mcp.errors import (

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from moa_mcp.errors import AuthFailed, MissingKey
 from moa_mcp.providers.backend import Backend

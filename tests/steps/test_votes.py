@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import anyio
 import anyio.lowlevel
 import pytest
+from msgspec.structs import replace
 
 from moa_mcp.events import StepFinished
 from moa_mcp.journal.codec import Packer, unpacked

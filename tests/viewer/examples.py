@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from moa_mcp.errors import Failure
 from moa_mcp.events import RunEstimated
@@ -45,7 +48,7 @@ def example() -> Trace:
     failed = second[3]
     failed.completion, failed.failure = None, DOWN
     failed.attempts = [_failed(6.4, 1.2), _failed(8.1, 0.9), _failed(10.5, 1.0)]
-    second[1].attempts.insert(0, dataclasses.replace(_failed(6.4, 0.6), failure=BUSY))
+    second[1].attempts.insert(0, replace(_failed(6.4, 0.6), failure=BUSY))
     second[1].attempts[1].started_at, second[1].attempts[1].seconds = BEGAN + 8.0, 2.7
     last = [_call(3, 1, 12.2, "qwen3-32b", 6.1, ANSWER)]
     for call in second:
@@ -75,9 +78,20 @@ def replaced(value: _Value, text: str) -> _Value:
 def _replaced(value: object, text: str) -> object:
     if isinstance(value, str):
         return text
+    if isinstance(value, Struct):
+        return replace(value, **_texts_replaced(value, text, value.__struct_fields__))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [each.name for each in dataclasses.fields(value) if each.init and each.name != "status"]
-        return dataclasses.replace(value, **{name: _replaced(getattr(value, name), text) for name in names})
+        names = [each.name for each in dataclasses.fields(value)]
+        return dataclasses.replace(value, **_texts_replaced(value, text, names))
+    return _replaced_in_list(value, text)
+
+
+def _texts_replaced(value: object, text: str, names: Iterable[str]) -> dict[str, Any]:
+    shown = (name for name in names if not name.startswith("_") and name != "status")
+    return {name: _replaced(getattr(value, name), text) for name in shown}
+
+
+def _replaced_in_list(value: object, text: str) -> object:
     if isinstance(value, Place):
         return value
     if isinstance(value, list):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from moa_mcp.findings import Analysis, Contradiction, PeerReview, Point, Standing
 from moa_mcp.trace.trace import CallTrace, StepTrace, Trace

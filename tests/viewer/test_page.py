@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections import Counter
 from importlib.resources import files
 
 import pytest
+from msgspec.structs import replace
 
 from moa_mcp.errors import STOPPED
 from moa_mcp.findings import Analysis, Contradiction, PeerReview, Point, Standing
@@ -197,9 +197,7 @@ def test_a_criticism_says_which_answer_it_is_about(opened: Opened) -> None:
     trace = example()
     first, second = trace.steps[:2]
     critics = [Comment(call.completion.text, call.agent, call.place) for call in second.calls if call.completion]
-    answers = [
-        dataclasses.replace(answer, comments=(critic,)) for answer, critic in zip(first.answers, critics, strict=False)
-    ]
+    answers = [replace(answer, comments=(critic,)) for answer, critic in zip(first.answers, critics, strict=False)]
     trace.steps[1] = StepTrace(2, "critique", second.calls, tuple(answers), seconds=5.8)
     tab = opened(page(trace))
     tab.get_by_role("tab", name="2 critique").click()
@@ -322,7 +320,7 @@ def test_a_sentence_that_markdown_cuts_into_parts_is_compared_as_a_whole(opened:
     trace = example()
     for call in trace.steps[0].calls:
         text = f"Locks of `ALTER TABLE` grow *with* the rows. {call.agent} adds something of its own here."
-        call.completion = dataclasses.replace(call.completion or NONE, text=text)
+        call.completion = replace(call.completion or NONE, text=text)
     tab = opened(page(trace))
     tab.get_by_role("tab", name="1 propose").click()
     first = tab.locator(".card").first

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import anyio
+from msgspec import Struct
 
 from moa_mcp.cli.options import Refused, loaded, nearest
 from moa_mcp.cli.runs.record import absent, journal_of
@@ -38,8 +38,7 @@ def check_installed() -> None:
         raise Refused(f"advice needs {', '.join(missing)}, which are not installed", 'Run pip install "moa-mcp[eval]".')
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(Struct, frozen=True):
     """Where to look."""
 
     files: tuple[Path, ...]

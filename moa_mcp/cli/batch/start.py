@@ -6,12 +6,12 @@ import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import IO
 
 import anyio
+from msgspec import Struct
 
 from moa_mcp import telemetry
 from moa_mcp.batch.costs import Tariffs, estimated, tariffs
@@ -41,8 +41,7 @@ _OF_ITEMS: frozenset[RefusalReason] = frozenset({"question_too_long", "images_no
 """Why an item may be refused though others are not."""
 
 
-@dataclass(frozen=True, slots=True)
-class StartOptions:
+class StartOptions(Struct, frozen=True):
     """How a batch is started."""
 
     output: Path | None
@@ -59,8 +58,7 @@ class StartOptions:
     """Whether the runs are stored, so that the batch can be continued."""
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedBatch:
+class PreparedBatch(Struct, frozen=True):
     """A batch that may be started."""
 
     runs: Runs

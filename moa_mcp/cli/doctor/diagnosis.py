@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from moa_mcp.cli.text import shortened
 from moa_mcp.text.redact import redact
@@ -16,8 +18,7 @@ _LONGEST_DETAIL = 300
 LEVELS: tuple[Level, ...] = ("ok", "warning", "problem")
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True):
     """The result of one check."""
 
     level: Level
@@ -50,8 +51,7 @@ def masked(text: str, environments: Iterable[Mapping[str, str]]) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """Diagnoses that are about the same clients."""
 
     titles: tuple[str, ...]

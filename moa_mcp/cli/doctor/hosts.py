@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from moa_mcp import config as configuration
 from moa_mcp.cli.client_files import entries_of

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+from msgspec import Struct
 
 from moa_mcp import config as configuration
 from moa_mcp.cli.available import Available, available
@@ -26,8 +26,7 @@ from moa_mcp.routing.environment import FileKeys, add_from_file
 from moa_mcp.routing.keychain import Keychain
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """The facts about one host, found inside its environment."""
 
     config: Config
@@ -45,8 +44,7 @@ class Surroundings:
         return any(each.runs for each in self.checked)
 
 
-@dataclass(frozen=True, slots=True)
-class Shell:
+class Shell(Struct, frozen=True):
     """What a command finds in the user's shell."""
 
     config: Path

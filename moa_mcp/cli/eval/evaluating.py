@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
+from msgspec import Struct
 
 from moa_mcp.cli.eval.contestants import check_baseline, check_baselines, judge_of, pipelines_of
 from moa_mcp.cli.eval.judging import ScoreOptions, judgement_of
@@ -37,8 +37,7 @@ _TASK = "task"
 """How answers to a task of Inspect are scored, in the result."""
 
 
-@dataclass(frozen=True, slots=True)
-class EvalRequest:
+class EvalRequest(Struct, frozen=True):
     """What the options of the command say."""
 
     source: Source
@@ -52,8 +51,7 @@ class EvalRequest:
     journal: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
+class _Checked(Struct, frozen=True):
     """A request whose parts are valid."""
 
     config: Config

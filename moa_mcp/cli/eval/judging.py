@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from moa_mcp.cli.batch.source import InvalidFile
 from moa_mcp.cli.options import Refused
@@ -22,8 +23,7 @@ _HELP = "moa-mcp eval --help lists the ways of --score."
 _REMEDY = "Correct the lines, or choose another way with --score."
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreOptions:
+class ScoreOptions(Struct, frozen=True):
     """The options that say how answers are scored."""
 
     how: str | None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
 import click
+from msgspec import Struct
 
 from moa_mcp.cli import draw
 from moa_mcp.cli.options import Refused, RunFailed
@@ -25,8 +25,7 @@ class GateMissed(Refused):
     exit_code = GATE_MISSED
 
 
-@dataclass(frozen=True, slots=True)
-class Outputs:
+class Outputs(Struct, frozen=True):
     """Where a result goes besides the terminal."""
 
     json: Path | None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from moa_mcp.batch.rows import Format
 from moa_mcp.cli.batch.source import STDIN, read_file
@@ -13,8 +16,7 @@ from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.questions import QuestionFile, read_questions, sampled
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """Which questions are asked."""
 
     path: str
@@ -38,8 +40,7 @@ class Source:
         return "stdin" if self.path == STDIN else Path(self.path).name
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(Struct, frozen=True):
     """The questions that are asked, and what a reader must know about them."""
 
     questions: tuple[EvalQuestion, ...]
@@ -63,7 +64,7 @@ def _with_shared(question: EvalQuestion, source: Source) -> EvalQuestion:
     """Return a question with the context and system prompt of all where it has none."""
     item = question.item
     shared = replace(item, context=item.context or source.context, system=item.system or source.system)
-    return replace(question, item=shared)
+    return dataclasses.replace(question, item=shared)
 
 
 def about_sample(asked: int, total: int, source: Source) -> Iterator[str]:

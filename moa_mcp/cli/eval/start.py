@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
 from decimal import Decimal
 
 import anyio
+from msgspec import Struct
 
 from moa_mcp import telemetry
 from moa_mcp.batch.progress import BatchProgress
@@ -44,8 +44,7 @@ _OF_QUESTIONS: frozenset[RefusalReason] = frozenset({"question_too_long", "image
 """Why a question may be refused though others are not."""
 
 
-@dataclass(frozen=True, slots=True)
-class EvalOptions:
+class EvalOptions(Struct, frozen=True):
     """How an evaluation is started."""
 
     name: str
@@ -58,8 +57,7 @@ class EvalOptions:
     """Whether the runs are stored, so that the evaluation can be continued."""
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedEvaluation:
+class PreparedEvaluation(Struct, frozen=True):
     """An evaluation that may be started."""
 
     runs: Runs

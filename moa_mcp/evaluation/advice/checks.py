@@ -7,7 +7,8 @@ level 1 - 0.05 / checks (Bonferroni), so that with a probability of at most 5 % 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from moa_mcp.evaluation.advice.panel import measured
 from moa_mcp.evaluation.advice.values import AIMS, Kind, PriceEffect, Recommendation, Undecided
@@ -19,8 +20,7 @@ LEAST = 20
 """Questions, calls or runs below which nothing is recommended, however clear they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """An effect that is recommended to act on if its interval is above a threshold."""
 
     kind: Kind
@@ -41,8 +41,7 @@ class Check:
     """Whether the effect is shown with the opposite sign: a share that is to be small."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(Struct, frozen=True):
     """A check with its simultaneous interval."""
 
     check: Check

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from moa_mcp.config import STEP_TYPES
 from moa_mcp.steps.prompts import unfenced
@@ -63,8 +64,7 @@ class BallotFact(NamedTuple):
     can't be taken out."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunFacts:
+class RunFacts(Struct, frozen=True):
     """A run that has ended."""
 
     run_id: str

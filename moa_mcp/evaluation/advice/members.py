@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 
 import numpy as np
+from msgspec import Struct
 
 from moa_mcp.evaluation.advice.checks import Check, Decided
 from moa_mcp.evaluation.advice.gains import usd_per_1000
@@ -24,8 +24,7 @@ APART = 0.15
 _PAIR = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Struct, frozen=True):
     """Two members, with the questions that tell about both."""
 
     first: str

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from math import isfinite
 
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from moa_mcp.evaluation.advice.values import Measured
@@ -24,8 +24,7 @@ _LEAST_AGREEING = 2
 """Samples that can agree."""
 
 
-@dataclass(frozen=True, slots=True)
-class PanelQuestion:
+class PanelQuestion(Struct, frozen=True):
     """A question of an evaluation with what its contestants made of it."""
 
     question: AskedQuestion
@@ -34,8 +33,7 @@ class PanelQuestion:
     """By contestant."""
 
 
-@dataclass(frozen=True)
-class Panel:
+class Panel(Struct, frozen=True, dict=True):
     """A pipeline on its questions; all arrays have the shape (questions,), NaN where there is no score."""
 
     contestant: Contestant

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from moa_mcp.evaluation.advice import checks
 from moa_mcp.evaluation.advice.aggregation import aggregation, aggregation_checks
@@ -20,8 +22,7 @@ from moa_mcp.evaluation.advice.values import Advice, Missing, PanelFindings, Use
 from moa_mcp.evaluation.result import Evaluation
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
+class Examined(Struct, frozen=True):
     """A panel with what is computed once for its findings and its checks."""
 
     panel: Panel

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from moa_mcp.evaluation.analysis.scores import clusters, scores
 from moa_mcp.evaluation.result import Comparison, Conclusion, ContestantStanding, Evaluation, Interval

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeAlias
 from weakref import WeakValueDictionary
 
 import anyio
+from msgspec import Struct, field
 
 from moa_mcp.batch.costs import Tariffs, tariffs
 from moa_mcp.batch.ended import concerns, ended, left_to_run
@@ -28,8 +28,7 @@ _NANO = Decimal(10**9)
 Failed: TypeAlias = MoaError | OSError
 
 
-@dataclass(slots=True)
-class EvalCosts:
+class EvalCosts(Struct):
     """What the runs of an evaluation have cost: those of this start and the recorded ones that it reads."""
 
     costs: dict[str, KnownCost] = field(default_factory=dict[str, KnownCost])
@@ -56,8 +55,7 @@ class EvalCosts:
         self.unknown_costs += cost.unknown - before.unknown
 
 
-@dataclass(frozen=True, slots=True)
-class Replied(EvalRun):
+class Replied(EvalRun, frozen=True):
     """What a run of an evaluation returned, and how it ended."""
 
     not_started: bool = False
@@ -66,8 +64,7 @@ class Replied(EvalRun):
     """Whether it ended in this start."""
 
 
-@dataclass(slots=True, eq=False)
-class Asker:
+class Asker(Struct, eq=False):
     """Asks pipelines. It is what scoring calls to ask a judge."""
 
     runs: Runs

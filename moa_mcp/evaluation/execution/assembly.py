@@ -5,9 +5,10 @@ from __future__ import annotations
 import platform
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+
+from msgspec import Struct
 
 from moa_mcp.evaluation.contestants import Entrant
 from moa_mcp.evaluation.execution.asker import EvalCosts
@@ -21,8 +22,7 @@ from moa_mcp.values import COMPLETE
 _LIBRARIES = ("moa-mcp", "numpy", "scipy", "statsmodels")
 
 
-@dataclass(frozen=True, slots=True)
-class Background:
+class Background(Struct, frozen=True):
     """What a result tells besides its outcomes."""
 
     source: str

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from functools import partial
+
+from msgspec import Struct
 
 from moa_mcp.batch.costs import BatchEstimate, estimated
 from moa_mcp.batch.items import Item
@@ -20,8 +21,7 @@ _CENT = Decimal("0.01")
 JUDGE = "judge"
 
 
-@dataclass(frozen=True, slots=True)
-class EvalPart:
+class EvalPart(Struct, frozen=True):
     """The runs of a contestant, or of the judge."""
 
     name: str
@@ -33,8 +33,7 @@ class EvalPart:
     """What a budget must have left for the longest of these runs to start; zero if no price is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class EvalEstimate:
+class EvalEstimate(Struct, frozen=True):
     """What an evaluation is expected to need."""
 
     parts: tuple[EvalPart, ...]

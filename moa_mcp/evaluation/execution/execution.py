@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from typing import Protocol, TypeAlias
 
 import anyio
+from msgspec import Struct, field
 
 from moa_mcp.batch.progress import BatchProgress
 from moa_mcp.errors import MoaError
@@ -40,8 +40,7 @@ class EvaluationStopped(Exception):
         self.cause = cause
 
 
-@dataclass(slots=True)
-class Found:
+class Found(Struct):
     """What an evaluation has found."""
 
     outcomes: dict[tuple[str, str], Outcome] = field(default_factory=dict[tuple[str, str], Outcome])
@@ -89,8 +88,7 @@ class _Answered:
         self.outcomes: dict[str, Outcome] = {}
 
 
-@dataclass(slots=True)
-class EvalExecution:
+class EvalExecution(Struct):
     """One start of an evaluation."""
 
     plan: EvalPlan

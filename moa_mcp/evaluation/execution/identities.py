@@ -6,9 +6,10 @@ The same pipeline, question and repetition is the same run under one name, in wh
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from hashlib import sha256
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from moa_mcp.batch.identity import BatchSettings, Identity
 from moa_mcp.batch.items import Item

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from moa_mcp.config import Pipeline
 from moa_mcp.evaluation.asking import Ask
@@ -21,16 +22,14 @@ Dueling: TypeAlias = Callable[[Ask, EvalQuestion, "Duellist", "Duellist"], Await
 _CHARACTERS = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Duellist:
+class Duellist(Struct, frozen=True):
     """An answer that is compared with another one."""
 
     contestant: str
     answer: str
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """How answers are judged: each by a scorer, or two at a time."""
 
     digest: str
@@ -46,8 +45,7 @@ class Judgement:
         return self.judge is None
 
 
-@dataclass(frozen=True, slots=True)
-class EvalPlan:
+class EvalPlan(Struct, frozen=True):
     """An evaluation before it starts."""
 
     questions: tuple[EvalQuestion, ...]

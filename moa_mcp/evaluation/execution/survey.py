@@ -6,7 +6,7 @@ expected length, so that they can be counted and priced.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from moa_mcp.batch.ended import concerns
 from moa_mcp.config import Pipeline
@@ -26,8 +26,7 @@ from moa_mcp.values import Question
 _PLACEHOLDER = "x" * EXPECTED.characters(reply_tokens(MAX_TOKENS, "expected"))
 
 
-@dataclass(slots=True)
-class EvalSurvey:
+class EvalSurvey(Struct):
     """The runs of an evaluation by what the journal has of them."""
 
     left: dict[str, list[int]]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+
+from msgspec import Struct
 
 from moa_mcp.evaluation.inspecting.failures import refused
 from moa_mcp.text.redact import redact
@@ -16,8 +17,7 @@ NAMES = ("pipelines", "offline", "journal", "budget")
 _SWITCHES: Mapping[str, bool] = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
-@dataclass(frozen=True, slots=True)
-class ModelArguments:
+class ModelArguments(Struct, frozen=True):
     """How the runs of a model are executed. Models with equal arguments share journal, limits and budget."""
 
     pipelines: str | None = None

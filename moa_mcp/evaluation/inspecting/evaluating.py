@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ import anyio
 from inspect_ai import eval_async  # pyright: ignore[reportUnknownVariableType]  types of a package that is optional
 from inspect_ai.log import EvalLog, read_eval_log_async
 from inspect_ai.model import GenerateConfig, Model, get_model
+from msgspec.structs import replace
 
 from moa_mcp.batch.progress import BatchProgress
 from moa_mcp.config import Config, Pipeline, models_of

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from inspect_ai import (
 )
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ChatMessage
+from msgspec import Struct
 from pydantic import JsonValue
 
 from moa_mcp.batch.items import Item
@@ -35,8 +35,7 @@ _LONGEST = 300
 """Characters of what a file of a user raised."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedTask:
+class LoadedTask(Struct, frozen=True):
     """A task whose samples can be asked."""
 
     name: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from inspect_ai.model import (
     ChatMessage,
@@ -14,6 +14,7 @@ from inspect_ai.model import (
     ContentReasoning,
     ContentText,
 )
+from msgspec import Struct
 
 from moa_mcp.evaluation.inspecting.failures import NotSupported
 from moa_mcp.files.images import images_of
@@ -24,8 +25,7 @@ from moa_mcp.values import Image, Message, Question
 _NO_TOOLS = "a pipeline calls no tools; evaluate it with a task whose solver uses none, such as generate()"
 
 
-@dataclass(frozen=True, slots=True)
-class ReadMessages:
+class ReadMessages(Struct, frozen=True):
     """What the messages of a call mean."""
 
     question: Question

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import os
-from dataclasses import replace
 from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
+from msgspec.structs import replace
 from platformdirs import user_data_path
 
 from moa_mcp import telemetry

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from statistics import fmean
 
 from inspect_ai.event import ModelEvent, SpanBeginEvent
 from inspect_ai.log import EvalSample, resolve_sample_attachments
+from msgspec import Struct, field
 
 from moa_mcp.evaluation.execution.asker import Replied
 from moa_mcp.evaluation.inspecting.scores import score_of
@@ -24,8 +24,7 @@ _SCORING = "scorers"
 _SEVERITY: tuple[OutcomeStatus, ...] = ("complete", "degraded", "failed", "not_started")
 
 
-@dataclass(slots=True)
-class AskedEpoch:
+class AskedEpoch(Struct):
     """One epoch of a sample, as a contestant answered it."""
 
     sample: EvalSample

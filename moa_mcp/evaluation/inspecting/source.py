@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from moa_mcp.errors import MoaError
 from moa_mcp.text.redact import redact
@@ -28,16 +29,14 @@ class TaskRefused(MoaError):
         self.remedy = redact(remedy)
 
 
-@dataclass(frozen=True, slots=True)
-class TaskParameter:
+class TaskParameter(Struct, frozen=True):
     """A parameter of a task, which ``-T NAME=VALUE`` sets."""
 
     name: str
     required: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FoundTask:
+class FoundTask(Struct, frozen=True):
     """A task that a file defines."""
 
     file: Path

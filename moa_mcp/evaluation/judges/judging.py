@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from msgspec import Struct
 
 from moa_mcp.config import Pipeline
 from moa_mcp.evaluation.asking import Ask, EvalRun
@@ -44,8 +45,7 @@ class Heard(NamedTuple, Generic[Verdict]):
     """Its runs, in order."""
 
 
-@dataclass(frozen=True, slots=True)
-class EvalJudge:
+class EvalJudge(Struct, frozen=True):
     """A pipeline that judges answers."""
 
     pipeline: Pipeline

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from math import isfinite
 from string import ascii_uppercase
 from typing import cast
 
+from msgspec.structs import replace
 from pydantic import JsonValue
 
 from moa_mcp.batch.items import KINDS, InvalidItem, Raw, check_names, item, question_in, shown, text_of

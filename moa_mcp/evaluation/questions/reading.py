@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from moa_mcp.batch.items import InvalidItem, Raw
 from moa_mcp.batch.rows import FileProblem, Format, Read, read_rows
@@ -15,8 +16,7 @@ from moa_mcp.text.visible import quoted
 _NAMED = 8
 
 
-@dataclass(slots=True)
-class QuestionFile:
+class QuestionFile(Struct):
     """The questions of a file, or of a task."""
 
     questions: list[EvalQuestion] = field(default_factory=list[EvalQuestion])

@@ -8,9 +8,10 @@ the options in place of their letters, so that "The capital is Paris." makes a c
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from string import ascii_uppercase
+
+from msgspec import Struct
 
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.scoring.comparing import compared, digest_of, shown
@@ -27,8 +28,7 @@ _DENIED = re.compile(rf"(?<!\w)(?:{doubts.NOT}|{doubts.DENIED_COPULA})(?!\w)|n['
 _SPACE = r"\s+"
 
 
-@dataclass(frozen=True, slots=True)
-class ByChoice:
+class ByChoice(Struct, frozen=True):
     """Scores 1 if an answer makes the right choice."""
 
     @property

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from moa_mcp.batch.reading import MOST_PROBLEMS, FileProblem
 from moa_mcp.config import Pipeline
@@ -28,8 +29,7 @@ _REMOVE_JUDGE = "remove it, or use --score judge or pairwise"
 _NEEDS_JUDGE = "name a model or a pipeline with --judge"
 
 
-@dataclass(frozen=True, slots=True)
-class Scoring:
+class Scoring(Struct, frozen=True):
     """How answers are to be scored, as the command line says it."""
 
     how: str = "auto"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.scoring.choices import ByChoice
@@ -12,8 +12,7 @@ from moa_mcp.evaluation.scoring.numbers import ByNumber, is_numeric
 from moa_mcp.evaluation.scoring.score import AnswerScore
 
 
-@dataclass(frozen=True, slots=True)
-class ByEach:
+class ByEach(Struct, frozen=True):
     """Scores a question with choices as one, and others by what their right answer is: a number, JSON or a text."""
 
     number: ByNumber

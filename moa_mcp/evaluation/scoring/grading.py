@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from moa_mcp.evaluation.judges import prompts
 from moa_mcp.evaluation.judges.judging import EvalJudge, digest_of_judge
@@ -15,8 +15,7 @@ from moa_mcp.verdicts import Asked
 from moa_mcp.verdicts.grades import read_grade
 
 
-@dataclass(frozen=True, slots=True)
-class ByJudge:
+class ByJudge(Struct, frozen=True):
     """Scores an answer by the grade of a judge."""
 
     judge: EvalJudge

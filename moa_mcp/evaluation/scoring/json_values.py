@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeAlias
 
 import anyio.to_thread
+from msgspec import Struct
 
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.scoring.comparing import digest_of, shown
@@ -26,8 +26,7 @@ _SHORTEST_PLACE = "the top"
 _KINDS: Mapping[type, str] = {dict: "an object", list: "a list", str: "a text", Decimal: "a number", bool: "a boolean"}
 
 
-@dataclass(frozen=True, slots=True)
-class ByJson:
+class ByJson(Struct, frozen=True):
     """Scores 1 if the JSON of an answer equals the right value."""
 
     subset: bool = False

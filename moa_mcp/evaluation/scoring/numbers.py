@@ -7,9 +7,10 @@ units and percent signs, so that 50 % is 50. By default, only the same number is
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+
+from msgspec import Struct
 
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.scoring.comparing import compared, digest_of, shown
@@ -35,8 +36,7 @@ class InvalidTolerance(ValueError):
     """A tolerance can't be read. The message has the value and a valid one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tolerance:
+class Tolerance(Struct, frozen=True):
     """How far a number may be from the right one."""
 
     amount: Fraction = Fraction(0)
@@ -77,8 +77,7 @@ def is_numeric(text: str) -> bool:
     return len(text) <= _LONGEST and bool(_NUMERIC.fullmatch(folded(text).strip())) and last_number(text) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class ByNumber:
+class ByNumber(Struct, frozen=True):
     """Scores 1 if the number that an answer states is the right one."""
 
     tolerance: Tolerance = EXACT

@@ -7,7 +7,8 @@ rate or points is taken; and without any, the grades are correct, partly and inc
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from moa_mcp.verdicts.grades import WORDS, GradeScale
 
@@ -37,8 +38,7 @@ class RubricRefused(ValueError):
     """A rubric can't be used. The message says why, and what to write."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rubric:
+class Rubric(Struct, frozen=True):
     """What a judge grades by."""
 
     text: str

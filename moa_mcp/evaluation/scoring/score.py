@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from moa_mcp.evaluation.asking import EvalRun
 from moa_mcp.evaluation.question import EvalQuestion
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerScore:
+class AnswerScore(Struct, frozen=True):
     """How right an answer is, and why."""
 
     value: float | None

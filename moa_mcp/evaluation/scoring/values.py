@@ -7,7 +7,7 @@ wrong. A right answer without the field or a match is taken as the value itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from moa_mcp.evaluation.question import EvalQuestion
 from moa_mcp.evaluation.scoring.comparing import compared, digest_of, shown
@@ -19,16 +19,14 @@ from moa_mcp.extraction.texts import whole_text
 from moa_mcp.steps.extracting import Extractor, JsonField, Pattern, value_of, values_of
 
 
-@dataclass(frozen=True, slots=True)
-class Extraction:
+class Extraction(Struct, frozen=True):
     """Which value of an answer is read."""
 
     extract: Extractor
     decimal: DecimalMark | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ByValue:
+class ByValue(Struct, frozen=True):
     """Scores 1 if the value of an answer is that of the right answer."""
 
     extract: Extractor

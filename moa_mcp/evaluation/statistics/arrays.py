@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
@@ -70,8 +70,7 @@ def cluster_codes(clusters: Clusters, questions: int) -> NDArray[np.intp]:
     return np.array([numbers.setdefault(label, len(numbers)) for label in clusters], dtype=np.intp)
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterSums:
+class ClusterSums(Struct, frozen=True):
     """What the clusters add up to. NaN counts as no question."""
 
     sums: Floats

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression
 
@@ -13,8 +12,7 @@ from moa_mcp.evaluation.statistics.figures import Figure
 from moa_mcp.evaluation.statistics.intervals import mean_score
 
 
-@dataclass(frozen=True, slots=True)
-class AgreementLevel:
+class AgreementLevel(Struct, frozen=True):
     """Questions with one level of agreement."""
 
     agreement: float
@@ -28,8 +26,7 @@ class AgreementLevel:
     """The accuracy of a fit that never falls with more agreement (isotonic regression)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
+class Calibration(Struct, frozen=True):
     """Agreement against accuracy on labelled questions."""
 
     levels: tuple[AgreementLevel, ...]

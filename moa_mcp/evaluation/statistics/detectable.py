@@ -6,10 +6,10 @@ the differences in place of the share of questions that differ, and a design eff
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil, sqrt
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import ndtri
@@ -21,8 +21,7 @@ from moa_mcp.evaluation.statistics.quantiles import critical
 _LEAST = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class Detectable:
+class Detectable(Struct, frozen=True):
     """What a paired comparison of two contestants can detect."""
 
     questions: int

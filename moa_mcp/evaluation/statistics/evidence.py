@@ -7,10 +7,10 @@ the same do not seem certain.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from moa_mcp.evaluation.statistics.arrays import Floats, summed
@@ -21,8 +21,7 @@ _ROUNDING = 1e-20
 """A smaller variance is that of equal values, which differ by rounding."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """What a mean over questions rests on."""
 
     questions: int

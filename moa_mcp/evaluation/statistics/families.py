@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
@@ -19,8 +19,7 @@ _DRAWS = 20_000
 _CHUNK = 2_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class CorrectedGain:
+class CorrectedGain(Struct, frozen=True):
     """A gain that is one of several."""
 
     first: str

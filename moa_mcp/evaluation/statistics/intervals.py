@@ -6,10 +6,10 @@ even where all scores are equal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 from statsmodels.stats.proportion import proportion_confint
@@ -20,8 +20,7 @@ from moa_mcp.evaluation.statistics.figures import Figure
 from moa_mcp.evaluation.statistics.quantiles import critical
 
 
-@dataclass(frozen=True, slots=True)
-class MeanScore:
+class MeanScore(Struct, frozen=True):
     """The mean score of one contestant."""
 
     mean: Figure

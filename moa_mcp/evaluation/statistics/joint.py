@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike
 
 from moa_mcp.evaluation.statistics.arrays import (
@@ -24,8 +24,7 @@ from moa_mcp.evaluation.statistics.figures import Figure
 from moa_mcp.evaluation.statistics.intervals import mean_score
 
 
-@dataclass(frozen=True, slots=True)
-class JointErrors:
+class JointErrors(Struct, frozen=True):
     """The errors of two members on the same questions."""
 
     first: str

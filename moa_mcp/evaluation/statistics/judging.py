@@ -7,9 +7,9 @@ and with A second.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike
 
 from moa_mcp.evaluation.statistics.arrays import (
@@ -26,8 +26,7 @@ from moa_mcp.evaluation.statistics.lengths import LengthControl, NotControlled, 
 from moa_mcp.evaluation.statistics.paired import paired_gain
 
 
-@dataclass(frozen=True, slots=True)
-class Preference:
+class Preference(Struct, frozen=True):
     """What a judge says of contestant A against B."""
 
     pairs: int

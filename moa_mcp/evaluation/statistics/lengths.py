@@ -9,10 +9,10 @@ cluster.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from msgspec import Struct
 from numpy.linalg import LinAlgError
 from numpy.typing import NDArray
 from scipy.special import expit, logit
@@ -36,8 +36,7 @@ Reason = Literal["too few pairs", "one side is hardly preferred", "lengths hardl
 determines all of them, so that the coefficients grow without end."""
 
 
-@dataclass(frozen=True, slots=True)
-class LengthControl:
+class LengthControl(Struct, frozen=True):
     """A win rate without the effect of length, and that effect."""
 
     win_rate: Figure
@@ -55,8 +54,7 @@ class LengthControl:
         return "longer" if self.coefficient.low > 0 else "shorter"
 
 
-@dataclass(frozen=True, slots=True)
-class NotControlled:
+class NotControlled(Struct, frozen=True):
     """Why there is no length-controlled win rate."""
 
     reason: Reason

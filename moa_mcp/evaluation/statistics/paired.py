@@ -6,11 +6,11 @@ Tango's interval itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
@@ -33,8 +33,7 @@ Test = Literal["mcnemar", "sign_flip"]
 _TESTS: tuple[Test, Test] = ("sign_flip", "mcnemar")
 
 
-@dataclass(frozen=True, slots=True)
-class PairedGain:
+class PairedGain(Struct, frozen=True):
     """The gain of a first contestant over a second one."""
 
     mean: Figure
@@ -67,8 +66,7 @@ def paired_gain(
     return Differences.between(first, second, clusters).gain(checked_level(level), seed=seed)
 
 
-@dataclass(frozen=True, slots=True)
-class Differences:
+class Differences(Struct, frozen=True):
     """Differences of scores by question, from -1 to 1."""
 
     values: Floats

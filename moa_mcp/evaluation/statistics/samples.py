@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from math import comb
 from statistics import fmean
 
 import numpy as np
+from msgspec import Struct
 
 from moa_mcp.evaluation.statistics.arrays import Floats, checked_scores
 
 
-@dataclass(frozen=True, slots=True)
-class SampleBaselines:
+class SampleBaselines(Struct, frozen=True):
     """Scores by question, for a paired comparison with the pipeline that the samples are from."""
 
     single: Floats

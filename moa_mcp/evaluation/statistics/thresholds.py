@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
 from moa_mcp.evaluation.statistics.arrays import Clusters, Floats, checked_scores, cluster_codes, same_length
@@ -13,8 +13,7 @@ from moa_mcp.evaluation.statistics.intervals import MeanScore, mean_score
 from moa_mcp.evaluation.statistics.paired import PairedGain, paired_gain
 
 
-@dataclass(frozen=True, slots=True)
-class CascadeReport:
+class CascadeReport(Struct, frozen=True):
     """A cascade with one threshold, on some questions."""
 
     threshold: float
@@ -28,8 +27,7 @@ class CascadeReport:
     """Share of the questions on which it stopped."""
 
 
-@dataclass(frozen=True, slots=True)
-class ThresholdChoice:
+class ThresholdChoice(Struct, frozen=True):
     """A threshold that was chosen on one half of the questions."""
 
     chosen: CascadeReport
@@ -77,8 +75,7 @@ def choose_threshold(
     return ThresholdChoice(chosen, reported, candidates, reported.gain.mean.low > -margin)
 
 
-@dataclass(frozen=True, slots=True)
-class Cascade:
+class Cascade(Struct, frozen=True):
     """What a cascade gives with and without stopping, by question."""
 
     agreement: Floats

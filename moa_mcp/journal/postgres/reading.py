@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from moa_mcp.errors import RunNotFound
 from moa_mcp.events import Event
@@ -27,8 +29,7 @@ _Place: TypeAlias = tuple[str, float, int]
 """A run, when it was created, and a mark. A run that was deleted and begun again is another one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Struct, frozen=True):
     """What was read of a run, not decoded yet."""
 
     record: RunRecord

@@ -7,12 +7,12 @@ import sqlite3
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import anyio
+from msgspec.structs import replace
 
 from moa_mcp.errors import JournalDamaged, JournalError, RunNotFound
 from moa_mcp.events import PASSING, Event

@@ -7,8 +7,9 @@ import sqlite3
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from moa_mcp.errors import RunNotFound
 from moa_mcp.events import Event
@@ -30,8 +31,7 @@ _Place = tuple[str, float, int]
 """A run, when it was created, and a mark. A run that was deleted and begun again is another one."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunPart:
+class RunPart(Struct, frozen=True):
     """What was read of a run, not decoded yet."""
 
     record: RunRecord

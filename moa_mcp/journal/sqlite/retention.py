@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from moa_mcp.journal.spending import oldest_day
 
@@ -15,8 +16,7 @@ _SLICE = 8
 _FREE = "(status NOT IN ('queued', 'running') OR (status = 'running' AND lease_until < ?))"
 
 
-@dataclass(frozen=True, slots=True)
-class Forgetting:
+class Forgetting(Struct, frozen=True):
     """Which inactive runs to delete."""
 
     older_than: float

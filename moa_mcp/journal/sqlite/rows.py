@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from dataclasses import replace
 from typing import Any, get_args
+
+from msgspec.structs import replace
 
 from moa_mcp.journal import RunRecord
 from moa_mcp.journal.damage import SENSELESS, checked, damaged_run

@@ -14,13 +14,13 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 import anyio
 import anyio.to_thread
+from msgspec import Struct
 
 _log = logging.getLogger(__name__)
 _BATCH = 512
@@ -55,8 +55,7 @@ class Book(Protocol[Line_contra]):
         ...
 
 
-@dataclass(slots=True, eq=False)
-class Job(Generic[Value]):
+class Job(Struct, Generic[Value], eq=False):
     """Work, or a line, and its result."""
 
     work: Work[Value] | None = None

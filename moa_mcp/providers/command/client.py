@@ -10,8 +10,9 @@ import sys
 import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from moa_mcp.errors import AnswerEmpty, CallError, ModelNotFound, RequestRefused, UnexpectedFault
 from moa_mcp.providers.command import failures, output, presets, process

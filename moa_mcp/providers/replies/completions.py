@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from moa_mcp.errors import AnswerEmpty, AnswerRefused, CallError, ServerFailed
 from moa_mcp.providers.replies import billing

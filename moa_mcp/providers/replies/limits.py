@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from moa_mcp.text.tokens import EXPECTED
 from moa_mcp.values import Call, token_limit
@@ -21,8 +21,7 @@ class TooLong(Exception):
     """A reply is longer than `MOST_BYTES`."""
 
 
-@dataclass(slots=True)
-class ReplyLimits:
+class ReplyLimits(Struct):
     """The limits of one reply."""
 
     limit: int | None

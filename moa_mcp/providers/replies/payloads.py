@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import cast
+
+from msgspec import Struct, field
 
 from moa_mcp.providers.failures.bodies import fault
 from moa_mcp.providers.replies import billing
@@ -84,8 +85,7 @@ def _name(value: object) -> str | None:
     return value if isinstance(value, str) and value.lower() not in {"null", "none", ""} else None
 
 
-@dataclass(slots=True)
-class _Growing:
+class _Growing(Struct):
     """One answer of a reply, as far as it has arrived."""
 
     text: list[str] = field(default_factory=list[str])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from moa_mcp.server.results import SIMULATED
 from moa_mcp.trace.json import summary
@@ -14,8 +15,7 @@ _ELSEWHERE = frozenset({"answer", "usage"})
 Data = dict[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """What all data about one run have in common."""
 
     run_id: str

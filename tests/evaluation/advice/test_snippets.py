@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from moa_mcp.config import Config, Pipeline, load, parse, shipped
 from moa_mcp.evaluation.advice.panel import Panel, panels

@@ -6,10 +6,11 @@ import importlib.util
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
+
+from msgspec import Struct
 
 from moa_mcp.evaluation.scoring.functions.failures import described
 from moa_mcp.evaluation.scoring.functions.parameters import Signature, SignatureRefused, parameters_of
@@ -24,8 +25,7 @@ class FunctionRefused(ValueError):
     """A scoring function can't be used. The message names file, line and function."""
 
 
-@dataclass(frozen=True, slots=True)
-class UserFunction:
+class UserFunction(Struct, frozen=True):
     """A function of the user."""
 
     path: Path

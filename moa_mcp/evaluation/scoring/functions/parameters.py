@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from inspect import Parameter
+
+from msgspec import Struct
 
 from moa_mcp.evaluation.question import EvalQuestion
 
@@ -19,8 +20,7 @@ class SignatureRefused(ValueError):
     """A function can't be called with what is known. The message follows its name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """How a function is called."""
 
     positional: bool
