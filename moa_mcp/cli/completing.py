@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import anyio
 import click
 
-from moa_mcp import config as configuration
 from moa_mcp.cli.text import shortened
-from moa_mcp.config import Config
-from moa_mcp.journal import RunRecord
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+    from moa_mcp.config import Config
+    from moa_mcp.journal import RunRecord
 
 _RUNS = 50
 """The newest runs are completed, as many as a user would look through."""
@@ -66,18 +66,21 @@ def _given(ctx: click.Context, name: str) -> Any:  # noqa: ANN401  the type depe
 
 
 def _config(ctx: click.Context) -> Config:
-    return configuration.load(_given(ctx, "config_path"))
+    from moa_mcp.config import load  # noqa: PLC0415  the commands without a configuration load this module too
+
+    return load(_given(ctx, "config_path"))
 
 
 def _records(ctx: click.Context) -> tuple[RunRecord, ...]:
     """Return the newest runs, newest first."""
     from moa_mcp.cli.options import closing, opened  # noqa: PLC0415  they load this module
     from moa_mcp.cli.runs.record import absent  # noqa: PLC0415
+    from moa_mcp.config import JournalSettings  # noqa: PLC0415
 
     path = _given(ctx, "journal")
     if absent(path):
         return ()
-    with closing(opened(path, configuration.JournalSettings(), to_read=True)) as journal:
+    with closing(opened(path, JournalSettings(), to_read=True)) as journal:
         return anyio.run(partial(journal.records, limit=_RUNS))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from statistics import NormalDist
 from typing import Final, NamedTuple, TypeAlias
 
 import anyio
@@ -13,7 +12,8 @@ from msgspec import Struct, field
 
 from moa_mcp.values import Call, Completion
 
-_LATE = NormalDist().inv_cdf(0.95)
+_LATE = 1.6448536269514722
+"""Standard deviations above the mean, where 95 % of a normal distribution are below."""
 _SPREAD = 2
 """Minimum number of values for a standard deviation."""
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
+from functools import cache
+from typing import TYPE_CHECKING
 
 import anyio
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_random_exponential,
-)
 
 from moa_mcp.errors import CallError
 from moa_mcp.events import CallWaits, Emit
 from moa_mcp.model import Model
 from moa_mcp.values import Call, Completion
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+    from tenacity.wait import wait_base
 
 LARGEST_WAIT_S = 60.0
 """A longer `Retry-After` is not awaited, so that another route or a quorum can help."""
@@ -41,6 +40,8 @@ class Retried:
 
     async def _again(self, call: Call, failed: CallError) -> Completion:
         """Retry after a first failure. Successful calls skip this: tenacity costs more than all other layers."""
+        import tenacity  # noqa: PLC0415  a start need not wait for it
+
         first = [failed]
 
         async def attempt() -> Completion:
@@ -54,18 +55,22 @@ class Retried:
                 for place in call.places:
                     self._emit(CallWaits(place=place, reason=f"a retry after {_kind(error)}", until=until))
 
-        retrying = AsyncRetrying(
+        retrying = tenacity.AsyncRetrying(
             sleep=anyio.sleep,
             before_sleep=waits,
-            stop=stop_after_attempt(self._attempts),
-            retry=retry_if_exception(_worth_retrying),
+            stop=tenacity.stop_after_attempt(self._attempts),
+            retry=tenacity.retry_if_exception(_worth_retrying),
             wait=_wait,
             reraise=True,
         )
         return await retrying(attempt)
 
 
-_backoff = wait_random_exponential(multiplier=0.5, max=20)
+@cache
+def _backoff() -> wait_base:
+    from tenacity import wait_random_exponential  # noqa: PLC0415  as above
+
+    return wait_random_exponential(multiplier=0.5, max=20)
 
 
 def _asked_wait(error: BaseException | None) -> float | None:
@@ -82,4 +87,4 @@ def _worth_retrying(error: BaseException) -> bool:
 
 def _wait(state: RetryCallState) -> float:
     asked = _asked_wait(state.outcome.exception() if state.outcome else None)
-    return _backoff(state) if asked is None else asked
+    return _backoff()(state) if asked is None else asked

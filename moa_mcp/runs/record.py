@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from msgspec import Struct
@@ -64,8 +65,14 @@ class StartPoint(Struct, frozen=True):
     """Trace contexts of the earlier parts of a resumed run, or of the run that it forks."""
 
 
-_adapter = TypeAdapter(StoredRun)
-_routes: TypeAdapter[Mapping[str, tuple[Route, ...]]] = TypeAdapter(Mapping[str, tuple[Route, ...]])
+@cache
+def _definition() -> TypeAdapter[StoredRun]:
+    return TypeAdapter(StoredRun)
+
+
+@cache
+def _routes() -> TypeAdapter[Mapping[str, tuple[Route, ...]]]:
+    return TypeAdapter(Mapping[str, tuple[Route, ...]])
 
 
 def whole(question: Question) -> Question:
@@ -80,7 +87,7 @@ def record_of(stored: StoredRun, *, texts: bool) -> RunRecord:
     spec = stored.spec
     kept = stored if texts else replace(stored, spec=replace(spec, question=Question("")))
     now = time.time()
-    text, turns = _untold(_adapter.dump_json(kept, by_alias=True).decode(), kept.spec.question)
+    text, turns = _untold(_definition().dump_json(kept, by_alias=True).decode(), kept.spec.question)
     title = " ".join(kept.spec.question.text.split())[:_TITLE]
     caller, batch = stored.owner.name, stored.batch
     return RunRecord(
@@ -128,7 +135,7 @@ def stored_run(record: RunRecord, *, simulated: bool) -> StoredRun:
     with readable(record.run_id):
         spec = _told(record)
     try:
-        stored = _adapter.validate_json(spec)
+        stored = _definition().validate_json(spec)
     except ValidationError as error:
         raise RunNotResumable(
             f"run {record.run_id} was recorded by another version of moa-mcp, which must resume it"
@@ -206,7 +213,7 @@ def _continues(record: RunRecord) -> str | None:
 def prices_of(record: RunRecord) -> Mapping[str, Price]:
     """Return the configured prices of a recorded run, by the name of a model. Raises `JournalError` as above."""
     with readable(record.run_id):
-        recorded = _routes.validate_json(json.dumps(json.loads(record.spec)["routes"]))
+        recorded = _routes().validate_json(json.dumps(json.loads(record.spec)["routes"]))
     routes = [route for each in recorded.values() for route in each]
     return {each.model: each.usd_per_million.price for each in routes if each.usd_per_million}
 

@@ -20,7 +20,7 @@ from moa_mcp.text.visible import quoted
 class Arguments(BaseModel):
     """The arguments of a tool. Unknown arguments are rejected."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 _TEXT, _WHOLE, _NUMBER = map(BeforeValidator, (spellings.text, spellings.whole, spellings.number))

@@ -5,6 +5,7 @@ Hosts put all of this into the context of a model, so every word counts; a test 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import mcp_types as types
@@ -79,65 +80,72 @@ def _own_tool(
     )
 
 
-OWN_TOOLS = (
-    _own_tool(
-        "moa_wait",
-        "Wait for a run",
-        "Wait for a running or interrupted run and return its answer. No extra cost.",
-        WaitArguments,
-        output_schemas.RUN,
-        asks=True,
-    ),
-    _own_tool(
-        "moa_resume",
-        "Resume a run",
-        "Resume a failed, cancelled or interrupted run. Completed calls are not paid for again.",
-        ResumeArguments,
-        output_schemas.RUN,
-        asks=True,
-    ),
-    _own_tool(
-        "moa_fork",
-        "Fork a run",
-        "Branch a new run from step N of an earlier run. Only calls from step N on are paid for.",
-        ForkArguments,
-        output_schemas.RUN,
-        asks=True,
-        starts=True,
-    ),
-    _own_tool(
-        "moa_cancel",
-        "Cancel a run",
-        "Cancel a run and its model calls. The trace remains.",
-        RunArguments,
-        output_schemas.RUN,
-        stops=True,
-        long=False,
-    ),
-    _own_tool(
-        "moa_trace",
-        "Show a run's trace",
-        "Return a run's prompts, answers, failures, tokens, times and costs, in pages. Free.",
-        TraceArguments,
-        output_schemas.TRACE_PAGE,
-    ),
-    _own_tool(
-        "moa_estimate",
-        "Estimate a pipeline's cost",
-        "Estimate a pipeline's calls, tokens and cost in US dollars. Free.",
-        EstimateArguments,
-        output_schemas.ESTIMATE,
-        long=False,
-    ),
-)
+@cache
+def own_tools() -> tuple[types.Tool, ...]:
+    """Return the tools that manage runs. They are built when a client lists them: the first answer need not wait."""
+    return (
+        _own_tool(
+            "moa_wait",
+            "Wait for a run",
+            "Wait for a running or interrupted run and return its answer. No extra cost.",
+            WaitArguments,
+            output_schemas.RUN,
+            asks=True,
+        ),
+        _own_tool(
+            "moa_resume",
+            "Resume a run",
+            "Resume a failed, cancelled or interrupted run. Completed calls are not paid for again.",
+            ResumeArguments,
+            output_schemas.RUN,
+            asks=True,
+        ),
+        _own_tool(
+            "moa_fork",
+            "Fork a run",
+            "Branch a new run from step N of an earlier run. Only calls from step N on are paid for.",
+            ForkArguments,
+            output_schemas.RUN,
+            asks=True,
+            starts=True,
+        ),
+        _own_tool(
+            "moa_cancel",
+            "Cancel a run",
+            "Cancel a run and its model calls. The trace remains.",
+            RunArguments,
+            output_schemas.RUN,
+            stops=True,
+            long=False,
+        ),
+        _own_tool(
+            "moa_trace",
+            "Show a run's trace",
+            "Return a run's prompts, answers, failures, tokens, times and costs, in pages. Free.",
+            TraceArguments,
+            output_schemas.TRACE_PAGE,
+        ),
+        _own_tool(
+            "moa_estimate",
+            "Estimate a pipeline's cost",
+            "Estimate a pipeline's calls, tokens and cost in US dollars. Free.",
+            EstimateArguments,
+            output_schemas.ESTIMATE,
+            long=False,
+        ),
+    )
 
-VIEW_TOOL = types.Tool(
-    name=VIEW,
-    title="Follow a run",
-    description="For the page that shows a run: what is new since a mark.",
-    input_schema=schema(ViewArguments),
-    annotations=types.ToolAnnotations(
-        read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
-    ),
-    _meta={"ui": {"visibility": ["app"]}},
-)
+
+@cache
+def view_tool() -> types.Tool:
+    """Return the tool of the page."""
+    return types.Tool(
+        name=VIEW,
+        title="Follow a run",
+        description="For the page that shows a run: what is new since a mark.",
+        input_schema=schema(ViewArguments),
+        annotations=types.ToolAnnotations(
+            read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+        ),
+        _meta={"ui": {"visibility": ["app"]}},
+    )

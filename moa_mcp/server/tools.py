@@ -44,7 +44,7 @@ from moa_mcp.server.arguments import (
 )
 from moa_mcp.server.asking import Unstarted, admitted
 from moa_mcp.server.doors import Doors
-from moa_mcp.server.listing import OWN_TOOLS, SHOWN_RUNS, VIEW, VIEW_TOOL, pipeline_tool
+from moa_mcp.server.listing import SHOWN_RUNS, VIEW, own_tools, pipeline_tool, view_tool
 from moa_mcp.server.pages import only_page, page
 from moa_mcp.server.readiness import Readiness, readiness
 from moa_mcp.server.tasks import TaskResult, Tasks, declared
@@ -121,10 +121,10 @@ class Tools:
             pipeline_tool(pipeline, found[name], simulated=simulated)
             for name, pipeline in runs.config.pipelines.items()
         ]
-        self._tools = {tool.name: tool for tool in (*pipelines, *OWN_TOOLS)}
+        self._tools = {tool.name: tool for tool in (*pipelines, *own_tools())}
         shows = {*found, *SHOWN_RUNS}
         self._in_apps = [apps.shown(each) if each.name in shows else each for each in self._tools.values()]
-        self._in_apps.append(VIEW_TOOL)
+        self._in_apps.append(view_tool())
 
     async def list(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         """Return the listed tools that the caller may call, the pipelines first, as the configuration has them."""
@@ -136,7 +136,7 @@ class Tools:
 
     def input_schema(self, name: str) -> dict[str, Any] | None:
         """Return a tool's input schema; None if there is no such tool."""
-        tool = VIEW_TOOL if name == VIEW else self._tools.get(name)
+        tool = view_tool() if name == VIEW else self._tools.get(name)
         return None if tool is None else tool.input_schema
 
     async def take(self, ctx: Context, call_next: CallNext) -> HandlerResult:

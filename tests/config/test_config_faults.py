@@ -6,7 +6,7 @@ import pytest
 
 from moa_mcp.config import LimitSettings, StepDefaults, parse
 from moa_mcp.errors import ConfigError
-from moa_mcp.server.listing import OWN_TOOLS, VIEW_TOOL
+from moa_mcp.server.listing import own_tools, view_tool
 from tests.support.tables import KINDS, XY, X, faults, pipe
 
 GOOD = pipe(X)
@@ -286,7 +286,7 @@ def test_a_pipeline_whose_name_no_tool_can_have(name: str, shown: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", [tool.name for tool in (*OWN_TOOLS, VIEW_TOOL)])
+@pytest.mark.parametrize("name", [tool.name for tool in (*own_tools(), view_tool())])
 def test_a_pipeline_with_the_name_of_one_of_the_servers_own_tools(name: str) -> None:
     assert faults(f"[pipelines.{name}]\nsteps = [{X}]") == [
         f"pipelines.{name}: '{name}' is the name of a built-in tool; use another name"

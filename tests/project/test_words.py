@@ -10,7 +10,7 @@ import pytest
 
 from moa_mcp.cli import commands
 from moa_mcp.config import load, shipped
-from moa_mcp.server.listing import OWN_TOOLS, pipeline_tool
+from moa_mcp.server.listing import own_tools, pipeline_tool
 from moa_mcp.server.readiness import Readiness
 from tests.project.words import PROMPTS, ROOT, Text, constants, read_in, texts
 
@@ -23,7 +23,7 @@ def shown() -> Iterator[Text]:
     pipelines = [
         pipeline_tool(each, Readiness(ready=True), simulated=True) for each in load(shipped()).pipelines.values()
     ]
-    for tool in (*pipelines, *OWN_TOOLS):
+    for tool in (*pipelines, *own_tools()):
         yield Text("moa_mcp/server", 0, f"tool {tool.name}: {tool.model_dump_json()}")
 
 

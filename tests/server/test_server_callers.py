@@ -13,7 +13,7 @@ import pytest
 from moa_mcp.callers import Permissions
 from moa_mcp.config import load
 from moa_mcp.server.app import App
-from moa_mcp.server.listing import OWN_TOOLS, VIEW_TOOL
+from moa_mcp.server.listing import own_tools, view_tool
 from moa_mcp.server.resources import _TEMPLATES
 from tests.support.nursery import Nursery
 from tests.support.serving import AT_ONCE
@@ -139,7 +139,7 @@ def asked_by(house: House, caller: str) -> Ask:
 def test_every_door_of_the_server_has_a_case_here() -> None:
     server = App(load(), offline=True).server
     assert {*server._request_handlers} - WITHOUT_CALLERS == METHODS
-    assert {each.name for each in (*OWN_TOOLS, VIEW_TOOL)} == OWN.keys() | WITHOUT_RUNS
+    assert {each.name for each in (*own_tools(), view_tool())} == OWN.keys() | WITHOUT_RUNS
     assert {each.name for each in _TEMPLATES} <= {"pipeline", *BY_ID}
 
 

@@ -194,6 +194,30 @@ def test_a_pattern_has_no_fault() -> None:
     assert fault_of(r"answer: (\w+)") is None
 
 
+PARTS = [
+    *r"aZ1_é ^$.|()*+?:-",
+    r"\b",
+    r"\B",
+    r"\d",
+    r"\D",
+    r"\s",
+    r"\S",
+    r"\w",
+    r"\W",
+    "(?:",
+    "(?i)",
+    "(?-i:",
+    "(?R)",
+    "(?e)",
+]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=12).map("".join))
+def test_what_re_takes_as_a_pattern_of_usual_parts_can_be_searched_for(pattern: str) -> None:
+    if fault_of(pattern) is None:
+        patterns.compiled(pattern)
+
+
 # Long answers
 
 LENGTH = 1_000_000
