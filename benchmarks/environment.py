@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import tomllib
 import venv
+from pathlib import Path
 
 from platformdirs import user_cache_path
+
+ROOT = Path(__file__).parents[1]
 
 
 def python_with(*requirements: str) -> str:
@@ -21,3 +25,11 @@ def python_with(*requirements: str) -> str:
         subprocess.run([python, "-m", "pip", "install", "-qq", *requirements], check=True)
         (folder / "ready").touch()
     return str(python)
+
+
+def python_with_project() -> str:
+    """Return the interpreter of an environment that has this source tree as pip installs it, without extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    python = python_with(*project["dependencies"])
+    subprocess.run([python, "-m", "pip", "install", "-qq", "--no-deps", "--force-reinstall", str(ROOT)], check=True)
+    return python

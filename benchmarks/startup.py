@@ -1,9 +1,9 @@
 """How long a host waits for the server: from spawning it to its first answer, beside bare servers.
 
-Run it as `python benchmarks/startup.py [--rounds 15]`. The bare servers are one of the same SDK and one of fastmcp,
-which is installed into an environment of its own. Rounds alternate between the servers; medians and their ratio are
-printed. The limit is 1.3 times the bare server of the SDK. A start that other work on the machine disturbed is
-repeated; a result from disturbed starts alone says so and exceeds no limit.
+Run it as `python benchmarks/startup.py [--rounds 15]`. The source tree is installed without extras into an environment
+of its own. The bare servers are one of the same SDK there, and one of fastmcp in another environment. Rounds alternate
+between the servers; medians and their ratio are printed. The limit is 1.3 times the bare server of the SDK. A start
+that other work on the machine disturbed is repeated; a result from disturbed starts alone says so and exceeds no limit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
-from environment import python_with
+from environment import python_with, python_with_project
 from quiet import Round, disturbed, mark, undisturbed, until_quiet, verdict
 
 BARE = """
@@ -40,10 +40,11 @@ FastMCP("bare").run(show_banner=False)
 
 BASE = "bare mcp low-level server"
 SERVERS: dict[str, list[str]] = {
-    BASE: [sys.executable, "-c", BARE],
-    "moa-mcp serve": [sys.executable, "-m", "moa_mcp", "serve"],
-    "moa-mcp serve --offline": [sys.executable, "-m", "moa_mcp", "serve", "--offline"],
+    BASE: ["-c", BARE],
+    "moa-mcp serve": ["-m", "moa_mcp", "serve"],
+    "moa-mcp serve --offline": ["-m", "moa_mcp", "serve", "--offline"],
 }
+"""By name, the arguments of the interpreter of an installation."""
 INITIALIZE = {
     "jsonrpc": "2.0",
     "id": 1,
@@ -58,10 +59,10 @@ LIMIT = 1.3
 
 
 def first_answer_s(command: Sequence[str], environ: Mapping[str, str]) -> float:
-    """Return the seconds from spawn to the answer to `initialize`."""
+    """Return the seconds from spawn to the answer to `initialize`. The source tree is not on the path."""
     began = time.perf_counter()
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environ
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environ, cwd=os.sep
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -88,10 +89,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
-    servers = {**SERVERS, "bare fastmcp server": [python_with("fastmcp"), "-c", FASTMCP]}
+    python = python_with_project()
+    servers = {name: [python, *arguments] for name, arguments in SERVERS.items()}
+    servers["bare fastmcp server"] = [python_with("fastmcp"), "-c", FASTMCP]
     starts: dict[str, list[tuple[float, Round]]] = {name: [] for name in servers}
     with tempfile.TemporaryDirectory() as compiled:  # as an installation has it, even where a source tree is run
-        environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": compiled}
+        environ = {**os.environ, "PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": compiled}
         for command in servers.values():
             first_answer_s(command, environ)  # bytecode and page cache
         for _ in range(rounds):

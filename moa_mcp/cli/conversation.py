@@ -90,7 +90,7 @@ class Conversation:
 
         """
         where = self._setup
-        request = dataclasses.replace(self._next, question=dataclasses.replace(self._next.question, text=text))
+        request = replace(self._next, question=dataclasses.replace(self._next.question, text=text))
         with closing(where.journal()) as journal:
             seen = answered(where.config, journal, request, where.providers, where.options)
         self._end(seen, request)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -148,7 +147,7 @@ class Tools:
         if arguments is None:
             text = 'Invalid params: arguments must be an object, such as {"question": "…"}'
             raise MCPError(types.INVALID_PARAMS, text)
-        return await call_next(dataclasses.replace(ctx, params={**(ctx.params or {}), "arguments": arguments}))
+        return await call_next(replace(ctx, params={**(ctx.params or {}), "arguments": arguments}))
 
     async def call(self, context: Context, params: types.CallToolRequestParams) -> Answered:
         """Answer a call."""
