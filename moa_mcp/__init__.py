@@ -72,8 +72,9 @@ if not TYPE_CHECKING:  # a type checker would take every name for one of the pac
         """Import what is used: a command that needs none of it, such as `--version`, starts in a fifth of the time."""
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(_MODULES[name]), name)
+        value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+        return value
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted({*globals(), *__all__})

@@ -66,6 +66,20 @@ _Replace: TypeAlias = Callable[[str], object]
 """Returns the replacement of a text."""
 
 
+def _exact(value: object) -> object:
+    """Return a value of a subclass, which a model or a program may have, as one of the class that JSON knows."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    raise TypeError(f"{type(value).__name__} can't be recorded")
+
+
+_encode = msgspec.json.Encoder(enc_hook=_exact).encode
+
+
 class Packer:
     """Encodes the events of one run. Its texts repeat often: all agents of a step get the same prompt."""
 
@@ -83,7 +97,7 @@ class Packer:
         """Return an event as JSON and its texts."""
         texts = self._texts = {}
         try:
-            body = msgspec.json.encode(self._plain(event))
+            body = _encode(self._plain(event))
         except UnicodeEncodeError:  # a lone surrogate in an unusual field
             return json.dumps(_dumped(event, self._ref), separators=(",", ":")).encode(), texts
         if self._with_answers and type(event) is AttemptFinished:
@@ -225,7 +239,7 @@ def _written(written: Answer | Comment, ref: _Replace) -> dict[str, object]:
 
 
 def _dumped(event: Event, ref: _Replace) -> object:
-    dumped = _with_lists(msgspec.to_builtins(event))
+    dumped = _with_lists(msgspec.to_builtins(event, enc_hook=_exact))
     for holder, key in _places(dumped, str):
         holder[key] = ref(holder[key])
     return dumped
@@ -271,7 +285,7 @@ class Unpacker:
                 holder[key] = self._text(holder[key], texts)
             if dumped["kind"] == "attempt_finished":
                 self._completions[(*dumped["place"], dumped["attempt"])] = dumped["completion"]
-            yield msgspec.convert(dumped, kinds()[dumped["kind"]])
+            yield msgspec.convert(dumped, kinds()[dumped["kind"]], strict=False)  # 10.0 tokens are 10
 
     def _text(self, ref: dict[str, Any], texts: Mapping[str, str]) -> str:
         if _TOLD not in ref:

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from moa_mcp.values import Call, Completion
 
-_LATE = 1.6448536269514722
+_LATE = 1.6448536269514715
 """Standard deviations above the mean, where 95 % of a normal distribution are below."""
 _SPREAD = 2
 """Minimum number of values for a standard deviation."""

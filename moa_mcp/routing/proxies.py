@@ -9,15 +9,12 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-import sys
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 _PORTS = {"http": 80, "https": 443}
 _VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
-_SYSTEMS = {"darwin", "win32"}
-"""Those whose settings `urllib` reads; elsewhere it would only read the variables again."""
 
 
 def proxy_for(url: str, environ: Mapping[str, str] | None = None) -> str | None:
@@ -60,9 +57,7 @@ def _read(variables: Mapping[str, str], name: str) -> str:
 
 def _of_system(scheme: str, host: str) -> str | None:
     """Return the proxy from the system settings of macOS or Windows."""
-    if sys.platform not in _SYSTEMS or proxy_bypass(host):
-        return None
-    return getproxies().get(scheme)
+    return None if proxy_bypass(host) else getproxies().get(scheme)
 
 
 def _bypasses(host: str, port: int | None, no_proxy: str) -> bool:

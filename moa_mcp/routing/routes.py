@@ -6,10 +6,10 @@ and no message contains a key.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from moa_mcp.errors import MissingKey
@@ -72,6 +72,8 @@ class Routes:
         self._keychain = keychain
         self._seen: dict[tuple[str, str | None], tuple[float, Listing | Unlisted | None]] = {}
         """By address and key: when a local server was last probed, and its models; None if it did not answer."""
+        self._remarks: dict[str, str] = {}
+        """By address of a local server: the remark about the proxy before it."""
         self._settled: dict[Route, RouteState] = {}
         """The states that depend on the environment alone, not on a local server or program."""
 
@@ -130,7 +132,7 @@ class Routes:
         price = route.usd_per_million.price if route.usd_per_million else None
         samples = route.n or samples_at(route.provider, route.model, own_server=self._is_elsewhere(route))
         settings = CallSettings(route.reasoning_effort, route.thinking_tokens, route.extra)
-        target = dataclasses.replace(
+        target = replace(
             state.target,
             price=price,
             window=route.window,
@@ -206,7 +208,7 @@ class Routes:
         place = f"{local.title} at {addresses.shown(base)}"
         models = await self._models_at(base, key)
         if models is None:
-            return RouteState(route, None, f"{place}{_through_proxy(base)}", "start")
+            return RouteState(route, None, f"{place}{self._remark(base)}", "start")
         if isinstance(models, Unlisted) and models.rejects_key:
             name = route.api_key_env or local.key
             return RouteState(route, None, f"{name} to a key that {place} accepts (it {models.problem})")
@@ -216,6 +218,11 @@ class Routes:
         if not local.has(models, target.wire_model or ""):
             return RouteState(route, None, local.loading(target.wire_model or ""), "run")
         return RouteState(route, target, "")
+
+    def _remark(self, base: str) -> str:
+        if base not in self._remarks:  # looking for a proxy takes longer than all else here
+            self._remarks[base] = _through_proxy(base)
+        return self._remarks[base]
 
     async def local_models(self) -> Mapping[str, Listing]:
         """Return the models of the local servers that list them now, by provider."""
