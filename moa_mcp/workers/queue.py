@@ -200,7 +200,7 @@ class Queue:
             if app is self._app:
                 await self._replace(error)
             raise JournalError(f"the queue can't be reached ({type(error).__name__})") from None
-        if self._is_away:
+        if self._is_away and app is self._app:  # an answer by an earlier connection came before the outage
             self._is_away = False
             _log.warning("the queue can be reached again")
         return value

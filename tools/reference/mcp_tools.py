@@ -10,7 +10,7 @@ import mcp_types as types
 
 from moa_mcp.config import load, shipped
 from moa_mcp.server.app import INSTRUCTIONS
-from moa_mcp.server.listing import OWN_TOOLS, pipeline_tool
+from moa_mcp.server.listing import own_tools, pipeline_tool
 from moa_mcp.server.readiness import Readiness
 from tools.reference.keys import kind
 from tools.reference.markdown import code, page, table
@@ -42,7 +42,7 @@ def written() -> str:
         _PIPELINES,
         *_contents(shown, {**_descriptions(shown), **said}),
         "`deadline_s` and `max_cost_usd` can only lower the configured limits.",
-        *(part for tool in OWN_TOOLS for part in _section(tool, {**_OWN, **said, **_descriptions(tool)})),
+        *(part for tool in own_tools() for part in _section(tool, {**_OWN, **said, **_descriptions(tool)})),
     )
 
 
